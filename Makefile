@@ -1,0 +1,40 @@
+# Thin: what each target does is in scripts/. 'make help' lists them.
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-down test test-unit lint bench fuzz images lock
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
+
+setup: ## install what development needs (packages, .venv)
+	@scripts/setup --dev
+
+demo: ## bring up the guestbook, from nothing
+	@scripts/demo up
+
+demo-down: ## remove the guestbook and what the demo started
+	@scripts/demo down
+
+test: ## run every test (root)
+	@scripts/test
+
+test-unit: setup ## run the fast tests: no root, no network
+	@$(PYTHON) -m pytest -q tests/unit
+
+lint: setup ## ruff check, ruff format --check, mypy --strict
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+bench: setup ## measure stackr beside Docker Compose on dockerd (root); writes bench/results
+	@$(PYTHON) -m bench
+
+fuzz: setup ## run the property tests with many more examples
+	@$(PYTHON) -m pytest -q --hypothesis-profile=fuzz --timeout=3000 -m hypothesis tests/unit
+
+images: ## build the images and serve them from a registry on loopback (root)
+	@scripts/images all
+
+lock: ## write requirements/*.txt from pyproject.toml
+	@scripts/lock

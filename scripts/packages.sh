@@ -1,0 +1,139 @@
+# shellcheck shell=sh
+# Sourced by the scripts beside it: messages, and what they need from the distribution's packages.
+# Assumes a POSIX shell, apt and root, nothing else. A need is "command package[|package...]"; the
+# first package that this release has is taken. A command that is there already is taken as it is,
+# whoever installed it (a Docker of another source would clash with the distribution's packages).
+
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH
+
+# What stackr and its engine run on.
+RUNTIME_NEEDS="
+conmon conmon
+crun crun
+runc runc
+nft nftables
+ip iproute2
+modprobe kmod
+"
+
+# What the images of the demo, the tests and the benchmark are made with and served from.
+IMAGE_NEEDS="
+mmdebstrap mmdebstrap
+umoci umoci
+skopeo skopeo
+docker-registry docker-registry
+"
+
+# What the tests and the benchmark compare with and look through.
+TEST_NEEDS="
+dockerd docker.io
+docker docker-cli|docker.io
+htpasswd apache2-utils
+busybox busybox-static
+curl curl
+dig bind9-dnsutils|dnsutils
+wrk wrk
+iptables iptables
+git git
+make make
+ps procps
+tmux tmux
+"
+
+say() { printf '%s\n' "$*"; }
+
+# A line of progress on stderr, so that a script's result can be read from its stdout.
+note() { printf '%s\n' "$*" >&2; }
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+require_root() {
+    [ "$(id -u)" -eq 0 ] || die "root is needed (packages, namespaces, mounts): run it as root"
+}
+
+# require_packages "NEEDS"...: install what is missing, and nothing if nothing is.
+require_packages() {
+    packages_missing=""
+    for need in $(printf '%s\n' "$@" | sed -n 's/^\([^ ]\{1,\}\) \{1,\}\([^ ]\{1,\}\)$/\1=\2/p'); do
+        command -v "${need%%=*}" >/dev/null 2>&1 || packages_missing="$packages_missing ${need#*=}"
+    done
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || packages_missing="$packages_missing ca-certificates"
+    [ -z "$packages_missing" ] || install_packages "$packages_missing"
+}
+
+# install_packages "PACKAGE[|PACKAGE...] ...": with apt, and without starting any service.
+install_packages() {
+    command -v apt-get >/dev/null 2>&1 || die "apt-get: not found: Debian 12, 13 or Ubuntu 24.04 is needed"
+    has_package_lists || refresh_package_lists
+    packages_chosen=$(choose_packages "$1")
+    note "installing packages:$packages_chosen"
+    deny_services
+    packages_status=0
+    # shellcheck disable=SC2086  # one word a package
+    apt_quietly install --no-install-recommends $packages_chosen || {
+        # The lists may name versions that the mirror no longer has.
+        refresh_package_lists && apt_quietly install --no-install-recommends $packages_chosen
+    } || packages_status=$?
+    restore_services
+    [ "$packages_status" -eq 0 ] || die "apt-get: cannot install$packages_chosen"
+}
+
+choose_packages() {
+    for choice in $1; do
+        chosen=""
+        for package in $(printf '%s' "$choice" | tr '|' ' '); do
+            if [ -z "$chosen" ] && [ -n "$(apt-cache show --no-all-versions "$package" 2>/dev/null)" ]; then
+                chosen=$package
+            fi
+        done
+        printf ' %s' "${chosen:-${choice%%|*}}"
+    done
+}
+
+has_package_lists() {
+    for list in /var/lib/apt/lists/*_Packages*; do
+        [ -e "$list" ] && return 0
+    done
+    return 1
+}
+
+refresh_package_lists() {
+    note "refreshing the package lists"
+    apt_quietly update
+}
+
+# Runs apt-get with its output kept back, and shown only if it fails.
+apt_quietly() {
+    apt_log=$(mktemp)
+    apt_status=0
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" \
+        >"$apt_log" 2>&1 </dev/null || apt_status=$?
+    [ "$apt_status" -eq 0 ] || tail -n 30 "$apt_log" >&2
+    rm -f "$apt_log"
+    return "$apt_status"
+}
+
+# Packages such as docker.io start their service when they are installed, unless policy-rc.d says
+# no. Ours is in place only while apt runs; the host's own one, if any, waits beside it.
+POLICY=/usr/sbin/policy-rc.d
+POLICY_ASIDE=$POLICY.stackr-saved
+POLICY_MARK="# stackr: removed when its installation ends"
+
+deny_services() {
+    restore_services
+    if [ -e "$POLICY" ]; then mv "$POLICY" "$POLICY_ASIDE"; fi
+    trap 'restore_services' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_MARK" >"$POLICY"
+    chmod 755 "$POLICY"
+}
+
+# Also undoes what an installation that was killed left behind.
+restore_services() {
+    if grep -qsF "$POLICY_MARK" "$POLICY"; then rm -f "$POLICY"; fi
+    if [ -e "$POLICY_ASIDE" ] && [ ! -e "$POLICY" ]; then mv "$POLICY_ASIDE" "$POLICY"; fi
+}
