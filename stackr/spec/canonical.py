@@ -1,0 +1,219 @@
+"""Short form to long form: CANONICAL_RULES by path.
+
+Source: compose-go, transform/canonical.go and the files beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from stackr.spec.rules import Branch, Path, apply, descend, table
+from stackr.spec.short import clean_path, parse_device, parse_port, parse_volume
+from stackr.spec.units import go_text
+
+MAX_PORTS = 200_000
+
+
+@dataclass
+class Report:
+    """Where a pass over the tree leaves what it has to say; `ports` counts those expanded."""
+
+    lenient: bool = False
+    faults: list[tuple[Path, str]] = field(default_factory=list)
+    warnings: list[tuple[Path, str]] = field(default_factory=list)
+    ports: int = 0
+
+
+Rule: TypeAlias = Callable[[Any, Branch[Any], Path, Report], Any]
+
+
+def canonical(tree: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Write every short form in its long form, in place.
+
+    report.lenient: keep what cannot be parsed as it is, as it may hold variables.
+    """
+    result: dict[str, Any] = apply(tree, CANONICAL_RULES, (), report)
+    return result
+
+
+def omit_empty(tree: dict[str, Any]) -> None:
+    """Drop empty DNS servers, which are what is left of variables that are not set."""
+    services = tree.get("services")
+    for service in services.values() if isinstance(services, dict) else ():
+        if isinstance(service, dict) and isinstance(service.get("dns"), list):
+            service["dns"] = [entry for entry in service["dns"] if entry not in (None, "")]
+
+
+def _parsed(parse: Callable[[str], Any]) -> Rule:
+    def rule(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+        if isinstance(value, str):
+            try:
+                return parse(value)
+            except ValueError as error:
+                if not report.lenient:
+                    report.faults.append((path, str(error)))
+        return value
+
+    return rule
+
+
+def _volume(text: str) -> dict[str, Any]:
+    volume = parse_volume(text)
+    if volume.get("target"):
+        volume["target"] = clean_path(volume["target"])
+    return volume
+
+
+def _wrapped(key: str) -> Rule:
+    """A string stands for a map with this key alone."""
+
+    def rule(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+        return {key: value} if isinstance(value, str) else descend(value, branch, path, report)
+
+    return rule
+
+
+def _are_names(value: Any) -> bool:
+    """Whether it is a list of strings; files that are extended have not been checked yet."""
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+
+def _list(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _names(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    return dict.fromkeys(value) if _are_names(value) else value
+
+
+def _text(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    return go_text(value)
+
+
+def _depends_on(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    if _are_names(value):
+        return {name: {"condition": "service_started", "required": True} for name in value}
+    for dependency in value.values() if isinstance(value, dict) else ():
+        if isinstance(dependency, dict):
+            dependency.setdefault("condition", "service_started")
+            dependency.setdefault("required", True)
+    return value
+
+
+def _env_file(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list):
+        return value
+    for index, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            entry.setdefault("required", True)
+        else:
+            entries[index] = {"path": entry, "required": True}
+    return entries
+
+
+def _contexts(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    if not _are_names(value):
+        return value
+    pairs: dict[str, Any] = {}
+    for index, entry in enumerate(value):
+        name, equals, context = entry.partition("=")
+        if not equals:
+            if report.lenient:
+                return value
+            report.faults.append(((*path, index), f"invalid value {entry}, expected key=value"))
+        pairs[name] = context
+    return pairs
+
+
+def _ssh(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    if not _are_names(value):
+        return value
+    keys: dict[str, Any] = {}
+    for index, entry in enumerate(value):
+        name, equals, source = entry.partition("=")
+        if not equals and name != "default":
+            report.faults.append(((*path, index), f'invalid ssh key "{entry}"'))
+        keys[name] = source if equals else None
+    return keys
+
+
+def _gpus(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    return [{"count": "all"}] if isinstance(value, str) else value
+
+
+def _ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    if not isinstance(value, list):
+        return value
+    ports: list[Any] = []
+    for index, entry in enumerate(value):
+        if isinstance(entry, dict):
+            ports.append(entry)
+            continue
+        try:
+            if type(entry) not in (int, str):
+                raise ValueError(f"invalid port {go_text(entry)}")
+            expanded = parse_port(str(entry), most=MAX_PORTS - report.ports)
+            report.ports += len(expanded)
+            ports += expanded
+        except ValueError as error:
+            if report.lenient and isinstance(entry, str):
+                return value
+            report.faults.append(((*path, index), str(error)))
+    return ports
+
+
+def _ulimit(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    if type(value) is not int and not isinstance(value, dict):
+        report.faults.append((path, f"must be an integer or a mapping, not {go_text(value)}"))
+    return value
+
+
+def _external(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("external"), dict):
+        return value
+    name = value["external"].get("name")
+    named = "name" in value["external"]
+    value["external"] = True
+    if named:
+        report.warnings.append(
+            (path, "external.name is deprecated. Please set name and external: true")
+        )
+        if "name" in value and value["name"] != name:
+            report.faults.append((path, "name and external.name conflict; only use name"))
+        value.setdefault("name", name)
+    return value
+
+
+_SERVICE_RULES: dict[str, Rule] = {
+    "build": _wrapped("context"),
+    "build.secrets.*": _wrapped("source"),
+    "build.provenance": _text,
+    "build.sbom": _text,
+    "build.additional_contexts": _contexts,
+    "build.ssh": _ssh,
+    "build.ulimits.*": _ulimit,
+    "depends_on": _depends_on,
+    "env_file": _env_file,
+    "label_file": _list,
+    "extends": _wrapped("service"),
+    "gpus": _gpus,
+    "networks": _names,
+    "models": _names,
+    "volumes.*": _parsed(_volume),
+    "dns": _list,
+    "devices.*": _parsed(parse_device),
+    "secrets.*": _wrapped("source"),
+    "configs.*": _wrapped("source"),
+    "ports": _ports,
+    "ulimits.*": _ulimit,
+    "develop.watch.*.ignore": _list,
+    "develop.watch.*.include": _list,
+}
+CANONICAL_RULES: Branch[Rule] = table(
+    {f"services.*.{path}": rule for path, rule in _SERVICE_RULES.items()}
+    | {f"{kind}.*": _external for kind in ("volumes", "networks", "secrets", "configs")}
+    | {"include.*": _wrapped("path")}
+)

@@ -1,0 +1,201 @@
+"""Which files make up the project, its folder, its environment and its name.
+
+Source: compose-go, cli/options.go; docker/compose, cmd/compose/compose.go.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackr.errors import InvalidArgument
+from stackr.spec import dotenv
+from stackr.spec.interpolate import substitute
+from stackr.spec.paths import is_remote
+from stackr.spec.problems import refuse
+from stackr.spec.session import STDIN, Session, SourceFile
+
+FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDE_NAMES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+PROJECT_NAME = "COMPOSE_PROJECT_NAME"
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """What is to be loaded; `environment` is what variables are looked up in."""
+
+    files: tuple[SourceFile, ...]
+    working_dir: str
+    environment: dict[str, str]
+    profiles: tuple[str, ...]
+    name: str
+
+
+def discover(session: Session) -> Discovered:
+    """Find and read the project's files, and settle its name.
+
+    Raises InvalidProject where there is no file, or the name is not valid.
+    """
+    environment = dict(session.environ)
+    environment.setdefault("PWD", str(session.cwd))
+    files = list(session.options.files)
+    _read_env_files(session, environment, files)
+    if not files:
+        files = _files_of_environment(session, environment) or _search(session, files)
+    _read_env_files(session, environment, files)
+    if not files:
+        raise refuse(
+            "no configuration file provided: not found", hint=f"create {FILE_NAMES[0]}, or use -f"
+        )
+    working_dir = _working_dir(session, files)
+    sources = tuple(session.read(_absolute(session, file)) for file in files)
+    name = _project_name(session, sources, working_dir, environment)
+    environment[PROJECT_NAME] = name
+    return Discovered(sources, working_dir, environment, _profiles(session, environment), name)
+
+
+def _absolute(session: Session, file: str) -> str:
+    if file == STDIN:
+        return file
+    if is_remote(file):
+        raise refuse(f"{file}: stack files from Git or a registry are not supported")
+    return posixpath.normpath(session.absolute(file))
+
+
+def _working_dir(session: Session, files: list[str]) -> str:
+    folder = session.options.project_directory
+    if folder:
+        return posixpath.normpath(session.absolute(folder))
+    first = next((file for file in files if file != STDIN), None)
+    if first is None or is_remote(first):
+        return str(session.cwd)
+    return posixpath.dirname(_absolute(session, first))
+
+
+def _read_env_files(session: Session, environment: dict[str, str], files: list[str]) -> None:
+    named = session.options.env_files or tuple(
+        file for file in session.environ.get("COMPOSE_ENV_FILES", "").split(",") if file
+    )
+    paths = [session.absolute(file) for file in named]
+    if not paths and not _is_true(session.environ.get("COMPOSE_DISABLE_ENV_FILE")):
+        default = Path(_working_dir(session, files), ".env")
+        paths = [default] if default.is_file() else []
+    try:
+        variables = dotenv.read_all(paths, environment, session.warn_unset)
+    except InvalidArgument as error:
+        raise refuse(error.message) from error
+    for name, value in variables.items():
+        environment.setdefault(name, value)
+
+
+def _is_true(value: str | None) -> bool:
+    if value is None:
+        return False
+    if value in ("1", "t", "T", "TRUE", "true", "True"):
+        return True
+    if value in ("0", "f", "F", "FALSE", "false", "False"):
+        return False
+    raise refuse(f'COMPOSE_DISABLE_ENV_FILE: parsing "{value}": invalid syntax')
+
+
+def _files_of_environment(session: Session, environment: dict[str, str]) -> list[str]:
+    listed = environment.get("COMPOSE_FILE")
+    if listed is None:
+        return []
+    separator = environment.get("COMPOSE_PATH_SEPARATOR") or ":"
+    files = []
+    for file in listed.split(separator):
+        path = _absolute(session, file)
+        if path != STDIN and not Path(path).exists():
+            raise refuse(f"stat {path}: no such file or directory", hint="COMPOSE_FILE names it")
+        files.append(path)
+    return files
+
+
+def _search(session: Session, files: list[str]) -> list[str]:
+    """Look for a stack file in the folder and those above it."""
+    start = Path(_working_dir(session, files))
+    for folder in (start, *start.parents):
+        found = [str(folder / name) for name in FILE_NAMES if (folder / name).exists()]
+        if found:
+            overrides = [str(folder / name) for name in OVERRIDE_NAMES if (folder / name).exists()]
+            for kind, candidates in (("config", found), ("override", overrides)):
+                if len(candidates) > 1:
+                    names = ", ".join(candidates)
+                    session.warn(f"Found multiple {kind} files with supported names: {names}")
+                    session.warn(f"Using {candidates[0]}")
+            return [*found[:1], *overrides[:1]]
+    return []
+
+
+def _profiles(session: Session, environment: dict[str, str]) -> tuple[str, ...]:
+    if session.options.profiles:
+        return session.options.profiles
+    listed = environment.get("COMPOSE_PROFILES", "")
+    return tuple(profile.strip() for profile in listed.split(","))
+
+
+def normalize_name(text: str) -> str:
+    """What of a text can be a project's name."""
+    return "".join(char for char in text.lower() if char in _NAME_CHARACTERS).lstrip("_-")
+
+
+def _project_name(
+    session: Session, files: tuple[SourceFile, ...], folder: str, environment: dict[str, str]
+) -> str:
+    given = session.options.project_name or environment.get(PROJECT_NAME)
+    if given:
+        if normalize_name(given) != given:
+            raise refuse(
+                f'invalid project name "{given}": must consist only of lowercase alphanumeric '
+                "characters, hyphens, and underscores as well as start with a letter or number"
+            )
+        return given
+    written = [name for file in files for name in _names(file)]
+    named_first = any(_first_name(file) for file in files)
+    name = "" if named_first else normalize_name(posixpath.basename(folder))
+    if not named_first:
+        _warn_of_link(session, folder)
+    text = next((entry for entry in reversed(written) if entry), "")
+    if session.options.interpolate and text:
+        try:
+            text = substitute(text, environment.get, session.warn_unset)
+        except ValueError as error:
+            session.fail(("name",), str(error))
+    if session.options.normalize:
+        text = normalize_name(text)
+    if not (text or name):
+        session.fail(("name",), "project name must not be empty")
+    return text or name
+
+
+def _warn_of_link(session: Session, folder: str) -> None:
+    base = posixpath.basename(folder)
+    try:
+        target = Path(folder).resolve().name
+    except OSError:
+        return
+    if target != base:
+        session.warn(
+            f'project has been loaded without an explicit name from a symlink. Using name "{base}"'
+        )
+
+
+def _names(file: SourceFile) -> list[str]:
+    return [_name_of(document.value) for document in file.documents]
+
+
+def _first_name(file: SourceFile) -> str:
+    return _name_of(file.documents[0].value) if file.documents else ""
+
+
+def _name_of(value: object) -> str:
+    name = value.get("name") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else "" if name is None else str(name)

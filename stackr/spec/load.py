@@ -1,0 +1,317 @@
+"""A stack file and its environment in, a resolved project out: the phases, in order.
+
+For each file: read, interpolate, extend, include, merge into the files before it, check against
+the schema, expand short forms. For the result: defaults, rules, absolute paths, normal form, typed
+values, profiles, consistency, env files.
+Source: Compose Specification; compose-go v2.9.1, loader/loader.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+from stackr.errors import InvalidArgument
+from stackr.spec import dotenv, selection
+from stackr.spec.canonical import Report, canonical, omit_empty
+from stackr.spec.decode import EXTENSIONS, Faults
+from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, set_defaults
+from stackr.spec.discover import Discovered, discover
+from stackr.spec.extends import Extender, apply_resets
+from stackr.spec.fields import SECTIONS
+from stackr.spec.include import Scope, apply_include
+from stackr.spec.interpolate import interpolate
+from stackr.spec.merge import CannotMerge, enforce_unicity, merge
+from stackr.spec.paths import Base, resolve_paths
+from stackr.spec.problems import nearest, refuse
+from stackr.spec.rules import Path, parse
+from stackr.spec.schema.validate import violations
+from stackr.spec.session import LoadOptions, Session, SourceFile
+from stackr.spec.validate import check_project, check_tree
+
+if TYPE_CHECKING:
+    from stackr.spec.model.project import Position, Project
+
+__all__ = ["LoadOptions", "Loaded", "load", "load_tree", "resolve"]
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A project's canonical tree, before its values are typed."""
+
+    tree: Tree
+    found: Discovered
+    session: Session
+
+
+def load(options: LoadOptions, environ: Mapping[str, str], cwd: FilePath) -> Project:
+    """Load the project that the options name.
+
+    environ: the process's variables. cwd: what relative paths of the options start at.
+    Raises InvalidProject with every problem of the phase that failed first.
+    """
+    loaded = load_tree(options, environ, cwd)
+    return to_project(resolve(loaded), loaded)
+
+
+def load_tree(options: LoadOptions, environ: Mapping[str, str], cwd: FilePath) -> Loaded:
+    """Load the project's files to one canonical tree. Raises InvalidProject."""
+    session = Session(options, environ, cwd)
+    found = discover(session)
+    environment = found.environment if options.interpolate else {}
+    scope = Scope(found.working_dir, found.working_dir, environment)
+    tree = _load_model(list(found.files), scope, session, paths=options.resolve_paths)
+    if not tree:
+        raise refuse(f"empty compose file: {_file_names(found)}", hint='it needs "services"')
+    if options.normalize:
+        tree["name"] = found.name
+        normalize(tree, environment)
+    return Loaded(tree, found, session)
+
+
+def _file_names(found: Discovered) -> str:
+    return ", ".join(file.name for file in found.files)
+
+
+def resolve(loaded: Loaded, *, env_files: bool = True) -> Tree:
+    """The typed project of a canonical tree, cut down to what the options select.
+
+    env_files: read them into `environment`; else services keep `env_file`.
+    Returns sections by name, and `disabled_services`, `profiles`, `extensions`.
+    Raises InvalidProject.
+    """
+    session, options = loaded.session, loaded.session.options
+    project = _typed(loaded)
+    project["profiles"] = loaded.found.profiles
+    everything = project["services"]
+    project["services"], project["disabled_services"] = selection.by_profiles(
+        everything, project["profiles"]
+    )
+    if options.check_consistency:
+        check_project(project, session.problems)
+        session.problems.check()
+    done: set[str] = set()
+    _resolve_services(project, loaded, done, env_files=env_files)
+    if options.services:
+        selection.enable(project, options.services)
+        _resolve_services(project, loaded, done, env_files=env_files)
+        selection.keep(project, options.services)
+    if not options.all_resources:
+        selection.drop_unused(project)
+    return project
+
+
+def _load_model(files: list[SourceFile], scope: Scope, session: Session, *, paths: bool) -> Tree:
+    """Load files that override each other; included projects come through here too."""
+    tree: Tree = {}
+    for file in files:
+        for document in file.documents:
+            tree = _add_document(tree, document.value, document.resets, file, scope, session)
+    set_defaults(tree)
+    check_tree(tree, session.problems)
+    session.problems.check()
+    if paths:
+        base = Base(scope.prefix, session.home, [])
+        resolve_paths(tree, base)
+        session.report(base.faults)
+        session.problems.check()
+    resolve_environment(tree, scope.environment)
+    return tree
+
+
+def _add_document(
+    tree: Tree,
+    value: Any,
+    resets: tuple[Path, ...],
+    file: SourceFile,
+    scope: Scope,
+    session: Session,
+) -> Tree:
+    """Take one YAML document through the phases that each of them has to itself."""
+    own = _interpolated(value, scope.environment, session)
+    extender = Extender(
+        session, scope.folder, lambda path: _load_base(path, scope.environment, session)
+    )
+    extender.apply(own, file.name, resets)
+    apply_resets(tree, resets)
+    apply_include(
+        own, scope, file.name, session, lambda names, inner: _included(names, inner, session)
+    )
+    tree = _merged(tree, own, session)
+    session.report(enforce_unicity(tree))
+    _check_schema(tree, session)
+    session.problems.check()
+    if "version" in tree:
+        del tree["version"]
+        session.warn(
+            f"{file.name}: the attribute `version` is obsolete, it will be ignored, "
+            "please remove it to avoid potential confusion"
+        )
+    return _canonical(tree, session)
+
+
+def _included(names: list[str], scope: Scope, session: Session) -> Tree:
+    return _load_model([session.read(name) for name in names], scope, session, paths=True)
+
+
+def _load_base(
+    path: str, environment: Mapping[str, str], session: Session
+) -> tuple[Tree, tuple[Path, ...]]:
+    """Load a file that is extended: its services only have to hold once they are merged."""
+    tree: Tree = {}
+    resets: tuple[Path, ...] = ()
+    for document in session.read(path).documents:
+        own = _interpolated(document.value, environment, session)
+        resets = document.resets
+        apply_resets(tree, resets)
+        tree = _merged(tree, own, session)
+        session.report(enforce_unicity(tree))
+        session.problems.check()
+        tree = _canonical(tree, session)
+    return tree, resets
+
+
+def _interpolated(value: Any, environment: Mapping[str, str], session: Session) -> Tree:
+    if not isinstance(value, dict):
+        session.fail((), "top-level object must be a mapping")
+    tree: Tree = value
+    if session.options.interpolate:
+        faults = interpolate(tree, environment.get, session.warn_unset, session.warn_boolean)
+        for fault in faults:
+            session.problems.add(fault.path, fault.message, hint=fault.hint)
+        session.problems.check()
+    return tree
+
+
+def _merged(tree: Tree, own: Tree, session: Session) -> Tree:
+    try:
+        return merge(tree, own)
+    except CannotMerge as error:
+        session.fail(error.path, "cannot override a value of another kind")
+        raise
+
+
+def _check_schema(tree: Tree, session: Session) -> None:
+    for violation in violations(tree):
+        hint = nearest(violation.name, violation.known) if violation.name is not None else None
+        session.problems.add(violation.path, violation.message, hint=hint, at_key=violation.at_key)
+
+
+def _canonical(tree: Tree, session: Session) -> Tree:
+    report = Report(lenient=not session.options.interpolate)
+    tree = canonical(tree, report)
+    session.report(report.faults)
+    session.report_warnings(report.warnings)
+    omit_empty(tree)
+    session.report(enforce_unicity(tree))
+    session.problems.check()
+    return tree
+
+
+def _typed(loaded: Loaded) -> Tree:
+    faults = Faults()
+    project: Tree = {section: {} for section in SECTIONS}
+    for section, kind in SECTIONS.items():
+        value = loaded.tree.get(section)
+        if value is not None:
+            project[section] = kind.decode(value, (section,), faults) or {}
+    loaded.session.report(faults.found)
+    loaded.session.problems.check()
+    for secret in project["secrets"].values():
+        extensions = secret.get(EXTENSIONS, {})
+        if SECRET_VALUE in extensions:
+            secret["content"] = extensions.pop(SECRET_VALUE)
+    project["extensions"] = {
+        key: value for key, value in loaded.tree.items() if key.startswith("x-")
+    }
+    return project
+
+
+def _resolve_services(project: Tree, loaded: Loaded, done: set[str], *, env_files: bool) -> None:
+    """Read the env files and label files of the services that are enabled."""
+    for name, service in project["services"].items():
+        if name not in done:
+            done.add(name)
+            if env_files:
+                _resolve_env_files(name, service, loaded)
+            _resolve_label_files(name, service, loaded)
+
+
+def _resolve_env_files(name: str, service: Tree, loaded: Loaded) -> None:
+    session, environment = loaded.session, loaded.found.environment
+    own: dict[str, str | None] = service.get("environment", {})
+    for variable, value in own.items():
+        if value is None:
+            own[variable] = environment.get(variable)
+    files = service.pop("env_file", ())
+    if not files:
+        return
+    variables = {variable: value for variable, value in own.items() if value is not None}
+
+    def lookup(variable: str) -> str | None:
+        found = environment.get(variable)
+        return found if found is not None else own.get(variable)
+
+    for index, entry in enumerate(files):
+        path = session.absolute(entry.get("path", ""))
+        try:
+            dotenv.read(path, variables, lookup, session.warn_unset, format=entry.get("format", ""))
+        except FileNotFoundError:
+            if entry.get("required"):
+                message = f"env file {path} not found: no such file or directory"
+                session.problems.add(("services", name, "env_file", index), message)
+        except InvalidArgument as error:
+            session.problems.add(("services", name, "env_file", index), error.message)
+    session.problems.check()
+    service["environment"] = {**variables, **own}
+
+
+def _resolve_label_files(name: str, service: Tree, loaded: Loaded) -> None:
+    session = loaded.session
+    files = service.pop("label_file", ())
+    labels: dict[str, str] = {}
+    for index, file in enumerate(files):
+        try:
+            read: dict[str, str] = {}
+            dotenv.read(session.absolute(file), read, labels.get, session.warn_unset)
+            labels |= read
+        except FileNotFoundError:
+            message = f"label file {file} not found: no such file or directory"
+            session.problems.add(("services", name, "label_file", index), message)
+        except InvalidArgument as error:
+            session.problems.add(("services", name, "label_file", index), error.message)
+    session.problems.check()
+    if labels:
+        service["labels"] = {**labels, **service.get("labels", {})}
+
+
+def to_project(project: Tree, loaded: Loaded) -> Project:
+    """Put a typed project into the frozen models."""
+    from stackr.spec.model.project import Position, Project
+
+    def locate(path: str) -> Position | None:
+        place = loaded.session.sources.find(parse(path))
+        return Position(*loaded.session.sources.relative(place)) if place is not None else None
+
+    sections = {section: kind.model(project[section]) for section, kind in SECTIONS.items()}
+    disabled = SECTIONS["services"].model(project["disabled_services"])
+    for services in (sections["services"], disabled):
+        for name, service in services.items():
+            services[name] = service.model_copy(update={"name": name})
+    result = Project.model_construct(
+        name=loaded.found.name,
+        working_dir=loaded.found.working_dir,
+        compose_files=tuple(file.name for file in loaded.found.files),
+        environment=loaded.found.environment,
+        profiles=tuple(project["profiles"]),
+        disabled_services=disabled,
+        warnings=tuple(loaded.session.warnings),
+        extensions=project["extensions"],
+        **sections,
+    )
+    result._locate = locate
+    return result

@@ -1,0 +1,31 @@
+"""What every model of a stack file shares: frozen, no unknown fields, `x-*` kept in `extensions`.
+
+The models hold the canonical form: each short syntax is expanded, each path absolute, each value
+typed. `stackr.spec.decode` makes them from a tree that it has checked; built by hand (as tests do)
+they check their own arguments. Units are those of the names in `Duration` and `Bytes`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.plugin import _loader
+
+# No plugin is for these models, and to look through every installed package for one takes longer
+# than to read a stack file. pydantic's own switch is a variable of the environment, which is the
+# user's and may be part of the stack.
+_loader._plugins = {}
+
+Duration: TypeAlias = float
+"""Seconds."""
+Bytes: TypeAlias = int
+"""A size in bytes."""
+
+
+class Model(BaseModel):
+    """A frozen value; its schema is only built when something validates or dumps it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    extensions: dict[str, Any] = {}

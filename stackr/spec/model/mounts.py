@@ -1,0 +1,64 @@
+"""What a service mounts: volumes, binds, tmpfs, and the files of configs and secrets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stackr.spec.model.base import Bytes, Model
+
+
+class BindOptions(Model):
+    """Options of a bind mount; `create_host_path` makes a missing source folder."""
+
+    selinux: str | None = None
+    propagation: str | None = None
+    create_host_path: bool = False
+    recursive: str | None = None
+
+
+class VolumeOptions(Model):
+    """Options of a named or anonymous volume's mount."""
+
+    labels: dict[str, str] = {}
+    nocopy: bool = False
+    subpath: str | None = None
+
+
+class TmpfsOptions(Model):
+    """Options of a tmpfs mount; `size` 0 is the kernel's default, `mode` is a file mode."""
+
+    size: Bytes = 0
+    mode: int = 0
+
+
+class ImageOptions(Model):
+    """Options of a mount of an image's files."""
+
+    subpath: str | None = None
+
+
+MountType = Literal["bind", "volume", "tmpfs", "cluster", "npipe", "image"]
+
+
+class ServiceVolume(Model):
+    """One mount; `source` is a key of `Project.volumes`, an absolute path, or None (anonymous)."""
+
+    type: MountType
+    source: str | None = None
+    target: str | None = None
+    read_only: bool = False
+    consistency: str | None = None
+    bind: BindOptions | None = None
+    volume: VolumeOptions | None = None
+    tmpfs: TmpfsOptions | None = None
+    image: ImageOptions | None = None
+
+
+class FileGrant(Model):
+    """A config or secret that a service may read; `source` is its key, `mode` a file mode."""
+
+    source: str | None = None
+    target: str | None = None
+    uid: str | None = None
+    gid: str | None = None
+    mode: int | None = None

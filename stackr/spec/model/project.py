@@ -1,0 +1,64 @@
+"""The whole stack file, resolved: what `stackr.spec.load.load` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pydantic import PrivateAttr
+
+from stackr.spec.model.base import Model
+from stackr.spec.model.network import Network
+from stackr.spec.model.secret import FileObject
+from stackr.spec.model.service import Service
+from stackr.spec.model.volume import Volume
+
+
+class Position(NamedTuple):
+    """A place in a stack file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class LanguageModel(Model):
+    """A language model of top-level `models`."""
+
+    name: str | None = None
+    model: str | None = None
+    context_size: int = 0
+    runtime_flags: tuple[str, ...] = ()
+
+
+class Project(Model):
+    """A stack: its services that the active profiles enable, and what they use.
+
+    `environment` is what `${...}` was resolved with. `compose_files` are absolute paths, or "-".
+    """
+
+    name: str
+    working_dir: str = ""
+    compose_files: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    profiles: tuple[str, ...] = ()
+    services: dict[str, Service] = {}
+    disabled_services: dict[str, Service] = {}
+    networks: dict[str, Network] = {}
+    volumes: dict[str, Volume] = {}
+    secrets: dict[str, FileObject] = {}
+    configs: dict[str, FileObject] = {}
+    models: dict[str, LanguageModel] = {}
+    warnings: tuple[str, ...] = ()
+
+    _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
+
+    def position(self, path: str) -> Position | None:
+        """Where `path` (as in "services.web.ports[0]") is written; its nearest parent if it is not.
+
+        None for a project that no file was loaded for. The files are read again to find out.
+        """
+        return self._locate(path) if self._locate is not None else None

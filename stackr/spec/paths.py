@@ -1,0 +1,136 @@
+"""Relative paths to absolute ones: PATH_RULES by path.
+
+A file that is included or extended gets its paths made relative to the main project's folder
+first; they become absolute with the rest. Source: compose-go, paths/.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from stackr.spec.rules import Branch, Path, apply, table
+from stackr.spec.short import clean_path
+
+_REMOTE_CONTEXT = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
+_REMOTE_FILE = re.compile(
+    r"(github\.com/|git://|ssh://|oci://|https?://[^#]*\.git(#|\Z)|[\w-]+@[\w.-]+:)", re.ASCII
+)
+_WINDOWS_ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\/]+[\\/][^\\/]+[\\/]")
+
+
+class Base(NamedTuple):
+    """What paths are relative to; `home` is None where the environment has no HOME."""
+
+    folder: str
+    home: str | None
+    faults: list[tuple[Path, str]]
+
+
+Rule: TypeAlias = Callable[[Any, Branch[Any], Path, Base], Any]
+
+
+def resolve_paths(tree: dict[str, Any], base: Base) -> None:
+    """Make the relative paths of a canonical tree start at base.folder, in place."""
+    apply(tree, PATH_RULES, (), base)
+
+
+def join(folder: str, path: str) -> str:
+    """The two as one path, without `.` and `..`; a relative folder gives a relative path."""
+    return clean_path(f"{folder}/{path}" if folder and path else folder or path)
+
+
+def is_remote(path: str) -> bool:
+    """Whether an included or extended file is to come from Git or a registry."""
+    return _REMOTE_FILE.match(path) is not None
+
+
+def _home(path: str, base: Base) -> str:
+    return join(base.home, path[1:]) if path.startswith("~") and base.home else path
+
+
+def _absolute(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    if isinstance(value, list):
+        return [_absolute(entry, branch, path, base) for entry in value]
+    if not isinstance(value, str) or not value:
+        return value
+    expanded = _home(value, base)
+    return expanded if posixpath.isabs(expanded) else join(base.folder, expanded)
+
+
+def _context(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    if not isinstance(value, str):
+        return value
+    if "://" in value or value.startswith(("service:", *_REMOTE_CONTEXT)):
+        return value
+    return _absolute(value, branch, path, base)
+
+
+def _extended(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    if isinstance(value, str) and is_remote(value):
+        return value
+    return _absolute(value, branch, path, base)
+
+
+def _maybe_windows(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    if not isinstance(value, str):
+        return value
+    expanded = _home(value, base)
+    if posixpath.isabs(expanded) or _WINDOWS_ABSOLUTE.match(expanded):
+        return expanded
+    return join(base.folder, expanded)
+
+
+def _watched(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    absolute = _absolute(value, branch, path, base)
+    return _without_link(absolute) if isinstance(absolute, str) else absolute
+
+
+def _without_link(path: str) -> str:
+    """Follow the first symbolic link of a path."""
+    current = "/" if path.startswith("/") else ""
+    for part in filter(None, path.split("/")):
+        current = posixpath.join(current, part)
+        if os.path.islink(current):
+            return path.replace(current, os.path.realpath(current), 1)
+    return path
+
+
+def _mount(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    if isinstance(value, dict) and value.get("type") == "bind":
+        if "source" not in value:
+            base.faults.append(
+                (path, 'invalid mount config for type "bind": field Source must not be empty')
+            )
+        else:
+            value["source"] = _maybe_windows(value["source"], branch, path, base)
+    return value
+
+
+def _driver_opts(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    if not isinstance(value, dict) or value.get("driver") != "local":
+        return value
+    options = value.get("driver_opts")
+    if isinstance(options, dict) and options.get("o") == "bind" and "device" in options:
+        options["device"] = _maybe_windows(options["device"], branch, path, base)
+    return value
+
+
+PATH_RULES: Branch[Rule] = table(
+    {
+        "services.*.build.context": _context,
+        "services.*.build.additional_contexts.*": _context,
+        "services.*.build.ssh.*": _maybe_windows,
+        "services.*.env_file.*.path": _absolute,
+        "services.*.label_file.*": _absolute,
+        "services.*.extends.file": _extended,
+        "services.*.develop.watch.*.path": _watched,
+        "services.*.volumes.*": _mount,
+        "configs.*.file": _maybe_windows,
+        "secrets.*.file": _maybe_windows,
+        "volumes.*": _driver_opts,
+    }
+)

@@ -1,0 +1,105 @@
+"""What is wrong with a stack file: collected, placed, shown with the lines themselves.
+
+A problem has the key's path; `Sources` finds the file, line and column for it when the problem is
+shown, so that a good file pays nothing for positions.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+from stackr.errors import InvalidProject
+from stackr.spec.rules import Path, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stackr.spec.positions import Place, Sources
+
+
+MAX_PROBLEMS = 200
+
+
+class Finding(NamedTuple):
+    """A problem before it has a place; `at_key` points at the key rather than at its value."""
+
+    path: Path
+    message: str
+    hint: str | None = None
+    at_key: bool = False
+    place: Place | None = None
+
+
+class Problem(str):
+    """`file:line:column: path: message`, with the shown lines and the way out as attributes."""
+
+    __slots__ = ("hint", "snippet")
+
+    hint: str | None
+    snippet: str
+
+    @classmethod
+    def of(cls, text: str, *, hint: str | None, snippet: str) -> Problem:
+        """Make a problem of its one line, a way out, and the marked lines ("" for none)."""
+        problem = cls(text)
+        problem.hint = hint
+        problem.snippet = snippet
+        return problem
+
+
+class Problems:
+    """Collects findings until the phase ends."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._findings: dict[Finding, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._findings)
+
+    def add(
+        self,
+        path: Path,
+        message: str,
+        *,
+        hint: str | None = None,
+        at_key: bool = False,
+        place: Place | None = None,
+    ) -> None:
+        """Note a problem; the same one twice counts once, and there is an end to them."""
+        finding = Finding(path, message, hint, at_key, place)
+        if len(self._findings) < MAX_PROBLEMS:
+            self._findings[finding] = None
+
+    def check(self) -> None:
+        """Raise InvalidProject with everything found so far, if there is anything."""
+        if self._findings:
+            raise invalid_project([self._place(finding) for finding in self._findings])
+
+    def _place(self, finding: Finding) -> Problem:
+        place = finding.place or self._sources.find(finding.path, at_key=finding.at_key)
+        subject = f"{show(finding.path)}: " if finding.path else ""
+        where = f"{self._sources.relative(place)}: " if place is not None else ""
+        return Problem.of(
+            f"{where}{subject}{finding.message}",
+            hint=finding.hint,
+            snippet=self._sources.snippet(place) if place is not None else "",
+        )
+
+
+def invalid_project(problems: list[Problem]) -> InvalidProject:
+    """One error for all problems; its message is the first one."""
+    first = problems[0]
+    return InvalidProject(str(first), problems=problems, hint=first.hint)
+
+
+def refuse(message: str, *, hint: str | None = None) -> InvalidProject:
+    """An error that belongs to no line of a file."""
+    return InvalidProject(message, problems=[Problem.of(message, hint=hint, snippet="")], hint=hint)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """A hint that names the known spelling closest to `name`, if one is close."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f'did you mean "{close[0]}"?' if close else None

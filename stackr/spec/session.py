@@ -1,0 +1,126 @@
+"""What the phases of one load share: options, environment, the files read, problems, warnings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackr.spec.positions import Place, Sources
+from stackr.spec.problems import Problems, refuse
+from stackr.spec.rules import Path as KeyPath
+from stackr.spec.rules import show
+from stackr.spec.source import MAX_BYTES, BadSource, Document, documents
+
+STDIN = "-"
+MAX_FILES = 1000
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What to load, and how far to resolve it.
+
+    files: paths, or "-" for standard input; () to look for one. project_directory: what relative
+    paths start at; the first file's folder if None. profiles: "*" for all; () for those of
+    COMPOSE_PROFILES. env_files: () for COMPOSE_ENV_FILES, else `.env`. services: only these and
+    what they depend on; () for all. all_resources: keep what no service uses.
+    """
+
+    files: tuple[str, ...] = ()
+    project_directory: str | None = None
+    project_name: str | None = None
+    profiles: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    interpolate: bool = True
+    normalize: bool = True
+    resolve_paths: bool = True
+    check_consistency: bool = True
+    all_resources: bool = False
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A stack file that has been read; `name` is its absolute path, or "-"."""
+
+    name: str
+    documents: tuple[Document, ...]
+
+
+class Session:
+    """One load."""
+
+    def __init__(self, options: LoadOptions, environ: Mapping[str, str], cwd: Path) -> None:
+        self.options = options
+        self.environ = environ
+        self.cwd = cwd
+        self.sources = Sources(str(cwd))
+        self.problems = Problems(self.sources)
+        self.warnings: list[str] = []
+        self.unset: set[str] = set()
+        self._files_read = 0
+
+    @property
+    def home(self) -> str | None:
+        """The user's home folder, by the environment."""
+        return self.environ.get("HOME") or None
+
+    def warn(self, message: str) -> None:
+        """Note a warning, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def warn_unset(self, name: str) -> None:
+        """Note that a variable is not set and has no default."""
+        self.unset.add(name)
+        self.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
+
+    def warn_boolean(self, value: str) -> None:
+        """Note a boolean in a spelling that YAML 1.2 does not have."""
+        meant = "true" if value.lower() in ("y", "yes", "on") else "false"
+        self.warn(f'"{value}" for boolean is not supported by YAML 1.2, please use `{meant}`')
+
+    def absolute(self, path: str) -> Path:
+        """A path that starts at the working folder of this process."""
+        return self.cwd / path
+
+    def read(self, name: str) -> SourceFile:
+        """Read a stack file; raises InvalidProject for one that is missing or is no YAML."""
+        self._files_read += 1
+        if self._files_read > MAX_FILES:
+            raise refuse(f"{name}: the project has more than {MAX_FILES} files")
+        data = self._bytes(name)
+        self.sources.add(name, data)
+        try:
+            return SourceFile(name, tuple(documents(data)))
+        except BadSource as error:
+            place = Place(name, error.line + 1, error.column + 1)
+            self.problems.add(error.path, error.message, place=place)
+            self.problems.check()
+            raise
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            if name == STDIN:
+                return sys.stdin.buffer.read(MAX_BYTES + 1)
+            with open(name, "rb") as file:
+                return file.read(MAX_BYTES + 1)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise refuse(f"open {name}: {reason}") from error
+
+    def fail(self, path: KeyPath, message: str, *, hint: str | None = None) -> None:
+        """Stop with a problem, and those noted before it."""
+        self.problems.add(path, message, hint=hint)
+        self.problems.check()
+
+    def report(self, faults: list[tuple[KeyPath, str]]) -> None:
+        """Note what a phase found."""
+        for path, message in faults:
+            self.problems.add(path, message)
+
+    def report_warnings(self, warnings: list[tuple[KeyPath, str]]) -> None:
+        """Note the warnings of a phase."""
+        for path, message in warnings:
+            self.warn(f"{show(path)}: {message}")

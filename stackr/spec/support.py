@@ -1,0 +1,208 @@
+"""What of a stack file the embedded engine honours, as one table: SUPPORT.
+
+`unsupported` refuses, by name, what is set and not honoured; `table` is docs/compose.md's table,
+which `python -m stackr.spec.support` writes. An attribute without a row is a failing test.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stackr.spec.problems import Problem
+from stackr.spec.rules import Path, show
+
+if TYPE_CHECKING:
+    from stackr.spec.model.project import Project
+
+__all__ = ["SUPPORT", "Row", "State", "table", "unsupported"]
+
+
+class State(Enum):
+    """What becomes of an attribute."""
+
+    YES = "yes"
+    PARTLY = "partly"
+    NO_EFFECT = "no effect"
+    NO = "refused"
+
+
+class Row(NamedTuple):
+    """An attribute's state. refuses: whether a value is refused, for `PARTLY`; `NO` refuses all."""
+
+    state: State
+    note: str = ""
+    refuses: Callable[[Any], bool] | None = None
+
+
+def _yes(*names: str, note: str = "") -> dict[str, Row]:
+    return {name: Row(State.YES, note) for name in names}
+
+
+def _no(note: str, *names: str) -> dict[str, Row]:
+    return {name: Row(State.NO, note) for name in names}
+
+
+def _inert(note: str, *names: str) -> dict[str, Row]:
+    return {name: Row(State.NO_EFFECT, note) for name in names}
+
+
+def _but(allowed: tuple[Any, ...], note: str) -> Row:
+    return Row(State.PARTLY, note, lambda value: value not in allowed)
+
+
+_SWARM = "of a cluster; Docker Compose on one host has no use for it either"
+_WINDOWS = "of Windows"
+
+_SERVICE: dict[str, Row] = {
+    **_yes("annotations", "cap_add", "cap_drop", "command", "configs", "container_name"),
+    **_yes("cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset", "depends_on"),
+    **_yes("device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname"),
+    **_yes("entrypoint", "env_file", "environment", "expose", "extends", "external_links"),
+    **_yes("extra_hosts", "group_add", "healthcheck", "hostname", "image", "init", "labels"),
+    **_yes("label_file", "links", "mac_address", "mem_limit", "mem_reservation"),
+    **_yes("memswap_limit", "networks", "oom_kill_disable", "oom_score_adj", "pids_limit"),
+    **_yes("platform", "ports", "privileged", "profiles", "pull_policy", "read_only", "restart"),
+    **_yes("scale", "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period"),
+    **_yes("stop_signal", "sysctls", "tmpfs", "tty", "ulimits", "user", "volumes_from"),
+    **_yes("working_dir"),
+    "ipc": Row(State.YES, "private, shareable, host, none, service:NAME, container:NAME"),
+    "pid": Row(State.YES, "host, service:NAME, container:NAME"),
+    "network_mode": Row(State.YES, "bridge, host, none, service:NAME, container:NAME"),
+    "cgroup": Row(State.YES, "host, private"),
+    "uts": _but(("host",), "host"),
+    "userns_mode": _but(("host",), "host: the engine maps no users"),
+    "isolation": _but(("default",), f"default; the others are {_WINDOWS}"),
+    "runtime": _but(
+        ("runc", "crun", "io.containerd.runc.v2"), "runc or crun, whichever the engine uses"
+    ),
+    "logging": Row(State.YES, "the drivers json-file, local and none"),
+    "logging.driver": _but(("json-file", "local", "none"), "json-file, local, none"),
+    "blkio_config": Row(State.YES, "the weight; limits of single devices are not honoured"),
+    "build": Row(State.PARTLY, "images are not built: only together with `image`, which is pulled"),
+    "volumes": Row(State.YES, "of the types bind, volume and tmpfs"),
+    "volumes.*.type": _but(("bind", "volume", "tmpfs"), "bind, volume, tmpfs"),
+    "volumes.*.bind.recursive": _but(
+        ("enabled", "disabled", "writable"), "enabled, disabled, writable"
+    ),
+    "deploy": Row(State.YES, "replicas, resources, restart_policy"),
+    **_yes("deploy.replicas", "deploy.resources", "deploy.restart_policy"),
+    **_inert(_SWARM, "deploy.labels", "deploy.placement", "deploy.endpoint_mode"),
+    **_inert(_SWARM, "deploy.update_config", "deploy.rollback_config"),
+    "deploy.mode": _but(("replicated", "global"), "replicated, global; jobs are not run as such"),
+    **_no("the engine has no driver for them", "gpus"),
+    **_no("the engine has no driver for them", "deploy.resources.reservations.devices"),
+    **_inert(_SWARM, "deploy.resources.reservations.generic_resources"),
+    **_no("limits of single block devices", "blkio_config.weight_device"),
+    **_no("limits of single block devices", "blkio_config.device_read_bps"),
+    **_no("limits of single block devices", "blkio_config.device_read_iops"),
+    **_no("limits of single block devices", "blkio_config.device_write_bps"),
+    **_no("limits of single block devices", "blkio_config.device_write_iops"),
+    **_no("containers are in the engine's own cgroup", "cgroup_parent"),
+    **_no(_WINDOWS, "cpu_count", "cpu_percent", "credential_spec"),
+    **_no("real-time scheduling", "cpu_rt_period", "cpu_rt_runtime"),
+    **_no("not in cgroup v2", "mem_swappiness"),
+    **_no("overlayfs has no quota of its own", "storage_opt"),
+    **_no("services that other programs run", "provider"),
+    **_no("no language models are run", "models"),
+    **_no("the engine is not lent to containers", "use_api_socket"),
+    **_no("hooks are not run", "post_start", "pre_stop"),
+    **_inert("only for `up` in the foreground", "attach"),
+    **_inert("only for watching source files", "develop"),
+    **_inert("has no meaning in Docker Compose either", "pull_refresh_after"),
+}
+
+_TOP: dict[str, Row] = {
+    **_yes("name", "include", "services"),
+    **_inert("obsolete", "version"),
+    "networks": Row(State.YES, "of the driver bridge"),
+    "networks.*.name": Row(State.YES),
+    "networks.*.driver": _but(
+        ("bridge", "default", "host", "none"), "bridge; host and none as external networks"
+    ),
+    **_yes("networks.*.driver_opts", "networks.*.ipam", "networks.*.external"),
+    **_yes("networks.*.internal", "networks.*.labels", "networks.*.enable_ipv4"),
+    **_yes("networks.*.enable_ipv6"),
+    **_inert(_SWARM, "networks.*.attachable"),
+    "volumes": Row(State.YES, "of the driver local"),
+    "volumes.*.driver": _but(("local", "default"), "local"),
+    **_yes("volumes.*.name", "volumes.*.driver_opts", "volumes.*.external", "volumes.*.labels"),
+    **_yes("secrets", "configs", note="from a file, a variable or their content"),
+    **{
+        f"{kind}.*.{key}": row
+        for kind in ("secrets", "configs")
+        for key, row in {
+            "external": Row(State.PARTLY, "the engine keeps none of its own", bool),
+            **_yes("name", "file", "environment", "content"),
+            **_no("the engine keeps none of its own", "driver", "driver_opts", "template_driver"),
+            **_inert(_SWARM, "labels"),
+        }.items()
+    },
+    **_no("no language models are run", "models"),
+}
+
+SUPPORT: Mapping[str, Row] = {
+    **_TOP,
+    **{f"services.*.{path}": row for path, row in _SERVICE.items()},
+}
+"""Pattern of a path -> what the embedded engine does with the attribute."""
+
+_EMPTY: tuple[object, ...] = (None, "", 0, False, (), {})
+
+
+def unsupported(project: Project) -> list[Problem]:
+    """What a project sets and the embedded engine does not honour; [] if there is nothing.
+
+    Each reads `file:line:column: path: message`. Only enabled services count.
+    """
+    found = []
+    for pattern, row in SUPPORT.items():
+        if row.state in (State.NO, State.PARTLY):
+            for path, value in _values(project, pattern.split("."), ()):
+                if _is_refused(project, path, value, row):
+                    found.append(_problem(project, path, row))
+    return found
+
+
+def _is_refused(project: Project, path: Path, value: Any, row: Row) -> bool:
+    if value in _EMPTY:
+        return False
+    if path[-1] == "build":
+        return not project.services[str(path[1])].image
+    return row.state is State.NO or (row.refuses is not None and row.refuses(value))
+
+
+def _problem(project: Project, path: Path, row: Row) -> Problem:
+    place = project.position(show(path))
+    where = f"{place}: " if place is not None else ""
+    reason = f": {row.note}" if row.note else ""
+    text = f"{where}{show(path)}: not supported by the embedded engine{reason}"
+    return Problem.of(text, hint=None, snippet="")
+
+
+def _values(value: Any, pattern: list[str], path: Path) -> Iterator[tuple[Path, Any]]:
+    """The values of a model that a pattern names."""
+    if not pattern:
+        yield path, value
+    elif pattern[0] != "*":
+        below = getattr(value, pattern[0], None)
+        if below is not None:
+            yield from _values(below, pattern[1:], (*path, pattern[0]))
+    else:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in items:
+            yield from _values(entry, pattern[1:], (*path, key))
+
+
+def table() -> str:
+    """The table of docs/compose.md, in Markdown."""
+    rows = ["| attribute | supported | notes |", "| --- | --- | --- |"]
+    for pattern, row in sorted(SUPPORT.items()):
+        rows.append(f"| `{pattern}` | {row.state.value} | {row.note} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())

@@ -1,0 +1,106 @@
+"""The tables agree with each other: schema, fields, models, support, documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from stackr.spec import fields
+from stackr.spec.decode import EnvFile, Kind, ListOf, MapOf, Struct
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Service
+from stackr.spec.schema.validate import schema
+from stackr.spec.support import SUPPORT, State, table, unsupported
+
+ROOT = Path(__file__).parents[3]
+
+
+def _structs(kind: Kind, seen: dict[str, Struct]) -> dict[str, Struct]:
+    if isinstance(kind, Struct) and kind.name not in seen:
+        seen[kind.name] = kind
+        for field in kind.fields.values():
+            _structs(field.kind, seen)
+    elif isinstance(kind, (ListOf, MapOf)):
+        _structs(kind._kind, seen)
+    elif isinstance(kind, EnvFile):
+        _structs(kind._struct, seen)
+    return seen
+
+
+def _all_structs() -> list[Struct]:
+    seen: dict[str, Struct] = {}
+    for kind in fields.SECTIONS.values():
+        _structs(kind, seen)
+    return list(seen.values())
+
+
+@pytest.mark.parametrize("struct", _all_structs(), ids=lambda struct: struct.name)
+def test_each_struct_has_the_fields_of_its_model(struct: Struct) -> None:
+    model: BaseModel = struct.model({})
+    names = set(type(model).model_fields) - {"extensions"}
+    assert names - ({"name"} if isinstance(model, Service) else set()) == set(struct.fields)
+
+
+def test_every_attribute_of_a_service_is_in_the_tables() -> None:
+    known = set(schema()["definitions"]["service"]["properties"])
+    assert known - set(fields.SERVICE.fields) == {"pull_refresh_after"}
+    assert {f"services.*.{name}" for name in known} <= set(SUPPORT)
+    assert set(schema()["properties"]) <= set(SUPPORT)
+
+
+def test_every_row_names_an_attribute() -> None:
+    properties = schema()["definitions"]["service"]["properties"]
+    for pattern in SUPPORT:
+        parts = pattern.split(".")
+        if parts[0] == "services" and len(parts) == 3:
+            assert parts[2] in properties
+
+
+def test_every_model_builds_its_schema() -> None:
+    assert Project(name="x", services={"a": Service(image="i")}).model_dump()["name"] == "x"
+
+
+def test_the_documentation_has_the_table() -> None:
+    assert table() in (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "path"),
+    [
+        ("gpus: all", "gpus"),
+        ("logging: {driver: syslog}", "logging.driver"),
+        ("volumes: [{type: image, source: i, target: /x}]", "volumes[0].type"),
+        ("userns_mode: keep", "userns_mode"),
+        ("post_start: [{command: x}]", "post_start"),
+        ("storage_opt: {size: 1G}", "storage_opt"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(
+    project: Callable[..., Project], attribute: str, path: str
+) -> None:
+    loaded = project(f"services:\n  a:\n    image: i\n    {attribute}\n")
+    (problem,) = unsupported(loaded)
+    assert f"services.a.{path}: not supported by the embedded engine" in problem
+    assert problem.startswith(f"{loaded.compose_files[0]}:4:")
+
+
+def test_what_is_supported_is_not_refused(project: Callable[..., Project]) -> None:
+    loaded = project(
+        "services: {a: {image: i, build: ., logging: {driver: none}, userns_mode: host,"
+        " volumes: ['v:/v'], deploy: {placement: {constraints: [x]}}}}\nvolumes: {v: {}}\n"
+    )
+    assert unsupported(loaded) == []
+
+
+def test_images_are_not_built(project: Callable[..., Project]) -> None:
+    (problem,) = unsupported(project("services: {a: {build: .}}"))
+    assert "services.a.build" in problem
+
+
+def test_states_have_their_rules() -> None:
+    partly: list[Any] = [row for row in SUPPORT.values() if row.state is State.PARTLY]
+    assert all(row.note for row in partly)
