@@ -1,0 +1,350 @@
+"""What should exist for a project: its services' containers, networks and volumes.
+
+Names and labels are Docker Compose's. A container's configuration is only made for a container
+that is to be created; to see that nothing changed takes the service's hash alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stackr.errors import InvalidArgument, NotFound
+from stackr.planner.config_hash import canonical_json, digest, service_spec, sparse
+from stackr.planner.graph import closure, topological_order
+from stackr.planner.host_ports import check_host_ports
+from stackr.planner.keys import image_name, network_keys, volume_keys
+from stackr.planner.options import UpOptions
+from stackr.runtime import labels
+from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
+from stackr.spec.model.mounts import FileGrant
+from stackr.spec.model.network import Network
+from stackr.spec.model.project import Project
+from stackr.spec.model.secret import FileObject
+from stackr.spec.model.service import Dependency, Service
+from stackr.spec.model.volume import Volume
+
+if TYPE_CHECKING:
+    from stackr.runtime.container import ContainerConfig
+
+__all__ = ["Desired", "DesiredNetwork", "DesiredService", "DesiredVolume", "desired"]
+
+SPEC_FORMAT = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredNetwork:
+    """spec: the resolved network as JSON, for a diff. external: it must be there already."""
+
+    key: str
+    name: str
+    external: bool
+    config: NetworkConfig
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredVolume:
+    key: str
+    name: str
+    external: bool
+    config: VolumeConfig
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredService:
+    """One service. spec: what its containers are made of, as JSON; hash: of that.
+
+    image: the reference. networks, volumes: names in the engine. shares: services whose
+    namespaces or volumes its containers use, so that they are recreated together.
+    is_target: it was asked for, not only needed by one that was.
+    """
+
+    name: str
+    replicas: int
+    spec: Mapping[str, Any]
+    hash: str
+    image: str
+    platform: str
+    pull_policy: str
+    is_built: bool
+    depends_on: Mapping[str, Dependency]
+    networks: tuple[str, ...]
+    volumes: tuple[str, ...]
+    shares: tuple[str, ...]
+    is_target: bool
+    project: Project
+    service: Service
+    base_labels: Mapping[str, str]
+
+    def container_name(self, number: int) -> str:
+        return self.service.container_name or f"{self.project.name}-{self.name}-{number}"
+
+    def config(
+        self, number: int, names: Mapping[str, list[str]], *, image_id: str, replaces: str = ""
+    ) -> ContainerConfig:
+        """The configuration of container `number`.
+
+        names: every service's containers. image_id: "" if the image is not here yet.
+        replaces: the name of the container whose place it takes.
+        """
+        from stackr.planner.container_config import container_config
+
+        own = {
+            **self.service.labels,
+            **self.base_labels,
+            labels.CONTAINER_NUMBER: str(number),
+        }
+        if image_id:
+            own[labels.IMAGE] = image_id
+        if replaces:
+            own[labels.REPLACE] = replaces
+        return container_config(
+            self.project,
+            self.service,
+            self.container_name(number),
+            own,
+            lambda service: names.get(service, []),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A project, as the options select from it. services: in dependency order.
+
+    known_services: all of the stack file, disabled ones too; containers of others are orphans.
+    is_partial: only some services were asked for.
+    """
+
+    project: str
+    services: Mapping[str, DesiredService]
+    networks: Mapping[str, DesiredNetwork]
+    volumes: Mapping[str, DesiredVolume]
+    known_services: frozenset[str]
+    is_partial: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def desired(project: Project, options: UpOptions | None = None) -> Desired:
+    """What should exist once the options' services are up.
+
+    Files of configs and secrets are read for their hashes.
+    Raises InvalidArgument or InvalidProject for names that no service has, a cycle, host ports
+    that clash, and a container name that several replicas would share.
+    """
+    options = options or UpOptions()
+    chosen, targets = _select(project, options)
+    needs = {name: _needs(project.services[name]) for name in chosen}
+    order = topological_order(needs)
+    replicas = {name: _replicas(project.services[name], options) for name in order}
+    check_host_ports(project, sorted(replicas.items()))
+    revision = _revision(project, order)
+    services = {
+        name: _service(project, project.services[name], replicas[name], name in targets, revision)
+        for name in order
+    }
+    network_names = {key for name in order for key in network_keys(project, project.services[name])}
+    volume_names = {key for name in order for key in volume_keys(project.services[name])}
+    return Desired(
+        project=project.name,
+        services=services,
+        networks={key: _network(project, key) for key in sorted(network_names)},
+        volumes={
+            key: _volume(project, key) for key in sorted(volume_names) if key in project.volumes
+        },
+        known_services=frozenset(project.services) | frozenset(project.disabled_services),
+        is_partial=bool(options.services),
+        warnings=project.warnings,
+    )
+
+
+def _select(project: Project, options: UpOptions) -> tuple[set[str], set[str]]:
+    """The services that come up, and which of them were asked for."""
+    for name in (*options.services, *options.scale):
+        if name not in project.services:
+            raise NotFound(f"no such service: {name}")
+    targets = set(options.services) or set(project.services)
+    if options.no_deps:
+        return targets, targets
+    needs = {name: _needs(service) for name, service in project.services.items()}
+    return closure(targets, needs) & set(project.services), targets
+
+
+def _needs(service: Service) -> set[str]:
+    return {
+        *service.depends_on,
+        *_shares(service),
+        *(link.partition(":")[0] for link in service.links),
+    }
+
+
+def _shares(service: Service) -> tuple[str, ...]:
+    modes = (service.network_mode, service.ipc, service.pid)
+    shared = {mode.removeprefix("service:") for mode in modes if mode and mode[:8] == "service:"}
+    shared |= {
+        source.partition(":")[0]
+        for source in service.volumes_from
+        if not source.startswith("container:")
+    }
+    return tuple(sorted(shared))
+
+
+def _replicas(service: Service, options: UpOptions) -> int:
+    count = options.scale.get(service.name, service.replicas)
+    if count > 1 and service.container_name:
+        raise InvalidArgument(
+            f'service "{service.name}": container name "{service.container_name}" cannot be '
+            f"shared by {count} replicas",
+            hint="remove container_name to scale the service",
+        )
+    return count
+
+
+def _revision(project: Project, order: Iterable[str]) -> str:
+    resolved = [service_spec(project.services[name]) for name in order]
+    return digest(canonical_json(resolved))[:12]
+
+
+def _service(
+    project: Project, service: Service, replicas: int, is_target: bool, revision: str
+) -> DesiredService:
+    image = image_name(project, service)
+    spec = {**service_spec(service), "image": image, **_content_hashes(project, service)}
+    text = canonical_json(spec)
+    hashed = digest(text)
+    keys = network_keys(project, service)
+    return DesiredService(
+        name=service.name,
+        replicas=replicas,
+        spec=spec,
+        hash=hashed,
+        image=image,
+        platform=service.platform or "",
+        pull_policy=service.pull_policy or "",
+        is_built=service.build is not None,
+        depends_on={
+            name: needed
+            for name, needed in sorted(service.depends_on.items())
+            if name in project.services
+        },
+        networks=tuple(project.networks[key].name or key for key in keys),
+        volumes=tuple(
+            sorted(
+                {
+                    project.volumes[key].name or key
+                    for key in volume_keys(service)
+                    if key in project.volumes
+                }
+            )
+        ),
+        shares=_shares(service),
+        is_target=is_target,
+        project=project,
+        service=service,
+        base_labels=_service_labels(project, service, text, hashed, revision),
+    )
+
+
+def _service_labels(
+    project: Project, service: Service, spec: str, hashed: str, revision: str
+) -> dict[str, str]:
+    return {
+        labels.PROJECT: project.name,
+        labels.SERVICE: service.name,
+        labels.ONEOFF: "False",
+        labels.CONFIG_HASH: hashed,
+        labels.DEPENDS_ON: ",".join(
+            f"{name}:{needed.condition}:{str(needed.restart).lower()}"
+            for name, needed in sorted(service.depends_on.items())
+        ),
+        labels.WORKING_DIR: project.working_dir,
+        labels.CONFIG_FILES: ",".join(project.compose_files),
+        labels.VERSION: labels.COMPOSE_VERSION,
+        labels.SPEC: spec,
+        labels.REVISION: revision,
+        labels.FORMAT: SPEC_FORMAT,
+    }
+
+
+def _content_hashes(project: Project, service: Service) -> dict[str, Any]:
+    """The grants of the service with the hash of what each file holds."""
+    hashes: dict[str, Any] = {}
+    sections: tuple[tuple[str, tuple[FileGrant, ...], Mapping[str, FileObject]], ...] = (
+        ("configs", service.configs, project.configs),
+        ("secrets", service.secrets, project.secrets),
+    )
+    for section, grants, sources in sections:
+        if grants:
+            hashes[section] = sorted(
+                (
+                    {**sparse(grant), "sha256": _content_hash(project, sources, grant)}
+                    for grant in grants
+                ),
+                key=canonical_json,
+            )
+    return hashes
+
+
+def _content_hash(project: Project, sources: Mapping[str, FileObject], grant: FileGrant) -> str:
+    """ "" for what is not there; the engine, or the container's creation, then says so."""
+    source = sources.get(grant.source or "", FileObject())
+    if source.content is not None:
+        return digest(source.content)
+    if source.environment is not None:
+        return digest(project.environment.get(source.environment, ""))
+    try:
+        return hashlib.sha256(Path(source.file or "").read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _network(project: Project, key: str) -> DesiredNetwork:
+    network: Network = project.networks[key]
+    name = network.name or key
+    spec = sparse(network)
+    config = NetworkConfig(
+        name=name,
+        driver=network.driver or "",
+        options=network.driver_opts,
+        ipam_driver=network.ipam.driver or "",
+        pools=tuple(
+            IpamPool(pool.subnet or "", pool.gateway or "", pool.ip_range or "", pool.aux_addresses)
+            for pool in network.ipam.config
+        ),
+        internal=network.internal,
+        attachable=network.attachable,
+        enable_ipv4=network.enable_ipv4,
+        enable_ipv6=network.enable_ipv6,
+        labels={**network.labels, **_labels_of(project, labels.NETWORK, key, spec)},
+    )
+    return DesiredNetwork(key, name, network.external, config, spec)
+
+
+def _volume(project: Project, key: str) -> DesiredVolume:
+    volume: Volume = project.volumes[key]
+    name = volume.name or key
+    spec = sparse(volume)
+    config = VolumeConfig(
+        name=name,
+        driver=volume.driver or "",
+        options=volume.driver_opts,
+        labels={**volume.labels, **_labels_of(project, labels.VOLUME, key, spec)},
+    )
+    return DesiredVolume(key, name, volume.external, config, spec)
+
+
+def _labels_of(
+    project: Project, key_label: str, key: str, spec: Mapping[str, Any]
+) -> dict[str, str]:
+    text = canonical_json(spec)
+    return {
+        labels.PROJECT: project.name,
+        key_label: key,
+        labels.VERSION: labels.COMPOSE_VERSION,
+        labels.CONFIG_HASH: digest(text),
+        labels.SPEC: text,
+    }

@@ -1,0 +1,116 @@
+"""Two resolved specs compared by meaning: which attributes differ, each with its path.
+
+Maps are compared key by key. A list whose items have a name of their own (a mount by its target)
+is compared item by item under that name; other lists as a whole, or as sets where order means
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from stackr.planner.config_hash import canonical_json
+from stackr.planner.mask import masked
+from stackr.planner.plan import FieldChange
+
+__all__ = ["field_changes"]
+
+_IDENTITIES: Mapping[str, str] = {
+    "volumes": "target",
+    "devices": "target",
+    "configs": "source",
+    "secrets": "source",
+    "ipam.config": "subnet",
+}
+"""Path of a list -> the key of its items that tells one from another."""
+
+
+def _port(item: Mapping[str, Any]) -> str:
+    host = ":".join(filter(None, [item.get("host_ip"), item.get("published")]))
+    return f"{host}:{item.get('target')}/{item.get('protocol', 'tcp')}"
+
+
+def field_changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, forces_recreate: bool = True
+) -> tuple[FieldChange, ...]:
+    """Every attribute that differs, sorted by path; values are masked where they look secret."""
+    changes = []
+    for path, before, after in sorted(_walk("", old, new), key=lambda change: change[0]):
+        shown_before, hid_before = masked(path, before)
+        shown_after, hid_after = masked(path, after)
+        changes.append(
+            FieldChange(
+                path=path,
+                old=shown_before,
+                new=shown_after,
+                forces_recreate=forces_recreate,
+                is_secret=hid_before or hid_after,
+            )
+        )
+    return tuple(changes)
+
+
+_Difference = tuple[str, Any, Any]
+
+
+def _walk(path: str, old: Any, new: Any) -> Iterator[_Difference]:
+    if old == new:
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted({*old, *new}):
+            below = f"{path}.{key}" if path else str(key)
+            yield from _walk(below, old.get(key), new.get(key))
+    elif _is_list(old) and _is_list(new):
+        yield from _lists(path, old or [], new or [])
+    elif isinstance(new, Mapping) and old is None and _splits(path):
+        yield from _walk(path, {}, new)
+    elif isinstance(old, Mapping) and new is None and _splits(path):
+        yield from _walk(path, old, {})
+    else:
+        yield path, old, new
+
+
+def _is_list(value: Any) -> bool:
+    return value is None or isinstance(value, list)
+
+
+def _splits(path: str) -> bool:
+    """Maps of free keys, of which each is named even when the whole map comes or goes."""
+    return path in ("environment", "labels", "annotations", "sysctls", "driver_opts", "networks")
+
+
+def _lists(path: str, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
+    if path in _IDENTITIES:
+        key = _IDENTITIES[path]
+        yield from _named(path, old, new, lambda item: str(item.get(key) or item.get("source")))
+    elif path == "ports":
+        yield from _as_sets(path, [*map(_port, old)], [*map(_port, new)])
+    elif path in ("command", "entrypoint", "healthcheck.test", "dns", "dns_search"):
+        yield path, old or None, new or None
+    else:
+        yield from _as_sets(path, old, new)
+
+
+def _named(
+    path: str, old: list[Any], new: list[Any], name: Callable[[Mapping[str, Any]], str]
+) -> Iterator[_Difference]:
+    before = {name(item): item for item in old}
+    after = {name(item): item for item in new}
+    for key in sorted({*before, *after}):
+        one, other = before.get(key), after.get(key)
+        if one is None or other is None:
+            yield f"{path}[{key}]", one, other
+        else:
+            yield from _walk(f"{path}[{key}]", one, other)
+
+
+def _as_sets(path: str, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
+    before = {canonical_json(item): item for item in old}
+    after = {canonical_json(item): item for item in new}
+    gone = [before[key] for key in sorted(before) if key not in after]
+    come = [after[key] for key in sorted(after) if key not in before]
+    if gone or come:
+        yield path, gone or None, come or None
+    else:
+        yield path, old, new

@@ -1,0 +1,36 @@
+"""What a service names: its image, and the networks and volumes of the stack file that it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stackr.spec.model.project import Project
+    from stackr.spec.model.service import Service, ServiceNetwork
+
+__all__ = ["image_name", "network_keys", "volume_keys"]
+
+
+def image_name(project: Project, service: Service) -> str:
+    """The image's reference; one that is built has the project's and the service's name."""
+    return service.image or f"{project.name}-{service.name}"
+
+
+def network_keys(project: Project, service: Service) -> list[str]:
+    """The networks that the service joins, the main one first: by priority, then by name."""
+    if service.network_mode or not project.networks:
+        return []
+    joined = service.networks or {"default": None}
+    return sorted(joined, key=lambda key: (-_priority(joined[key]), key))
+
+
+def _priority(network: ServiceNetwork | None) -> int:
+    return network.priority if network else 0
+
+
+def volume_keys(service: Service) -> Iterator[str]:
+    """The keys of `Project.volumes` that the service mounts."""
+    for volume in service.volumes:
+        if volume.type == "volume" and volume.source:
+            yield volume.source

@@ -1,0 +1,375 @@
+"""Plans for what exists already: down, stop, start, restart, kill, remove.
+
+All is read from labels, so no stack file is needed; where one is there, `services` come from it.
+Dependants stop before what they depend on, and start after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+from stackr.errors import InvalidArgument, NotFound
+from stackr.planner.builder import Builder, Entry
+from stackr.planner.graph import topological_order
+from stackr.planner.observed import Observed, number_of, service_of
+from stackr.planner.options import DownOptions
+from stackr.planner.plan import (
+    Action,
+    Change,
+    KillContainer,
+    Kind,
+    Plan,
+    RemoveContainer,
+    RemoveImage,
+    RemoveNetwork,
+    RemoveVolume,
+    Resource,
+    RestartContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    WaitFor,
+)
+from stackr.runtime import labels
+from stackr.runtime.types import ContainerState
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+
+__all__ = ["plan_down", "plan_kill", "plan_remove", "plan_restart", "plan_start", "plan_stop"]
+
+_Dependency = tuple[str, str]
+"""A needed service and the condition."""
+
+
+def plan_down(
+    observed: Observed, options: DownOptions | None = None, desired: Desired | None = None
+) -> Plan:
+    """Stop and remove containers, then networks, and volumes and images if asked for.
+
+    desired: the stack file, where there is one; without it everything that bears the project's
+    label goes. External networks and volumes never do.
+    """
+    options = options or DownOptions()
+    builder = Builder(observed.project)
+    going, orphans = _going(observed, options, desired)
+    if orphans:
+        names = ", ".join(container.name for container in orphans)
+        builder.warnings.append(
+            f"found orphan containers ({names}) for this project: --remove-orphans removes them"
+        )
+    stops = _stop_in_order(builder, going, options.timeout_s, "down")
+    removed: list[Entry] = []
+    for container in going:
+        resource = _resource(container)
+        builder.changes.append(Change(resource, Kind.REMOVE, "down"))
+        removed.append(
+            builder.add(
+                Action.REMOVE_CONTAINER,
+                resource,
+                "down",
+                RemoveContainer(container.id, force=True, volumes=options.volumes),
+                stops.get(container.id, ()),
+            )
+        )
+    if not options.services:
+        _remove_networks(builder, observed, removed)
+        if options.volumes:
+            _remove_volumes(builder, observed, removed)
+    if options.images:
+        _remove_images(builder, going, options.images, removed, desired)
+    return builder.plan()
+
+
+def _going(
+    observed: Observed, options: DownOptions, desired: Desired | None
+) -> tuple[list[ContainerState], list[ContainerState]]:
+    """The containers that go, and the orphans that stay."""
+    if options.services:
+        return _chosen(observed, options.services), []
+    if desired is None or options.remove_orphans:
+        return list(observed.containers), []
+    known = desired.known_services
+    going = [c for c in observed.containers if service_of(c) in known]
+    return going, [c for c in observed.containers if service_of(c) not in known]
+
+
+def _remove_networks(builder: Builder, observed: Observed, after: Collection[Entry]) -> None:
+    for network in observed.networks.values():
+        if network.labels.get(labels.PROJECT) == observed.project:
+            resource = Resource("network", network.name)
+            builder.changes.append(Change(resource, Kind.REMOVE, "down"))
+            payload = RemoveNetwork(network.id or network.name)
+            builder.add(Action.REMOVE_NETWORK, resource, "down", payload, after)
+
+
+def _remove_volumes(builder: Builder, observed: Observed, after: Collection[Entry]) -> None:
+    for volume in observed.volumes.values():
+        if volume.labels.get(labels.PROJECT) == observed.project:
+            resource = Resource("volume", volume.name)
+            builder.changes.append(Change(resource, Kind.REMOVE, "asked for"))
+            payload = RemoveVolume(volume.name)
+            builder.add(Action.REMOVE_VOLUME, resource, "asked for", payload, after)
+
+
+def _remove_images(
+    builder: Builder,
+    going: Iterable[ContainerState],
+    which: str,
+    after: Collection[Entry],
+    desired: Desired | None,
+) -> None:
+    """local: only images that the stack file gives no name, which were built for it."""
+    references = {container.image for container in going}
+    if desired is not None:
+        references |= {service.image for service in desired.services.values()}
+    if which == "local":
+        built = (
+            {s.image for s in desired.services.values() if s.service.image is None}
+            if desired
+            else set()
+        )
+        references &= built
+    for reference in sorted(filter(None, references)):
+        resource = Resource("image", reference)
+        builder.changes.append(Change(resource, Kind.REMOVE, "asked for"))
+        builder.add(Action.REMOVE_IMAGE, resource, "asked for", RemoveImage(reference), after)
+
+
+def plan_stop(
+    observed: Observed, services: Collection[str] = (), *, timeout_s: float | None = None
+) -> Plan:
+    """Stop what runs, dependants first."""
+    builder = Builder(observed.project)
+    chosen = _chosen(observed, services)
+    for container in chosen:
+        if container.is_running:
+            builder.changes.append(Change(_resource(container), Kind.STOP, "asked for"))
+    _stop_in_order(builder, chosen, timeout_s, "asked for")
+    return builder.plan()
+
+
+def plan_kill(
+    observed: Observed, services: Collection[str] = (), *, signal: str = "SIGKILL"
+) -> Plan:
+    """Send a signal to what runs."""
+    builder = Builder(observed.project)
+    for container in _chosen(observed, services):
+        if container.is_running:
+            resource = _resource(container)
+            builder.changes.append(Change(resource, Kind.STOP, signal))
+            payload = KillContainer(container.id, signal)
+            builder.add(Action.KILL_CONTAINER, resource, signal, payload)
+    return builder.plan()
+
+
+def plan_remove(
+    observed: Observed,
+    services: Collection[str] = (),
+    *,
+    stop: bool = False,
+    volumes: bool = False,
+    timeout_s: float | None = None,
+) -> Plan:
+    """Remove stopped containers; with `stop`, running ones as well."""
+    builder = Builder(observed.project)
+    going = [c for c in _chosen(observed, services) if stop or not c.is_running]
+    stops = _stop_in_order(builder, going, timeout_s, "asked for")
+    for container in going:
+        resource = _resource(container)
+        builder.changes.append(Change(resource, Kind.REMOVE, "asked for"))
+        payload = RemoveContainer(container.id, volumes=volumes)
+        after = stops.get(container.id, ())
+        builder.add(Action.REMOVE_CONTAINER, resource, "asked for", payload, after)
+    return builder.plan()
+
+
+def plan_start(
+    observed: Observed,
+    services: Collection[str] = (),
+    *,
+    wait: bool = False,
+    wait_timeout_s: float | None = None,
+) -> Plan:
+    """Start what is stopped, after what it depends on is as its condition says."""
+
+    def start(container: ContainerState) -> _Call | None:
+        if container.state == "paused":
+            return Action.UNPAUSE_CONTAINER, UnpauseContainer(container.id), Kind.START
+        if container.is_running:
+            return None
+        return Action.START_CONTAINER, StartContainer(container.id), Kind.START
+
+    return _in_order(observed, services, start, wait=wait, wait_timeout_s=wait_timeout_s)
+
+
+def plan_restart(
+    observed: Observed,
+    services: Collection[str] = (),
+    *,
+    timeout_s: float | None = None,
+    no_deps: bool = False,
+) -> Plan:
+    """Restart containers, each after what it depends on; what depends on them with
+    `restart: true` restarts as well, unless `no_deps`."""
+    names = set(services) or {service_of(c) for c in observed.containers}
+    if services and not no_deps:
+        names |= _restarted_with(observed, names)
+
+    def restart(container: ContainerState) -> _Call | None:
+        payload = RestartContainer(container.id, timeout_s)
+        return Action.RESTART_CONTAINER, payload, Kind.RESTART
+
+    _chosen(observed, services)
+    return _in_order(observed, names, restart)
+
+
+_Call = tuple[Action, StartContainer | UnpauseContainer | RestartContainer, Kind]
+
+
+def _in_order(
+    observed: Observed,
+    services: Collection[str],
+    call: Callable[[ContainerState], _Call | None],
+    *,
+    wait: bool = False,
+    wait_timeout_s: float | None = None,
+) -> Plan:
+    builder = Builder(observed.project)
+    chosen = _chosen(observed, services)
+    by_service = _by_service(chosen)
+    started: dict[str, Entry] = {}
+    waits: dict[_Dependency, list[Entry]] = {}
+    for name in topological_order(_needs(chosen)):
+        for container in by_service[name]:
+            made = call(container)
+            if made is None:
+                continue
+            action, payload, kind = made
+            after: list[Entry] = []
+            for needed, condition in _dependencies(container):
+                key = (needed, condition)
+                if key not in waits:
+                    waits[key] = _waits(
+                        builder, by_service.get(needed, []), condition, started, wait_timeout_s
+                    )
+                after += waits[key]
+            resource = _resource(container)
+            builder.changes.append(Change(resource, kind, "asked for"))
+            started[container.id] = builder.add(action, resource, "asked for", payload, after)
+    if wait:
+        _waits(builder, chosen, "running_or_healthy", started, wait_timeout_s)
+    return builder.plan()
+
+
+def _waits(
+    builder: Builder,
+    containers: Iterable[ContainerState],
+    condition: str,
+    started: dict[str, Entry],
+    timeout_s: float | None,
+) -> list[Entry]:
+    """What follows the condition of these containers; a start alone where that is enough."""
+    entries = []
+    for container in containers:
+        start = started.get(container.id)
+        if start is None and (condition == "service_started" or container.health == "healthy"):
+            continue
+        if start is not None and condition == "service_started":
+            entries.append(start)
+            continue
+        entries.append(
+            builder.add(
+                Action.WAIT_FOR,
+                _resource(container),
+                condition,
+                WaitFor(container.name, condition, service_of(container), (), timeout_s),
+                [start] if start is not None else [],
+            )
+        )
+    return entries
+
+
+def _chosen(observed: Observed, services: Collection[str]) -> list[ContainerState]:
+    """Raises NotFound for a service that has no container."""
+    for name in services:
+        if not observed.of_service(name):
+            raise NotFound(f'service "{name}" has no container')
+    return [c for c in observed.containers if not services or service_of(c) in services]
+
+
+def _by_service(containers: Iterable[ContainerState]) -> dict[str, list[ContainerState]]:
+    by_service: dict[str, list[ContainerState]] = {}
+    for container in containers:
+        by_service.setdefault(service_of(container), []).append(container)
+    return by_service
+
+
+def _dependencies(container: ContainerState) -> list[_Dependency]:
+    """From the label `db:service_healthy:false,...`."""
+    entries = container.labels.get(labels.DEPENDS_ON, "").split(",")
+    parts = [entry.split(":") for entry in entries if entry]
+    return [(p[0], p[1] if len(p) > 1 else "service_started") for p in parts]
+
+
+def _restarted_with(observed: Observed, names: Collection[str]) -> set[str]:
+    touched = set()
+    for container in observed.containers:
+        for entry in container.labels.get(labels.DEPENDS_ON, "").split(","):
+            needed, _, rest = entry.partition(":")
+            if needed in names and rest.endswith(":true"):
+                touched.add(service_of(container))
+    return touched
+
+
+def _needs(containers: Iterable[ContainerState]) -> dict[str, set[str]]:
+    needs: dict[str, set[str]] = {}
+    for container in containers:
+        needed = {name for name, _ in _dependencies(container)}
+        needs.setdefault(service_of(container), set()).update(needed)
+    return needs
+
+
+def _stop_in_order(
+    builder: Builder,
+    containers: Collection[ContainerState],
+    timeout_s: float | None,
+    cause: str,
+) -> dict[str, list[Entry]]:
+    """Stop each running container after those of the services that depend on its service.
+
+    Returns what follows the stop of each container, by ID; a stopped one waits for nothing.
+    """
+    by_service = _by_service(containers)
+    needs = _needs(containers)
+    try:
+        order = topological_order(needs)
+    except InvalidArgument:  # labels may say anything; without an order all stop at once
+        order, needs = sorted(by_service), {}
+    stopped: dict[str, list[Entry]] = {}
+    entries: dict[str, list[Entry]] = {}
+    for name in reversed(order):
+        before = [
+            entry
+            for dependant, needed in sorted(needs.items())
+            if name in needed and dependant != name
+            for entry in stopped.get(dependant, ())
+        ]
+        stopped[name] = list(before)
+        for container in by_service[name]:
+            if container.is_running:
+                entry = builder.add(
+                    Action.STOP_CONTAINER,
+                    _resource(container),
+                    cause,
+                    StopContainer(container.id, timeout_s),
+                    before,
+                )
+                entries[container.id] = [entry]
+                stopped[name].append(entry)
+    return entries
+
+
+def _resource(container: ContainerState) -> Resource:
+    return Resource("container", container.name, service_of(container), number_of(container))

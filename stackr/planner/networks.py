@@ -1,0 +1,169 @@
+"""Operations on a project's networks: create what is missing, recreate what has another form.
+
+A network that changes is made anew with its containers stopped and taken off; those that are not
+recreated themselves are connected again. What this project did not make is used as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stackr.errors import NotFound
+from stackr.planner.builder import Builder, Entry
+from stackr.planner.diff import field_changes
+from stackr.planner.observed import Observed
+from stackr.planner.plan import (
+    Action,
+    Change,
+    CreateNetwork,
+    DisconnectNetwork,
+    FieldChange,
+    Kind,
+    RemoveNetwork,
+    Resource,
+)
+from stackr.planner.slots import stored_spec
+from stackr.runtime import labels
+from stackr.runtime.types import ContainerState, NetworkState
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired, DesiredNetwork
+
+__all__ = ["NetworkPlan", "diverged_networks", "plan_networks"]
+
+
+@dataclass(slots=True)
+class NetworkPlan:
+    """ready: the operation after which a network (by name) is there. recreated: which are new.
+
+    detached: the operations that take a container (by ID) off networks that go.
+    """
+
+    ready: dict[str, Entry] = field(default_factory=dict)
+    recreated: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
+    detached: dict[str, list[Entry]] = field(default_factory=dict)
+
+
+def diverged_networks(desired: Desired, observed: Observed) -> dict[str, tuple[FieldChange, ...]]:
+    """Networks of this project, by name, whose recorded form is not the desired one.
+
+    Raises NotFound for an external network that is not there.
+    """
+    diverged = {}
+    for network in desired.networks.values():
+        state = observed.networks.get(network.name)
+        if state is None:
+            if network.external and network.name not in ("host", "none", "bridge"):
+                raise NotFound(
+                    f"network {network.name} declared as external, but could not be found",
+                    hint=f'create it, or let stackr do so: take "external" from '
+                    f"networks.{network.key}",
+                )
+            continue
+        stored = stored_spec(state.labels)
+        if not network.external and stored is not None and _is_ours(state, desired.project):
+            changes = field_changes(stored, network.spec)
+            if changes:
+                diverged[network.name] = changes
+    return diverged
+
+
+def _is_ours(state: NetworkState, project: str) -> bool:
+    return state.labels.get(labels.PROJECT) == project
+
+
+def plan_networks(
+    builder: Builder,
+    desired: Desired,
+    observed: Observed,
+    diverged: Mapping[str, tuple[FieldChange, ...]],
+    stops: Mapping[str, Entry],
+) -> NetworkPlan:
+    """stops: the operations that stop the containers (by ID) of diverged networks."""
+    plan = NetworkPlan(recreated=dict(diverged))
+    for network in desired.networks.values():
+        state = observed.networks.get(network.name)
+        resource = Resource("network", network.name)
+        if network.external:
+            continue
+        if state is None:
+            cause = "not found"
+            builder.changes.append(Change(resource, Kind.CREATE, cause))
+            plan.ready[network.name] = _create(builder, resource, network, cause)
+        elif network.name in diverged:
+            _recreate(builder, network, observed, diverged[network.name], stops, plan)
+        else:
+            builder.unchanged += 1
+            _warn_foreign(builder, desired.project, state)
+    return plan
+
+
+def _create(
+    builder: Builder,
+    resource: Resource,
+    network: DesiredNetwork,
+    cause: str,
+    after: tuple[Entry, ...] = (),
+) -> Entry:
+    return builder.add(Action.CREATE_NETWORK, resource, cause, CreateNetwork(network.config), after)
+
+
+def _recreate(
+    builder: Builder,
+    network: DesiredNetwork,
+    observed: Observed,
+    changes: tuple[FieldChange, ...],
+    stops: Mapping[str, Entry],
+    plan: NetworkPlan,
+) -> None:
+    resource = Resource("network", network.name)
+    cause = f"{', '.join(change.path for change in changes)} changed"
+    builder.changes.append(Change(resource, Kind.RECREATE, cause, changes))
+    off = []
+    for container in attached(observed, network.name):
+        entry = builder.add(
+            Action.DISCONNECT_NETWORK,
+            _resource(container),
+            f"network {network.name} is recreated",
+            DisconnectNetwork(container.id, network.name),
+            [stops[container.id]] if container.id in stops else [],
+        )
+        plan.detached.setdefault(container.id, []).append(entry)
+        off.append(entry)
+    removed = builder.add(Action.REMOVE_NETWORK, resource, cause, RemoveNetwork(network.name), off)
+    plan.ready[network.name] = _create(builder, resource, network, cause, (removed,))
+
+
+def attached(observed: Observed, network: str) -> list[ContainerState]:
+    """The project's containers that are in this network."""
+    return [
+        container
+        for container in observed.containers
+        if any(endpoint.network == network for endpoint in container.networks)
+    ]
+
+
+def _resource(container: ContainerState) -> Resource:
+    number = container.labels.get(labels.CONTAINER_NUMBER, "")
+    return Resource(
+        "container",
+        container.name,
+        container.labels.get(labels.SERVICE, ""),
+        int(number) if number.isdecimal() else 0,
+    )
+
+
+def _warn_foreign(builder: Builder, project: str, state: NetworkState) -> None:
+    if _is_ours(state, project):
+        return
+    owner = state.labels.get(labels.PROJECT)
+    made = f'created for project "{owner}"' if owner else "created by stackr"
+    builder.warnings.append(
+        f"a network with name {state.name} exists but was not {made}: it is used as it is "
+        "(set `external: true` to say so)"
+        if not owner
+        else f"network {state.name} was {made}: it is used as it is "
+        "(set `external: true` to say so)"
+    )

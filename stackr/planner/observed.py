@@ -1,0 +1,101 @@
+"""One read-only snapshot of what an engine has of a project, in a few concurrent calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stackr.errors import NotFound
+from stackr.runtime import labels
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import (
+    ContainerState,
+    ImageState,
+    NetworkState,
+    VolumeState,
+)
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+
+__all__ = ["Observed", "number_of", "observe", "service_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """containers: of the project, without one-off ones, by service, number and name.
+
+    networks, volumes: by name; those of the project, and those that were asked for by name.
+    images: by the reference that was asked for; one that is not here is left out.
+    """
+
+    project: str
+    containers: tuple[ContainerState, ...] = ()
+    networks: Mapping[str, NetworkState] = field(default_factory=dict)
+    volumes: Mapping[str, VolumeState] = field(default_factory=dict)
+    images: Mapping[str, ImageState] = field(default_factory=dict)
+
+    def of_service(self, service: str) -> list[ContainerState]:
+        return [c for c in self.containers if service_of(c) == service]
+
+
+async def observe(runtime: Runtime, project: str, wanted: Desired | None = None) -> Observed:
+    """Ask the engine what there is; nothing is changed.
+
+    wanted: its images, networks and volumes are looked for by name, beside the project's own.
+    """
+    references = sorted({service.image for service in wanted.services.values()} if wanted else ())
+    network_names = {network.name for network in wanted.networks.values()} if wanted else set()
+    volume_names = {volume.name for volume in wanted.volumes.values()} if wanted else set()
+    containers, networks, volumes, images = await asyncio.gather(
+        runtime.list_containers(labels=[f"{labels.PROJECT}={project}"]),
+        runtime.list_networks(),
+        runtime.list_volumes(),
+        asyncio.gather(*(_image(runtime, reference) for reference in references)),
+    )
+    return Observed(
+        project=project,
+        containers=tuple(sorted((c for c in containers if _is_service(c)), key=_place)),
+        networks={
+            network.name: network
+            for network in sorted(networks, key=lambda network: (network.name, network.id))
+            if network.name in network_names or network.labels.get(labels.PROJECT) == project
+        },
+        volumes={
+            volume.name: volume
+            for volume in sorted(volumes, key=lambda volume: volume.name)
+            if volume.name in volume_names or volume.labels.get(labels.PROJECT) == project
+        },
+        images={
+            reference: image
+            for reference, image in zip(references, images, strict=True)
+            if image is not None
+        },
+    )
+
+
+async def _image(runtime: Runtime, reference: str) -> ImageState | None:
+    try:
+        return await runtime.inspect_image(reference)
+    except NotFound:
+        return None
+
+
+def service_of(container: ContainerState) -> str:
+    return container.labels.get(labels.SERVICE, "")
+
+
+def number_of(container: ContainerState) -> int:
+    """The replica's number, 0 if its label does not say."""
+    text = container.labels.get(labels.CONTAINER_NUMBER, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _is_service(container: ContainerState) -> bool:
+    return bool(service_of(container)) and container.labels.get(labels.ONEOFF) != "True"
+
+
+def _place(container: ContainerState) -> tuple[str, int, str]:
+    return service_of(container), number_of(container), container.name

@@ -1,0 +1,48 @@
+"""What the user asks of a plan, as values; the command line fills these in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["DownOptions", "PullPolicy", "Recreate", "UpOptions"]
+
+Recreate = Literal["diverged", "force", "never"]
+PullPolicy = Literal["always", "missing", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """`up`, and `diff`, which plans the same.
+
+    services: those asked for, empty for all; what they depend on comes along unless `no_deps`.
+    scale: replicas by service. recreate: of the services asked for; their dependencies are
+    recreated where they diverge, or as `recreate` says with `recreate_dependencies`.
+    pull: overrides every service's `pull_policy`. wait: the plan ends when all is ready.
+    timeout_s: how long a stop may take; None is each container's own.
+    """
+
+    services: tuple[str, ...] = ()
+    no_deps: bool = False
+    scale: Mapping[str, int] = field(default_factory=dict)
+    recreate: Recreate = "diverged"
+    recreate_dependencies: bool = False
+    renew_anonymous_volumes: bool = False
+    remove_orphans: bool = False
+    pull: PullPolicy | None = None
+    start: bool = True
+    wait: bool = False
+    wait_timeout_s: float | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DownOptions:
+    """`down`. services: empty for all, and for the networks. images: of which the tags go."""
+
+    services: tuple[str, ...] = ()
+    volumes: bool = False
+    remove_orphans: bool = False
+    images: Literal["all", "local"] | None = None
+    timeout_s: float | None = None

@@ -1,0 +1,431 @@
+"""A plan as data: what changes and why (`Change`), and the calls that make it so (`Operation`).
+
+Operations are numbered from 1, and depend on lower numbers only, so that a plan is acyclic by its
+form. The same input gives the same text and the same JSON, byte for byte. Values that look like
+secrets are masked when a change is made, never later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from stackr.runtime.types import NetworkConfig, VolumeConfig
+
+if TYPE_CHECKING:
+    from networkx import DiGraph
+
+    from stackr.runtime.container import ContainerConfig, NetworkAttachment
+
+__all__ = [
+    "JSON_VERSION",
+    "Action",
+    "Change",
+    "ConnectNetwork",
+    "CreateContainer",
+    "CreateNetwork",
+    "CreateVolume",
+    "DisconnectNetwork",
+    "FieldChange",
+    "KillContainer",
+    "Kind",
+    "Operation",
+    "Origin",
+    "Payload",
+    "Plan",
+    "PullImage",
+    "RemoveContainer",
+    "RemoveImage",
+    "RemoveNetwork",
+    "RemoveVolume",
+    "RenameContainer",
+    "Resource",
+    "RestartContainer",
+    "StartContainer",
+    "StopContainer",
+    "UnpauseContainer",
+    "WaitFor",
+]
+
+JSON_VERSION = 1
+
+
+class Action(Enum):
+    """One call of the engine. The value is its name in text and JSON."""
+
+    PULL_IMAGE = "pull image"
+    CREATE_NETWORK = "create network"
+    CREATE_VOLUME = "create volume"
+    CREATE_CONTAINER = "create container"
+    START_CONTAINER = "start container"
+    RESTART_CONTAINER = "restart container"
+    UNPAUSE_CONTAINER = "unpause container"
+    STOP_CONTAINER = "stop container"
+    KILL_CONTAINER = "kill container"
+    RENAME_CONTAINER = "rename container"
+    REMOVE_CONTAINER = "remove container"
+    CONNECT_NETWORK = "connect network"
+    DISCONNECT_NETWORK = "disconnect network"
+    WAIT_FOR = "wait for"
+    REMOVE_NETWORK = "remove network"
+    REMOVE_VOLUME = "remove volume"
+    REMOVE_IMAGE = "remove image"
+
+    @property
+    def doing(self) -> str:
+        """As in "Container demo-web-1 Creating"."""
+        return _VERBS[self][0]
+
+    @property
+    def done(self) -> str:
+        """As in "Container demo-web-1 Created"."""
+        return _VERBS[self][1]
+
+
+_VERBS: Mapping[Action, tuple[str, str]] = {
+    Action.PULL_IMAGE: ("Pulling", "Pulled"),
+    Action.CREATE_NETWORK: ("Creating", "Created"),
+    Action.CREATE_VOLUME: ("Creating", "Created"),
+    Action.CREATE_CONTAINER: ("Creating", "Created"),
+    Action.START_CONTAINER: ("Starting", "Started"),
+    Action.RESTART_CONTAINER: ("Restarting", "Restarted"),
+    Action.UNPAUSE_CONTAINER: ("Unpausing", "Unpaused"),
+    Action.STOP_CONTAINER: ("Stopping", "Stopped"),
+    Action.KILL_CONTAINER: ("Killing", "Killed"),
+    Action.RENAME_CONTAINER: ("Renaming", "Renamed"),
+    Action.REMOVE_CONTAINER: ("Removing", "Removed"),
+    Action.CONNECT_NETWORK: ("Connecting", "Connected"),
+    Action.DISCONNECT_NETWORK: ("Disconnecting", "Disconnected"),
+    Action.WAIT_FOR: ("Waiting", "Ready"),
+    Action.REMOVE_NETWORK: ("Removing", "Removed"),
+    Action.REMOVE_VOLUME: ("Removing", "Removed"),
+    Action.REMOVE_IMAGE: ("Removing", "Removed"),
+}
+
+
+class Kind(Enum):
+    """What happens to one resource, all in all."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    RECREATE = "recreate"
+    RESTART = "restart"
+    START = "start"
+    STOP = "stop"
+    REMOVE = "remove"
+    PULL = "pull"
+
+
+class Origin(Enum):
+    """What made the difference: the stack file, or somebody behind stackr's back."""
+
+    FILE = "file"
+    DRIFT = "drift"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Resource:
+    """What an operation acts on. kind: image, network, volume or container.
+
+    name: the engine's name of it; a container has its `service` and replica `number` as well.
+    """
+
+    kind: str
+    name: str
+    service: str = ""
+    number: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One attribute: `path` is its place in the service (`environment.LOG_LEVEL`, `ports[0]`).
+
+    old, new: JSON values, secrets masked; None where there is none. is_secret: they were masked.
+    forces_recreate: it cannot change in a container that exists. note: why, or how it is meant.
+    """
+
+    path: str
+    old: Any = None
+    new: Any = None
+    forces_recreate: bool = True
+    note: str = ""
+    is_secret: bool = False
+    origin: Origin = Origin.FILE
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "old": self.old,
+            "new": self.new,
+            "forces_recreate": self.forces_recreate,
+            "note": self.note,
+            "secret": self.is_secret,
+            "origin": self.origin.value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one resource, why, and field by field. touched_by: whose change cascades."""
+
+    resource: Resource
+    kind: Kind
+    cause: str
+    fields: tuple[FieldChange, ...] = ()
+    origin: Origin = Origin.FILE
+    touched_by: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "resource": _resource_json(self.resource),
+            "change": self.kind.value,
+            "cause": self.cause,
+            "origin": self.origin.value,
+            "touched_by": list(self.touched_by),
+            "fields": [change.to_json() for change in self.fields],
+        }
+
+
+# --- payloads: the arguments of one call of the engine -----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """services: those that wait for it. ignore_failure: nobody's operations are skipped."""
+
+    reference: str
+    platform: str = ""
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateNetwork:
+    config: NetworkConfig
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolume:
+    config: VolumeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContainer:
+    """name: as created; a replacement gets its final name by a later rename."""
+
+    name: str
+    config: ContainerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartContainer:
+    ref: str
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnpauseContainer:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopContainer:
+    """timeout_s: None is the container's own."""
+
+    ref: str
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KillContainer:
+    ref: str
+    signal: str = "SIGKILL"
+
+
+@dataclass(frozen=True, slots=True)
+class RenameContainer:
+    ref: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """volumes: its anonymous ones as well."""
+
+    ref: str
+    force: bool = False
+    volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectNetwork:
+    container: str
+    attachment: NetworkAttachment
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectNetwork:
+    container: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """condition: service_started, service_healthy, service_completed_successfully, or
+    running_or_healthy (healthy where there is a health check).
+
+    needed_by: the services that wait; timeout_s None is without end.
+    """
+
+    container: str
+    condition: str
+    service: str = ""
+    needed_by: tuple[str, ...] = ()
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNetwork:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVolume:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveImage:
+    """An image that is still in use, or not there, is left alone."""
+
+    reference: str
+
+
+Payload: TypeAlias = (
+    PullImage
+    | CreateNetwork
+    | CreateVolume
+    | CreateContainer
+    | StartContainer
+    | RestartContainer
+    | UnpauseContainer
+    | StopContainer
+    | KillContainer
+    | RenameContainer
+    | RemoveContainer
+    | ConnectNetwork
+    | DisconnectNetwork
+    | WaitFor
+    | RemoveNetwork
+    | RemoveVolume
+    | RemoveImage
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of the engine, made once all of `depends_on` are done.
+
+    is_optional: its failure is told, and skips nothing that depends on it.
+    """
+
+    id: int
+    action: Action
+    resource: Resource
+    cause: str
+    payload: Payload
+    depends_on: tuple[int, ...] = ()
+    is_optional: bool = False
+
+    def __str__(self) -> str:
+        after = f"[{','.join(map(str, self.depends_on))}] -> " if self.depends_on else ""
+        return (
+            f"{after}#{self.id} {self.resource} {self.action.value}{self._object()}: {self.cause}"
+        )
+
+    def _object(self) -> str:
+        match self.payload:
+            case CreateContainer(name) | RenameContainer(name=name) if name != self.resource.name:
+                return f" as {name}"
+            case ConnectNetwork(attachment=attachment):
+                return f" {attachment.network}"
+            case DisconnectNetwork(network=network):
+                return f" {network}"
+            case WaitFor(condition=condition):
+                return f" {condition}"
+            case _:
+                return ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "action": self.action.value,
+            "resource": _resource_json(self.resource),
+            "cause": self.cause,
+            "depends_on": list(self.depends_on),
+            "optional": self.is_optional,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that brings what is to what should be, in an order that respects dependencies.
+
+    changes: resources in the order in which they are first acted on. warnings: for the user.
+    """
+
+    project: str
+    operations: tuple[Operation, ...] = ()
+    changes: tuple[Change, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unchanged: int = field(default=0)
+    """How many resources stay as they are."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.operations
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many resources each kind of change befalls, in the order of `Kind`; no zeros."""
+        counts = {kind.value: 0 for kind in Kind}
+        for change in self.changes:
+            counts[change.kind.value] += 1
+        return {kind: count for kind, count in counts.items() if count}
+
+    def graph(self) -> DiGraph[int]:
+        """Operation IDs, each node with its `operation`; an edge leads to what waits for it."""
+        from stackr.planner.graph import operations_graph
+
+        return operations_graph(self)
+
+    def __str__(self) -> str:
+        return "\n".join(str(operation) for operation in self.operations)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan for other programs; `version` counts incompatible changes of this form."""
+        return {
+            "version": JSON_VERSION,
+            "project": self.project,
+            "summary": self.summary,
+            "unchanged": self.unchanged,
+            "changes": [change.to_json() for change in self.changes],
+            "operations": [operation.to_json() for operation in self.operations],
+            "warnings": list(self.warnings),
+        }
+
+
+def _resource_json(resource: Resource) -> dict[str, Any]:
+    value: dict[str, Any] = {"kind": resource.kind, "name": resource.name}
+    if resource.kind == "container":
+        value |= {"service": resource.service, "number": resource.number}
+    return value

@@ -1,0 +1,232 @@
+"""What becomes of each container of a service: one slot per replica, decided before any order.
+
+A slot is kept, created, recreated (with the attributes that force it) or removed. Pure: the
+desired service, the observed containers and the options in, slots out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from stackr.planner.diff import field_changes
+from stackr.planner.observed import Observed, number_of
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import FieldChange, Origin, Resource
+from stackr.runtime import labels
+from stackr.runtime.types import ContainerState
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired, DesiredService
+
+__all__ = ["Slot", "Verdict", "decide", "stored_spec"]
+
+
+class Verdict(Enum):
+    KEEP = "keep"
+    CREATE = "create"
+    RECREATE = "recreate"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One container: `name` is what it is to be called, `container` what is there now."""
+
+    service: str
+    number: int
+    name: str
+    verdict: Verdict
+    cause: str = ""
+    container: ContainerState | None = None
+    fields: tuple[FieldChange, ...] = ()
+    origin: Origin = Origin.FILE
+    touched_by: tuple[str, ...] = ()
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("container", self.name, self.service, self.number)
+
+
+def decide(desired: Desired, observed: Observed, options: UpOptions) -> dict[str, list[Slot]]:
+    """The slots of every desired service, in dependency order, each list by number."""
+    slots: dict[str, list[Slot]] = {}
+    recreated: set[str] = set()
+    for name, service in desired.services.items():
+        shared = tuple(other for other in service.shares if other in recreated)
+        slots[name] = _service_slots(service, observed, options, shared)
+        if any(slot.verdict is Verdict.RECREATE for slot in slots[name]):
+            recreated.add(name)
+    return slots
+
+
+def _service_slots(
+    service: DesiredService, observed: Observed, options: UpOptions, shared: tuple[str, ...]
+) -> list[Slot]:
+    judged = [
+        (_judge(service, container, observed, options, shared), container)
+        for container in observed.of_service(service.name)
+    ]
+    kept, surplus = _choose(service, judged)
+    slots = [
+        Slot(
+            service.name,
+            number_of(container),
+            container.name,
+            Verdict.REMOVE,
+            cause,
+            container,
+        )
+        for container, cause in surplus
+    ]
+    slots += [_kept_slot(service, number, *kept[number]) for number in kept]
+    free = (number for number in range(1, service.replicas + len(kept) + 1) if number not in kept)
+    for _ in range(service.replicas - len(kept)):
+        number = next(free)
+        name = service.container_name(number)
+        cause = "no existing container"
+        slots.append(Slot(service.name, number, name, Verdict.CREATE, cause))
+    return sorted(slots, key=lambda slot: (slot.number, slot.name, slot.verdict.value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """Why a container must be recreated; no cause if it need not."""
+
+    cause: str = ""
+    fields: tuple[FieldChange, ...] = ()
+    origin: Origin = Origin.FILE
+    touched_by: tuple[str, ...] = ()
+
+
+_Judged = tuple[_Judgement, ContainerState]
+
+
+def _choose(
+    service: DesiredService, judged: list[_Judged]
+) -> tuple[dict[int, _Judged], list[tuple[ContainerState, str]]]:
+    """The containers that fill a replica's place, by number, and those too many.
+
+    Of two with one number (a recreation was interrupted) the one that bears the name stays. A
+    scale down takes those first that would be recreated anyway, then the highest numbers.
+    """
+    by_number: dict[int, _Judged] = {}
+    surplus: list[tuple[ContainerState, str]] = []
+    for entry in sorted(judged, key=lambda entry: _misnamed(service, entry[1])):
+        number = number_of(entry[1])
+        if number in by_number or number == 0:
+            surplus.append((entry[1], "left over from an interrupted recreation"))
+        else:
+            by_number[number] = entry
+    order = sorted(by_number, key=lambda number: (bool(by_number[number][0].cause), number))
+    for number in order[service.replicas :]:
+        surplus.append((by_number.pop(number)[1], "scale down"))
+    return dict(sorted(by_number.items())), surplus
+
+
+def _misnamed(service: DesiredService, container: ContainerState) -> bool:
+    return container.name != service.container_name(number_of(container))
+
+
+def _kept_slot(
+    service: DesiredService, number: int, judgement: _Judgement, container: ContainerState
+) -> Slot:
+    return Slot(
+        service=service.name,
+        number=number,
+        name=service.container_name(number),
+        verdict=Verdict.RECREATE if judgement.cause else Verdict.KEEP,
+        cause=judgement.cause,
+        container=container,
+        fields=judgement.fields,
+        origin=judgement.origin,
+        touched_by=judgement.touched_by,
+    )
+
+
+def _judge(
+    service: DesiredService,
+    container: ContainerState,
+    observed: Observed,
+    options: UpOptions,
+    shared: tuple[str, ...],
+) -> _Judgement:
+    policy = options.recreate
+    if not service.is_target and not options.recreate_dependencies:
+        policy = "diverged" if policy == "force" else policy
+    if policy == "never":
+        return _Judgement()
+    from_file = _file_changes(service, container) + _image_changes(service, container, observed)
+    drifted = _detached(service, container, observed)
+    if from_file:
+        cause = f"{', '.join(dict.fromkeys(_top(change.path) for change in from_file))} changed"
+        return _Judgement(cause, (*from_file, *drifted))
+    if labels.SPEC not in container.labels:
+        return _Judgement("made by another tool: its configuration is not known")
+    if container.labels.get(labels.CONFIG_HASH) != service.hash:
+        return _Judgement("its recorded configuration is of another form")
+    if shared:
+        names = ", ".join(f'"{name}"' for name in shared)
+        return _Judgement(f"shares what {names} has, which is recreated", touched_by=shared)
+    if drifted:
+        return _Judgement("it was detached", drifted, Origin.DRIFT)
+    return _Judgement("forced") if policy == "force" else _Judgement()
+
+
+def _top(path: str) -> str:
+    return path.partition(".")[0].partition("[")[0]
+
+
+def stored_spec(state_labels: Mapping[str, str]) -> dict[str, Any] | None:
+    """The resolved configuration that a resource was made from; None if it does not say."""
+    try:
+        spec = json.loads(state_labels.get(labels.SPEC, ""))
+    except ValueError:
+        return None
+    return spec if isinstance(spec, dict) else None
+
+
+def _file_changes(service: DesiredService, container: ContainerState) -> tuple[FieldChange, ...]:
+    if container.labels.get(labels.CONFIG_HASH) == service.hash:
+        return ()
+    stored = stored_spec(container.labels)
+    return () if stored is None else field_changes(stored, service.spec)
+
+
+def _image_changes(
+    service: DesiredService, container: ContainerState, observed: Observed
+) -> tuple[FieldChange, ...]:
+    """The reference is the same, and names another image now."""
+    stored = stored_spec(container.labels)
+    if stored is not None and stored.get("image") != service.image:
+        return ()  # told as a change of the file
+    image = observed.images.get(service.image)
+    used = container.labels.get(labels.IMAGE) or container.image_id
+    if image is None or not used or image.id == used:
+        return ()
+    note = f"{service.image} names another image now"
+    return (FieldChange("image", used, image.id, note=note, origin=Origin.DRIFT),)
+
+
+def _detached(
+    service: DesiredService, container: ContainerState, observed: Observed
+) -> tuple[FieldChange, ...]:
+    """Networks and volumes that the container should have, and has no longer."""
+    changes = []
+    joined = {endpoint.network for endpoint in container.networks}
+    if container.is_running:
+        changes += [
+            FieldChange(f"networks.{name}", None, {}, note="detached", origin=Origin.DRIFT)
+            for name in service.networks
+            if name not in joined and name in observed.networks
+        ]
+    mounted = {mount.name for mount in container.mounts if mount.type == "volume"}
+    changes += [
+        FieldChange(f"volumes.{name}", None, {}, note="not mounted", origin=Origin.DRIFT)
+        for name in service.volumes
+        if name not in mounted and name in observed.volumes
+    ]
+    return tuple(changes)

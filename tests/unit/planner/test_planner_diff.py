@@ -1,0 +1,165 @@
+"""Field-by-field comparison, what is masked, and what never recreates a container."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from planning import needs, port, service
+
+from stackr.planner.config_hash import NOT_IN_CONTAINER, canonical_json, digest, service_spec
+from stackr.planner.diff import field_changes
+from stackr.planner.graph import closure, topological_order
+from stackr.planner.mask import MASK, is_secret_name, masked
+from stackr.spec.model.build import Build
+from stackr.spec.model.deploy import Deploy, Resource, Resources
+from stackr.spec.model.service import Develop, EnvFile, Extends, Service
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"user": "a"}, {"user": "b"}, [("user", "a", "b")]),
+        ({}, {"user": "b"}, [("user", None, "b")]),
+        (
+            {"environment": {"A": "1", "B": "2"}},
+            {"environment": {"B": "3", "C": "4"}},
+            [
+                ("environment.A", "1", None),
+                ("environment.B", "2", "3"),
+                ("environment.C", None, "4"),
+            ],
+        ),
+        ({}, {"environment": {"A": "1"}}, [("environment.A", None, "1")]),
+        (
+            {"command": ["a", "b"]},
+            {"command": ["a", "c"]},
+            [("command", ["a", "b"], ["a", "c"])],
+        ),
+        (
+            {"cap_add": ["A", "B"]},
+            {"cap_add": ["B", "C"]},
+            [("cap_add", ["A"], ["C"])],
+        ),
+        (
+            {"ports": [{"target": 80, "published": "8080", "protocol": "tcp"}]},
+            {"ports": [{"target": 80, "published": "9090", "protocol": "tcp"}]},
+            [("ports", ["8080:80/tcp"], ["9090:80/tcp"])],
+        ),
+        (
+            {"volumes": [{"target": "/a", "source": "x"}, {"target": "/b"}]},
+            {"volumes": [{"target": "/a", "source": "y"}]},
+            [("volumes[/a].source", "x", "y"), ("volumes[/b]", {"target": "/b"}, None)],
+        ),
+        (
+            {"healthcheck": {"interval": 5.0, "retries": 3}},
+            {"healthcheck": {"interval": 6.0, "retries": 3}},
+            [("healthcheck.interval", 5.0, 6.0)],
+        ),
+    ],
+)
+def test_fields(
+    old: dict[str, Any], new: dict[str, Any], expected: list[tuple[str, Any, Any]]
+) -> None:
+    assert [(c.path, c.old, c.new) for c in field_changes(old, new)] == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DB_PASSWORD", "PASSWD", "SECRET", "API_KEY", "AUTH_TOKEN", "JWT", "PRIVATE_KEY"),
+        *("POSTGRES_PASSWORD", "apiKey", "SECRET_KEY_BASE", "PGPASS", "REDIS_AUTH"),
+    ],
+)
+def test_names_that_sound_secret(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PATH", "LOG_LEVEL", "PASSWORD_FILE", "KEYBOARD", "MONKEY", "AUTHOR", "PORT", "TZ"),
+        *("SECRET_NAME", "COMPASS", "PASSENGERS"),
+    ],
+)
+def test_names_that_do_not(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        ("environment.PASSWORD", "x", MASK),
+        ("environment.URL", "postgres://me:pw@db/x", f"postgres://me:{MASK}@db/x"),
+        ("command", ["--password=pw", "-v"], [f"--password={MASK}", "-v"]),
+        ("environment.LOG", "info", "info"),
+        ("environment.TOKEN", None, None),
+        ("healthcheck.test", ["CMD", "pg", "--token", "x"], ["CMD", "pg", "--token", "x"]),
+        ("secrets[db]", {"source": "db", "sha256": "ab"}, {"source": "db", "sha256": "ab"}),
+    ],
+)
+def test_masked(path: str, value: Any, shown: Any) -> None:
+    assert masked(path, value) == (shown, shown != value)
+
+
+_OTHER_VALUES: dict[str, Any] = {
+    "name": "other",
+    "build": Build(context="/x"),
+    "pull_policy": "always",
+    "scale": 3,
+    "depends_on": needs("db"),
+    "profiles": ("debug",),
+    "develop": Develop(),
+    "extends": Extends(service="base"),
+    "env_file": (EnvFile(path="/x"),),
+    "label_file": ("/x",),
+    "attach": False,
+    "extensions": {"x-note": 1},
+}
+
+
+@pytest.mark.parametrize("field", sorted(NOT_IN_CONTAINER))
+def test_fields_that_never_recreate(field: str) -> None:
+    changed = service(**{field: _OTHER_VALUES[field]})
+    assert getattr(changed, field) != getattr(service(), field)
+    assert service_spec(changed) == service_spec(service())
+
+
+def test_every_other_field_is_in_the_spec() -> None:
+    kept = set(Service.model_fields) - set(NOT_IN_CONTAINER) - {"deploy"}
+    for name in kept:
+        marked = service().model_copy(update={name: "marker"})
+        if name not in ("cap_add",):
+            assert name in service_spec(marked) or name in _SORTED, name
+
+
+_SORTED = {
+    *("cap_drop", "configs", "device_cgroup_rules", "expose", "external_links", "group_add"),
+    *("links", "ports", "secrets", "security_opt", "tmpfs", "volumes"),
+}
+
+
+def test_of_deploy_only_resources_and_restarts_count() -> None:
+    limits = Deploy(resources=Resources(limits=Resource(cpus=1)))
+    assert service_spec(service(deploy=Deploy(replicas=4, labels={"a": "b"}))) == service_spec(
+        service()
+    )
+    assert service_spec(service(deploy=limits))["deploy"] == {
+        "resources": {"limits": {"cpus": 1.0}}
+    }
+
+
+def test_order_of_ports_does_not_change_the_hash() -> None:
+    one, other = (port(1, "1"), port(2, "2")), (port(2, "2"), port(1, "1"))
+    hashes = {digest(canonical_json(service_spec(service(ports=p)))) for p in (one, other)}
+    assert len(hashes) == 1
+
+
+def test_topological_order_is_alphabetical_where_free() -> None:
+    needed: dict[str, list[str]] = {"c": ["a"], "a": [], "b": [], "d": ["missing"]}
+    assert topological_order(needed) == ["a", "b", "c", "d"]
+
+
+def test_closure() -> None:
+    assert closure({"a"}, {"a": ["b"], "b": ["c"], "d": []}) == {"a", "b", "c"}

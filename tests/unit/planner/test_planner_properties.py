@@ -1,0 +1,218 @@
+"""Properties of every plan: it reaches what was asked for, then is empty; order does not matter."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from planning import plan_for, service, stack, up
+
+from stackr.planner.desired import desired
+from stackr.planner.lifecycle import plan_down
+from stackr.planner.observed import Observed, observe
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Plan
+from stackr.runtime import labels
+from stackr.runtime.fake import FakeRuntime
+from stackr.spec.model.mounts import ServiceVolume
+from stackr.spec.model.network import Ipam, IpamPool, Network
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Dependency, Service
+from stackr.spec.model.volume import Volume
+
+NAMES = ("a", "b", "c", "d", "e")
+_SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@st.composite
+def services(draw: st.DrawFn) -> dict[str, Service]:
+    """Up to five services; each depends on, or shares namespaces with, earlier ones only."""
+    chosen = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1, max_size=5))
+    made: dict[str, Service] = {}
+    for name in sorted(chosen):
+        earlier = sorted(made)
+        attributes: dict[str, Any] = {
+            "image": draw(st.sampled_from(["app", "other"])),
+            "environment": draw(
+                st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["1", "2"]))
+            ),
+            "scale": draw(st.integers(0, 3)),
+            "depends_on": {
+                each: Dependency(restart=draw(st.booleans()), required=draw(st.booleans()))
+                for each in earlier
+                if draw(st.booleans())
+            },
+        }
+        hosts = [each for each in earlier if made[each].scale]
+        if draw(st.booleans()) and hosts:
+            host = draw(st.sampled_from(hosts))
+            attributes["network_mode"] = f"service:{host}"
+            attributes["depends_on"][host] = Dependency(restart=True)
+        else:
+            attributes["networks"] = {"default": None}
+            if draw(st.booleans()):
+                attributes["networks"]["back"] = None
+        if draw(st.booleans()):
+            attributes["volumes"] = (
+                ServiceVolume(type="volume", source="data", target="/data"),
+                ServiceVolume(type="volume", target="/anonymous"),
+            )
+        made[name] = service(**attributes)
+    return made
+
+
+@st.composite
+def projects(draw: st.DrawFn) -> Project:
+    subnet = draw(st.sampled_from([None, "10.9.0.0/24"]))
+    pools = (IpamPool(subnet=subnet),) if subnet else ()
+    return stack(
+        draw(services()),
+        networks={"back": Network(name="demo_back", ipam=Ipam(config=pools))},
+        volumes={"data": Volume(name="demo_data")},
+    )
+
+
+def check_order(plan: Plan) -> None:
+    """Acyclic by numbers: each operation depends on lower ones only, that exist."""
+    for place, operation in enumerate(plan.operations, start=1):
+        assert operation.id == place
+        assert all(0 < need < place for need in operation.depends_on)
+
+
+async def look(runtime: FakeRuntime, project: Project) -> Observed:
+    return await observe(runtime, project.name, desired(project))
+
+
+@_SETTINGS
+@given(projects(), projects(), st.randoms(use_true_random=False))
+def test_applied_plans_converge(first: Project, second: Project, chance: random.Random) -> None:
+    """From one stack to another, with accidents between: one `up` reaches it, and is enough."""
+
+    async def scenario() -> None:
+        runtime = FakeRuntime.with_images("app", "other")
+        for project in (first, second):
+            options = UpOptions(remove_orphans=True)
+            plan, outcome = await up(runtime, project, options)
+            check_order(plan)
+            assert outcome.is_success, [str(failure.error) for failure in outcome.failed]
+            assert not outcome.failed
+            check_reached(runtime, project)
+            again = plan_for(project, await look(runtime, project), options)
+            assert again.is_empty, str(again)
+            await accident(runtime, chance)
+        await up(runtime, second, UpOptions(remove_orphans=True))
+        check_reached(runtime, second)
+
+    asyncio.run(scenario())
+
+
+def check_reached(runtime: FakeRuntime, project: Project) -> None:
+    """As many containers as asked for, all running, each under its service's and number's name."""
+    wanted = {name: each.replicas for name, each in project.services.items() if each.replicas}
+    assert all(container.is_running for container in runtime.containers.values())
+    places = [
+        (container.labels[labels.SERVICE], container.labels[labels.CONTAINER_NUMBER])
+        for container in runtime.containers.values()
+    ]
+    assert Counter(service for service, _ in places) == wanted
+    assert {c.name for c in runtime.containers.values()} == {f"demo-{s}-{n}" for s, n in places}
+
+
+async def accident(runtime: FakeRuntime, chance: random.Random) -> None:
+    """Somebody kills, removes or renames a container."""
+    if not runtime.containers:
+        return
+    victim = chance.choice(sorted(runtime.containers))
+    match chance.randrange(4):
+        case 0:
+            await runtime.kill_container(victim)
+        case 1:
+            await runtime.remove_container(victim, force=True)
+        case 2:
+            name = runtime.containers[victim].name
+            await runtime.rename_container(victim, f"0123456789ab_{name}")
+        case _:
+            pass
+
+
+@_SETTINGS
+@given(projects(), st.randoms(use_true_random=False))
+def test_shuffled_input_gives_the_same_text(project: Project, chance: random.Random) -> None:
+    def shuffled(values: dict[str, Any]) -> dict[str, Any]:
+        items = list(values.items())
+        chance.shuffle(items)
+        return dict(items)
+
+    other = project.model_copy(
+        update={
+            "services": shuffled(
+                {
+                    name: each.model_copy(
+                        update={
+                            "depends_on": shuffled(each.depends_on),
+                            "networks": shuffled(each.networks),
+                            "environment": shuffled(each.environment),
+                        }
+                    )
+                    for name, each in project.services.items()
+                }
+            ),
+            "networks": shuffled(project.networks),
+        }
+    )
+    nothing = Observed("demo")
+    assert str(plan_for(project, nothing)) == str(plan_for(other, nothing))
+    assert plan_for(project, nothing).to_json() == plan_for(other, nothing).to_json()
+
+
+@_SETTINGS
+@given(projects())
+def test_down_leaves_nothing(project: Project) -> None:
+    async def scenario() -> None:
+        from stackr.executor.apply import apply
+        from stackr.planner.options import DownOptions
+
+        runtime = FakeRuntime.with_images("app", "other")
+        await up(runtime, project)
+        plan = plan_down(await observe(runtime, "demo"), DownOptions(volumes=True))
+        check_order(plan)
+        outcome = await apply(plan, runtime, lambda event: None)
+        assert outcome.is_success
+        assert not runtime.containers
+        assert not runtime.networks
+        assert not [v for v in runtime.volumes.values() if v.labels]
+
+    asyncio.run(scenario())
+
+
+@_SETTINGS
+@given(projects(), st.integers(0, 40))
+def test_interrupted_up_is_finished_by_the_next(project: Project, steps: int) -> None:
+    """The client dies after some calls; the next `up` carries on from what is there."""
+
+    async def scenario() -> None:
+        runtime = FakeRuntime.with_images("app", "other")
+        await up(runtime, project)
+        changed = project.model_copy(
+            update={
+                "services": {
+                    name: each.model_copy(update={"user": "7"})
+                    for name, each in project.services.items()
+                }
+            }
+        )
+        plan = plan_for(changed, await look(runtime, changed))
+        cut = Plan(plan.project, plan.operations[: min(steps, len(plan.operations))])
+        from stackr.executor.apply import apply
+
+        await apply(cut, runtime, lambda event: None)
+        _, outcome = await up(runtime, changed)
+        assert outcome.is_success, [str(failure.error) for failure in outcome.failed]
+        check_reached(runtime, changed)
+        assert plan_for(changed, await look(runtime, changed)).is_empty
+
+    asyncio.run(scenario())
