@@ -1,0 +1,49 @@
+"""Choose an engine by its name or address, and open it.
+
+`embedded` (the default) is stackr's own, started where it does not run; `docker` is the engine
+that the docker CLI would use; `unix://`, `tcp://` and `ssh://` are addresses. The only importer of
+back-ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from stackr.errors import InvalidArgument
+from stackr.runtime.docker.client import Client
+from stackr.runtime.docker.endpoint import Endpoint
+from stackr.runtime.docker.runtime import DockerRuntime
+from stackr.runtime.protocol import Runtime
+
+__all__ = ["connect"]
+
+_DOCKER_SOCKET = "unix:///var/run/docker.sock"
+
+
+async def connect(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> Runtime:
+    """The engine that `engine`, or else `STACKR_ENGINE`, names; the caller closes it.
+
+    Raises InvalidArgument for a name that is none, PermissionDenied for anyone but root where
+    stackr's own engine has to be started, and Unavailable where nothing answers.
+    """
+    url = _address(engine or environ.get("STACKR_ENGINE") or "embedded", environ)
+    return await DockerRuntime.open(Client(Endpoint.parse(url, environ)), environ)
+
+
+def _address(engine: str, environ: Mapping[str, str]) -> str:
+    if engine == "embedded":
+        from stackr.runtime.engine.config import EngineConfig
+        from stackr.runtime.engine.launch import ensure_running
+
+        config = EngineConfig.from_environment(environ)
+        ensure_running(config)
+        return f"unix://{config.socket}"
+    if engine == "docker":
+        return environ.get("DOCKER_HOST") or _DOCKER_SOCKET
+    if "://" not in engine:
+        raise InvalidArgument(
+            f'engine "{engine}": unknown',
+            hint="name embedded, docker, or an address such as unix:///path/to.sock",
+        )
+    return engine

@@ -1,0 +1,362 @@
+"""The runtime of any engine that speaks the Docker Engine API: dockerd, Podman, stackr's own.
+
+Each method is one call of the API, named after it. The API's conversions are in `create.py` and
+`observe.py`; the client raises errors of the `StackrError` tree, so that none are translated here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from stackr.errors import (
+    Internal,
+    NotFound,
+    NotModified,
+    StackrError,
+    Unauthorized,
+)
+from stackr.runtime.docker import create, observe
+from stackr.runtime.docker.client import Client, Query
+from stackr.runtime.docker.credentials import registry_auth
+from stackr.runtime.docker.exec_session import DockerExec
+from stackr.runtime.docker.frames import log_entries
+from stackr.runtime.types import (
+    Capabilities,
+    ContainerState,
+    EngineEvent,
+    EngineInfo,
+    ImageState,
+    LogEntry,
+    NetworkConfig,
+    NetworkState,
+    PullProgress,
+    VolumeConfig,
+    VolumeState,
+)
+
+if TYPE_CHECKING:
+    from stackr.runtime.container import (
+        ContainerConfig,
+        ContainerFile,
+        ExecConfig,
+        NetworkAttachment,
+    )
+
+__all__ = ["DockerRuntime"]
+
+_STOP_MARGIN_S = 60.0
+_MULTIPLE_NETWORKS_API = (1, 44)
+_IMAGE_MOUNTS_API = (1, 48)
+_SUBPATH_API = (1, 45)
+
+
+class DockerRuntime:
+    """See `stackr.runtime.protocol.Runtime`; `open` asks the engine for its version."""
+
+    def __init__(
+        self, client: Client, capabilities: Capabilities, environ: Mapping[str, str]
+    ) -> None:
+        self.capabilities = capabilities
+        self._client = client
+        self._environ = environ
+
+    @classmethod
+    async def open(cls, client: Client, environ: Mapping[str, str] = os.environ) -> Self:
+        """Raises Unavailable where no engine answers."""
+        version = await client.version()
+        capabilities = Capabilities(
+            multiple_networks_on_create=version >= _MULTIPLE_NETWORKS_API,
+            image_mounts=version >= _IMAGE_MOUNTS_API,
+            volume_subpath=version >= _SUBPATH_API,
+            start_interval=version >= _MULTIPLE_NETWORKS_API,
+        )
+        return cls(client, capabilities, environ)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def info(self) -> EngineInfo:
+        version = await self._client.call("GET", "/version")
+        system = await self._client.call("GET", "/info")
+        return EngineInfo(
+            name=(version.get("Platform") or {}).get("Name") or system.get("Name") or "",
+            version=version.get("Version") or "",
+            api_version=version.get("ApiVersion") or "",
+            os=version.get("Os") or "",
+            architecture=version.get("Arch") or "",
+            kernel=version.get("KernelVersion") or "",
+            cpus=system.get("NCPU") or 0,
+            memory_bytes=system.get("MemTotal") or 0,
+            endpoint=self._client.endpoint.url,
+        )
+
+    async def events(self, *, labels: Sequence[str] = ()) -> AsyncIterator[EngineEvent]:
+        query = {"filters": json.dumps(create.filters(labels, type=["container"]))}
+        async with self._client.stream("GET", "/events", query=query) as chunks:
+            yield EngineEvent("", "", "")
+            async for item in self._client.lines(chunks, "/events"):
+                yield observe.engine_event(item)
+
+    async def request_json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> object:
+        return await self._client.call(method, path, query=query, body=body)
+
+    # --- containers ----------------------------------------------------------------------------
+
+    async def list_containers(
+        self, *, labels: Sequence[str] = (), all: bool = True
+    ) -> list[ContainerState]:
+        query: Query = {"all": all, "filters": json.dumps(create.filters(labels))}
+        items = await self._client.call("GET", "/containers/json", query=query)
+        return [observe.container_listed(item) for item in items]
+
+    async def inspect_container(self, ref: str) -> ContainerState:
+        return observe.container_inspected(
+            await self._client.call("GET", f"/containers/{_path(ref)}/json")
+        )
+
+    async def create_container(self, name: str, config: ContainerConfig) -> str:
+        """A container that could not be made whole is removed again."""
+        at_once = config.networks
+        if not self.capabilities.multiple_networks_on_create:
+            at_once = config.networks[:1]
+        answer = await self._client.call(
+            "POST",
+            "/containers/create",
+            query={"name": name, "platform": config.platform or None},
+            body=create.container_body(config, at_once),
+        )
+        container_id = str(answer["Id"])
+        try:
+            for attachment in config.networks[len(at_once) :]:
+                await self.connect_network(container_id, attachment)
+            if config.files:
+                await self.put_files(container_id, config.files)
+        except BaseException:
+            await self.remove_container(container_id, force=True, volumes=True)
+            raise
+        return container_id
+
+    async def start_container(self, ref: str) -> None:
+        await self._unless_so("POST", f"/containers/{_path(ref)}/start")
+
+    async def stop_container(
+        self, ref: str, *, timeout_s: float | None = None, signal: str = ""
+    ) -> None:
+        await self._stop(ref, "stop", timeout_s, signal)
+
+    async def restart_container(self, ref: str, *, timeout_s: float | None = None) -> None:
+        await self._stop(ref, "restart", timeout_s, "")
+
+    async def _stop(self, ref: str, verb: str, timeout_s: float | None, signal: str) -> None:
+        """The engine answers when the container has ended, so its grace is the call's limit."""
+        query = {
+            "t": None if timeout_s is None else round(timeout_s),
+            "signal": signal or None,
+        }
+        limit_s = None if timeout_s is None else timeout_s + _STOP_MARGIN_S
+        await self._unless_so(
+            "POST", f"/containers/{_path(ref)}/{verb}", query=query, timeout_s=limit_s
+        )
+
+    async def _unless_so(self, method: str, path: str, **arguments: Any) -> None:
+        """304: things are as asked already."""
+        try:
+            await self._client.call(method, path, **arguments)
+        except NotModified:
+            return
+
+    async def kill_container(self, ref: str, *, signal: str = "SIGKILL") -> None:
+        await self._client.call("POST", f"/containers/{_path(ref)}/kill", query={"signal": signal})
+
+    async def pause_container(self, ref: str) -> None:
+        await self._client.call("POST", f"/containers/{_path(ref)}/pause")
+
+    async def unpause_container(self, ref: str) -> None:
+        await self._client.call("POST", f"/containers/{_path(ref)}/unpause")
+
+    async def rename_container(self, ref: str, name: str) -> None:
+        await self._client.call("POST", f"/containers/{_path(ref)}/rename", query={"name": name})
+
+    async def remove_container(
+        self, ref: str, *, force: bool = False, volumes: bool = False
+    ) -> None:
+        await self._client.call(
+            "DELETE", f"/containers/{_path(ref)}", query={"force": force, "v": volumes}
+        )
+
+    async def wait_container(self, ref: str, condition: str = "not-running") -> int:
+        answer = await self._client.call(
+            "POST",
+            f"/containers/{_path(ref)}/wait",
+            query={"condition": condition},
+            timeout_s=None,
+        )
+        return int(answer["StatusCode"])
+
+    async def put_files(self, ref: str, files: Sequence[ContainerFile]) -> None:
+        await self._client.call(
+            "PUT",
+            f"/containers/{_path(ref)}/archive",
+            query={"path": "/"},
+            body=create.files_archive(files),
+        )
+
+    async def logs(
+        self,
+        ref: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        timestamps: bool = False,
+    ) -> AsyncIterator[LogEntry]:
+        is_raw = (await self.inspect_container(ref)).tty
+        query = {
+            "stdout": True,
+            "stderr": True,
+            "follow": follow,
+            "tail": "all" if tail is None else tail,
+            "since": None if since is None else f"{since:.9f}",
+            "until": None if until is None else f"{until:.9f}",
+            "timestamps": timestamps,
+        }
+        path = f"/containers/{_path(ref)}/logs"
+        async with self._client.stream("GET", path, query=query) as chunks:
+            async for entry in log_entries(chunks, is_raw=is_raw, timestamps=timestamps):
+                yield entry
+
+    async def exec(self, ref: str, config: ExecConfig) -> DockerExec:
+        exec_id = await self._create_exec(ref, config, attach=True)
+        stream = await self._client.hijack(
+            f"/exec/{exec_id}/start", body={"Detach": False, "Tty": config.tty}
+        )
+        stream.is_raw = config.tty  # older engines call every stream raw
+        return DockerExec(self._client, exec_id, stream)
+
+    async def exec_detached(self, ref: str, config: ExecConfig) -> str:
+        exec_id = await self._create_exec(ref, config, attach=False)
+        await self._client.call(
+            "POST", f"/exec/{exec_id}/start", body={"Detach": True, "Tty": config.tty}
+        )
+        return exec_id
+
+    async def _create_exec(self, ref: str, config: ExecConfig, *, attach: bool) -> str:
+        answer = await self._client.call(
+            "POST",
+            f"/containers/{_path(ref)}/exec",
+            body=create.exec_body(config, attach=attach),
+        )
+        return str(answer["Id"])
+
+    # --- networks and volumes ------------------------------------------------------------------
+
+    async def list_networks(self, *, labels: Sequence[str] = ()) -> list[NetworkState]:
+        query = {"filters": json.dumps(create.filters(labels))}
+        items = await self._client.call("GET", "/networks", query=query)
+        return [observe.network_state(item) for item in items]
+
+    async def inspect_network(self, ref: str) -> NetworkState:
+        return observe.network_state(await self._client.call("GET", f"/networks/{_path(ref)}"))
+
+    async def create_network(self, config: NetworkConfig) -> str:
+        answer = await self._client.call(
+            "POST", "/networks/create", body=create.network_body(config)
+        )
+        return str(answer["Id"])
+
+    async def remove_network(self, ref: str) -> None:
+        await self._client.call("DELETE", f"/networks/{_path(ref)}")
+
+    async def connect_network(self, container: str, attachment: NetworkAttachment) -> None:
+        await self._client.call(
+            "POST",
+            f"/networks/{_path(attachment.network)}/connect",
+            body={"Container": container, "EndpointConfig": create.endpoint_body(attachment)},
+        )
+
+    async def disconnect_network(
+        self, container: str, network: str, *, force: bool = False
+    ) -> None:
+        await self._client.call(
+            "POST",
+            f"/networks/{_path(network)}/disconnect",
+            body={"Container": container, "Force": force},
+        )
+
+    async def list_volumes(self, *, labels: Sequence[str] = ()) -> list[VolumeState]:
+        query = {"filters": json.dumps(create.filters(labels))}
+        answer = await self._client.call("GET", "/volumes", query=query)
+        return [observe.volume_state(item) for item in answer.get("Volumes") or []]
+
+    async def inspect_volume(self, name: str) -> VolumeState:
+        return observe.volume_state(await self._client.call("GET", f"/volumes/{_path(name)}"))
+
+    async def create_volume(self, config: VolumeConfig) -> None:
+        await self._client.call("POST", "/volumes/create", body=create.volume_body(config))
+
+    async def remove_volume(self, name: str, *, force: bool = False) -> None:
+        await self._client.call("DELETE", f"/volumes/{_path(name)}", query={"force": force})
+
+    # --- images --------------------------------------------------------------------------------
+
+    async def inspect_image(self, ref: str) -> ImageState:
+        return observe.image_state(
+            await self._client.call("GET", f"/images/{_path(ref, safe='/')}/json")
+        )
+
+    async def pull_image(
+        self, reference: str, *, platform: str = ""
+    ) -> AsyncIterator[PullProgress]:
+        auth = await registry_auth(reference, self._environ)
+        query = {"fromImage": reference, "platform": platform or None}
+        if "@" not in reference and ":" not in reference.rpartition("/")[2]:
+            query["tag"] = "latest"  # an untagged name means every tag to the API
+        headers = {"X-Registry-Auth": auth} if auth else {}
+        lines = self._client.json_lines("POST", "/images/create", query=query, headers=headers)
+        async for item in lines:
+            if item.get("error"):
+                raise _pull_error(str(item["error"]))
+            yield observe.pull_progress(item)
+
+    async def remove_image(self, ref: str, *, force: bool = False) -> None:
+        await self._client.call("DELETE", f"/images/{_path(ref, safe='/')}", query={"force": force})
+
+
+def _path(ref: str, *, safe: str = "") -> str:
+    return quote(ref, safe=safe + ":@")
+
+
+def _pull_error(message: str) -> StackrError:
+    """The stream's status was 200 already, so the class is in the engine's words only."""
+    from stackr.runtime.docker.hints import hint_for
+
+    text = message.lower()
+    if "unauthorized" in text or "no basic auth credentials" in text:
+        return Unauthorized(message, hint=hint_for(message))
+    if "not found" in text or "manifest unknown" in text or "does not exist" in text:
+        return NotFound(message, hint=hint_for(message))
+    return Internal(message, hint=hint_for(message))

@@ -1,0 +1,55 @@
+"""The labels by which stackr, and Docker Compose, find what belongs to a project.
+
+`com.docker.compose.*` are Compose's own, so that both tools see one project; `io.stackr.*` keep
+what Compose does not: the whole resolved service, and what its mounted files held.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "COMPOSE_VERSION",
+    "CONFIG_FILES",
+    "CONFIG_HASH",
+    "CONTAINER_NUMBER",
+    "DEPENDS_ON",
+    "ENVIRONMENT_FILE",
+    "FORMAT",
+    "IMAGE",
+    "NETWORK",
+    "ONEOFF",
+    "PROJECT",
+    "REPLACE",
+    "REVISION",
+    "SERVICE",
+    "SPEC",
+    "VERSION",
+    "VOLUME",
+    "WORKING_DIR",
+]
+
+PROJECT: Final = "com.docker.compose.project"
+SERVICE: Final = "com.docker.compose.service"
+CONTAINER_NUMBER: Final = "com.docker.compose.container-number"
+ONEOFF: Final = "com.docker.compose.oneoff"
+CONFIG_HASH: Final = "com.docker.compose.config-hash"
+WORKING_DIR: Final = "com.docker.compose.project.working_dir"
+CONFIG_FILES: Final = "com.docker.compose.project.config_files"
+ENVIRONMENT_FILE: Final = "com.docker.compose.project.environment_file"
+DEPENDS_ON: Final = "com.docker.compose.depends_on"
+IMAGE: Final = "com.docker.compose.image"
+NETWORK: Final = "com.docker.compose.network"
+VOLUME: Final = "com.docker.compose.volume"
+VERSION: Final = "com.docker.compose.version"
+REPLACE: Final = "com.docker.compose.replace"
+
+SPEC: Final = "io.stackr.spec"
+"""The resolved service, network or volume as compact JSON: what a later diff compares with."""
+REVISION: Final = "io.stackr.revision"
+"""The first 12 hex digits of the hash of the whole resolved project."""
+FORMAT: Final = "io.stackr.format"
+"""The version of what SPEC holds."""
+
+COMPOSE_VERSION: Final = "2.40.3"
+"""The Docker Compose whose labels and behaviour these are."""

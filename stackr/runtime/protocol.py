@@ -1,0 +1,221 @@
+"""What any engine can do for stackr: small Protocols, one per kind of resource.
+
+Names are the Engine API's calls. A reference (`ref`) is a name or an ID. Every method raises
+errors of the `StackrError` tree only: `NotFound`, `Conflict`, `Unavailable` and so on. Calls that
+find things as asked already (start of a running container, stop of a stopped one) succeed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+from stackr.runtime.types import (
+    Capabilities,
+    ContainerState,
+    EngineEvent,
+    EngineInfo,
+    ImageState,
+    LogEntry,
+    NetworkConfig,
+    NetworkState,
+    PullProgress,
+    VolumeConfig,
+    VolumeState,
+)
+
+if TYPE_CHECKING:
+    from stackr.runtime.container import (
+        ContainerConfig,
+        ContainerFile,
+        ExecConfig,
+        NetworkAttachment,
+    )
+
+__all__ = [
+    "Containers",
+    "ExecSession",
+    "Images",
+    "Networks",
+    "Runtime",
+    "SupportsExec",
+    "SupportsLogs",
+    "Volumes",
+]
+
+
+class Containers(Protocol):
+    async def list_containers(
+        self, *, labels: Sequence[str] = (), all: bool = True
+    ) -> list[ContainerState]:
+        """labels: `key` or `key=value`, all of which must hold. all: stopped ones as well."""
+        ...
+
+    async def inspect_container(self, ref: str) -> ContainerState: ...
+
+    async def create_container(self, name: str, config: ContainerConfig) -> str:
+        """The new container's ID. `config.files` are written into it."""
+        ...
+
+    async def start_container(self, ref: str) -> None: ...
+
+    async def stop_container(
+        self, ref: str, *, timeout_s: float | None = None, signal: str = ""
+    ) -> None:
+        """Returns when it has stopped. timeout_s: before SIGKILL; None is the container's own."""
+        ...
+
+    async def restart_container(self, ref: str, *, timeout_s: float | None = None) -> None: ...
+
+    async def kill_container(self, ref: str, *, signal: str = "SIGKILL") -> None: ...
+
+    async def pause_container(self, ref: str) -> None: ...
+
+    async def unpause_container(self, ref: str) -> None: ...
+
+    async def rename_container(self, ref: str, name: str) -> None: ...
+
+    async def remove_container(
+        self, ref: str, *, force: bool = False, volumes: bool = False
+    ) -> None:
+        """volumes: its anonymous volumes as well. force: kill it first."""
+        ...
+
+    async def wait_container(self, ref: str, condition: str = "not-running") -> int:
+        """The exit code. condition: not-running, next-exit or removed."""
+        ...
+
+    async def put_files(self, ref: str, files: Sequence[ContainerFile]) -> None:
+        """Write files into a container, running or not."""
+        ...
+
+
+class Networks(Protocol):
+    async def list_networks(self, *, labels: Sequence[str] = ()) -> list[NetworkState]: ...
+
+    async def inspect_network(self, ref: str) -> NetworkState: ...
+
+    async def create_network(self, config: NetworkConfig) -> str:
+        """The new network's ID."""
+        ...
+
+    async def remove_network(self, ref: str) -> None: ...
+
+    async def connect_network(self, container: str, attachment: NetworkAttachment) -> None: ...
+
+    async def disconnect_network(
+        self, container: str, network: str, *, force: bool = False
+    ) -> None: ...
+
+
+class Volumes(Protocol):
+    async def list_volumes(self, *, labels: Sequence[str] = ()) -> list[VolumeState]: ...
+
+    async def inspect_volume(self, name: str) -> VolumeState: ...
+
+    async def create_volume(self, config: VolumeConfig) -> None: ...
+
+    async def remove_volume(self, name: str, *, force: bool = False) -> None: ...
+
+
+class Images(Protocol):
+    async def inspect_image(self, ref: str) -> ImageState: ...
+
+    def pull_image(self, reference: str, *, platform: str = "") -> AsyncIterator[PullProgress]:
+        """Progress until the image is here; raises where the registry or the engine fails."""
+        ...
+
+    async def remove_image(self, ref: str, *, force: bool = False) -> None: ...
+
+
+class Runtime(Containers, Networks, Volumes, Images, Protocol):
+    """An engine that is open for calls; use it as an async context manager, or call `close`."""
+
+    capabilities: Capabilities
+
+    async def info(self) -> EngineInfo: ...
+
+    def events(self, *, labels: Sequence[str] = ()) -> AsyncIterator[EngineEvent]:
+        """Events of the containers that have these labels, from the moment of the first item.
+
+        The first item is an event of type "" which says that the subscription stands.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@runtime_checkable
+class SupportsLogs(Protocol):
+    def logs(
+        self,
+        ref: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        timestamps: bool = False,
+    ) -> AsyncIterator[LogEntry]:
+        """Lines in order. tail: the last so many, None for all. since, until: Unix seconds.
+
+        follow: go on until the container stops. timestamps: fill in `LogEntry.time_ns`.
+        """
+        ...
+
+
+class ExecSession(Protocol):
+    """A command that runs in a container, with its streams."""
+
+    id: str
+
+    def output(self) -> AsyncIterator[tuple[str, bytes]]:
+        """("stdout" or "stderr", bytes) until the command ends; a terminal's are all stdout."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def close_stdin(self) -> None: ...
+
+    async def resize(self, *, rows: int, columns: int) -> None: ...
+
+    async def exit_code(self) -> int:
+        """Of the ended command; waits for a moment if the engine is still noting it."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class SupportsExec(Protocol):
+    async def exec(self, ref: str, config: ExecConfig) -> ExecSession:
+        """Start the command with its streams attached."""
+        ...
+
+    async def exec_detached(self, ref: str, config: ExecConfig) -> str:
+        """Start the command and leave it alone; its exec ID."""
+        ...
+
+
+@runtime_checkable
+class SupportsRawRequest(Protocol):
+    """A JSON call of the Engine API that stackr has no type for (`GET /containers/x/top`)."""
+
+    async def request_json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> object: ...

@@ -1,0 +1,245 @@
+"""The values that cross the runtime seam: networks and volumes to make, and what is there.
+
+What a container is made of is in `container.py`, which a plan with nothing to do never imports.
+
+All are frozen and know no wire format; `stackr/runtime/docker/wire.py` turns them into the Engine
+API's JSON. Names are the engine's own (a network is named, not keyed). Units are in the names:
+seconds, bytes, nano-CPUs; 0, "" and None leave a setting to the engine unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Capabilities",
+    "ContainerState",
+    "EndpointState",
+    "EngineEvent",
+    "EngineInfo",
+    "ImageState",
+    "IpamPool",
+    "LogEntry",
+    "MountState",
+    "NetworkConfig",
+    "NetworkState",
+    "PublishedPort",
+    "PullProgress",
+    "VolumeConfig",
+    "VolumeState",
+]
+
+# --- what is asked of the engine ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IpamPool:
+    """Addresses in CIDR notation."""
+
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    aux_addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    name: str
+    driver: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    ipam_driver: str = ""
+    pools: tuple[IpamPool, ...] = ()
+    internal: bool = False
+    attachable: bool = False
+    enable_ipv4: bool | None = None
+    enable_ipv6: bool | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeConfig:
+    name: str
+    driver: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+# --- what the engine reports -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """host_port 0: exposed, and not published."""
+
+    container_port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    host_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """A container's place in one network."""
+
+    network: str
+    network_id: str
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    mac_address: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MountState:
+    """name: the volume's, "" for other types."""
+
+    type: str
+    target: str
+    source: str = ""
+    name: str = ""
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """A container as the engine sees it.
+
+    name: without the leading slash. image: the reference it was made from.
+    state: created, running, paused, restarting, removing, exited or dead.
+    status: the engine's words ("Up 2 minutes (healthy)").
+    health: "" (no check), starting, healthy or unhealthy.
+    created, started_at, finished_at: Unix seconds, 0 for never.
+    The fields from `started_at` on are filled in by an inspection, not by a listing; so is
+    `exit_code` by engines whose listing has it in words only.
+    """
+
+    id: str
+    name: str
+    image: str = ""
+    image_id: str = ""
+    state: str = "created"
+    status: str = ""
+    health: str = ""
+    exit_code: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[PublishedPort, ...] = ()
+    networks: tuple[EndpointState, ...] = ()
+    network_mode: str = ""
+    mounts: tuple[MountState, ...] = ()
+    command: str = ""
+    created: float = 0
+    started_at: float = 0
+    finished_at: float = 0
+    error: str = ""
+    oom_killed: bool = False
+    pid: int = 0
+    restart_count: int = 0
+    restart_policy: str = ""
+    tty: bool = False
+    health_output: str = ""
+    health_exit_code: int | None = None
+    health_failing_streak: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.state in ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    name: str
+    id: str
+    driver: str = ""
+    scope: str = ""
+    internal: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    pools: tuple[IpamPool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeState:
+    name: str
+    driver: str = ""
+    mountpoint: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """id: the image's (config or manifest) digest, as containers name it.
+
+    volumes: the paths for which the image wants anonymous volumes. size_bytes: unpacked.
+    """
+
+    id: str
+    tags: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    size_bytes: int = 0
+    created: float = 0
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+    volumes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """One step of one layer ("" for the whole image). current, total: bytes, 0 for unknown.
+
+    status: the engine's words: Pulling fs layer, Downloading, Extracting, Pull complete...
+    """
+
+    status: str
+    layer: str = ""
+    current: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of output, without its line end. time_ns: since the epoch, 0 if not asked for."""
+
+    stream: str
+    line: bytes
+    time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """Something happened. type: container, image, network, volume or daemon."""
+
+    type: str
+    action: str
+    id: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine says of itself; `endpoint` is the address that it was reached at."""
+
+    name: str = ""
+    version: str = ""
+    api_version: str = ""
+    os: str = ""
+    architecture: str = ""
+    kernel: str = ""
+    cpus: int = 0
+    memory_bytes: int = 0
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a back-end can do beyond the common ground; code asks this, never the class."""
+
+    multiple_networks_on_create: bool = True
+    image_mounts: bool = False
+    volume_subpath: bool = False
+    interface_name: bool = False
+    start_interval: bool = True

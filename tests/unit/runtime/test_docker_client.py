@@ -1,0 +1,182 @@
+"""The Engine API client against servers that behave, and servers that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from stackr.errors import Conflict, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from stackr.runtime.docker.client import Client
+from stackr.runtime.docker.endpoint import Endpoint
+
+Answer = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
+PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 2\r\n\r\nOK"
+
+
+def reply(body: bytes, status: str = "200 OK") -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
+
+
+@asynccontextmanager
+async def served(folder: Path, answer: Answer) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A client of a server whose `answer` gets each request line but the ping's.
+
+    The list has "connect" for each connection, and every request line.
+    """
+    seen: list[str] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append("connect")
+        writers.append(writer)
+        go_on = True
+        while go_on:
+            try:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            except asyncio.IncompleteReadError:
+                break
+            line = head.partition(" HTTP/1.1")[0]
+            seen.append(line)
+            if line.endswith("/_ping"):
+                writer.write(PING)
+            else:
+                go_on = await answer(line, reader, writer)
+        writer.close()
+
+    path = folder / "engine.sock"
+    server = await asyncio.start_unix_server(converse, path)
+    client = Client(Endpoint.parse(f"unix://{path}", {}))
+    try:
+        yield client, seen
+    finally:
+        await client.close()
+        server.close()
+        for writer in writers:
+            writer.close()
+        await server.wait_closed()
+
+
+def always(data: bytes, *, go_on: bool = True) -> Answer:
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(data)
+        return go_on
+
+    return answer
+
+
+async def test_negotiates_once_and_keeps_the_connection(tmp_path: Path) -> None:
+    async with served(tmp_path, always(reply(b'{"A": 1}'))) as (client, seen):
+        assert await client.call("GET", "/info") == {"A": 1}
+        query = {"all": True, "n": 3, "x": None}
+        assert await client.call("GET", "/info", query=query) == {"A": 1}
+    assert seen == ["connect", "GET /_ping", "GET /v1.47/info", "GET /v1.47/info?all=1&n=3"]
+
+
+async def test_an_error_has_the_class_of_its_status_and_the_engines_words(tmp_path: Path) -> None:
+    body = json.dumps({"message": "No such container: web"}).encode()
+    async with served(tmp_path, always(reply(body, "404 Not Found"))) as (client, _seen):
+        with pytest.raises(NotFound, match=r"^No such container: web$"):
+            await client.call("GET", "/containers/web/json")
+    async with served(tmp_path, always(reply(b"taken", "409 Conflict"))) as (client, _seen):
+        with pytest.raises(Conflict, match=r"^taken$"):
+            await client.call("POST", "/containers/create", body={})
+
+
+async def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> None:
+    answer = always(reply(b"1"), go_on=False)  # closes behind each answer, without a word
+    async with served(tmp_path, answer) as (client, seen):
+        assert await client.call("GET", "/a") == 1
+        assert await client.call("GET", "/b") == 1
+    assert [line for line in seen if line != "connect"] == [
+        "GET /_ping",
+        "GET /v1.47/a",
+        "GET /v1.47/b",
+    ]
+
+
+async def test_a_body_that_breaks_off_is_no_answer(tmp_path: Path) -> None:
+    cut = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"A":'
+    async with served(tmp_path, always(cut, go_on=False)) as (client, _seen):
+        with pytest.raises(Unavailable, match="in the middle of a call"):
+            await client.call("GET", "/info")
+
+
+@pytest.mark.parametrize("data", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>"])
+async def test_an_answer_that_is_not_the_apis_is_unavailable(tmp_path: Path, data: bytes) -> None:
+    async with served(tmp_path, always(data, go_on=False)) as (client, _seen):
+        with pytest.raises(Unavailable, match="not an answer in"):
+            await client.call("GET", "/info")
+
+
+async def test_a_call_ends_at_its_limit(tmp_path: Path) -> None:
+    async with served(tmp_path, always(b"")) as (client, _seen):
+        with pytest.raises(DeadlineExceeded, match="GET /info: no answer within"):
+            await client.call("GET", "/info", timeout_s=0.05)
+
+
+async def test_lines_of_json_come_one_by_one_over_any_chunks(tmp_path: Path) -> None:
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for part in (b'{"a"', b':1}\n{"a":2}\n\n{"', b'a":3}'):
+            writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        return True
+
+    async with served(tmp_path, answer) as (client, _seen):
+        found = [value async for value in client.json_lines("GET", "/events")]
+    assert found == [{"a": 1}, {"a": 2}, {"a": 3}]
+
+
+async def test_a_hijacked_stream_is_raw_in_both_directions(tmp_path: Path) -> None:
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(
+            b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
+            b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly"
+        )
+        await reader.readexactly(2)  # the request's body, {}
+        writer.write(await reader.read())
+        return False
+
+    async with served(tmp_path, answer) as (client, _seen):
+        stream = await client.hijack("/exec/1/start", body={})
+        assert stream.is_raw
+        assert await stream.read() == b"early"
+        await stream.write(b"ping")
+        await stream.close_write()
+        assert await stream.read() == b"ping"
+        assert await stream.read() == b""
+        await stream.close()
+
+
+async def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
+    client = Client(Endpoint.parse(f"unix://{tmp_path}/none.sock", {}))
+    with pytest.raises(Unavailable, match=r"none\.sock.*cannot connect: No such file"):
+        await client.call("GET", "/info")
+
+
+async def test_an_engine_that_is_too_old_is_refused(tmp_path: Path) -> None:
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(PING.replace(b"1.47", b"1.24"))
+        writer.close()
+
+    server = await asyncio.start_unix_server(old, tmp_path / "old.sock")
+    async with server:
+        client = Client(Endpoint.parse(f"unix://{tmp_path}/old.sock", {}))
+        with pytest.raises(Unavailable, match=r"API 1\.24 is too old"):
+            await client.version()
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["unix://", "tcp://host", "tcp://host:x", "http://host:1", "ssh://-oProxyCommand=x"]
+)
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(InvalidArgument, match="engine "):
+        Endpoint.parse(url, {})
