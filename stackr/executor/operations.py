@@ -1,0 +1,231 @@
+"""One operation is one call of the runtime: a dispatch table by the payload's type.
+
+What only shows while a plan runs is kept in a `Context`: the IDs of new containers, by name, and
+those of images, which containers carry in a label.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from stackr.errors import Conflict, NotFound, PermissionDenied, StackrError
+from stackr.executor.conditions import Watch, wait_for
+from stackr.planner.plan import (
+    ConnectNetwork,
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    DisconnectNetwork,
+    KillContainer,
+    Operation,
+    Payload,
+    PullImage,
+    RemoveContainer,
+    RemoveImage,
+    RemoveNetwork,
+    RemoveVolume,
+    RenameContainer,
+    RestartContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    WaitFor,
+)
+from stackr.runtime import labels
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import PullProgress
+
+if TYPE_CHECKING:
+    from stackr.runtime.container import ContainerConfig
+
+__all__ = ["Context", "Tell", "perform"]
+
+Tell = Callable[[PullProgress], None]
+_CONTAINER = "container:"
+
+
+@dataclass(slots=True)
+class Context:
+    """What the operations of one run share."""
+
+    runtime: Runtime
+    watch: Watch
+    container_ids: dict[str, str] = field(default_factory=dict)
+    image_ids: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+
+    async def image_id(self, reference: str) -> str:
+        """The ID of a local image, asked for once."""
+        if reference not in self.image_ids:
+            self.image_ids[reference] = asyncio.create_task(self._ask_image_id(reference))
+        return await asyncio.shield(self.image_ids[reference])
+
+    async def _ask_image_id(self, reference: str) -> str:
+        return (await self.runtime.inspect_image(reference)).id
+
+    async def container_id(self, name: str) -> str:
+        if name not in self.container_ids:
+            self.container_ids[name] = (await self.runtime.inspect_container(name)).id
+        return self.container_ids[name]
+
+
+async def perform(operation: Operation, context: Context, tell: Tell) -> str:
+    """Make the operation's call; what came of it in a few words, or "".
+
+    A resource that should go and is gone, or should be started and is, is no failure.
+    """
+    call: Callable[[Context, Any, Tell], Awaitable[str | None]] = _CALLS[type(operation.payload)]
+    return await call(context, operation.payload, tell) or ""
+
+
+async def _pull_image(context: Context, payload: PullImage, tell: Tell) -> None:
+    try:
+        stream = context.runtime.pull_image(payload.reference, platform=payload.platform)
+        async for progress in stream:
+            tell(progress)
+    except StackrError as error:
+        users = ", ".join(f'"{service}"' for service in payload.services)
+        plural = "s" if len(payload.services) > 1 else ""
+        of = f"service{plural} {users}: " if users else ""
+        raise type(error)(
+            f"{of}image {payload.reference}: {error.message}", hint=error.hint
+        ) from error
+    context.image_ids.pop(payload.reference, None)
+
+
+async def _create_network(context: Context, payload: CreateNetwork, tell: Tell) -> None:
+    await context.runtime.create_network(payload.config)
+
+
+async def _create_volume(context: Context, payload: CreateVolume, tell: Tell) -> None:
+    await context.runtime.create_volume(payload.config)
+
+
+async def _create_container(context: Context, payload: CreateContainer, tell: Tell) -> None:
+    config = await _resolved(context, payload.config)
+    container_id = await context.runtime.create_container(payload.name, config)
+    context.container_ids[payload.name] = container_id
+
+
+async def _resolved(context: Context, config: ContainerConfig) -> ContainerConfig:
+    """References to containers by ID, since names move, and the image's ID in its label."""
+    changes: dict[str, Any] = {}
+    for attribute in ("network_mode", "ipc_mode", "pid_mode"):
+        mode: str = getattr(config, attribute)
+        if mode.startswith(_CONTAINER):
+            changes[attribute] = _CONTAINER + await context.container_id(
+                mode.removeprefix(_CONTAINER)
+            )
+    if config.volumes_from:
+        changes["volumes_from"] = tuple(
+            [await _volumes_source(context, source) for source in config.volumes_from]
+        )
+    if labels.PROJECT in config.labels and labels.IMAGE not in config.labels:
+        image_id = await context.image_id(config.image)
+        changes["labels"] = {**config.labels, labels.IMAGE: image_id}
+    return replace(config, **changes) if changes else config
+
+
+async def _volumes_source(context: Context, source: str) -> str:
+    name, colon, mode = source.partition(":")
+    return await context.container_id(name) + colon + mode
+
+
+async def _start_container(context: Context, payload: StartContainer, tell: Tell) -> None:
+    await context.runtime.start_container(payload.ref)
+
+
+async def _restart_container(context: Context, payload: RestartContainer, tell: Tell) -> None:
+    await context.runtime.restart_container(payload.ref, timeout_s=payload.timeout_s)
+
+
+async def _unpause_container(context: Context, payload: UnpauseContainer, tell: Tell) -> None:
+    await context.runtime.unpause_container(payload.ref)
+
+
+async def _stop_container(context: Context, payload: StopContainer, tell: Tell) -> str | None:
+    try:
+        await context.runtime.stop_container(payload.ref, timeout_s=payload.timeout_s)
+    except NotFound:
+        return "already gone"
+    return None
+
+
+async def _kill_container(context: Context, payload: KillContainer, tell: Tell) -> None:
+    await context.runtime.kill_container(payload.ref, signal=payload.signal)
+
+
+async def _rename_container(context: Context, payload: RenameContainer, tell: Tell) -> None:
+    await context.runtime.rename_container(payload.ref, payload.name)
+    if payload.ref in context.container_ids:
+        context.container_ids[payload.name] = context.container_ids.pop(payload.ref)
+
+
+async def _remove_container(context: Context, payload: RemoveContainer, tell: Tell) -> str | None:
+    try:
+        await context.runtime.remove_container(
+            payload.ref, force=payload.force, volumes=payload.volumes
+        )
+    except NotFound:
+        return "already gone"
+    return None
+
+
+async def _connect_network(context: Context, payload: ConnectNetwork, tell: Tell) -> None:
+    await context.runtime.connect_network(payload.container, payload.attachment)
+
+
+async def _disconnect_network(context: Context, payload: DisconnectNetwork, tell: Tell) -> None:
+    await context.runtime.disconnect_network(payload.container, payload.network, force=True)
+
+
+async def _wait_for(context: Context, payload: WaitFor, tell: Tell) -> str:
+    return await wait_for(
+        context.runtime, payload, context.watch, lambda seen: tell(PullProgress(seen))
+    )
+
+
+async def _remove_network(context: Context, payload: RemoveNetwork, tell: Tell) -> str | None:
+    return await _remove_unused(context.runtime.remove_network(payload.ref))
+
+
+async def _remove_volume(context: Context, payload: RemoveVolume, tell: Tell) -> str | None:
+    return await _remove_unused(context.runtime.remove_volume(payload.name))
+
+
+async def _remove_image(context: Context, payload: RemoveImage, tell: Tell) -> str | None:
+    return await _remove_unused(context.runtime.remove_image(payload.reference))
+
+
+async def _remove_unused(removal: Awaitable[None]) -> str | None:
+    """What others still use is left to them, as Docker Compose does; dockerd answers 403 or 409."""
+    try:
+        await removal
+    except NotFound:
+        return "already gone"
+    except (Conflict, PermissionDenied) as error:
+        return f"still in use: {error.message}"
+    return None
+
+
+_CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]]] = {
+    PullImage: _pull_image,
+    CreateNetwork: _create_network,
+    CreateVolume: _create_volume,
+    CreateContainer: _create_container,
+    StartContainer: _start_container,
+    RestartContainer: _restart_container,
+    UnpauseContainer: _unpause_container,
+    StopContainer: _stop_container,
+    KillContainer: _kill_container,
+    RenameContainer: _rename_container,
+    RemoveContainer: _remove_container,
+    ConnectNetwork: _connect_network,
+    DisconnectNetwork: _disconnect_network,
+    WaitFor: _wait_for,
+    RemoveNetwork: _remove_network,
+    RemoveVolume: _remove_volume,
+    RemoveImage: _remove_image,
+}
