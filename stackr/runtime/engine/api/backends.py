@@ -1,0 +1,181 @@
+"""What the handlers need of the engine: one Protocol per resource, and what holds them together.
+
+The values that cross are the resources' own frozen types; the services behind them are seen only
+through these Protocols, so that a handler cannot reach further than its list here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.events import EventBus
+
+if TYPE_CHECKING:
+    from stackr.runtime.engine.api.stream import Attached
+    from stackr.runtime.engine.archive.copies import PathStat
+    from stackr.runtime.engine.container.exec import ExecSession
+    from stackr.runtime.engine.container.logs import LogEntry, LogQuery
+    from stackr.runtime.engine.container.oci_runtime import RuntimeFacts
+    from stackr.runtime.engine.container.record import Container
+    from stackr.runtime.engine.container.spec import (
+        ContainerCreate,
+        ContainerUpdate,
+        EndpointSettings,
+        ExecCreate,
+    )
+    from stackr.runtime.engine.container.stats import Usage
+    from stackr.runtime.engine.container.stream import PipeStream
+    from stackr.runtime.engine.image.auth import RegistryAuth
+    from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
+    from stackr.runtime.engine.image.progress import PullProgress
+    from stackr.runtime.engine.network.types import Endpoint, Network, NetworkSpec, SandboxInfo
+    from stackr.runtime.engine.volume import Volume
+
+__all__ = [
+    "ContainerBackend",
+    "Engine",
+    "ImageBackend",
+    "NetworkBackend",
+    "VolumeBackend",
+]
+
+
+class VolumeBackend(Protocol):
+    """`stackr.runtime.engine.volume.Volumes`."""
+
+    def get(self, name: str) -> Volume: ...
+    def users(self, name: str) -> Sequence[str]: ...
+    async def create(
+        self,
+        name: str | None,
+        driver: str,
+        driver_opts: Mapping[str, str] | None,
+        labels: Mapping[str, str] | None,
+    ) -> Volume: ...
+    async def remove(self, name: str, *, force: bool) -> None: ...
+    async def prune(self, selects: Callable[[Volume], bool]) -> tuple[Sequence[str], int]: ...
+    def list(self) -> list[Volume]: ...
+
+
+class NetworkBackend(Protocol):
+    """`stackr.runtime.engine.network.service.Networks`."""
+
+    def get(self, name_or_id: str) -> Network: ...
+    def endpoints(self, network_id: str) -> Sequence[Endpoint]: ...
+    async def create(self, spec: NetworkSpec) -> Network: ...
+    async def remove(self, name_or_id: str) -> None: ...
+    def sandbox(self, container_id: str) -> SandboxInfo | None:
+        """What a container that is up has; None for any other."""
+
+    def list(self) -> list[Network]: ...
+
+
+class ImageBackend(Protocol):
+    """`stackr.runtime.engine.image.store.Images`."""
+
+    def get(self, name_or_id: str) -> Image: ...
+    def history(self, name_or_id: str) -> list[HistoryEntry]: ...
+    async def pull(
+        self,
+        reference: str,
+        *,
+        platform: str | None,
+        auth: RegistryAuth | None,
+        progress: Callable[[PullProgress], None],
+    ) -> Image: ...
+    async def resolve(self, reference: str, *, auth: RegistryAuth | None) -> RemoteImage: ...
+    def tag(self, source: str, target: str) -> None: ...
+    async def remove(
+        self,
+        name: str,
+        *,
+        force: bool,
+        prune: bool,
+        in_use: Callable[[str], Sequence[ImageUse]],
+    ) -> list[dict[str, str]]: ...
+    async def prune(
+        self,
+        *,
+        dangling_only: bool,
+        in_use: Callable[[str], Sequence[ImageUse]],
+        accept: Callable[[Image], bool],
+    ) -> tuple[Sequence[Mapping[str, str]], int]: ...
+    def layers_size(self) -> int: ...
+    def list(self) -> list[Image]: ...
+
+
+class ContainerBackend(Protocol):
+    """`stackr.runtime.engine.container.service.Containers`; `ref` is a name, an ID or its start."""
+
+    def get(self, ref: str) -> Container: ...
+    def list(self) -> list[Container]: ...
+    async def oci_runtime(self) -> RuntimeFacts: ...
+    async def create(
+        self, name: str | None, body: ContainerCreate, platform: str | None
+    ) -> tuple[str, Sequence[str]]: ...
+    async def start(self, ref: str) -> None: ...
+    async def stop(self, ref: str, *, timeout_s: int | None, signal: str | None) -> None: ...
+    async def restart(self, ref: str, *, timeout_s: int | None, signal: str | None) -> None: ...
+    async def kill(self, ref: str, signal: str) -> None: ...
+    async def pause(self, ref: str) -> None: ...
+    async def unpause(self, ref: str) -> None: ...
+    def waiter(self, ref: str, condition: str) -> asyncio.Future[int]: ...
+    async def remove(self, ref: str, *, force: bool, volumes: bool) -> None: ...
+    async def rename(self, ref: str, name: str) -> None: ...
+    async def update(self, ref: str, body: ContainerUpdate) -> Sequence[str]: ...
+    async def resize(self, ref: str, *, height: int, width: int) -> None: ...
+    def logs(self, ref: str, query: LogQuery) -> AsyncGenerator[LogEntry, None]: ...
+    async def attach(self, ref: str) -> Attached: ...
+    async def connect(self, ref: str, network: str, settings: EndpointSettings) -> None: ...
+    async def disconnect(self, ref: str, network: str, *, force: bool) -> None: ...
+    async def top(
+        self, ref: str, ps_args: str
+    ) -> tuple[Sequence[str], Sequence[Sequence[str]]]: ...
+    async def usage(self, ref: str) -> int:
+        """The bytes that the container has written to its root file system."""
+
+    @property
+    def online_cpus(self) -> int: ...
+    def stats(self, ref: str) -> Usage | None:
+        """What it uses now; None where it does not run."""
+
+    def log_path(self, ref: str) -> Path: ...
+    def execs_of(self, ref: str) -> Sequence[str]: ...
+    def exec_create(self, ref: str, request: ExecCreate) -> str: ...
+    def exec_get(self, id: str) -> ExecSession: ...
+    async def exec_start(self, id: str, *, size: tuple[int, int] | None) -> PipeStream: ...
+    def drain(self, stream: PipeStream) -> None: ...
+    async def stat_path(self, ref: str, path: str) -> PathStat: ...
+    def pack_path(
+        self, ref: str, path: str
+    ) -> AbstractAsyncContextManager[tuple[PathStat, AsyncGenerator[bytes, None]]]: ...
+    async def extract(
+        self,
+        ref: str,
+        path: str,
+        archive: AsyncIterator[bytes],
+        *,
+        as_user: bool,
+        keep_kinds: bool,
+    ) -> None: ...
+    def export(self, ref: str) -> AbstractAsyncContextManager[AsyncGenerator[bytes, None]]: ...
+    def exec_resize(self, id: str, *, height: int, width: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts of one running engine, as the API sees them."""
+
+    config: EngineConfig
+    id: str
+    events: EventBus
+    images: ImageBackend
+    networks: NetworkBackend
+    volumes: VolumeBackend
+    containers: ContainerBackend

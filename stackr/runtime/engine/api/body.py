@@ -1,0 +1,64 @@
+"""Typed reads from a request's JSON object, with one-line errors.
+
+A null is an absent key, as Go's decoder has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stackr.errors import InvalidArgument
+
+__all__ = ["boolean", "console_size", "object_at", "objects", "string", "string_map"]
+
+
+def string(body: Mapping[str, Any], key: str, default: str = "") -> str:
+    value = body.get(key)
+    if value is None:
+        return default
+    return str(_checked(value, str, key, "a string"))
+
+
+def boolean(body: Mapping[str, Any], key: str, default: bool = False) -> bool:
+    value = body.get(key)
+    if value is None:
+        return default
+    return bool(_checked(value, bool, key, "a boolean"))
+
+
+def object_at(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """An object; {} where it is absent."""
+    value = body.get(key)
+    return {} if value is None else _checked(value, dict, key, "an object")
+
+
+def objects(body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """A list of objects; [] where it is absent."""
+    value = body.get(key)
+    items = [] if value is None else _checked(value, list, key, "a list")
+    return [_checked(item, dict, key, "a list of objects") for item in items]
+
+
+def string_map(body: Mapping[str, Any], key: str) -> dict[str, str]:
+    """An object of strings; {} where it is absent."""
+    return {
+        name: _checked(value, str, f"{key}.{name}", "a string")
+        for name, value in object_at(body, key).items()
+    }
+
+
+def console_size(body: Mapping[str, Any], key: str) -> tuple[int, int] | None:
+    """[height, width] of a terminal; None where it is absent or zero."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if not (isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)):
+        raise InvalidArgument(f"invalid JSON: {key}: expected two numbers")
+    return (value[0], value[1]) if value[0] > 0 and value[1] > 0 else None
+
+
+def _checked(value: Any, kind: type, key: str, wanted: str) -> Any:
+    if not isinstance(value, kind):
+        raise InvalidArgument(f"invalid JSON: {key}: expected {wanted}")
+    return value

@@ -1,0 +1,288 @@
+"""A container as the API shows it: whole for an inspection, short for a list. Pure.
+
+Source: Docker Engine API, `ContainerInspectResponse`, `ContainerSummary`, `EndpointSettings`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from stackr.runtime.engine.api.durations import in_words
+from stackr.runtime.engine.api.timestamp import rfc3339
+from stackr.runtime.engine.container.record import Container, MountPoint
+from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
+
+__all__ = ["endpoint_settings", "inspection", "ports_of", "status_text", "summary"]
+
+_SHM_BYTES = 64 << 20
+_NS = 1_000_000_000
+
+
+def inspection(
+    container: Container,
+    *,
+    folder: Path,
+    log_path: Path,
+    endpoints: dict[str, Endpoint],
+    sandbox: SandboxInfo | None,
+    exec_ids: Iterable[str],
+) -> dict[str, Any]:
+    """The whole of a container.
+
+    folder: of its hosts, hostname and resolv.conf. endpoints: by network name.
+    """
+    command = container.command or [""]
+    return {
+        "Id": container.id,
+        "Created": rfc3339(container.created_ns),
+        "Path": command[0],
+        "Args": command[1:],
+        "State": _state(container),
+        "Image": container.image_id,
+        "ResolvConfPath": str(folder / "resolv.conf"),
+        "HostnamePath": str(folder / "hostname"),
+        "HostsPath": str(folder / "hosts"),
+        "LogPath": str(log_path),
+        "Name": f"/{container.name}",
+        "RestartCount": container.restart_count,
+        "Driver": "overlay2",
+        "Platform": container.platform,
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": list(exec_ids) or None,
+        "HostConfig": _host_config(container),
+        "GraphDriver": {"Name": "overlay2", "Data": None},
+        "Mounts": [_mount(mount) for mount in container.mounts],
+        "Config": _config(container),
+        "NetworkSettings": _network_settings(container, endpoints, sandbox),
+    }
+
+
+def _state(container: Container) -> dict[str, Any]:
+    state = container.state
+    status = state.status.value
+    value = {
+        "Status": status,
+        "Running": status in ("running", "paused", "restarting"),
+        "Paused": status == "paused",
+        "Restarting": status == "restarting",
+        "OOMKilled": state.oom_killed,
+        "Dead": status == "dead",
+        "Pid": container.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": rfc3339(state.started_ns),
+        "FinishedAt": rfc3339(state.finished_ns),
+    }
+    if state.health is not None:
+        value["Health"] = {
+            "Status": state.health.status,
+            "FailingStreak": state.health.failing_streak,
+            "Log": [
+                {
+                    "Start": rfc3339(probe.start_ns),
+                    "End": rfc3339(probe.end_ns),
+                    "ExitCode": probe.exit_code,
+                    "Output": probe.output,
+                }
+                for probe in state.health.log
+            ],
+        }
+    return value
+
+
+def _config(container: Container) -> dict[str, Any]:
+    value = container.config.to_json()
+    value["Hostname"] = container.hostname
+    for key in ("Volumes", "ExposedPorts"):
+        value[key] = value.get(key) or None
+    return value
+
+
+def _host_config(container: Container) -> dict[str, Any]:
+    value = container.host_config.to_json()
+    for key in ("Binds", "Mounts", "VolumesFrom", "CapAdd", "CapDrop", "GroupAdd", "SecurityOpt"):
+        value[key] = value.get(key) or None
+    if not value.get("Mounts"):
+        value.pop("Mounts", None)
+    value["LogConfig"]["Type"] = value["LogConfig"]["Type"] or "json-file"
+    value["RestartPolicy"]["Name"] = value["RestartPolicy"]["Name"] or "no"
+    value["IpcMode"] = value["IpcMode"] or "private"
+    value["ShmSize"] = value["ShmSize"] or _SHM_BYTES
+    return value
+
+
+def _mount(mount: MountPoint) -> dict[str, Any]:
+    value = {
+        "Type": mount.type,
+        "Source": mount.source,
+        "Destination": mount.destination,
+        "Mode": mount.mode,
+        "RW": mount.rw,
+        "Propagation": mount.propagation,
+    }
+    if mount.type == "volume":
+        value |= {"Name": mount.name, "Driver": mount.driver or "local"}
+    return value
+
+
+def _network_settings(
+    container: Container, endpoints: dict[str, Endpoint], sandbox: SandboxInfo | None
+) -> dict[str, Any]:
+    networks = {name: endpoint_settings(e) for name, e in endpoints.items()}
+    value: dict[str, Any] = {
+        "Bridge": "",
+        "SandboxID": sandbox.sandbox_id if sandbox else "",
+        "SandboxKey": sandbox.sandbox_key if sandbox else "",
+        "Ports": ports_of(container, sandbox.ports if sandbox else ()),
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "Networks": networks,
+    }
+    default = networks.get("bridge", {})
+    for key in ("EndpointID", "Gateway", "GlobalIPv6Address", "IPAddress", "IPv6Gateway"):
+        value[key] = default.get(key, "")
+    value["MacAddress"] = default.get("MacAddress", "")
+    for key in ("GlobalIPv6PrefixLen", "IPPrefixLen"):
+        value[key] = default.get(key, 0)
+    return value
+
+
+def endpoint_settings(endpoint: Endpoint) -> dict[str, Any]:
+    """One container on one network."""
+    spec = endpoint.spec
+    return {
+        "IPAMConfig": _ipam_config(endpoint),
+        "Links": list(spec.links) or None,
+        "Aliases": list(spec.aliases) or None,
+        "MacAddress": endpoint.mac_address,
+        "DriverOpts": dict(spec.driver_opts) or None,
+        "GwPriority": spec.gw_priority,
+        "NetworkID": endpoint.network_id,
+        "EndpointID": endpoint.endpoint_id,
+        "Gateway": endpoint.gateway,
+        "IPAddress": endpoint.ipv4_address,
+        "IPPrefixLen": endpoint.ipv4_prefix_length,
+        "IPv6Gateway": endpoint.ipv6_gateway,
+        "GlobalIPv6Address": endpoint.ipv6_address,
+        "GlobalIPv6PrefixLen": endpoint.ipv6_prefix_length,
+        "DNSNames": list(endpoint.dns_names) or None,
+    }
+
+
+def _ipam_config(endpoint: Endpoint) -> dict[str, Any] | None:
+    spec = endpoint.spec
+    value: dict[str, Any] = {}
+    if spec.ipv4_address:
+        value["IPv4Address"] = spec.ipv4_address
+    if spec.ipv6_address:
+        value["IPv6Address"] = spec.ipv6_address
+    if spec.link_local_ips:
+        value["LinkLocalIPs"] = list(spec.link_local_ips)
+    return value or None
+
+
+def ports_of(container: Container, published: Iterable[PublishedPort]) -> dict[str, Any]:
+    """`NetworkSettings.Ports`: null for a port that is exposed and not published."""
+    if not container.state.status.is_up:
+        return {}
+    ports: dict[str, Any] = dict.fromkeys(sorted(container.config.exposed_ports))
+    for port in published:
+        key = f"{port.container_port}/{port.protocol}"
+        bindings = ports.get(key) or []
+        ports[key] = [*bindings, {"HostIp": port.host_ip, "HostPort": str(port.host_port)}]
+    return ports
+
+
+def summary(
+    container: Container,
+    *,
+    endpoints: dict[str, Endpoint],
+    sandbox: SandboxInfo | None,
+    version: tuple[int, int],
+) -> dict[str, Any]:
+    """A container as one entry of a list."""
+    host_config: dict[str, Any] = {"NetworkMode": container.host_config.network_mode}
+    if version >= (1, 46) and container.host_config.annotations:
+        host_config["Annotations"] = container.host_config.annotations
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.config.image,
+        "ImageID": container.image_id,
+        "Command": _command_text(container.command),
+        "Created": container.created_ns // _NS,
+        "Ports": _summary_ports(container, sandbox.ports if sandbox else ()),
+        "Labels": container.config.labels,
+        "State": container.state.status.value,
+        "Status": status_text(container, now_ns=time.time_ns()),
+        "HostConfig": host_config,
+        "NetworkSettings": {
+            "Networks": {name: endpoint_settings(e) for name, e in endpoints.items()}
+        },
+        "Mounts": [_mount(mount) for mount in container.mounts],
+    }
+
+
+def _command_text(command: list[str]) -> str:
+    """The command in one line, as dockerd has it: words with a blank in quotes."""
+    return " ".join([*command[:1], *(f"'{w}'" if " " in w else w for w in command[1:])])
+
+
+def _summary_ports(
+    container: Container, published: Iterable[PublishedPort]
+) -> list[dict[str, Any]]:
+    ports: list[dict[str, Any]] = []
+    taken = set()
+    for port in published:
+        taken.add(f"{port.container_port}/{port.protocol}")
+        ports.append(
+            {
+                "IP": port.host_ip,
+                "PrivatePort": port.container_port,
+                "PublicPort": port.host_port,
+                "Type": port.protocol,
+            }
+        )
+    if container.state.status.is_up:
+        for exposed in sorted(set(container.config.exposed_ports) - taken):
+            number, _, protocol = exposed.partition("/")
+            if number.isdigit():
+                ports.append({"PrivatePort": int(number), "Type": protocol or "tcp"})
+    return ports
+
+
+def status_text(container: Container, *, now_ns: int) -> str:
+    """What `docker ps` shows under STATUS."""
+    state = container.state
+    age = in_words((now_ns - (state.finished_ns or now_ns)) / _NS)
+    match state.status.value:
+        case "running" | "paused":
+            up = f"Up {in_words((now_ns - state.started_ns) / _NS)}"
+            if state.status.value == "paused":
+                return f"{up} (Paused)"
+            return up + _health_text(container)
+        case "restarting":
+            return f"Restarting ({state.exit_code}) {age} ago"
+        case "removing":
+            return "Removal In Progress"
+        case "dead":
+            return "Dead"
+        case "exited":
+            return f"Exited ({state.exit_code}) {age} ago"
+        case _:
+            return "Created"
+
+
+def _health_text(container: Container) -> str:
+    health = container.state.health
+    if health is None:
+        return ""
+    return " (health: starting)" if health.status == "starting" else f" ({health.status})"

@@ -1,0 +1,115 @@
+"""`/containers/{id}/{logs,attach,wait}`: answers that last.
+
+Source: Docker Engine API, "ContainerLogs", "ContainerAttach", "ContainerWait".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from stackr.errors import InvalidArgument, StackrError
+from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.http import Request
+from stackr.runtime.engine.api.route import Route
+from stackr.runtime.engine.api.stream import Batched, content_type, frame, pump
+from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
+from stackr.runtime.engine.container.logs import LogEntry, LogQuery
+
+__all__ = ["ROUTES"]
+
+_CONDITIONS = ("not-running", "next-exit", "removed")
+_STREAMS = {"stdout": 1, "stderr": 2}
+
+
+def _tail(text: str) -> int | None:
+    """ "all", "" and what is no number mean every line, as for dockerd."""
+    return int(text) if text.isdigit() else None
+
+
+def _log_entries(
+    engine: Engine, request: Request, *, follow: bool
+) -> AsyncGenerator[LogEntry, None]:
+    query = LogQuery(
+        stdout=request.flag("stdout"),
+        stderr=request.flag("stderr"),
+        follow=follow,
+        since_ns=parse_time(request.text("since"), "since") or 0,
+        until_ns=parse_time(request.text("until"), "until") or 0,
+        tail=_tail(request.text("tail")),
+    )
+    return engine.containers.logs(request.params["id"], query)
+
+
+def _encode(entry: LogEntry, *, framed: bool, timestamps: bool) -> bytes:
+    line = entry.line
+    if timestamps:
+        line = f"{_fixed(entry.time_ns)} ".encode() + line
+    return frame(_STREAMS[entry.stream], line) if framed else line
+
+
+def _fixed(time_ns: int) -> str:
+    """RFC 3339 with all nine digits, so that the lines of a log align."""
+    text = rfc3339(time_ns)
+    return text if "." in text else text.replace("Z", ".000000000Z")
+
+
+async def _logs(engine: Engine, request: Request) -> None:
+    if not (request.flag("stdout") or request.flag("stderr")):
+        raise InvalidArgument("Bad parameters: you must choose at least one stream")
+    container = engine.containers.get(request.params["id"])
+    tty, timestamps = container.config.tty, request.flag("timestamps")
+    entries = _log_entries(engine, request, follow=request.flag("follow"))
+    writer = await request.stream(content_type(request.api_version, tty=tty))
+    batched = Batched(writer.write)
+    try:
+        async with aclosing(entries):
+            async for entry in entries:
+                await batched.add(_encode(entry, framed=not tty, timestamps=timestamps))
+        await batched.close()
+    finally:
+        batched.drop()
+
+
+async def _attach(engine: Engine, request: Request) -> None:
+    container = engine.containers.get(request.params["id"])
+    tty = container.config.tty
+    stdin = request.flag("stdin") and container.config.open_stdin
+    attached = None
+    if request.flag("stream"):
+        attached = await engine.containers.attach(container.id)
+    client = await request.hijack(content_type(request.api_version, tty=tty))
+    if request.flag("logs"):
+        async for entry in _log_entries(engine, request, follow=False):
+            await client.write(_encode(entry, framed=not tty, timestamps=False))
+    if attached is None:
+        await client.close()
+    else:
+        shown = [number for name, number in _STREAMS.items() if request.flag(name)]
+        await pump(client, attached, stdin=stdin, framed=not tty, shown=shown)
+
+
+async def _wait(engine: Engine, request: Request) -> None:
+    condition = request.text("condition") or "not-running"
+    if condition not in _CONDITIONS:
+        raise InvalidArgument(f'invalid condition: "{condition}"')
+    container = engine.containers.get(request.params["id"])
+    exit_code = engine.containers.waiter(container.id, condition)
+    try:
+        writer = await request.stream("application/json")
+        try:
+            answer: dict[str, Any] = {"StatusCode": await exit_code}
+        except StackrError as error:
+            answer = {"StatusCode": -1, "Error": {"Message": error.message}}
+        await writer.write(json.dumps(answer).encode() + b"\n")
+    finally:
+        exit_code.cancel()
+
+
+ROUTES = (
+    Route("GET", "/containers/{id}/logs", _logs, follows=True),
+    Route("POST", "/containers/{id}/attach", _attach, hijacks=True),
+    Route("POST", "/containers/{id}/wait", _wait, follows=True),
+)

@@ -1,0 +1,253 @@
+"""`/containers`: create, list, inspect, and the verbs that change them.
+
+What streams (logs, attach, wait, stats) is in `container_streams.py`.
+Source: Docker Engine API, "Container".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stackr.errors import InvalidArgument, NotFound, StackrError
+from stackr.runtime.engine.api import container_filters, container_json
+from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.filters import Filters
+from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.route import Route
+from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.spec import parse_create, parse_update
+from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, PublishedPort
+
+__all__ = ["ROUTES", "summary"]
+
+_PRUNE_FILTERS = frozenset({"label", "label!", "until"})
+
+
+async def summary(
+    engine: Engine, container: Container, *, size: bool, version: tuple[int, int]
+) -> dict[str, Any]:
+    """A container as a list shows it; with `size`, its files are counted."""
+    value = container_json.summary(
+        container,
+        endpoints=_endpoints(engine, container),
+        sandbox=engine.networks.sandbox(container.id),
+        version=version,
+    )
+    return value | (await _sizes(engine, container) if size else {})
+
+
+async def _sizes(engine: Engine, container: Container) -> dict[str, int]:
+    written = await engine.containers.usage(container.id)
+    try:
+        image_size = engine.images.get(container.image_id).size_bytes
+    except NotFound:
+        image_size = 0  # removed by force, below a container
+    return {"SizeRw": written, "SizeRootFs": written + image_size}
+
+
+def _endpoints(engine: Engine, container: Container) -> dict[str, Endpoint]:
+    """By network name; those of a container that is not up have no addresses."""
+    sandbox = engine.networks.sandbox(container.id)
+    if sandbox is not None:
+        return dict(sandbox.endpoints)
+    return {
+        name: endpoint
+        for wanted, settings in container.endpoints.items()
+        for name, endpoint in [_planned_endpoint(engine, container, wanted, settings.aliases)]
+    }
+
+
+def _planned_endpoint(
+    engine: Engine, container: Container, wanted: str, aliases: list[str]
+) -> tuple[str, Endpoint]:
+    try:
+        network = engine.networks.get(wanted)
+        name, network_id = network.name, network.id
+    except StackrError:
+        name, network_id = wanted, ""  # removed since
+    return name, Endpoint(
+        network_id=network_id,
+        network_name=name,
+        container_id=container.id,
+        container_name=container.name,
+        endpoint_id="",
+        spec=EndpointSpec(network=name, aliases=tuple(aliases)),
+    )
+
+
+async def _list(engine: Engine, request: Request) -> Response:
+    options = container_filters.ListOptions(
+        filters=Filters.parse(request.text("filters"), container_filters.ACCEPTED),
+        all=request.flag("all"),
+        limit=max(0, request.integer("limit", 0)),
+        image_id=lambda name: _image_id(engine, name),
+        network_id=lambda name: _network_id(engine, name),
+        ports=lambda container: _published(engine, container),
+        get=engine.containers.get,
+    )
+    chosen = container_filters.select(engine.containers.list(), options)
+    size = request.flag("size")
+    return json_response(
+        [await summary(engine, c, size=size, version=request.api_version) for c in chosen]
+    )
+
+
+def _image_id(engine: Engine, name: str) -> str | None:
+    try:
+        return engine.images.get(name).id
+    except StackrError:
+        return None
+
+
+def _network_id(engine: Engine, name: str) -> str | None:
+    try:
+        return engine.networks.get("bridge" if name == "default" else name).id
+    except StackrError:
+        return None
+
+
+def _published(engine: Engine, container: Container) -> tuple[PublishedPort, ...]:
+    sandbox = engine.networks.sandbox(container.id)
+    return sandbox.ports if sandbox else ()
+
+
+async def _create(engine: Engine, request: Request) -> Response:
+    body = await request.json()
+    if not isinstance(body, dict):
+        raise InvalidArgument("config cannot be empty in order to create a container")
+    container_id, warnings = await engine.containers.create(
+        request.text("name").removeprefix("/") or None,
+        parse_create(body),
+        request.text("platform") or None,
+    )
+    return json_response({"Id": container_id, "Warnings": list(warnings)}, 201)
+
+
+async def _inspect(engine: Engine, request: Request) -> Response:
+    container = engine.containers.get(request.params["id"])
+    value = container_json.inspection(
+        container,
+        folder=engine.config.containers_root / container.id,
+        log_path=engine.containers.log_path(container.id),
+        endpoints=_endpoints(engine, container),
+        sandbox=engine.networks.sandbox(container.id),
+        exec_ids=engine.containers.execs_of(container.id),
+    )
+    if request.flag("size"):
+        value |= await _sizes(engine, container)
+    return json_response(value)
+
+
+async def _start(engine: Engine, request: Request) -> Response:
+    for key in ("checkpoint", "checkpoint-dir"):
+        if request.text(key):
+            raise InvalidArgument(f"{key}: not supported by the embedded engine")
+    await engine.containers.start(request.params["id"])
+    return Response(204, None)
+
+
+async def _stop(engine: Engine, request: Request) -> Response:
+    await engine.containers.stop(
+        request.params["id"],
+        timeout_s=request.optional_integer("t"),
+        signal=request.text("signal") or None,
+    )
+    return Response(204, None)
+
+
+async def _restart(engine: Engine, request: Request) -> Response:
+    await engine.containers.restart(
+        request.params["id"],
+        timeout_s=request.optional_integer("t"),
+        signal=request.text("signal") or None,
+    )
+    return Response(204, None)
+
+
+async def _kill(engine: Engine, request: Request) -> Response:
+    await engine.containers.kill(request.params["id"], request.text("signal") or "SIGKILL")
+    return Response(204, None)
+
+
+async def _pause(engine: Engine, request: Request) -> Response:
+    await engine.containers.pause(request.params["id"])
+    return Response(204, None)
+
+
+async def _unpause(engine: Engine, request: Request) -> Response:
+    await engine.containers.unpause(request.params["id"])
+    return Response(204, None)
+
+
+async def _rename(engine: Engine, request: Request) -> Response:
+    name = request.text("name").removeprefix("/")
+    await engine.containers.rename(request.params["id"], name)
+    return Response(204, None)
+
+
+async def _update(engine: Engine, request: Request) -> Response:
+    body = parse_update(await request.json_object())
+    warnings = await engine.containers.update(request.params["id"], body)
+    return json_response({"Warnings": list(warnings)})
+
+
+async def _resize(engine: Engine, request: Request) -> Response:
+    await engine.containers.resize(
+        request.params["id"], height=request.integer("h", 0), width=request.integer("w", 0)
+    )
+    return Response(200)
+
+
+async def _remove(engine: Engine, request: Request) -> Response:
+    if request.flag("link"):
+        raise InvalidArgument("link: container links are not supported by the embedded engine")
+    await engine.containers.remove(
+        request.params["id"], force=request.flag("force"), volumes=request.flag("v")
+    )
+    return Response(204, None)
+
+
+async def _prune(engine: Engine, request: Request) -> Response:
+    filters = Filters.parse(request.text("filters"), _PRUNE_FILTERS)
+    until_ns = filters.until()
+    deleted, reclaimed = [], 0
+    for container in engine.containers.list():
+        labels = container.config.labels
+        if (
+            container.state.status.value in ("created", "exited", "dead")
+            and (until_ns is None or container.created_ns < until_ns)
+            and filters.labels(labels)
+            and filters.without_labels(labels)
+        ):
+            size = await engine.containers.usage(container.id)
+            await engine.containers.remove(container.id, force=False, volumes=False)
+            deleted.append(container.id)
+            reclaimed += size
+    engine.events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
+    return json_response({"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed})
+
+
+async def _top(engine: Engine, request: Request) -> Response:
+    titles, rows = await engine.containers.top(
+        request.params["id"], request.text("ps_args") or "-ef"
+    )
+    return json_response({"Titles": list(titles), "Processes": [list(row) for row in rows]})
+
+
+ROUTES = (
+    Route("GET", "/containers/json", _list),
+    Route("POST", "/containers/create", _create),
+    Route("POST", "/containers/prune", _prune),
+    Route("GET", "/containers/{id}/json", _inspect),
+    Route("GET", "/containers/{id}/top", _top),
+    Route("POST", "/containers/{id}/start", _start),
+    Route("POST", "/containers/{id}/stop", _stop),
+    Route("POST", "/containers/{id}/restart", _restart),
+    Route("POST", "/containers/{id}/kill", _kill),
+    Route("POST", "/containers/{id}/pause", _pause),
+    Route("POST", "/containers/{id}/unpause", _unpause),
+    Route("POST", "/containers/{id}/rename", _rename),
+    Route("POST", "/containers/{id}/update", _update),
+    Route("POST", "/containers/{id}/resize", _resize),
+    Route("DELETE", "/containers/{id}", _remove),
+)

@@ -1,0 +1,33 @@
+"""What goes wrong while a request is handled, as the API's answer: a status and one line.
+
+A `StackrError` carries its status. Anything else is a defect: it is logged whole, and the client
+sees that it happened, not where.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from stackr.errors import NotSupported, StackrError
+from stackr.runtime.engine.api.http import Response, error_body, json_response
+
+__all__ = ["error_response", "explain"]
+
+_log = logging.getLogger(__name__)
+
+
+def explain(error: Exception, what: str) -> tuple[int, dict[str, str]]:
+    """The status and the body for `error`, raised while doing `what` (logged for a defect)."""
+    if isinstance(error, StackrError):
+        if error.status >= 500 and not isinstance(error, NotSupported):
+            _log.warning("%s: %s", what, error.message)
+        return error.status, error_body(error)
+    _log.error("%s: failed unexpectedly", what, exc_info=error)
+    message = f"internal error: {type(error).__name__}: see the engine's log"
+    return 500, {"message": message}
+
+
+def error_response(error: Exception, what: str) -> Response:
+    """As `explain`, as an answer."""
+    status, body = explain(error, what)
+    return Response(status, None) if status == 304 else json_response(body, status)

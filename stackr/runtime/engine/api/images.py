@@ -1,0 +1,324 @@
+"""`/images` and `/distribution`: pull, list, inspect, tag and remove.
+
+Source: Docker Engine API, "Image" and "Distribution".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.credentials import registry_auth
+from stackr.runtime.engine.api.errors import explain
+from stackr.runtime.engine.api.filters import Filters
+from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.route import Route
+from stackr.runtime.engine.api.timestamp import ZERO_TIME, parse_time
+
+if TYPE_CHECKING:
+    from stackr.runtime.engine.image.model import Image, ImageUse
+    from stackr.runtime.engine.image.progress import PullProgress
+
+__all__ = ["ROUTES", "summaries", "uses_of"]
+
+_LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+_PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
+_NS = 1_000_000_000
+
+_CONFIG_DEFAULTS: dict[str, Any] = {
+    "Hostname": "",
+    "Domainname": "",
+    "User": "",
+    "AttachStdin": False,
+    "AttachStdout": False,
+    "AttachStderr": False,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Env": None,
+    "Cmd": None,
+    "Image": "",
+    "Volumes": None,
+    "WorkingDir": "",
+    "Entrypoint": None,
+    "OnBuild": None,
+    "Labels": None,
+}
+
+
+def uses_of(engine: Engine, image_id: str) -> list[ImageUse]:
+    """The containers made from an image, as `ImageBackend.remove` asks for them."""
+    from stackr.runtime.engine.image.model import ImageUse
+
+    return [
+        ImageUse(container.id, container.state.status.is_up)
+        for container in engine.containers.list()
+        if container.image_id == image_id
+    ]
+
+
+def summaries(engine: Engine, images: Sequence[Image], version: tuple[int, int]) -> list[Any]:
+    """Images as a list shows them."""
+    return [_summary(engine, image, version) for image in images]
+
+
+def _summary(engine: Engine, image: Image, version: tuple[int, int]) -> dict[str, Any]:
+    summary = {
+        "Containers": len(uses_of(engine, image.id)),
+        "Created": _created_ns(image) // _NS,
+        "Id": image.id,
+        "Labels": image.config.get("Labels"),
+        "ParentId": "",
+        "RepoDigests": list(image.repo_digests),
+        "RepoTags": list(image.repo_tags),
+        "SharedSize": -1,
+        "Size": image.size_bytes,
+    }
+    if version < (1, 44):
+        summary["VirtualSize"] = image.size_bytes
+    return summary
+
+
+def _created_ns(image: Image) -> int:
+    return (parse_time(image.created, "created") or 0) if image.created else 0
+
+
+def _to_json(image: Image, version: tuple[int, int]) -> dict[str, Any]:
+    value = {
+        "Id": image.id,
+        "RepoTags": list(image.repo_tags),
+        "RepoDigests": list(image.repo_digests),
+        "Parent": "",
+        "Comment": image.comment,
+        "Created": image.created or ZERO_TIME,
+        "DockerVersion": "",
+        "Author": image.author,
+        "Config": {**_CONFIG_DEFAULTS, **image.config},
+        "Architecture": image.architecture,
+        "Variant": image.variant,
+        "Os": image.os,
+        "Size": image.size_bytes,
+        "GraphDriver": {"Name": "overlay2", "Data": None},
+        "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
+        "Metadata": {"LastTagTime": image.last_tagged or ZERO_TIME},
+    }
+    if version < (1, 44):
+        value["VirtualSize"] = image.size_bytes
+    return value
+
+
+async def _list(engine: Engine, request: Request) -> Response:
+    filters = Filters.parse(request.text("filters"), _LIST_FILTERS)
+    before = [_created_ns(engine.images.get(name)) for name in filters.get("before")]
+    since = [_created_ns(engine.images.get(name)) for name in filters.get("since")]
+    until_ns = filters.until()
+    dangling = filters.boolean("dangling", default=False) if "dangling" in filters else None
+    images = [
+        image
+        for image in engine.images.list()
+        if _is_named(image, filters)
+        and dangling in (None, not image.repo_tags)
+        and filters.labels(image.config.get("Labels") or {})
+        and all(_created_ns(image) < limit for limit in before)
+        and all(_created_ns(image) > limit for limit in since)
+        and (until_ns is None or _created_ns(image) < until_ns)
+    ]
+    return json_response(summaries(engine, images, request.api_version))
+
+
+def _is_named(image: Image, filters: Filters) -> bool:
+    """Whether a `reference` pattern fits a name, with or without its tag, as `path.Match` does."""
+    if "reference" not in filters:
+        return True
+    names = [*image.repo_tags, *image.repo_digests]
+    names += [name.rpartition("@" if "@" in name else ":")[0] for name in names]
+    return any(
+        fnmatch.fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
+        for pattern in filters.get("reference")
+        for name in names
+    )
+
+
+async def _inspect(engine: Engine, request: Request) -> Response:
+    if request.flag("manifests"):
+        raise NotSupported("manifests: not supported by the embedded engine")
+    image = engine.images.get(request.params["name"])
+    return json_response(_to_json(image, request.api_version))
+
+
+async def _history(engine: Engine, request: Request) -> Response:
+    return json_response(
+        [
+            {
+                "Id": entry.id,
+                "Created": (parse_time(entry.created, "created") or 0) // _NS,
+                "CreatedBy": entry.created_by,
+                "Tags": list(entry.tags) or None,
+                "Size": entry.size_bytes,
+                "Comment": entry.comment,
+            }
+            for entry in engine.images.history(request.params["name"])
+        ]
+    )
+
+
+async def _create(engine: Engine, request: Request) -> Response | None:
+    if request.text("fromSrc"):
+        raise NotSupported("fromSrc: importing a file system is not supported by this engine")
+    reference = _pull_reference(request.text("fromImage"), request.text("tag"))
+    lines = _PullLines(request)
+    pull = asyncio.ensure_future(
+        engine.images.pull(
+            reference,
+            platform=request.text("platform") or None,
+            auth=registry_auth(request.headers.get("x-registry-auth", "")),
+            progress=lines.put,
+        )
+    )
+    try:
+        await lines.send_until(pull)
+        await pull
+    except Exception as error:
+        if not lines.started:
+            raise
+        _, body = explain(error, f"pull of {reference}")
+        message = body["message"]
+        await lines.send({"errorDetail": {"message": message}, "error": message})
+    finally:
+        pull.cancel()
+        await asyncio.gather(pull, return_exceptions=True)
+    return None
+
+
+def _pull_reference(name: str, tag: str) -> str:
+    """`fromImage` and `tag` as one reference; the tag may be a digest."""
+    name = name.rstrip(":")
+    if not name:
+        raise InvalidArgument("invalid reference format")
+    if tag:
+        return f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
+    if "@" not in name and ":" not in name.rpartition("/")[2]:
+        raise NotSupported(f'pull of all tags of "{name}": not supported: name one tag')
+    return name
+
+
+class _PullLines:
+    """A pull's progress as JSON lines.
+
+    The answer begins with the second line: the first comes before the registry was asked, and a
+    failure until then has a status of its own.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._queue: asyncio.Queue[PullProgress | None] = asyncio.Queue()
+        self._held: list[dict[str, Any]] = []
+        self._write: Any = None
+
+    @property
+    def started(self) -> bool:
+        return self._write is not None
+
+    def put(self, progress: PullProgress) -> None:
+        self._queue.put_nowait(progress)
+
+    async def send_until(self, pull: asyncio.Future[Image]) -> None:
+        """Send what is put, until `pull` is done and all of it is sent."""
+        pull.add_done_callback(lambda _: self._queue.put_nowait(None))
+        while (progress := await self._queue.get()) is not None:
+            self._held.append(_progress_line(progress))
+            if self.started or len(self._held) > 1:
+                held, self._held = self._held, []
+                await self.send(*held)
+
+    async def send(self, *lines: dict[str, Any]) -> None:
+        if self._write is None:
+            self._write = (await self._request.stream("application/json")).write
+        await self._write(b"".join(json.dumps(line).encode() + b"\r\n" for line in lines))
+
+
+def _progress_line(progress: PullProgress) -> dict[str, Any]:
+    line: dict[str, Any] = {"status": progress.status}
+    if progress.id is not None:
+        line["id"] = progress.id
+        line["progressDetail"] = {}
+    if progress.current is not None:
+        line["progressDetail"] = {"current": progress.current, "total": progress.total}
+    return line
+
+
+async def _tag(engine: Engine, request: Request) -> Response:
+    repository, tag = request.text("repo"), request.text("tag")
+    engine.images.tag(request.params["name"], f"{repository}:{tag}" if tag else repository)
+    return Response(201)
+
+
+async def _delete(engine: Engine, request: Request) -> Response:
+    removals = await engine.images.remove(
+        request.params["name"],
+        force=request.flag("force"),
+        prune=not request.flag("noprune"),
+        in_use=lambda image_id: uses_of(engine, image_id),
+    )
+    return json_response(removals)
+
+
+async def _prune(engine: Engine, request: Request) -> Response:
+    filters = Filters.parse(request.text("filters"), _PRUNE_FILTERS)
+    until_ns = filters.until()
+
+    def accept(image: Image) -> bool:
+        labels = image.config.get("Labels") or {}
+        return (
+            filters.labels(labels)
+            and filters.without_labels(labels)
+            and (until_ns is None or _created_ns(image) < until_ns)
+        )
+
+    removals, reclaimed = await engine.images.prune(
+        dangling_only=filters.boolean("dangling", default=True),
+        in_use=lambda image_id: uses_of(engine, image_id),
+        accept=accept,
+    )
+    return json_response({"ImagesDeleted": removals or None, "SpaceReclaimed": reclaimed})
+
+
+async def _distribution(engine: Engine, request: Request) -> Response:
+    auth = registry_auth(request.headers.get("x-registry-auth", ""))
+    found = await engine.images.resolve(request.params["name"], auth=auth)
+    return json_response(
+        {
+            "Descriptor": {
+                "mediaType": found.media_type,
+                "digest": found.digest,
+                "size": found.size_bytes,
+            },
+            "Platforms": [
+                {"architecture": p.architecture, "os": p.os}
+                | ({"variant": p.variant} if p.variant else {})
+                for p in found.platforms
+            ],
+        }
+    )
+
+
+async def _search(engine: Engine, request: Request) -> Response:
+    raise NotSupported("image search: not supported by the embedded engine")
+
+
+ROUTES = (
+    Route("GET", "/images/json", _list),
+    Route("POST", "/images/create", _create, follows=True),
+    Route("GET", "/images/search", _search),
+    Route("POST", "/images/prune", _prune),
+    Route("GET", "/images/{name:path}/json", _inspect),
+    Route("GET", "/images/{name:path}/history", _history),
+    Route("POST", "/images/{name:path}/tag", _tag),
+    Route("DELETE", "/images/{name:path}", _delete),
+    Route("GET", "/distribution/{name:path}/json", _distribution),
+)

@@ -1,0 +1,31 @@
+"""Every route of the API, in the order of look-up."""
+
+from __future__ import annotations
+
+from stackr.runtime.engine.api import (
+    absent,
+    archive,
+    container_streams,
+    containers,
+    exec,
+    images,
+    networks,
+    stats,
+    system,
+    volumes,
+)
+
+__all__ = ["ROUTES"]
+
+ROUTES = (
+    *system.ROUTES,
+    *images.ROUTES,
+    *containers.ROUTES,
+    *container_streams.ROUTES,
+    *archive.ROUTES,
+    *exec.ROUTES,
+    *stats.ROUTES,
+    *networks.ROUTES,
+    *volumes.ROUTES,
+    *absent.ROUTES,
+)

@@ -1,0 +1,221 @@
+"""The API's server: a Unix socket, the version in the path, and one handler a request.
+
+A route that follows (logs, events, wait, pull) is cancelled when its client goes away; any other
+one ends what it began, as a half-made container helps nobody.
+Source: Docker Engine API, "Versioning" and "Errors".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+
+import h11
+
+from stackr import __version__
+from stackr.errors import InvalidArgument, NotFound, Unavailable
+from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.errors import error_response
+from stackr.runtime.engine.api.http import ClientGone, Connection, Request, Response, json_response
+from stackr.runtime.engine.api.route import Route, Router
+from stackr.runtime.engine.api.routes import ROUTES
+from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
+
+__all__ = ["Server"]
+
+_log = logging.getLogger(__name__)
+_VERSION = re.compile(r"/v([0-9.]+)(/.*)")
+_BACKLOG = 512
+_GRACE_S = 5.0
+
+_HEADERS = (
+    ("Api-Version", version_text(API_VERSION)),
+    ("Docker-Experimental", "false"),
+    ("Ostype", "linux"),
+    ("Server", f"stackr/{__version__} (linux)"),
+)
+
+
+class Server:
+    """Serves `engine` on one Unix socket, root's only."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+        self._router = Router(ROUTES)
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+        self._following: set[asyncio.Task[Response | None]] = set()
+
+    async def open(self) -> None:
+        """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
+        listener = _listen(self._path)
+        self._server = await asyncio.start_unix_server(self._connected, sock=listener)
+
+    async def close(self) -> None:
+        """Take no more, end the streams, give running requests a few seconds, and hang up."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._path.unlink(missing_ok=True)
+        for following in [*self._following]:
+            following.cancel()
+        if self._busy:
+            await asyncio.wait([*self._busy], timeout=_GRACE_S)
+        for connection in [*self._connections]:
+            connection.cancel()
+        if self._connections:
+            await asyncio.wait([*self._connections], timeout=_GRACE_S)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        connection = Connection(reader, writer, _HEADERS)
+        try:
+            await self._serve(connection, task)
+        except (ConnectionError, ClientGone, h11.LocalProtocolError) as error:
+            _log.debug("a client went away: %s", error)
+        except asyncio.CancelledError:
+            _log.debug("hung up, as the engine stops")
+        finally:
+            self._connections.discard(task)
+            with contextlib.suppress(asyncio.CancelledError):
+                await connection.close()
+
+    async def _serve(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        while self._server is not None and self._server.is_serving():
+            try:
+                request = await connection.next_request()
+            except h11.RemoteProtocolError as error:
+                await _refuse(connection, error)
+                return
+            if request is None:
+                return
+            self._busy.add(task)
+            try:
+                await self._handle(connection, request)
+            finally:
+                self._busy.discard(task)
+            if not await connection.ready_for_next():
+                return
+
+    async def _handle(self, connection: Connection, request: Request) -> None:
+        what = f"{request.method} {request.path}"
+        try:
+            response = await self._answer(connection, request)
+        except (ConnectionError, ClientGone):
+            raise
+        except h11.RemoteProtocolError as error:
+            response = error_response(InvalidArgument(f"request body: {error}"), what)
+        except Exception as error:
+            response = error_response(error, what)
+            if connection.answered:
+                raise ClientGone(f"{what}: cut off: {error}") from error
+        if response is not None and not connection.answered:
+            await connection.respond(response, head_only=request.method == "HEAD")
+        else:
+            await connection.finish()
+
+    async def _answer(self, connection: Connection, request: Request) -> Response | None:
+        request.api_version, request.path = _split_version(request.path)
+        found = self._router.find(request.method, request.path)
+        if found is None:
+            raise NotFound("page not found")
+        route, request.params = found
+        if not (route.follows or route.hijacks):
+            return await route.handler(self._engine, request)
+        work = asyncio.ensure_future(_run(self._engine, route, request))
+        self._following.add(work)
+        try:
+            return await (work if route.hijacks else _while_listening(connection, work))
+        except asyncio.CancelledError:
+            if not work.cancelled():
+                raise
+            raise Unavailable("the engine is stopping") from None
+        finally:
+            self._following.discard(work)
+            work.cancel()
+
+
+async def _run(engine: Engine, route: Route, request: Request) -> Response | None:
+    return await route.handler(engine, request)
+
+
+async def _while_listening(
+    connection: Connection, work: asyncio.Task[Response | None]
+) -> Response | None:
+    """The result of `work`, which is cancelled once the client has gone."""
+    gone = asyncio.ensure_future(connection.until_gone())
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        work.cancel()
+        await asyncio.wait((work,))
+        raise ClientGone
+    finally:
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+
+
+def _split_version(path: str) -> tuple[tuple[int, int], str]:
+    """The API version that the path asks for (ours where it names none), and the path without it.
+
+    Raises InvalidArgument with Docker's text for a version that is not spoken.
+    """
+    match = _VERSION.fullmatch(path)
+    if match is None:
+        return API_VERSION, path
+    text = match[1]
+    major, _, minor = text.partition(".")
+    if not (major.isdigit() and minor.isdigit()):
+        raise InvalidArgument(f"invalid API version: {text}")
+    version = (int(major), int(minor))
+    if version < MIN_API_VERSION:
+        raise InvalidArgument(
+            f"client version {text} is too old. Minimum supported API version is"
+            f" {version_text(MIN_API_VERSION)}, please upgrade your client to a newer version"
+        )
+    if version > API_VERSION:
+        raise InvalidArgument(
+            f"client version {text} is too new. Maximum supported API version is"
+            f" {version_text(API_VERSION)}"
+        )
+    return version, match[2]
+
+
+async def _refuse(connection: Connection, error: h11.RemoteProtocolError) -> None:
+    """Answer bytes that are not HTTP, and hang up."""
+    if not connection.answered:
+        body = {"message": f"bad request: {error}"}
+        headers = (*json_response(body).headers, ("Connection", "close"))
+        await connection.respond(Response(400, json_response(body).body, headers))
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket at `path`, born beside it and renamed, so that it is never half ready."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        raise Unavailable(f'socket "{path}": something else is there')
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(os.fspath(new))
+        os.chmod(new, 0o660)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        os.rename(new, path)
+    except OSError as error:
+        listener.close()
+        new.unlink(missing_ok=True)
+        raise Unavailable(f'socket "{path}": cannot listen: {error}') from error
+    return listener

@@ -1,0 +1,126 @@
+"""The streams inside hijacked connections and logs: raw for a terminal, else framed.
+
+A frame is 8 bytes (stream number, three zeros, length as a big-endian 32-bit number) and its data.
+Source: Docker Engine API, "ContainerAttach", "Stream format".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol
+
+from stackr.runtime.engine.api.http import Duplex
+
+__all__ = ["MULTIPLEXED", "RAW", "Attached", "Batched", "content_type", "frame", "pump"]
+
+_BATCH_BYTES = 32 * 1024
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+
+
+class Attached(Protocol):
+    """The standard streams of one process."""
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """1 for standard output or 2 for standard error, and bytes; None at the end of both."""
+
+    async def write(self, data: bytes) -> None:
+        """Bytes for its standard input; dropped once it reads no more."""
+
+    async def close_stdin(self) -> None:
+        """Its standard input ends."""
+
+    async def close(self) -> None:
+        """Let go; the process goes on."""
+
+
+def content_type(version: tuple[int, int], *, tty: bool) -> str:
+    """What a stream is announced as; clients before 1.42 know one type only."""
+    return RAW if tty or version < (1, 42) else MULTIPLEXED
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    return struct.pack(">BxxxL", stream, len(data)) + data
+
+
+class Batched:
+    """Many small writes as few large ones: what has gathered is sent when the writer waits."""
+
+    def __init__(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        self._write = write
+        self._gathered = bytearray()
+        self._flush: asyncio.Task[None] | None = None
+
+    async def add(self, data: bytes) -> None:
+        """Raises ConnectionError once the other side is gone."""
+        self._gathered += data
+        if self._flush is not None and self._flush.done():
+            self._flush.result()
+            self._flush = None
+        if len(self._gathered) >= _BATCH_BYTES:
+            await self.flush()
+        elif self._flush is None:
+            self._flush = asyncio.get_running_loop().create_task(self.flush())
+
+    async def flush(self) -> None:
+        data, self._gathered = bytes(self._gathered), bytearray()
+        if data:
+            await self._write(data)
+
+    async def close(self) -> None:
+        """Send the rest."""
+        if self._flush is not None:
+            await self._flush
+        await self.flush()
+
+    def drop(self) -> None:
+        """Forget the rest, for a writer that is cancelled or whose reader is gone."""
+        if self._flush is not None:
+            self._flush.cancel()
+
+
+async def pump(
+    client: Duplex,
+    process: Attached,
+    *,
+    stdin: bool,
+    framed: bool,
+    shown: Collection[int] = (1, 2),
+) -> None:
+    """Move bytes both ways until the process has ended or the client has hung up.
+
+    A client that closes its side only ends the standard input: output goes on. shown: the streams
+    that the client asked for.
+    """
+    output = asyncio.ensure_future(_send_output(client, process, framed=framed, shown=shown))
+    input = asyncio.ensure_future(_send_input(client, process, stdin=stdin))
+    tasks: tuple[asyncio.Future[None], ...] = (output, input)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await process.close()
+        await client.close()
+
+
+async def _send_output(
+    client: Duplex, process: Attached, *, framed: bool, shown: Collection[int]
+) -> None:
+    while (output := await process.read()) is not None:
+        stream, data = output
+        if stream in shown:
+            await client.write(frame(stream, data) if framed else data)
+
+
+async def _send_input(client: Duplex, process: Attached, *, stdin: bool) -> None:
+    """Returns once the client has gone altogether."""
+    while data := await client.read():
+        if stdin:
+            await process.write(data)
+    if stdin:
+        await process.close_stdin()
+    await client.until_hung_up()

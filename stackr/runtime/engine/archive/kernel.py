@@ -1,0 +1,165 @@
+"""The system calls that a view of a container's files is made of; Python has no name for most.
+
+Source: openat2(2), open_tree(2), move_mount(2), mount_setattr(2), capset(2). Their numbers are the
+same on every architecture but Alpha. All raise OSError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Final
+
+__all__ = [
+    "CLONE_NEWNS",
+    "MOUNT_ATTR_NODEV",
+    "MOUNT_ATTR_NOEXEC",
+    "MOUNT_ATTR_NOSUID",
+    "MOUNT_ATTR_RDONLY",
+    "clone_tree",
+    "die_with_parent",
+    "keep_capabilities",
+    "make_private",
+    "move_mount",
+    "open_at",
+    "pivot_root",
+    "set_mount_attributes",
+    "setns",
+    "unmount",
+    "unshare",
+]
+
+CLONE_NEWNS: Final = 0x00020000
+MOUNT_ATTR_RDONLY: Final = 1
+MOUNT_ATTR_NOSUID: Final = 2
+MOUNT_ATTR_NODEV: Final = 4
+MOUNT_ATTR_NOEXEC: Final = 8
+
+_SYS_open_tree: Final = 428
+_SYS_move_mount: Final = 429
+_SYS_openat2: Final = 437
+_SYS_mount_setattr: Final = 442
+
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_RECURSIVE: Final = 0x8000
+_OPEN_TREE_CLONE: Final = 1
+_MOVE_MOUNT_F_EMPTY_PATH: Final = 0x4
+_MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
+_RESOLVE_NO_MAGICLINKS: Final = 0x02
+_MNT_DETACH: Final = 2
+_UMOUNT_NOFOLLOW: Final = 8
+_MS_REC: Final = 0x4000
+_MS_PRIVATE: Final = 1 << 18
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_CAPABILITY_VERSION_3: Final = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapabilityData(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def open_at(folder: int, path: bytes, flags: int) -> int:
+    """openat2(2): `path` from the folder on, following symlinks but none of /proc's magic ones."""
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_NO_MAGICLINKS)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    result = _libc.syscall(_SYS_openat2, folder, path, ctypes.byref(how), size)
+    return _check(result, os.fsdecode(path))
+
+
+def clone_tree(path: str, *, recursive: bool) -> int:
+    """A descriptor of a copy of the mount at `path`, attached nowhere yet."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    return _check(_libc.syscall(_SYS_open_tree, -100, os.fsencode(path), flags), path)
+
+
+def move_mount(tree: int, folder: int) -> None:
+    """Attach a `clone_tree` at what another descriptor stands for."""
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
+    _check(_libc.syscall(_SYS_move_mount, tree, b"", folder, b"", flags), "move_mount")
+
+
+def set_mount_attributes(tree: int, attributes: int, *, recursive: bool) -> None:
+    """Add `MOUNT_ATTR_*` to the mount that a descriptor is the root of."""
+    attr = _MountAttr(attributes, 0, 0, 0)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    size = ctypes.c_size_t(ctypes.sizeof(attr))
+    result = _libc.syscall(_SYS_mount_setattr, tree, b"", flags, ctypes.byref(attr), size)
+    _check(result, "mount_setattr")
+
+
+def make_private() -> None:
+    """No mount of this namespace is seen in another one, nor the other way round."""
+    _check(_libc.mount(b"", b"/", b"", ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
+
+
+def unmount(path: str) -> None:
+    """Detach a mount and all below it."""
+    _check(_libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW), path)
+
+
+def pivot_root(path: str) -> None:
+    """Make the mount at `path` the root, and let go of all that was beside it."""
+    os.chdir(path)
+    _check(_libc.pivot_root(b".", b"."), "pivot_root")
+    _check(_libc.umount2(b".", _MNT_DETACH), "detach the old root")
+    os.chdir("/")
+
+
+def setns(namespace: int, kind: int) -> None:
+    _check(_libc.setns(namespace, kind), "setns")
+
+
+def unshare(kind: int) -> None:
+    _check(_libc.unshare(kind), "unshare")
+
+
+def die_with_parent(number: int) -> None:
+    """A signal for this process once its parent has ended."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl")
+
+
+def keep_capabilities(kept: frozenset[int]) -> None:
+    """Give up every other capability for good, and be closed to debuggers without privileges."""
+    low = sum(1 << number for number in kept if number < 32)
+    data = (_CapabilityData * 2)(_CapabilityData(low, low, 0), _CapabilityData(0, 0, 0))
+    header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(ctypes.byref(header), data), "capset")
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")

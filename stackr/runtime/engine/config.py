@@ -1,0 +1,111 @@
+"""What one engine is made of: its folders, its socket, and the names that it uses in the kernel.
+
+Several engines may run on one host, each with a data root of its own. Every name that an engine
+gives to something in the kernel (nftables table, cgroup parent) derives from its data root, so that
+none touches what belongs to another. Bridges carry the network's random ID and need no such prefix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+__all__ = ["DEFAULT_DATA_ROOT", "DEFAULT_EXEC_ROOT", "AddressPool", "EngineConfig"]
+
+DEFAULT_DATA_ROOT = Path("/var/lib/stackr")
+DEFAULT_EXEC_ROOT = Path("/run/stackr")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPool:
+    """Subnets of `prefix_length` are cut from `base`, in order, for networks that name none."""
+
+    base: IPv4Network | IPv6Network
+    prefix_length: int
+
+
+def _default_pools() -> tuple[AddressPool, ...]:
+    """Docker's pools, cut smaller: a /24 holds 253 containers, and thousands of networks fit."""
+    bases = [f"172.{second}.0.0/16" for second in range(17, 32)] + ["192.168.0.0/16"]
+    return tuple(AddressPool(IPv4Network(base), 24) for base in bases)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """The settings of one engine; nothing here is read from or written to the disk.
+
+    data_root: what survives a reboot (images, snapshots, volumes, records).
+    exec_root: what does not (socket, monitors' files); a tmpfs on most hosts.
+    """
+
+    data_root: Path = DEFAULT_DATA_ROOT
+    exec_root: Path = DEFAULT_EXEC_ROOT
+    socket: Path = DEFAULT_EXEC_ROOT / "stackr.sock"
+    tcp_listen: str | None = None
+    insecure_registries: tuple[str, ...] = ()
+    address_pools: tuple[AddressPool, ...] = field(default_factory=_default_pools)
+    published_port_range: tuple[int, int] = (20000, 32767)
+    """Ephemeral host ports: below the kernel's own range, so that no client socket takes one."""
+
+    @classmethod
+    def at(cls, data_root: Path, exec_root: Path, **settings: object) -> EngineConfig:
+        """The engine of these two folders, its socket in the second."""
+        return cls(
+            data_root=data_root,
+            exec_root=exec_root,
+            socket=exec_root / "stackr.sock",
+            **settings,  # type: ignore[arg-type]
+        )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> EngineConfig:
+        """`STACKR_DATA_ROOT` and `STACKR_EXEC_ROOT` move the engine's folders."""
+        return cls.at(
+            Path(environ.get("STACKR_DATA_ROOT") or DEFAULT_DATA_ROOT),
+            Path(environ.get("STACKR_EXEC_ROOT") or DEFAULT_EXEC_ROOT),
+        )
+
+    @property
+    def instance(self) -> str:
+        """The suffix of this engine's kernel names: empty at the default data root."""
+        if self.data_root == DEFAULT_DATA_ROOT:
+            return ""
+        return "-" + hashlib.sha256(os.fsencode(self.data_root)).hexdigest()[:8]
+
+    @property
+    def nft_table(self) -> str:
+        return f"stackr{self.instance}"
+
+    @property
+    def cgroup_parent(self) -> str:
+        return f"/stackr{self.instance}"
+
+    @property
+    def database(self) -> Path:
+        return self.data_root / "state.db"
+
+    @property
+    def volumes_root(self) -> Path:
+        return self.data_root / "volumes"
+
+    @property
+    def content_root(self) -> Path:
+        return self.data_root / "content"
+
+    @property
+    def snapshots_root(self) -> Path:
+        return self.data_root / "snapshots"
+
+    @property
+    def containers_root(self) -> Path:
+        """One folder per container: its log, resolv.conf, hosts, hostname."""
+        return self.data_root / "containers"
+
+    @property
+    def bundles_root(self) -> Path:
+        """One folder per started container: its OCI bundle and its monitor's files."""
+        return self.exec_root / "bundles"

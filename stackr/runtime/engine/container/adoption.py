@@ -1,0 +1,195 @@
+"""The daemon's start: each record is compared with what is really there, and brought in line with
+it.
+
+A running container is taken over as it is. What a killed daemon had begun is finished (a start, a
+stop, a removal) or undone (a create). What nobody knows of is cleared away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from stackr.errors import NotFound, NotModified, StackrError
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.lifecycle import Lifecycle
+from stackr.runtime.engine.container.live import Live, Tasks
+from stackr.runtime.engine.container.needs import NetworkAccess
+from stackr.runtime.engine.container.record import Health
+from stackr.runtime.engine.container.restart import comes_up_with_daemon
+from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.storage import Storage
+from stackr.runtime.engine.container.store import Store
+from stackr.runtime.engine.linux.process import Process, start_ticks
+from stackr.runtime.engine.linux.tree import remove_tree
+
+__all__ = ["Adoption"]
+
+_log = logging.getLogger(__name__)
+
+
+class Adoption:
+    """Used once, before the first call is served."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        host: Host,
+        *,
+        store: Store,
+        storage: Storage,
+        networks: NetworkAccess,
+        lifecycle: Lifecycle,
+        tasks: Tasks,
+    ) -> None:
+        self._config = config
+        self._host = host
+        self._store = store
+        self._storage = storage
+        self._networks = networks
+        self._lifecycle = lifecycle
+        self._tasks = tasks
+
+    async def run(self) -> None:
+        self._kill_stray_monitors()
+        await self._clear_unknown()
+        for container in self._store:
+            self._lifecycle.lives[container.id] = Live(container)
+            self._storage.acquire(container)
+        lives = list(self._lifecycle.lives.values())
+        await asyncio.gather(*(self._reconcile(live) for live in lives))
+
+    def _kill_stray_monitors(self) -> None:
+        """Monitors of this engine that no record of a running container names."""
+        expected = {c.running.monitor_pid for c in self._store if c.running and c.intent != "start"}
+        root = os.fsencode(self._config.bundles_root) + b"/"
+        for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
+            try:
+                argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            is_ours = b"-b" in argv and argv[argv.index(b"-b") + 1].startswith(root)
+            if is_ours and pid not in expected and b"--full-attach" in argv:
+                process = Process.find(pid, start_ticks(pid))
+                if process is not None:
+                    with process:
+                        process.kill()
+
+    async def _clear_unknown(self) -> None:
+        """Groups, bundles and runtime states without a record."""
+        runtime, cgroups = self._lifecycle.runtime, self._host.cgroups
+        group = self._config.cgroup_parent
+        known = set(runtime.known()) | cgroups.children(group) | set(_folders(self._config))
+        for id in known:
+            if id not in self._store:
+                cgroups.kill(f"{group}/{id}")
+                await runtime.delete(id)
+                await self._lifecycle.remove_group(f"{group}/{id}")
+                remove_tree(self._config.bundles_root / id)
+        for id in _names(self._config.containers_root):
+            if id not in self._store:
+                await asyncio.to_thread(remove_tree, self._config.containers_root / id)
+
+    async def _reconcile(self, live: Live) -> None:
+        container = live.container
+        try:
+            match container.state.status:
+                case Status.CREATING:
+                    await self._lifecycle.finish_removal(live, volumes=True)
+                case Status.REMOVING:
+                    await self._lifecycle.clear(container)
+                    volumes = container.intent == "remove with volumes"
+                    await self._lifecycle.finish_removal(live, volumes=volumes)
+                case _ if container.intent == "start":
+                    await self._start_again(live)
+                case Status.RUNNING | Status.PAUSED:
+                    await self._take_over(live)
+                case Status.RESTARTING:
+                    self._lifecycle.schedule_restart(live, 0.1)
+                case _:
+                    await self._come_up(live)
+        except (StackrError, OSError) as error:
+            _log.error("container %s: cannot be adopted: %s", container.short_id, error)
+
+    async def _start_again(self, live: Live) -> None:
+        """A start that was cut off: whatever there is of it goes, and it is made anew."""
+        container = live.container
+        with suppress(StackrError):
+            await self._lifecycle.detach(container)
+        await self._lifecycle.clear(container)
+        container.running, container.intent = None, ""
+        if container.state.status.is_up or container.state.status is Status.RESTARTING:
+            container.state.status = Status.EXITED
+        self._store.put(container)
+        self._begin(live)
+
+    def _begin(self, live: Live) -> None:
+        self._tasks.start(self._start(live), f"start {live.container.short_id}")
+
+    async def _start(self, live: Live) -> None:
+        try:
+            await self._lifecycle.start(live)
+        except NotModified:
+            return
+        except StackrError as error:
+            _log.warning("container %s: start: %s", live.container.short_id, error)
+
+    async def _take_over(self, live: Live) -> None:
+        container = live.container
+        monitor = self._lifecycle.monitor.find(container.running)
+        if monitor is None:
+            await self._ended_meanwhile(live)
+            return
+        live.monitor = monitor
+        if container.running is not None and container.endpoints:
+            with suppress(NotFound):
+                await self._networks.adopt(container.id, container.running.pid)
+        if container.state.health is not None and container.state.health.status == "starting":
+            container.state.health = Health()
+        self._lifecycle.watch(live)
+        if container.intent == "stop":
+            self._tasks.start(self._finish_stop(live), f"stop {container.short_id}")
+
+    async def _finish_stop(self, live: Live) -> None:
+        with suppress(StackrError):
+            await self._lifecycle.stop(live)
+
+    async def _ended_meanwhile(self, live: Live) -> None:
+        """It ended while no daemon was there; a reboot leaves no exit code behind."""
+        container = live.container
+        has_report = (self._storage.bundle(container) / "exit").exists()
+        policy = container.host_config.restart_policy
+        async with live.lock:
+            await self._lifecycle.ended(live)
+        if has_report or container.state.status is not Status.EXITED:
+            return
+        if comes_up_with_daemon(policy, was_up=True, manually_stopped=container.manually_stopped):
+            self._begin(live)
+
+    async def _come_up(self, live: Live) -> None:
+        container = live.container
+        if container.intent:
+            container.intent = ""
+            self._store.put(container)
+        policy = container.host_config.restart_policy
+        was_started = container.state.started_ns > 0 and container.state.started_ns < time.time_ns()
+        if was_started and comes_up_with_daemon(
+            policy, was_up=False, manually_stopped=container.manually_stopped
+        ):
+            self._begin(live)
+
+
+def _folders(config: EngineConfig) -> list[str]:
+    return _names(config.bundles_root)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if len(name) == 64]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,137 @@
+"""Settings that contradict each other or the host, refused before anything is made; pure.
+
+Source: moby's checks of a create body, with their texts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.container import capabilities, devices, limits
+from stackr.runtime.engine.container.etc import check_extra_hosts
+from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.logs import check_log_config
+from stackr.runtime.engine.container.networking import check_ports
+from stackr.runtime.engine.container.security import parse_security_options
+from stackr.runtime.engine.container.signals import signal_number
+from stackr.runtime.engine.container.spec import Config, Healthcheck, HostConfig
+
+__all__ = ["check_create"]
+
+_HOSTNAME = re.compile(r"^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62})$")
+_LEAST_DURATION_NS = 1_000_000
+
+
+def check_create(config: Config, host_config: HostConfig, host: Host) -> list[str]:
+    """Warnings for the caller. Raises InvalidArgument and NotSupported."""
+    _check_config(config)
+    _check_modes(host_config)
+    _check_restart(host_config)
+    limits.check_limits(host_config, cpus=os.cpu_count() or 1)
+    limits.rlimits(host_config.ulimits, host)
+    parse_security_options(host_config.security_opt)
+    capabilities.effective(
+        add=host_config.cap_add,
+        drop=host_config.cap_drop,
+        privileged=host_config.privileged,
+        host=host.capabilities,
+    )
+    devices.parse_rules(host_config.device_cgroup_rules)
+    check_log_config(host_config.log_config)
+    check_extra_hosts(host_config.extra_hosts)
+    check_ports(config, host_config)
+    _check_ranges(host_config)
+    return _warnings(host_config, host)
+
+
+def _check_config(config: Config) -> None:
+    if config.hostname and not _HOSTNAME.match(config.hostname):
+        raise InvalidArgument(f"invalid hostname format: {config.hostname}")
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise InvalidArgument(
+            f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute"
+            " path"
+        )
+    if config.stop_signal:
+        signal_number(config.stop_signal)
+    for entry in config.env:
+        if not entry.partition("=")[0] or "\0" in entry:
+            raise InvalidArgument(f"invalid environment variable: {entry}")
+    if config.healthcheck is not None:
+        _check_healthcheck(config.healthcheck)
+
+
+def _check_healthcheck(check: Healthcheck) -> None:
+    durations = {
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+    }
+    for name, value in durations.items():
+        if value != 0 and value < _LEAST_DURATION_NS:
+            raise InvalidArgument(f"{name} in Healthcheck cannot be less than 1ms")
+    if check.retries < 0:
+        raise InvalidArgument("Retries in Healthcheck cannot be negative")
+    if check.test and check.test[0] not in ("NONE", "CMD", "CMD-SHELL"):
+        raise InvalidArgument(
+            f"Unknown healthcheck type '{check.test[0]}' (expected 'CMD', 'CMD-SHELL' or 'NONE')"
+        )
+
+
+def _check_modes(host_config: HostConfig) -> None:
+    allowed = {
+        "IpcMode": (host_config.ipc_mode, ("", "private", "shareable", "host", "none")),
+        "PidMode": (host_config.pid_mode, ("", "host")),
+        "UTSMode": (host_config.uts_mode, ("", "host")),
+        "CgroupnsMode": (host_config.cgroupns_mode, ("", "private", "host")),
+    }
+    for name, (mode, known) in allowed.items():
+        joins = name in ("IpcMode", "PidMode") and mode.startswith("container:")
+        if mode not in known and not joins:
+            raise InvalidArgument(f"HostConfig.{name}: invalid mode: {mode}")
+    if host_config.ipc_mode.startswith("container:"):
+        raise NotSupported(
+            "HostConfig.IpcMode: not supported by the embedded engine: joining another container"
+        )
+
+
+def _check_restart(host_config: HostConfig) -> None:
+    policy = host_config.restart_policy
+    if policy.maximum_retry_count and policy.name != "on-failure":
+        raise InvalidArgument(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
+    if policy.maximum_retry_count < 0:
+        raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
+    if host_config.auto_remove and policy.name not in ("", "no"):
+        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
+
+
+def _check_ranges(host_config: HostConfig) -> None:
+    if not -1000 <= host_config.oom_score_adj <= 1000:
+        raise InvalidArgument(
+            f"Invalid value {host_config.oom_score_adj}, range for oom score adj is [-1000, 1000]"
+        )
+    if host_config.shm_size < 0:
+        raise InvalidArgument("SHM size can not be less than 0")
+    for name in host_config.sysctls:
+        if not name.startswith(("net.", "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")):
+            raise InvalidArgument(f"sysctl '{name}' is not allowed: it is not namespaced")
+
+
+def _warnings(host_config: HostConfig, host: Host) -> list[str]:
+    warnings = []
+    if host_config.memory and not host.cgroups.swap_limit:
+        warnings.append(
+            "Your kernel does not support swap limit capabilities. Memory limited without swap."
+        )
+    if int(host_config.log_config.config.get("max-file", "1")) > 1:
+        warnings.append(
+            "The log is kept in one file of at most max-size times max-file, not in several."
+        )
+    if host_config.oom_kill_disable and host.cgroups.is_v2:
+        warnings.append("OomKillDisable has no effect on this host: cgroup v2 has no such setting.")
+    return warnings

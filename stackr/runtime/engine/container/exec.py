@@ -1,0 +1,323 @@
+"""Further processes in a running container: exec sessions of callers, and health probes.
+
+The OCI runtime's own `exec` stays beside the process and ends with its exit code; a daemon that
+dies closes the pipes, as a caller that hangs up does. Source: Docker Engine API, `Exec`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import secrets
+import signal
+import struct
+import termios
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError, Unavailable
+from stackr.runtime.engine.container.bundle import Surroundings, exec_process
+from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.oci_runtime import OciRuntime, StartFailure, start_failure
+from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.spec import ExecCreate
+from stackr.runtime.engine.container.storage import Storage
+from stackr.runtime.engine.container.stream import STDERR, STDOUT, PipeStream
+from stackr.runtime.engine.linux.launcher_client import Launched, read_to_end
+from stackr.runtime.engine.linux.process import Process, start_ticks
+from stackr.runtime.engine.linux.tree import remove_tree
+
+__all__ = ["ExecSession", "ExecSessions", "Executor", "ProbeResult"]
+
+_OUTPUT_LIMIT = 4096
+_KILL_PATIENCE_S = 5.0
+_VERDICT_S = 1.0
+
+
+@dataclass(slots=True)
+class ExecSession:
+    """exit_code: None until the process has ended; pid: the host's number, 0 where unknown."""
+
+    id: str
+    container: Container
+    request: ExecCreate
+    running: bool = False
+    started: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+    terminal: int | None = None
+    size: tuple[int, int] | None = None
+    error: str = ""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """timed_out: the process was killed; exit_code is then -1."""
+
+    exit_code: int
+    output: str
+    timed_out: bool = False
+
+
+@dataclass(slots=True)
+class _Launch:
+    """One `exec` of the OCI runtime under way, with the folder of its files."""
+
+    launched: Launched
+    folder: Path
+    program: str
+
+    @property
+    def pid(self) -> int:
+        try:
+            return int((self.folder / "pid").read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def failure(self) -> StartFailure | None:
+        """Why the process never ran; None where it did."""
+        if self.pid:
+            return None
+        with contextlib.suppress(OSError):
+            return start_failure((self.folder / "log").read_text(), self.program, verb="exec")
+        return start_failure("no reason is known", self.program, verb="exec")
+
+
+class Executor:
+    """Runs processes in containers; callers have checked that the container runs."""
+
+    def __init__(self, host: Host, storage: Storage, runtime: OciRuntime) -> None:
+        self._host = host
+        self._storage = storage
+        self._runtime = runtime
+
+    async def probe(
+        self, container: Container, command: Sequence[str], timeout_s: float
+    ) -> ProbeResult:
+        """Run a command to its end, and kill it after `timeout_s`; output is cut at 4096 bytes."""
+        request = ExecCreate(cmd=list(command), attach_stdout=True, attach_stderr=True)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        launch: _Launch | None = None
+        output: asyncio.Task[bytes] | None = None
+        try:
+            try:
+                launch = await self._launch(container, request, {1: writer, 2: writer})
+            finally:
+                os.close(writer)
+            output = asyncio.get_running_loop().create_task(read_to_end(reader, _OUTPUT_LIMIT))
+            try:
+                async with asyncio.timeout(timeout_s):
+                    exit_code = await asyncio.shield(launch.launched.ended)
+            except TimeoutError:
+                await self._kill(launch)
+                return ProbeResult(-1, _partial_output(output), timed_out=True)
+            failure = launch.failure()
+            if failure is not None:
+                return ProbeResult(failure.exit_code, failure.message)
+            with contextlib.suppress(TimeoutError):
+                # a child that the probe left behind may hold the pipe
+                await asyncio.wait_for(asyncio.shield(output), 0.5)
+            return ProbeResult(exit_code, _partial_output(output))
+        except asyncio.CancelledError:
+            if launch is not None:
+                await self._kill(launch)
+            raise
+        finally:
+            if output is not None:
+                output.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await output
+            os.close(reader)
+            if launch is not None:
+                remove_tree(launch.folder)
+
+    async def _launch(
+        self, container: Container, request: ExecCreate, fds: dict[int, int]
+    ) -> _Launch:
+        folder = self._storage.bundle(container) / f"exec-{secrets.token_hex(8)}"
+        around = Surroundings(
+            host=self._host,
+            user=self._storage.user(container, request.user or container.config.user),
+            rootfs="",
+            cgroup="",
+        )
+        process = exec_process(
+            container,
+            around,
+            command=request.cmd,
+            env=request.env,
+            working_dir=request.working_dir,
+            tty=request.tty,
+            privileged=request.privileged,
+        )
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise Conflict(f"container {container.id} is not running") from error
+        (folder / "process.json").write_text(json.dumps(process))
+        try:
+            launched = await self._runtime.exec(
+                container.id,
+                process=folder / "process.json",
+                pid_file=folder / "pid",
+                log=folder / "log",
+                fds=fds,
+                tty=request.tty,
+            )
+        except BaseException:
+            remove_tree(folder)
+            raise
+        return _Launch(launched, folder, request.cmd[0])
+
+    async def _kill(self, launch: _Launch) -> None:
+        """End the process, and wait until the runtime has noticed."""
+        process = Process.find(launch.pid, start_ticks(launch.pid))
+        if process is not None:
+            with process:
+                process.kill(signal.SIGKILL)
+        with contextlib.suppress(TimeoutError, StackrError):
+            await asyncio.wait_for(asyncio.shield(launch.launched.ended), _KILL_PATIENCE_S)
+
+    async def start(self, session: ExecSession) -> PipeStream:
+        """Start a session's process; its output comes through the stream, whoever listens.
+
+        A program that cannot be started says so on the stream, as with Docker.
+        """
+        request = session.request
+        session.started = session.running = True
+        ours, theirs = _terminal(session) if request.tty else _pipes(stdin=request.attach_stdin)
+        try:
+            launch = await self._launch(session.container, request, theirs.fds)
+        except BaseException:
+            ours.close_all()
+            session.running, session.exit_code = False, 126
+            session.ended.set()
+            raise
+        finally:
+            theirs.close_all()
+        launch.launched.ended.add_done_callback(lambda _: _end_session(session, launch))
+        stream = PipeStream(
+            ours.outputs,
+            ours.stdin,
+            is_tty=request.tty,
+            failure=lambda: _verdict(session, launch),
+        )
+        stream.start()
+        return stream
+
+
+@dataclass(slots=True)
+class _Ends:
+    """One side's descriptors. fds: the program's number -> descriptor."""
+
+    fds: dict[int, int] = field(default_factory=dict)
+    outputs: dict[int, int] = field(default_factory=dict)
+    stdin: int | None = None
+
+    def close_all(self) -> None:
+        stdin = [] if self.stdin is None else [self.stdin]
+        for fd in {*self.fds.values(), *self.outputs.values(), *stdin}:
+            os.close(fd)
+
+
+def _pipes(*, stdin: bool) -> tuple[_Ends, _Ends]:
+    ours, theirs = _Ends(), _Ends()
+    for stream in (STDOUT, STDERR):
+        ours.outputs[stream], theirs.fds[stream] = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(ours.outputs[stream], False)
+    if stdin:
+        theirs.fds[0], ours.stdin = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(ours.stdin, False)
+    return ours, theirs
+
+
+def _terminal(session: ExecSession) -> tuple[_Ends, _Ends]:
+    """A terminal between us and the runtime, which puts it in raw mode and passes on its size."""
+    master, slave = pty.openpty()
+    os.set_blocking(master, False)
+    session.terminal = master
+    size = session.size or tuple(session.request.console_size or (0, 0))[:2]
+    if len(size) == 2 and all(size):
+        set_size(master, size[0], size[1])
+    return _Ends(outputs={STDOUT: master}, stdin=master), _Ends(fds={0: slave, 1: slave, 2: slave})
+
+
+def set_size(terminal: int, height: int, width: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
+async def _verdict(session: ExecSession, launch: _Launch) -> str:
+    """Why the program never ran. The runtime notes the pid as it begins, or ends without."""
+    if launch.pid:
+        return ""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(session.ended.wait(), _VERDICT_S)
+    return session.error
+
+
+def _end_session(session: ExecSession, launch: _Launch) -> None:
+    ended, failure = launch.launched.ended, launch.failure()
+    if failure is not None:
+        session.error, session.exit_code = failure.message, failure.exit_code
+    elif ended.cancelled() or ended.exception() is not None:
+        session.exit_code = 137
+    else:
+        session.exit_code = ended.result()
+    session.running = False
+    session.terminal = None
+    session.ended.set()
+    remove_tree(launch.folder)
+
+
+def check_exec(request: ExecCreate) -> None:
+    """Raises InvalidArgument with Docker's text."""
+    if not request.cmd or not request.cmd[0]:
+        raise InvalidArgument("No exec command specified")
+
+
+class ExecSessions:
+    """Sessions by ID; ended ones are kept until their container's next start or removal."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, ExecSession] = {}
+
+    def add(self, container: Container, request: ExecCreate) -> ExecSession:
+        check_exec(request)
+        session = ExecSession(secrets.token_hex(32), container, request)
+        self._sessions[session.id] = session
+        return session
+
+    def get(self, id: str) -> ExecSession:
+        """Raises NotFound with Docker's text."""
+        try:
+            return self._sessions[id]
+        except KeyError:
+            raise NotFound(f"No such exec instance: {id}") from None
+
+    def of(self, container_id: str) -> list[ExecSession]:
+        return [s for s in self._sessions.values() if s.container.id == container_id]
+
+    def forget(self, container_id: str) -> None:
+        for session in self.of(container_id):
+            if not session.running:
+                del self._sessions[session.id]
+
+    def resize(self, id: str, height: int, width: int) -> None:
+        session = self.get(id)
+        session.size = (height, width)
+        if session.terminal is not None:
+            set_size(session.terminal, height, width)
+        elif session.started:
+            raise Unavailable(f"exec {id[:12]}: has no terminal")
+
+
+def _partial_output(output: asyncio.Task[bytes]) -> str:
+    if output.done() and not output.cancelled() and output.exception() is None:
+        return output.result().decode(errors="replace")
+    return ""

@@ -1,0 +1,577 @@
+"""What happens to a container: start, its end, restart, stop, kill, pause, removal.
+
+A record says what is about to be done before it is done (`intent`, `removing`), so that a daemon
+that is killed in between finishes or undoes it at its next start (`adoption.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container import health
+from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
+from stackr.runtime.engine.container.exec import Executor
+from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.live import Live, Tasks
+from stackr.runtime.engine.container.logs import max_log_size
+from stackr.runtime.engine.container.monitor import (
+    Monitor,
+    MonitorError,
+    MonitorOptions,
+    connect_attach,
+)
+from stackr.runtime.engine.container.needs import NetworkAccess
+from stackr.runtime.engine.container.networking import container_net, has_own_network
+from stackr.runtime.engine.container.oci_runtime import OciRuntime, start_failure
+from stackr.runtime.engine.container.record import Container, Health, Running, State
+from stackr.runtime.engine.container.restart import should_restart
+from stackr.runtime.engine.container.signals import signal_number
+from stackr.runtime.engine.container.state import Status, Verb, check
+from stackr.runtime.engine.container.storage import Storage
+from stackr.runtime.engine.container.store import Store
+from stackr.runtime.engine.container.stream import ConsoleStream
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.launcher_client import OverlayTarget
+from stackr.runtime.engine.linux.process import Process
+from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.network.types import SandboxInfo
+from stackr.runtime.engine.snapshot.overlay import Overlay
+
+__all__ = ["Lifecycle"]
+
+_log = logging.getLogger(__name__)
+
+_STOP_TIMEOUT_S = 10
+_KILL_PATIENCE_S = 30.0
+_INIT_PROGRAMS = ("docker-init", "tini", "catatonit")
+_SEARCH = (
+    "/usr/libexec/docker:/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin:/usr/libexec/podman"
+)
+
+
+class Lifecycle:
+    """Acts on the kernel, then records; every method runs on the event loop."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        host: Host,
+        *,
+        store: Store,
+        storage: Storage,
+        snapshots: Overlay,
+        networks: NetworkAccess,
+        events: EventBus,
+        runtime: OciRuntime,
+        monitor: Monitor,
+        executor: Executor,
+        tasks: Tasks,
+    ) -> None:
+        self._config = config
+        self._host = host
+        self._store = store
+        self._storage = storage
+        self._snapshots = snapshots
+        self._networks = networks
+        self._events = events
+        self.runtime = runtime
+        self.monitor = monitor
+        self._executor = executor
+        self._tasks = tasks
+        self.lives: dict[str, Live] = {}
+
+    def publish(
+        self, container: Container, action: str, extra: Mapping[str, str] | None = None
+    ) -> None:
+        """An event with Docker's attributes: labels, image, name."""
+        attributes = {
+            **container.config.labels,
+            "image": container.config.image,
+            "name": container.name,
+            **(extra or {}),
+        }
+        self._events.publish("container", action, container.id, attributes)
+
+    def cgroup(self, container_id: str) -> str:
+        return f"{self._config.cgroup_parent}/{container_id}"
+
+    async def start(self, live: Live) -> None:
+        """Raises NotModified where it runs already, and the reason where it cannot be started."""
+        async with live.lock:
+            container = live.container
+            check(container.state.status, Verb.START, id=container.id, name=container.name)
+            if live.restart is not None and live.restart is not asyncio.current_task():
+                live.restart.cancel()
+                live.restart = None
+            if live.restart is None:
+                container.restart_count = 0
+            container.manually_stopped = False
+            try:
+                await self._start(live)
+            except StackrError:
+                if container.host_config.auto_remove:
+                    self._tasks.start(self._auto_remove(live), f"remove {container.short_id}")
+                raise
+
+    async def _start(self, live: Live) -> None:
+        container = live.container
+        container.intent = "start"
+        self._store.put(container)
+        try:
+            started_ns = await self._bring_up(live)
+        except MonitorError as error:
+            failure = start_failure(error.message, container.command[0])
+            self._record_failure(live, failure.exit_code, failure.message)
+            raise failure.error() from error
+        except StackrError as error:
+            self._record_failure(live, 128, error.message)
+            raise
+        except BaseException:
+            self._record_failure(live, 128, "the start was interrupted")
+            raise
+        container.intent = ""
+        container.state = State(
+            status=Status.RUNNING,
+            started_ns=started_ns,
+            health=Health() if health.is_checked(container.config.healthcheck) else None,
+        )
+        self._store.put(container)
+        self.publish(container, "start")
+        self.watch(live)
+
+    def _record_failure(self, live: Live, exit_code: int, message: str) -> None:
+        live.fail_pending()
+        container = live.container
+        container.intent = ""
+        container.running = None
+        container.state.exit_code, container.state.error = exit_code, message
+        if container.state.status is Status.RESTARTING:
+            container.state.status = Status.EXITED
+        self._store.put(container)
+
+    async def _bring_up(self, live: Live) -> int:
+        """Returns when the program began, in nanoseconds since the epoch."""
+        container = live.container
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.clear, container)
+            await live.end_copies()
+            config = self._bundle(container)
+            container.running = await self._create(container)
+            self.runtime.filters.learn(config, self.runtime.root / container.id)
+            self._store.put(container)
+            if container.endpoints:
+                undo.push_async_callback(self.detach, container)
+                net = container_net(container)
+                sandbox = await self._networks.attach(net, container.running.pid)
+                self._write_hosts(container, sandbox)
+            await self._connect_pending(live)
+            started_ns = time.time_ns()
+            try:
+                await self.runtime.start(container.id)
+            except StackrError as error:
+                raise MonitorError(error.message) from error
+            live.monitor = self.monitor.find(container.running)
+            undo.pop_all()
+        return started_ns
+
+    async def _connect_pending(self, live: Live) -> None:
+        """Before the program begins, so that none of its output is missed."""
+        while live.pending:
+            stream = live.pending.pop()
+            if stream.is_wanted:
+                bundle = self._storage.bundle(live.container)
+                stream.connect(ConsoleStream(await connect_attach(bundle)))
+
+    def _bundle(self, container: Container) -> dict[str, Any]:
+        """Write what the start needs; returns the config.json that is part of it."""
+        self._storage.make_bind_sources(container)
+        bundle = self._storage.bundle(container)
+        remove_tree(bundle)
+        (bundle / "rootfs").mkdir(parents=True)
+        around = Surroundings(
+            host=self._host,
+            user=self._storage.user(container),
+            rootfs=str(bundle / "rootfs"),
+            cgroup=self.cgroup(container.id),
+            files=self._write_files(container),
+            namespaces=self._joined_namespaces(container),
+            init=_find_init() if container.host_config.init else "",
+        )
+        config = bundle_config(container, around)
+        self.runtime.filters.apply(config)
+        (bundle / "config.json").write_text(json.dumps(config))
+        return config
+
+    def _write_files(self, container: Container) -> dict[str, str]:
+        host_config = container.host_config
+        resolv_conf = self._networks.resolv_conf(
+            host_config.dns,
+            host_config.dns_search,
+            host_config.dns_options,
+            embedded=has_own_network(container),
+        )
+        gateway = self._host_gateway()
+        return self._storage.write_files(container, resolv_conf, host_gateway=gateway)
+
+    async def _create(self, container: Container) -> Running:
+        bundle = self._storage.bundle(container)
+        overlay = self._snapshots.rootfs(container.id)
+        log_config = container.host_config.log_config
+        return await self.monitor.create(
+            container.id,
+            bundle,
+            overlay=OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
+            options=MonitorOptions(
+                tty=container.config.tty,
+                stdin=container.config.open_stdin,
+                keep_stdin=not container.config.stdin_once,
+                log=None if log_config.type == "none" else self._storage.log_file(container),
+                log_size_max=max_log_size(log_config),
+            ),
+        )
+
+    def _host_gateway(self) -> str:
+        """The host as containers reach it: the default bridge's gateway."""
+        try:
+            pools = self._networks.get("bridge").spec.pools
+        except NotFound:
+            return ""
+        return pools[0].gateway.partition("/")[0] if pools else ""
+
+    def _write_hosts(self, container: Container, sandbox: SandboxInfo) -> None:
+        endpoints = sandbox.endpoints.values()
+        addresses = [a for e in endpoints for a in (e.ipv4_address, e.ipv6_address)]
+        # The default bridge is only there once a container has used it; its own network is.
+        gateway = next((e.gateway for e in endpoints if e.gateway), "") or self._host_gateway()
+        self._storage.write_hosts(container, addresses, host_gateway=gateway)
+
+    def _joined_namespaces(self, container: Container) -> dict[str, str]:
+        """Paths of the namespaces that `container:NAME` modes name."""
+        host_config = container.host_config
+        modes = {
+            ("network", "net"): host_config.network_mode,
+            ("ipc", "ipc"): host_config.ipc_mode,
+            ("pid", "pid"): host_config.pid_mode,
+        }
+        paths = {}
+        for (kind, file), mode in modes.items():
+            if mode.startswith("container:"):
+                paths[kind] = f"/proc/{self._pid_of(mode.partition(':')[2])}/ns/{file}"
+        return paths
+
+    def _pid_of(self, ref: str) -> int:
+        other = self._store.get(ref)
+        if not other.pid:
+            raise Conflict(f"cannot join namespace of a non running container: {other.id}")
+        return other.pid
+
+    def watch(self, live: Live) -> None:
+        """Follow a running container to its end, and check its health."""
+        container = live.container
+        self._tasks.start(self._follow(live, live.monitor), f"container {container.short_id}")
+        if container.state.health is not None and container.state.status is Status.RUNNING:
+            self._watch_health(live)
+
+    def _watch_health(self, live: Live) -> None:
+        prober = health.Prober(
+            live.container,
+            executor=self._executor,
+            changed=lambda: self._store.put(live.container),
+            publish=lambda action: self.publish(live.container, action),
+        )
+        live.health = self._tasks.start(prober.run(), f"health {live.container.short_id}")
+
+    def _stop_health(self, live: Live) -> None:
+        if live.health is not None:
+            live.health.cancel()
+            live.health = None
+
+    async def _follow(self, live: Live, monitor: Process | None) -> None:
+        if monitor is not None:
+            await monitor.ended()
+            monitor.close()
+        async with live.lock:
+            live.monitor = None
+            self._stop_health(live)
+            await self.ended(live)
+
+    async def ended(self, live: Live) -> None:
+        """Record the end of a container whose monitor is gone; the lock is held."""
+        container = live.container
+        report = self.monitor.exit_report(self._storage.bundle(container))
+        oom = report.oom or self._host.cgroups.oom_kills(self.cgroup(container.id)) > 0
+        for release in (self.detach, self.clear):
+            try:
+                await release(container)
+            except StackrError as error:
+                _log.error("container %s: not all is released: %s", container.short_id, error)
+        state = container.state
+        finished_ns = max(report.finished_ns, state.started_ns)  # a file's time is coarse
+        uptime_s = (finished_ns - state.started_ns) / 1e9
+        state.exit_code, state.finished_ns, state.oom_killed = (
+            report.exit_code,
+            finished_ns,
+            oom,
+        )
+        restarts = should_restart(
+            container.host_config.restart_policy,
+            exit_code=report.exit_code,
+            restart_count=container.restart_count,
+            manually_stopped=container.manually_stopped,
+        )
+        state.status = Status.RESTARTING if restarts else Status.EXITED
+        container.running, container.intent = None, ""
+        self._store.put(container)
+        if oom:
+            self.publish(container, "oom")
+        duration = {"execDuration": str(max(0, int(uptime_s)))}
+        self.publish(container, "die", {"exitCode": str(report.exit_code), **duration})
+        live.exited.resolve(report.exit_code)
+        if restarts:
+            self.schedule_restart(live, live.backoff.after(uptime_s))
+            return
+        live.stopped.resolve(report.exit_code)
+        if container.host_config.auto_remove and live.remove_on_exit:
+            self._tasks.start(self._auto_remove(live), f"remove {container.short_id}")
+
+    async def detach(self, container: Container) -> None:
+        if container.endpoints:
+            await self._networks.detach(container.id)
+
+    async def clear(self, container: Container) -> None:
+        """No process, group, mount or bundle of the container is left; whatever state it was in."""
+        group = self.cgroup(container.id)
+        monitor = self.monitor.find(container.running)
+        if monitor is not None:
+            with monitor:
+                monitor.kill()
+        self._host.cgroups.kill(group)
+        await self.runtime.delete(container.id)
+        await self.remove_group(group)
+        remove_tree(self._storage.bundle(container))
+
+    async def remove_group(self, group: str) -> None:
+        """Killed processes leave their group a moment later."""
+        deadline = time.monotonic() + 5
+        while busy := self._host.cgroups.remove(group):
+            if time.monotonic() > deadline:
+                _log.warning("cgroup %s: still busy: cannot be removed", busy[0])
+                return
+            self._host.cgroups.kill(group)
+            await asyncio.sleep(0.005)
+
+    async def _auto_remove(self, live: Live) -> None:
+        try:
+            await self.remove(live, force=True, volumes=True)
+        except NotFound:
+            return
+        except StackrError as error:
+            _log.warning("container %s: automatic removal: %s", live.container.short_id, error)
+
+    def schedule_restart(self, live: Live, wait_s: float) -> None:
+        name = f"restart {live.container.short_id}"
+        live.restart = self._tasks.start(self._restart_later(live, wait_s), name)
+
+    async def _restart_later(self, live: Live, wait_s: float) -> None:
+        container = live.container
+        await asyncio.sleep(wait_s)
+        container.restart_count += 1
+        try:
+            await self.start(live)
+        except StackrError as error:
+            _log.warning("container %s: restart: %s", container.short_id, error)
+            live.stopped.resolve(container.state.exit_code)
+        finally:
+            if live.restart is asyncio.current_task():
+                live.restart = None
+
+    async def stop(
+        self, live: Live, *, timeout_s: int | None = None, signal_name: str = ""
+    ) -> None:
+        """Ask the program to end, and kill it after `timeout_s`; -1 waits for ever.
+
+        Raises NotModified where it does not run.
+        """
+        container = live.container
+        if live.lock.locked():
+            async with live.lock:
+                pass  # a start under way comes first
+        check(container.state.status, Verb.STOP, id=container.id, name=container.name)
+        number = signal_number(signal_name or container.config.stop_signal or "SIGTERM")
+        container.manually_stopped = True
+        container.intent = "stop"
+        self._store.put(container)
+        if container.state.status is Status.RESTARTING:
+            await self._cancel_restart(live)
+        else:
+            await self._end(live, number, self._stop_timeout(container, timeout_s))
+        self.publish(container, "stop")
+
+    def _stop_timeout(self, container: Container, given: int | None) -> float | None:
+        if given is None:
+            given = container.config.stop_timeout
+        timeout_s = _STOP_TIMEOUT_S if given is None else given
+        return None if timeout_s < 0 else float(timeout_s)
+
+    async def _cancel_restart(self, live: Live) -> None:
+        container = live.container
+        if live.restart is not None:
+            live.restart.cancel()
+            live.restart = None
+        async with live.lock:
+            if container.state.status is Status.RESTARTING:
+                container.state.status, container.intent = Status.EXITED, ""
+                self._store.put(container)
+                live.stopped.resolve(container.state.exit_code)
+
+    async def _end(self, live: Live, number: int, timeout_s: float | None) -> None:
+        exited = live.exited.future()
+        try:
+            if live.container.state.status is Status.PAUSED:
+                await self.unpause(live)
+            self._signal(live, number)
+            if timeout_s != 0 or number == signal.SIGKILL:
+                limit = _KILL_PATIENCE_S if number == signal.SIGKILL else timeout_s
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(exited), limit)
+                    return
+            self._signal(live, signal.SIGKILL)
+            try:
+                await asyncio.wait_for(asyncio.shield(exited), _KILL_PATIENCE_S)
+            except TimeoutError as error:
+                raise Conflict(
+                    f"cannot stop container: {live.container.id}: it did not end after SIGKILL"
+                ) from error
+        finally:
+            exited.cancel()
+
+    def _signal(self, live: Live, number: int) -> None:
+        """To the container's first process; one that has just ended is fine."""
+        container = live.container
+        running = container.running
+        if running is None:
+            return
+        process = Process.find(running.pid, running.pid_start)
+        if process is not None:
+            with process:
+                process.kill(number)
+        if number == signal.SIGKILL:
+            self._host.cgroups.kill(self.cgroup(container.id))
+        names = {"signal": str(int(number))}
+        self.publish(container, "kill", names)
+
+    async def kill(self, live: Live, signal_name: str = "") -> None:
+        """Send a signal; SIGKILL is waited for. Raises Conflict where it does not run."""
+        container = live.container
+        number = signal_number(signal_name or "SIGKILL")
+        check(container.state.status, Verb.KILL, id=container.id, name=container.name)
+        if number in (signal.SIGKILL, self._stop_signal(container)):
+            container.manually_stopped = True
+            self._store.put(container)
+        if number == signal.SIGKILL:
+            await self._end(live, number, None)
+        else:
+            self._signal(live, number)
+
+    def _stop_signal(self, container: Container) -> int:
+        return signal_number(container.config.stop_signal or "SIGTERM")
+
+    async def pause(self, live: Live) -> None:
+        async with live.lock:
+            container = live.container
+            check(container.state.status, Verb.PAUSE, id=container.id, name=container.name)
+            await self.runtime.pause(container.id)
+            self._stop_health(live)
+            container.state.status = Status.PAUSED
+            self._store.put(container)
+            self.publish(container, "pause")
+
+    async def unpause(self, live: Live) -> None:
+        async with live.lock:
+            container = live.container
+            check(container.state.status, Verb.UNPAUSE, id=container.id, name=container.name)
+            await self.runtime.resume(container.id)
+            container.state.status = Status.RUNNING
+            self._store.put(container)
+            self.publish(container, "unpause")
+            if container.state.health is not None:
+                self._watch_health(live)
+
+    async def restart(
+        self, live: Live, *, timeout_s: int | None = None, signal_name: str = ""
+    ) -> None:
+        """Stop where it runs, then start; an `AutoRemove` container survives it."""
+        live.remove_on_exit = False
+        try:
+            if live.container.state.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING):
+                await self.stop(live, timeout_s=timeout_s, signal_name=signal_name)
+            await self.start(live)
+        finally:
+            live.remove_on_exit = True
+        self.publish(live.container, "restart")
+
+    async def remove(self, live: Live, *, force: bool, volumes: bool) -> None:
+        """Raises Conflict, with Docker's text, where it runs and `force` is not given."""
+        container = live.container
+        if container.id not in self.lives:
+            raise NotFound(f"No such container: {container.id}")
+        status = container.state.status
+        if status is Status.REMOVING:
+            raise Conflict(f"removal of container {container.name} is already in progress")
+        if status.is_up or status is Status.RESTARTING:
+            if not force:
+                raise Conflict(
+                    f'cannot remove container "/{container.name}": container is {status}: stop the'
+                    " container before removing or force remove"
+                )
+            await self._force_down(live)
+        async with live.lock:
+            if container.state.status is Status.REMOVING or container.id not in self.lives:
+                return
+            container.state.status = Status.REMOVING
+            container.intent = "remove with volumes" if volumes else ""
+            self._store.put(container)
+            await self.finish_removal(live, volumes=volumes)
+
+    async def _force_down(self, live: Live) -> None:
+        container = live.container
+        live.remove_on_exit = False
+        container.manually_stopped = True
+        self._store.put(container)
+        if container.state.status is Status.RESTARTING:
+            await self._cancel_restart(live)
+        elif container.state.status.is_up:
+            await self._end(live, signal.SIGKILL, None)
+
+    async def finish_removal(self, live: Live, *, volumes: bool) -> None:
+        """Take away a container that is marked for removal; the lock is held."""
+        container = live.container
+        await live.end_copies()
+        await self._storage.remove(container, anonymous_volumes=volumes)
+        self._store.delete(container)
+        self.lives.pop(container.id, None)
+        self.publish(container, "destroy")
+        live.fail_pending()
+        live.stopped.resolve(container.state.exit_code)
+        live.removed.resolve(container.state.exit_code)
+
+
+def _find_init() -> str:
+    for name in _INIT_PROGRAMS:
+        path = shutil.which(name, path=_SEARCH)
+        if path:
+            return path
+    raise InvalidArgument(
+        "HostConfig.Init: no init program found: " + ", ".join(_INIT_PROGRAMS),
+        hint="install the package tini",
+    )

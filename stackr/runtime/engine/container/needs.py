@@ -1,0 +1,63 @@
+"""What containers need of the engine's other parts, so that they can be taken apart for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from stackr.runtime.engine.image.model import Image
+from stackr.runtime.engine.network.types import (
+    ContainerNet,
+    Endpoint,
+    EndpointSpec,
+    Network,
+    SandboxInfo,
+)
+from stackr.runtime.engine.volume import Volume
+
+__all__ = ["ImageSource", "NetworkAccess", "VolumeAccess"]
+
+
+class ImageSource(Protocol):
+    """`stackr.runtime.engine.image.store.Images`."""
+
+    def get(self, name_or_id: str) -> Image: ...
+
+
+class NetworkAccess(Protocol):
+    """`stackr.runtime.engine.network.service.Networks`."""
+
+    def get(self, reference: str) -> Network: ...
+    def sandbox(self, container_id: str) -> SandboxInfo | None: ...
+    async def attach(self, container: ContainerNet, pid: int) -> SandboxInfo: ...
+    async def adopt(self, container_id: str, pid: int) -> SandboxInfo: ...
+    async def detach(self, container_id: str) -> None: ...
+    async def connect(
+        self, container_id: str, spec: EndpointSpec, hostname: str = ""
+    ) -> Endpoint: ...
+    async def disconnect(self, container_id: str, reference: str) -> Endpoint: ...
+    def rename(self, container_id: str, name: str) -> None: ...
+    def resolv_conf(
+        self,
+        dns: Sequence[str],
+        search: Sequence[str],
+        options: Sequence[str],
+        *,
+        embedded: bool,
+    ) -> str: ...
+
+
+class VolumeAccess(Protocol):
+    """`stackr.runtime.engine.volume.Volumes`."""
+
+    def get(self, name: str) -> Volume: ...
+    async def create(
+        self,
+        name: str | None = None,
+        driver: str = "local",
+        driver_opts: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Volume: ...
+    def acquire(self, name: str, container_id: str) -> Volume: ...
+    def release(self, container_id: str) -> None: ...
+    async def remove(self, name: str, *, force: bool = False) -> None: ...

@@ -1,0 +1,169 @@
+"""What the engine knows of one container: its settings, its mounts, its state; and their JSON form.
+
+Records are changed on the event loop only, and written through by `store.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from stackr.runtime.engine.container.spec import Config, EndpointSettings, HostConfig
+from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.state import Document
+
+__all__ = ["Container", "Health", "Intent", "MountPoint", "Probe", "Running", "State"]
+
+Intent = str
+"""What the daemon's next start must finish or undo: start, stop, remove with volumes, or ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoint:
+    """type: bind, volume or tmpfs; the first eight fields are what an inspection shows.
+
+    options: of a tmpfs, as mount(8) has them. subpath: a folder below the volume's root.
+    anonymous: the volume was made for this container and goes with it where that is asked.
+    """
+
+    type: str
+    destination: str
+    source: str = ""
+    name: str = ""
+    driver: str = ""
+    mode: str = ""
+    rw: bool = True
+    propagation: str = ""
+    options: tuple[str, ...] = ()
+    recursive: bool = True
+    readonly_recursive: bool = True
+    copy_up: bool = False
+    subpath: str = ""
+    anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The processes of a container that was started; `*_start` (clock ticks) tells a reused pid."""
+
+    monitor_pid: int
+    monitor_start: int
+    pid: int = 0
+    pid_start: int = 0
+    boot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One health probe; times in nanoseconds since the epoch."""
+
+    start_ns: int
+    end_ns: int
+    exit_code: int
+    output: str
+
+
+@dataclass(slots=True)
+class Health:
+    """status: starting, healthy or unhealthy; log: the newest five probes, oldest first."""
+
+    status: str = "starting"
+    failing_streak: int = 0
+    log: list[Probe] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class State:
+    """Times in nanoseconds since the epoch, 0 for never."""
+
+    status: Status = Status.CREATED
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_ns: int = 0
+    finished_ns: int = 0
+    health: Health | None = None
+
+
+@dataclass(slots=True)
+class Container:
+    """endpoints: networks to join by the name or ID the caller gave, in the caller's order.
+
+    manually_stopped: `unless-stopped` must not bring it up. secrets of the caller are not kept
+    apart: the record holds the whole environment, as Docker's does.
+    """
+
+    id: str
+    name: str
+    created_ns: int
+    image_id: str
+    config: Config
+    host_config: HostConfig
+    endpoints: dict[str, EndpointSettings]
+    mounts: tuple[MountPoint, ...] = ()
+    platform: str = "linux"
+    state: State = field(default_factory=State)
+    running: Running | None = None
+    restart_count: int = 0
+    manually_stopped: bool = False
+    intent: Intent = ""
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:12]
+
+    @property
+    def pid(self) -> int:
+        """The container's first process in the host's numbers, 0 where there is none."""
+        return self.running.pid if self.running and self.state.status.is_up else 0
+
+    @property
+    def command(self) -> list[str]:
+        """Entrypoint and command together, as the container runs them."""
+        return [*(self.config.entrypoint or []), *self.config.cmd]
+
+    @property
+    def hostname(self) -> str:
+        return self.config.hostname or self.short_id
+
+    def to_document(self) -> Document:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "created_ns": self.created_ns,
+            "image_id": self.image_id,
+            "config": self.config.to_record(),
+            "host_config": self.host_config.to_record(),
+            "endpoints": {name: e.to_record() for name, e in self.endpoints.items()},
+            "mounts": [asdict(mount) for mount in self.mounts],
+            "platform": self.platform,
+            "state": asdict(self.state),
+            "running": asdict(self.running) if self.running else None,
+            "restart_count": self.restart_count,
+            "manually_stopped": self.manually_stopped,
+            "intent": self.intent,
+        }
+
+    @classmethod
+    def from_document(cls, document: Document) -> Container:
+        plain = dict(document)
+        plain["config"] = Config.model_validate(plain["config"])
+        plain["host_config"] = HostConfig.model_validate(plain["host_config"])
+        plain["endpoints"] = {
+            name: EndpointSettings.model_validate(e) for name, e in plain["endpoints"].items()
+        }
+        plain["mounts"] = tuple(_mount_point(mount) for mount in plain["mounts"])
+        plain["state"] = _state(plain["state"])
+        plain["running"] = Running(**plain["running"]) if plain["running"] else None
+        return cls(**plain)
+
+
+def _mount_point(document: dict[str, Any]) -> MountPoint:
+    return MountPoint(**{**document, "options": tuple(document["options"])})
+
+
+def _state(document: dict[str, Any]) -> State:
+    health = document["health"]
+    if health is not None:
+        health = Health(**{**health, "log": [Probe(**probe) for probe in health["log"]]})
+    return State(**{**document, "status": Status(document["status"]), "health": health})

@@ -1,0 +1,52 @@
+"""`SecurityOpt`: what each entry asks for. Source: Docker's `docker run --security-opt`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from stackr.errors import InvalidArgument, NotSupported
+
+__all__ = ["SecurityOptions", "parse_security_options"]
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityOptions:
+    """seccomp: "" for the default profile, "unconfined", or a profile's JSON.
+
+    apparmor: the name of a profile that the host has loaded, "" for none.
+    """
+
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    apparmor: str = ""
+
+
+def parse_security_options(entries: Sequence[str]) -> SecurityOptions:
+    """Raises InvalidArgument, with Docker's text, for an unknown entry; NotSupported for labels."""
+    options = SecurityOptions()
+    for entry in entries:
+        key, value = _split(entry)
+        match key:
+            case "no-new-privileges" if value in ("", "true", "false"):
+                options = replace(options, no_new_privileges=value != "false")
+            case "seccomp" if value:
+                profile = "" if value == "builtin" else value
+                options = replace(options, seccomp=profile)
+            case "apparmor" if value:
+                profile = "" if value == "unconfined" else value
+                options = replace(options, apparmor=profile)
+            case "label" if value == "disable":
+                continue
+            case "label":
+                raise NotSupported(f"HostConfig.SecurityOpt: not supported: {entry}")
+            case _:
+                raise InvalidArgument(f'invalid --security-opt 2: "{entry}"')
+    return options
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """ "key=value"; "key:value" is the older spelling."""
+    separator = "=" if "=" in entry else ":"
+    key, _, value = entry.partition(separator)
+    return key, value

@@ -1,0 +1,514 @@
+"""The engine's containers, as the API uses them; what happens inside is `lifecycle.py`'s.
+
+Every method runs on the event loop. References are names, IDs, or unique starts of IDs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError, Unavailable
+from stackr.runtime.engine.archive.copies import PathStat
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container import host as host_facts
+from stackr.runtime.engine.container.adoption import Adoption
+from stackr.runtime.engine.container.checks import check_create
+from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
+from stackr.runtime.engine.container.files import ContainerFiles
+from stackr.runtime.engine.container.lifecycle import Lifecycle
+from stackr.runtime.engine.container.limits import check_limits, merged_limits, resources
+from stackr.runtime.engine.container.live import Live, Tasks
+from stackr.runtime.engine.container.logs import LogEntry, LogQuery, read_log
+from stackr.runtime.engine.container.merge import merge_config
+from stackr.runtime.engine.container.monitor import Monitor, connect_attach, find_conmon
+from stackr.runtime.engine.container.mounts import plan_mounts
+from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
+from stackr.runtime.engine.container.networking import (
+    endpoint_spec,
+    has_own_network,
+    planned_endpoints,
+)
+from stackr.runtime.engine.container.oci_runtime import RuntimeFacts, choose_runtime
+from stackr.runtime.engine.container.record import Container, MountPoint, State
+from stackr.runtime.engine.container.spec import (
+    ContainerCreate,
+    ContainerUpdate,
+    EndpointSettings,
+    ExecCreate,
+)
+from stackr.runtime.engine.container.state import Status, Verb, check
+from stackr.runtime.engine.container.stats import Usage, read_usage
+from stackr.runtime.engine.container.storage import Storage, name_volumes
+from stackr.runtime.engine.container.store import Store, check_name
+from stackr.runtime.engine.container.stream import (
+    AttachStream,
+    ConsoleStream,
+    PendingStream,
+    PipeStream,
+)
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.launcher_client import Launcher
+from stackr.runtime.engine.snapshot.overlay import Overlay
+from stackr.runtime.engine.state import State as Records
+
+__all__ = ["Containers"]
+
+_log = logging.getLogger(__name__)
+
+
+class Containers:
+    """Call `open` after images, networks and volumes are open, and `close` before them."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        state: Records,
+        events: EventBus,
+        images: ImageSource,
+        snapshots: Overlay,
+        networks: NetworkAccess,
+        volumes: VolumeAccess,
+    ) -> None:
+        self._config = config
+        self._events = events
+        self._images = images
+        self._snapshots = snapshots
+        self._networks = networks
+        self._store = Store(state)
+        self._storage = Storage(config, snapshots, volumes)
+        self._tasks = Tasks()
+        self._sessions = ExecSessions()
+        self._launcher = Launcher()
+        self._lifecycle: Lifecycle | None = None
+        self._executor: Executor | None = None
+        self._files = ContainerFiles(config, self._launcher, self._storage, snapshots)
+        self._host = host_facts.detect()
+
+    async def open(self) -> None:
+        """Start the launcher, choose the OCI runtime, and take over what runs.
+
+        Raises Unavailable where conmon or the OCI runtime is missing.
+        """
+        config = self._config
+        for folder in (config.containers_root, config.bundles_root):
+            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._launcher.hide = self._host.cgroups.hide_from_crun
+        runtime = await choose_runtime(
+            self._launcher,
+            root=config.exec_root,
+            host=self._host,
+            folder=config.bundles_root,
+            cgroup=f"{config.cgroup_parent}/probe",
+        )
+        self._executor = Executor(self._host, self._storage, runtime)
+        self._lifecycle = Lifecycle(
+            config,
+            self._host,
+            store=self._store,
+            storage=self._storage,
+            snapshots=self._snapshots,
+            networks=self._networks,
+            events=self._events,
+            runtime=runtime,
+            monitor=Monitor(find_conmon(), self._launcher, runtime),
+            executor=self._executor,
+            tasks=self._tasks,
+        )
+        self._store.open()
+        adoption = Adoption(
+            config,
+            self._host,
+            store=self._store,
+            storage=self._storage,
+            networks=self._networks,
+            lifecycle=self._lifecycle,
+            tasks=self._tasks,
+        )
+        await adoption.run()
+
+    async def close(self) -> None:
+        """Containers go on running; a later `open` takes them over."""
+        await self._tasks.cancel()
+        for live in self._lives.lives.values() if self._lifecycle else ():
+            if live.monitor is not None:
+                live.monitor.close()
+        await self._launcher.close()
+        if not any(container.state.status.is_up for container in self._store):
+            self._host.cgroups.remove(self._config.cgroup_parent)
+
+    @property
+    def _lives(self) -> Lifecycle:
+        if self._lifecycle is None:
+            raise Unavailable("engine: the containers are not open yet")
+        return self._lifecycle
+
+    async def oci_runtime(self) -> RuntimeFacts:
+        """Which program runs the containers."""
+        return await self._lives.runtime.facts()
+
+    async def usage(self, ref: str) -> int:
+        """The bytes that a container has written to its root file system."""
+        return await self._snapshots.usage(self.get(ref).id)
+
+    @property
+    def online_cpus(self) -> int:
+        return os.cpu_count() or 1
+
+    def stats(self, ref: str) -> Usage | None:
+        """What a container uses now; None where it does not run."""
+        container = self.get(ref)
+        if not container.pid:
+            return None
+        group = self._lives.cgroup(container.id)
+        return read_usage(self._host.cgroups, group, container.pid)
+
+    def log_path(self, ref: str) -> Path:
+        """Where a container's log is, or would be."""
+        return self._storage.log_file(self.get(ref))
+
+    def get(self, ref: str) -> Container:
+        """Raises NotFound (`No such container: x`), InvalidArgument for an ambiguous ID."""
+        container = self._store.get(ref)
+        if container.state.status is Status.CREATING:
+            raise NotFound(f"No such container: {ref}")
+        return container
+
+    def list(self) -> list[Container]:
+        """Every container, the newest first."""
+        found = [c for c in self._store if c.state.status is not Status.CREATING]
+        return sorted(found, key=lambda container: container.created_ns, reverse=True)
+
+    def _live(self, ref: str) -> Live:
+        return self._lives.lives[self.get(ref).id]
+
+    async def create(
+        self, name: str | None, body: ContainerCreate, platform: str | None = None
+    ) -> tuple[str, builtins.list[str]]:
+        """Make a container; returns its ID and warnings.
+
+        Raises NotFound for the image, Conflict for the name, InvalidArgument and NotSupported for
+        settings. Nothing is left of a create that fails.
+        """
+        chosen = check_name(name) if name else self._store.free_name()
+        self._store.check_free(chosen)
+        image = self._images.get(body.image)
+        config = merge_config(body.config(), image.config)
+        host_config = body.host_config
+        warnings = check_create(config, host_config, self._host)
+        for mode in (host_config.network_mode, host_config.ipc_mode, host_config.pid_mode):
+            if mode.startswith("container:"):
+                self.get(mode.partition(":")[2])
+        endpoints = body.networking_config.endpoints_config
+        container = Container(
+            id=secrets.token_hex(32),
+            name=chosen,
+            created_ns=time.time_ns(),
+            image_id=image.id,
+            config=config,
+            host_config=host_config,
+            endpoints=planned_endpoints(config, host_config, endpoints),
+            mounts=name_volumes(plan_mounts(config, host_config, self._mounts_of)),
+            platform=platform or image.os or "linux",
+            state=State(status=Status.CREATING),
+        )
+        live = Live(container)
+        async with live.lock:
+            self._store.add(container)
+            self._lives.lives[container.id] = live
+            try:
+                container.mounts = await self._storage.make(container, image.diff_ids)
+                self._storage.user(container)
+                container.state.status = Status.CREATED
+                self._store.put(container)
+            except BaseException:
+                await self._undo_create(live)
+                raise
+        self._lives.publish(container, "create")
+        return container.id, warnings
+
+    async def _undo_create(self, live: Live) -> None:
+        try:
+            await self._storage.remove(live.container, anonymous_volumes=True)
+        except (StackrError, OSError) as error:
+            _log.warning("container %s: undo of create: %s", live.container.short_id, error)
+        self._store.delete(live.container)
+        self._lives.lives.pop(live.container.id, None)
+
+    def _mounts_of(self, ref: str) -> tuple[MountPoint, ...]:
+        return self.get(ref).mounts
+
+    async def start(self, ref: str) -> None:
+        """Raises NotModified where it runs; InvalidArgument where its program cannot be run."""
+        live = self._live(ref)
+        self._sessions.forget(live.container.id)
+        await self._lives.start(live)
+
+    async def stop(
+        self, ref: str, *, timeout_s: int | None = None, signal: str | None = None
+    ) -> None:
+        """timeout_s: None for the container's own, -1 for ever. Raises NotModified."""
+        await self._lives.stop(self._live(ref), timeout_s=timeout_s, signal_name=signal or "")
+
+    async def restart(
+        self, ref: str, *, timeout_s: int | None = None, signal: str | None = None
+    ) -> None:
+        await self._lives.restart(self._live(ref), timeout_s=timeout_s, signal_name=signal or "")
+
+    async def kill(self, ref: str, signal: str | None = None) -> None:
+        """Raises Conflict where it does not run, InvalidArgument for an unknown signal."""
+        await self._lives.kill(self._live(ref), signal or "")
+
+    async def pause(self, ref: str) -> None:
+        await self._lives.pause(self._live(ref))
+
+    async def unpause(self, ref: str) -> None:
+        await self._lives.unpause(self._live(ref))
+
+    async def remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
+        """volumes: the anonymous ones go too. Raises Conflict where it runs, without `force`."""
+        container = self._store.get(ref)
+        await self._lives.remove(self._lives.lives[container.id], force=force, volumes=volumes)
+        self._sessions.forget(container.id)
+
+    async def wait(self, ref: str, condition: str = "not-running") -> int:
+        """The exit code, once `condition` holds: not-running, next-exit or removed.
+
+        The wait begins with the call of the coroutine's first step; see `waiter` for one that must
+        begin before a start.
+        """
+        return await self.waiter(ref, condition)
+
+    def waiter(self, ref: str, condition: str = "not-running") -> asyncio.Future[int]:
+        """A future of what `wait` returns, which sees every event after this call."""
+        live = self._live(ref)
+        match condition:
+            case "next-exit":
+                return live.exited.future()
+            case "removed":
+                return live.removed.future()
+            case "not-running" | "":
+                future = live.stopped.future()
+                status = live.container.state.status
+                if not status.is_up and status is not Status.RESTARTING:
+                    future.set_result(live.container.state.exit_code)
+                return future
+            case _:
+                raise InvalidArgument(f'invalid condition: "{condition}"')
+
+    async def rename(self, ref: str, name: str) -> None:
+        """Raises Conflict, with Docker's text, where the name is taken."""
+        live = self._live(ref)
+        new = check_name(name)
+        async with live.lock:
+            old = live.container.name
+            if new == old:
+                raise InvalidArgument("Renaming a container with the same name as its current name")
+            self._store.rename(live.container, new)
+            self._networks.rename(live.container.id, new)
+            self._lives.publish(live.container, "rename", {"oldName": f"/{old}"})
+
+    async def update(self, ref: str, body: ContainerUpdate) -> builtins.list[str]:
+        """Change limits and the restart policy, of a running container too; returns warnings."""
+        live = self._live(ref)
+        async with live.lock:
+            container = live.container
+            changed = merged_limits(container.host_config, body)
+            if body.restart_policy is not None:
+                if container.host_config.auto_remove and body.restart_policy.name not in ("", "no"):
+                    raise InvalidArgument(
+                        "Restart policy cannot be updated because AutoRemove is enabled for the"
+                        " container"
+                    )
+                changed = changed.model_copy(update={"restart_policy": body.restart_policy})
+            check_limits(changed, cpus=os.cpu_count() or 1)
+            if container.state.status.is_up:
+                limits = resources(changed, swap_limit=self._host.cgroups.swap_limit)
+                folder = self._storage.bundle(container)
+                await self._lives.runtime.update(container.id, limits, folder)
+            container.host_config = changed
+            self._store.put(container)
+            self._lives.publish(container, "update")
+        return []
+
+    async def resize(self, ref: str, *, height: int, width: int) -> None:
+        """Raises Conflict where it does not run."""
+        container = self.get(ref)
+        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
+        self._lives.monitor.resize(self._storage.bundle(container), height, width)
+
+    def logs(self, ref: str, query: LogQuery) -> AsyncGenerator[LogEntry, None]:
+        """Raises NotFound; InvalidArgument for a container without a log."""
+        live = self._live(ref)
+        if live.container.host_config.log_config.type == "none":
+            raise InvalidArgument("configured logging driver does not support reading")
+        is_up = live.container.state.status.is_up or live.container.state.status in (
+            Status.RESTARTING,
+        )
+        return read_log(
+            self._storage.log_file(live.container),
+            query,
+            lambda: live.stopped.future() if is_up else None,
+        )
+
+    async def attach(self, ref: str) -> AttachStream:
+        """The input and output of a container, from its next start on where it does not run.
+
+        Raises Conflict, Unavailable.
+        """
+        live = self._live(ref)
+        container = live.container
+        check(container.state.status, Verb.ATTACH, id=container.id, name=container.name)
+        stream: AttachStream
+        if container.state.status is Status.RUNNING:
+            stream = ConsoleStream(await connect_attach(self._storage.bundle(container)))
+        else:
+            stream = PendingStream()
+            live.pending = [other for other in live.pending if other.is_wanted] + [stream]
+        self._lives.publish(container, "attach")
+        return stream
+
+    async def top(
+        self, ref: str, arguments: str = ""
+    ) -> tuple[builtins.list[str], builtins.list[builtins.list[str]]]:
+        """Titles and rows of the container's processes, as ps(1) shows them."""
+        from stackr.runtime.engine.container.top import process_table
+
+        container = self.get(ref)
+        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
+        pids = self._host.cgroups.pids(self._lives.cgroup(container.id))
+        return await process_table(pids, arguments)
+
+    async def stat_path(self, ref: str, path: str) -> PathStat:
+        """What is at a path in a container, running or not. Raises NotFound, InvalidArgument."""
+        return await self._files.stat(self._live(ref), path, where=ref)
+
+    @asynccontextmanager
+    async def pack_path(
+        self, ref: str, path: str
+    ) -> AsyncIterator[tuple[PathStat, AsyncGenerator[bytes, None]]]:
+        """What is at a path, and a tar archive of it; see `ContainerFiles.pack`."""
+        live = self._live(ref)
+        async with self._files.pack(live, path, where=ref) as packed:
+            self._lives.publish(live.container, "archive-path")
+            yield packed
+
+    async def extract(
+        self,
+        ref: str,
+        path: str,
+        archive: AsyncIterator[bytes],
+        *,
+        as_user: bool,
+        keep_kinds: bool,
+    ) -> None:
+        """Write a tar archive into a folder of a container; see `ContainerFiles.extract`."""
+        live = self._live(ref)
+        await self._files.extract(
+            live, path, archive, where=ref, as_user=as_user, keep_kinds=keep_kinds
+        )
+        self._lives.publish(live.container, "extract-to-dir")
+
+    @asynccontextmanager
+    async def export(self, ref: str) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+        """A tar archive of a container's root file system, without its volumes."""
+        live = self._live(ref)
+        async with self._files.export(live) as chunks:
+            self._lives.publish(live.container, "export")
+            yield chunks
+
+    def exec_create(self, ref: str, request: ExecCreate) -> str:
+        """The ID of a session to start. Raises Conflict where the container does not run."""
+        container = self.get(ref)
+        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
+        session = self._sessions.add(container, request)
+        command = " ".join(request.cmd)
+        self._lives.publish(container, f"exec_create: {command}", {"execID": session.id})
+        return session.id
+
+    def exec_get(self, id: str) -> ExecSession:
+        """Raises NotFound."""
+        return self._sessions.get(id)
+
+    def execs_of(self, ref: str) -> builtins.list[str]:
+        """The IDs of a container's sessions."""
+        return [session.id for session in self._sessions.of(self.get(ref).id)]
+
+    async def exec_start(self, id: str, *, size: tuple[int, int] | None = None) -> PipeStream:
+        """Start the session. A caller that detaches hands the stream to `drain`."""
+        session = self._sessions.get(id)
+        if session.started:
+            raise Conflict(f"Error: Exec command {id} is already running")
+        container = session.container
+        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
+        session.size = size
+        assert self._executor is not None
+        stream = await self._executor.start(session)
+        command = " ".join(session.request.cmd)
+        self._lives.publish(container, f"exec_start: {command}", {"execID": id})
+        self._tasks.start(self._announce_exec_end(session), f"exec {id[:12]}")
+        return stream
+
+    async def _announce_exec_end(self, session: ExecSession) -> None:
+        await session.ended.wait()
+        extra = {"execID": session.id, "exitCode": str(session.exit_code)}
+        self._lives.publish(session.container, "exec_die", extra)
+
+    def drain(self, stream: PipeStream) -> None:
+        """Read a stream to its end in the background, for a session that nobody listens to."""
+        self._tasks.start(_drain(stream), "drain")
+
+    def exec_resize(self, id: str, *, height: int, width: int) -> None:
+        self._sessions.resize(id, height, width)
+
+    async def connect(self, ref: str, network: str, settings: EndpointSettings) -> None:
+        """Join a network, now where the container runs, else at its next start."""
+        live = self._live(ref)
+        async with live.lock:
+            container = live.container
+            if container.endpoints and not has_own_network(container):
+                raise Conflict(
+                    "container sharing network namespace with another container or host cannot be"
+                    " connected to any other network"
+                )
+            name = self._networks.get(network).name
+            if name in container.endpoints:
+                raise Conflict(
+                    f"endpoint with name {container.name} already exists in network {name}"
+                )
+            if container.pid:
+                spec = endpoint_spec(name, settings)
+                await self._networks.connect(container.id, spec, container.hostname)
+            container.endpoints = {**container.endpoints, name: settings}
+            self._store.put(container)
+
+    async def disconnect(self, ref: str, network: str, *, force: bool = False) -> None:
+        """Leave a network. Raises NotFound where the container is not on it."""
+        live = self._live(ref)
+        async with live.lock:
+            container = live.container
+            with suppress(NotFound):
+                network = self._networks.get(network).name
+            if network not in container.endpoints:
+                if force:
+                    return
+                raise NotFound(f"container {container.id} is not connected to network {network}")
+            if container.pid:
+                await self._networks.disconnect(container.id, network)
+            container.endpoints = {n: e for n, e in container.endpoints.items() if n != network}
+            self._store.put(container)
+
+
+async def _drain(stream: PipeStream) -> None:
+    try:
+        while await stream.read() is not None:
+            pass
+    finally:
+        await stream.close()

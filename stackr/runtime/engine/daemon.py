@@ -1,0 +1,214 @@
+"""The engine's daemon: opens its parts in order, serves the API, and closes them in reverse.
+
+Containers do not depend on it: they go on when it stops or is killed, and are taken over by the
+next one. `python -m stackr.runtime.engine.daemon` runs it in the foreground; with --detach in the
+background, telling through --ready-fd that it is ready, or why it is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stackr.errors import NotSupported, PermissionDenied, StackrError
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.lock import DataRootLock
+
+__all__ = ["main", "serve"]
+
+_log = logging.getLogger("stackr.engine")
+_LOCK_WAIT_S = 10.0
+_OOM_SCORE_ADJ = "-500"  # as dockerd: the kernel takes a container first
+_FIRST_INHERITED_FD = 4
+
+
+async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
+    """Run the engine until SIGTERM or SIGINT; `ready` is called once the API answers.
+
+    Raises Unavailable where another daemon has the data root, PermissionDenied without root.
+    """
+    _check(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as parts:
+        await _open(config, parts)
+        gc.collect()
+        gc.freeze()
+        _log.info("ready: %s", config.socket)
+        ready()
+        await stop.wait()
+        _log.info("stopping; containers go on")
+        _notify_systemd("STOPPING=1")
+
+
+def _check(config: EngineConfig) -> None:
+    if os.geteuid() != 0:
+        raise PermissionDenied("engine: must run as root")
+    if config.tcp_listen:
+        raise NotSupported(f"engine: listening on TCP is not supported: {config.tcp_listen}")
+
+
+async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
+    """Open every part, each of which pushes its own end on `parts`."""
+    from stackr.runtime.engine.api.backends import Engine
+    from stackr.runtime.engine.api.server import Server
+    from stackr.runtime.engine.container.service import Containers
+    from stackr.runtime.engine.events import EventBus
+    from stackr.runtime.engine.image.store import Images
+    from stackr.runtime.engine.network.service import Networks
+    from stackr.runtime.engine.snapshot.overlay import Overlay
+    from stackr.runtime.engine.state import State
+    from stackr.runtime.engine.volume import Volumes
+
+    _make_roots(config)
+    lock = DataRootLock.acquire(config.data_root, timeout_s=_LOCK_WAIT_S)
+    parts.callback(lock.release)
+    state = State.open(config.database)
+    parts.callback(state.close)
+    events = EventBus()
+    snapshots = Overlay(config, state)
+    images = Images(config, state, events, snapshots)
+    networks = Networks(config, state, events)
+    volumes = Volumes(config, state, events)
+    await asyncio.to_thread(snapshots.open)
+    await images.open()
+    parts.push_async_callback(images.close)
+    parts.push_async_callback(images.close)
+    await volumes.open()
+    await networks.open()
+    parts.push_async_callback(networks.close)
+    containers = Containers(config, state, events, images, snapshots, networks, volumes)
+    parts.push_async_callback(containers.close)
+    await containers.open()
+    await networks.settle()
+    engine = Engine(
+        config=config,
+        id=_engine_id(config.data_root),
+        events=events,
+        images=images,
+        networks=networks,
+        volumes=volumes,
+        containers=containers,
+    )
+    server = Server(engine, config.socket)
+    await server.open()
+    parts.push_async_callback(server.close)
+
+
+def _make_roots(config: EngineConfig) -> None:
+    for folder in (config.data_root, config.exec_root):
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+
+
+def _engine_id(data_root: Path) -> str:
+    """A name for this engine, made once."""
+    path = data_root / "engine-id"
+    if not path.exists():
+        new = path.with_suffix(".new")
+        new.write_text(f"{uuid.uuid4()}\n")
+        new.replace(path)
+    return path.read_text().strip()
+
+
+def _notify_systemd(state: str) -> None:
+    """sd_notify(3), where systemd started us."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+        try:
+            connection.connect(address)
+            connection.sendall(state.encode())
+        except OSError as error:
+            _log.warning("systemd: cannot be told: %s", error)
+
+
+def _tell(fd: int | None, message: dict[str, object]) -> None:
+    """Tell the starter, once, and let go of its pipe."""
+    if fd is None:
+        return
+    with contextlib.suppress(BrokenPipeError):
+        os.write(fd, json.dumps(message).encode())
+    os.close(fd)
+
+
+def _detach() -> None:
+    """Become a session of our own, the child of nobody who would have to reap us."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.chdir("/")
+    os.closerange(_FIRST_INHERITED_FD, os.sysconf("SC_OPEN_MAX"))
+
+
+def _prepare_process() -> None:
+    os.umask(0o022)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ)
+    if sys.version_info < (3, 12):
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+
+
+def _parse(argv: Sequence[str]) -> tuple[EngineConfig, bool, int | None]:
+    parser = argparse.ArgumentParser(prog="stackr-engine", allow_abbrev=False)
+    default = EngineConfig.from_environment()
+    parser.add_argument("--data-root", type=Path, default=default.data_root)
+    parser.add_argument("--exec-root", type=Path, default=default.exec_root)
+    parser.add_argument("--insecure-registry", action="append", default=[])
+    parser.add_argument("--detach", action="store_true")
+    parser.add_argument("--ready-fd", type=int)
+    given = parser.parse_args(argv)
+    config = EngineConfig.at(
+        given.data_root.absolute(),
+        given.exec_root.absolute(),
+        insecure_registries=tuple(given.insecure_registry),
+    )
+    return config, given.detach, given.ready_fd
+
+
+def main(argv: Sequence[str] = sys.argv[1:]) -> int:
+    """Run the daemon; the exit code is 0 after a stop, 1 where it could not start."""
+    config, detach, ready_fd = _parse(argv)
+    if detach:
+        _detach()
+    _prepare_process()
+
+    def ready() -> None:
+        nonlocal ready_fd
+        _notify_systemd("READY=1")
+        _tell(ready_fd, {"ready": True})
+        ready_fd = None
+
+    try:
+        asyncio.run(serve(config, ready))
+    except (StackrError, OSError) as error:
+        hint = getattr(error, "hint", None)
+        _log.error("%s%s", error, f" ({hint})" if hint else "")
+        _tell(ready_fd, {"error": str(error), "hint": hint})
+        return 1
+    except Exception as error:
+        _log.exception("the engine failed")
+        _tell(ready_fd, {"error": f"engine: failed: {error}"})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Blobs by digest: ingest, verify, commit, read, delete.
+
+    blobs/sha256/<hex>      complete and verified, read-only
+    ingest/sha256-<hex>     what has arrived so far; a crash leaves it, and the next pull goes on
+
+A blob is fsynced and renamed into place when its digest is right, and never changes after that.
+Every method blocks; the caller runs those that read or write content in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from stackr.errors import Internal, InvalidArgument, NotFound
+from stackr.runtime.engine.image.reference import is_digest
+
+__all__ = ["ContentStore", "DigestMismatch", "Ingest", "digest_of"]
+
+_CHUNK: Final = 1 << 20
+_PARTIAL_KEPT_S: Final = 24 * 3600.0
+
+
+class DigestMismatch(InvalidArgument):
+    """What arrived is not what its digest promises; the partial blob is gone."""
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+class ContentStore:
+    """The blobs below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._blobs = root / "blobs" / "sha256"
+        self._ingests = root / "ingest"
+
+    def open(self) -> None:
+        """Make the folders, and drop partial blobs that no pull has touched for a day."""
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._ingests.mkdir(parents=True, exist_ok=True)
+        self._ingests.parent.chmod(0o700)
+        oldest = time.time() - _PARTIAL_KEPT_S
+        for partial in self._ingests.iterdir():
+            if partial.stat().st_mtime < oldest:
+                partial.unlink()
+
+    def path(self, digest: str) -> Path:
+        """Where the blob is, or would be. Raises InvalidArgument for what is no sha256 digest."""
+        if not is_digest(digest):
+            raise InvalidArgument(f'blob "{digest}": not a sha256 digest')
+        return self._blobs / digest.partition(":")[2]
+
+    def has(self, digest: str) -> bool:
+        return self.path(digest).exists()
+
+    def size(self, digest: str) -> int:
+        """In bytes. Raises NotFound."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            raise NotFound(f"blob {digest}: not found") from None
+
+    def read(self, digest: str) -> bytes:
+        """The whole blob, verified: for manifests and configurations. Raises NotFound, Internal."""
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"blob {digest}: not found") from None
+        if digest_of(data) != digest:
+            raise Internal(f"blob {digest}: damaged on disk: it is now {digest_of(data)}")
+        return data
+
+    def write(self, data: bytes, *, digest: str) -> None:
+        """Ingest a small blob at once; concurrent calls are fine. Raises DigestMismatch."""
+        final = self.path(digest)
+        if digest_of(data) != digest:
+            raise DigestMismatch(f"blob {digest}: digest mismatch: got {digest_of(data)}")
+        if final.exists():
+            return
+        fd, partial = tempfile.mkstemp(prefix="write-", dir=self._ingests)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                _publish(fd, Path(partial), final)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+    def ingest(self, digest: str) -> Ingest:
+        """Open the partial blob that is there, or start one; the caller closes it."""
+        final = self.path(digest)
+        return Ingest(self._ingests / f"sha256-{final.name}", final, digest)
+
+    def withdraw(self, digests: Iterable[str]) -> list[Path]:
+        """Take blobs out of the store at once, for the caller to unlink: that may take longer.
+
+        What is left of it after a crash goes as partial blobs do.
+        """
+        withdrawn: list[Path] = []
+        for digest in digests:
+            path = self.path(digest)
+            aside = self._ingests / f"withdrawn-{path.name}"
+            with suppress(FileNotFoundError):
+                os.rename(path, aside)
+                withdrawn.append(aside)
+        return withdrawn
+
+    def expire(self, needed: Set[str]) -> None:
+        """Remove complete blobs that are not `needed`, but not those of the last day: a pull that
+        was interrupted goes on with them.
+        """
+        oldest = time.time() - _PARTIAL_KEPT_S
+        for digest in self.digests():
+            if digest not in needed and self.path(digest).stat().st_mtime < oldest:
+                self.path(digest).unlink()
+
+    def digests(self) -> list[str]:
+        """Every complete blob."""
+        return [f"sha256:{name}" for name in os.listdir(self._blobs)]
+
+
+class Ingest:
+    """One blob while it arrives: `offset` bytes are there and hashed. One writer at a time."""
+
+    def __init__(self, partial: Path, final: Path, digest: str) -> None:
+        self._partial = partial
+        self._final = final
+        self._digest = digest
+        self._sha256 = hashlib.sha256()
+        self._fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.offset = 0
+
+    def resume(self) -> None:
+        """Hash what an earlier ingest has left; to be called first, or `restart` is."""
+        while chunk := os.read(self._fd, _CHUNK):
+            self._sha256.update(chunk)
+            self.offset += len(chunk)
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Append and hash. Raises OSError, as for a full disk."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._sha256.update(data)
+        self.offset += len(data)
+
+    def restart(self) -> None:
+        """Forget what has arrived."""
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self._sha256 = hashlib.sha256()
+        self.offset = 0
+
+    def commit(self) -> None:
+        """Verify and keep the blob. Raises DigestMismatch, after which nothing of it is left."""
+        got = f"sha256:{self._sha256.hexdigest()}"
+        if got != self._digest:
+            self._partial.unlink(missing_ok=True)
+            raise DigestMismatch(
+                f"blob {self._digest}: digest mismatch: got {got} in {self.offset} bytes"
+            )
+        _publish(self._fd, self._partial, self._final)
+
+    def close(self) -> None:
+        """Leave what has arrived for a later ingest of the same digest."""
+        os.close(self._fd)
+
+
+def _publish(fd: int, partial: Path, final: Path) -> None:
+    """Rename a complete file into place once it is on the disk, and make that last too."""
+    os.fsync(fd)
+    os.fchmod(fd, 0o400)
+    os.rename(partial, final)
+    folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

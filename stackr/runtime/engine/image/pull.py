@@ -1,0 +1,253 @@
+"""Pull one image: resolve the name, choose the platform, fetch and unpack the layers.
+
+Layers are independent of each other here (a snapshot per diff ID), so that each is unpacked as
+soon as it has arrived, while the others still download. What several pulls need at the same time
+is fetched and unpacked once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stackr.errors import InvalidArgument, NotFound, NotSupported, PermissionDenied, Unauthorized
+from stackr.runtime.engine.image.content import ContentStore
+from stackr.runtime.engine.image.fetch import fetch_blob
+from stackr.runtime.engine.image.flight import SingleFlight
+from stackr.runtime.engine.image.manifest import (
+    Descriptor,
+    ImageManifest,
+    descriptor,
+    parse_config,
+    parse_image_manifest,
+)
+from stackr.runtime.engine.image.model import RemoteImage
+from stackr.runtime.engine.image.platform import (
+    Platform,
+    choose_manifest,
+    host_platform,
+    matches,
+    platform_of,
+)
+from stackr.runtime.engine.image.progress import LayerProgress, Report
+from stackr.runtime.engine.image.reference import Reference
+from stackr.runtime.engine.image.registry import Manifest, Registry
+from stackr.runtime.engine.image.transport import Transport
+from stackr.runtime.engine.image.unpack import Unpacker
+from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
+
+__all__ = ["Pulled", "Puller", "describe_remote"]
+
+_PARALLEL_DOWNLOADS: Final = 4
+
+_LayerEvent = Callable[[LayerProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A complete image: every blob in the content store, every layer unpacked.
+
+    digest: of what the name resolved to, the index where there is one. layer_blobs: in the order
+    of the configuration's diff IDs.
+    """
+
+    digest: str
+    manifest_digest: str
+    image_id: str
+    config: dict[str, Any]
+    layer_blobs: tuple[str, ...]
+
+
+class Puller:
+    """The pulls of one engine."""
+
+    def __init__(self, content: ContentStore, snapshots: Overlay, unpacker: Unpacker) -> None:
+        self._content = content
+        self._snapshots = snapshots
+        self._unpacker = unpacker
+        self._downloads = asyncio.Semaphore(_PARALLEL_DOWNLOADS)
+        self._fetches: SingleFlight[str, int, None] = SingleFlight()
+        self._layers: SingleFlight[tuple[str, str], _LayerEvent, Layer] = SingleFlight()
+
+    async def current_digest(self, transport: Transport, reference: Reference) -> str | None:
+        """What a tag means in the registry now; None where that takes a whole manifest to know."""
+        try:
+            return await Registry(transport, reference).head_manifest(reference)
+        except (InvalidArgument, NotSupported):
+            return None
+
+    async def pull(
+        self,
+        transport: Transport,
+        reference: Reference,
+        *,
+        platform: Platform | None,
+        report: Report,
+        pin: Callable[[Iterable[str]], None],
+    ) -> Pulled:
+        """Bring an image here.
+
+        pin: told of each digest and diff ID before it is relied on. Raises as `Registry` and
+        `Unpacker` do; what has arrived stays.
+        """
+        registry = Registry(transport, reference)
+        manifest = top = await registry.manifest(reference)
+        if top.is_index:
+            manifest = await self._chosen(registry, reference, top, platform or host_platform())
+        image = parse_image_manifest(manifest.body, name=reference.familiar)
+        layer_blobs = tuple(layer.digest for layer in image.layers)
+        pin((top.digest, manifest.digest, image.config.digest, *layer_blobs))
+        await self._fetch(transport, registry, image.config, lambda _: None)
+        raw = await asyncio.to_thread(self._content.read, image.config.digest)
+        config = parse_config(raw, name=reference.familiar)
+        _check_platform(config, platform, reference)
+        pin(config["rootfs"]["diff_ids"])
+        await self._pull_layers(transport, registry, image, config, report)
+        for each in (top, manifest):
+            await asyncio.to_thread(self._content.write, each.raw, digest=each.digest)
+        return Pulled(top.digest, manifest.digest, image.config.digest, config, layer_blobs)
+
+    async def _chosen(
+        self, registry: Registry, reference: Reference, index: Manifest, wanted: Platform
+    ) -> Manifest:
+        name = reference.familiar
+        entry = descriptor(choose_manifest(index.body, wanted, name=name), f"index of {name}")
+        manifest = await registry.manifest(reference.with_digest(entry.digest))
+        if manifest.is_index:
+            raise InvalidArgument(f"index of {name}: {entry.digest} is an index in turn")
+        return manifest
+
+    async def _pull_layers(
+        self,
+        transport: Transport,
+        registry: Registry,
+        image: ImageManifest,
+        config: dict[str, Any],
+        report: Report,
+    ) -> None:
+        diff_ids = config["rootfs"]["diff_ids"]
+        if len(diff_ids) != len(image.layers):
+            raise InvalidArgument(
+                f"image config {image.config.digest}: {len(diff_ids)} diff IDs for"
+                f" {len(image.layers)} layers"
+            )
+        unique = dict.fromkeys(zip(diff_ids, image.layers, strict=True))
+        pulls: list[tuple[int, Any]] = []
+        for diff_id, layer in unique:
+            progress = LayerProgress(report, layer.digest, layer.size_bytes)
+            if self._snapshots.layer(diff_id) is not None:
+                progress.say("Already exists")
+                continue
+            progress.say("Pulling fs layer")
+            pulls.append(
+                (layer.size_bytes, self._pull_layer(transport, registry, layer, diff_id, progress))
+            )
+        # The largest first: the pull ends when the last layer is unpacked
+        pulls.sort(key=lambda item: -item[0])
+        await _all_or_none([pull for _, pull in pulls])
+
+    async def _pull_layer(
+        self,
+        transport: Transport,
+        registry: Registry,
+        layer: Descriptor,
+        diff_id: str,
+        progress: LayerProgress,
+    ) -> None:
+        async def work(tell: Callable[[_LayerEvent], None]) -> Layer:
+            async with transport:
+                return await self._fetch_and_unpack(transport, registry, layer, diff_id, tell)
+
+        await self._layers.run((layer.digest, diff_id), work, lambda event: event(progress))
+
+    async def _fetch_and_unpack(
+        self,
+        transport: Transport,
+        registry: Registry,
+        layer: Descriptor,
+        diff_id: str,
+        tell: Callable[[_LayerEvent], None],
+    ) -> Layer:
+        await self._fetch(
+            transport,
+            registry,
+            layer,
+            lambda size: tell(lambda progress: progress.downloaded(size)),
+        )
+        tell(lambda progress: progress.say("Verifying Checksum"))
+        tell(lambda progress: progress.say("Download complete"))
+        unpacked = await self._unpacker.unpack(
+            self._content.path(layer.digest),
+            diff_id=diff_id,
+            on_read=lambda size: tell(lambda progress: progress.extracted(size)),
+        )
+        tell(lambda progress: progress.extracted(layer.size_bytes))
+        tell(lambda progress: progress.say("Pull complete"))
+        return unpacked
+
+    async def _fetch(
+        self,
+        transport: Transport,
+        registry: Registry,
+        blob: Descriptor,
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        async def work(tell: Callable[[int], None]) -> None:
+            async with transport, self._downloads:
+                await fetch_blob(
+                    registry,
+                    self._content,
+                    digest=blob.digest,
+                    size_bytes=blob.size_bytes,
+                    on_bytes=tell,
+                )
+
+        if self._content.has(blob.digest):
+            return
+        try:
+            await self._fetches.run(blob.digest, work, on_bytes)
+        except (Unauthorized, PermissionDenied, NotFound):
+            # May be the failure of another caller's credentials or repository: once more, ours
+            await self._fetches.run(blob.digest, work, on_bytes)
+
+
+def _check_platform(config: dict[str, Any], wanted: Platform | None, reference: Reference) -> None:
+    found = platform_of({"os": "linux", **config})
+    if wanted is not None and found is not None and not matches(found, wanted):
+        raise NotFound(
+            f"image with reference {reference.familiar} was found but its platform ({found}) does"
+            f" not match the specified platform ({wanted})"
+        )
+
+
+async def _all_or_none(works: list[Any]) -> None:
+    """Wait for all; the first failure cancels the rest, and is raised once they have ended."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def describe_remote(transport: Transport, reference: Reference) -> RemoteImage:
+    """Look at a manifest, and at a single image's configuration, without keeping either."""
+    registry = Registry(transport, reference)
+    top = await registry.manifest(reference)
+    if top.is_index:
+        entries = top.body.get("manifests")
+        found = [
+            platform_of(entry.get("platform"))
+            for entry in (entries if isinstance(entries, list) else ())
+            if isinstance(entry, dict)
+        ]
+    else:
+        image = parse_image_manifest(top.body, name=reference.familiar)
+        raw = await registry.small_blob(image.config.digest, limit=image.config.size_bytes)
+        config = parse_config(raw, name=reference.familiar)
+        found = [platform_of({"os": "linux", **config})]
+    platforms = tuple(each for each in found if each is not None and each.os != "unknown")
+    return RemoteImage(top.digest, top.media_type, len(top.raw), platforms)

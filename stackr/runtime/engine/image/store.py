@@ -1,0 +1,422 @@
+"""Names -> images: what is here, by which names, and what may go.
+
+Records of kind `image` by ID and `image_name` by full reference, held in memory and written
+through. A blob or a layer that no image, no container and no running pull needs is removed with
+the last image that did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stackr.errors import Internal, InvalidArgument, NotFound, StackrError
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.image.auth import RegistryAuth
+from stackr.runtime.engine.image.content import ContentStore
+from stackr.runtime.engine.image.history import history_of
+from stackr.runtime.engine.image.model import HistoryEntry, Image, RemoteImage, StoredImage
+from stackr.runtime.engine.image.platform import (
+    Platform,
+    host_platform,
+    matches,
+    parse_platform,
+    platform_of,
+)
+from stackr.runtime.engine.image.progress import PullProgress, Report
+from stackr.runtime.engine.image.reference import Reference, parse_reference, short_id
+from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, is_id_of
+from stackr.runtime.engine.image.unpack import Unpacker
+from stackr.runtime.engine.linux.memory import trim_heap
+from stackr.runtime.engine.snapshot.overlay import Overlay
+from stackr.runtime.engine.state import State
+
+if TYPE_CHECKING:
+    from stackr.runtime.engine.image.pull import Pulled, Puller
+    from stackr.runtime.engine.image.transport import Transport
+
+__all__ = ["Images"]
+
+_log = logging.getLogger(__name__)
+
+_IMAGE: Final = "image"
+_NAME: Final = "image_name"
+_SETTLE_AFTER_S: Final = 5.0
+_ID_PREFIX_RE: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
+
+_ImageList = list[Image]  # as `Images.list` takes the name in the class
+_History = list[HistoryEntry]
+
+
+class Images:
+    """The images of one engine; used on the event loop's thread."""
+
+    def __init__(
+        self, config: EngineConfig, state: State, events: EventBus, snapshots: Overlay
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._events = events
+        self._snapshots = snapshots
+        self._content = ContentStore(config.content_root)
+        self._unpacker = Unpacker(snapshots)
+        self._puller: Puller | None = None
+        self._images: dict[str, StoredImage] = {}
+        self._names: dict[str, str] = {}
+        self._pins: Counter[str] = Counter()
+        self._settling: asyncio.Task[None] | None = None
+        snapshots.keep_layers(self._needed_layers)
+
+    async def open(self) -> None:
+        """Read the records; unpack again what is missing, drop what nothing refers to.
+
+        The snapshotter is open already.
+        """
+        await asyncio.to_thread(self._content.open)
+        for id, body in self._state.all(_IMAGE).items():
+            self._images[id] = StoredImage.from_document(id, body)
+        for name, body in self._state.all(_NAME).items():
+            image = self._images.get(body["image"])
+            if image is None:
+                self._state.delete(_NAME, name)
+                continue
+            self._names[name] = image.id
+            image.names[name] = parse_reference(name)
+        for image in list(self._images.values()):
+            await self._restore(image)
+        await self._snapshots.release_layers()
+        await asyncio.to_thread(self._content.expire, self._needed_blobs())
+        self._settle_later()
+
+    async def close(self) -> None:
+        """Nothing is lost by it: what is not settled yet is so after the next start."""
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.wait([self._settling])
+
+    def _settle_later(self) -> None:
+        """Let new layers reach the disk, when what they were pulled for has had time to start; and
+        give back the memory that the pull took.
+        """
+        settled = self._settling is None or self._settling.done()
+        if settled and self._snapshots.has_unsettled_layers():
+            self._settling = asyncio.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(_SETTLE_AFTER_S)
+        await asyncio.to_thread(trim_heap)
+        while self._snapshots.has_unsettled_layers():
+            try:
+                await asyncio.to_thread(self._snapshots.settle)
+            except (OSError, StackrError) as error:
+                _log.warning("layers: cannot be written to the disk: %s", error)
+                return
+
+    async def _restore(self, image: StoredImage) -> None:
+        """Unpack the layers that are missing; an image that cannot be completed is forgotten."""
+        for diff_id, digest in zip(image.diff_ids, image.layer_blobs, strict=True):
+            if self._snapshots.layer(diff_id) is not None:
+                continue
+            try:
+                await self._unpacker.unpack(self._content.path(digest), diff_id=diff_id)
+            except (OSError, StackrError) as error:
+                _log.warning("image %s: cannot be restored: %s", short_id(image.id), error)
+                self._forget(image)
+                return
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        platform: str | None = None,
+        auth: RegistryAuth | None = None,
+        progress: Report = lambda _: None,
+    ) -> Image:
+        """Bring an image here, or see that it is here and up to date.
+
+        reference: without a tag and a digest, `latest` is meant. Raises InvalidArgument for a
+        malformed name, platform or image, NotFound, Unauthorized, Unavailable, Internal for a
+        full disk.
+        """
+        name = _pullable(reference)
+        wanted = parse_platform(platform) if platform else None
+        async with await self._transport(name, auth) as transport:
+            progress(PullProgress(f"Pulling from {name.path}", name.tag or name.digest))
+            before = self._names.get(str(name))
+            try:
+                image, digest = await self._current_or_pulled(transport, name, wanted, progress)
+            except OSError as error:
+                reason = error.strerror or error
+                raise Internal(f"image {name.familiar}: cannot be stored: {reason}") from error
+        self._settle_later()
+        news = "Image is up to date for" if before == image.id else "Downloaded newer image for"
+        progress(PullProgress(f"Digest: {digest}"))
+        progress(PullProgress(f"Status: {news} {name.familiar}"))
+        self._events.publish("image", "pull", name.familiar, self._attributes(image, name))
+        return image.view()
+
+    async def _transport(self, name: Reference, auth: RegistryAuth | None) -> Transport:
+        # aiohttp takes 250 ms to import, and many a daemon never pulls; in a thread, so that the
+        # loop goes on meanwhile
+        await asyncio.to_thread(importlib.import_module, "stackr.runtime.engine.image.pull")
+        from stackr.runtime.engine.image.transport import Transport, is_plain_http
+
+        try:
+            plain = is_plain_http(name.domain, self._config.insecure_registries)
+            return Transport(name.domain, auth, plain_http=plain)
+        except ValueError as error:  # a port beyond 65535, a network that is none
+            raise InvalidArgument(f'registry "{name.domain}": invalid address: {error}') from error
+
+    async def resolve(self, reference: str, *, auth: RegistryAuth | None = None) -> RemoteImage:
+        """What a name means in its registry now; nothing is pulled. Raises as `pull`."""
+        name = _pullable(reference)
+        async with await self._transport(name, auth) as transport:
+            from stackr.runtime.engine.image.pull import describe_remote
+
+            return await describe_remote(transport, name)
+
+    async def _current_or_pulled(
+        self, transport: Transport, name: Reference, wanted: Platform | None, report: Report
+    ) -> tuple[StoredImage, str]:
+        from stackr.runtime.engine.image.pull import Puller
+
+        if self._puller is None:
+            self._puller = Puller(self._content, self._snapshots, self._unpacker)
+        image = self._images.get(self._names.get(str(name), ""))
+        if image is not None and self._is_usable(image, wanted):
+            digest = name.digest or await self._puller.current_digest(transport, name)
+            if digest and str(name.with_digest(digest)) in image.names:
+                return image, digest
+        with self._pinning() as pin:
+            pulled = await self._puller.pull(
+                transport, name, platform=wanted, report=report, pin=pin
+            )
+            return self._record(name, pulled), pulled.digest
+
+    def _is_usable(self, image: StoredImage, wanted: Platform | None) -> bool:
+        found = platform_of({"os": "linux", **image.oci})
+        fits = found is None or matches(found, wanted or host_platform())
+        return fits and all(self._snapshots.layer(diff_id) for diff_id in image.diff_ids)
+
+    @contextmanager
+    def _pinning(self) -> Iterator[Callable[[Iterable[str]], None]]:
+        """What the block pins is not removed before it ends."""
+        pinned: Counter[str] = Counter()
+
+        def pin(digests: Iterable[str]) -> None:
+            names = list(digests)
+            pinned.update(names)
+            self._pins.update(names)
+
+        try:
+            yield pin
+        finally:
+            self._pins -= pinned
+
+    def _record(self, name: Reference, pulled: Pulled) -> StoredImage:
+        image = self._images.get(pulled.image_id)
+        known = image.manifests if image else ()
+        manifests = tuple(dict.fromkeys((*known, pulled.digest, pulled.manifest_digest)))
+        sizes = [self._layer_size(diff_id) for diff_id in pulled.config["rootfs"]["diff_ids"]]
+        stored = StoredImage(
+            id=pulled.image_id,
+            oci=pulled.config,
+            manifests=manifests,
+            layer_blobs=pulled.layer_blobs,
+            size_bytes=sum(sizes),
+            last_tagged=_now(),
+            names=image.names if image else {},
+        )
+        with self._state.transaction():
+            self._state.put(_IMAGE, stored.id, stored.to_document())
+            self._images[stored.id] = stored
+            self._point(name, stored)
+            self._point(name.with_digest(pulled.digest), stored)
+        return stored
+
+    def _layer_size(self, diff_id: str) -> int:
+        layer = self._snapshots.layer(diff_id)
+        return layer.size_bytes if layer else 0
+
+    def _point(self, name: Reference, image: StoredImage) -> None:
+        """Let `name` mean `image`, and no longer what it meant."""
+        key = str(name)
+        former = self._images.get(self._names.get(key, ""))
+        if former is not None:
+            former.names.pop(key, None)
+        self._state.put(_NAME, key, {"image": image.id})
+        self._names[key] = image.id
+        image.names[key] = name
+
+    def get(self, name_or_id: str) -> Image:
+        """By name (tag `latest` where it has none), name and digest, ID, or the start of an ID.
+
+        Raises NotFound (`No such image: x`), InvalidArgument for what is neither.
+        """
+        return self._find(name_or_id).view()
+
+    def _find(self, name_or_id: str) -> StoredImage:
+        if name_or_id in self._images:
+            return self._images[name_or_id]
+        prefix = _ID_PREFIX_RE.fullmatch(name_or_id)
+        if prefix and (name_or_id.startswith("sha256:") or len(prefix[1]) == 64):
+            return self._by_prefix(prefix[1], name_or_id)
+        name = parse_reference(name_or_id).with_default_tag()
+        keys = [str(name)] + ([str(name.with_digest(name.digest))] if name.digest else [])
+        for key in keys:
+            if key in self._names:
+                return self._images[self._names[key]]
+        if prefix:
+            return self._by_prefix(prefix[1], name.familiar)
+        raise NotFound(f"No such image: {name.familiar}")
+
+    def _by_prefix(self, prefix: str, shown: str) -> StoredImage:
+        found = [id for id in self._images if id.startswith(f"sha256:{prefix}")]
+        if len(found) > 1:
+            raise InvalidArgument(f"image ID {prefix} is ambiguous: {len(found)} images match")
+        if not found:
+            raise NotFound(f"No such image: {shown}")
+        return self._images[found[0]]
+
+    def list(self) -> _ImageList:
+        """Every image, the newest first."""
+        views = [image.view() for image in self._images.values()]
+        return sorted(views, key=lambda image: (image.created, image.id), reverse=True)
+
+    def history(self, name_or_id: str) -> _History:
+        """How an image was built, the newest step first. Raises NotFound."""
+        image = self._find(name_or_id)
+        return history_of(image.view(), [self._layer_size(diff_id) for diff_id in image.diff_ids])
+
+    def layers_size(self) -> int:
+        """Bytes in the unpacked layers of all images, each layer once."""
+        return sum(self._layer_size(diff_id) for diff_id in self._needed_layers())
+
+    def tag(self, source: str, target: str) -> None:
+        """Let the name `target` mean the image `source`. Raises NotFound, InvalidArgument."""
+        name = parse_reference(target)
+        if name.digest:
+            raise InvalidArgument("refusing to create a tag with a digest reference")
+        name = name.with_default_tag()
+        image = self._find(source)
+        image.last_tagged = _now()
+        with self._state.transaction():
+            self._state.put(_IMAGE, image.id, image.to_document())
+            self._point(name, image)
+        self._events.publish("image", "tag", image.id, self._attributes(image, name))
+
+    async def remove(
+        self, name_or_id: str, *, force: bool = False, prune: bool = True, in_use: InUse
+    ) -> Removals:
+        """Remove a name, and the image itself with its last name; by an ID, all its names.
+
+        in_use: containers by image ID. prune is Docker's `noprune` turned around: whether untagged
+        parents go too, of which there are none here. Raises NotFound, and Conflict with Docker's
+        texts where a container or another name is in the way.
+        """
+        image = self._find(name_or_id)
+        conflict = find_conflict(image, name_or_id, in_use(image.id), force=force)
+        if conflict is not None:
+            raise conflict
+        if is_id_of(image, name_or_id):
+            removals = self._untag(image, list(image.names.values()))
+        else:
+            removals = self._untag(image, self._names_that_go(image, name_or_id))
+        if image.names or (in_use(image.id) and not force):
+            return removals
+        return removals + await self._delete(image)
+
+    def _names_that_go(self, image: StoredImage, text: str) -> Sequence[Reference]:
+        """The name itself, and the digests of its repository once no tag of that is left."""
+        name = parse_reference(text).with_default_tag()
+        name = name if str(name) in image.names else name.with_digest(name.digest or "")
+        rest = [other for other in image.names.values() if other != name]
+        same = [other for other in rest if other.name == name.name]
+        if name.digest or any(not other.digest for other in same):
+            return [name]
+        return [name, *same]
+
+    def _untag(self, image: StoredImage, names: Iterable[Reference]) -> Removals:
+        removals: Removals = []
+        for name in names:
+            self._state.delete(_NAME, str(name))
+            del self._names[str(name)]
+            del image.names[str(name)]
+            self._events.publish("image", "untag", image.id, self._attributes(image, name))
+            removals.append({"Untagged": name.familiar})
+        return removals
+
+    async def _delete(self, image: StoredImage) -> Removals:
+        self._forget(image)
+        self._events.publish("image", "delete", image.id, {"name": image.id})
+        released = await self._snapshots.release_layers()
+        unneeded = self._content.withdraw(set(image.blobs) - self._needed_blobs())
+        await asyncio.to_thread(_unlink_all, unneeded)
+        return [{"Deleted": image.id}, *({"Deleted": diff_id} for diff_id in released)]
+
+    def _forget(self, image: StoredImage) -> None:
+        with self._state.transaction():
+            for name in image.names:
+                self._state.delete(_NAME, name)
+                self._names.pop(name, None)
+            self._state.delete(_IMAGE, image.id)
+        image.names.clear()
+        self._images.pop(image.id, None)
+
+    async def prune(
+        self,
+        *,
+        dangling_only: bool = True,
+        in_use: InUse,
+        accept: Callable[[Image], bool] = lambda _: True,
+    ) -> tuple[Removals, int]:
+        """Remove the images that no container uses: the untagged ones, or all.
+
+        accept: further filters. Returns what was removed, and the bytes freed in layers.
+        """
+        removals: Removals = []
+        before = self.layers_size()
+        for image in list(self._images.values()):
+            view = image.view()
+            if in_use(image.id) or not accept(view) or (dangling_only and view.repo_tags):
+                continue
+            removals += self._untag(image, list(image.names.values()))
+            removals += await self._delete(image)
+        return removals, before - self.layers_size()
+
+    def _needed_layers(self) -> frozenset[str]:
+        return self._pinned().union(*(image.diff_ids for image in self._images.values()))
+
+    def _needed_blobs(self) -> frozenset[str]:
+        return self._pinned().union(*(image.blobs for image in self._images.values()))
+
+    def _pinned(self) -> frozenset[str]:
+        return frozenset(self._pins)
+
+    def _attributes(self, image: StoredImage, name: Reference) -> dict[str, str]:
+        labels = (image.oci.get("config") or {}).get("Labels") or {}
+        return {**{str(k): str(v) for k, v in labels.items()}, "name": name.familiar}
+
+
+def _pullable(reference: str) -> Reference:
+    """A digest wins over a tag, as with Docker."""
+    name = parse_reference(reference).with_default_tag()
+    return name.with_digest(name.digest) if name.digest else name
+
+
+def _unlink_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

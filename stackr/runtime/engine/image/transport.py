@@ -1,0 +1,363 @@
+"""HTTP to one registry: TLS or not, credentials, tokens, redirects, and its errors as ours.
+
+Credentials go to the registry's own origin and to the token server that it names, never along a
+redirect to another one. Source: distribution-spec; Docker's "Token Authentication Specification".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+import stackr
+from stackr.errors import (
+    InvalidArgument,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    StackrError,
+    Unauthorized,
+    Unavailable,
+)
+from stackr.runtime.engine.image.auth import Challenge, RegistryAuth, parse_challenges
+
+__all__ = ["Transport", "is_plain_http", "read_limited"]
+
+_HUB_HOST: Final = "registry-1.docker.io"
+_MOST_REDIRECTS: Final = 5
+_ERROR_LIMIT: Final = 64 << 10
+_TOKEN_LIMIT: Final = 1 << 20
+_TOKEN_MARGIN_S: Final = 10.0
+_DEFAULT_TOKEN_LIFE_S: Final = 60.0  # where the answer does not say: Docker's minimum
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_TRANSIENT: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
+_BUFFER: Final = 256 << 10
+_CONNECT_S = 15.0
+_SILENCE_S = 60.0  # without a byte
+
+
+def is_plain_http(domain: str, insecure: Sequence[str]) -> bool:
+    """Whether a registry is spoken to without TLS: on loopback, or listed as insecure.
+
+    insecure: `host`, `host:port`, or a network as `10.0.0.0/8`.
+    """
+    host = URL(f"http://{domain}").host or domain
+    if host == "localhost" or domain in insecure or host in insecure:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or any(
+        "/" in network and address in ipaddress.ip_network(network, strict=False)
+        for network in insecure
+    )
+
+
+class Transport:
+    """Requests to one registry on behalf of one caller; an asynchronous context manager."""
+
+    def __init__(
+        self,
+        domain: str,
+        auth: RegistryAuth | None,
+        *,
+        plain_http: bool,
+    ) -> None:
+        host = _HUB_HOST if domain == "docker.io" else domain
+        self.domain = domain
+        self.base = URL(f"{'http' if plain_http else 'https'}://{host}")
+        self.auth = auth
+        self._authorizations: dict[str, tuple[str, float]] = {}
+        self._lock = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+        self._users = 0
+
+    async def __aenter__(self) -> Transport:
+        """May be entered again: a download that others wait for outlives the pull that began it."""
+        self._users += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users and self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": f"stackr/{stackr.__version__}"},
+                auto_decompress=False,
+                read_bufsize=_BUFFER,
+            )
+        return self._session
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str | URL,
+        *,
+        scope: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to a request, authorized for `scope`, redirects followed where there is no
+        body. Statuses below 400 and 404 are the caller's business.
+
+        Raises Unauthorized, PermissionDenied, Unavailable (worth another try), InvalidArgument.
+        """
+        url = path if isinstance(path, URL) else self.base.join(URL(path, encoded=True))
+        with self._translated():
+            response = await self._authorized(method, url, scope, dict(headers or {}), body)
+            try:
+                if response.status >= 400 and response.status != 404:
+                    raise await self._refusal(response)
+                yield response
+            finally:
+                response.release() if response.content.at_eof() else response.close()
+
+    async def _authorized(
+        self,
+        method: str,
+        url: URL,
+        scope: str,
+        headers: dict[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        used = self._known_authorization(scope)
+        response = await self._following(method, url, headers, used, body)
+        if response.status != 401 or not self._is_own(response.url):
+            return response
+        challenges = parse_challenges(", ".join(response.headers.getall("WWW-Authenticate", [])))
+        response.close()
+        async with self._lock:
+            # Another request may have been through this while we waited
+            if self._known_authorization(scope) == used:
+                await self._authorize(challenges, scope, refused=used)
+        if body is not None and not isinstance(body, bytes):
+            raise Unavailable(f'registry "{self.domain}": authorization expired during an upload')
+        return await self._following(method, url, headers, self._known_authorization(scope), body)
+
+    async def _following(
+        self,
+        method: str,
+        url: URL,
+        headers: dict[str, str],
+        authorization: str | None,
+        body: bytes | AsyncIterator[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        for _ in range(_MOST_REDIRECTS + 1):
+            sent = dict(headers)
+            if authorization and self._is_own(url):
+                sent["Authorization"] = authorization
+            response = await self.session.request(
+                method, url, headers=sent, data=body, allow_redirects=False, proxy=_proxy(url)
+            )
+            if response.status not in _REDIRECTS or body is not None:
+                return response
+            location = response.headers.get("Location", "")
+            response.close()
+            url = self._redirected(url, location)
+        raise Unavailable(f'registry "{self.domain}": more than {_MOST_REDIRECTS} redirects')
+
+    def _redirected(self, url: URL, location: str) -> URL:
+        try:
+            target = url.join(URL(location, encoded=True))
+        except ValueError:
+            target = URL()
+        if target.scheme not in ("http", "https") or not target.host:
+            raise InvalidArgument(f'registry "{self.domain}": redirects to "{location[:200]}"')
+        if url.scheme == "https" and target.scheme == "http":
+            raise InvalidArgument(f'registry "{self.domain}": redirects from https to http')
+        return target
+
+    def _is_own(self, url: URL) -> bool:
+        return url.origin() == self.base.origin()
+
+    def _known_authorization(self, scope: str) -> str | None:
+        value, expires = self._authorizations.get(scope, (None, 0.0))
+        return value if time.monotonic() < expires else None
+
+    async def _authorize(
+        self, challenges: Sequence[Challenge], scope: str, *, refused: str | None
+    ) -> None:
+        """Answer the first challenge that we understand. Raises Unauthorized."""
+        for challenge in challenges:
+            if challenge.scheme == "bearer":
+                token, life_s = await self._token(challenge, scope)
+                self._authorizations[scope] = (f"Bearer {token}", time.monotonic() + life_s)
+                return
+            if challenge.scheme == "basic":
+                value = self.auth.basic if self.auth else None
+                if value is None:
+                    raise Unauthorized("no basic auth credentials")
+                if value == refused:
+                    raise self._unauthorized()
+                self._authorizations[scope] = (value, float("inf"))
+                return
+        raise self._unauthorized()
+
+    async def _token(self, challenge: Challenge, scope: str) -> tuple[str, float]:
+        """A bearer token for `scope`, and the seconds that it may be used."""
+        auth = self.auth or RegistryAuth()
+        if auth.registry_token:
+            if not auth.registry_token.isprintable():
+                raise Unauthorized("unauthorized: malformed registry token")
+            return auth.registry_token, float("inf")
+        realm = self._realm(challenge)
+        fields = {
+            "service": challenge.parameters.get("service", ""),
+            "scope": challenge.parameters.get("scope") or scope,
+            "client_id": "stackr",
+        }
+        if auth.identity_token:
+            fields |= {"grant_type": "refresh_token", "refresh_token": auth.identity_token}
+            request = self.session.post(
+                realm, data=fields, allow_redirects=False, proxy=_proxy(realm)
+            )
+        else:
+            headers = {"Authorization": auth.basic} if auth.basic else {}
+            url = realm.update_query({key: value for key, value in fields.items() if value})
+            request = self.session.get(
+                url, headers=headers, allow_redirects=False, proxy=_proxy(realm)
+            )
+        async with request as response:
+            if response.status != 200:
+                raise await self._token_refusal(response)
+            return _parse_token(await read_limited(response, _TOKEN_LIMIT, "token"), self.domain)
+
+    def _realm(self, challenge: Challenge) -> URL:
+        try:
+            realm = URL(challenge.parameters.get("realm", ""))
+        except ValueError:
+            realm = URL()
+        if realm.scheme not in ("http", "https") or not realm.host:
+            raise Unauthorized(f'registry "{self.domain}": names no token server')
+        if realm.scheme == "http" and self.base.scheme == "https":
+            raise Unauthorized(f'registry "{self.domain}": names a token server without TLS')
+        return realm
+
+    async def _token_refusal(self, response: aiohttp.ClientResponse) -> StackrError:
+        if response.status in (401, 403):
+            return self._unauthorized()
+        return Unavailable(
+            f'registry "{self.domain}": the token server "{response.url.host}" answers'
+            f" {response.status}"
+        )
+
+    def _unauthorized(self) -> Unauthorized:
+        if self.auth is not None and (self.auth.username or self.auth.identity_token):
+            return Unauthorized("unauthorized: incorrect username or password")
+        return Unauthorized("unauthorized: authentication required")
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> StackrError:
+        code, text = await error_of(response)
+        if response.status == 401:
+            return self._unauthorized()
+        if response.status == 403 or code == "DENIED":
+            return PermissionDenied(text or "denied: requested access to the resource is denied")
+        what = f'registry "{self.domain}": answers {response.status}'
+        message = f"{what}: {text}" if text else what
+        if response.status in _TRANSIENT:
+            return Unavailable(message)
+        return (NotSupported if code == "UNSUPPORTED" else InvalidArgument)(message)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """HTTP's and the system's errors as ours."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise Unavailable(f'registry "{self.domain}": did not answer in time') from error
+        except aiohttp.ClientPayloadError as error:
+            raise Unavailable(f'registry "{self.domain}": the connection broke off') from error
+        except aiohttp.InvalidURL as error:
+            raise InvalidArgument(f'registry "{self.domain}": invalid address') from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise Unavailable(
+                f'registry "{self.domain}": its certificate is not trusted:'
+                f" {error.certificate_error}"
+            ) from error
+        except aiohttp.ClientError as error:
+            raise Unavailable(
+                f'registry "{self.domain}": cannot be reached: {_reason(error)}'
+            ) from error
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientOSError) and error.errno is not None:
+        # Positive ones are the system's; the resolver's have a text of their own
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+    return str(error) or type(error).__name__
+
+
+def _proxy(url: URL) -> str | None:
+    """As the environment says (`HTTPS_PROXY`, `NO_PROXY`); never for loopback."""
+    host = url.host or ""
+    if is_plain_http(host if ":" not in host else f"[{host}]", ()):
+        return None
+    proxies = urllib.request.getproxies_environment()
+    proxy = proxies.get(url.scheme)
+    if not proxy or urllib.request.proxy_bypass_environment(host, proxies):  # type: ignore[attr-defined]
+        return None
+    return proxy
+
+
+def _parse_token(body: bytes, domain: str) -> tuple[str, float]:
+    try:
+        answer = json.loads(body)
+        token = answer.get("token") or answer.get("access_token")
+        life_s = float(answer.get("expires_in") or _DEFAULT_TOKEN_LIFE_S)
+    except (ValueError, AttributeError, TypeError):
+        token, life_s = None, 0.0
+    if not isinstance(token, str) or not token or not token.isprintable():
+        raise Unavailable(f'registry "{domain}": the token server gave no token')
+    return token, max(life_s - _TOKEN_MARGIN_S, _TOKEN_MARGIN_S)
+
+
+async def read_limited(response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
+    """The whole body. Raises InvalidArgument where it is longer than `limit` bytes."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise InvalidArgument(f"{what}: larger than {limit} bytes")
+    return bytes(body)
+
+
+async def error_of(response: aiohttp.ClientResponse) -> tuple[str, str]:
+    """The code and the text (`manifest unknown: manifest unknown`) of a registry's error answer;
+    both are empty where the body is no such answer.
+    """
+    try:
+        body = await read_limited(response, _ERROR_LIMIT, "error")
+        first: dict[str, Any] = json.loads(body)["errors"][0]
+        code, message = str(first.get("code") or ""), str(first.get("message") or "")
+    except (ValueError, LookupError, TypeError, AttributeError, InvalidArgument):
+        return "", ""
+    texts = [code.lower().replace("_", " "), " ".join(message.split())[:300]]
+    return code, ": ".join(text for text in texts if text)
+
+
+def not_found(code: str, text: str, *, name: str, reference: str) -> NotFound:
+    """A registry's 404, in Docker's words."""
+    if code == "NAME_UNKNOWN":
+        return NotFound(f"repository {name} not found: {text}")
+    return NotFound(f"manifest for {reference} not found: {text or 'manifest unknown'}")

@@ -1,0 +1,127 @@
+"""Start the engine's daemon in the background, and find out whether it runs.
+
+Runs in the command line's process, so it imports little. Concurrent starters queue on a lock; the
+daemon tells through a pipe that it is ready, or why it is not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+from stackr.errors import PermissionDenied, StackrError, Unavailable
+from stackr.runtime.engine.config import EngineConfig
+
+__all__ = ["daemon_argv", "ensure_running", "is_running", "log_path"]
+
+_READY_FD = 3
+_LOG_BYTES = 1 << 20
+_MESSAGE_BYTES = 64 * 1024
+
+
+def log_path(config: EngineConfig) -> Path:
+    """Where a daemon in the background writes its log."""
+    return config.exec_root / "engine.log"
+
+
+def is_running(config: EngineConfig) -> bool:
+    """Whether a daemon answers on the socket. Raises PermissionDenied."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(os.fspath(config.socket))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except PermissionError as error:
+            raise PermissionDenied(
+                f'engine: permission denied on its socket "{config.socket}"',
+                hint="run stackr as root",
+            ) from error
+        except OSError as error:
+            raise Unavailable(f'engine: socket "{config.socket}": {error.strerror}') from error
+    return True
+
+
+def ensure_running(config: EngineConfig) -> None:
+    """Return once the daemon answers; start it where it does not run.
+
+    Raises PermissionDenied for anyone but root, Unavailable or the daemon's own error where the
+    start fails.
+    """
+    if is_running(config):
+        return
+    if os.geteuid() != 0:
+        raise PermissionDenied(
+            "engine: it does not run, and only root may start it",
+            hint="run stackr as root, or start the engine: sudo stackr engine start",
+        )
+    config.exec_root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    lock = os.open(config.exec_root / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_running(config):
+            _start(config)
+    finally:
+        os.close(lock)
+
+
+def daemon_argv(config: EngineConfig, *arguments: str) -> list[str]:
+    """The command that runs the daemon; -P keeps the working folder off its module path."""
+    argv = [sys.executable, "-P", "-m", "stackr.runtime.engine.daemon"]
+    argv += ["--data-root", os.fspath(config.data_root), "--exec-root", os.fspath(config.exec_root)]
+    for registry in config.insecure_registries:
+        argv += ["--insecure-registry", registry]
+    return [*argv, *arguments]
+
+
+def _start(config: EngineConfig) -> None:
+    log = log_path(config)
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    reader, writer = os.pipe()
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            daemon_argv(config, "--detach", "--ready-fd", str(_READY_FD)),
+            _environment(),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+                (os.POSIX_SPAWN_DUP2, writer, _READY_FD),
+            ],
+        )
+        os.close(writer)
+        writer = -1
+        os.waitpid(pid, 0)  # the daemon itself is its child, and nobody's zombie
+        message = _read_all(reader)
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+    if not is_running(config):
+        raise _start_error(message, log)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without systemd's; glibc gives freed memory back, of which a daemon keeps much."""
+    kept = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
+    return {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072", **kept}
+
+
+def _read_all(fd: int) -> bytes:
+    message = b""
+    while len(message) < _MESSAGE_BYTES and (chunk := os.read(fd, _MESSAGE_BYTES)):
+        message += chunk
+    return message
+
+
+def _start_error(message: bytes, log: Path) -> StackrError:
+    try:
+        told = json.loads(message)
+        return Unavailable(told["error"], hint=told.get("hint"))
+    except (ValueError, KeyError, TypeError):
+        return Unavailable("engine: it ended while it started", hint=f"its log is {log}")

@@ -1,0 +1,139 @@
+"""Control groups: which layout the host has, where a container's group is, its figures, its end.
+
+The OCI runtime creates the groups and sets their limits; this module reads, freezes nothing and
+writes only to empty and remove a group that a crash has left.
+Layouts: v2 (one tree), v1 (a tree for each controller), hybrid (v1, with an empty v2 tree beside
+it). Source: the kernel's Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Hierarchy", "detect"]
+
+_ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """The host's control groups.
+
+    controllers: the v1 trees' mount points by controller; empty on v2. unified: the v2 tree, or the
+    unused one of a hybrid host; None on plain v1.
+    """
+
+    root: Path
+    is_v2: bool
+    controllers: dict[str, Path]
+    unified: Path | None
+
+    @property
+    def hide_from_crun(self) -> tuple[str, ...]:
+        """crun refuses a hybrid host, and works once the v2 tree is out of its sight."""
+        return () if self.is_v2 or self.unified is None else (str(self.unified),)
+
+    def paths(self, group: str) -> list[Path]:
+        """Every folder that stands for `group` ("/stackr/ID")."""
+        trees = [self.root] if self.is_v2 else [*self.controllers.values()]
+        return [tree / group.lstrip("/") for tree in dict.fromkeys(trees)]
+
+    def path(self, group: str, controller: str) -> Path | None:
+        """The folder where a controller's figures of `group` are; None where it has no tree."""
+        if self.is_v2:
+            return self.root / group.lstrip("/")
+        tree = self.controllers.get(controller)
+        return tree / group.lstrip("/") if tree else None
+
+    def pids(self, group: str) -> set[int]:
+        """Every process in the group."""
+        found: set[int] = set()
+        for path in self.paths(group):
+            with contextlib.suppress(OSError, ValueError):
+                found.update(int(word) for word in (path / "cgroup.procs").read_text().split())
+        return found
+
+    def kill(self, group: str) -> int:
+        """SIGKILL to every process of the group; returns how many there were."""
+        pids = self.pids(group)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(pids)
+
+    def remove(self, group: str) -> list[Path]:
+        """Remove the group's empty folders, inner ones first; returns those that are still busy."""
+        busy = []
+        for path in self.paths(group):
+            for folder, _, _ in os.walk(path, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    busy.append(Path(folder))
+        return busy
+
+    def children(self, group: str) -> set[str]:
+        """The names of the groups directly below `group`."""
+        names: set[str] = set()
+        for path in self.paths(group):
+            with contextlib.suppress(OSError), os.scandir(path) as entries:
+                names.update(entry.name for entry in entries if entry.is_dir())
+        return names
+
+    def oom_kills(self, group: str) -> int:
+        """How many processes of the group the kernel has killed for want of memory."""
+        path = self.path(group, "memory")
+        if path is None:
+            return 0
+        name = "memory.events" if self.is_v2 else "memory.oom_control"
+        return read_flat(path / name).get("oom_kill", 0)
+
+    @property
+    def swap_limit(self) -> bool:
+        """Whether the kernel accounts for swap, so that it can be limited."""
+        if self.is_v2:
+            return True
+        tree = self.controllers.get("memory")
+        return tree is not None and (tree / "memory.memsw.limit_in_bytes").exists()
+
+
+def read_flat(path: Path) -> dict[str, int]:
+    """A file of "key number" lines; empty where it cannot be read."""
+    result = {}
+    with contextlib.suppress(OSError):
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if value.strip().isdecimal():
+                result[key] = int(value)
+    return result
+
+
+def detect(mounts: Path = Path("/proc/self/mountinfo"), root: Path = _ROOT) -> Hierarchy:
+    """The host's layout, from the mounts below /sys/fs/cgroup."""
+    controllers: dict[str, Path] = {}
+    unified: Path | None = None
+    for target, fstype, options in _cgroup_mounts(mounts.read_text()):
+        if root != target and root not in target.parents:
+            continue
+        if fstype == "cgroup2":
+            unified = target
+        else:
+            controllers.update((name, target) for name in options if not name.startswith("name="))
+            controllers.update((name, target) for name in options if name == "name=systemd")
+    known = {name: path for name, path in controllers.items() if name not in ("rw", "ro", "xattr")}
+    return Hierarchy(root, unified == root, {} if unified == root else known, unified)
+
+
+def _cgroup_mounts(text: str) -> Iterator[tuple[Path, str, list[str]]]:
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kind = before.split(), after.split()
+        if len(kind) >= 3 and kind[0] in ("cgroup", "cgroup2"):
+            yield Path(fields[4]), kind[0], kind[2].split(",")

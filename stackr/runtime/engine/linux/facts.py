@@ -1,0 +1,52 @@
+"""Facts of the host that `/info` and `/version` show; each is read when it is asked for."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["HostFacts", "host_facts"]
+
+_GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """memory_bytes: of the whole host; architecture: the kernel's word, go_architecture: Go's."""
+
+    name: str
+    kernel: str
+    build_time: str
+    architecture: str
+    operating_system: str
+    os_version: str
+    cpus: int
+    memory_bytes: int
+    cgroup_version: str
+    has_apparmor: bool
+
+    @property
+    def go_architecture(self) -> str:
+        return _GO_ARCHITECTURE.get(self.architecture, self.architecture)
+
+
+def host_facts() -> HostFacts:
+    kernel = os.uname()
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    return HostFacts(
+        name=kernel.nodename,
+        kernel=kernel.release,
+        build_time=kernel.version,
+        architecture=kernel.machine,
+        operating_system=release.get("PRETTY_NAME", "Linux"),
+        os_version=release.get("VERSION_ID", ""),
+        cpus=len(os.sched_getaffinity(0)),
+        memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        cgroup_version="2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "1",
+        has_apparmor=Path("/sys/module/apparmor/parameters/enabled").exists(),
+    )

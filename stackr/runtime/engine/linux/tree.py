@@ -1,0 +1,124 @@
+"""Directory trees made by others: remove, measure and sync them, whatever their depth.
+
+Written without recursion and without one descriptor per level: a container can nest directories
+far deeper than Python's stack, a path's limit or the descriptor limit allow.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from itertools import count
+from typing import Final
+
+__all__ = ["disk_usage", "remove_tree", "sync_file_system"]
+
+_ASIDE: Final = b".wh..wh.aside."  # a prefix that no layer and no container file system shows
+
+
+def remove_tree(path: str | bytes | os.PathLike[str]) -> None:
+    """Remove `path` and all below; a missing one is fine. Symlinks are removed, never followed.
+
+    A directory that is not empty is renamed to lie beside `path`, so that no path gets long; its
+    parent must be on the same file system and writable. Interrupted, it leaves such directories,
+    which a later call on the parent removes. Raises OSError.
+    """
+    root = os.fsencode(path)
+    names = (root + _ASIDE + b"%d" % number for number in count())
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = _entries(folder)
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            os.unlink(folder)
+            continue
+        for name, is_directory in entries:
+            if not is_directory:
+                os.unlink(name)
+            elif not _remove_empty(name):
+                pending.append(_move_aside(name, names))
+        os.rmdir(folder)
+
+
+def _entries(folder: bytes) -> list[tuple[bytes, bool]]:
+    if os.path.islink(folder):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    with os.scandir(folder) as scan:
+        return [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in scan]
+
+
+def _remove_empty(folder: bytes) -> bool:
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def _move_aside(folder: bytes, names: Iterator[bytes]) -> bytes:
+    """Rename `folder` to the first free name: a former, interrupted removal may have left some."""
+    for name in names:
+        if not os.path.lexists(name):
+            os.rename(folder, name)
+            return name
+    raise AssertionError("count() ends")
+
+
+def disk_usage(path: str | os.PathLike[str]) -> int:
+    """Bytes in the regular files below `path`, each inode once.
+
+    What vanishes meanwhile is not counted, nor what lies below a path longer than the system's
+    limit.
+    """
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    pending = [os.fspath(path)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as scan:
+                entries = list(scan)
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                total += _size_once(entry, seen)
+    return total
+
+
+def _size_once(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> int:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return 0
+    if status.st_nlink > 1:
+        inode = (status.st_dev, status.st_ino)
+        if inode in seen:
+            return 0
+        seen.add(inode)
+    return status.st_size
+
+
+def sync_file_system(path: str | os.PathLike[str]) -> None:
+    """Wait until all that was written to the file system of `path` is on the disk: syncfs(2).
+
+    Blocking, for as long as the disk needs. Raises OSError.
+    """
+    # Not at the top: the unpacker process needs neither, and ctypes takes 10 ms to import
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.syncfs(fd):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), os.fspath(path))
+    finally:
+        os.close(fd)

@@ -1,0 +1,252 @@
+"""The bridge of a network: the interface, its gateway addresses, its settings in the kernel.
+
+Everything here blocks and runs on the kernel thread. Doing it again changes nothing, so the next
+start finishes what a crash left half done. `net.ipv4.ip_forward` is switched on, as dockerd does,
+and stays on.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Interface,
+    IPv4Network,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from pathlib import Path
+
+from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported
+from stackr.runtime.engine.linux import netlink
+from stackr.runtime.engine.linux.netns import write_sysctl
+from stackr.runtime.engine.network.firewall import BridgeRules
+from stackr.runtime.engine.network.kernel import Host
+from stackr.runtime.engine.network.types import Network, NetworkSpec
+
+__all__ = [
+    "HostSubnet",
+    "allows_communication",
+    "bridge_name",
+    "bridge_rules",
+    "check_options",
+    "host_ip_of",
+    "host_subnets",
+    "interface_prefix_of",
+    "mtu_of",
+    "realise",
+    "remove",
+    "sweep",
+]
+
+_NAME = "com.docker.network.bridge.name"
+_ICC = "com.docker.network.bridge.enable_icc"
+_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+_HOST_IP = "com.docker.network.bridge.host_binding_ipv4"
+_MTU = "com.docker.network.driver.mtu"
+_PREFIX = "com.docker.network.container_iface_prefix"
+_GATEWAY_MODES = (
+    "com.docker.network.bridge.gateway_mode_ipv4",
+    "com.docker.network.bridge.gateway_mode_ipv6",
+)
+_INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_DEFAULT_MTU = 1500
+
+
+def check_options(spec: NetworkSpec) -> None:
+    """Raises NotSupported for an option that is not honoured, InvalidArgument for a bad value."""
+    for key, value in spec.options.items():
+        if key in _GATEWAY_MODES:
+            if value not in ("", "nat"):
+                raise NotSupported(f'network "{spec.name}": {key}={value}: only nat is supported')
+        elif key in (_ICC, _MASQUERADE):
+            _flag(spec.options, key)
+        elif key == _MTU:
+            mtu_of(spec)
+        elif key in (_NAME, _PREFIX):
+            if not _INTERFACE_NAME.fullmatch(value) or value in (".", "..", "all", "default", "lo"):
+                raise InvalidArgument(f"invalid interface name {value!r} in {key}")
+        elif key == _HOST_IP:
+            host_ip_of(spec)
+        else:
+            raise NotSupported(f'network "{spec.name}": driver option is not supported: {key}')
+
+
+def _flag(options: Mapping[str, str], key: str) -> bool:
+    value = options.get(key, "true").lower()
+    if value in ("", "1", "t", "true"):
+        return True
+    if value in ("0", "f", "false"):
+        return False
+    raise InvalidArgument(f"invalid value {value!r} in {key}: not true or false")
+
+
+def mtu_of(spec: NetworkSpec) -> int:
+    """In bytes."""
+    value = spec.options.get(_MTU, str(_DEFAULT_MTU))
+    if not value.isdecimal() or not 68 <= int(value) <= 65535:
+        raise InvalidArgument(f"invalid value {value!r} in {_MTU}: not between 68 and 65535")
+    return int(value)
+
+
+def host_ip_of(spec: NetworkSpec) -> str:
+    """The host address of ports that are published without one; "" for all."""
+    value = spec.options.get(_HOST_IP, "")
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError as error:
+        raise InvalidArgument(f"invalid value {value!r} in {_HOST_IP}: no IP address") from error
+
+
+def interface_prefix_of(spec: NetworkSpec) -> str:
+    return spec.options.get(_PREFIX, "eth")
+
+
+def bridge_name(network_id: str, spec: NetworkSpec) -> str:
+    return spec.options.get(_NAME) or f"sk-{network_id[:12]}"
+
+
+def allows_communication(network: Network) -> bool:
+    """Whether its containers may reach each other."""
+    return _flag(network.spec.options, _ICC)
+
+
+def bridge_rules(network: Network) -> BridgeRules:
+    return BridgeRules(
+        bridge=network.bridge,
+        subnets=tuple(pool.subnet for pool in network.spec.pools),
+        internal=network.spec.internal,
+        icc=allows_communication(network),
+        masquerade=_flag(network.spec.options, _MASQUERADE),
+    )
+
+
+def _gateways(network: Network) -> list[IPv4Interface | IPv6Interface]:
+    return [
+        ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}")
+        for pool in network.spec.pools
+    ]
+
+
+def _mac(network: Network) -> str:
+    """Fixed from the start: a bridge without one takes its ports', and changes with them."""
+    return ":".join(("02", "42", *(network.id[i : i + 2] for i in range(0, 8, 2))))
+
+
+def realise(host: Host, network: Network, owner: str) -> None:
+    """Make the bridge, or complete it. owner: the alias that marks our bridges.
+
+    Raises Conflict where another's interface has the name, Internal where the kernel refuses.
+    """
+    name, route = network.bridge, host.route
+    created, *_ = route.send(
+        [netlink.new_bridge(name, mac=_mac(network), mtu=mtu_of(network.spec))]
+    )
+    if created is not None:
+        _check_ours(route, network, owner, created)
+    try:
+        route.check([netlink.set_link(name, alias=owner)])
+        _write_settings(network)
+        index = socket.if_nametoindex(name)
+        route.check([netlink.add_address(index, gateway) for gateway in _gateways(network)])
+    except (OSError, NotSupported) as error:
+        if created is None:
+            remove(host, [name])
+        if isinstance(error, OSError):
+            raise _refused(network, error) from error
+        raise
+
+
+def _refused(network: Network, error: OSError) -> Internal:
+    reason = error.strerror or error
+    return Internal(f'network "{network.name}": bridge {network.bridge}: {reason}')
+
+
+def _check_ours(
+    route: netlink.RouteSocket, network: Network, owner: str, error: netlink.NetlinkError
+) -> None:
+    name = network.bridge
+    existing = route.link(name)
+    if existing is None:
+        raise _refused(network, error) from error
+    # A crash between the bridge and its alias leaves the alias empty, but the MAC address ours.
+    is_unfinished = existing.alias == "" and existing.mac == _mac(network)
+    if existing.kind != "bridge" or not (existing.alias == owner or is_unfinished):
+        raise Conflict(f"interface {name} exists already, and does not belong to this engine")
+
+
+def _write_settings(network: Network) -> None:
+    has_ipv6 = any(":" in pool.subnet for pool in network.spec.pools)
+    settings = [
+        ("net/ipv4/ip_forward", "1"),
+        # Answers to the host's own 127.0.0.1, for ports published there.
+        (f"net/ipv4/conf/{network.bridge}/route_localnet", "1"),
+    ]
+    if Path("/proc/sys/net/ipv6").exists():
+        settings += [
+            (f"net/ipv6/conf/{network.bridge}/accept_ra", "0"),
+            (f"net/ipv6/conf/{network.bridge}/disable_ipv6", "0" if has_ipv6 else "1"),
+        ]
+        if has_ipv6 and not network.spec.internal:
+            settings.append(("net/ipv6/conf/all/forwarding", "1"))
+    elif has_ipv6:
+        raise NotSupported(f'network "{network.name}": IPv6 is switched off on this host')
+    for key, value in settings:
+        write_sysctl(key, value)
+
+
+def remove(host: Host, names: Collection[str]) -> None:
+    """Delete bridges, and what is left of veth pairs; one that is not there is no error."""
+    for outcome in host.route.send([netlink.delete_link(name) for name in names]):
+        if outcome is not None and not netlink.is_missing(outcome):
+            raise Internal(f"networks: interface cannot be deleted: {outcome.strerror}")
+
+
+def sweep(host: Host, owner: str, bridges: Collection[str], veths: Collection[str]) -> list[str]:
+    """Delete our bridges and their veth pairs that nothing refers to; returns their names."""
+    links = host.route.links()
+    ours = {link.index: link for link in links if link.kind == "bridge" and link.alias == owner}
+    stale = [link.name for link in ours.values() if link.name not in bridges]
+    stale += [
+        link.name
+        for link in links
+        if link.kind == "veth" and link.master in ours and link.name not in veths
+    ]
+    remove(host, stale)
+    return stale
+
+
+@dataclass(frozen=True, slots=True)
+class HostSubnet:
+    """Where one of the host's routes leads. on_link: to hosts on a link, not by a gateway."""
+
+    interface: str
+    subnet: IPv4Network | IPv6Network
+    on_link: bool
+
+
+def host_subnets(skip: Collection[str]) -> list[HostSubnet]:
+    """The host's routes without the default ones; of the calling thread's namespace.
+
+    skip: interfaces to leave out (our own bridges).
+    """
+    found = []
+    for line in Path("/proc/thread-self/net/route").read_text().splitlines()[1:]:
+        interface, destination, gateway, _, _, _, _, mask = line.split()[:8]
+        prefix = int(mask, 16).bit_count()
+        if prefix and interface not in skip:
+            start = int.from_bytes(bytes.fromhex(destination), "little")
+            subnet = IPv4Network((start, prefix), strict=False)
+            found.append(HostSubnet(interface, subnet, int(gateway, 16) == 0))
+    routes6 = Path("/proc/thread-self/net/ipv6_route")
+    for line in routes6.read_text().splitlines() if routes6.exists() else ():
+        destination, length, _, _, gateway, *_, interface = line.split()
+        subnet6 = IPv6Network((bytes.fromhex(destination), int(length, 16)), strict=False)
+        if 0 < subnet6.prefixlen < 128 and interface not in skip and not subnet6.is_link_local:
+            found.append(HostSubnet(interface, subnet6, int(gateway, 16) == 0))
+    return found

@@ -1,0 +1,114 @@
+"""The bridges of the networks and the rules about them: made once, swept after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Sequence
+
+from stackr.errors import StackrError
+from stackr.runtime.engine.network import bridge
+from stackr.runtime.engine.network.firewall import Forwarding
+from stackr.runtime.engine.network.foreign import ForeignFirewall
+from stackr.runtime.engine.network.kernel import Kernel
+from stackr.runtime.engine.network.store import NetworkStore
+from stackr.runtime.engine.network.types import Network
+
+__all__ = ["Bridges"]
+
+_log = logging.getLogger(__name__)
+
+
+class Bridges:
+    """owner: the alias by which the engine knows its own bridges, and its table's name."""
+
+    def __init__(self, owner: str, kernel: Kernel, store: NetworkStore) -> None:
+        self._owner = owner
+        self._kernel = kernel
+        self._store = store
+        self._foreign = ForeignFirewall(owner)
+        self._realised: dict[str, asyncio.Task[None]] = {}
+
+    async def open(
+        self, wanted: Sequence[Network], pairs: Collection[str], forwardings: Iterable[Forwarding]
+    ) -> None:
+        """These networks' bridges and rules are there, and none of ours besides.
+
+        pairs: the host's ends of the containers' pairs.
+        """
+        names = [network.bridge for network in wanted]
+        await self._kernel.call(bridge.sweep, self._owner, names, pairs)
+        await self._foreign.find(self._kernel)
+        if not wanted:
+            await self._kernel.destroy_firewall()
+            await self._foreign.withdraw(())
+            return
+        # The whole table at once: what runs is never without its rules, nor without isolation.
+        firewall = self._kernel.firewall
+        firewall.add([bridge.bridge_rules(network) for network in wanted], forwardings)
+        await self._kernel.commit(firewall.rebuild())
+        results = await asyncio.gather(
+            *(self.realise(network) for network in wanted), return_exceptions=True
+        )
+        for network, result in zip(wanted, results, strict=True):
+            if isinstance(result, StackrError):
+                _log.warning("network %s is not usable: %s", network.name, result)
+            elif isinstance(result, BaseException):
+                raise result
+
+    async def close(self, *, remove: bool) -> None:
+        """remove: leave nothing in the kernel."""
+        for task in self._realised.values():
+            await asyncio.wait([task])
+        if remove:
+            await self._kernel.call(bridge.sweep, self._owner, (), ())
+            await self._kernel.destroy_firewall()
+            await self._foreign.withdraw(())
+
+    async def realise(self, network: Network) -> None:
+        """Make the network's bridge and rules, once however many ask."""
+        task = self._realised.get(network.id)
+        if task is None:
+            task = asyncio.create_task(self._make(network))
+            self._realised[network.id] = task
+        try:
+            await asyncio.shield(task)
+        except StackrError:
+            self._realised.pop(network.id, None)
+            raise
+
+    async def usable(self, network: Network) -> Network:
+        """The network with its bridge made; the default one's subnet may be chosen anew."""
+        if not network.bridge:
+            return network
+        if network.is_predefined and network.id not in self._realised:
+            network = self._store.refresh_default(network)
+        await self.realise(network)
+        return network
+
+    async def discard(self, network: Network) -> None:
+        """Remove the network: its record first, so that no container comes to its bridge.
+
+        What a crash leaves of the bridge, the next start sweeps.
+        """
+        self._store.forget(network)
+        task = self._realised.get(network.id)
+        if task is not None:
+            await asyncio.wait([task])
+            if task.exception() is None:
+                await self._kernel.call(bridge.remove, [network.bridge])
+        await self.forget(network)
+
+    async def forget(self, network: Network) -> None:
+        """Remove a network whose bridge is not ours, or not there."""
+        self._store.forget(network)
+        firewall = self._kernel.firewall
+        await self._kernel.commit(firewall.remove([network.bridge]))
+        await self._foreign.withdraw(firewall.bridges)
+        self._realised.pop(network.id, None)
+
+    async def _make(self, network: Network) -> None:
+        firewall = self._kernel.firewall
+        await self._kernel.call(bridge.realise, network, self._owner)
+        await self._kernel.commit(firewall.add([bridge.bridge_rules(network)]))
+        await self._foreign.accept(self._kernel, firewall.bridges)

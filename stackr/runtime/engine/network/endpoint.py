@@ -1,0 +1,279 @@
+"""Plug a running container into bridges: veth pairs, addresses and routes in its namespace.
+
+Everything here blocks and runs on the kernel thread, which may visit other namespaces. The pair's
+far end is born in the container's namespace; when that ends, the kernel frees both ends.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface
+from pathlib import Path
+
+from stackr.errors import Conflict, Internal, InvalidArgument
+from stackr.runtime.engine.linux import netlink, netns
+from stackr.runtime.engine.linux.nftables import Nftables
+from stackr.runtime.engine.network.kernel import Host
+from stackr.runtime.engine.network.types import Endpoint
+
+__all__ = [
+    "DnsSockets",
+    "Plug",
+    "check_interface_name",
+    "check_link_local",
+    "check_mac",
+    "default_gateways",
+    "host_interface",
+    "mac_of",
+    "open_dns_sockets",
+    "plug",
+    "unplug",
+]
+
+DNS_ADDRESS = "127.0.0.11"
+_DNS_TABLE = "stackr_dns"
+_DNS_BACKLOG = 32
+# Answers find their way back by connection tracking. The ports are random, so that the container
+# may bind port 53 of every address itself.
+_DNS_RULES = """\
+table ip {table} {{
+	chain output {{
+		type nat hook output priority -100; policy accept;
+		ip daddr {address} udp dport 53 dnat to {address}:{udp}
+		ip daddr {address} tcp dport 53 dnat to {address}:{tcp}
+	}}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """One endpoint as the kernel needs it; `bridge` is the interface's name."""
+
+    endpoint: Endpoint
+    bridge: str
+    mtu: int
+    isolated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSockets:
+    """Bound to 127.0.0.11 in the container's namespace; non-blocking."""
+
+    udp: socket.socket
+    tcp: socket.socket
+
+    def close(self) -> None:
+        self.udp.close()
+        self.tcp.close()
+
+
+def host_interface(endpoint_id: str) -> str:
+    """The name of a pair's end on the host."""
+    return f"skv{endpoint_id[:12]}"
+
+
+def mac_of(address: str) -> str:
+    """Docker's MAC address for an IPv4 address: the same address keeps its MAC."""
+    return ":".join(f"{byte:02x}" for byte in b"\x02\x42" + IPv4Address(address).packed)
+
+
+def check_mac(text: str) -> str:
+    """The canonical form; raises InvalidArgument."""
+    parts = text.replace("-", ":").lower().split(":")
+    if len(parts) != 6 or not all(len(p) == 2 and p.isalnum() for p in parts):
+        raise InvalidArgument(f"invalid MAC address: {text}")
+    try:
+        first, *_ = (int(part, 16) for part in parts)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid MAC address: {text}") from error
+    if first & 1:
+        raise InvalidArgument(f"invalid MAC address: {text}: is a multicast address")
+    return ":".join(parts)
+
+
+def check_link_local(addresses: Iterable[str]) -> None:
+    """Raises InvalidArgument for what is no link-local address."""
+    for text in addresses:
+        try:
+            is_link_local = ip_address(text).is_link_local
+        except ValueError:
+            is_link_local = False
+        if not is_link_local:
+            raise InvalidArgument(f"invalid link-local IP address: {text}")
+
+
+def default_gateways(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+    """The endpoints that give the default routes: one for IPv4, one for IPv6, often the same.
+
+    The highest priority wins, then the first network by name. Source: Docker's `gw-priority`.
+    """
+    ranked = sorted(endpoints, key=lambda e: (-e.spec.gw_priority, e.network_name))
+    first4 = next((e for e in ranked if e.gateway), None)
+    first6 = next((e for e in ranked if e.ipv6_gateway), None)
+    return [endpoint for endpoint in (first4, first6) if endpoint is not None]
+
+
+def _addresses(endpoint: Endpoint) -> list[IPv4Interface | IPv6Interface]:
+    texts = []
+    if endpoint.ipv4_address:
+        texts.append(f"{endpoint.ipv4_address}/{endpoint.ipv4_prefix_length}")
+    if endpoint.ipv6_address:
+        texts.append(f"{endpoint.ipv6_address}/{endpoint.ipv6_prefix_length}")
+    texts += [f"{ip}/64" if ":" in ip else f"{ip}/16" for ip in endpoint.spec.link_local_ips]
+    return [ip_interface(text) for text in texts]
+
+
+def _pairs(plugs: Sequence[Plug], namespace: int) -> list[bytes]:
+    messages = []
+    for plug in plugs:
+        name = host_interface(plug.endpoint.endpoint_id)
+        messages.append(
+            netlink.new_veth(
+                name,
+                bridge=socket.if_nametoindex(plug.bridge),
+                mtu=plug.mtu,
+                peer=plug.endpoint.interface,
+                peer_mac=plug.endpoint.mac_address,
+                peer_netns=namespace,
+            )
+        )
+        messages.append(netlink.set_bridge_port(name, hairpin=True, isolated=plug.isolated))
+    return messages
+
+
+def _settings(plugs: Sequence[Plug], indexes: dict[str, int]) -> list[bytes]:
+    messages = [netlink.set_link("lo")]
+    for plug in plugs:
+        index = indexes[plug.endpoint.interface]
+        messages += [netlink.add_address(index, a) for a in _addresses(plug.endpoint)]
+        messages.append(netlink.set_link(plug.endpoint.interface))
+    return messages
+
+
+def _routes(endpoints: Sequence[Endpoint]) -> list[bytes]:
+    """Default routes of all of a container's endpoints, replacing those that it has."""
+    messages = []
+    chosen = default_gateways(endpoints)
+    first4 = next((e for e in chosen if e.gateway), None)
+    first6 = next((e for e in reversed(chosen) if e.ipv6_gateway), None)
+    if first4 is not None:
+        index = socket.if_nametoindex(first4.interface)
+        messages.append(netlink.add_default_route(index, ip_address(first4.gateway)))
+    if first6 is not None:
+        index = socket.if_nametoindex(first6.interface)
+        messages.append(netlink.add_default_route(index, ip_address(first6.ipv6_gateway)))
+    return messages
+
+
+def plug(
+    host: Host,
+    pid: int,
+    plugs: Sequence[Plug],
+    endpoints: Sequence[Endpoint],
+) -> None:
+    """Make the pairs, and set their ends in the container's namespace up.
+
+    endpoints: all that the container then has, those of the plugs
+    included. Raises Internal; the caller deletes what has been made (`unplug`).
+    """
+    try:
+        with netns.of_process(pid) as namespace:
+            host.route.check(_pairs(plugs, namespace))
+            with netns.inside(namespace, home=host.namespace), netlink.RouteSocket() as inner:
+                for item in plugs:
+                    _switch_ipv6(item.endpoint)
+                names = [item.endpoint.interface for item in plugs]
+                indexes = {name: socket.if_nametoindex(name) for name in names}
+                inner.check(_settings(plugs, indexes) + _routes(endpoints))
+    except OSError as error:
+        name = plugs[0].endpoint.container_name if plugs else str(pid)
+        raise Internal(
+            f'container "{name}": cannot be connected to its networks: {error.strerror or error}'
+        ) from error
+
+
+def _switch_ipv6(endpoint: Endpoint) -> None:
+    """Without an address of the network, none at all: a link-local one would only cost."""
+    if Path("/proc/sys/net/ipv6").exists():
+        base = f"net/ipv6/conf/{endpoint.interface}"
+        netns.write_sysctl(f"{base}/disable_ipv6", "0" if endpoint.ipv6_address else "1")
+        netns.write_sysctl(f"{base}/accept_ra", "0")
+
+
+def unplug(
+    host: Host,
+    pid: int,
+    endpoint: Endpoint,
+    remaining: Sequence[Endpoint],
+) -> None:
+    """Delete a running container's pair, and choose its default routes again."""
+    outcome, *_ = host.route.send([netlink.delete_link(host_interface(endpoint.endpoint_id))])
+    if outcome is not None and not netlink.is_missing(outcome):
+        raise Internal(f"interface cannot be deleted: {outcome.strerror}") from outcome
+    try:
+        with (
+            netns.of_process(pid) as namespace,
+            netns.inside(namespace, home=host.namespace),
+            netlink.RouteSocket() as inner,
+        ):
+            inner.check(_routes(remaining))
+    except OSError as error:
+        name = endpoint.container_name
+        raise Internal(f'container "{name}": cannot set its routes: {error}') from error
+
+
+def open_dns_sockets(host: Host, pid: int, *, again: bool) -> DnsSockets:
+    """Sockets at 127.0.0.11 in the container's namespace, and the rules that lead port 53 to them.
+
+    again: replace the rules of an earlier daemon (20 ms of the kernel's grace period; a new
+    namespace has none). Raises Internal.
+    """
+    rules = _DNS_RULES
+    if again:
+        rules = "add table ip {table}\ndelete table ip {table}\n" + rules
+    try:
+        with netns.of_process(pid) as namespace, netns.inside(namespace, home=host.namespace):
+            sockets = _bind_dns_sockets()
+            try:
+                with Nftables() as nftables:
+                    nftables.run(
+                        rules.format(
+                            table=_DNS_TABLE,
+                            address=DNS_ADDRESS,
+                            udp=sockets.udp.getsockname()[1],
+                            tcp=sockets.tcp.getsockname()[1],
+                        )
+                    )
+            except BaseException:
+                sockets.close()
+                raise
+            return sockets
+    except OSError as error:
+        raise Internal(f"resolver: cannot listen in the container's namespace: {error}") from error
+
+
+def _bind_dns_sockets() -> DnsSockets:
+    kind = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    sockets = DnsSockets(
+        udp=socket.socket(socket.AF_INET, socket.SOCK_DGRAM | kind),
+        tcp=socket.socket(socket.AF_INET, socket.SOCK_STREAM | kind),
+    )
+    try:
+        sockets.udp.bind((DNS_ADDRESS, 0))
+        sockets.tcp.bind((DNS_ADDRESS, 0))
+        sockets.tcp.listen(_DNS_BACKLOG)
+    except OSError:
+        sockets.close()
+        raise
+    return sockets
+
+
+def check_interface_name(name: str, taken: Iterable[str]) -> None:
+    """Raises InvalidArgument for a name the kernel refuses, Conflict for one that is taken."""
+    if not 0 < len(name) <= 15 or name in (".", "..", "lo") or any(c in name for c in "/: \t\n"):
+        raise InvalidArgument(f"invalid interface name: {name}")
+    if name in taken:
+        raise Conflict(f"interface name {name} is used twice")

@@ -1,0 +1,185 @@
+"""The engine's nftables table: published ports, masquerade, isolation. Text and desired content.
+
+One table of our own, changed by transactions. A bridge or a published port is an element of a set
+or map, so rules stay the same and adding one is cheap at any number. Our verdicts `accept` only end
+our own chains: other tables still decide, and nothing of theirs is changed.
+
+    prerouting, output   to one of the host's addresses and a published port: DNAT to the container
+    forward              within a bridge: as it allows; from outside: answers and published ports
+    postrouting          from a subnet to the outside: masquerade; hairpins: as the bridge
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+__all__ = ["BridgeRules", "Firewall", "Forwarding"]
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeRules:
+    """One bridge. subnets: canonical; icc: whether its containers may reach each other."""
+
+    bridge: str
+    subnets: tuple[str, ...] = ()
+    internal: bool = False
+    icc: bool = True
+    masquerade: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """A published IPv4 port. host_ip: "" for every address of the host."""
+
+    protocol: str
+    host_ip: str
+    host_port: int
+    container_ip: str
+    container_port: int
+
+
+_SETS = """\
+	map published {
+		type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service
+	}
+	map published_any {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+	}
+	set bridges { type ifname; }
+	set internal { type ifname; }
+	set same_bridge { type ifname . ifname; }
+	set local4 { type ipv4_addr; flags interval; }
+	set masqueraded4 { type ipv4_addr; flags interval; }
+	set masqueraded6 { type ipv6_addr; flags interval; }
+"""
+
+# A container that reaches one of its own kind by a published port must be answered through the
+# host, so its address is hidden too: across a bridge, the answer would come from a stranger.
+# Packets for 127/8 from elsewhere than lo: `route_localnet` on our bridges lets them in, and a
+# port published on 127.0.0.1 is not for the neighbours.
+_CHAINS = """\
+	chain guard {
+		type filter hook prerouting priority raw; policy accept;
+		iifname @bridges ip daddr 127.0.0.0/8 drop
+	}
+	chain publish {
+		meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . ip daddr . th dport map @published
+		meta nfproto ipv4 meta l4proto { tcp, udp, sctp } \
+dnat ip to meta l4proto . th dport map @published_any
+	}
+	chain prerouting {
+		type nat hook prerouting priority dstnat; policy accept;
+		iifname @internal return
+		iifname != "lo" ip daddr 127.0.0.0/8 return
+		fib daddr type local jump publish
+	}
+	chain output {
+		type nat hook output priority -100; policy accept;
+		fib daddr type local jump publish
+	}
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		oifname @bridges jump to_bridge
+		iifname @bridges jump from_bridge
+	}
+	chain to_bridge {
+		ct state established,related accept
+		iifname . oifname @same_bridge accept
+		iifname @internal drop
+		oifname @internal drop
+		ct status dnat accept
+		drop
+	}
+	chain from_bridge {
+		ct state established,related accept
+		iifname @internal drop
+		ct state invalid drop
+	}
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname @bridges ip saddr 127.0.0.0/8 masquerade
+		oifname @bridges ct status dnat ip saddr @local4 masquerade
+		oifname != @bridges ip saddr @masqueraded4 masquerade
+		oifname != @bridges ip6 saddr @masqueraded6 masquerade
+	}
+"""
+
+
+@dataclass(slots=True)
+class Firewall:
+    """What the table should hold, and the commands that bring it there. Pure.
+
+    `add` and `remove` record and return the commands of the change alone; `rebuild` returns those
+    that make the whole table anew, in one transaction (established connections live on: they are
+    in the kernel's connection tracking).
+    """
+
+    table: str
+    bridges: dict[str, BridgeRules] = field(default_factory=dict)
+    forwardings: set[Forwarding] = field(default_factory=set)
+
+    def add(
+        self, bridges: Iterable[BridgeRules] = (), forwardings: Iterable[Forwarding] = ()
+    ) -> str:
+        new_bridges = [rules for rules in bridges if rules.bridge not in self.bridges]
+        new_forwardings = [f for f in forwardings if f not in self.forwardings]
+        self.bridges |= {rules.bridge: rules for rules in new_bridges}
+        self.forwardings |= set(new_forwardings)
+        return self._commands("add", new_bridges, new_forwardings)
+
+    def remove(self, bridges: Iterable[str] = (), forwardings: Iterable[Forwarding] = ()) -> str:
+        old_bridges = [self.bridges.pop(name) for name in bridges if name in self.bridges]
+        old_forwardings = [f for f in forwardings if f in self.forwardings]
+        self.forwardings -= set(old_forwardings)
+        return self._commands("delete", old_bridges, old_forwardings)
+
+    def rebuild(self) -> str:
+        return (
+            f"add table inet {self.table}\ndelete table inet {self.table}\n"
+            f"table inet {self.table} {{\n{_SETS}{_CHAINS}}}\n"
+            + self._commands("add", self.bridges.values(), self.forwardings)
+        )
+
+    def destroy(self) -> str:
+        return f"add table inet {self.table}\ndelete table inet {self.table}\n"
+
+    def _commands(
+        self, verb: str, bridges: Iterable[BridgeRules], forwardings: Iterable[Forwarding]
+    ) -> str:
+        elements: dict[str, list[str]] = {}
+        for rules in bridges:
+            for name, element in _bridge_elements(rules):
+                elements.setdefault(name, []).append(element)
+        for forwarding in forwardings:
+            name, element = _forwarding_element(forwarding)
+            elements.setdefault(name, []).append(element)
+        return "".join(
+            f"{verb} element inet {self.table} {name} {{ {', '.join(items)} }}\n"
+            for name, items in elements.items()
+        )
+
+
+def _bridge_elements(rules: BridgeRules) -> Iterable[tuple[str, str]]:
+    name = f'"{rules.bridge}"'
+    yield "bridges", name
+    if rules.icc:
+        yield "same_bridge", f"{name} . {name}"
+    if rules.internal:
+        yield "internal", name
+        return
+    for subnet in rules.subnets:
+        version = 6 if ":" in subnet else 4
+        if version == 4:
+            yield "local4", subnet
+        if rules.masquerade:
+            yield f"masqueraded{version}", subnet
+
+
+def _forwarding_element(forwarding: Forwarding) -> tuple[str, str]:
+    target = f"{forwarding.container_ip} . {forwarding.container_port}"
+    if not forwarding.host_ip or ip_address(forwarding.host_ip).is_unspecified:
+        return "published_any", f"{forwarding.protocol} . {forwarding.host_port} : {target}"
+    key = f"{forwarding.protocol} . {forwarding.host_ip} . {forwarding.host_port}"
+    return "published", f"{key} : {target}"

@@ -1,0 +1,121 @@
+"""The one thread through which the network part changes the kernel.
+
+One thread, as the kernel takes network changes one at a time anyhow, and as only a thread of our
+own may visit other namespaces. Calls run in the order they were made; firewall changes that are
+made meanwhile are committed together, as one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from stackr.runtime.engine.linux import netns
+from stackr.runtime.engine.linux.netlink import RouteSocket
+from stackr.runtime.engine.linux.nftables import Nftables, NftError
+from stackr.runtime.engine.network.firewall import Firewall
+
+__all__ = ["Host", "Kernel"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Host:
+    """The host's network namespace, as the kernel thread sees it. Made and used on that thread."""
+
+    def __init__(self) -> None:
+        self.namespace = netns.open_current()
+        self.route = RouteSocket()
+        self.nftables = Nftables()
+
+    def close(self) -> None:
+        self.nftables.close()
+        self.route.close()
+        os.close(self.namespace)
+
+
+class Kernel:
+    """Runs functions of a `Host` on the kernel thread, and keeps the firewall as desired."""
+
+    def __init__(self, firewall: Firewall) -> None:
+        self.firewall = firewall
+        self._executor = ThreadPoolExecutor(1, "stackr-network")
+        self._host: Host | None = None
+        self._committed = False
+        self._pending: list[tuple[str, asyncio.Future[None]]] = []
+        self._drain: asyncio.Task[None] | None = None
+
+    async def call(
+        self, function: Callable[Concatenate[Host, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """`function(host, ...)` on the kernel thread. A cancelled call still runs to its end."""
+
+        def run() -> _T:
+            if self._host is None:
+                self._host = Host()
+            return function(self._host, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
+
+    async def commit(self, commands: str) -> None:
+        """Bring a change of `self.firewall` to the kernel. Raises NftError.
+
+        Where the table is not as it should be (flushed by someone else), it is made anew.
+        """
+        if not commands:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._pending.append((commands, future))
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.create_task(self._commit_pending())
+        await future
+
+    async def destroy_firewall(self) -> None:
+        """Remove the table; the next commit makes it again."""
+        self._committed = False
+        await self.call(self._destroy)
+
+    def _destroy(self, host: Host) -> None:
+        # Deleting waits for the kernel's grace period, so first see whether there is anything.
+        if f"table inet {self.firewall.table}\n" in host.nftables.run("list tables inet\n"):
+            host.nftables.run(self.firewall.destroy())
+
+    async def close(self) -> None:
+        if self._drain is not None:
+            await self._drain
+        if self._host is not None:
+            await self.call(Host.close)
+            self._host = None
+        self._executor.shutdown()
+
+    async def _commit_pending(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            failure: NftError | None = None
+            try:
+                await self._commit_batch("".join(commands for commands, _ in batch))
+            except NftError as error:
+                failure = error
+            for _, future in batch:
+                if future.done():
+                    continue
+                if failure is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(failure)
+
+    async def _commit_batch(self, commands: str) -> None:
+        if self._committed:
+            try:
+                await self.call(lambda host: host.nftables.run(commands))
+            except NftError:
+                self._committed = False
+            else:
+                return
+        rebuild = self.firewall.rebuild()
+        await self.call(lambda host: host.nftables.run(rebuild))
+        self._committed = True

@@ -1,0 +1,342 @@
+"""The running containers: their endpoints, ports and resolvers, made and unmade step by step.
+
+The caller holds the container's turn. A step that fails raises; `drop` undoes whatever has been
+done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from stackr.errors import StackrError
+from stackr.runtime.engine.linux import conntrack
+from stackr.runtime.engine.network import bridge
+from stackr.runtime.engine.network import endpoint as kernel_endpoint
+from stackr.runtime.engine.network.dns import DnsServer
+from stackr.runtime.engine.network.endpoint import Plug, host_interface
+from stackr.runtime.engine.network.firewall import Forwarding
+from stackr.runtime.engine.network.kernel import Host, Kernel
+from stackr.runtime.engine.network.names import Names
+from stackr.runtime.engine.network.ports import HostPorts, forwardings
+from stackr.runtime.engine.network.resolv import HostResolver
+from stackr.runtime.engine.network.sandbox import (
+    ContainerNames,
+    Sandbox,
+    SandboxRecord,
+    sandbox_from,
+)
+from stackr.runtime.engine.network.store import NetworkStore
+from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, Network, PortBinding
+from stackr.runtime.engine.state import State
+
+__all__ = ["Sandboxes"]
+
+_KIND = "sandbox"
+_LOST_PAIRS_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Sandboxes:
+    """By container ID; written through to the engine's state."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        store: NetworkStore,
+        state: State,
+        host_ports: HostPorts,
+        host_resolver: HostResolver,
+    ) -> None:
+        self._kernel = kernel
+        self._store = store
+        self._state = state
+        self._host_ports = host_ports
+        self._host_resolver = host_resolver
+        self._names = Names()
+        self._by_container: dict[str, Sandbox] = {}
+        self._lost_pairs: set[str] = set()
+        self._lost_pairs_timer: asyncio.TimerHandle | None = None
+        self._deleting: asyncio.Task[None] | None = None
+
+    # --- what there is -----------------------------------------------------------------------
+
+    def load(self) -> None:
+        """The records of containers that ran when the engine ended."""
+        for document in self._state.all(_KIND).values():
+            sandbox = Sandbox(sandbox_from(document))
+            self._by_container[sandbox.record.container_id] = sandbox
+            for endpoint in sandbox.record.endpoints:
+                addresses = (endpoint.ipv4_address, endpoint.ipv6_address)
+                self._store.occupy(endpoint.network_id, *addresses)
+                self._learn(endpoint)
+
+    def get(self, container_id: str) -> Sandbox | None:
+        return self._by_container.get(container_id)
+
+    def all(self) -> list[Sandbox]:
+        return list(self._by_container.values())
+
+    def endpoints(self) -> Iterable[Endpoint]:
+        for sandbox in self._by_container.values():
+            yield from sandbox.record.endpoints
+
+    def forwardings(self) -> list[Forwarding]:
+        return [f for sandbox in self.all() for f in _forwardings(sandbox.record)]
+
+    def save(self, sandbox: Sandbox) -> None:
+        self._state.put(_KIND, sandbox.record.container_id, sandbox.record.document())
+
+    # --- on the way in -----------------------------------------------------------------------
+
+    def begin(self, record: SandboxRecord, pid: int) -> Sandbox:
+        sandbox = Sandbox(record, pid)
+        self._by_container[record.container_id] = sandbox
+        return sandbox
+
+    def add_endpoint(
+        self, sandbox: Sandbox, network: Network, spec: EndpointSpec, hostname: str
+    ) -> Endpoint:
+        """Record an endpoint, its addresses taken and its names known."""
+        record = sandbox.record
+        endpoint = Endpoint(
+            network_id=network.id,
+            network_name=network.name,
+            container_id=record.container_id,
+            container_name=record.container_name,
+            endpoint_id=secrets.token_hex(32),
+            spec=spec,
+        )
+        if network.bridge:
+            endpoint = self._addressed(endpoint, record, network, hostname)
+        internal = (*record.internal, network.id) if network.spec.internal else record.internal
+        endpoints = (*record.endpoints, endpoint)
+        sandbox.record = replace(record, endpoints=endpoints, internal=internal)
+        self._learn(endpoint)
+        return endpoint
+
+    def hold_ports(self, sandbox: Sandbox, bindings: Sequence[PortBinding]) -> None:
+        """A container without a way out publishes nothing, as in Docker."""
+        target = sandbox.record.gateway
+        if target is None or not bindings:
+            return
+        default = bridge.host_ip_of(self._store.get(target.network_id).spec)
+        sandbox.held = self._host_ports.hold(bindings, target, default)
+        ports = tuple(port.published for port in sandbox.held)
+        sandbox.record = replace(sandbox.record, ports=ports, publisher=target.endpoint_id)
+
+    def hold_ports_again(self, sandbox: Sandbox) -> None:
+        target = sandbox.record.publishing
+        if target is not None:
+            sandbox.held = self._host_ports.hold_again(sandbox.record.ports, target)
+
+    async def plug(self, sandbox: Sandbox, endpoints: Sequence[Endpoint]) -> None:
+        """Bring endpoints, and the sandbox's ports, to the kernel."""
+        networks = [self._store.get(endpoint.network_id) for endpoint in endpoints]
+        if any(network.driver == "host" for network in networks):
+            return
+        plugs = [
+            Plug(
+                endpoint,
+                network.bridge,
+                bridge.mtu_of(network.spec),
+                isolated=not bridge.allows_communication(network),
+            )
+            for endpoint, network in zip(endpoints, networks, strict=True)
+            if network.bridge
+        ]
+        record = sandbox.record
+        # Where one fails the other goes on by itself; the undo must come after both.
+        results = await asyncio.gather(
+            self._kernel.call(kernel_endpoint.plug, sandbox.pid, plugs, record.endpoints),
+            self._kernel.commit(self._kernel.firewall.add(forwardings=_forwardings(record))),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        udp = {port.host_port for port in record.ports if port.protocol == "udp"}
+        if udp:
+            await self._kernel.call(_forget_flows, udp)
+
+    async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
+        """Start relays and the resolver. again: an earlier process had a resolver there."""
+        for port in sandbox.held:
+            await port.relay.start()
+        await self.serve_names(sandbox, again=again)
+
+    async def serve_names(self, sandbox: Sandbox, *, again: bool = False) -> None:
+        if sandbox.record.has_resolver and sandbox.resolver is None:
+            sockets = await self._kernel.call(
+                kernel_endpoint.open_dns_sockets, sandbox.pid, again=again
+            )
+            names = ContainerNames(sandbox, self._names, self._host_resolver)
+            sandbox.resolver = DnsServer(sockets, names)
+            sandbox.resolver.start()
+
+    # --- on the way out ----------------------------------------------------------------------
+
+    async def drop(self, container_id: str, *, now: bool = False) -> None:
+        """now: delete the pairs too; else the kernel does, with the container's namespace."""
+        sandbox = self._by_container[container_id]
+        record = sandbox.record
+        sandbox.close()
+        for endpoint in record.endpoints:
+            self._unlearn(endpoint)
+        pairs = {host_interface(e.endpoint_id) for e in record.endpoints if e.interface}
+        commands = self._kernel.firewall.remove(forwardings=_forwardings(record))
+        try:
+            if now:
+                await self._kernel.call(bridge.remove, pairs)
+            else:
+                self._lose_pairs(pairs)
+            await self._kernel.commit(commands)
+        except StackrError as error:
+            _log.warning("container %s: networks not fully undone: %s", container_id, error)
+        finally:
+            self._by_container.pop(container_id, None)
+            self._state.delete(_KIND, container_id)
+            for endpoint in record.endpoints:
+                self._release(endpoint)
+
+    async def withdraw(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
+        """Take one endpoint from a container that runs on."""
+        endpoints = tuple(e for e in sandbox.record.endpoints if e != endpoint)
+        before, sandbox.record = sandbox.record, replace(sandbox.record, endpoints=endpoints)
+        self._unlearn(endpoint)
+        if before.publishing == endpoint:
+            await self._publish_elsewhere(sandbox, before)
+        if endpoint.interface:
+            await self._kernel.call(kernel_endpoint.unplug, sandbox.pid, endpoint, endpoints)
+        self._release(endpoint)
+        self.save(sandbox)
+
+    async def _publish_elsewhere(self, sandbox: Sandbox, before: SandboxRecord) -> None:
+        """The published ports lead to the new default route's endpoint, or are given up."""
+        sandbox.close_ports()
+        target = sandbox.record.gateway
+        sandbox.record = replace(
+            sandbox.record,
+            ports=before.ports if target is not None else (),
+            publisher=target.endpoint_id if target is not None else "",
+        )
+        firewall = self._kernel.firewall
+        commands = firewall.remove(forwardings=_forwardings(before))
+        commands += firewall.add(forwardings=_forwardings(sandbox.record))
+        await self._kernel.commit(commands)
+        self.hold_ports_again(sandbox)
+        for port in sandbox.held:
+            await port.relay.start()
+
+    def rename(self, sandbox: Sandbox, name: str) -> None:
+        for endpoint in sandbox.record.endpoints:
+            self._unlearn(endpoint)
+        sandbox.record = sandbox.record.named(name)
+        for endpoint in sandbox.record.endpoints:
+            self._learn(endpoint)
+        self.save(sandbox)
+
+    async def close(self) -> None:
+        """Give up this process's sockets; what containers use stays in the kernel."""
+        for sandbox in self._by_container.values():
+            sandbox.close()
+        if self._deleting is not None:
+            await self._deleting
+        await self._delete_lost_pairs()
+
+    # --- parts of the above ------------------------------------------------------------------
+
+    def _addressed(
+        self, endpoint: Endpoint, record: SandboxRecord, network: Network, hostname: str
+    ) -> Endpoint:
+        spec = endpoint.spec
+        kernel_endpoint.check_link_local(spec.link_local_ips)
+        mac = kernel_endpoint.check_mac(spec.mac_address) if spec.mac_address else ""
+        interface = _interface_name(spec, network, record)
+        ipv4, ipv6 = self._store.allocate(network, spec)
+        pools = {(6 if ":" in pool.subnet else 4): pool for pool in reversed(network.spec.pools)}
+        lengths = {version: int(pool.subnet.rpartition("/")[2]) for version, pool in pools.items()}
+        gateways = {version: pool.gateway for version, pool in pools.items()}
+        if network.spec.internal:
+            gateways = {}
+        return replace(
+            endpoint,
+            interface=interface,
+            mac_address=mac or kernel_endpoint.mac_of(ipv4),
+            ipv4_address=ipv4,
+            ipv4_prefix_length=lengths[4],
+            gateway=gateways.get(4, ""),
+            ipv6_address=ipv6,
+            ipv6_prefix_length=lengths.get(6, 0),
+            ipv6_gateway=gateways.get(6, ""),
+            dns_names=_dns_names(endpoint, hostname) if network.is_user_defined else (),
+        )
+
+    def _learn(self, endpoint: Endpoint) -> None:
+        if endpoint.dns_names:
+            self._names.add(endpoint)
+
+    def _unlearn(self, endpoint: Endpoint) -> None:
+        if endpoint.dns_names:
+            self._names.remove(endpoint)
+
+    def _release(self, endpoint: Endpoint) -> None:
+        self._store.release(endpoint.network_id, endpoint.ipv4_address, endpoint.ipv6_address)
+
+    def _lose_pairs(self, names: Iterable[str]) -> None:
+        """Look a little later whether the kernel has freed these: it does so with the namespace.
+
+        A namespace that outlives its container (another has joined it) keeps them otherwise. To
+        delete them at once would cost 20 ms each; the kernel frees many in one go.
+        """
+        self._lost_pairs |= set(names)
+        if self._lost_pairs and self._lost_pairs_timer is None:
+            loop = asyncio.get_running_loop()
+            self._lost_pairs_timer = loop.call_later(_LOST_PAIRS_S, self._start_deleting_pairs)
+
+    def _start_deleting_pairs(self) -> None:
+        self._deleting = asyncio.get_running_loop().create_task(self._delete_lost_pairs())
+
+    async def _delete_lost_pairs(self) -> None:
+        if self._lost_pairs_timer is not None:
+            self._lost_pairs_timer.cancel()
+            self._lost_pairs_timer = None
+        names, self._lost_pairs = self._lost_pairs, set()
+        if not names:
+            return
+        try:
+            await self._kernel.call(bridge.remove, names)
+        except StackrError as error:
+            _log.warning("networks: %s", error)
+
+
+def _forwardings(record: SandboxRecord) -> list[Forwarding]:
+    target = record.publishing
+    return forwardings(target, record.ports) if target is not None else []
+
+
+def _dns_names(endpoint: Endpoint, hostname: str) -> tuple[str, ...]:
+    names = (
+        endpoint.container_name,
+        *endpoint.spec.aliases,
+        endpoint.container_id[:12],
+        hostname,
+    )
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _interface_name(spec: EndpointSpec, network: Network, record: SandboxRecord) -> str:
+    taken = {endpoint.interface for endpoint in record.endpoints}
+    if spec.interface_name:
+        kernel_endpoint.check_interface_name(spec.interface_name, taken)
+        return spec.interface_name
+    prefix = bridge.interface_prefix_of(network.spec)
+    return next(name for i in range(len(taken) + 1) if (name := f"{prefix}{i}") not in taken)
+
+
+def _forget_flows(_: Host, ports: Iterable[int]) -> None:
+    for port in ports:
+        conntrack.forget_udp_flows(port)

@@ -1,0 +1,344 @@
+"""The networks of the engine, as the container and API parts use them.
+
+A change is recorded before it is made, and undone where it fails. A stopped container has no
+record here and nothing in the kernel; a running one's record lets the next start carry on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from stackr.errors import (
+    Conflict,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    StackrError,
+)
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.network.bridges import Bridges
+from stackr.runtime.engine.network.endpoint import host_interface
+from stackr.runtime.engine.network.firewall import Firewall
+from stackr.runtime.engine.network.ipam import parse_address
+from stackr.runtime.engine.network.kernel import Kernel
+from stackr.runtime.engine.network.ports import HostPorts, check_binding
+from stackr.runtime.engine.network.resolv import EMBEDDED_RESOLVER, HostResolver, resolv_conf
+from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
+from stackr.runtime.engine.network.sandboxes import Sandboxes
+from stackr.runtime.engine.network.store import NetworkStore
+from stackr.runtime.engine.network.types import (
+    ContainerNet,
+    Endpoint,
+    EndpointSpec,
+    Network,
+    NetworkSpec,
+    SandboxInfo,
+)
+from stackr.runtime.engine.state import State
+
+__all__ = ["Networks"]
+
+_log = logging.getLogger(__name__)
+
+
+class Networks:
+    """Create and remove networks; connect running containers to them."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        state: State,
+        events: EventBus,
+        *,
+        host_resolv_conf: Path = Path("/etc/resolv.conf"),
+    ) -> None:
+        self._events = events
+        self._store = NetworkStore(config, state)
+        self._kernel = Kernel(Firewall(config.nft_table))
+        self._bridges = Bridges(config.nft_table, self._kernel, self._store)
+        self._host_resolver = HostResolver(host_resolv_conf)
+        self._sandboxes = Sandboxes(
+            self._kernel,
+            self._store,
+            state,
+            HostPorts(config.published_port_range),
+            self._host_resolver,
+        )
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._users: Counter[str] = Counter()  # of the locks, those who wait included
+
+    # --- the engine's life -------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Bring the kernel in line with the records: bridges made, leftovers removed.
+
+        Running containers are adopted next, one by one, then `settle` drops the others. The
+        default bridge is made when the first container needs it.
+        """
+        self._store.load()
+        self._sandboxes.load()
+        endpoints = list(self._sandboxes.endpoints())
+        used = {endpoint.network_id for endpoint in endpoints}
+        wanted = [n for n in self._store.all() if n.bridge and (n.is_user_defined or n.id in used)]
+        pairs = {host_interface(endpoint.endpoint_id) for endpoint in endpoints}
+        await self._bridges.open(wanted, pairs, self._sandboxes.forwardings())
+
+    async def adopt(self, container_id: str, pid: int) -> SandboxInfo:
+        """Serve a container again that ran before this process started. pid: its first process.
+
+        Raises NotFound where there is no record of its networks. What cannot be served again (the
+        process has ended this moment) is logged: the engine's start goes on.
+        """
+        async with self._locked(container_id):
+            sandbox = self._sandboxes.get(container_id)
+            if sandbox is None:
+                raise NotFound(f"container {container_id} has no network")
+            sandbox.pid = pid
+            self._sandboxes.hold_ports_again(sandbox)
+            try:
+                await self._sandboxes.serve(sandbox, again=True)
+            except Internal as error:
+                _log.warning("container %s: no names or relays: %s", container_id[:12], error)
+            return sandbox.info()
+
+    async def settle(self) -> None:
+        """Drop what belongs to containers that nobody has adopted."""
+        lost = [sandbox for sandbox in self._sandboxes.all() if not sandbox.pid]
+        await asyncio.gather(*(self.detach(sandbox.record.container_id) for sandbox in lost))
+
+    async def close(self) -> None:
+        """Containers run on. Without any, nothing of ours stays in the kernel."""
+        await self._sandboxes.close()
+        await self._bridges.close(remove=not self._sandboxes.all())
+        await self._kernel.close()
+
+    # --- networks ----------------------------------------------------------------------------
+
+    def get(self, reference: str) -> Network:
+        """By name, ID or unique ID prefix. Raises NotFound."""
+        return self._store.get(reference)
+
+    def list(self) -> list[Network]:
+        return self._store.all()
+
+    def endpoints(self, network_id: str) -> Sequence[Endpoint]:
+        """The running containers on a network."""
+        return [e for e in self._sandboxes.endpoints() if e.network_id == network_id]
+
+    def sandbox(self, container_id: str) -> SandboxInfo | None:
+        """A running container's networks; None for any other."""
+        sandbox = self._sandboxes.get(container_id)
+        return sandbox.info() if sandbox else None
+
+    async def create(self, spec: NetworkSpec) -> Network:
+        """Raises AlreadyExists, InvalidArgument, NotSupported, PermissionDenied (overlap)."""
+        network = self._store.define(spec)
+        try:
+            await self._bridges.realise(network)
+        except StackrError:
+            # The bridge has undone itself, or is somebody else's.
+            await self._bridges.forget(network)
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self._bridges.discard(network))
+            raise
+        self._publish("create", network)
+        return network
+
+    async def remove(self, reference: str) -> None:
+        """Raises NotFound, and PermissionDenied for a predefined network or one in use."""
+        network = self.get(reference)
+        if network.is_predefined:
+            raise PermissionDenied(f"{network.name} is a pre-defined network and cannot be removed")
+        if self.endpoints(network.id):
+            raise PermissionDenied(
+                f"error while removing network: network {network.name} id {network.id}"
+                " has active endpoints"
+            )
+        await self._bridges.discard(network)
+        self._publish("destroy", network)
+
+    async def prune(self, chosen: Callable[[Network], bool] = lambda _: True) -> Sequence[str]:
+        """Remove the user-defined networks without a running container; returns their names."""
+        unused = [
+            network
+            for network in self.list()
+            if network.is_user_defined and chosen(network) and not self.endpoints(network.id)
+        ]
+        await asyncio.gather(*(self.remove(network.id) for network in unused))
+        return [network.name for network in unused]
+
+    # --- containers --------------------------------------------------------------------------
+
+    async def attach(self, container: ContainerNet, pid: int) -> SandboxInfo:
+        """Connect a starting container: endpoints, published ports, resolver; or nothing of it.
+
+        pid: a process in the container's network namespace, before its program runs.
+        """
+        async with self._locked(container.id):
+            if self._sandboxes.get(container.id) is not None:
+                await self._sandboxes.drop(container.id)
+            networks = [self.get(spec.network) for spec in container.endpoints]
+            if len({network.id for network in networks}) != len(networks):
+                raise InvalidArgument(f"container {container.name}: a network is named twice")
+            for binding in container.ports:
+                check_binding(binding)
+            for server in container.dns:
+                parse_address(server.partition("%")[0], "DNS server")
+            networks = [await self._bridges.usable(network) for network in networks]
+            record = SandboxRecord(container.id, container.name, dns=container.dns)
+            sandbox = self._sandboxes.begin(record, pid)
+            try:
+                for network, spec in zip(networks, container.endpoints, strict=True):
+                    self._sandboxes.add_endpoint(sandbox, network, spec, container.hostname)
+                self._sandboxes.hold_ports(sandbox, container.ports)
+                self._sandboxes.save(sandbox)
+                await self._sandboxes.plug(sandbox, sandbox.record.endpoints)
+                await self._sandboxes.serve(sandbox)
+            except BaseException:
+                await asyncio.shield(self._sandboxes.drop(container.id, now=True))
+                raise
+        for endpoint in sandbox.record.endpoints:
+            self._publish_endpoint("connect", endpoint)
+        return sandbox.info()
+
+    async def detach(self, container_id: str) -> None:
+        """A container has ended: give up its ports, addresses, names and rules."""
+        async with self._locked(container_id):
+            sandbox = self._sandboxes.get(container_id)
+            if sandbox is None:
+                return
+            await self._sandboxes.drop(container_id)
+        for endpoint in sandbox.record.endpoints:
+            self._publish_endpoint("disconnect", endpoint)
+
+    async def connect(self, container_id: str, spec: EndpointSpec, hostname: str = "") -> Endpoint:
+        """Connect a running container to one more network.
+
+        Raises NotFound, Conflict (host or none), PermissionDenied (connected already).
+        """
+        async with self._locked(container_id):
+            sandbox = self._running(container_id)
+            network = self.get(spec.network)
+            _check_connectable(sandbox.record, network)
+            network = await self._bridges.usable(network)
+            endpoint = self._sandboxes.add_endpoint(sandbox, network, spec, hostname)
+            try:
+                self._sandboxes.save(sandbox)
+                await self._sandboxes.plug(sandbox, [endpoint])
+                await self._sandboxes.serve_names(sandbox)
+            except BaseException:
+                await asyncio.shield(self._sandboxes.withdraw(sandbox, endpoint))
+                raise
+        self._publish_endpoint("connect", endpoint)
+        return endpoint
+
+    async def disconnect(self, container_id: str, reference: str) -> Endpoint:
+        """Disconnect a running container from a network; its other networks stay.
+
+        Ports that were published through this network then lead through the next one with a way
+        out, and are given up without one.
+        """
+        async with self._locked(container_id):
+            sandbox = self._running(container_id)
+            network = self.get(reference)
+            if network.driver == "host":
+                raise Conflict(
+                    "container cannot be disconnected from host network or connected to host"
+                    " network"
+                )
+            record = sandbox.record
+            endpoint = next((e for e in record.endpoints if e.network_id == network.id), None)
+            if endpoint is None:
+                raise NotFound(
+                    f"container {container_id} is not connected to network {network.name}"
+                )
+            await self._sandboxes.withdraw(sandbox, endpoint)
+        self._publish_endpoint("disconnect", endpoint)
+        return endpoint
+
+    def rename(self, container_id: str, name: str) -> None:
+        """A running container has another name from now on."""
+        sandbox = self._sandboxes.get(container_id)
+        if sandbox is not None:
+            self._sandboxes.rename(sandbox, name)
+
+    def resolv_conf(
+        self,
+        dns: Sequence[str],
+        search: Sequence[str],
+        options: Sequence[str],
+        *,
+        embedded: bool,
+    ) -> str:
+        """A container's resolv.conf. embedded: it has a network of ours, so the resolver too.
+
+        What is not given is the host's.
+        """
+        host = self._host_resolver.read()
+        search = search or host.search
+        options = options or host.options
+        if not embedded:
+            return resolv_conf(dns or host.nameservers, search, options)
+        if not any(option.startswith("ndots:") for option in options):
+            options = (*options, "ndots:0")
+        return resolv_conf([EMBEDDED_RESOLVER], search, options)
+
+    # --- parts of the above ------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _locked(self, container_id: str) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(container_id, asyncio.Lock())
+        self._users[container_id] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._users[container_id] -= 1
+            if not self._users[container_id]:
+                del self._users[container_id], self._locks[container_id]
+
+    def _running(self, container_id: str) -> Sandbox:
+        sandbox = self._sandboxes.get(container_id)
+        if sandbox is None:
+            raise Conflict(f"container {container_id} is not running")
+        return sandbox
+
+    def _publish(self, action: str, network: Network) -> None:
+        attributes = {"name": network.name, "type": network.driver}
+        self._events.publish("network", action, network.id, attributes)
+
+    def _publish_endpoint(self, action: str, endpoint: Endpoint) -> None:
+        driver = "bridge" if endpoint.interface else endpoint.network_name
+        attributes = {
+            "container": endpoint.container_id,
+            "name": endpoint.network_name,
+            "type": "null" if driver == "none" else driver,
+        }
+        self._events.publish("network", action, endpoint.network_id, attributes)
+
+
+def _check_connectable(record: SandboxRecord, network: Network) -> None:
+    names = {endpoint.network_name for endpoint in record.endpoints}
+    if network.driver == "host" or "host" in names:
+        raise Conflict(
+            "container cannot be disconnected from host network or connected to host network"
+        )
+    if network.driver == "null" or "none" in names:
+        raise Conflict(
+            "container cannot be connected to multiple networks with one of the networks in"
+            " private (none) mode"
+        )
+    if network.name in names:
+        raise PermissionDenied(
+            f"endpoint with name {record.container_name} already exists in network {network.name}"
+        )
+    if not network.bridge:
+        raise InvalidArgument(f"network {network.name} cannot be connected to")

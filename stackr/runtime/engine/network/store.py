@@ -1,0 +1,291 @@
+"""Network records and their addresses: in memory, written through to the engine's state.
+
+Every method is synchronous and on the event loop, so two requests never see the same free name,
+subnet or address. The predefined networks `bridge`, `host` and `none` always exist.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from stackr.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    Unavailable,
+)
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.network import bridge, ipam
+from stackr.runtime.engine.network.types import (
+    Endpoint,
+    EndpointSpec,
+    IpamPool,
+    Network,
+    NetworkSpec,
+    PublishedPort,
+)
+from stackr.runtime.engine.state import Document, State
+
+__all__ = ["NetworkStore", "endpoint_from", "network_from", "published_port_from"]
+
+_KIND = "network"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_DEFAULTS = {"bridge": "bridge", "host": "host", "none": "null"}
+
+
+def network_from(document: Document) -> Network:
+    spec = dict(document["spec"])
+    spec["pools"] = tuple(IpamPool(**pool) for pool in spec["pools"])
+    values = {**document, "spec": NetworkSpec(**spec)}
+    values["configured_subnets"] = tuple(values["configured_subnets"])
+    return Network(**values)
+
+
+def endpoint_from(document: Document) -> Endpoint:
+    spec = dict(document["spec"])
+    for name in ("aliases", "link_local_ips", "links"):
+        spec[name] = tuple(spec[name])
+    values = {**document, "spec": EndpointSpec(**spec)}
+    values["dns_names"] = tuple(values["dns_names"])
+    return Endpoint(**values)
+
+
+def published_port_from(document: Document) -> PublishedPort:
+    return PublishedPort(**document)
+
+
+class NetworkStore:
+    """host_subnets: what the host's routes lead to, those of the named interfaces left out."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        state: State,
+        host_subnets: Callable[[set[str]], Sequence[bridge.HostSubnet]] = bridge.host_subnets,
+    ) -> None:
+        self._state = state
+        self._host_subnets = host_subnets
+        self._pools = (*config.address_pools, ipam.ula_pool(str(config.data_root).encode()))
+        self._networks: dict[str, Network] = {}
+        self._addresses: dict[str, list[ipam.Addresses]] = {}
+
+    def load(self) -> None:
+        for document in self._state.all(_KIND).values():
+            self._keep(network_from(document))
+        names = {network.name for network in self._networks.values()}
+        for name, driver in _DEFAULTS.items():
+            if name not in names:
+                self._record(NetworkSpec(name=name, driver=driver))
+
+    def all(self) -> list[Network]:
+        """By age, oldest first."""
+        return sorted(self._networks.values(), key=lambda network: network.created_ns)
+
+    def get(self, reference: str) -> Network:
+        """By ID, name or unique prefix of the ID, in this order. Raises NotFound.
+
+        "default" is Docker's other word for the network `bridge`.
+        """
+        reference = "bridge" if reference == "default" else reference
+        if reference in self._networks:
+            return self._networks[reference]
+        for network in self._networks.values():
+            if network.name == reference:
+                return network
+        found = [n for n in self._networks.values() if reference and n.id.startswith(reference)]
+        if len(found) > 1:
+            raise InvalidArgument(f"network {reference} is ambiguous ({len(found)} matches found)")
+        if not found:
+            raise NotFound(f"network {reference} not found")
+        return found[0]
+
+    def define(self, spec: NetworkSpec) -> Network:
+        """Check a request, choose subnets, and record the network."""
+        self._check(spec)
+        return self._record(spec)
+
+    def forget(self, network: Network) -> None:
+        self._state.delete(_KIND, network.id)
+        self._networks.pop(network.id, None)
+        self._addresses.pop(network.id, None)
+
+    def refresh_default(self, network: Network) -> Network:
+        """Choose another subnet for the unused default bridge where the host took its own."""
+        taken = self._taken(without=network.id)
+        subnets = [ip_network(pool.subnet) for pool in network.spec.pools]
+        if not any(ipam.overlapping(subnet, taken) for subnet in subnets):
+            return network
+        spec = replace(network.spec, pools=self._resolve(replace(network.spec, pools=()), taken))
+        renewed = replace(network, spec=spec)
+        self._save(renewed)
+        return renewed
+
+    def allocate(self, network: Network, spec: EndpointSpec) -> tuple[str, str]:
+        """An IPv4 and an IPv6 address on the network, "" where it has no such subnet.
+
+        Raises Docker's errors for an address that cannot be had.
+        """
+        wanted = {4: spec.ipv4_address, 6: spec.ipv6_address}
+        for version, text in wanted.items():
+            if text:
+                self._check_static(network, text, version)
+        got: dict[int, str] = {4: "", 6: ""}
+        books = self._addresses.get(network.id)
+        if books is None:
+            raise NotFound(f"network {network.name} not found")  # removed meanwhile
+        try:
+            for addresses in books:
+                version = addresses.subnet.version
+                if not got[version]:
+                    got[version] = _take(addresses, wanted[version])
+        except Unavailable as error:
+            self.release(network.id, *got.values())
+            raise Unavailable(f"{error.message}: {network.name} ({network.id})") from error
+        except BaseException:
+            self.release(network.id, *got.values())
+            raise
+        return got[4], got[6]
+
+    def occupy(self, network_id: str, *addresses: str) -> None:
+        """Addresses of a container that is found running, taken already or not."""
+        for addresses_of, address in self._matching(network_id, addresses):
+            addresses_of.release(address)
+            addresses_of.reserve(address)
+
+    def release(self, network_id: str, *addresses: str) -> None:
+        for addresses_of, address in self._matching(network_id, addresses):
+            addresses_of.release(address)
+
+    def _matching(self, network_id: str, texts: tuple[str, ...]) -> list[tuple[Any, Any]]:
+        parsed = [ip_address(text) for text in texts if text]
+        return [
+            (addresses, address)
+            for addresses in self._addresses.get(network_id, ())
+            for address in parsed
+            if address in addresses.subnet
+        ]
+
+    def _check(self, spec: NetworkSpec) -> None:
+        if not spec.name or not _NAME.fullmatch(spec.name):
+            shown = f"{spec.name!r} must match {_NAME.pattern}" if spec.name else "name is empty"
+            raise InvalidArgument(f"invalid name: {shown}")
+        if spec.name in _DEFAULTS or spec.name == "default":
+            raise PermissionDenied(f"operation is not permitted on predefined {spec.name} network")
+        if spec.driver not in ("bridge", ""):
+            raise NotSupported(f'network "{spec.name}": driver is not supported: {spec.driver}')
+        if spec.ipam_driver not in ("default", ""):
+            raise NotSupported(
+                f'network "{spec.name}": IPAM driver is not supported: {spec.ipam_driver}'
+            )
+        if spec.ipam_options:
+            option = next(iter(spec.ipam_options))
+            raise NotSupported(f'network "{spec.name}": IPAM option is not supported: {option}')
+        if not spec.enable_ipv4:
+            raise NotSupported(f'network "{spec.name}": a network without IPv4 is not supported')
+        bridge.check_options(spec)
+        if any(network.name == spec.name for network in self._networks.values()):
+            raise AlreadyExists(f"network with name {spec.name} already exists")
+
+    def _record(self, spec: NetworkSpec) -> Network:
+        network_id = secrets.token_hex(32)
+        has_bridge = spec.driver in ("bridge", "")
+        name = bridge.bridge_name(network_id, spec) if has_bridge else ""
+        if name and any(network.bridge == name for network in self._networks.values()):
+            raise PermissionDenied(f"bridge name {name} is in use by another network")
+        pools = self._resolve(spec, self._taken()) if has_bridge else ()
+        network = Network(
+            id=network_id,
+            created_ns=time.time_ns(),
+            spec=replace(spec, pools=pools, driver=spec.driver or "bridge"),
+            bridge=name,
+            configured_subnets=tuple(
+                str(subnet) for pool in spec.pools if (subnet := ipam.requested_subnet(pool))
+            ),
+        )
+        self._save(network)
+        return network
+
+    def _save(self, network: Network) -> None:
+        self._state.put(_KIND, network.id, asdict(network))
+        self._keep(network)
+
+    def _keep(self, network: Network) -> None:
+        self._networks[network.id] = network
+        self._addresses[network.id] = [ipam.Addresses.of_pool(p) for p in network.spec.pools]
+
+    def _taken(self, without: str = "", *, on_link_only: bool = False) -> dict[str, ipam.Subnet]:
+        """Subnets by description. on_link_only: of the host's, those that have hosts on a link."""
+        bridges = {network.bridge for network in self._networks.values()}
+        taken = {
+            f"interface {host.interface} {host.subnet}": host.subnet
+            for host in self._host_subnets(bridges)
+            if host.on_link or not on_link_only
+        }
+        for network in self._networks.values():
+            for pool in network.spec.pools if network.id != without else ():
+                taken[f"network {network.name} {pool.subnet}"] = ip_network(pool.subnet)
+        return taken
+
+    def _resolve(self, spec: NetworkSpec, taken: dict[str, ipam.Subnet]) -> tuple[IpamPool, ...]:
+        """Pools with their subnets: those asked for, then one for each IP version left out."""
+        resolved: list[IpamPool] = []
+        # One who names a subnet may cut it out of a wider route, as of a VPN's; we do not.
+        fixed = self._taken(on_link_only=True)
+        missing = {4, 6} if spec.enable_ipv6 else {4}
+        for pool in spec.pools:
+            subnet = ipam.requested_subnet(pool)
+            if subnet is None:
+                continue
+            if subnet.version == 6 and not spec.enable_ipv6:
+                raise InvalidArgument(
+                    f"invalid network config: subnet {subnet} needs IPv6 to be enabled"
+                )
+            other = ipam.overlapping(subnet, fixed)
+            if other is not None:
+                raise PermissionDenied(
+                    "invalid pool request: Pool overlaps with other one on this address space:"
+                    f" {subnet} with {other}"
+                )
+            fixed[f"subnet {subnet}"] = taken[f"subnet {subnet}"] = subnet
+            missing.discard(subnet.version)
+            resolved.append(ipam.resolve_pool(pool, subnet))
+        for version in sorted(missing):
+            subnet = ipam.choose_subnet(self._pools, taken.values(), version)
+            resolved.append(ipam.resolve_pool(IpamPool(), subnet))
+        return tuple(resolved)
+
+    def _check_static(self, network: Network, text: str, version: int) -> None:
+        prefix = f"invalid config for network {network.name}: invalid endpoint settings"
+        if network.is_predefined:
+            raise InvalidArgument(
+                f"{prefix}: user specified IP address is supported on user defined networks only"
+            )
+        address = ipam.parse_address(text, f"IPv{version} address")
+        if address.version != version:
+            raise InvalidArgument(f"{prefix}: invalid IPv{version} address: {text}")
+        subnets = [ip_network(subnet) for subnet in network.configured_subnets]
+        if not any(subnet.version == version for subnet in subnets):
+            raise InvalidArgument(
+                f"{prefix}: user specified IP address is supported only when connecting to networks"
+                " with user configured subnets"
+            )
+        if not any(address in subnet for subnet in subnets):
+            raise InvalidArgument(f"{prefix}: no configured subnet contains IP address {address}")
+
+
+def _take(addresses: ipam.Addresses, wanted: str) -> str:
+    if not wanted:
+        return str(addresses.allocate())
+    address = ip_address(wanted)
+    if address not in addresses.subnet:
+        return ""
+    addresses.reserve(address)
+    return str(address)

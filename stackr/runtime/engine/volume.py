@@ -1,0 +1,285 @@
+"""Local volumes: folders that outlive containers, by name.
+
+A volume's content is deleted only by an explicit `remove` or `prune`: nothing else here deletes,
+and a folder that no record knows is left alone. Removal renames the folder first, so that a crash
+in the middle is finished by the next `open`. Messages are Docker's, as clients match them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import logging
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackr.errors import Conflict, InvalidArgument, NotFound, NotSupported
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.state import Document, State
+
+__all__ = ["ANONYMOUS_LABEL", "TmpfsMount", "Volume", "Volumes", "disk_usage"]
+
+ANONYMOUS_LABEL = "com.docker.volume.anonymous"
+
+_KIND = "volume"
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_REMOVING = ".removing-"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """A volume that is a tmpfs of its container; options as mount(8) takes them."""
+
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One volume. created_ns: since the epoch; options: as `--opt` gave them."""
+
+    name: str
+    mountpoint: Path
+    created_ns: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    driver: str = "local"
+
+    @property
+    def is_anonymous(self) -> bool:
+        return ANONYMOUS_LABEL in self.labels
+
+    @property
+    def source(self) -> Path:
+        """The folder on the host that containers get: the bound device, else the mount point."""
+        return Path(self.options["device"]) if self._is_bind else self.mountpoint
+
+    @property
+    def is_read_only(self) -> bool:
+        return self._is_bind and "ro" in self._flags
+
+    @property
+    def tmpfs(self) -> TmpfsMount | None:
+        """Set where a tmpfs is to be mounted instead of `source`."""
+        return TmpfsMount(self._flags) if self.options.get("type") == "tmpfs" else None
+
+    @property
+    def _is_bind(self) -> bool:
+        return bool({"bind", "rbind"} & set(self._flags))
+
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        return tuple(flag for flag in self.options.get("o", "").split(",") if flag)
+
+
+class Volumes:
+    """The engine's volumes; looked up in memory, written through to the state."""
+
+    def __init__(self, config: EngineConfig, state: State, events: EventBus) -> None:
+        self._root = config.volumes_root
+        self._state = state
+        self._events = events
+        self._volumes: dict[str, Volume] = {}
+        self._users: dict[str, set[str]] = {}
+
+    async def open(self) -> None:
+        """Read the records, finish interrupted removals, and put back missing empty folders."""
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for leftover in self._root.glob(f"{_REMOVING}*"):
+            name = leftover.name.removeprefix(_REMOVING).rpartition(".")[0]
+            if not (self._root / name).exists():
+                self._state.delete(_KIND, name)
+            _delete_tree(leftover)
+        for name, document in self._state.all(_KIND).items():
+            volume = _from_document(name, self._root, document)
+            volume.mountpoint.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._volumes[name] = volume
+
+    def list(self) -> list[Volume]:
+        return [self._volumes[name] for name in sorted(self._volumes)]
+
+    def get(self, name: str) -> Volume:
+        """Raises NotFound."""
+        try:
+            return self._volumes[name]
+        except KeyError:
+            raise NotFound(f"get {name}: no such volume") from None
+
+    async def create(
+        self,
+        name: str | None = None,
+        driver: str = "local",
+        driver_opts: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """The volume of this name, made where there is none; an empty name makes an anonymous one.
+
+        Raises InvalidArgument for a bad name or option, NotFound for another driver, NotSupported
+        for a kind of mount that the engine does not make.
+        """
+        labels = dict(labels or {})
+        if not name:
+            name = secrets.token_hex(32)
+            labels[ANONYMOUS_LABEL] = ""
+        if driver not in ("", "local"):
+            raise NotFound(
+                f"create {name}: error looking up volume plugin {driver}:"
+                f' plugin "{driver}" not found'
+            )
+        if name in self._volumes:
+            return self._volumes[name]
+        _check_name(name)
+        options = dict(driver_opts or {})
+        _check_options(name, options)
+        volume = Volume(name, self._root / name / "_data", time.time_ns(), labels, options)
+        volume.mountpoint.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._state.put(_KIND, name, _to_document(volume))
+        self._volumes[name] = volume
+        self._events.publish("volume", "create", name, {"driver": "local"})
+        return volume
+
+    def acquire(self, name: str, container_id: str) -> Volume:
+        """Note that a container uses the volume, which protects it. Raises NotFound, Conflict."""
+        volume = self.get(name)
+        others = self._users.get(name, set()) - {container_id}
+        if volume.tmpfs and others:
+            raise Conflict(f'volume "{name}": a tmpfs volume belongs to one container alone')
+        self._users.setdefault(name, set()).add(container_id)
+        return volume
+
+    def release(self, container_id: str) -> None:
+        """The container uses no volume any more."""
+        for name in [name for name, users in self._users.items() if container_id in users]:
+            self._users[name].discard(container_id)
+            if not self._users[name]:
+                del self._users[name]
+
+    def users(self, name: str) -> Sequence[str]:
+        """The IDs of the containers that use the volume, sorted."""
+        return sorted(self._users.get(name, ()))
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Delete the volume and its content.
+
+        Raises NotFound (not with `force`), and Conflict while a container uses it.
+        """
+        if name not in self._volumes:
+            if force:
+                return
+            raise NotFound(f"get {name}: no such volume")
+        users = self.users(name)
+        if users:
+            raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+        volume = self._volumes.pop(name)
+        doomed = self._root / f"{_REMOVING}{name}.{secrets.token_hex(4)}"
+        try:
+            os.rename(self._root / name, doomed)
+        except FileNotFoundError:
+            _log.warning('volume "%s": its folder was gone already', name)
+        except OSError:
+            self._volumes[name] = volume
+            raise
+        self._state.delete(_KIND, name)
+        self._events.publish("volume", "destroy", name, {"driver": volume.driver})
+        await asyncio.to_thread(_delete_tree, doomed)
+
+    async def prune(self, selects: Callable[[Volume], bool]) -> tuple[Sequence[str], int]:
+        """Delete the unused volumes that `selects` takes; their names, and the bytes they held."""
+        deleted: builtins.list[str] = []
+        reclaimed = 0
+        for volume in self.list():
+            if volume.options or self.users(volume.name) or not selects(volume):
+                continue
+            size = await asyncio.to_thread(disk_usage, volume.mountpoint)
+            if volume.name not in self._volumes or self.users(volume.name):
+                continue
+            await self.remove(volume.name)
+            deleted.append(volume.name)
+            reclaimed += size
+        self._events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
+        return deleted, reclaimed
+
+
+def disk_usage(path: Path) -> int:
+    """The bytes of every file under `path`, a hard-linked one counted once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    folders = [os.fspath(path)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif (key := (status.st_dev, status.st_ino)) not in seen:
+                        seen.add(key)
+                        total += status.st_size
+        except FileNotFoundError:
+            continue  # deleted by its container while we walk
+    return total
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f'create {name}: "{name}" includes invalid characters for a local volume name, only'
+            ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory,'
+            " use absolute path"
+        )
+
+
+def _check_options(name: str, options: Mapping[str, str]) -> None:
+    for key in options:
+        if key not in ("type", "o", "device"):
+            raise InvalidArgument(f'create {name}: invalid option: "{key}"')
+    if not options:
+        return
+    kind, flags = options.get("type", ""), set(options.get("o", "").split(",")) - {""}
+    if kind in ("", "none", "bind") and flags & {"bind", "rbind"}:
+        unknown = flags - {"bind", "rbind", "ro", "rw"}
+        if unknown:
+            raise NotSupported(f'volume "{name}": mount option not supported: {min(unknown)}')
+        if not options.get("device", "").startswith("/"):
+            raise InvalidArgument(f"create {name}: missing device in volume options")
+    elif kind != "tmpfs":
+        raise NotSupported(
+            f'volume "{name}": type not supported by the embedded engine: "{kind}"',
+            hint="use type=none with o=bind and device=PATH, or type=tmpfs",
+        )
+
+
+def _delete_tree(path: Path) -> None:
+    def failed(function: object, name: str, error: tuple[object, BaseException, object]) -> None:
+        if not isinstance(error[1], FileNotFoundError):
+            _log.warning("volume: cannot be deleted: %s: %s", name, error[1])
+
+    shutil.rmtree(path, onerror=failed)
+
+
+def _to_document(volume: Volume) -> Document:
+    return {
+        "created_ns": volume.created_ns,
+        "labels": dict(volume.labels),
+        "options": dict(volume.options),
+    }
+
+
+def _from_document(name: str, root: Path, document: Document) -> Volume:
+    return Volume(
+        name=name,
+        mountpoint=root / name / "_data",
+        created_ns=document["created_ns"],
+        labels=document["labels"],
+        options=document["options"],
+    )

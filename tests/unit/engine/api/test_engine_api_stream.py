@@ -1,0 +1,123 @@
+"""Frames, batches, and the pump between a client and a process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from stackr.runtime.engine.api.http import Duplex
+from stackr.runtime.engine.api.stream import MULTIPLEXED, RAW, Batched, content_type, frame, pump
+
+
+def test_a_frame_has_eight_bytes_before_its_data() -> None:
+    assert frame(2, b"abc") == b"\x02\x00\x00\x00\x00\x00\x00\x03abc"
+
+
+def test_content_types_by_version_and_terminal() -> None:
+    assert content_type((1, 47), tty=False) == MULTIPLEXED
+    assert content_type((1, 47), tty=True) == RAW
+    assert content_type((1, 41), tty=False) == RAW
+
+
+async def test_small_writes_are_sent_together_once_the_writer_waits() -> None:
+    sent: list[bytes] = []
+
+    async def write(data: bytes) -> None:
+        sent.append(data)
+
+    batched = Batched(write)
+    for number in range(3):
+        await batched.add(b"%d" % number)
+    assert sent == []
+    await asyncio.sleep(0)
+    assert sent == [b"012"]
+    await batched.add(b"x" * 40_000)
+    await batched.add(b"last")
+    await batched.close()
+    assert b"".join(sent) == b"012" + b"x" * 40_000 + b"last"
+
+
+async def test_a_reader_that_is_gone_is_noticed() -> None:
+    async def write(data: bytes) -> None:
+        raise ConnectionResetError
+
+    batched = Batched(write)
+    await batched.add(b"a")
+    await asyncio.sleep(0)
+    with pytest.raises(ConnectionResetError):
+        await batched.add(b"b")
+    batched.drop()
+
+
+class _Client:
+    """What the client sends, then its half-close; what it got."""
+
+    def __init__(self, *sends: bytes) -> None:
+        self.sends = [*sends, b""]
+        self.got: list[bytes] = []
+        self.hung_up = asyncio.Event()
+        self.closed = False
+
+    async def read(self) -> bytes:
+        return self.sends.pop(0)
+
+    async def write(self, data: bytes) -> None:
+        self.got.append(data)
+
+    async def until_hung_up(self) -> None:
+        await self.hung_up.wait()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class _Process:
+    """Says what it has read once its input ends."""
+
+    def __init__(self, *, ends: bool = True) -> None:
+        self.input = b""
+        self.ended_input = asyncio.Event()
+        self.closed = False
+        self.ends = ends
+        self.outputs: list[tuple[int, bytes] | None] = []
+
+    async def read(self) -> tuple[int, bytes] | None:
+        await self.ended_input.wait()
+        if not self.outputs:
+            self.outputs = [(1, self.input.upper()), (2, b"done"), None]
+        output = self.outputs.pop(0)
+        if output is None and not self.ends:
+            await asyncio.Event().wait()
+        return output
+
+    async def write(self, data: bytes) -> None:
+        self.input += data
+
+    async def close_stdin(self) -> None:
+        self.ended_input.set()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_output_goes_on_after_the_client_has_closed_its_side() -> None:
+    client, process = _Client(b"ab", b"cd"), _Process()
+    await pump(cast(Duplex, client), process, stdin=True, framed=True)
+    assert client.got == [frame(1, b"ABCD"), frame(2, b"done")]
+    assert client.closed
+    assert process.closed
+
+
+async def test_only_the_streams_asked_for_are_shown() -> None:
+    client, process = _Client(b"ab"), _Process()
+    await pump(cast(Duplex, client), process, stdin=True, framed=False, shown=(2,))
+    assert client.got == [b"done"]
+
+
+async def test_a_client_that_hangs_up_lets_go_of_the_process() -> None:
+    client, process = _Client(), _Process(ends=False)
+    client.hung_up.set()
+    await pump(cast(Duplex, client), process, stdin=True, framed=True)
+    assert process.closed

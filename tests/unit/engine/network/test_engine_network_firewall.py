@@ -1,0 +1,54 @@
+"""The nftables commands that changes lead to."""
+
+from __future__ import annotations
+
+from stackr.runtime.engine.network.firewall import BridgeRules, Firewall, Forwarding
+
+WEB = Forwarding("tcp", "", 8080, "172.17.0.2", 80)
+LOCAL = Forwarding("udp", "127.0.0.1", 53, "172.17.0.3", 5353)
+
+
+def test_a_port_is_one_element() -> None:
+    firewall = Firewall("stackr")
+    assert firewall.add(forwardings=[WEB]) == (
+        "add element inet stackr published_any { tcp . 8080 : 172.17.0.2 . 80 }\n"
+    )
+    assert firewall.add(forwardings=[WEB]) == "", "it is there"
+    assert firewall.add(forwardings=[LOCAL]) == (
+        "add element inet stackr published { udp . 127.0.0.1 . 53 : 172.17.0.3 . 5353 }\n"
+    )
+    assert firewall.remove(forwardings=[WEB]) == (
+        "delete element inet stackr published_any { tcp . 8080 : 172.17.0.2 . 80 }\n"
+    )
+    assert firewall.remove(forwardings=[WEB]) == ""
+
+
+def test_a_bridge_is_an_element_of_each_set_that_it_belongs_to() -> None:
+    firewall = Firewall("stackr")
+    commands = firewall.add([BridgeRules("sk-1", ("172.17.0.0/24", "fd00::/64"))])
+    assert commands.splitlines() == [
+        'add element inet stackr bridges { "sk-1" }',
+        'add element inet stackr same_bridge { "sk-1" . "sk-1" }',
+        "add element inet stackr local4 { 172.17.0.0/24 }",
+        "add element inet stackr masqueraded4 { 172.17.0.0/24 }",
+        "add element inet stackr masqueraded6 { fd00::/64 }",
+    ]
+    internal = firewall.add([BridgeRules("sk-2", ("172.17.1.0/24",), internal=True, icc=False)])
+    assert internal.splitlines() == [
+        'add element inet stackr bridges { "sk-2" }',
+        'add element inet stackr internal { "sk-2" }',
+    ]
+    assert 'delete element inet stackr bridges { "sk-1" }' in firewall.remove(["sk-1"])
+    assert firewall.remove(["sk-1"]) == ""
+
+
+def test_a_rebuild_replaces_the_table_with_everything() -> None:
+    firewall = Firewall("stackr-1234")
+    firewall.add([BridgeRules("sk-1", ("172.17.0.0/24",))], [WEB, LOCAL])
+    commands = firewall.rebuild()
+    assert commands.startswith(
+        "add table inet stackr-1234\ndelete table inet stackr-1234\ntable inet stackr-1234 {\n"
+    )
+    assert "tcp . 8080 : 172.17.0.2 . 80" in commands
+    assert "udp . 127.0.0.1 . 53 : 172.17.0.3 . 5353" in commands
+    assert commands.count("add element") == 6

@@ -1,0 +1,138 @@
+"""Address allocation: which subnets and addresses come out, and which are refused."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
+from stackr.runtime.engine.config import AddressPool
+from stackr.runtime.engine.network import ipam
+from stackr.runtime.engine.network.types import IpamPool
+
+POOLS = (
+    AddressPool(IPv4Network("172.17.0.0/16"), 24),
+    AddressPool(IPv4Network("192.168.0.0/16"), 20),
+    AddressPool(IPv6Network("fd00:1::/48"), 64),
+)
+
+
+def networks(*texts: str) -> list[ipam.Subnet]:
+    return [ip_network(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("taken", "version", "wanted"),
+    [
+        ([], 4, "172.17.0.0/24"),
+        (["172.17.0.0/24", "172.17.1.0/24"], 4, "172.17.2.0/24"),
+        (["172.17.1.0/24"], 4, "172.17.0.0/24"),
+        (["172.17.0.128/25"], 4, "172.17.1.0/24"),
+        (["172.16.0.0/12"], 4, "192.168.0.0/20"),
+        (["172.16.0.0/12", "192.168.15.1/32"], 4, "192.168.16.0/20"),
+        (["172.17.0.0/17", "172.17.0.0/24"], 4, "172.17.128.0/24"),
+        (["172.17.0.0/16"], 6, "fd00:1::/64"),
+        (["fd00:1::/64"], 6, "fd00:1:0:1::/64"),
+    ],
+)
+def test_a_subnet_is_cut_around_what_is_taken(taken: list[str], version: int, wanted: str) -> None:
+    assert str(ipam.choose_subnet(POOLS, networks(*taken), version)) == wanted
+
+
+def test_exhausted_pools_say_so() -> None:
+    with pytest.raises(Unavailable, match="all predefined address pools have been fully subnetted"):
+        ipam.choose_subnet(POOLS, networks("172.16.0.0/12", "192.168.0.0/16"), 4)
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda number, prefix: IPv4Network((number, prefix), strict=False),
+            st.integers(int(IPv4Address("172.16.255.0")), int(IPv4Address("172.18.0.255"))),
+            st.integers(16, 32),
+        ),
+        max_size=12,
+    )
+)
+def test_a_chosen_subnet_overlaps_nothing(taken: list[IPv4Network]) -> None:
+    chosen = ipam.choose_subnet(POOLS, taken, 4)
+    assert not any(chosen.overlaps(other) for other in taken)
+
+
+def test_the_ula_pool_is_stable_and_differs_by_seed() -> None:
+    assert ipam.ula_pool(b"one") == ipam.ula_pool(b"one")
+    assert ipam.ula_pool(b"one") != ipam.ula_pool(b"two")
+    assert ipam.ula_pool(b"one").base.subnet_of(IPv6Network("fd00::/8"))  # type: ignore[arg-type]
+
+
+def resolved(**pool: object) -> IpamPool:
+    asked = IpamPool(**pool)  # type: ignore[arg-type]
+    subnet = ipam.requested_subnet(asked)
+    assert subnet is not None
+    return ipam.resolve_pool(asked, subnet)
+
+
+def test_the_gateway_is_the_first_address_of_the_range() -> None:
+    assert resolved(subnet="10.0.0.0/24").gateway == "10.0.0.1"
+    assert resolved(subnet="10.0.0.0/24", ip_range="10.0.0.128/25").gateway == "10.0.0.128"
+    assert resolved(subnet="10.0.0.0/24", gateway="10.0.0.254").gateway == "10.0.0.254"
+    taken = {"router": "10.0.0.1"}
+    assert resolved(subnet="10.0.0.0/24", aux_addresses=taken).gateway == "10.0.0.2"
+    assert resolved(subnet="fd00::/64").gateway == "fd00::1"
+
+
+@pytest.mark.parametrize(
+    ("pool", "text"),
+    [
+        ({"subnet": "10.0.0.0/99"}, "invalid subnet '10.0.0.0/99'"),
+        ({"subnet": "10.0.0.0/31"}, "holds no addresses"),
+        ({"subnet": "127.0.0.0/8"}, "not usable"),
+        ({"subnet": "224.0.0.0/24"}, "not usable"),
+        ({"gateway": "10.0.0.1"}, "needs a subnet"),
+        ({"subnet": "10.0.0.0/24", "gateway": "10.0.1.1"}, "gateway 10.0.1.1: not contained"),
+        ({"subnet": "10.0.0.0/24", "gateway": "x"}, "invalid gateway 'x'"),
+        ({"subnet": "10.0.0.0/24", "ip_range": "10.0.1.0/25"}, "not contained in subnet"),
+        ({"subnet": "10.0.0.0/24", "ip_range": "fd00::/80"}, "not contained in subnet"),
+        ({"subnet": "10.0.0.0/24", "aux_addresses": {"a": "10.1.0.1"}}, "auxiliary address a"),
+    ],
+)
+def test_a_wrong_pool_is_refused(pool: dict[str, object], text: str) -> None:
+    with pytest.raises(InvalidArgument, match=text):
+        resolved(**pool)
+
+
+def test_addresses_come_in_turn_and_freed_ones_rest() -> None:
+    addresses = ipam.Addresses.of_pool(IpamPool("10.0.0.0/29", gateway="10.0.0.1"))
+    first = addresses.allocate()
+    assert str(first) == "10.0.0.2"
+    addresses.release(first)
+    given_out = [str(addresses.allocate()) for _ in range(5)]
+    assert given_out == ["10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.2"]
+    with pytest.raises(Unavailable, match="no available IPv4 addresses"):
+        addresses.allocate()
+    addresses.release(ip_address("10.0.0.4"))
+    assert str(addresses.allocate()) == "10.0.0.4"
+
+
+def test_an_address_is_reserved_once() -> None:
+    addresses = ipam.Addresses.of_pool(IpamPool("10.0.0.0/24", gateway="10.0.0.1"))
+    addresses.reserve(ip_address("10.0.0.2"))
+    assert str(addresses.allocate()) == "10.0.0.3"
+    for taken in ("10.0.0.1", "10.0.0.2"):
+        with pytest.raises(PermissionDenied, match="Address already in use"):
+            addresses.reserve(ip_address(taken))
+    for outside in ("10.0.1.1", "10.0.0.0", "10.0.0.255", "fd00::1"):
+        with pytest.raises(InvalidArgument, match="no configured subnet contains IP address"):
+            addresses.reserve(ip_address(outside))
+
+
+def test_a_range_limits_what_is_handed_out_only() -> None:
+    pool = IpamPool("10.0.0.0/24", ip_range="10.0.0.4/30", gateway="10.0.0.1")
+    addresses = ipam.Addresses.of_pool(pool)
+    addresses.reserve(ip_address("10.0.0.200"))
+    assert [str(addresses.allocate()) for _ in range(4)] == [f"10.0.0.{n}" for n in range(4, 8)]
+    with pytest.raises(Unavailable):
+        addresses.allocate()

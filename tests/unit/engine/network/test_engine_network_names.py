@@ -1,0 +1,177 @@
+"""Names, default routes and resolv.conf: the pure parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dnslib
+import pytest
+
+from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.network import bridge, resolv
+from stackr.runtime.engine.network.dns import answer_locally
+from stackr.runtime.engine.network.endpoint import check_mac, default_gateways, mac_of
+from stackr.runtime.engine.network.names import Names
+from stackr.runtime.engine.network.ports import check_binding
+from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, NetworkSpec, PortBinding
+
+
+def endpoint(
+    name: str, network: str = "app", address: str = "10.0.0.2", **values: object
+) -> Endpoint:
+    spec = values.pop("spec", EndpointSpec(network))
+    return Endpoint(
+        network_id=f"id-{network}",
+        network_name=network,
+        container_id=name * 8,
+        container_name=name,
+        endpoint_id=f"{name}-{network}",
+        spec=spec,  # type: ignore[arg-type]
+        ipv4_address=address,
+        dns_names=(name, "shared"),
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def test_names_belong_to_networks() -> None:
+    names = Names()
+    one, two = endpoint("one"), endpoint("two", address="10.0.0.3")
+    elsewhere = endpoint("one", "other", "10.1.0.2")
+    for each in (one, two, elsewhere):
+        names.add(each)
+    assert names.lookup([one], "TWO.") == [two]
+    assert names.lookup([one], "two.App") == [two]
+    assert names.lookup([one], "shared") == [one, two]
+    assert names.lookup([one, elsewhere], "one") == [one, elsewhere]
+    assert names.lookup([elsewhere], "two") == []
+    assert names.reverse([one], "10.0.0.3") == two
+    assert names.reverse([elsewhere], "10.0.0.3") is None
+    names.remove(two)
+    assert names.lookup([one], "two") == []
+    assert names.lookup([one], "shared") == [one]
+    assert names.reverse([one], "10.0.0.3") is None
+
+
+class Source:
+    """A NameSource over one endpoint."""
+
+    def __init__(self, known: Endpoint) -> None:
+        self.known = known
+
+    def lookup(self, name: str) -> list[Endpoint]:
+        return [self.known] if name.lower().rstrip(".") == self.known.container_name else []
+
+    def reverse(self, address: str) -> Endpoint | None:
+        known = (self.known.ipv4_address, self.known.ipv6_address)
+        return self.known if address in known else None
+
+    def upstreams(self) -> list[str]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "wanted"),
+    [
+        ("web", "A", ["10.0.0.2"]),
+        ("WeB", "A", ["10.0.0.2"]),
+        ("web", "AAAA", ["fd00::2"]),
+        ("web", "TXT", []),
+        ("2.0.0.10.in-addr.arpa", "PTR", ["web.app."]),
+        (f"2.{'0.' * 29}d.f.ip6.arpa", "PTR", ["web.app."]),
+        ("3.0.0.10.in-addr.arpa", "PTR", None),
+        ("nonsense.in-addr.arpa", "PTR", None),
+        ("z.ip6.arpa", "PTR", None),
+        ("other", "A", None),
+    ],
+)
+def test_what_is_answered_here(name: str, kind: str, wanted: list[str] | None) -> None:
+    source = Source(endpoint("web", ipv6_address="fd00::2"))
+    reply = answer_locally(dnslib.DNSRecord.question(name, kind), source)
+    if wanted is None:
+        assert reply is None
+    else:
+        assert reply is not None
+        assert [str(record.rdata) for record in reply.rr] == wanted
+        assert reply.header.rcode == 0
+
+
+def test_the_default_route_goes_by_priority_then_name() -> None:
+    a = endpoint("c", "a", gateway="10.0.0.1")
+    b = endpoint("c", "b", gateway="10.1.0.1", ipv6_gateway="fd00::1")
+    preferred = endpoint("c", "z", spec=EndpointSpec("z", gw_priority=5), gateway="10.2.0.1")
+    inside = endpoint("c", "0", spec=EndpointSpec("0", gw_priority=9))
+    assert default_gateways([b, a]) == [a, b]
+    assert default_gateways([b, a, preferred, inside]) == [preferred, b]
+    assert default_gateways([inside]) == []
+
+
+def test_mac_addresses() -> None:
+    assert mac_of("172.17.0.2") == "02:42:ac:11:00:02"
+    assert check_mac("02-AA-00-00-00-01") == "02:aa:00:00:00:01"
+    for wrong in ("", "02:42", "02:42:ac:11:00:zz", "01:00:00:00:00:01", "0242ac110002"):
+        with pytest.raises(InvalidArgument, match="invalid MAC address"):
+            check_mac(wrong)
+
+
+@pytest.mark.parametrize(
+    ("binding", "error"),
+    [
+        (PortBinding(80, "sctp"), NotSupported),
+        (PortBinding(0), InvalidArgument),
+        (PortBinding(80, host_port=70000), InvalidArgument),
+        (PortBinding(80, host_port=90, host_port_end=80), InvalidArgument),
+        (PortBinding(80, host_ip="example.org"), InvalidArgument),
+    ],
+)
+def test_a_wrong_port_is_refused(binding: PortBinding, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        check_binding(binding)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("driver.mtu", "big", InvalidArgument),
+        ("driver.mtu", "10", InvalidArgument),
+        ("bridge.name", "a/b", InvalidArgument),
+        ("bridge.name", "a-name-far-too-long", InvalidArgument),
+        ("bridge.enable_icc", "maybe", InvalidArgument),
+        ("bridge.host_binding_ipv4", "nowhere", InvalidArgument),
+        ("bridge.gateway_mode_ipv4", "routed", NotSupported),
+        ("bridge.unheard_of", "1", NotSupported),
+    ],
+)
+def test_a_wrong_driver_option_is_refused(key: str, value: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        bridge.check_options(NetworkSpec("x", options={f"com.docker.network.{key}": value}))
+
+
+def test_resolv_conf_is_read_as_libc_does() -> None:
+    text = "# none\nnameserver 10.0.0.1\nnameserver nonsense\nnameserver fe80::1%eth0\n"
+    text += "nameserver\n"
+    text += (
+        "domain old.example\nsearch a.example b.example\noptions ndots:2 edns0\noptions rotate\n"
+    )
+    found = resolv.parse_resolv_conf(text)
+    assert found.nameservers == ("10.0.0.1", "fe80::1%eth0")
+    assert found.search == ("a.example", "b.example")
+    assert found.options == ("ndots:2", "edns0", "rotate")
+
+
+def test_resolv_conf_is_written_in_full() -> None:
+    assert resolv.resolv_conf(["127.0.0.11"], ["a", "b"], ["ndots:0"]) == (
+        "nameserver 127.0.0.11\nsearch a b\noptions ndots:0\n"
+    )
+    assert resolv.resolv_conf(["1.1.1.1"], ["."], []) == "nameserver 1.1.1.1\n"
+
+
+def test_the_hosts_resolv_conf_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    host = resolv.HostResolver(path)
+    assert host.read().nameservers == ()
+    path.write_text("nameserver 10.0.0.1\n")
+    assert host.read().nameservers == ("10.0.0.1",)
+    path.write_text("nameserver 10.0.0.1\nnameserver 10.0.0.2\n")
+    assert host.read().nameservers == ("10.0.0.1", "10.0.0.2")
+    path.unlink()
+    assert host.read().nameservers == ()

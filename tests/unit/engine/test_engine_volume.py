@@ -1,0 +1,168 @@
+"""Local volumes: what is made, kept, refused, and deleted only when that is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackr.errors import Conflict, InvalidArgument, NotFound, NotSupported
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.state import State
+from stackr.runtime.engine.volume import ANONYMOUS_LABEL, Volumes, disk_usage
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> EngineConfig:
+    return EngineConfig.at(tmp_path / "data", tmp_path / "run")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    state = State.open(tmp_path / "state.db")
+    yield state
+    state.close()
+
+
+@pytest.fixture
+async def volumes(config: EngineConfig, state: State) -> Volumes:
+    volumes = Volumes(config, state, EventBus())
+    await volumes.open()
+    return volumes
+
+
+async def _reopened(config: EngineConfig, state: State) -> Volumes:
+    again = Volumes(config, state, EventBus())
+    await again.open()
+    return again
+
+
+async def test_a_volume_is_a_folder_and_outlives_the_engine(
+    volumes: Volumes, config: EngineConfig, state: State
+) -> None:
+    volume = await volumes.create("data", labels={"a": "b"})
+    assert volume.mountpoint == config.volumes_root / "data" / "_data"
+    (volume.mountpoint / "file").write_text("kept")
+    assert await volumes.create("data") == volume
+    again = await _reopened(config, state)
+    assert again.list() == [volume]
+    assert (again.get("data").mountpoint / "file").read_text() == "kept"
+
+
+async def test_without_a_name_it_is_anonymous(volumes: Volumes) -> None:
+    volume = await volumes.create(None)
+    assert len(volume.name) == 64
+    assert volume.is_anonymous
+    assert volume.labels == {ANONYMOUS_LABEL: ""}
+
+
+@pytest.mark.parametrize("name", ["a", "-ab", "a/b", "../x", "a b", ".removing-x", "é1"])
+async def test_bad_names_are_refused_with_dockers_text(volumes: Volumes, name: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await volumes.create(name)
+    assert caught.value.message.startswith(
+        f'create {name}: "{name}" includes invalid characters for a local volume name'
+    )
+    assert volumes.list() == []
+
+
+async def test_other_drivers_options_and_types_are_refused_by_name(volumes: Volumes) -> None:
+    with pytest.raises(NotFound, match='plugin "nfs" not found'):
+        await volumes.create("data", driver="nfs")
+    with pytest.raises(InvalidArgument, match='invalid option: "size"'):
+        await volumes.create("data", driver_opts={"size": "1g"})
+    with pytest.raises(NotSupported, match='type not supported by the embedded engine: "nfs"'):
+        await volumes.create("data", driver_opts={"type": "nfs", "device": ":/x", "o": "addr=a"})
+    with pytest.raises(NotSupported, match="mount option not supported: noatime"):
+        await volumes.create("data", driver_opts={"o": "bind,noatime", "device": "/tmp"})
+    with pytest.raises(InvalidArgument, match="missing device"):
+        await volumes.create("data", driver_opts={"type": "none", "o": "bind"})
+    assert volumes.list() == []
+
+
+async def test_a_bound_folder_and_a_tmpfs(volumes: Volumes, tmp_path: Path) -> None:
+    options = {"type": "none", "o": "bind,ro", "device": str(tmp_path)}
+    bound = await volumes.create("bound", driver_opts=options)
+    assert (bound.source, bound.is_read_only, bound.tmpfs) == (tmp_path, True, None)
+    memory = await volumes.create("memory", driver_opts={"type": "tmpfs", "o": "size=1m,uid=5"})
+    assert memory.tmpfs is not None
+    assert memory.tmpfs.options == ("size=1m", "uid=5")
+    volumes.acquire("memory", "one")
+    with pytest.raises(Conflict, match="belongs to one container alone"):
+        volumes.acquire("memory", "two")
+
+
+async def test_a_used_volume_is_not_removed(volumes: Volumes) -> None:
+    volume = await volumes.create("data")
+    volumes.acquire("data", "b" * 64)
+    volumes.acquire("data", "a" * 64)
+    with pytest.raises(Conflict) as caught:
+        await volumes.remove("data", force=True)
+    used = f"{'a' * 64}, {'b' * 64}"
+    assert caught.value.message == f"remove data: volume is in use - [{used}]"
+    volumes.release("a" * 64)
+    volumes.release("b" * 64)
+    await volumes.remove("data")
+    assert not volume.mountpoint.parent.exists()
+    with pytest.raises(NotFound, match="get data: no such volume"):
+        volumes.get("data")
+
+
+async def test_a_missing_volume_is_removed_only_by_force(volumes: Volumes) -> None:
+    await volumes.remove("data", force=True)
+    with pytest.raises(NotFound, match="get data: no such volume"):
+        await volumes.remove("data")
+
+
+async def test_prune_takes_the_unused_and_chosen(volumes: Volumes, tmp_path: Path) -> None:
+    for name in ("used", "spare", "chosen"):
+        volume = await volumes.create(name)
+        (volume.mountpoint / "file").write_bytes(b"x" * 100)
+    bound = {"type": "none", "o": "bind", "device": str(tmp_path)}
+    await volumes.create("bound", driver_opts=bound)
+    volumes.acquire("used", "c1")
+    deleted, reclaimed = await volumes.prune(lambda volume: volume.name != "spare")
+    assert (list(deleted), reclaimed) == (["chosen"], 100)
+    assert [volume.name for volume in volumes.list()] == ["bound", "spare", "used"]
+
+
+async def test_an_interrupted_removal_is_finished(
+    volumes: Volumes, config: EngineConfig, state: State
+) -> None:
+    await volumes.create("data")
+    os.rename(config.volumes_root / "data", config.volumes_root / ".removing-data.0123abcd")
+    again = await _reopened(config, state)
+    assert again.list() == []
+    assert os.listdir(config.volumes_root) == []
+
+
+async def test_a_removal_interrupted_after_a_new_one_was_made_spares_the_new(
+    volumes: Volumes, config: EngineConfig, state: State
+) -> None:
+    await volumes.create("data")
+    (config.volumes_root / ".removing-data.0123abcd").mkdir()
+    again = await _reopened(config, state)
+    assert [volume.name for volume in again.list()] == ["data"]
+    assert os.listdir(config.volumes_root) == ["data"]
+
+
+async def test_a_folder_that_no_record_knows_is_left_alone(
+    config: EngineConfig, state: State
+) -> None:
+    precious = config.volumes_root / "orphan" / "_data" / "file"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious")
+    again = await _reopened(config, state)
+    assert again.list() == []
+    assert precious.read_text() == "precious"
+
+
+def test_disk_usage_counts_a_hard_link_once(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").write_bytes(b"x" * 10)
+    os.link(tmp_path / "sub" / "a", tmp_path / "b")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert disk_usage(tmp_path) == 10 + len(str(tmp_path))
