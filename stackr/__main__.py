@@ -1,0 +1,5 @@
+"""`python -m stackr` is `stackr`."""
+
+from stackr.cli.main import main
+
+main()

@@ -1,0 +1,275 @@
+"""What each command was asked for: argv as frozen dataclasses, checked, with nothing read or run.
+
+Texts of `SERVICE=NUM`, moments and signals are parsed here and travel as typed values. A word that
+is a file (`stack.yml`, `./dir/stack`) is a stack file, any other is a service's name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from stackr.errors import InvalidArgument
+
+__all__ = [
+    "DownArguments",
+    "ExecArguments",
+    "LogsArguments",
+    "Targets",
+    "UpArguments",
+    "check_choice",
+    "is_set",
+    "parse_moment",
+    "parse_pull",
+    "parse_rmi",
+    "parse_scale",
+    "parse_signal",
+    "parse_tail",
+    "split_targets",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The words of a command line: stack files, and services in the order given."""
+
+    files: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpArguments:
+    """`stackr up`. Times are in seconds; None is the stack's own or no limit.
+
+    attach: these services' output only; empty is all of them.
+    """
+
+    targets: Targets = Targets()
+    detach: bool = False
+    wait: bool = False
+    wait_timeout_s: float | None = None
+    timeout_s: float | None = None
+    scale: dict[str, int] = field(default_factory=dict)
+    force_recreate: bool = False
+    no_recreate: bool = False
+    always_recreate_deps: bool = False
+    renew_anonymous_volumes: bool = False
+    remove_orphans: bool = False
+    pull: Literal["always", "missing", "never"] | None = None
+    no_deps: bool = False
+    no_start: bool = False
+    dry_run: bool = False
+    abort_on_exit: bool = False
+    abort_on_failure: bool = False
+    exit_code_from: str | None = None
+    attach: tuple[str, ...] = ()
+    no_attach: tuple[str, ...] = ()
+    log_prefix: bool = True
+    timestamps: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises InvalidArgument for options that contradict each other."""
+        for first, second in (
+            ("force_recreate", "no_recreate"),
+            ("always_recreate_deps", "no_recreate"),
+            ("detach", "abort_on_exit"),
+            ("detach", "abort_on_failure"),
+            ("wait", "abort_on_exit"),
+            ("wait", "abort_on_failure"),
+            ("abort_on_exit", "abort_on_failure"),
+            ("detach", "attach"),
+            ("wait", "no_start"),
+        ):
+            if getattr(self, first) and getattr(self, second):
+                raise InvalidArgument(
+                    f"up: {_SPELLING[first]} and {_SPELLING[second]} cannot be combined"
+                )
+        if self.wait_timeout_s is not None and not self.wait:
+            raise InvalidArgument("up: --wait-timeout needs --wait")
+        check_not_negative("--timeout", self.timeout_s)
+        check_not_negative("--wait-timeout", self.wait_timeout_s)
+
+    @property
+    def is_attached(self) -> bool:
+        return not (self.detach or self.wait or self.no_start or self.dry_run)
+
+
+_SPELLING = {
+    "force_recreate": "--force-recreate",
+    "no_recreate": "--no-recreate",
+    "always_recreate_deps": "--always-recreate-deps",
+    "detach": "--detach",
+    "wait": "--wait",
+    "no_start": "--no-start",
+    "attach": "--attach",
+    "abort_on_exit": "--abort-on-container-exit",
+    "abort_on_failure": "--abort-on-container-failure",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DownArguments:
+    """`stackr down`. remove_images: None, "local" (those without a registry's name) or "all"."""
+
+    targets: Targets = Targets()
+    volumes: bool = False
+    remove_orphans: bool = False
+    timeout_s: float | None = None
+    remove_images: Literal["all", "local"] | None = None
+
+    def __post_init__(self) -> None:
+        check_not_negative("--timeout", self.timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class LogsArguments:
+    """`stackr logs`. tail: lines of each container, None for all; since, until: Unix seconds."""
+
+    targets: Targets = Targets()
+    follow: bool = False
+    tail: int | None = None
+    since: float | None = None
+    until: float | None = None
+    timestamps: bool = False
+    prefix: bool = True
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecArguments:
+    """`stackr exec`. environment: `KEY=VALUE`, or `KEY` for the caller's own value."""
+
+    service: str
+    command: tuple[str, ...]
+    detach: bool = False
+    environment: tuple[str, ...] = ()
+    index: int | None = None
+    privileged: bool = False
+    tty: bool = True
+    user: str | None = None
+    working_dir: str | None = None
+
+
+def split_targets(
+    words: Iterable[str] | None, *, is_file: Callable[[str], bool] = os.path.exists
+) -> Targets:
+    """Tell stack files from services' names; `-` is the stack file on stdin."""
+    files: list[str] = []
+    services: list[str] = []
+    for word in words or ():
+        named_like_a_file = word == "-" or word.endswith((".yml", ".yaml"))
+        (files if named_like_a_file or ("/" in word and is_file(word)) else services).append(word)
+    return Targets(tuple(files), tuple(services))
+
+
+def parse_scale(words: Sequence[str] | None) -> dict[str, int]:
+    """`["web=3"]` as `{"web": 3}`. Raises InvalidArgument for another form or a negative number."""
+    scale = {}
+    for word in words or ():
+        service, equals, number = word.partition("=")
+        if not service or not equals or not number.isascii() or not number.isdigit():
+            raise InvalidArgument(f'--scale: "{word}": SERVICE=NUM is expected')
+        scale[service] = int(number)
+    return scale
+
+
+def parse_tail(text: str) -> int | None:
+    """Lines to show; None for `all`."""
+    if text == "all":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise InvalidArgument(f'--tail: "{text}": a number of lines or "all" is expected')
+    return int(text)
+
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+_UNIX = re.compile(r"\d+(?:\.\d+)?")
+
+
+def parse_moment(option: str, text: str | None, *, now: float) -> float | None:
+    """A point in time, in Unix seconds: `10m` (before now), `2026-01-02T13:23:37Z`, `1767360217`.
+
+    A date without an offset is in the local time zone, as with `docker logs`.
+    """
+    if text is None:
+        return None
+    if _UNIX.fullmatch(text):
+        return float(text)
+    if text and (match := _DURATION.fullmatch(text)):
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return now - timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+    try:
+        return datetime.fromisoformat(_to_microseconds(text)).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidArgument(
+            f'{option}: "{text}": a duration (10m) or a time (2026-01-02T13:23:37Z) is expected'
+        ) from error
+
+
+def _to_microseconds(text: str) -> str:
+    """Docker prints nanoseconds, which `fromisoformat` of Python 3.11 cuts itself only to six."""
+    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+
+
+def parse_signal(text: str) -> str:
+    """A signal's name with its SIG, or its number as text. Raises InvalidArgument if none is so."""
+    if text.isascii() and text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
+        return text
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    if name not in signal.Signals.__members__:
+        raise InvalidArgument(f"Invalid signal: {text}")
+    return name
+
+
+def parse_pull(text: str | None) -> Literal["always", "missing", "never"] | None:
+    """The policy of `--pull`; Docker Compose's other names for `missing` are taken too."""
+    match text:
+        case None | "policy":
+            return None
+        case "missing" | "if_not_present":
+            return "missing"
+        case "always":
+            return "always"
+        case "never":
+            return "never"
+        case _:
+            check_choice("--pull", text, ("always", "missing", "never"))
+            return None
+
+
+def parse_rmi(text: str | None) -> Literal["all", "local"] | None:
+    """The images that `--rmi` names."""
+    match text:
+        case None:
+            return None
+        case "all":
+            return "all"
+        case "local":
+            return "local"
+        case _:
+            check_choice("--rmi", text, ("all", "local"))
+            return None
+
+
+def is_set(variable: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether an environment variable says yes, as Docker Compose reads it."""
+    return environ.get(variable, "").lower() in ("1", "t", "true", "y", "yes")
+
+
+def check_choice(option: str, value: str, choices: Sequence[str]) -> str:
+    """`value`, if it is one of `choices`; InvalidArgument otherwise."""
+    if value not in choices:
+        listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise InvalidArgument(f'{option}: unknown value "{value}": {listed} is expected')
+    return value
+
+
+def check_not_negative(option: str, value: float | None) -> None:
+    """Raises InvalidArgument for a time before now."""
+    if value is not None and value < 0:
+        raise InvalidArgument(f"{option}: {value:g}: a time of 0 or more seconds is expected")

@@ -1,0 +1,192 @@
+"""`stackr up` in the foreground: the plan runs and the containers' output is shown, until they end.
+
+The first Ctrl-C (or SIGTERM) stops the stack gracefully, the second kills it; the exit code is then
+130, as with Docker Compose v2. With `--abort-on-container-exit` and its kin the first container
+that ends stops the others, and gives the exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from stackr.cli.arguments import UpArguments
+from stackr.cli.interrupts import Interrupts
+from stackr.cli.logs import Exit, Supervisor, project_containers, with_logs
+from stackr.cli.session import Session
+from stackr.cli.views.logs import LogLines
+from stackr.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from stackr.planner.plan import Plan
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["run_attached"]
+
+_INTERRUPTED = 130
+
+
+async def run_attached(
+    session: Session,
+    runtime: Runtime,
+    project: str,
+    arguments: UpArguments,
+    *,
+    services: Collection[str],
+    plan: Callable[[Runtime], Awaitable[Plan | int]],
+    stop: Callable[[Runtime], Awaitable[Plan]],
+) -> int:
+    """Carry out a plan, then show output until the stack ends; the exit code.
+
+    services: those that belong to this run. plan: makes the plan, or gives the exit code of what
+    failed before it could be made. stop: makes the plan that stops the services.
+    """
+    interrupts = Interrupts()
+    with interrupts.caught():
+        run = _Attached(session, runtime, project, arguments, services, stop)
+        try:
+            return await run.complete(plan, interrupts)
+        finally:
+            await run.close()
+
+
+class _Attached:
+    """One run in the foreground."""
+
+    def __init__(
+        self,
+        session: Session,
+        runtime: Runtime,
+        project: str,
+        arguments: UpArguments,
+        services: Collection[str],
+        stop: Callable[[Runtime], Awaitable[Plan]],
+    ) -> None:
+        self._session = session
+        self._runtime = runtime
+        self._arguments = arguments
+        self._services = services
+        self._stop = stop
+        self._project = project
+        self._exits: asyncio.Queue[Exit] = asyncio.Queue()
+        self._supervisor: Supervisor | None = None
+
+    async def close(self) -> None:
+        if self._supervisor is not None:
+            await self._supervisor.close()
+
+    async def complete(
+        self, plan: Callable[[Runtime], Awaitable[Plan | int]], interrupts: Interrupts
+    ) -> int:
+        signal = asyncio.ensure_future(interrupts.next())
+        try:
+            supervisor = self._supervisor = self._new_supervisor()
+            await supervisor.open()
+            work = asyncio.ensure_future(self._work(plan, supervisor))
+            await asyncio.wait({work, signal}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            return await self._interrupted(interrupts)
+        finally:
+            signal.cancel()
+
+    def _new_supervisor(self) -> Supervisor:
+        view, arguments = self._session.view, self._arguments
+        out, err = view.log_output(self._session.out), view.log_output(self._session.err)
+        shown = set(arguments.attach or self._services) - set(arguments.no_attach)
+        return Supervisor(
+            with_logs(self._runtime),
+            self._project,
+            LogLines(out, err, prefix=arguments.log_prefix),
+            services=self._services,
+            shown=shown,
+            timestamps=arguments.timestamps,
+            exited=self._exits.put_nowait,
+        )
+
+    async def _work(
+        self, plan: Callable[[Runtime], Awaitable[Plan | int]], supervisor: Supervisor
+    ) -> int:
+        """The plan, then the containers' lives; the exit code of the whole."""
+        made = await plan(self._runtime)
+        code = made if isinstance(made, int) else await self._session.run_plan(made, self._runtime)
+        if code:
+            return code
+        await supervisor.supervise_running()
+        ended = asyncio.ensure_future(supervisor.ended())
+        try:
+            return await self._first_end(ended)
+        finally:
+            ended.cancel()
+
+    async def _first_end(self, ended: asyncio.Future[None]) -> int:
+        """Wait until all have ended, or one has that ends the run."""
+        while True:
+            while not self._exits.empty():
+                first = self._exits.get_nowait()
+                if self._is_last(first):
+                    return await self._abort(first)
+            if ended.done():
+                ended.result()
+                return 0
+            await self._any_end(ended)
+
+    async def _any_end(self, ended: asyncio.Future[None]) -> None:
+        """Return when a container has ended, which is put back, or all have."""
+        exit_ = asyncio.ensure_future(self._exits.get())
+        waiting: set[asyncio.Future[Any]] = {ended, exit_}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if exit_.done():
+            self._exits.put_nowait(exit_.result())
+        else:
+            exit_.cancel()
+
+    def _is_last(self, exit_: Exit) -> bool:
+        arguments = self._arguments
+        if arguments.abort_on_failure:
+            return exit_.code != 0
+        return arguments.abort_on_exit or arguments.exit_code_from is not None
+
+    async def _abort(self, first: Exit) -> int:
+        """Stop the others, and find the exit code that was asked for."""
+        self._session.view.message("Aborting on container exit...")
+        await self._session.run_plan(await self._stop(self._runtime), self._runtime)
+        wanted = self._arguments.exit_code_from
+        if wanted is None or first.service == wanted:
+            return first.code
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                while (exit_ := await self._exits.get()).service != wanted:
+                    continue
+                return exit_.code
+        return first.code
+
+    async def _interrupted(self, interrupts: Interrupts) -> int:
+        """Stop gracefully; at the next signal, kill."""
+        self._session.view.message("Gracefully stopping... (press Ctrl+C again to force)")
+        stopping = asyncio.ensure_future(self._stop_all())
+        signal = asyncio.ensure_future(interrupts.next())
+        await asyncio.wait({stopping, signal}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            stopping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await stopping
+            await self._kill_all()
+        signal.cancel()
+        return _INTERRUPTED
+
+    async def _stop_all(self) -> None:
+        await self._session.run_plan(await self._stop(self._runtime), self._runtime)
+
+    async def _kill_all(self) -> None:
+        containers = await project_containers(self._runtime, self._project, self._services)
+        await asyncio.gather(*(self._kill(c.id) for c in containers if c.is_running))
+
+    async def _kill(self, ref: str) -> None:
+        with contextlib.suppress(NotFound, Conflict):
+            await self._runtime.kill_container(ref)

@@ -1,0 +1,23 @@
+"""`stackr completion`: the script by which a shell completes stackr's commands and options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stackr.cli.arguments import check_choice
+
+__all__ = ["completion"]
+
+
+def completion(
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish")],
+) -> None:
+    """Print the completion script of a shell: eval "$(stackr completion bash)"."""
+    from typer._completion_shared import get_completion_script
+
+    check_choice("completion", shell, ("bash", "zsh", "fish"))
+    typer.echo(
+        get_completion_script(prog_name="stackr", complete_var="_STACKR_COMPLETE", shell=shell)
+    )

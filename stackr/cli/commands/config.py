@@ -1,0 +1,358 @@
+"""`stackr config`: the stack file checked and resolved, or one aspect of it.
+
+The options are Docker Compose's; `--lint` is stackr's own. What is printed comes from the typed
+tree, without the models, as this command has to be quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stackr.cli.arguments import Targets, split_targets
+from stackr.cli.options import GlobalOptions, options_of
+from stackr.errors import InvalidArgument, StackrError
+from stackr.spec.key_order import all_in_order
+from stackr.spec.load import Loaded, LoadOptions, load_tree, resolve
+from stackr.spec.problems import nearest, refuse
+from stackr.spec.validate import check_container_names
+
+__all__ = ["ConfigArguments", "config", "run_config"]
+
+_MIN_WIDTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigArguments:
+    """What `config` was asked for. show: the aspect to list, None for the whole project."""
+
+    targets: Targets = field(default_factory=Targets)
+    format: str | None = None
+    show: str | None = None
+    hash: str | None = None
+    quiet: bool = False
+    output: str | None = None
+    interpolate: bool = True
+    normalize: bool = True
+    resolve_paths: bool = True
+    check_consistency: bool = True
+    resolve_env: bool = True
+    resolve_image_digests: bool = False
+    lock_image_digests: bool = False
+    lint: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format not in (None, "yaml", "json"):
+            raise InvalidArgument(f'unsupported format "{self.format}"', hint="yaml or json")
+
+
+def run_config(
+    arguments: ConfigArguments, shared: GlobalOptions, write: Callable[[str], object]
+) -> int:
+    """Do what `stackr config` does; the text for stdout goes to `write`. Returns the exit code."""
+    options = _load_options(arguments, shared)
+    loaded = load_tree(options, os.environ, Path.cwd())
+    if arguments.lint:
+        return _lint(loaded, write)
+    text = _text(arguments, loaded)
+    if arguments.quiet:
+        text = ""
+    _warn(loaded.session.warnings)
+    if arguments.output is not None and text:
+        _save(arguments.output, text)
+    elif text:
+        write(text)
+    return 0
+
+
+def _load_options(arguments: ConfigArguments, shared: GlobalOptions) -> LoadOptions:
+    listing = arguments.show in ("services", "volumes", "networks", "models", "hash")
+    return LoadOptions(
+        files=(*shared.files, *arguments.targets.files),
+        project_directory=shared.project_directory,
+        project_name=shared.project_name,
+        profiles=tuple(shared.profiles),
+        env_files=tuple(shared.env_files),
+        services=() if listing else arguments.targets.services,
+        interpolate=arguments.interpolate and arguments.show != "variables",
+        normalize=arguments.normalize,
+        resolve_paths=arguments.resolve_paths,
+        check_consistency=arguments.check_consistency,
+        all_resources=arguments.lint,
+    )
+
+
+def _text(arguments: ConfigArguments, loaded: Loaded) -> str:
+    if arguments.show == "variables":
+        return _variables(loaded, arguments.format)
+    if not arguments.interpolate and arguments.show in (None, "services"):
+        return _unresolved(arguments, loaded)
+    whole = arguments.show in (None, "environment") and arguments.resolve_env
+    project = resolve(loaded, env_files=whole)
+    if arguments.show is not None:
+        return "".join(f"{line}\n" for line in _LISTS[arguments.show](project, loaded, arguments))
+    if arguments.check_consistency:
+        check_container_names(project["services"], loaded.session.problems)
+        loaded.session.problems.check()
+    return _whole(arguments, loaded, project)
+
+
+def _whole(arguments: ConfigArguments, loaded: Loaded, project: dict[str, Any]) -> str:
+    from stackr.spec.render import project_tree
+
+    in_yaml = arguments.format != "json"
+    services = project["services"]
+    if arguments.resolve_image_digests or arguments.lock_image_digests:
+        _pin_images(services)
+    if arguments.lock_image_digests:
+        images = {
+            name: {"image": service["image"]}
+            for name, service in services.items()
+            if service.get("image")
+        }
+        return _dump({"services": images}, arguments.format)
+    tree = project_tree(loaded.found.name, project, yaml=in_yaml)
+    return _dump(tree, arguments.format).replace("$", "$$")
+
+
+def _unresolved(arguments: ConfigArguments, loaded: Loaded) -> str:
+    """The tree with its variables as they are written; it cannot be typed."""
+    from stackr.spec.defaults import SECRET_VALUE
+
+    tree = loaded.tree
+    if arguments.show == "services":
+        return "".join(f"{name}\n" for name in sorted(tree.get("services") or ()))
+    for secret in (tree.get("secrets") or {}).values():
+        if isinstance(secret, dict):
+            secret.pop(SECRET_VALUE, None)
+    if arguments.resolve_image_digests or arguments.lock_image_digests:
+        _pin_images(tree.get("services") or {})
+    if arguments.lock_image_digests:
+        services = (tree.get("services") or {}).items()
+        images = {name: {"image": each["image"]} for name, each in services if each.get("image")}
+        tree = {"services": images}
+    return _dump(all_in_order(tree), arguments.format)
+
+
+def _dump(tree: dict[str, Any], format_: str | None) -> str:
+    if format_ == "json":
+        from stackr.spec.render import to_json
+
+        return to_json(tree) + "\n"
+    from stackr.spec.yaml_text import to_yaml
+
+    return to_yaml(tree)
+
+
+def _variables(loaded: Loaded, format_: str | None) -> str:
+    from stackr.spec.interpolate import variables
+
+    found = sorted(variables(loaded.tree).items())
+    if format_ is not None:
+        keys = ("Name", "DefaultValue", "PresenceValue", "Required")
+        tree = {
+            name: dict(zip(keys if format_ == "json" else map(str.lower, keys), each, strict=True))
+            for name, each in found
+        }
+        return _dump(tree, format_)
+    rows = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
+    rows += [
+        (name, str(each.required).lower(), each.default, each.alternate) for name, each in found
+    ]
+    widths = [max(_MIN_WIDTH, 3 + max(len(row[column]) for row in rows)) for column in range(3)]
+    return "".join(
+        "".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)) + "\n"
+        for row in rows
+    )
+
+
+_Listing = Callable[[dict[str, Any], Loaded, ConfigArguments], Sequence[str]]
+
+
+def _in_order(services: dict[str, Any]) -> list[str]:
+    """Names of services, each after those that it depends on."""
+    ordered: dict[str, None] = {}
+    waiting = [(name, False) for name in sorted(services, reverse=True)]
+    entered: set[str] = set()
+    while waiting:
+        name, leaving = waiting.pop()
+        if leaving:
+            ordered[name] = None
+        elif name not in entered:
+            entered.add(name)
+            below = sorted(services[name].get("depends_on", {}), reverse=True)
+            waiting.append((name, True))
+            waiting += [(each, False) for each in below if each in services]
+    return list(ordered)
+
+
+def _hashes(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments) -> Sequence[str]:
+    from stackr.spec.render import service_hash
+
+    services = project["services"]
+    platform = loaded.found.environment.get("DOCKER_DEFAULT_PLATFORM")
+    for service in services.values():
+        if platform and "build" in service:
+            service.setdefault("platform", platform)
+    wanted = list(services) if arguments.hash == "*" else (arguments.hash or "").split(",")
+    for name in wanted:
+        if name not in services:
+            raise refuse(f"no such service: {name}", hint=nearest(name, services))
+    return [f"{name} {service_hash(services[name])}" for name in sorted(wanted)]
+
+
+def _images(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments) -> Sequence[str]:
+    services = sorted(project["services"].items())
+    return [each.get("image") or f"{loaded.found.name}-{name}" for name, each in services]
+
+
+def _profiles(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments) -> Sequence[str]:
+    services = (*project["services"].values(), *project["disabled_services"].values())
+    return sorted({profile for service in services for profile in service.get("profiles", ())})
+
+
+def _environment(
+    project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments
+) -> Sequence[str]:
+    return sorted(f"{name}={value}" for name, value in loaded.found.environment.items())
+
+
+_LISTS: dict[str, _Listing] = {
+    "services": lambda project, loaded, arguments: _in_order(project["services"]),
+    "volumes": lambda project, loaded, arguments: sorted(project["volumes"]),
+    "networks": lambda project, loaded, arguments: sorted(project["networks"]),
+    "models": lambda project, loaded, arguments: sorted(
+        model["model"] for model in project["models"].values() if model.get("model")
+    ),
+    "hash": _hashes,
+    "images": _images,
+    "profiles": _profiles,
+    "environment": _environment,
+}
+
+
+def _pin_images(services: dict[str, Any]) -> None:
+    from stackr.cli.digests import pin
+
+    named = [each for each in services.values() if isinstance(each, dict) and each.get("image")]
+    pinned = pin(each["image"] for each in named)
+    for service in named:
+        service["image"] = pinned[service["image"]]
+
+
+def _lint(loaded: Loaded, write: Callable[[str], object]) -> int:
+    from stackr.spec.lint import lint
+
+    project = resolve(loaded)
+    check_container_names(project["services"], loaded.session.problems)
+    loaded.session.problems.check()
+    for warning in lint(loaded, project):
+        write(f"{warning}\n")
+    return 0
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        sys.stderr.write(f"stackr: warning: {warning}\n")
+
+
+def _save(output: str, text: str) -> None:
+    try:
+        Path(output).write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise StackrError(f"cannot write {output}: {(error.strerror or '').lower()}") from error
+
+
+def config(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE|SERVICE]...", help="Stack file, services")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="KIND", help="yaml (default) or json")
+    ] = None,
+    services: Annotated[bool, typer.Option("--services", help="Only the services' names")] = False,
+    volumes: Annotated[bool, typer.Option("--volumes", help="Only the volumes' names")] = False,
+    networks: Annotated[bool, typer.Option("--networks", help="Only the networks' names")] = False,
+    models: Annotated[bool, typer.Option("--models", help="Only the language models")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Only the images")] = False,
+    list_profiles: Annotated[bool, typer.Option("--profiles", help="Only the profiles")] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="What variables are resolved with")
+    ] = False,
+    variables: Annotated[
+        bool, typer.Option("--variables", help="The file's variables and their defaults")
+    ] = False,
+    hash_: Annotated[
+        str | None,
+        typer.Option("--hash", metavar="SERVICES", help='Hash of these services, "*" for all'),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Check, and print nothing")] = False,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="PATH", help="Write to a file")
+    ] = None,
+    no_interpolate: Annotated[
+        bool, typer.Option("--no-interpolate", help="Leave variables as they are written")
+    ] = False,
+    no_normalize: Annotated[
+        bool, typer.Option("--no-normalize", help="Leave out what is only implied")
+    ] = False,
+    no_path_resolution: Annotated[
+        bool, typer.Option("--no-path-resolution", help="Leave relative paths as they are")
+    ] = False,
+    no_consistency: Annotated[
+        bool, typer.Option("--no-consistency", help="Do not check services against each other")
+    ] = False,
+    no_env_resolution: Annotated[
+        bool, typer.Option("--no-env-resolution", help="Do not read the services' env files")
+    ] = False,
+    resolve_image_digests: Annotated[
+        bool, typer.Option("--resolve-image-digests", help="Pin images to their digests")
+    ] = False,
+    lock_image_digests: Annotated[
+        bool, typer.Option("--lock-image-digests", help="An override file with the digests alone")
+    ] = False,
+    lint: Annotated[
+        bool, typer.Option("--lint", help="Report what is allowed and surely not meant")
+    ] = False,
+) -> int:
+    """Check the stack file, and print it resolved."""
+    aspects = {
+        "services": services,
+        "volumes": volumes,
+        "networks": networks,
+        "models": models,
+        "hash": hash_ is not None,
+        "profiles": list_profiles,
+        "images": images,
+        "variables": variables,
+        "environment": environment,
+    }
+    arguments = ConfigArguments(
+        targets=split_targets(words),
+        format=format_,
+        show=next((name for name, wanted in aspects.items() if wanted), None),
+        hash=hash_,
+        quiet=quiet,
+        output=output,
+        interpolate=not no_interpolate,
+        normalize=not no_normalize,
+        resolve_paths=not no_path_resolution,
+        check_consistency=not no_consistency,
+        resolve_env=not no_env_resolution,
+        resolve_image_digests=resolve_image_digests,
+        lock_image_digests=lock_image_digests,
+        lint=lint,
+    )
+    return run_config(arguments, options_of(ctx), _write)
+
+
+def _write(text: str) -> None:
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,85 @@
+"""`stackr down`: stop and remove what belongs to the project, found by its labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import DownArguments, is_set, parse_rmi, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.project import find_project
+from stackr.cli.session import Session, open_session
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["down"]
+
+
+def down(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", "-v", help="Remove the stack's volumes, with their data")
+    ] = False,
+    remove_orphans: Annotated[
+        bool,
+        typer.Option("--remove-orphans", help="Remove containers of services that are gone"),
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop"),
+    ] = None,
+    rmi: Annotated[
+        str | None, typer.Option("--rmi", metavar="WHICH", help="Remove images: all or local")
+    ] = None,
+) -> int:
+    """Stop and remove the stack's containers and networks; volumes only with -v."""
+    arguments = DownArguments(
+        split_targets(words),
+        volumes=volumes,
+        remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
+        timeout_s=timeout,
+        remove_images=parse_rmi(rmi),
+    )
+    options = options_of(ctx)
+    project = find_project(options, arguments.targets.files)
+    with open_session(options) as session:
+        if isinstance(project, str):
+            return session.on_engine(
+                lambda runtime: _down(session, runtime, project, None, arguments)
+            )
+        from stackr.planner.desired import desired
+
+        wanted = desired(project)
+        return session.on_engine(
+            lambda runtime: _down(session, runtime, wanted.project, wanted, arguments)
+        )
+
+
+async def _down(
+    session: Session,
+    runtime: Runtime,
+    project: str,
+    wanted: Desired | None,
+    arguments: DownArguments,
+) -> int:
+    from stackr.planner.lifecycle import plan_down
+    from stackr.planner.observed import observe
+    from stackr.planner.options import DownOptions
+
+    down_options = DownOptions(
+        services=arguments.targets.services,
+        volumes=arguments.volumes,
+        remove_orphans=arguments.remove_orphans,
+        images=arguments.remove_images,
+        timeout_s=arguments.timeout_s,
+    )
+    plan = plan_down(await observe(runtime, project), down_options, wanted)
+    if plan.is_empty:
+        session.view.message(f"{project}: nothing to remove")
+    return await session.run_plan(plan, runtime)

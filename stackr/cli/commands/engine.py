@@ -1,0 +1,137 @@
+"""`stackr engine`: start, stop and look at the embedded engine.
+
+`run` serves in the foreground, for systemd; `start` in the background, as `stackr up` does by
+itself. Containers go on while the engine is stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stackr.errors import NotFound
+from stackr.runtime.engine.config import EngineConfig
+
+__all__ = ["engine"]
+
+_POLL_S = 0.25
+
+engine = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Start, stop and look at the embedded engine.",
+)
+
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", help="Where images, volumes and records are kept")
+]
+ExecRoot = Annotated[
+    Path | None, typer.Option("--exec-root", help="Where the socket and the log are")
+]
+Registries = Annotated[
+    list[str] | None,
+    typer.Option("--insecure-registry", metavar="HOST[:PORT]", help="Speak plain HTTP to it"),
+]
+
+
+def _config(
+    data_root: Path | None, exec_root: Path | None, registries: list[str] | None = None
+) -> EngineConfig:
+    default = EngineConfig.from_environment()
+    return EngineConfig.at(
+        (data_root or default.data_root).absolute(),
+        (exec_root or default.exec_root).absolute(),
+        insecure_registries=tuple(registries or ()),
+    )
+
+
+@engine.command()
+def start(
+    data_root: DataRoot = None, exec_root: ExecRoot = None, insecure_registry: Registries = None
+) -> None:
+    """Start the engine in the background; return once it answers."""
+    from stackr.runtime.engine.launch import ensure_running, is_running
+
+    config = _config(data_root, exec_root, insecure_registry)
+    ran_already = is_running(config)
+    ensure_running(config)
+    typer.echo(f"engine {'runs already' if ran_already else 'started'}: {config.socket}")
+
+
+@engine.command()
+def stop(
+    data_root: DataRoot = None,
+    exec_root: ExecRoot = None,
+    timeout: Annotated[float, typer.Option("--timeout", "-t", help="Seconds to wait")] = 30.0,
+) -> None:
+    """Stop the engine. Its containers go on, and are taken over by its next start."""
+    from stackr.runtime.engine import control
+
+    stopped = control.stop(_config(data_root, exec_root), timeout_s=timeout)
+    typer.echo("engine stopped" if stopped else "engine does not run")
+
+
+@engine.command()
+def status(data_root: DataRoot = None, exec_root: ExecRoot = None) -> int:
+    """Say whether the engine runs; the exit code is 0 where it does, else 1."""
+    from stackr.runtime.engine import control
+
+    config = _config(data_root, exec_root)
+    found = control.status(config)
+    if found.answers:
+        typer.echo(f"engine runs: {config.socket}" + (f", pid {found.pid}" if found.pid else ""))
+        return 0
+    typer.echo(f"engine does not answer, pid {found.pid}" if found.pid else "engine does not run")
+    return 1
+
+
+@engine.command()
+def logs(
+    data_root: DataRoot = None,
+    exec_root: ExecRoot = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows")] = False,
+    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, help="Last lines only")] = None,
+) -> None:
+    """Show the log of an engine that runs in the background."""
+    from stackr.runtime.engine.launch import log_path
+
+    path = log_path(_config(data_root, exec_root))
+    try:
+        log = path.open("rb")
+    except FileNotFoundError:
+        raise NotFound(
+            f'engine log "{path}": not there: the engine was not started in the background',
+            hint="under systemd, its log is in the journal: journalctl -u stackr",
+        ) from None
+    with log:
+        lines = log.read()
+        if tail is not None:
+            lines = b"".join(lines.splitlines(keepends=True)[-tail:] if tail else [])
+        _write(lines)
+        while follow:
+            time.sleep(_POLL_S)
+            _write(log.read())
+
+
+def _write(data: bytes) -> None:
+    if data:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@engine.command()
+def run(
+    data_root: DataRoot = None, exec_root: ExecRoot = None, insecure_registry: Registries = None
+) -> None:
+    """Serve in the foreground until SIGTERM or Ctrl-C; tells systemd when it is ready."""
+    from stackr.runtime.engine.launch import daemon_argv
+
+    argv = daemon_argv(_config(data_root, exec_root, insecure_registry))
+    os.execv(argv[0], argv)

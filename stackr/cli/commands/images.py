@@ -1,0 +1,70 @@
+"""`stackr images`: what the stack's containers were made from."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import check_choice, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import open_session
+from stackr.errors import NotFound
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime
+    from stackr.runtime.types import ContainerState, ImageState
+
+__all__ = ["images"]
+
+
+def images(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="KIND", help="table or json")
+    ] = "table",
+) -> None:
+    """List the images of the stack's containers."""
+    from stackr.cli.views.listing import images_json, images_table
+
+    options, targets = options_of(ctx), split_targets(words)
+    kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
+    name = project_name(options, targets.files)
+    check_services(options, targets)
+    with open_session(options) as session:
+        rows = session.on_engine(lambda runtime: _images(runtime, name, targets.services))
+        if quiet:
+            lines = list(dict.fromkeys(c.image_id.removeprefix("sha256:") for c, _ in rows))
+        elif kind == "json":
+            lines = [images_json(rows)]
+        else:
+            lines = images_table(rows, now=time.time())
+        for line in lines:
+            session.out.line(line)
+
+
+async def _images(
+    runtime: Runtime, project: str, services: tuple[str, ...]
+) -> list[tuple[ContainerState, ImageState | None]]:
+    from stackr.cli.logs import project_containers
+
+    containers = await project_containers(runtime, project, services)
+    ids = list(dict.fromkeys(container.image_id for container in containers))
+    found = dict(
+        zip(ids, await asyncio.gather(*(_image(runtime, id_) for id_ in ids)), strict=True)
+    )
+    return [(container, found[container.image_id]) for container in containers]
+
+
+async def _image(runtime: Runtime, ref: str) -> ImageState | None:
+    try:
+        return await runtime.inspect_image(ref)
+    except NotFound:
+        return None

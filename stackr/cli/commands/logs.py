@@ -1,0 +1,109 @@
+"""`stackr logs`: what containers wrote, merged by time; with `-f`, as they write it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import LogsArguments, parse_moment, parse_tail, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import Session, open_session
+from stackr.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime
+    from stackr.runtime.types import ContainerState
+
+__all__ = ["logs"]
+
+
+def logs(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more comes")] = False,
+    tail: Annotated[
+        str, typer.Option("--tail", "-n", metavar="LINES", help="Last lines of each container")
+    ] = "all",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Not before: 10m, 2026-01-02T13:23:37Z"),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="WHEN", help="Not after that time")
+    ] = None,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", "-t", help="Times before the lines")
+    ] = False,
+    no_log_prefix: Annotated[
+        bool, typer.Option("--no-log-prefix", help="No names before the lines")
+    ] = False,
+    index: Annotated[
+        int | None, typer.Option("--index", metavar="NUM", help="Only this replica of the service")
+    ] = None,
+) -> None:
+    """Show the output of the stack's containers."""
+    options, now = options_of(ctx), time.time()
+    arguments = LogsArguments(
+        split_targets(words),
+        follow=follow,
+        tail=parse_tail(tail),
+        since=parse_moment("--since", since, now=now),
+        until=parse_moment("--until", until, now=now),
+        timestamps=timestamps,
+        prefix=not no_log_prefix,
+        index=index,
+    )
+    if index is not None and len(arguments.targets.services) != 1:
+        raise InvalidArgument("--index needs one service")
+    if follow and until is not None:
+        raise InvalidArgument("logs: --follow and --until cannot be combined")
+    name = project_name(options, arguments.targets.files)
+    check_services(options, arguments.targets)
+    with open_session(options) as session:
+        session.on_engine(lambda runtime: _logs(session, runtime, name, arguments))
+
+
+async def _logs(session: Session, runtime: Runtime, project: str, arguments: LogsArguments) -> None:
+    from stackr.cli.logs import LogWindow, Supervisor, print_logs, project_containers, with_logs
+    from stackr.cli.views.logs import LogLines
+
+    out = session.view.log_output(session.out)
+    lines = LogLines(out, out, prefix=arguments.prefix)
+    services = arguments.targets.services
+    window = LogWindow(arguments.tail, arguments.since, arguments.until)
+    containers = await project_containers(runtime, project, services)
+    if arguments.index is not None:
+        containers = [c for c in containers if _number(c) == str(arguments.index)]
+        if not containers:
+            raise NotFound(f'service "{services[0]}" has no container {arguments.index}')
+    if not arguments.follow:
+        await print_logs(
+            with_logs(runtime), containers, window, lines, timestamps=arguments.timestamps
+        )
+        return
+    supervisor = Supervisor(
+        with_logs(runtime),
+        project,
+        lines,
+        services=services,
+        only=None if arguments.index is None else {c.id for c in containers},
+        timestamps=arguments.timestamps,
+        announce=False,
+    )
+    try:
+        await supervisor.open(window)
+        await supervisor.supervise_running()
+        await supervisor.ended()
+    finally:
+        await supervisor.close()
+
+
+def _number(container: ContainerState) -> str:
+    from stackr.runtime import labels
+
+    return container.labels.get(labels.CONTAINER_NUMBER, "")

@@ -1,0 +1,54 @@
+"""`stackr port`: where on the host a container's port answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import Targets, check_choice
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import open_session
+from stackr.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["port"]
+
+
+def port(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    private_port: Annotated[str, typer.Argument(metavar="PORT")],
+    index: Annotated[int, typer.Option("--index", metavar="NUM", help="Which replica")] = 0,
+    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help="tcp or udp")] = "tcp",
+) -> None:
+    """Print the public address of a container's port."""
+    options = options_of(ctx)
+    check_choice("--protocol", protocol, ("tcp", "udp"))
+    if not (private_port.isascii() and private_port.isdigit() and int(private_port) < 65536):
+        raise InvalidArgument(f'"{private_port}" is no port: a number up to 65535 is expected')
+    name = project_name(options)
+    check_services(options, Targets(services=(service,)))
+    with open_session(options) as session:
+        address = session.on_engine(
+            lambda runtime: _address(runtime, name, service, index, int(private_port), protocol)
+        )
+        session.out.line(address)
+
+
+async def _address(
+    runtime: Runtime, project: str, service: str, index: int, number: int, protocol: str
+) -> str:
+    from stackr.cli.replica import find_replica
+
+    container = await find_replica(runtime, project, service, index or None)
+    for published in container.ports:
+        if (published.container_port, published.protocol) == (number, protocol):
+            if not published.host_port:
+                continue
+            host = f"[{published.host_ip}]" if ":" in published.host_ip else published.host_ip
+            return f"{host or '0.0.0.0'}:{published.host_port}"
+    raise NotFound(f"no port {number}/{protocol} for container {container.name}")

@@ -1,0 +1,65 @@
+"""`stackr pull`: the services' images, without touching containers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import check_choice, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.session import Session, open_session
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+    from stackr.planner.options import UpOptions
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["pull"]
+
+
+def pull(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress")] = False,
+    ignore_failures: Annotated[
+        bool,
+        typer.Option("--ignore-pull-failures", help="Pull what can be pulled, and succeed"),
+    ] = False,
+    include_deps: Annotated[
+        bool, typer.Option("--include-deps", help="What the named services need as well")
+    ] = False,
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="POLICY", help="always or missing")
+    ] = "always",
+) -> int:
+    """Pull the services' images."""
+    from stackr.cli.planning import desire
+    from stackr.cli.project import load_project
+    from stackr.planner.options import UpOptions
+
+    options, targets = options_of(ctx), split_targets(words)
+    check_choice("--policy", policy, ("always", "missing"))
+    if quiet:
+        options = replace(options, progress="quiet", json=False)
+    up_options = UpOptions(
+        services=targets.services,
+        no_deps=not include_deps and bool(targets.services),
+        pull="missing" if policy == "missing" else None,
+    )
+    with open_session(options) as session:
+        project = load_project(options, targets.files, services=targets.services)
+        wanted = desire(project, up_options, options)
+        code = session.on_engine(lambda runtime: _pull(session, runtime, wanted, up_options))
+    return 0 if ignore_failures else code
+
+
+async def _pull(session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions) -> int:
+    from stackr.planner.observed import observe
+    from stackr.planner.reconcile import plan_pull
+
+    plan = plan_pull(wanted, await observe(runtime, wanted.project, wanted), up_options)
+    return await session.run_plan(plan, runtime)

@@ -1,0 +1,222 @@
+"""`stackr up`: load the stack, plan what differs from what runs, do it, and show it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.planning import plan_up
+from stackr.cli.session import Session, open_session
+from stackr.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+    from stackr.planner.options import UpOptions
+    from stackr.planner.plan import Plan
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["up"]
+
+
+def up(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until all are running or healthy; implies -d")
+    ] = False,
+    wait_timeout: Annotated[
+        float | None,
+        typer.Option("--wait-timeout", metavar="SECONDS", help="How long to wait at most"),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop"),
+    ] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service"),
+    ] = None,
+    force_recreate: Annotated[
+        bool, typer.Option("--force-recreate", help="Recreate all, changed or not")
+    ] = False,
+    no_recreate: Annotated[
+        bool, typer.Option("--no-recreate", help="Keep what exists, changed or not")
+    ] = False,
+    remove_orphans: Annotated[
+        bool,
+        typer.Option("--remove-orphans", help="Remove containers of services that are gone"),
+    ] = False,
+    pull: Annotated[
+        str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
+    ] = None,
+    always_recreate_deps: Annotated[
+        bool,
+        typer.Option("--always-recreate-deps", help="Recreate what the services need as well"),
+    ] = False,
+    renew_anon_volumes: Annotated[
+        bool,
+        typer.Option("--renew-anon-volumes", "-V", help="New anonymous volumes, without the data"),
+    ] = False,
+    no_deps: Annotated[
+        bool, typer.Option("--no-deps", help="Only the named services, not what they need")
+    ] = False,
+    no_start: Annotated[
+        bool, typer.Option("--no-start", help="Create the containers, and start none")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan")] = False,
+    abort_on_exit: Annotated[
+        bool,
+        typer.Option("--abort-on-container-exit", help="Stop all when one container ends"),
+    ] = False,
+    abort_on_failure: Annotated[
+        bool,
+        typer.Option("--abort-on-container-failure", help="Stop all when one container fails"),
+    ] = False,
+    exit_code_from: Annotated[
+        str | None,
+        typer.Option("--exit-code-from", metavar="SERVICE", help="Exit as this service does"),
+    ] = None,
+    attach: Annotated[
+        list[str] | None,
+        typer.Option("--attach", metavar="SERVICE", help="Show only this service's output"),
+    ] = None,
+    no_attach: Annotated[
+        list[str] | None,
+        typer.Option("--no-attach", metavar="SERVICE", help="Do not show this service's output"),
+    ] = None,
+    no_log_prefix: Annotated[
+        bool, typer.Option("--no-log-prefix", help="No names before the lines of output")
+    ] = False,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", help="Times before the lines of output")
+    ] = False,
+) -> int:
+    """Create and start the stack, or bring what runs in line with the file."""
+    arguments = UpArguments(
+        targets=split_targets(words),
+        detach=detach,
+        wait=wait,
+        wait_timeout_s=wait_timeout,
+        timeout_s=timeout,
+        scale=parse_scale(scale),
+        force_recreate=force_recreate,
+        no_recreate=no_recreate,
+        always_recreate_deps=always_recreate_deps,
+        renew_anonymous_volumes=renew_anon_volumes,
+        remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
+        pull=parse_pull(pull),
+        no_deps=no_deps,
+        no_start=no_start,
+        dry_run=dry_run,
+        abort_on_exit=abort_on_exit,
+        abort_on_failure=abort_on_failure,
+        exit_code_from=exit_code_from,
+        attach=tuple(attach or ()),
+        no_attach=tuple(no_attach or ()),
+        log_prefix=not no_log_prefix,
+        timestamps=timestamps,
+    )
+    with open_session(options_of(ctx)) as session:
+        return _up(session, arguments)
+
+
+def _up(session: Session, arguments: UpArguments) -> int:
+    from stackr.cli.planning import desire
+    from stackr.cli.project import load_project
+
+    targets = arguments.targets
+    project = load_project(session.options, targets.files, services=targets.services)
+    up_options = _up_options(arguments)
+    wanted = desire(project, up_options, session.options)
+    for service in (arguments.exit_code_from, *arguments.attach, *arguments.no_attach):
+        if service is not None and service not in wanted.services:
+            raise InvalidArgument(f"no such service: {service}")
+    if arguments.is_attached:
+        return asyncio.run(_attached(session, arguments, wanted, up_options))
+    return session.on_engine(
+        lambda runtime: _detached(session, runtime, arguments, wanted, up_options)
+    )
+
+
+def _up_options(arguments: UpArguments) -> UpOptions:
+    from stackr.planner.options import UpOptions
+
+    return UpOptions(
+        services=arguments.targets.services,
+        no_deps=arguments.no_deps,
+        scale=arguments.scale,
+        recreate="force"
+        if arguments.force_recreate
+        else ("never" if arguments.no_recreate else "diverged"),
+        recreate_dependencies=arguments.always_recreate_deps,
+        renew_anonymous_volumes=arguments.renew_anonymous_volumes,
+        remove_orphans=arguments.remove_orphans,
+        pull=arguments.pull,
+        start=not arguments.no_start,
+        wait=arguments.wait,
+        wait_timeout_s=arguments.wait_timeout_s,
+        timeout_s=arguments.timeout_s,
+    )
+
+
+async def _detached(
+    session: Session,
+    runtime: Runtime,
+    arguments: UpArguments,
+    wanted: Desired,
+    up_options: UpOptions,
+) -> int:
+    if not arguments.dry_run and (code := await _refresh(session, runtime, wanted, up_options)):
+        return code
+    plan = await plan_up(runtime, wanted, up_options)
+    if arguments.dry_run:
+        session.show_plan(plan, as_json=session.is_json)
+        return 0
+    if plan.is_empty:
+        from stackr.cli.views.plan import summary_text
+
+        session.view.message(summary_text(plan))
+    return await session.run_plan(plan, runtime)
+
+
+async def _refresh(
+    session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
+) -> int:
+    """Pull what is always pulled, before it is known what that changes."""
+    from stackr.planner.observed import Observed
+    from stackr.planner.reconcile import plan_refresh
+
+    return await session.run_plan(
+        plan_refresh(wanted, Observed(wanted.project), up_options), runtime
+    )
+
+
+async def _attached(
+    session: Session, arguments: UpArguments, wanted: Desired, up_options: UpOptions
+) -> int:
+    from stackr.cli.attached import run_attached
+    from stackr.planner.lifecycle import plan_stop
+    from stackr.planner.observed import observe
+
+    services = arguments.targets.services or tuple(wanted.services)
+
+    async def plan(runtime: Runtime) -> Plan | int:
+        code = await _refresh(session, runtime, wanted, up_options)
+        return code or await plan_up(runtime, wanted, up_options)
+
+    async def stop(runtime: Runtime) -> Plan:
+        observed = await observe(runtime, wanted.project)
+        there = [name for name in wanted.services if observed.of_service(name)]
+        return plan_stop(observed, there, timeout_s=arguments.timeout_s)
+
+    async with session.engine() as runtime:
+        return await run_attached(
+            session, runtime, wanted.project, arguments, services=services, plan=plan, stop=stop
+        )

@@ -1,0 +1,82 @@
+"""The root command: a Typer group that imports a command's module when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from stackr.cli.options import shared_parameters
+from stackr.cli.parameters import QuickCommand, keep_words
+from stackr.cli.registry import COMMANDS, Entry
+
+if TYPE_CHECKING:
+    from typer._click import Command, Context, HelpFormatter
+    from typer.core import TyperOption
+
+__all__ = ["RootGroup", "root_group"]
+
+
+def root_group() -> RootGroup:
+    """The `stackr` command, with the shared options; no command's module is imported yet."""
+    return RootGroup(
+        name="stackr",
+        help="Bring up whole environments of containers from Compose files.",
+        params=shared_parameters(),
+        subcommand_metavar="COMMAND [ARGS]...",
+        rich_markup_mode=None,
+    )
+
+
+class RootGroup(TyperGroup):
+    """`stackr COMMAND`, where the commands are the rows of `COMMANDS`."""
+
+    def get_help_option(self, ctx: Context) -> TyperOption | None:
+        option = super().get_help_option(ctx)
+        keep_words([option] if option is not None else [])
+        return option
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else _load(cmd_name, entry)
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS:
+            return name, self.get_command(ctx, name), args[1:]
+        if not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            ctx.fail(f'unknown command "{name}"' + (f', did you mean "{near[0]}"?' if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def _load(name: str, entry: Entry) -> Command:
+    """Import the command's module and build its parser, with the shared options at its end."""
+    module = import_module(f"stackr.cli.commands.{entry.module}")
+    target: Any = getattr(module, entry.attribute)
+    if isinstance(target, typer.Typer):
+        command = get_command(target)
+        command.name = name
+        return command
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    settings = getattr(module, "CONTEXT_SETTINGS", {})
+    text = target.__doc__ or entry.help
+    app.command(name, cls=QuickCommand, help=text, context_settings=settings)(target)
+    command = get_command(app)
+    keep_words(command.params)
+    taken = [spelling for parameter in command.params for spelling in parameter.opts]
+    command.params.extend(shared_parameters(taken))
+    return command

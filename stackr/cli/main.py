@@ -1,0 +1,129 @@
+"""The entry of the `stackr` command, and the only place that ends the process.
+
+A `StackrError` is one line on stderr, its way out on a second one, and the class's exit code; bad
+usage is exit code 1; Ctrl-C is 130; a reader that went away (`stackr logs | head`) is silent. What
+was not foreseen is one line as well: `STACKR_DEBUG=1` shows its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from typer import Abort, Exit, TyperException
+
+from stackr.errors import InvalidProject, StackrError
+
+__all__ = ["main", "run"]
+
+_INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run the command that `sys.argv` names, and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _reader_gone()
+    sys.exit(code)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; the exit code, with every failure already reported on stderr."""
+    try:
+        return _invoke(list(argv) or ["--help"])
+    except StackrError as error:
+        return _report(error)
+    except (KeyboardInterrupt, Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except TyperException as error:
+        return _report_usage(error)
+    except Exception as error:
+        return _report_unexpected(error)
+
+
+def _invoke(argv: list[str]) -> int:
+    from stackr.cli.group import root_group
+
+    group = root_group()
+    if "_STACKR_COMPLETE" in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
+        group.main(argv, prog_name="stackr", complete_var="_STACKR_COMPLETE")
+    try:
+        with group.make_context("stackr", argv) as ctx:
+            code = group.invoke(ctx)
+    except Exit as exit_:
+        return exit_.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: StackrError) -> int:
+    problems = error.problems if isinstance(error, InvalidProject) else ()
+    for problem in problems or (error.message,):
+        hint = getattr(problem, "hint", None) if problems else error.hint
+        snippet = getattr(problem, "snippet", "").splitlines()
+        lines = [f"stackr: {problem}", *(f"  {line}" for line in snippet)]
+        _write_error([*lines, f"  {hint}"] if hint else lines)
+    if problems and error.hint and all(getattr(p, "hint", None) is None for p in problems):
+        _write_error([f"  {error.hint}"])
+    _debug()
+    return error.exit_code
+
+
+def _report_usage(error: TyperException) -> int:
+    ctx = getattr(error, "ctx", None)
+    if ctx is not None and error.format_message() == ctx.get_help():
+        sys.stdout.write(f"{ctx.get_help()}\n")
+        return 0
+    path = ctx.command_path if ctx is not None else "stackr"
+    message = error.format_message().rstrip(".")
+    if message:
+        message = message[0].lower() + message[1:]
+    _write_error([f"stackr: {message}", f"  see {path} --help"])
+    return 1
+
+
+def _report_unexpected(error: Exception) -> int:
+    detail = " ".join(str(error).split()) or "no detail"
+    _write_error([f"stackr: internal error: {type(error).__name__}: {detail}"])
+    if not _debug():
+        _write_error(["  set STACKR_DEBUG=1 to see where it comes from"])
+    return 1
+
+
+def _debug() -> bool:
+    """Write the traceback of the error in flight, where STACKR_DEBUG asks for it."""
+    if not os.environ.get("STACKR_DEBUG"):
+        return False
+    import traceback
+
+    sys.stderr.write(traceback.format_exc())
+    return True
+
+
+def _write_error(lines: Sequence[str]) -> None:
+    try:
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+    except OSError:
+        return
+
+
+def _reader_gone() -> int:
+    """Point stdout elsewhere, so that the interpreter's own flush at exit is silent as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM asks for the same orderly end as Ctrl-C."""
+    raise KeyboardInterrupt

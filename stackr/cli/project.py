@@ -1,0 +1,109 @@
+"""From the shared options to the project: the whole of it, or only its name.
+
+Commands that work on what exists (`ps`, `logs`, `stop`) need no more than the project's name; with
+`-p` they need no stack file at all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackr.cli.arguments import Targets
+from stackr.cli.options import GlobalOptions
+from stackr.errors import InvalidProject
+from stackr.spec.session import LoadOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stackr.spec.model.project import Project
+
+__all__ = ["check_services", "find_project", "load_project", "project_name"]
+
+_NO_FILE = "no configuration file provided"
+
+
+def load_project(
+    options: GlobalOptions, files: Sequence[str] = (), *, services: Sequence[str] = ()
+) -> Project:
+    """Load the stack that the shared options and the words of the command line name.
+
+    services: only these and what they depend on; () for all that the profiles enable.
+    Raises InvalidProject with everything that is wrong.
+    """
+    from stackr.spec.load import load
+
+    return load(_load_options(options, files, services), os.environ, _cwd())
+
+
+def find_project(options: GlobalOptions, files: Sequence[str] = ()) -> Project | str:
+    """The stack; only its name where `-p` or COMPOSE_PROJECT_NAME gives that, and no file is there.
+
+    As with Docker Compose, `-p` without `-f` does not look for a file.
+    """
+    if options.project_name and not (options.files or files):
+        return project_name(options)
+    try:
+        return load_project(options, files)
+    except InvalidProject as error:
+        given = os.environ.get("COMPOSE_PROJECT_NAME")
+        if given and error.message.startswith(_NO_FILE):
+            return given
+        raise
+
+
+def project_name(options: GlobalOptions, files: Sequence[str] = ()) -> str:
+    """The project's name, from `-p` alone where it is given."""
+    from stackr.spec.discover import discover, normalize_name
+    from stackr.spec.session import Session
+
+    given = options.project_name or os.environ.get("COMPOSE_PROJECT_NAME")
+    if given and normalize_name(given) == given:
+        return given
+    return discover(Session(_load_options(options, files), os.environ, _cwd())).name
+
+
+def check_services(options: GlobalOptions, targets: Targets) -> None:
+    """Raises InvalidProject for a service that the stack file does not have.
+
+    With a project name and no stack file there is nothing to check against.
+    """
+    if not targets.services:
+        return
+    if options.project_name and not (options.files or targets.files):
+        return
+    from stackr.spec.load import load_tree
+    from stackr.spec.problems import nearest, refuse
+
+    try:
+        tree = load_tree(_load_options(options, targets.files), os.environ, _cwd()).tree
+    except InvalidProject as error:
+        if os.environ.get("COMPOSE_PROJECT_NAME") and error.message.startswith(_NO_FILE):
+            return
+        raise
+    known = tree.get("services") or {}
+    for service in targets.services:
+        if service not in known:
+            raise refuse(f"no such service: {service}", hint=nearest(service, known))
+
+
+def _load_options(
+    options: GlobalOptions, files: Sequence[str], services: Sequence[str] = ()
+) -> LoadOptions:
+    return LoadOptions(
+        files=(*options.files, *files),
+        project_directory=options.project_directory,
+        project_name=options.project_name,
+        profiles=tuple(options.profiles),
+        env_files=tuple(options.env_files),
+        services=tuple(services),
+    )
+
+
+def _cwd() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise InvalidProject("the current folder does not exist any more") from error

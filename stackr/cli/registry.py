@@ -1,0 +1,44 @@
+"""The commands: where each lives, and the line that `stackr --help` shows for it.
+
+Only the module of the command that was asked for is imported. A module in `stackr.cli.commands` has
+a function with Typer parameters (`def up(ctx: typer.Context, ...) -> int | None`), or a
+`typer.Typer` of sub-commands, under the attribute named here; what the function returns is the
+exit code. A module may set how click reads its words in `CONTEXT_SETTINGS`.
+`stackr.cli.options.options_of(ctx)` gives it the options that all commands share.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Entry"]
+
+
+class Entry(NamedTuple):
+    """One command: its module in `stackr.cli.commands`, the attribute in it, its help line."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "up": Entry("up", "up", "Create and start the stack"),
+    "down": Entry("down", "down", "Stop and remove the stack's containers and networks"),
+    "diff": Entry("diff", "diff", "Show what up would change, field by field"),
+    "ps": Entry("ps", "ps", "List the stack's containers"),
+    "logs": Entry("logs", "logs", "Show the output of containers"),
+    "config": Entry("config", "config", "Check the stack file, and print it resolved"),
+    "pull": Entry("pull", "pull", "Pull the services' images"),
+    "start": Entry("lifecycle", "start", "Start existing containers"),
+    "stop": Entry("lifecycle", "stop", "Stop running containers, and keep them"),
+    "restart": Entry("lifecycle", "restart", "Stop and start containers"),
+    "kill": Entry("lifecycle", "kill", "Send a signal to containers"),
+    "rm": Entry("lifecycle", "rm", "Remove stopped containers"),
+    "exec": Entry("exec", "exec_", "Run a command in a running container"),
+    "port": Entry("port", "port", "Print the public address of a container's port"),
+    "images": Entry("images", "images", "List the images of the stack's containers"),
+    "engine": Entry("engine", "engine", "Start, stop and look at the embedded engine"),
+    "completion": Entry("completion", "completion", "Print a shell's completion script"),
+    "version": Entry("version", "version", "Show the versions of stackr and of the engine"),
+}

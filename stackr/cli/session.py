@@ -1,0 +1,126 @@
+"""What the commands that talk to an engine share: outputs, view, engine, plans run on it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from stackr.cli.interrupts import run_interruptible
+from stackr.cli.options import GlobalOptions
+from stackr.cli.views.output import Output, open_output
+from stackr.cli.views.view import View, open_view
+
+if TYPE_CHECKING:
+    from stackr.executor.apply import Outcome
+    from stackr.planner.plan import Plan
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["Session", "open_session"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One invocation: results go to `out`, reports to `err`, a plan's events to `view`."""
+
+    options: GlobalOptions
+    out: Output
+    err: Output
+    view: View
+
+    @property
+    def is_json(self) -> bool:
+        return _progress(self.options) == "json"
+
+    def on_engine(self, work: Callable[[Runtime], Awaitable[T]]) -> T:
+        """Run `work` with the engine that `--engine` names, in an event loop of its own.
+
+        Ctrl-C and SIGTERM cancel it; KeyboardInterrupt is raised then.
+        """
+        return run_interruptible(self._on_engine(work))
+
+    async def _on_engine(self, work: Callable[[Runtime], Awaitable[T]]) -> T:
+        async with self.engine() as runtime:
+            return await work(runtime)
+
+    @contextlib.asynccontextmanager
+    async def engine(self) -> AsyncIterator[Runtime]:
+        """The engine, open."""
+        from stackr.runtime.connect import connect
+
+        async with await connect(self.options.engine) as runtime:
+            yield runtime
+
+    async def run_plan(self, plan: Plan, runtime: Runtime) -> int:
+        """Carry out `plan` and show it; the exit code, with every failure reported.
+
+        When cancelled, what was done is reported before CancelledError goes on.
+        """
+        from stackr.executor.apply import Outcome, apply
+
+        for warning in plan.warnings:
+            self.view.warning(warning)
+        if plan.is_empty:
+            return 0
+        outcome = Outcome(plan)
+        try:
+            await apply(plan, runtime, self.view, outcome=outcome)
+        finally:
+            self.view.close()
+        return await self._report(outcome, runtime)
+
+    def show_plan(self, plan: Plan, *, as_json: bool) -> None:
+        """Print a plan as a result."""
+        if as_json:
+            import json
+
+            self.out.line(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
+            return
+        from stackr.cli.views.plan import plan_lines
+
+        for warning in plan.warnings:
+            self.view.warning(warning)
+        for line in plan_lines(plan, self.out):
+            self.out.line(line)
+
+    async def _report(self, outcome: Outcome, runtime: Runtime) -> int:
+        if not outcome.failed:
+            return 0
+        from stackr.cli.failure import failure_report
+        from stackr.cli.views.failure import cause_lines, failure_json, failure_lines
+
+        report = await failure_report(outcome, runtime)
+        for cause in report.warnings:
+            self.view.warning(" ".join(line.strip() for line in cause_lines(cause, self.err)))
+        if outcome.is_success:
+            return 0
+        if self.is_json:
+            import json
+
+            self.out.line(json.dumps(failure_json(report)))
+        for line in failure_lines(report, self.err):
+            self.err.line(line)
+        return report.exit_code
+
+
+def _progress(options: GlobalOptions) -> str | None:
+    return "json" if options.json else options.progress
+
+
+@contextlib.contextmanager
+def open_session(options: GlobalOptions) -> Iterator[Session]:
+    """The session of these options; its view is closed at the end.
+
+    Raises InvalidArgument for an unknown `--progress` or `--ansi`.
+    """
+    ansi = "never" if options.no_color else options.ansi
+    out, err = (open_output(stream, ansi=ansi) for stream in (sys.stdout, sys.stderr))
+    view = open_view(_progress(options), out, err)
+    try:
+        yield Session(options, out, err, view)
+    finally:
+        view.close()

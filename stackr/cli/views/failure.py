@@ -1,0 +1,101 @@
+"""The failure report's text and JSON: what failed, the last words, what was done, how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from stackr.cli.views.output import Output
+from stackr.cli.views.view import done, resource_label
+from stackr.planner.plan import Operation
+
+__all__ = ["Cause", "Report", "cause_lines", "failure_json", "failure_lines"]
+
+_LISTED = 6
+
+
+class Cause(Protocol):
+    """One root cause; see `stackr.cli.failure`."""
+
+    @property
+    def operation(self) -> Operation: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def hint(self) -> str | None: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def log(self) -> Sequence[str]: ...
+
+
+class Report(Protocol):
+    """All of them, and the operations around them."""
+
+    @property
+    def project(self) -> str: ...
+    @property
+    def causes(self) -> Sequence[Cause]: ...
+    @property
+    def done(self) -> Sequence[Operation]: ...
+    @property
+    def not_done(self) -> Sequence[Operation]: ...
+
+
+def failure_lines(report: Report, output: Output) -> Iterator[str]:
+    """The report as lines, coloured where `output` takes colours."""
+    for cause in report.causes:
+        yield from cause_lines(cause, output)
+    if report.done:
+        yield f"done: {_listed(report.done)}"
+    if report.not_done:
+        yield f"not done: {_listed(report.not_done)}"
+    yield (
+        "to go on: correct the cause and run the same command again, it carries on from here; "
+        '"stackr down" removes what was made'
+    )
+
+
+def cause_lines(cause: Cause, output: Output) -> Iterator[str]:
+    """One cause: its message, a way out, the container's state and its last lines."""
+    yield f"{output.paint('stackr:', 'red', 'bold')} {cause.subject}{cause.message}"
+    if cause.hint:
+        yield f"  {cause.hint}"
+    name = cause.operation.resource.name
+    if cause.state:
+        yield f"  container {name}: {cause.state}"
+    if cause.log:
+        yield f"  last output of {name}:"
+        yield from (f"    {output.paint('|', 'dim')} {line}" for line in cause.log)
+
+
+def failure_json(report: Report) -> dict[str, Any]:
+    """The report as a JSON event."""
+    return {
+        "event": "failure",
+        "project": report.project,
+        "causes": [
+            {
+                "id": cause.operation.id,
+                "action": cause.operation.action.value,
+                "resource": cause.operation.to_json()["resource"],
+                "error": cause.message,
+                "hint": cause.hint,
+                "state": cause.state,
+                "log": list(cause.log),
+            }
+            for cause in report.causes
+        ],
+        "done": [operation.id for operation in report.done],
+        "not_done": [operation.id for operation in report.not_done],
+    }
+
+
+def _listed(operations: Sequence[Operation]) -> str:
+    """`network demo_default created, container demo-db-1 started, and 12 more`."""
+    last = {resource_label(operation.resource): operation for operation in operations}
+    words = [f"{label[0].lower()}{label[1:]} {done(o).lower()}" for label, o in last.items()]
+    more = [f"and {len(words) - _LISTED} more"] if len(words) > _LISTED else []
+    return ", ".join([*words[:_LISTED], *more])

@@ -1,0 +1,50 @@
+"""Figures as people read them: seconds, bytes, bytes per second, ages."""
+
+from __future__ import annotations
+
+__all__ = ["age", "seconds", "size"]
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_AGES = (
+    (2 * 365 * 86400, 365 * 86400, "years"),
+    (2 * 30 * 86400, 30 * 86400, "months"),
+    (2 * 7 * 86400, 7 * 86400, "weeks"),
+    (2 * 86400, 86400, "days"),
+    (2 * 3600, 3600, "hours"),
+    (2 * 60, 60, "minutes"),
+)
+
+
+def seconds(value: float) -> str:
+    """`0.4s`, `12.3s`, `3m05s`, `2h07m`."""
+    if value < 60:
+        return f"{value:.1f}s"
+    minutes, rest = divmod(int(value), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m"
+
+
+def size(value: float) -> str:
+    """`512B`, `1.2kB`, `83MB`: decimal units, three digits at most, as Docker prints them."""
+    unit = 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value /= 1000
+        unit += 1
+    digits = f"{value:.0f}" if unit == 0 or value >= 100 else f"{value:.3g}"
+    return f"{digits}{_UNITS[unit]}"
+
+
+def age(value: float) -> str:
+    """`5 seconds`, `About a minute`, `3 hours`, `2 weeks`: rounded down, as Docker prints them."""
+    if value < 1:
+        return "Less than a second"
+    if 3600 <= value < 2 * 3600:
+        return "About an hour"
+    for least, length, name in _AGES:
+        if value >= least:
+            return f"{int(value // length)} {name}"
+    if value >= 60:
+        return "About a minute"
+    return "1 second" if int(value) == 1 else f"{int(value)} seconds"

@@ -1,0 +1,91 @@
+"""What a command shows while a plan runs: the Protocol of a view, and the words for its events.
+
+Progress goes to stderr, so that stdout holds results only; JSON events are results.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stackr.cli.views.output import Output
+from stackr.errors import InvalidArgument
+from stackr.executor.events import Event
+from stackr.planner.plan import Action, Operation, Resource, WaitFor
+
+__all__ = ["PROGRESS_CHOICES", "View", "doing", "done", "open_view", "resource_label"]
+
+PROGRESS_CHOICES = ("auto", "tty", "plain", "json", "quiet")
+
+_READY = {
+    "service_started": "Started",
+    "service_healthy": "Healthy",
+    "service_completed_successfully": "Completed",
+}
+
+
+class View(Protocol):
+    """Shows events as they come, and lines that belong to no event."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+    def message(self, text: str) -> None:
+        """A line for the reader, above what is drawn live."""
+        ...
+
+    def warning(self, text: str) -> None: ...
+
+    def log_output(self, output: Output) -> Output:
+        """Where containers' lines meant for `output` go while this view draws."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes; what stays on the screen is drawn for the last time."""
+        ...
+
+
+def open_view(progress: str | None, out: Output, err: Output) -> View:
+    """The view that `--progress` names; `auto` is `tty` where stderr is a terminal, else `plain`.
+
+    Raises InvalidArgument for another name.
+    """
+    kind = progress or "auto"
+    if kind not in PROGRESS_CHOICES:
+        raise InvalidArgument(
+            f'--progress: unknown value "{kind}": {", ".join(PROGRESS_CHOICES[:-1])} or quiet'
+        )
+    if kind == "auto":
+        kind = "tty" if err.is_terminal else "plain"
+    match kind:
+        case "tty":
+            from stackr.cli.views.tty import TtyView
+
+            return TtyView(err)
+        case "json":
+            from stackr.cli.views.json import JsonView
+
+            return JsonView(out)
+        case "quiet":
+            from stackr.cli.views.quiet import QuietView
+
+            return QuietView(err)
+        case _:
+            from stackr.cli.views.plain import PlainView
+
+            return PlainView(err)
+
+
+def resource_label(resource: Resource) -> str:
+    """`Container demo-web-1`, `Image nginx:1.27`."""
+    return f"{resource.kind.capitalize()} {resource.name}"
+
+
+def doing(operation: Operation) -> str:
+    """`Creating`."""
+    return operation.action.doing
+
+
+def done(operation: Operation) -> str:
+    """`Created`; of a wait, the state that it was for: `Healthy`."""
+    if operation.action is Action.WAIT_FOR and isinstance(operation.payload, WaitFor):
+        return _READY.get(operation.payload.condition, operation.action.done)
+    return operation.action.done

@@ -1,0 +1,96 @@
+"""Fixtures for every test that needs the real thing; a test that asks for none pays for none.
+
+* `registry`: host:port of a Debian docker-registry on loopback (session).
+* `busybox_image`: a reference in it, to a small image with every busybox applet (session).
+* `engine`: a private embedded engine, on folders of its own (session); gives its EngineConfig.
+* `new_engine`: makes further engines for one test, which stops them and counts what they leave.
+
+At the end of the session the shared engine is emptied and stopped, and nothing may be left of it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stackr.runtime.engine.config import EngineConfig
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    import loopback_registry
+
+    with loopback_registry.serve(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def busybox_image(registry: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    import busybox_image as image
+    import loopback_registry
+
+    reference = f"{registry}/test/busybox:latest"
+    loopback_registry.push(image.busybox_image(), reference, tmp_path_factory.mktemp("busybox"))
+    return reference
+
+
+def _start(folder: Path) -> EngineConfig:
+    from stackr.runtime.engine.launch import ensure_running
+
+    # Sockets have paths of at most 107 bytes, and pytest's folders have long names.
+    config = EngineConfig.at(folder / "data", folder / "run")
+    ensure_running(config)
+    return config
+
+
+def _stop(config: EngineConfig) -> None:
+    """Remove every container and network, stop the daemon, and see that nothing is left."""
+    import docker
+    import leak_census
+
+    from stackr.runtime.engine import control
+    from stackr.runtime.engine.launch import ensure_running
+
+    ensure_running(config)
+    client = docker.DockerClient(base_url=f"unix://{config.socket}", timeout=60)
+    try:
+        for container in client.containers.list(all=True):
+            container.remove(force=True, v=True)
+        bridges = frozenset(f"sk-{network.id[:12]}" for network in client.networks.list())
+        client.networks.prune()
+    finally:
+        client.close()
+    control.stop(config, timeout_s=30)
+    leak_census.assert_nothing_left(config, bridges)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[EngineConfig]:
+    with tempfile.TemporaryDirectory(prefix="stackr-test-") as folder:
+        config = _start(Path(folder))
+        yield config
+        _stop(config)
+
+
+@pytest.fixture
+def new_engine() -> Iterator[Callable[[], EngineConfig]]:
+    configs: list[EngineConfig] = []
+    with tempfile.TemporaryDirectory(prefix="stackr-test-") as folder:
+
+        def start() -> EngineConfig:
+            configs.append(_start(Path(folder, str(len(configs)))))
+            return configs[-1]
+
+        yield start
+        for config in configs:
+            _stop(config)
+
+
+@pytest.fixture
+def docker_host(engine: EngineConfig) -> dict[str, str]:
+    """An environment in which Docker's clients use the shared engine."""
+    return {**os.environ, "DOCKER_HOST": f"unix://{engine.socket}", "DOCKER_CLI_HINTS": "0"}

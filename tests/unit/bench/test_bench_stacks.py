@@ -1,0 +1,30 @@
+"""The benchmark's stack files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bench import memory, stacks
+
+
+def test_flat_services_publish_distinct_ports() -> None:
+    services = json.loads(stacks.flat(50, "image"))["services"]
+    published = {service["ports"][0] for service in services.values()}
+    assert published == {f"{port}:{stacks.SERVED_PORT}" for port in stacks.ports(50)}
+
+
+def test_chain_links_each_service_to_the_one_before() -> None:
+    services = json.loads(stacks.chain(3, "image"))["services"]
+    assert "depends_on" not in services["web00"]
+    assert list(services["web02"]["depends_on"]) == ["web01"]
+
+
+def test_described_declares_its_volumes() -> None:
+    document = json.loads(stacks.described(20, "image"))
+    assert len(document["services"]) == len(document["volumes"]) == 20
+
+
+def test_no_process_of_an_unknown_folder_is_counted() -> None:
+    held = memory.measure(Path("/nowhere/at/all"))
+    assert held == memory.Memory(processes=0, rss_kib=0, pss_kib=0)

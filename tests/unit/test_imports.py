@@ -1,0 +1,180 @@
+"""The layers import in one direction, back-ends do not know each other, and names say something."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stackr
+
+ROOT = Path(stackr.__file__).parent
+
+# What each part may import of stackr, beside itself and `stackr.errors`; the longest prefix counts.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "stackr.errors": (),
+    "stackr.spec": (),
+    "stackr.runtime.types": (),
+    "stackr.runtime.container": (),
+    "stackr.runtime.labels": (),
+    "stackr.runtime.protocol": ("stackr.runtime.container", "stackr.runtime.types"),
+    "stackr.runtime.fake": (
+        "stackr.runtime.container",
+        "stackr.runtime.types",
+        "stackr.runtime.labels",
+    ),
+    "stackr.runtime.docker": (
+        "stackr.runtime.container",
+        "stackr.runtime.types",
+        "stackr.runtime.labels",
+        "stackr.runtime.protocol",
+    ),
+    "stackr.runtime.connect": (
+        "stackr.runtime.docker",
+        "stackr.runtime.protocol",
+        "stackr.runtime.engine.config",
+        "stackr.runtime.engine.launch",
+    ),
+    "stackr.planner": (
+        "stackr.spec",
+        "stackr.runtime.container",
+        "stackr.runtime.types",
+        "stackr.runtime.labels",
+        "stackr.runtime.protocol",
+    ),
+    "stackr.executor": (
+        "stackr.planner.plan",
+        "stackr.runtime.container",
+        "stackr.runtime.types",
+        "stackr.runtime.labels",
+        "stackr.runtime.protocol",
+    ),
+    "stackr.runtime.engine": (),
+    "stackr.cli": ("stackr",),
+    "stackr.cli.views": (
+        "stackr.cli.failure",
+        "stackr.executor.events",
+        "stackr.planner.plan",
+        "stackr.runtime.labels",
+        "stackr.runtime.container",
+        "stackr.runtime.types",
+    ),
+}
+# Within the engine, in layers: each may import those before it, and none after; parts of one
+# layer (in one string) do not meet, except that images become snapshots.
+ENGINE_LAYERS = (
+    "config events state version",
+    "linux",
+    "snapshot",
+    "image network volume",
+    "container",
+    "api",
+    "daemon",
+)
+REFUSED_NAMES = {"utils", "common", "helpers", "misc", "util", "helper"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = ["stackr", *path.relative_to(ROOT).with_suffix("").parts]
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of stackr that a file imports, within functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("stackr"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stackr"):
+            base = node.module or ""
+            for alias in node.names:
+                submodule = f"{base}.{alias.name}"
+                is_module = (ROOT.parent / submodule.replace(".", "/")).with_suffix(".py").exists()
+                yield submodule if is_module else base
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def rule_of(module: str) -> str | None:
+    matching = [prefix for prefix in ALLOWED if within(module, prefix)]
+    return max(matching, key=len, default=None)
+
+
+def test_layers_import_in_one_direction() -> None:
+    wrong = []
+    for module, path in modules():
+        rule = rule_of(module)
+        if rule is None:
+            continue
+        allowed = (*ALLOWED[rule], "stackr.errors", rule)
+        wrong += [
+            f"{module} imports {name}"
+            for name in imported(path)
+            if name != "stackr" and not any(within(name, prefix) for prefix in allowed)
+        ]
+    assert not wrong, "\n".join(wrong)
+
+
+def engine_layer(module: str) -> tuple[int, str] | None:
+    """The layer of an engine's module, and its part."""
+    prefix = "stackr.runtime.engine."
+    if not module.startswith(prefix):
+        return None
+    part = module.removeprefix(prefix).partition(".")[0]
+    for layer, parts in enumerate(ENGINE_LAYERS):
+        if part in parts.split():
+            return layer, part
+    return None
+
+
+def test_the_engines_parts_import_in_one_direction() -> None:
+    wrong = []
+    for module, path in modules():
+        place = engine_layer(module)
+        for name in imported(path) if place else ():
+            other = engine_layer(name)
+            if place and other and other[1] != place[1] and other[0] >= place[0]:
+                wrong.append(f"{module} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_graph_knows_networkx() -> None:
+    importers = {
+        module
+        for module, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(a.name == "networkx" for a in node.names))
+        or (isinstance(node, ast.ImportFrom) and node.module == "networkx")
+    }
+    assert importers <= {"stackr.planner.graph", "stackr.planner.plan"}
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    assert not [name for name, _ in modules() if name.rpartition(".")[2] in REFUSED_NAMES]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "stackr.planner.reconcile",
+        "stackr.planner.desired",
+        "stackr.planner.lifecycle",
+        "stackr.executor.apply",
+        "stackr.runtime.connect",
+        "stackr.runtime.docker.runtime",
+    ],
+)
+def test_light_imports(module: str) -> None:
+    """What a command that has nothing to do must not pay for."""
+    heavy = ("networkx", "aiohttp", "pyroute2", "rich")
+    program = f"import sys, {module}; print(*(n for n in {heavy!r} if n in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == []
