@@ -1,0 +1,127 @@
+"""Docker Compose v2 against the embedded engine: up, ps, logs, exec, changes, down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e]
+
+Compose = Callable[..., subprocess.CompletedProcess[str]]
+_COMPOSE = Path(sys.executable).with_name("docker-compose")
+
+_STACK = """\
+services:
+  web:
+    image: {image}
+    command: sh -c 'cp /data/hello /www/index.html; echo serving; exec httpd -f -p 80 -h /www'
+    environment: {{GREETING: "{greeting}"}}
+    tmpfs: [/www]
+    ports: ["127.0.0.1::80"]
+    healthcheck: {{test: test -s /www/index.html, interval: 1s}}
+    depends_on: {{db: {{condition: service_healthy}}}}
+    networks: [front, back]
+    stop_grace_period: 1s
+  db:
+    image: {image}
+    command: sh -c 'date > /kept/ready; exec sleep 1000'
+    healthcheck: {{test: test -s /kept/ready, interval: 1s}}
+    volumes: ["kept:/kept"]
+    networks: {{back: {{aliases: [database]}}}}
+    stop_grace_period: 1s
+  job:
+    image: {image}
+    command: sh -c 'echo job done; nslookup database'
+    depends_on: {{web: {{condition: service_started}}}}
+    networks: [back]
+networks: {{front: {{}}, back: {{}}}}
+volumes: {{kept: {{}}}}
+"""
+
+
+@pytest.fixture
+def compose(docker_host: dict[str, str], busybox_image: str, tmp_path: Path) -> Iterator[Compose]:
+    project = f"c{uuid.uuid4().hex[:8]}"
+    _write(tmp_path, busybox_image, "hello")
+
+    def run(*arguments: str, want: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [_COMPOSE, "-p", project, "--ansi", "never", *arguments],
+            cwd=tmp_path,
+            env=docker_host,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        shown = f"compose {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == want, shown
+        return done
+
+    yield run
+    run("down", "-v", "-t", "1", "--remove-orphans")
+
+
+def _write(folder: Path, image: str, greeting: str) -> None:
+    (folder / "compose.yaml").write_text(_STACK.format(image=image, greeting=greeting))
+
+
+def _services(compose: Compose) -> dict[str, dict[str, str]]:
+    lines = compose("ps", "-a", "--format", "json").stdout.splitlines()
+    return {service["Service"]: service for service in map(json.loads, lines)}
+
+
+def test_a_stack_from_up_to_down(
+    compose: Compose, docker_host: dict[str, str], busybox_image: str, tmp_path: Path
+) -> None:
+    compose("up", "-d", "--wait", "web", "db")
+    compose("up", "-d", "--no-recreate")
+    services = _services(compose)
+    assert services["web"]["Health"] == services["db"]["Health"] == "healthy"
+    assert compose("wait", "job", want=0).returncode == 0
+    assert "job done" in compose("logs", "job").stdout
+    address = compose("port", "web", "80").stdout.strip()
+    with urllib.request.urlopen(f"http://{address}/", timeout=10) as response:
+        assert response.read() == b"hello from the image\n"
+    assert compose("exec", "-T", "web", "sh", "-c", "echo $GREETING").stdout == "hello\n"
+    compose("exec", "-T", "web", "nslookup", "database")
+
+    before = {name: service["ID"] for name, service in _services(compose).items()}
+    _write(tmp_path, busybox_image, "changed")
+    compose("up", "-d", "--wait", "web", "db")
+    after = {name: service["ID"] for name, service in _services(compose).items()}
+    assert before["web"] != after["web"]
+    assert before["db"] == after["db"]
+    assert compose("exec", "-T", "web", "sh", "-c", "echo $GREETING").stdout == "changed\n"
+
+    compose("stop", "-t", "1")
+    assert {service["State"] for service in _services(compose).values()} == {"exited"}
+    compose("start")
+    compose("down", "-v", "-t", "1")
+    assert _services(compose) == {}
+    listed = subprocess.run(
+        ["docker", "volume", "ls", "-q"],
+        env=docker_host,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert "kept" not in listed.stdout
+
+
+def test_up_attached_follows_and_passes_on_an_exit_code(compose: Compose) -> None:
+    done = compose("up", "--exit-code-from", "job", "job")
+    assert "job done" in done.stdout
+
+
+def test_scaling(compose: Compose) -> None:
+    compose("up", "-d", "--scale", "db=3", "db")
+    assert len(compose("ps", "-q", "db").stdout.split()) == 3
+    compose("up", "-d", "--scale", "db=1", "db")
+    assert len(compose("ps", "-q", "db").stdout.split()) == 1

@@ -1,0 +1,146 @@
+"""docker-py against the embedded engine."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
+
+from stackr.runtime.engine.config import EngineConfig
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e]
+
+
+@pytest.fixture
+def client(engine: EngineConfig, busybox_image: str) -> Iterator[Any]:
+    client = docker.DockerClient(base_url=f"unix://{engine.socket}", version="auto", timeout=60)
+    client.images.pull(busybox_image.rpartition(":")[0], tag="latest")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def sleeper(client: Any, busybox_image: str) -> Iterator[Any]:
+    container = client.containers.run(busybox_image, ["sleep", "1000"], detach=True)
+    yield container
+    with contextlib.suppress(NotFound):
+        container.remove(force=True, v=True)
+
+
+def test_the_engine_is_asked(client: Any) -> None:
+    assert client.ping()
+    assert client.version()["ApiVersion"] == "1.47"
+    assert client.info()["OSType"] == "linux"
+
+
+def test_run_gives_output_or_the_failure(client: Any, busybox_image: str) -> None:
+    output = client.containers.run(busybox_image, ["echo", "hello"], remove=True)
+    assert output == b"hello\n"
+    with pytest.raises(ContainerError) as caught:
+        client.containers.run(busybox_image, ["sh", "-c", "echo no >&2; exit 3"], remove=True)
+    assert caught.value.exit_status == 3
+
+
+def test_a_container_from_start_to_end(client: Any, sleeper: Any) -> None:
+    sleeper.reload()
+    assert sleeper.status == "running"
+    assert sleeper.id in [container.id for container in client.containers.list()]
+    assert sleeper.exec_run(["cat", "/data/hello"]) == (0, b"hello from the image\n")
+    code, streams = sleeper.exec_run(["sh", "-c", "echo a; echo b >&2; exit 4"], demux=True)
+    assert (code, streams) == (4, (b"a\n", b"b\n"))
+    sleeper.rename(f"r-{uuid.uuid4().hex[:8]}")
+    sleeper.pause()
+    sleeper.unpause()
+    sleeper.stop(timeout=0)
+    assert sleeper.wait()["StatusCode"] == 137
+    sleeper.remove()
+    with pytest.raises(NotFound, match="No such container"):
+        client.containers.get(sleeper.id)
+
+
+def test_logs_are_streamed(client: Any, busybox_image: str) -> None:
+    container = client.containers.run(
+        busybox_image, ["sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.1; done"], detach=True
+    )
+    try:
+        assert b"".join(container.logs(stream=True)) == b"1\n2\n3\n"
+        assert container.logs(tail=1) == b"3\n"
+        assert container.logs(stdout=False, stderr=True) == b""
+    finally:
+        container.remove(force=True)
+
+
+def test_attach_socket_is_half_closed(client: Any, busybox_image: str) -> None:
+    container = client.containers.create(busybox_image, ["wc", "-c"], stdin_open=True)
+    try:
+        options = {"stdin": 1, "stdout": 1, "stream": 1}
+        attached = client.api.attach_socket(container.id, options)
+        container.start()
+        raw = attached._sock
+        raw.sendall(b"x" * 100_000)
+        raw.shutdown(1)
+        output = b""
+        while chunk := raw.recv(4096):
+            output += chunk
+        attached.close()
+        raw.close()
+        assert output[8:].strip() == b"100000"
+    finally:
+        container.remove(force=True)
+
+
+def test_errors_are_the_ones_that_clients_match(client: Any, registry: str) -> None:
+    with pytest.raises(ImageNotFound):
+        client.images.get("no-such-image:1")
+    with pytest.raises(NotFound):
+        client.containers.run(f"{registry}/no-such-image", "true", remove=True)
+    with pytest.raises(APIError) as caught:
+        client.networks.create("bridge", check_duplicate=True)
+    assert caught.value.status_code in (403, 409)
+
+
+def test_a_registry_is_asked_for_a_digest(client: Any, busybox_image: str) -> None:
+    data = client.images.get_registry_data(busybox_image)
+    image = client.images.get(busybox_image)
+    assert f"{busybox_image.rpartition(':')[0]}@{data.id}" in image.attrs["RepoDigests"]
+    assert data.has_platform("linux/amd64")
+
+
+def test_networks_and_volumes(client: Any, sleeper: Any) -> None:
+    network = client.networks.create(f"n-{uuid.uuid4().hex[:8]}", labels={"a": "b"})
+    volume = client.volumes.create(f"v-{uuid.uuid4().hex[:8]}", labels={"a": "b"})
+    try:
+        network.connect(sleeper, aliases=["again"])
+        network.reload()
+        assert [container.id for container in network.containers] == [sleeper.id]
+        network.disconnect(sleeper)
+        assert volume in client.volumes.list(filters={"label": "a=b"})
+    finally:
+        network.remove()
+        volume.remove()
+
+
+def test_events_are_followed(client: Any, busybox_image: str) -> None:
+    seen: list[str] = []
+    events = client.events(decode=True, filters={"type": "container", "image": busybox_image})
+
+    def listen() -> None:
+        for event in events:
+            seen.append(event["Action"])
+            if event["Action"] == "destroy":
+                return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    client.containers.run(busybox_image, ["true"], remove=False, name="watched")
+    client.containers.get("watched").remove()
+    listener.join(20)
+    events.close()
+    for action in ("create", "start", "die", "destroy"):
+        assert action in seen

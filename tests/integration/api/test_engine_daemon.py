@@ -1,0 +1,202 @@
+"""The daemon's life: start, second start, stop, kill, adoption, and what is left at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from stackr.errors import Unavailable
+from stackr.runtime.engine import control
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import ensure_running, is_running
+from stackr.runtime.engine.lock import DataRootLock, holder
+
+pytestmark = pytest.mark.root
+
+NewEngine = Callable[[], EngineConfig]
+_DEADLINE_S = 20.0
+
+
+def _client(config: EngineConfig) -> Any:
+    return docker.DockerClient(base_url=f"unix://{config.socket}", version="1.47", timeout=60)
+
+
+def _kill(config: EngineConfig) -> None:
+    """End the daemon as the kernel would, and wait for its end."""
+    pid = holder(config.data_root)
+    assert pid is not None
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        _until(lambda: holder(config.data_root) is None)
+    finally:
+        os.close(process)
+
+
+def _until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + _DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_concurrent_starters_start_one_daemon(new_engine: NewEngine) -> None:
+    config = new_engine()
+    control.stop(config, timeout_s=_DEADLINE_S)
+    assert not is_running(config)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ensure_running, [config] * 8))
+    pid = holder(config.data_root)
+    assert pid is not None
+    ensure_running(config)
+    assert holder(config.data_root) == pid
+
+
+def test_a_data_root_in_use_is_refused(new_engine: NewEngine, tmp_path: Path) -> None:
+    config = new_engine()
+    with pytest.raises(Unavailable, match=f"is in use by process {holder(config.data_root)}"):
+        DataRootLock.acquire(config.data_root, timeout_s=0)
+
+
+def test_a_failed_start_says_why(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "state.db").write_bytes(b"this is no database" * 1000)
+    config = EngineConfig.at(data, tmp_path / "run")
+    with pytest.raises(Unavailable, match=r"state .*: cannot be opened: file is not a database"):
+        ensure_running(config)
+    assert not is_running(config)
+    assert holder(data) is None
+
+
+def test_only_root_starts_and_connects(new_engine: NewEngine, tmp_path: Path) -> None:
+    config = new_engine()
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from stackr.errors import PermissionDenied\n"
+        "from stackr.runtime.engine.config import EngineConfig\n"
+        "from stackr.runtime.engine.launch import ensure_running\n"
+        "config = EngineConfig.at(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: ensure_running(config)\n"
+        "except PermissionDenied as error: print(error)\n"
+    )
+
+    def as_nobody(data: Path, run: Path) -> str:
+        argv = [sys.executable, "-c", code, str(data), str(run)]
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    os.chmod(config.exec_root.parent.parent, 0o755)
+    os.chmod(config.exec_root.parent, 0o755)
+    assert "permission denied on its socket" in as_nobody(config.data_root, config.exec_root)
+    assert "only root may start it" in as_nobody(Path("/nowhere/d"), Path("/nowhere/r"))
+
+
+def test_containers_outlive_a_stop_and_a_kill(new_engine: NewEngine, busybox_image: str) -> None:
+    config = new_engine()
+    client = _client(config)
+    client.images.pull(busybox_image.rpartition(":")[0], tag="latest")
+    script = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo $i; sleep 0.05; done; exit 9"
+    counter = client.containers.run(
+        busybox_image, ["sh", "-c", script], detach=True, ports={"80/tcp": ("127.0.0.1", None)}
+    )
+    counter.reload()
+    pid, ports = counter.attrs["State"]["Pid"], counter.ports
+    control.stop(config, timeout_s=_DEADLINE_S)
+    assert not config.socket.exists()
+    os.kill(pid, 0)
+    ensure_running(config)
+    counter.reload()
+    assert (counter.status, counter.attrs["State"]["Pid"], counter.ports) == (
+        "running",
+        pid,
+        ports,
+    )
+    _kill(config)
+    os.kill(pid, 0)
+    ensure_running(config)
+    counter.reload()
+    assert (counter.status, counter.attrs["State"]["Pid"]) == ("running", pid)
+    assert counter.exec_run(["true"]).exit_code == 0
+    _kill(config)
+    Path(f"/proc/{pid}/root/stop").touch()
+    _until(lambda: not Path(f"/proc/{pid}").exists())
+    ensure_running(config)
+    counter.reload()
+    assert (counter.status, counter.attrs["State"]["ExitCode"]) == ("exited", 9)
+    lines = counter.logs().decode().split()
+    assert lines == [str(number) for number in range(1, len(lines) + 1)]
+    client.close()
+
+
+def test_an_ended_container_is_restarted_by_policy_at_the_next_start(
+    new_engine: NewEngine, busybox_image: str
+) -> None:
+    config = new_engine()
+    client = _client(config)
+    client.images.pull(busybox_image.rpartition(":")[0], tag="latest")
+    kept = client.containers.run(
+        busybox_image, ["sleep", "1000"], detach=True, restart_policy={"Name": "always"}
+    )
+    kept.reload()
+    pid = kept.attrs["State"]["Pid"]
+    _kill(config)
+    os.kill(pid, signal.SIGKILL)
+    _until(lambda: not Path(f"/proc/{pid}").exists())
+    ensure_running(config)
+
+    def is_up_again() -> bool:
+        kept.reload()
+        state = kept.attrs["State"]
+        return bool(state["Running"] and state["Pid"] not in (0, pid))
+
+    _until(is_up_again)
+    client.close()
+
+
+def test_an_idle_engine_does_nothing(new_engine: NewEngine) -> None:
+    config = new_engine()
+    pid = holder(config.data_root)
+    time.sleep(1.5)  # what follows a start
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = ticks()
+    time.sleep(1.5)
+    assert ticks() - before <= 1
+
+
+def test_it_runs_in_the_foreground_and_tells_systemd(tmp_path: Path) -> None:
+    notify = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(notify))
+        listener.settimeout(_DEADLINE_S)
+        argv = [sys.executable, "-m", "stackr.runtime.engine.daemon"]
+        argv += ["--data-root", str(tmp_path / "d"), "--exec-root", str(tmp_path / "r")]
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                argv, env={**os.environ, "NOTIFY_SOCKET": str(notify)}, stderr=log
+            )
+        try:
+            assert listener.recv(100) == b"READY=1"
+            assert is_running(EngineConfig.at(tmp_path / "d", tmp_path / "r"))
+            process.terminate()
+            assert listener.recv(100) == b"STOPPING=1"
+            assert process.wait(_DEADLINE_S) == 0
+        finally:
+            process.kill()
+            process.wait()

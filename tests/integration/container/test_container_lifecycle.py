@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+from container_engine import Engine, refused, until
+
+from stackr.errors import Conflict, InvalidArgument, NotFound, NotModified
+from stackr.runtime.engine.container.state import Status
+
+pytestmark = pytest.mark.root
+
+
+async def test_runs_a_program_and_keeps_its_output_and_exit_code(engine: Engine) -> None:
+    id = await engine.create("one", ["sh", "-c", "echo out; echo err >&2; exit 3"])
+    await engine.containers.start(id)
+
+    assert await engine.containers.wait(id) == 3
+    assert await engine.output(id, stderr=False) == "out\n"
+    assert await engine.output(id, stdout=False) == "err\n"
+    state = engine.containers.get("one").state
+    assert (state.status, state.exit_code) == (Status.EXITED, 3)
+    assert 0 < state.started_ns <= state.finished_ns
+
+
+@pytest.mark.parametrize(
+    ("program", "exit_code", "text"),
+    [
+        ("nosuch", 127, 'exec: "nosuch": executable file not found in $PATH: unknown'),
+        ("/nosuch", 127, 'exec: "/nosuch": stat /nosuch: no such file or directory: unknown'),
+        ("/etc", 126, 'exec: "/etc": permission denied: unknown'),
+        ("/etc/passwd", 126, 'exec: "/etc/passwd": permission denied: unknown'),
+    ],
+)
+async def test_a_program_that_cannot_run_is_explained(
+    engine: Engine, program: str, exit_code: int, text: str
+) -> None:
+    id = await engine.create("bad", [program])
+
+    error = await refused(engine.containers.start(id))
+
+    assert isinstance(error, InvalidArgument)
+    assert error.message.startswith("failed to create task for container: ")
+    assert error.message.endswith(text)
+    state = engine.containers.get(id).state
+    assert (state.status, state.exit_code) == (Status.CREATED, exit_code)
+    assert text in state.error
+
+
+async def test_states_are_checked_with_dockers_texts(engine: Engine) -> None:
+    id = await engine.create("checked", ["sleep", "100"])
+    containers = engine.containers
+    assert isinstance(await refused(containers.stop(id)), NotModified)
+    assert "is not running" in (await refused(containers.kill(id))).message
+    await containers.start(id)
+    assert isinstance(await refused(containers.start(id)), NotModified)
+    error = await refused(containers.remove(id))
+    assert isinstance(error, Conflict)
+    assert error.message.startswith('cannot remove container "/checked": container is running')
+    error = await refused(engine.create("checked", ["true"]))
+    assert error.message.startswith('Conflict. The container name "/checked" is already in use')
+    assert isinstance(await refused(containers.start("nobody")), NotFound)
+
+
+async def test_stop_asks_first_and_kills_after_its_timeout(engine: Engine) -> None:
+    polite = "trap 'echo bye; exit 7' TERM; while :; do sleep 0.05; done"
+    await engine.create("polite", ["sh", "-c", polite])
+    await engine.create("deaf", ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"])
+    for name in ("polite", "deaf"):
+        await engine.containers.start(name)
+    await asyncio.sleep(0.1)
+
+    await asyncio.gather(
+        engine.containers.stop("polite", timeout_s=20), engine.containers.stop("deaf", timeout_s=1)
+    )
+
+    assert engine.containers.get("polite").state.exit_code == 7
+    assert await engine.output("polite") == "bye\n"
+    assert engine.containers.get("deaf").state.exit_code == 137
+    actions = [event.action for event in engine.events.kept() if event.type == "container"]
+    assert {"create", "start", "kill", "die", "stop"} <= set(actions)
+
+
+async def test_pause_freezes_and_exec_is_refused_meanwhile(engine: Engine) -> None:
+    id = await engine.create("frozen", ["sleep", "100"])
+    await engine.containers.start(id)
+    await engine.containers.pause(id)
+    assert engine.containers.get(id).state.status is Status.PAUSED
+    with pytest.raises(Conflict, match="is paused, unpause the container before exec"):
+        await engine.execute(id, ["true"])
+    await engine.containers.unpause(id)
+    assert await engine.execute(id, ["true"]) == (0, "")
+
+
+async def test_exec_carries_streams_codes_and_terminals(engine: Engine) -> None:
+    id = await engine.create("busy", ["sleep", "100"])
+    await engine.containers.start(id)
+
+    assert await engine.execute(id, ["sh", "-c", "echo hi; exit 5"]) == (5, "hi\n")
+    code, output = await engine.execute(id, ["nosuch"])
+    assert code == 127
+    assert output.startswith("OCI runtime exec failed: exec failed: ")
+    code, output = await engine.execute(id, ["stty", "size"], tty=True, console_size=[30, 100])
+    assert (code, output) == (0, "30 100\r\n")
+    code, output = await engine.execute(id, ["id"], user="web")
+    assert output == "uid=1000(web) gid=1000(web) groups=50(extra),1000(web)\n"
+
+
+async def test_restart_policy_counts_and_gives_up(engine: Engine) -> None:
+    policy = {"Name": "on-failure", "MaximumRetryCount": 2}
+    id = await engine.create("flaky", ["false"], RestartPolicy=policy)
+    await engine.containers.start(id)
+    assert await engine.containers.wait(id) == 1
+    container = engine.containers.get(id)
+    assert (container.restart_count, container.state.status) == (2, Status.EXITED)
+
+
+async def test_auto_remove_leaves_nothing(engine: Engine) -> None:
+    id = await engine.create("brief", ["true"], AutoRemove=True, Volumes={"/data": {}})
+    removed = engine.containers.waiter(id, "removed")
+    await engine.containers.start(id)
+    assert await asyncio.wait_for(removed, 20) == 0
+    assert isinstance(await refused(engine.containers.start(id)), NotFound)
+    assert engine.volumes.list() == []
+
+
+async def test_health_follows_the_probe(engine: Engine) -> None:
+    check = {"Test": ["CMD-SHELL", "cat /ok"], "Interval": 50_000_000, "Retries": 2}
+    script = "sleep 0.3; touch /ok; sleep 100"
+    id = await engine.create("checkup", ["sh", "-c", script], Healthcheck=check)
+    await engine.containers.start(id)
+    health = engine.containers.get(id).state.health
+    assert health is not None
+    await until(lambda: health.status == "healthy")
+    await engine.execute(id, ["sh", "-c", "/bin/busybox rm /ok"])
+    await until(lambda: health.status == "unhealthy")
+    assert "No such file" in health.log[-1].output
+    actions = [event.action for event in engine.events.kept()]
+    assert "health_status: healthy" in actions
+    assert "health_status: unhealthy" in actions
+
+
+async def test_limits_and_security_reach_the_kernel(engine: Engine) -> None:
+    pattern = "^(CapEff|Seccomp|NoNewPrivs):"
+    code, output = await engine.run(["grep", "-E", pattern, "/proc/self/status"])
+    assert code == 0
+    assert output.split() == ["CapEff:", "00000000a80425fb", "NoNewPrivs:", "0", "Seccomp:", "2"]
+    code, output = await engine.run(
+        ["cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"],
+        Memory=64 << 20,
+    )
+    assert str(64 << 20) in output.split()
+    code, _ = await engine.run(["touch", "/file"], ReadonlyRootfs=True)
+    assert code == 1
+    assert await engine.run(["cat", "/proc/interrupts"]) == (0, "")  # masked
+
+
+async def test_an_out_of_memory_kill_is_told(engine: Engine) -> None:
+    eat = "x=a; while :; do x=$x$x; done"
+    id = await engine.create("greedy", ["sh", "-c", eat], Memory=8 << 20)
+    await engine.containers.start(id)
+    assert await engine.containers.wait(id) == 137
+    assert engine.containers.get(id).state.oom_killed
+
+
+async def test_volumes_start_with_the_images_content(engine: Engine) -> None:
+    host = engine.config.data_root / "made-here"
+    code, output = await engine.run(
+        ["sh", "-c", "cat /srv/hello; ls -d /host; touch /host/x"],
+        Binds=["data:/srv", f"{host}:/host:ro"],
+    )
+    assert output.startswith("from the image/host\n")
+    assert code == 1
+    assert host.is_dir()
+    mount = {"Type": "bind", "Source": "/nowhere/at/all", "Target": "/x"}
+    error = await refused(engine.create("none", ["true"], Mounts=[mount]))
+    assert error.message == (
+        'invalid mount config for type "bind": bind source path does not exist: /nowhere/at/all'
+    )
+    assert engine.containers.list() == []
+
+
+async def test_logs_follow_to_the_end_and_tail_from_it(engine: Engine) -> None:
+    script = "for i in 1 2 3 4 5; do echo $i; sleep 0.02; done"
+    id = await engine.create("chatty", ["sh", "-c", script])
+    await engine.containers.start(id)
+    assert await asyncio.wait_for(engine.output(id, follow=True), 20) == "1\n2\n3\n4\n5\n"
+    assert await engine.output(id, tail=2) == "4\n5\n"
+    assert await engine.output(id, tail=0) == ""
+
+
+async def test_attached_input_reaches_the_program(engine: Engine) -> None:
+    id = await engine.create("reader", ["cat"], OpenStdin=True, StdinOnce=True)
+    await engine.containers.start(id)
+    stream = await engine.containers.attach(id)
+    await stream.write(b"typed\n")
+    assert await asyncio.wait_for(stream.read(), 20) == (1, b"typed\n")
+    await stream.close_stdin()
+    assert await asyncio.wait_for(engine.containers.wait(id), 20) == 0
+    await stream.close()
+
+
+async def test_fifty_start_together(engine: Engine) -> None:
+    async def one(number: int) -> None:
+        id = await engine.create(f"many-{number}", ["sleep", "100"])
+        await engine.containers.start(id)
+
+    await asyncio.gather(*(one(number) for number in range(50)))
+    assert all(container.pid for container in engine.containers.list())
+    fds = len(os.listdir("/proc/self/fd"))
+    await engine.clear()
+    assert len(os.listdir("/proc/self/fd")) <= fds - 50

@@ -1,0 +1,63 @@
+"""A host of its own for each test: a network namespace in which the engine's network part runs."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from network_lab import Engine, Lab, eventually, host_interfaces, ruleset
+
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.netns import CLONE_NEWNET
+from stackr.runtime.engine.network.service import Networks
+from stackr.runtime.engine.state import State
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def host() -> Iterator[None]:
+    """A fresh host namespace for this thread; nothing may be left in it at the end."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    assert _libc.unshare(CLONE_NEWNET) == 0
+    try:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        before = host_interfaces()
+        yield
+        eventually(lambda: host_interfaces() <= before, "no interface is left")
+        assert "stackr" not in ruleset()
+    finally:
+        assert _libc.setns(home, CLONE_NEWNET) == 0
+        os.close(home)
+
+
+@pytest.fixture
+def lab(host: None) -> Iterator[Lab]:
+    lab = Lab()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+async def engine(lab: Lab, tmp_path: Path) -> AsyncIterator[Engine]:
+    config = EngineConfig.at(tmp_path / "data", tmp_path / "run")
+    config.data_root.mkdir()
+    state = State.open(config.database)
+    resolv_conf = tmp_path / "resolv.conf"
+    resolv_conf.write_text("")
+    events = EventBus()
+    networks = Networks(config, state, events, host_resolv_conf=resolv_conf)
+    await networks.open()
+    engine = Engine(config, state, events, networks, resolv_conf)
+    yield engine
+    await asyncio.to_thread(lab.close)
+    ids = [sandbox.record.container_id for sandbox in engine.networks._sandboxes.all()]
+    await asyncio.gather(*(engine.networks.detach(container_id) for container_id in ids))
+    await engine.networks.close()
+    state.close()

@@ -1,0 +1,82 @@
+"""Debian's docker-registry on a free port of the loopback, for as long as a test session."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from oci_builder import BuiltImage, write_layout
+
+_CONFIG = """\
+version: 0.1
+log: {{level: warn, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
+http: {{addr: "{address}"}}
+"""
+_PASSWORD = "auth: {{htpasswd: {{realm: test, path: {file}}}}}\n"
+_DEADLINE_S = 20.0
+
+
+@contextmanager
+def serve(folder: Path, *, htpasswd: str = "") -> Iterator[str]:
+    """A running registry; gives its host:port. htpasswd: the lines of one, to ask for passwords."""
+    address = f"127.0.0.1:{_free_port()}"
+    config = folder / "registry.yml"
+    text = _CONFIG.format(root=folder / "registry", address=address)
+    if htpasswd:
+        (folder / "htpasswd").write_text(htpasswd)
+        text += _PASSWORD.format(file=folder / "htpasswd")
+    config.write_text(text)
+    with (folder / "registry.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", config], stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_ready(address)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(_DEADLINE_S)
+
+
+def push(image: BuiltImage, reference: str, folder: Path, *options: str) -> None:
+    """Push `image` under host:port/name:tag with skopeo, by an OCI layout in `folder`.
+
+    options: of `skopeo copy`, as `--dest-creds=user:password`.
+    """
+    layout = write_layout(image, folder)
+    subprocess.run(
+        [
+            *("skopeo", "copy", "--quiet", "--dest-tls-verify=false", *options),
+            *(f"oci:{layout}:latest", f"docker://{reference}"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(address: str) -> None:
+    deadline = time.monotonic() + _DEADLINE_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{address}/v2/", timeout=1):
+                return
+        except urllib.error.HTTPError:
+            return
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,193 @@
+"""Containers, servers in them and requests between them, for tests of the network part."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.command import CommandError, run
+from stackr.runtime.engine.network.service import Networks
+from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, PortBinding
+from stackr.runtime.engine.state import State
+
+DEADLINE_S = 10.0
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def eventually(check: Callable[[], bool], what: str) -> None:
+    """Wait for a fact, at most until the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not check():
+        assert time.monotonic() < deadline, f"not reached in time: {what}"
+        time.sleep(0.01)
+
+
+@dataclass
+class Process:
+    """A process in a network namespace of its own, which stands for a container."""
+
+    popen: subprocess.Popen[bytes]
+    id: str = field(default_factory=lambda: secrets.token_hex(32))
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+
+class Lab:
+    """Containers, servers in them, and requests between them."""
+
+    def __init__(self) -> None:
+        self._processes: list[Process] = []
+
+    def process(self) -> Process:
+        own = os.readlink("/proc/thread-self/ns/net")
+        process = Process(subprocess.Popen(["unshare", "-n", "busybox", "sleep", "600"]))
+        self._processes.append(process)
+
+        def is_apart() -> bool:
+            # Not before `exec`: until then the new namespace is there, but `sleep` is not.
+            return os.readlink(f"/proc/{process.pid}/ns/net") != own and Path(
+                f"/proc/{process.pid}/cmdline"
+            ).read_bytes().startswith(b"busybox")
+
+        eventually(is_apart, "a namespace of its own")
+        return process
+
+    def serve(self, process: Process, port: int, text: str, *, udp: bool = False) -> Process:
+        """Answer each client with the text and the client's address."""
+        argv = ["nsenter", "-n", "-t", str(process.pid), "python3", "-S", "-c"]
+        argv += [f"import socket,sys\n{_SERVER}", str(port), text, "udp" if udp else ""]
+        server = Process(subprocess.Popen(argv))
+        self._processes.append(server)
+        table = Path(f"/proc/{process.pid}/net/{'udp' if udp else 'tcp'}")
+        table6 = table.with_name(f"{table.name}6")
+        wanted = f":{port:04X} "
+        eventually(
+            lambda: any(wanted in path.read_text() for path in (table, table6)), "a listener"
+        )
+        return server
+
+    async def ask(
+        self, address: str, port: int, *, source: Process | None = None, udp: bool = False
+    ) -> str:
+        """What the server says; "" where it cannot be reached."""
+        inside = ["nsenter", "-n", "-t", str(source.pid)] if source else []
+        program = f"import socket,sys\n{_CLIENT}"
+        argv = [*inside, "python3", "-S", "-c", program, address, str(port), "udp" if udp else ""]
+        try:
+            return (await run(argv, timeout_s=DEADLINE_S)).strip()
+        except CommandError:
+            return ""
+
+    async def dig(self, process: Process, *arguments: str) -> list[str]:
+        inside = ["nsenter", "-n", "-t", str(process.pid)]
+        query = ["dig", "@127.0.0.11", "+tries=1", "+timeout=5", *arguments]
+        return (await run([*inside, *query])).splitlines()
+
+    def run_in(self, process: Process, commands: str) -> str:
+        inside = ["nsenter", "-n", "-t", str(process.pid), "sh", "-ec", commands]
+        return subprocess.run(inside, check=True, capture_output=True, text=True).stdout
+
+    def neighbour(self, address: str, host_address: str) -> Process:
+        """Another host on a link with this one, which routes everything by it."""
+        process = self.process()
+        commands = f"""
+            ip link add lan0 type veth peer name lan0 netns {process.pid}
+            ip address add {host_address}/24 dev lan0
+            ip link set lan0 up
+            nsenter -n -t {process.pid} ip address add {address}/24 dev lan0
+            nsenter -n -t {process.pid} ip link set lan0 up
+            nsenter -n -t {process.pid} ip route add default via {host_address}
+        """
+        subprocess.run(["sh", "-ec", commands], check=True)
+        return process
+
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            process.kill()
+
+
+_SERVER = """
+port, text, udp = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("::", port))
+if not udp:
+    s.listen(16)
+while True:
+    if udp:
+        _, client = s.recvfrom(1000)
+        s.sendto(f"{text} {client[0]}".encode(), client)
+    else:
+        connection, client = s.accept()
+        connection.send(f"{text} {client[0]}".encode())
+        connection.close()
+"""
+
+_CLIENT = """
+address, port, udp = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+s.settimeout(1.5)
+s.connect((address, port))
+if udp:
+    s.send(b"?")
+print(s.recv(1000).decode())
+"""
+
+
+def host_interfaces() -> set[str]:
+    lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
+    return {line.partition(":")[0].strip() for line in lines}
+
+
+def ruleset() -> str:
+    return subprocess.run(
+        ["nft", "list", "ruleset"], check=True, capture_output=True, text=True
+    ).stdout
+
+
+@dataclass
+class Engine:
+    """The network part on a data root; `restart` is what SIGKILL and a new start do."""
+
+    config: EngineConfig
+    state: State
+    events: EventBus
+    networks: Networks
+    resolv_conf: Path
+
+    async def restart(self) -> None:
+        for sandbox in self.networks._sandboxes.all():
+            sandbox.close()
+        await self.networks._kernel.close()
+        self.networks = Networks(
+            self.config, self.state, self.events, host_resolv_conf=self.resolv_conf
+        )
+        await self.networks.open()
+
+    async def attach(
+        self,
+        process: Process,
+        *networks: str | EndpointSpec,
+        name: str = "web",
+        ports: tuple[PortBinding, ...] = (),
+    ) -> str:
+        """Connect a container to networks; returns its IPv4 address on the first."""
+        specs = tuple(n if isinstance(n, EndpointSpec) else EndpointSpec(n) for n in networks)
+        container = ContainerNet(process.id, name, specs, ports)
+        info = await self.networks.attach(container, process.pid)
+        return next(iter(info.endpoints.values())).ipv4_address

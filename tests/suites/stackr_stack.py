@@ -1,0 +1,110 @@
+"""A stack of one test: a folder, a project name of its own, and the installed `stackr` command."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stackr.runtime.engine.config import EngineConfig
+
+__all__ = ["Stack", "free_port", "until"]
+
+_DEADLINE_S = 30.0
+STACKR = str(Path(sys.executable).with_name("stackr"))
+
+
+@dataclass
+class Stack:
+    """Runs `stackr` in `folder` against one engine; the project's name is random."""
+
+    folder: Path
+    engine: EngineConfig
+    name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
+
+    def __post_init__(self) -> None:
+        self.environ = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("COMPOSE_", "DOCKER_"))},
+            "STACKR_DATA_ROOT": str(self.engine.data_root),
+            "STACKR_EXEC_ROOT": str(self.engine.exec_root),
+            "COMPOSE_PROJECT_NAME": self.name,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def write(self, text: str, name: str = "compose.yaml") -> Path:
+        """The stack file, dedented."""
+        path = self.folder / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def __call__(
+        self, *arguments: str, want: int | None = 0, stdin: str = "", timeout_s: float = 90
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end; fails unless the exit code is `want` (None: any)."""
+        done = subprocess.run(
+            [STACKR, *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+        shown = f"stackr {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert want is None or done.returncode == want, shown
+        assert "Traceback" not in done.stderr, shown
+        return done
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Run one command in the background, its output in pipes."""
+        settings: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **options,
+        }
+        return subprocess.Popen(
+            [STACKR, *arguments], cwd=self.folder, env=self.environ, text=True, **settings
+        )
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What `ps` says of every container, by name."""
+        lines = self("ps", "-a", "--format", "json").stdout.splitlines()
+        return {value["Name"]: value for value in map(json.loads, lines)}
+
+    def ids(self) -> dict[str, str]:
+        return {name: value["ID"] for name, value in self.containers().items()}
+
+    def states(self) -> dict[str, str]:
+        """State by service and number, as `web-1`."""
+        prefix = f"{self.name}-"
+        return {
+            name.removeprefix(prefix): value["State"] for name, value in self.containers().items()
+        }
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
+    """Poll until `condition` gives something true, and return it."""
+    deadline = time.monotonic() + _DEADLINE_S
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not come true"
+        time.sleep(0.05)
