@@ -1,0 +1,1 @@
+"""The same work side by side: stackr on its own engine, Docker Compose on dockerd."""

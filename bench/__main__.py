@@ -1,0 +1,108 @@
+"""`python -m bench`: measure stackr beside Docker Compose on dockerd; results in bench/results.
+
+Both do every step once a round, taking turns at going first. Root is needed. What is started is
+stopped again; the host's own engines, networks and images are not touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from bench import isolation, machine, report, scenarios
+from bench.peers import BenchError, Compose, Peer, Stackr, docker, run
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+RESULTS = CHECKOUT / "bench/results"
+IMAGES = ("busybox", "layers5")
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _options(arguments)
+    if os.geteuid() != 0:
+        sys.stderr.write("bench: root is needed to start the engines\n")
+        return 1
+    if isolation.INSIDE not in os.environ:
+        subprocess.run([CHECKOUT / "scripts/images", "build", *IMAGES], check=True)
+    isolation.enter(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        figures = _measure(options)
+    except BenchError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    table = report.write(options.results, options.name, machine.describe(), figures)
+    sys.stdout.write(table.read_text())
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=("stackr", "compose"), help="measure one peer alone")
+    parser.add_argument(
+        "--services", type=int, nargs="+", default=list(scenarios.SERVICE_COUNTS), metavar="COUNT"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument("--name", default="latest", help="of the two files in the folder")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1 or min(options.services) < 1:
+        parser.error("--rounds and --services: at least 1")
+    return options
+
+
+def _measure(options: argparse.Namespace) -> report.Figures:
+    figures: report.Figures = {}
+    with ExitStack() as undo:
+        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="stackr-bench-")))
+        images = _serve_images(folder, undo)
+        both: list[Peer] = [Stackr(folder / "stackr"), Compose(folder / "compose")]
+        peers = [peer for peer in both if options.only in (None, peer.name)]
+        for peer in peers:
+            undo.callback(peer.stop)
+            peer.start()
+            scenarios.prepare(peer, images)
+        for number in range(options.rounds):
+            for peer in peers if number % 2 == 0 else reversed(peers):
+                sys.stderr.write(f"round {number + 1} of {options.rounds}: {peer.name}\n")
+                stack_files = folder / "stacks" / peer.name
+
+                def record(step: str, value: float, name: str = peer.name) -> None:
+                    figures.setdefault(step, {}).setdefault(name, []).append(value)
+
+                scenarios.run_round(peer, images, stack_files, record, options.services)
+        for peer in peers:
+            run(docker(peer, "rmi", images.small), peer.environment())
+    return figures
+
+
+def _serve_images(folder: Path, undo: ExitStack) -> scenarios.Images:
+    """A registry inside the namespace, on loopback."""
+    environment = os.environ | {"STACKR_REGISTRY_RUN": str(folder / "registry")}
+    script = CHECKOUT / "scripts/images"
+    undo.callback(lambda: subprocess.run([script, "stop"], env=environment, check=True))
+    done = subprocess.run(
+        [script, *IMAGES], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    registry = done.stdout.strip()
+    return scenarios.Images(
+        small=f"{registry}/busybox:latest", layered=f"{registry}/layers5:latest"
+    )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

