@@ -18,7 +18,7 @@ from stackr.spec.units import go_text
 _SIMPLE = re.compile(r"[A-Za-z/_(+$^\\][A-Za-z0-9/_.=@$+^();\\-]*")
 _WORDS = frozenset(
     {
-        "<<",
+        *("<<", "="),
         *(word for each in ("y", "n", "yes", "no", "on", "off") for word in (each, each.upper())),
     }
     | {"Yes", "No", "On", "Off"}

@@ -171,7 +171,7 @@ class TestCombining:
         assert service.volumes[0].source == f"{loaded.working_dir}/sub/d"
         place = loaded.position("services.s.image")
         assert place is not None
-        assert place.file == f"{loaded.working_dir}/sub/b.yaml"
+        assert place.file == "sub/b.yaml"
 
     @pytest.mark.parametrize(
         ("text", "message"),

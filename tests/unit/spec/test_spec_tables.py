@@ -85,7 +85,7 @@ def test_what_is_not_supported_is_refused_by_name(
     loaded = project(f"services:\n  a:\n    image: i\n    {attribute}\n")
     (problem,) = unsupported(loaded)
     assert f"services.a.{path}: not supported by the embedded engine" in problem
-    assert problem.startswith(f"{loaded.compose_files[0]}:4:")
+    assert problem.startswith("compose.yaml:4:")
 
 
 def test_what_is_supported_is_not_refused(project: Callable[..., Project]) -> None:
