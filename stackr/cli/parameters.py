@@ -1,7 +1,8 @@
 """Parameters that take their words as they are, without Typer's conversion.
 
 Typer converts each value with pydantic, even one that is a string and stays one; to import that
-takes longer than most commands do. Other types (numbers, choices) still go through it.
+takes longer than most commands do. Other types (numbers, choices) go through it when a value is
+given.
 """
 
 from __future__ import annotations
@@ -37,25 +38,33 @@ class _Words(RuntimeParam):
 
 
 @dataclass(frozen=True)
-class _Flag(RuntimeParam):
+class _Late(RuntimeParam):
+    """Typer's own conversion, prepared once there is a value."""
+
+    def _coerce_value(self, value: Any, param: Any, ctx: Context) -> Any:
+        descriptor = resolve_type_descriptor(self.annotation, self.parameter_info)
+        return build_runtime_param(descriptor).coerce(value, param=param, ctx=ctx)
+
+
+@dataclass(frozen=True)
+class _Flag(_Late):
     """A flag is a boolean already, but where it comes from a variable of the environment."""
 
     def _coerce_value(self, value: Any, param: Any, ctx: Context) -> Any:
         if isinstance(value, bool):
             return value
-        descriptor = resolve_type_descriptor(self.annotation, self.parameter_info)
-        return build_runtime_param(descriptor).coerce(value, param=param, ctx=ctx)
+        return super()._coerce_value(value, param, ctx)
 
 
 _KINDS: dict[Any, type[RuntimeParam]] = {str: _Word, list[str]: _Words, bool: _Flag}
 
 
 def keep_words(parameters: Iterable[Parameter]) -> None:
-    """Spare strings and flags the conversion."""
+    """Spare strings and flags the conversion, and the others until they are given."""
     for parameter in parameters:
         descriptor = getattr(parameter, "type_descriptor", None)
-        kind = _KINDS.get(descriptor.annotation) if descriptor is not None else None
-        if descriptor is not None and kind is not None:
+        if descriptor is not None:
+            kind = _KINDS.get(descriptor.annotation, _Late)
             runtime = kind(descriptor.parameter_info, descriptor.annotation)
             setattr(parameter, "_runtime_param", runtime)  # noqa: B010
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stackr.spec.model.base import Model
-from stackr.spec.model.service import Service
+from stackr.spec.view import View, given
+
+if TYPE_CHECKING:
+    from stackr.spec.model.service import Service
 
 __all__ = ["NOT_IN_CONTAINER", "canonical_json", "digest", "service_spec", "sparse"]
 
@@ -58,30 +60,23 @@ _UNORDERED = frozenset(
 
 def sparse(value: Any) -> Any:
     """A model as JSON values, without the fields that hold their default."""
-    if isinstance(value, Model):
-        fields = type(value).model_fields
-        return {
-            name: sparse(field)
-            for name, field in value.__dict__.items()
-            if name != "extensions" and field != fields[name].default
-        }
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind is View or hasattr(kind, "model_fields"):
+        return {name: sparse(field) for name, field in given(value)}
+    if issubclass(kind, Mapping):
         return {key: sparse(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
+    if issubclass(kind, (tuple, list)):
         return [sparse(item) for item in value]
     return value
 
 
 def service_spec(service: Service) -> dict[str, Any]:
     """What of a service its containers are made of."""
-    fields = type(service).model_fields
     spec: dict[str, Any] = {}
-    for name, value in service.__dict__.items():
-        if name in NOT_IN_CONTAINER or value == fields[name].default:
-            continue
-        spec[name] = (
-            sorted(sparse(value), key=canonical_json) if name in _UNORDERED else sparse(value)
-        )
+    for name, value in given(service):
+        if name not in NOT_IN_CONTAINER:
+            plain = sparse(value)
+            spec[name] = sorted(plain, key=canonical_json) if name in _UNORDERED else plain
     deploy = {key: spec["deploy"][key] for key in _IN_DEPLOY if key in spec.get("deploy", ())}
     spec.pop("deploy", None)
     return {**spec, "deploy": deploy} if deploy else spec

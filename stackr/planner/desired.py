@@ -16,19 +16,19 @@ from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.config_hash import canonical_json, digest, service_spec, sparse
 from stackr.planner.graph import closure, topological_order
 from stackr.planner.host_ports import check_host_ports
-from stackr.planner.keys import image_name, network_keys, volume_keys
+from stackr.planner.keys import image_name, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
 from stackr.runtime import labels
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
-from stackr.spec.model.mounts import FileGrant
-from stackr.spec.model.network import Network
-from stackr.spec.model.project import Project
-from stackr.spec.model.secret import FileObject
-from stackr.spec.model.service import Dependency, Service
-from stackr.spec.model.volume import Volume
 
 if TYPE_CHECKING:
     from stackr.runtime.container import ContainerConfig
+    from stackr.spec.model.mounts import FileGrant
+    from stackr.spec.model.network import Network
+    from stackr.spec.model.project import Project
+    from stackr.spec.model.secret import FileObject
+    from stackr.spec.model.service import Dependency, Service
+    from stackr.spec.model.volume import Volume
 
 __all__ = ["Desired", "DesiredNetwork", "DesiredService", "DesiredVolume", "desired"]
 
@@ -194,7 +194,7 @@ def _shares(service: Service) -> tuple[str, ...]:
 
 
 def _replicas(service: Service, options: UpOptions) -> int:
-    count = options.scale.get(service.name, service.replicas)
+    count = options.scale.get(service.name, replicas(service))
     if count > 1 and service.container_name:
         raise InvalidArgument(
             f'service "{service.name}": container name "{service.container_name}" cannot be '
@@ -291,7 +291,9 @@ def _content_hashes(project: Project, service: Service) -> dict[str, Any]:
 
 def _content_hash(project: Project, sources: Mapping[str, FileObject], grant: FileGrant) -> str:
     """ "" for what is not there; the engine, or the container's creation, then says so."""
-    source = sources.get(grant.source or "", FileObject())
+    source = sources.get(grant.source or "")
+    if source is None:
+        return ""
     if source.content is not None:
         return digest(source.content)
     if source.environment is not None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidProject
-from stackr.spec.model.project import Project
-from stackr.spec.model.service import Port
+
+if TYPE_CHECKING:
+    from stackr.spec.model.project import Project
+    from stackr.spec.model.service import Port
 
 __all__ = ["check_host_ports"]
 

@@ -1,4 +1,4 @@
-"""What a service names: its image, and the networks and volumes of the stack file that it uses."""
+"""What a service names or counts: its image, networks and volumes, its containers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ if TYPE_CHECKING:
     from stackr.spec.model.project import Project
     from stackr.spec.model.service import Service, ServiceNetwork
 
-__all__ = ["image_name", "network_keys", "volume_keys"]
+__all__ = ["image_name", "network_keys", "replicas", "volume_keys"]
 
 
 def image_name(project: Project, service: Service) -> str:
     """The image's reference; one that is built has the project's and the service's name."""
     return service.image or f"{project.name}-{service.name}"
+
+
+def replicas(service: Service) -> int:
+    """How many containers are asked for: `scale`, else `deploy.replicas`, else 1."""
+    if service.scale is not None:
+        return service.scale
+    if service.deploy is not None and service.deploy.replicas is not None:
+        return service.deploy.replicas
+    return 1
 
 
 def network_keys(project: Project, service: Service) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from stackr.spec import units
 from stackr.spec.key_order import all_in_order, in_order
@@ -40,6 +40,10 @@ class Kind:
     never_empty = False
     """Written out even when it is zero, as a Go struct or pointer is."""
 
+    def absent(self, build: Build) -> Any:
+        """What the models hold for an attribute that is not there."""
+        return None
+
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         """The typed value; what is wrong is told to `faults`. None stays out of here."""
         return value
@@ -48,8 +52,8 @@ class Kind:
         """What `config` prints for a typed value, as JSON or for YAML."""
         return value
 
-    def model(self, value: Any) -> Any:
-        """What the models hold for a typed value."""
+    def hold(self, value: Any, build: Build) -> Any:
+        """What the models hold for a typed value; `build` makes a model of what is a struct."""
         return value
 
 
@@ -63,9 +67,13 @@ class Scalar(Kind):
         write: Callable[[Any], Any] | None = None,
         hold: Callable[[Any], Any] | None = None,
         pointer: bool = False,
+        absent: Callable[[], Any] | None = None,
     ) -> None:
-        self._read, self._write, self._hold = read, write, hold
+        self._read, self._write, self._hold, self._absent = read, write, hold, absent
         self.never_empty = pointer
+
+    def absent(self, build: Build) -> Any:
+        return None if self._absent is None else self._absent()
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         try:
@@ -80,7 +88,7 @@ class Scalar(Kind):
         written = self._write(value) if self._write is not None else value
         return _sorted(written, yaml=yaml) if isinstance(written, dict) else written
 
-    def model(self, value: Any) -> Any:
+    def hold(self, value: Any, build: Build) -> Any:
         return self._hold(value) if self._hold is not None else value
 
 
@@ -329,6 +337,9 @@ class ListOf(Kind):
     def __init__(self, kind: Kind, empty: Any = None) -> None:
         self._kind, self._empty = kind, empty
 
+    def absent(self, build: Build) -> Any:
+        return ()
+
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, list):
             faults.add(path, str(_expected("a list", value)))
@@ -341,8 +352,8 @@ class ListOf(Kind):
     def plain(self, value: Any, *, yaml: bool) -> Any:
         return [None if entry is None else self._kind.plain(entry, yaml=yaml) for entry in value]
 
-    def model(self, value: Any) -> Any:
-        return tuple(self._kind.model({} if entry is None else entry) for entry in value)
+    def hold(self, value: Any, build: Build) -> Any:
+        return tuple(self._kind.hold({} if entry is None else entry, build) for entry in value)
 
 
 class MapOf(Kind):
@@ -350,6 +361,9 @@ class MapOf(Kind):
 
     def __init__(self, kind: Kind, *, nullable: bool = False, named: bool = False) -> None:
         self._kind, self._nullable, self._named = kind, nullable, named
+
+    def absent(self, build: Build) -> Any:
+        return {}
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, dict):
@@ -370,9 +384,10 @@ class MapOf(Kind):
             for key, entry in _sorted(value, yaml=yaml).items()
         }
 
-    def model(self, value: Any) -> Any:
+    def hold(self, value: Any, build: Build) -> Any:
         return {
-            key: None if entry is None else self._kind.model(entry) for key, entry in value.items()
+            key: None if entry is None else self._kind.hold(entry, build)
+            for key, entry in value.items()
         }
 
 
@@ -402,10 +417,8 @@ class Ulimit(Kind):
             return {"soft": value.get("soft", 0), "hard": value.get("hard", 0)}
         return value
 
-    def model(self, value: Any) -> Any:
-        from stackr.spec.model.build import Ulimit as Model
-
-        return Model.model_construct(**value)
+    def hold(self, value: Any, build: Build) -> Any:
+        return build(_ULIMIT, value)
 
 
 class Unprintable(ValueError):
@@ -414,6 +427,9 @@ class Unprintable(ValueError):
 
 class SshKeys(Kind):
     """SSH keys by name; None is the agent."""
+
+    def absent(self, build: Build) -> Any:
+        return ()
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, dict):
@@ -429,10 +445,8 @@ class SshKeys(Kind):
             raise Unprintable("build.ssh: a key with a path cannot be written as JSON: use YAML")
         return [f"{key}: {entry}" if entry else key for key, entry in sorted(value.items())]
 
-    def model(self, value: Any) -> Any:
-        from stackr.spec.model.build import SshKey
-
-        return tuple(SshKey.model_construct(id=key, path=entry) for key, entry in value.items())
+    def hold(self, value: Any, build: Build) -> Any:
+        return tuple(build(_SSH_KEY, {"id": key, "path": path}) for key, path in value.items())
 
 
 class EnvFile(Kind):
@@ -451,8 +465,8 @@ class EnvFile(Kind):
             return value.get("path", "")
         return {**self._struct.plain(value, yaml=yaml), "required": False}
 
-    def model(self, value: Any) -> Any:
-        return self._struct.model(value)
+    def hold(self, value: Any, build: Build) -> Any:
+        return build(self._struct, value)
 
 
 class Field(NamedTuple):
@@ -479,6 +493,9 @@ class Struct(Kind):
             for name, field in fields.items()
         }
         self._class: Any = None
+
+    def absent(self, build: Build) -> Any:
+        return None if self._pointer else build(self, {})
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, dict):
@@ -514,18 +531,24 @@ class Struct(Kind):
             shown |= all_in_order(value.get(EXTENSIONS, {}))
         return shown
 
-    def model(self, value: Any) -> Any:
+    def hold(self, value: Any, build: Build) -> Any:
+        return build(self, value)
+
+    def model_class(self) -> Any:
+        """The pydantic model, which is imported when somebody asks for it."""
         if self._class is None:
             module, name = self.name.split(":")
             self._class = getattr(import_module(f"stackr.spec.model.{module}"), name)
-        arguments = {
-            key: self.fields[key].kind.model(entry)
-            for key, entry in value.items()
-            if key in self.fields
-        }
-        if EXTENSIONS in value:
-            arguments["extensions"] = value[EXTENSIONS]
-        return self._class.model_construct(**arguments)
+        return self._class
+
+
+Build: TypeAlias = Callable[[Struct, dict[str, Any]], Any]
+"""Makes a model of a struct's typed value."""
+
+_ULIMIT = Struct(
+    "build:Ulimit", single=Scalar(read_int), soft=Scalar(read_int), hard=Scalar(read_int)
+)
+_SSH_KEY = Struct("build:SshKey", id=Scalar(read_string), path=Scalar(read_string))
 
 
 _OMITTED = object()
@@ -545,6 +568,7 @@ def _written(field: Field, value: Any, *, yaml: bool) -> Any:
 
 __all__ = [
     "EXTENSIONS",
+    "Build",
     "EnvFile",
     "Faults",
     "Field",

@@ -22,37 +22,40 @@ def _octal(mode: int) -> str:
 
 
 STRING = Scalar(d.read_string)
-BOOL = Scalar(d.read_bool)
+TEXT = Scalar(d.read_string, absent=str)
+BOOL = Scalar(d.read_bool, absent=bool)
 BOOL_POINTER = Scalar(d.read_bool, pointer=True)
-INT = Scalar(d.read_int)
+INT = Scalar(d.read_int, absent=int)
 INT_POINTER = Scalar(d.read_int, pointer=True)
-UINT16 = Scalar(d.read_unsigned(16))
-UINT32 = Scalar(d.read_unsigned(32))
-UINT64 = Scalar(d.read_unsigned(64))
+UINT16 = Scalar(d.read_unsigned(16), absent=int)
+UINT32 = Scalar(d.read_unsigned(32), absent=int)
+UINT64 = Scalar(d.read_unsigned(64), absent=int)
 UINT64_POINTER = Scalar(d.read_unsigned(64), pointer=True)
-SINGLE = Scalar(d.read_single, write=json_number)
-CPUS = Scalar(d.read_cpus, write=json_number)
-BYTES = Scalar(d.read_bytes, write=str)
-DURATION = Scalar(d.read_duration, write=format_duration, hold=_seconds)
+SINGLE = Scalar(d.read_single, write=json_number, absent=float)
+CPUS = Scalar(d.read_cpus, write=json_number, absent=float)
+BYTES = Scalar(d.read_bytes, write=str, absent=int)
+DURATION = Scalar(d.read_duration, write=format_duration, hold=_seconds, absent=float)
 DURATION_POINTER = Scalar(d.read_duration, write=format_duration, hold=_seconds, pointer=True)
 FILE_MODE = Scalar(d.read_mode, write=_octal, pointer=True)
-COUNT = Scalar(d.read_count)
+COUNT = Scalar(d.read_count, absent=int)
 COMMAND = Scalar(d.read_command, hold=tuple, pointer=True)
-TEST = Scalar(d.read_test, hold=tuple)
-STRINGS = Scalar(d.read_strings, hold=tuple)
-NUMBERS = Scalar(d.read_numbers, hold=tuple)
-LABELS = Scalar(d.read_labels)
-ENVIRONMENT = Scalar(d.read_environment)
-OPTIONS = Scalar(d.read_options)
-STRING_MAP = Scalar(d.read_string_map)
+TEST = Scalar(d.read_test, hold=tuple, absent=tuple)
+STRINGS = Scalar(d.read_strings, hold=tuple, absent=tuple)
+NUMBERS = Scalar(d.read_numbers, hold=tuple, absent=tuple)
+LABELS = Scalar(d.read_labels, absent=dict)
+ENVIRONMENT = Scalar(d.read_environment, absent=dict)
+OPTIONS = Scalar(d.read_options, absent=dict)
+STRING_MAP = Scalar(d.read_string_map, absent=dict)
 MULTI_OPTIONS = Scalar(
     d.read_multi_options,
     hold=lambda options: {key: tuple(value) for key, value in options.items()},
+    absent=dict,
 )
 HOSTS = Scalar(
     d.read_hosts,
     write=d.write_hosts,
     hold=lambda hosts: {host: tuple(addresses) for host, addresses in hosts.items()},
+    absent=dict,
 )
 LIST = ListOf(STRING, empty="")
 ULIMITS = MapOf(Ulimit())
@@ -101,8 +104,8 @@ DEVELOP = Struct(
     watch=ListOf(
         Struct(
             "service:WatchTrigger",
-            path=Field(STRING, always=True, zero=""),
-            action=Field(STRING, always=True, zero=""),
+            path=Field(TEXT, always=True, zero=""),
+            action=Field(TEXT, always=True, zero=""),
             target=STRING,
             exec=_WATCH_HOOK,
             include=LIST,
@@ -114,7 +117,7 @@ DEVELOP = Struct(
 _THROTTLES = ListOf(
     Struct(
         "service:ThrottleDevice",
-        path=Field(STRING, always=True, zero="", shown="Path"),
+        path=Field(TEXT, always=True, zero="", shown="Path"),
         rate=Field(BYTES, always=True, zero="0", shown="Rate"),
     )
 )
@@ -124,7 +127,7 @@ BLKIO = Struct(
     weight_device=ListOf(
         Struct(
             "service:WeightDevice",
-            path=Field(STRING, always=True, zero="", shown="Path"),
+            path=Field(TEXT, always=True, zero="", shown="Path"),
             weight=Field(UINT16, always=True, zero=0, shown="Weight"),
         )
     ),
@@ -152,7 +155,7 @@ RESOURCE = Struct(
             "deploy:GenericResource",
             discrete_resource_spec=Struct(
                 "deploy:DiscreteResource",
-                kind=Field(STRING, always=True, zero=""),
+                kind=Field(TEXT, always=True, zero=""),
                 value=Field(INT, always=True, zero=0),
             ),
         )
@@ -233,9 +236,9 @@ MOUNT = Struct(
 )
 DEPENDENCY = Struct(
     "service:Dependency",
-    condition=STRING,
+    condition=Scalar(d.read_string, absent=lambda: "service_started"),
     restart=BOOL,
-    required=Field(BOOL, always=True, zero=False),
+    required=Field(Scalar(d.read_bool, absent=lambda: True), always=True, zero=False),
 )
 ENV_FILE = EnvFile(
     Struct(
@@ -404,3 +407,4 @@ SECTIONS: dict[str, Kind] = {
     "configs": MapOf(FILE_OBJECT, named=True),
     "models": MapOf(LANGUAGE_MODEL),
 }
+PROJECT = Struct("project:Project", pointer=True, **SECTIONS)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, selection
@@ -20,7 +20,7 @@ from stackr.spec.decode import EXTENSIONS, Faults
 from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, set_defaults
 from stackr.spec.discover import Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
-from stackr.spec.fields import SECTIONS
+from stackr.spec.fields import PROJECT, SECTIONS, SERVICE
 from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
 from stackr.spec.merge import CannotMerge, enforce_unicity, merge
@@ -30,6 +30,7 @@ from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
 from stackr.spec.session import LoadOptions, Session, SourceFile
 from stackr.spec.validate import check_project, check_tree
+from stackr.spec.view import View
 
 if TYPE_CHECKING:
     from stackr.spec.model.project import Position, Project
@@ -290,28 +291,30 @@ def _resolve_label_files(name: str, service: Tree, loaded: Loaded) -> None:
 
 
 def to_project(project: Tree, loaded: Loaded) -> Project:
-    """Put a typed project into the frozen models."""
-    from stackr.spec.model.project import Position, Project
+    """A typed project as the frozen models, each of which is made when it is needed."""
 
     def locate(path: str) -> Position | None:
+        from stackr.spec.model.project import Position
+
         place = loaded.session.sources.find(parse(path))
         return Position(*loaded.session.sources.relative(place)) if place is not None else None
 
-    sections = {section: kind.model(project[section]) for section, kind in SECTIONS.items()}
-    disabled = SECTIONS["services"].model(project["disabled_services"])
-    for services in (sections["services"], disabled):
-        for name, service in services.items():
-            services[name] = service.model_copy(update={"name": name})
-    result = Project.model_construct(
-        name=loaded.found.name,
-        working_dir=loaded.found.working_dir,
-        compose_files=tuple(file.name for file in loaded.found.files),
-        environment=loaded.found.environment,
-        profiles=tuple(project["profiles"]),
-        disabled_services=disabled,
-        warnings=tuple(loaded.session.warnings),
-        extensions=project["extensions"],
-        **sections,
-    )
-    result._locate = locate
-    return result
+    def finish(model: Any) -> None:
+        model._locate = locate
+
+    own = {
+        "name": loaded.found.name,
+        "working_dir": loaded.found.working_dir,
+        "compose_files": tuple(file.name for file in loaded.found.files),
+        "environment": loaded.found.environment,
+        "profiles": tuple(project["profiles"]),
+        "services": _services(project["services"]),
+        "disabled_services": _services(project["disabled_services"]),
+        "warnings": tuple(loaded.session.warnings),
+        "extensions": project["extensions"],
+    }
+    return cast("Project", View(PROJECT, project, own, finish))
+
+
+def _services(trees: Tree) -> Tree:
+    return {name: View(SERVICE, tree, {"name": name}) for name, tree in trees.items()}

@@ -264,12 +264,3 @@ class Service(Model):
     working_dir: str | None = None
     post_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
-
-    @property
-    def replicas(self) -> int:
-        """How many containers are asked for: `scale`, else `deploy.replicas`, else 1."""
-        if self.scale is not None:
-            return self.scale
-        if self.deploy is not None and self.deploy.replicas is not None:
-            return self.deploy.replicas
-        return 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planning import plan_for, service, stack, up
 
 from stackr.planner.desired import desired
+from stackr.planner.keys import replicas
 from stackr.planner.lifecycle import plan_down
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import UpOptions
@@ -112,7 +113,7 @@ def test_applied_plans_converge(first: Project, second: Project, chance: random.
 
 def check_reached(runtime: FakeRuntime, project: Project) -> None:
     """As many containers as asked for, all running, each under its service's and number's name."""
-    wanted = {name: each.replicas for name, each in project.services.items() if each.replicas}
+    wanted = {n: replicas(each) for n, each in project.services.items() if replicas(each)}
     assert all(container.is_running for container in runtime.containers.values())
     places = [
         (container.labels[labels.SERVICE], container.labels[labels.CONTAINER_NUMBER])

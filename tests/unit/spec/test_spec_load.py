@@ -285,7 +285,7 @@ class TestResolving:
         assert service.deploy is not None
         assert service.deploy.resources.limits is not None
         assert service.deploy.resources.limits.memory == 5 << 20
-        assert (service.replicas, service.extra_hosts) == (3, {"h": ("::1",)})
+        assert (service.deploy.replicas, service.extra_hosts) == (3, {"h": ("::1",)})
         assert service.secrets[0].target == "/run/secrets/s"
 
     def test_secrets_and_configs_from_variables(self, project: Load) -> None:

@@ -15,6 +15,7 @@ from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
 from stackr.spec.schema.validate import schema
 from stackr.spec.support import SUPPORT, State, table, unsupported
+from stackr.spec.view import View, construct
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,9 +41,17 @@ def _all_structs() -> list[Struct]:
 
 @pytest.mark.parametrize("struct", _all_structs(), ids=lambda struct: struct.name)
 def test_each_struct_has_the_fields_of_its_model(struct: Struct) -> None:
-    model: BaseModel = struct.model({})
+    model: BaseModel = construct(struct, {})
     names = set(type(model).model_fields) - {"extensions"}
     assert names - ({"name"} if isinstance(model, Service) else set()) == set(struct.fields)
+
+
+@pytest.mark.parametrize("struct", _all_structs(), ids=lambda struct: struct.name)
+def test_a_view_has_what_its_model_has(struct: Struct) -> None:
+    model: BaseModel = construct(struct, {})
+    for name in struct.fields:
+        if not type(model).model_fields[name].is_required():
+            assert getattr(View(struct, {}), name) == getattr(model, name), name
 
 
 def test_every_attribute_of_a_service_is_in_the_tables() -> None:
