@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from stackr.errors import StackrError
 from stackr.executor.apply import Failure, Outcome
-from stackr.planner.plan import Action, Operation, WaitFor
+from stackr.planner.payloads import WaitFor
+from stackr.planner.plan import Action, Operation
 from stackr.runtime.protocol import Runtime, SupportsLogs
 
 __all__ = ["Cause", "FailureReport", "failure_report"]

@@ -26,7 +26,8 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.executor.operations import Context, perform
-from stackr.planner.plan import Operation, Plan, PullImage, StopContainer, WaitFor
+from stackr.planner.payloads import PullImage, StopContainer, WaitFor
+from stackr.planner.plan import Operation, Plan
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import PullProgress
 

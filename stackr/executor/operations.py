@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from stackr.errors import Conflict, NotFound, PermissionDenied, StackrError
 from stackr.executor.conditions import Watch, wait_for
-from stackr.planner.plan import (
+from stackr.planner.payloads import (
     ConnectNetwork,
     CreateContainer,
     CreateNetwork,
     CreateVolume,
     DisconnectNetwork,
     KillContainer,
-    Operation,
     Payload,
     PullImage,
     RemoveContainer,
@@ -34,6 +33,7 @@ from stackr.planner.plan import (
     UnpauseContainer,
     WaitFor,
 )
+from stackr.planner.plan import Operation
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import PullProgress

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from stackr.errors import Internal
-from stackr.planner.plan import Action, Change, Operation, Payload, Plan, Resource
+from stackr.planner.payloads import Payload
+from stackr.planner.plan import Action, Change, Operation, Plan, Resource
 
 __all__ = ["Builder", "Entry"]
 

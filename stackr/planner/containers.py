@@ -16,22 +16,18 @@ from stackr.planner.builder import Builder, Entry
 from stackr.planner.networks import NetworkPlan
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
-from stackr.planner.plan import (
-    Action,
-    Change,
+from stackr.planner.payloads import (
     ConnectNetwork,
     CreateContainer,
-    Kind,
-    Origin,
     PullImage,
     RemoveContainer,
     RenameContainer,
-    Resource,
     StartContainer,
     StopContainer,
     UnpauseContainer,
     WaitFor,
 )
+from stackr.planner.plan import Action, Change, Kind, Origin, Resource
 from stackr.planner.slots import Slot, Verdict
 from stackr.runtime.types import ContainerState
 

@@ -14,23 +14,19 @@ from stackr.planner.builder import Builder, Entry
 from stackr.planner.graph import topological_order
 from stackr.planner.observed import Observed, number_of, service_of
 from stackr.planner.options import DownOptions
-from stackr.planner.plan import (
-    Action,
-    Change,
+from stackr.planner.payloads import (
     KillContainer,
-    Kind,
-    Plan,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
     RemoveVolume,
-    Resource,
     RestartContainer,
     StartContainer,
     StopContainer,
     UnpauseContainer,
     WaitFor,
 )
+from stackr.planner.plan import Action, Change, Kind, Plan, Resource
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState
 

@@ -14,16 +14,8 @@ from stackr.errors import NotFound
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.diff import field_changes
 from stackr.planner.observed import Observed
-from stackr.planner.plan import (
-    Action,
-    Change,
-    CreateNetwork,
-    DisconnectNetwork,
-    FieldChange,
-    Kind,
-    RemoveNetwork,
-    Resource,
-)
+from stackr.planner.payloads import CreateNetwork, DisconnectNetwork, RemoveNetwork
+from stackr.planner.plan import Action, Change, FieldChange, Kind, Resource
 from stackr.planner.slots import stored_spec
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState, NetworkState

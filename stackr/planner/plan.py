@@ -10,43 +10,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from stackr.runtime.types import NetworkConfig, VolumeConfig
+from stackr.planner.payloads import (
+    ConnectNetwork,
+    CreateContainer,
+    DisconnectNetwork,
+    Payload,
+    RenameContainer,
+    WaitFor,
+)
 
 if TYPE_CHECKING:
     from networkx import DiGraph
-
-    from stackr.runtime.container import ContainerConfig, NetworkAttachment
 
 __all__ = [
     "JSON_VERSION",
     "Action",
     "Change",
-    "ConnectNetwork",
-    "CreateContainer",
-    "CreateNetwork",
-    "CreateVolume",
-    "DisconnectNetwork",
     "FieldChange",
-    "KillContainer",
     "Kind",
     "Operation",
     "Origin",
-    "Payload",
     "Plan",
-    "PullImage",
-    "RemoveContainer",
-    "RemoveImage",
-    "RemoveNetwork",
-    "RemoveVolume",
-    "RenameContainer",
     "Resource",
-    "RestartContainer",
-    "StartContainer",
-    "StopContainer",
-    "UnpauseContainer",
-    "WaitFor",
 ]
 
 JSON_VERSION = 1
@@ -189,146 +176,6 @@ class Change:
             "touched_by": list(self.touched_by),
             "fields": [change.to_json() for change in self.fields],
         }
-
-
-# --- payloads: the arguments of one call of the engine -----------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PullImage:
-    """services: those that wait for it. ignore_failure: nobody's operations are skipped."""
-
-    reference: str
-    platform: str = ""
-    services: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CreateNetwork:
-    config: NetworkConfig
-
-
-@dataclass(frozen=True, slots=True)
-class CreateVolume:
-    config: VolumeConfig
-
-
-@dataclass(frozen=True, slots=True)
-class CreateContainer:
-    """name: as created; a replacement gets its final name by a later rename."""
-
-    name: str
-    config: ContainerConfig
-
-
-@dataclass(frozen=True, slots=True)
-class StartContainer:
-    ref: str
-
-
-@dataclass(frozen=True, slots=True)
-class RestartContainer:
-    ref: str
-    timeout_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UnpauseContainer:
-    ref: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopContainer:
-    """timeout_s: None is the container's own."""
-
-    ref: str
-    timeout_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KillContainer:
-    ref: str
-    signal: str = "SIGKILL"
-
-
-@dataclass(frozen=True, slots=True)
-class RenameContainer:
-    ref: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveContainer:
-    """volumes: its anonymous ones as well."""
-
-    ref: str
-    force: bool = False
-    volumes: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectNetwork:
-    container: str
-    attachment: NetworkAttachment
-
-
-@dataclass(frozen=True, slots=True)
-class DisconnectNetwork:
-    container: str
-    network: str
-
-
-@dataclass(frozen=True, slots=True)
-class WaitFor:
-    """condition: service_started, service_healthy, service_completed_successfully, or
-    running_or_healthy (healthy where there is a health check).
-
-    needed_by: the services that wait; timeout_s None is without end.
-    """
-
-    container: str
-    condition: str
-    service: str = ""
-    needed_by: tuple[str, ...] = ()
-    timeout_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveNetwork:
-    ref: str
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveVolume:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveImage:
-    """An image that is still in use, or not there, is left alone."""
-
-    reference: str
-
-
-Payload: TypeAlias = (
-    PullImage
-    | CreateNetwork
-    | CreateVolume
-    | CreateContainer
-    | StartContainer
-    | RestartContainer
-    | UnpauseContainer
-    | StopContainer
-    | KillContainer
-    | RenameContainer
-    | RemoveContainer
-    | ConnectNetwork
-    | DisconnectNetwork
-    | WaitFor
-    | RemoveNetwork
-    | RemoveVolume
-    | RemoveImage
-)
 
 
 @dataclass(frozen=True, slots=True)

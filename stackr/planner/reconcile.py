@@ -14,7 +14,8 @@ from stackr.planner.containers import Containers, pull_policy
 from stackr.planner.networks import diverged_networks, plan_networks
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
-from stackr.planner.plan import Action, Change, Kind, Plan, PullImage, Resource
+from stackr.planner.payloads import PullImage
+from stackr.planner.plan import Action, Change, Kind, Plan, Resource
 from stackr.planner.slots import decide
 from stackr.planner.volumes import plan_volumes
 

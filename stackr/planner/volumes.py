@@ -8,7 +8,8 @@ from stackr.errors import NotFound
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.diff import field_changes
 from stackr.planner.observed import Observed
-from stackr.planner.plan import Action, Change, CreateVolume, Kind, Resource
+from stackr.planner.payloads import CreateVolume
+from stackr.planner.plan import Action, Change, Kind, Resource
 from stackr.planner.slots import stored_spec
 from stackr.runtime import labels
 from stackr.runtime.types import VolumeState

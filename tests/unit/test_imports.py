@@ -47,6 +47,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.protocol",
     ),
     "stackr.executor": (
+        "stackr.planner.payloads",
         "stackr.planner.plan",
         "stackr.runtime.container",
         "stackr.runtime.types",
@@ -58,6 +59,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.cli.views": (
         "stackr.cli.failure",
         "stackr.executor.events",
+        "stackr.planner.payloads",
         "stackr.planner.plan",
         "stackr.runtime.labels",
         "stackr.runtime.container",

@@ -10,7 +10,8 @@ from typing import Protocol
 from stackr.cli.views.output import Output
 from stackr.errors import InvalidArgument
 from stackr.executor.events import Event
-from stackr.planner.plan import Action, Operation, Resource, WaitFor
+from stackr.planner.payloads import WaitFor
+from stackr.planner.plan import Action, Operation, Resource
 
 __all__ = ["PROGRESS_CHOICES", "View", "doing", "done", "open_view", "resource_label"]
 

@@ -22,20 +22,8 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.plan import (
-    Action,
-    Change,
-    CreateContainer,
-    FieldChange,
-    Kind,
-    Operation,
-    Origin,
-    Plan,
-    PullImage,
-    Resource,
-    StartContainer,
-    WaitFor,
-)
+from stackr.planner.payloads import CreateContainer, PullImage, StartContainer, WaitFor
+from stackr.planner.plan import Action, Change, FieldChange, Kind, Operation, Origin, Plan, Resource
 from stackr.runtime.container import ContainerConfig
 
 IMAGE = Resource("image", "nginx:1.27")

@@ -1,0 +1,172 @@
+"""The arguments of an operation: a value for each call of the engine, and for each wait.
+
+The executor finds by the payload's type what is to be done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from stackr.runtime.types import NetworkConfig, VolumeConfig
+
+if TYPE_CHECKING:
+    from stackr.runtime.container import ContainerConfig, NetworkAttachment
+
+__all__ = [
+    "ConnectNetwork",
+    "CreateContainer",
+    "CreateNetwork",
+    "CreateVolume",
+    "DisconnectNetwork",
+    "KillContainer",
+    "Payload",
+    "PullImage",
+    "RemoveContainer",
+    "RemoveImage",
+    "RemoveNetwork",
+    "RemoveVolume",
+    "RenameContainer",
+    "RestartContainer",
+    "StartContainer",
+    "StopContainer",
+    "UnpauseContainer",
+    "WaitFor",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """services: those that wait for it. ignore_failure: nobody's operations are skipped."""
+
+    reference: str
+    platform: str = ""
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateNetwork:
+    config: NetworkConfig
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolume:
+    config: VolumeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContainer:
+    """name: as created; a replacement gets its final name by a later rename."""
+
+    name: str
+    config: ContainerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartContainer:
+    ref: str
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnpauseContainer:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopContainer:
+    """timeout_s: None is the container's own."""
+
+    ref: str
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KillContainer:
+    ref: str
+    signal: str = "SIGKILL"
+
+
+@dataclass(frozen=True, slots=True)
+class RenameContainer:
+    ref: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """volumes: its anonymous ones as well."""
+
+    ref: str
+    force: bool = False
+    volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectNetwork:
+    container: str
+    attachment: NetworkAttachment
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectNetwork:
+    container: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """condition: service_started, service_healthy, service_completed_successfully, or
+    running_or_healthy (healthy where there is a health check).
+
+    needed_by: the services that wait; timeout_s None is without end.
+    """
+
+    container: str
+    condition: str
+    service: str = ""
+    needed_by: tuple[str, ...] = ()
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNetwork:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVolume:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveImage:
+    """An image that is still in use, or not there, is left alone."""
+
+    reference: str
+
+
+Payload: TypeAlias = (
+    PullImage
+    | CreateNetwork
+    | CreateVolume
+    | CreateContainer
+    | StartContainer
+    | RestartContainer
+    | UnpauseContainer
+    | StopContainer
+    | KillContainer
+    | RenameContainer
+    | RemoveContainer
+    | ConnectNetwork
+    | DisconnectNetwork
+    | WaitFor
+    | RemoveNetwork
+    | RemoveVolume
+    | RemoveImage
+)
