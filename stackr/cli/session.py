@@ -36,23 +36,25 @@ class Session:
     def is_json(self) -> bool:
         return _progress(self.options) == "json"
 
-    def on_engine(self, work: Callable[[Runtime], Awaitable[T]]) -> T:
+    def on_engine(self, work: Callable[[Runtime], Awaitable[T]], *, read_only: bool = False) -> T:
         """Run `work` with the engine that `--engine` names, in an event loop of its own.
+
+        read_only: calls that change anything are refused before they are sent.
 
         Ctrl-C and SIGTERM cancel it; KeyboardInterrupt is raised then.
         """
-        return run_interruptible(self._on_engine(work))
+        return run_interruptible(self._on_engine(work, read_only))
 
-    async def _on_engine(self, work: Callable[[Runtime], Awaitable[T]]) -> T:
-        async with self.engine() as runtime:
+    async def _on_engine(self, work: Callable[[Runtime], Awaitable[T]], read_only: bool) -> T:
+        async with self.engine(read_only=read_only) as runtime:
             return await work(runtime)
 
     @contextlib.asynccontextmanager
-    async def engine(self) -> AsyncIterator[Runtime]:
+    async def engine(self, *, read_only: bool = False) -> AsyncIterator[Runtime]:
         """The engine, open."""
         from stackr.runtime.connect import connect
 
-        async with await connect(self.options.engine) as runtime:
+        async with await connect(self.options.engine, read_only=read_only) as runtime:
             yield runtime
 
     async def run_plan(self, plan: Plan, runtime: Runtime) -> int:

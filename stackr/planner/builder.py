@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 
 from stackr.errors import Internal
 from stackr.planner.payloads import Payload
-from stackr.planner.plan import Action, Change, Operation, Plan, Resource
+from stackr.planner.plan import Action, Change, Operation, Plan, Resource, Risk
 
 __all__ = ["Builder", "Entry"]
 
@@ -26,6 +26,7 @@ class Builder:
         self.changes: list[Change] = []
         self.warnings: list[str] = []
         self.unchanged = 0
+        self.risks: tuple[Risk, ...] = ()
 
     def add(
         self,
@@ -69,6 +70,7 @@ class Builder:
             changes=tuple(self.changes),
             warnings=tuple(self.warnings),
             unchanged=self.unchanged,
+            risks=self.risks,
         )
 
     def _numbers(self) -> dict[Entry, int]:

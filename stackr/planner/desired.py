@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,8 @@ class Desired:
     known_services: frozenset[str]
     is_partial: bool = False
     warnings: tuple[str, ...] = ()
+    policy: Mapping[str, str] = field(default_factory=dict)
+    """Risk's identifier -> error, warn or ignore."""
 
 
 def desired(project: Project, options: UpOptions | None = None) -> Desired:
@@ -159,7 +161,14 @@ def desired(project: Project, options: UpOptions | None = None) -> Desired:
         known_services=frozenset(project.services) | frozenset(project.disabled_services),
         is_partial=bool(options.services),
         warnings=project.warnings,
+        policy=_policy(project),
     )
+
+
+def _policy(project: Project) -> Mapping[str, str]:
+    extension = project.extensions.get("x-stackr")
+    policy = extension.get("policy") if isinstance(extension, Mapping) else None
+    return policy if isinstance(policy, Mapping) else {}
 
 
 def _select(project: Project, options: UpOptions) -> tuple[set[str], set[str]]:

@@ -34,6 +34,9 @@ __all__ = [
     "Origin",
     "Plan",
     "Resource",
+    "Risk",
+    "RiskLevel",
+    "Source",
 ]
 
 JSON_VERSION = 1
@@ -129,11 +132,28 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value is written. line and column count from 1; via: how it got there, or ""."""
+
+    file: str
+    line: int
+    column: int
+    via: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" + (f", {self.via}" if self.via else "")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"file": self.file, "line": self.line, "column": self.column, "via": self.via}
+
+
+@dataclass(frozen=True, slots=True)
 class FieldChange:
     """One attribute: `path` is its place in the service (`environment.LOG_LEVEL`, `ports[0]`).
 
     old, new: JSON values, secrets masked; None where there is none. is_secret: they were masked.
     forces_recreate: it cannot change in a container that exists. note: why, or how it is meant.
+    source: of the new value; None where no file has it.
     """
 
     path: str
@@ -143,6 +163,7 @@ class FieldChange:
     note: str = ""
     is_secret: bool = False
     origin: Origin = Origin.FILE
+    source: Source | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -153,6 +174,7 @@ class FieldChange:
             "note": self.note,
             "secret": self.is_secret,
             "origin": self.origin.value,
+            "source": self.source.to_json() if self.source is not None else None,
         }
 
 
@@ -166,6 +188,8 @@ class Change:
     fields: tuple[FieldChange, ...] = ()
     origin: Origin = Origin.FILE
     touched_by: tuple[str, ...] = ()
+    source: Source | None = None
+    """Where the service, network or volume is written."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -174,7 +198,35 @@ class Change:
             "cause": self.cause,
             "origin": self.origin.value,
             "touched_by": list(self.touched_by),
+            "source": self.source.to_json() if self.source is not None else None,
             "fields": [change.to_json() for change in self.fields],
+        }
+
+
+class RiskLevel(Enum):
+    """What becomes of a risk: a plan with an error is not carried out."""
+
+    WARN = "warn"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Something to look at twice. id: stable, from `risk.RISKS`. path: in the stack file."""
+
+    id: str
+    path: str
+    message: str
+    level: RiskLevel = RiskLevel.WARN
+    source: Source | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "path": self.path,
+            "message": self.message,
+            "level": self.level.value,
+            "source": self.source.to_json() if self.source is not None else None,
         }
 
 
@@ -236,6 +288,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     unchanged: int = field(default=0)
     """How many resources stay as they are."""
+    risks: tuple[Risk, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -268,6 +321,7 @@ class Plan:
             "changes": [change.to_json() for change in self.changes],
             "operations": [operation.to_json() for operation in self.operations],
             "warnings": list(self.warnings),
+            "risks": [risk.to_json() for risk in self.risks],
         }
 
 

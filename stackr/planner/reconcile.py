@@ -49,6 +49,10 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
         containers.plan_waits()
     places = {name: place for place, name in enumerate(desired.services)}
     builder.changes.sort(key=lambda change: _place(change.resource, places))
+    if builder.changes:
+        from stackr.planner.risk import risks
+
+        builder.risks = risks(builder.changes, desired, observed, desired.policy)
     return builder.plan()
 
 

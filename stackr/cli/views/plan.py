@@ -1,6 +1,7 @@
 """A plan for people: a summary, then each resource with its changed fields, in dependency order.
 
-Lines are cut to a terminal's width; a file or pipe gets them whole.
+Lines are cut to a terminal's width; a file or pipe gets them whole. The words for changes and
+values are used by the other forms of a plan, too.
 """
 
 from __future__ import annotations
@@ -11,11 +12,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from stackr.cli.views.output import Output
-from stackr.planner.plan import Change, FieldChange, Kind, Origin, Plan
+from stackr.planner.plan import Change, FieldChange, Kind, Origin, Plan, Risk, RiskLevel
 
-__all__ = ["plan_lines", "summary_text"]
+__all__ = [
+    "MARKS",
+    "field_notes",
+    "is_multiline",
+    "plan_lines",
+    "summary_text",
+    "text_diff",
+    "value_text",
+]
 
-_MARKS: dict[Kind, tuple[str, str]] = {
+MARKS: dict[Kind, tuple[str, str]] = {
     Kind.CREATE: ("+", "green"),
     Kind.UPDATE: ("~", "yellow"),
     Kind.RECREATE: ("±", "yellow"),
@@ -28,12 +37,29 @@ _MARKS: dict[Kind, tuple[str, str]] = {
 _NOTHING = "(none)"
 
 
-def plan_lines(plan: Plan, output: Output) -> Iterator[str]:
-    """The plan's lines, coloured where `output` takes colours."""
+def plan_lines(plan: Plan, output: Output, *, detail: bool = False) -> Iterator[str]:
+    """The plan's lines, coloured where `output` takes colours.
+
+    detail: the operations in their order as well.
+    """
     yield output.paint(summary_text(plan), "bold")
     for change in plan.changes:
         yield ""
         yield from _change_lines(change, output)
+    if plan.risks:
+        yield ""
+        yield from (_risk_line(risk, output) for risk in plan.risks)
+    if detail and plan.operations:
+        yield ""
+        yield output.paint("operations, each after those in brackets:", "bold")
+        yield from (_fit(f"  {operation}", output) for operation in plan.operations)
+
+
+def _risk_line(risk: Risk, output: Output) -> str:
+    colour = "red" if risk.level is RiskLevel.ERROR else "yellow"
+    place = f"  {risk.source}" if risk.source is not None else ""
+    head = f"! {risk.id}"
+    return output.paint(head, colour) + _fit(f"  {risk.message}{place}", output, len(head))
 
 
 def summary_text(plan: Plan) -> str:
@@ -47,7 +73,7 @@ def summary_text(plan: Plan) -> str:
 
 
 def _change_lines(change: Change, output: Output) -> Iterator[str]:
-    mark, colour = _MARKS[change.kind]
+    mark, colour = MARKS[change.kind]
     drift = " [drift]" if change.origin is Origin.DRIFT else ""
     head = f"{mark} {change.resource.kind} {change.resource.name}"
     rest = f"  {change.kind.value}{drift}: {change.cause}"
@@ -59,38 +85,54 @@ def _change_lines(change: Change, output: Output) -> Iterator[str]:
 
 
 def _field_lines(field: FieldChange, output: Output) -> Iterator[str]:
-    notes = [note for note in (_effect(field), field.note) if note]
-    suffix = f"  ({'; '.join(notes)})" if notes else ""
-    if _is_multiline(field.old) or _is_multiline(field.new):
-        yield _fit(f"    {field.path}:{suffix}", output)
-        yield from _text_diff(field, output)
+    notes = field_notes(field)
+    suffix = f"  ({notes})" if notes else ""
+    if is_multiline(field.old) or is_multiline(field.new):
+        yield from _with_source(f"    {field.path}:{suffix}", field, output)
+        for line in text_diff(field):
+            colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
+            yield output.paint(_fit(f"      {line}", output), colour)
+    else:
+        value = f"{value_text(field.old)} → {value_text(field.new)}"
+        yield from _with_source(f"    {field.path}: {value}{suffix}", field, output)
+
+
+def _with_source(text: str, field: FieldChange, output: Output) -> Iterator[str]:
+    """The line, and where its new value is written: behind it if there is room, else below."""
+    source = f"  {field.source}" if field.source is not None else ""
+    if source and (not output.is_terminal or len(text) + len(source) <= output.width):
+        yield text + output.paint(source, "dim")
         return
-    value = f"{_value(field.old)} → {_value(field.new)}"
-    yield _fit(f"    {field.path}: {value}{suffix}", output)
+    yield _fit(text, output)
+    if source:
+        yield output.paint(_fit(f"    {source}", output), "dim")
 
 
-def _effect(field: FieldChange) -> str:
+def field_notes(field: FieldChange) -> str:
+    """`drift, in place; why`, or "" where there is nothing to add."""
     drift = "drift" if field.origin is Origin.DRIFT else ""
     in_place = "" if field.forces_recreate else "in place"
-    return ", ".join(word for word in (drift, in_place) if word)
+    effect = ", ".join(word for word in (drift, in_place) if word)
+    return "; ".join(note for note in (effect, field.note) if note)
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value as JSON, or `(none)`."""
     return _NOTHING if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _is_multiline(value: Any) -> bool:
+def is_multiline(value: Any) -> bool:
+    """Whether a value is better shown as a text diff."""
     return isinstance(value, str) and "\n" in value.strip("\n")
 
 
-def _text_diff(field: FieldChange, output: Output) -> Iterator[str]:
+def text_diff(field: FieldChange) -> Iterator[str]:
+    """The lines of a unified diff of the field's old and new text."""
     old, new = (
-        value.splitlines() if isinstance(value, str) else [_value(value)]
+        value.splitlines() if isinstance(value, str) else [value_text(value)]
         for value in (field.old, field.new)
     )
-    for line in list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]:
-        colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
-        yield output.paint(_fit(f"      {line}", output), colour)
+    yield from list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
 
 
 def _fit(text: str, output: Output, taken: int = 0) -> str:

@@ -18,7 +18,13 @@ from urllib.parse import urlencode
 
 import h11
 
-from stackr.errors import DeadlineExceeded, StackrError, Unavailable, error_for_status
+from stackr.errors import (
+    DeadlineExceeded,
+    PermissionDenied,
+    StackrError,
+    Unavailable,
+    error_for_status,
+)
 from stackr.runtime.docker.endpoint import Endpoint, Stream
 
 __all__ = ["OLDEST_API", "Client", "Hijacked", "Query"]
@@ -28,6 +34,8 @@ OLDEST_API: Final = (1, 40)
 _READ_BYTES = 1 << 16
 _ERROR_BYTES = 1 << 16
 _CALL_TIMEOUT_S = 120.0
+_SAFE_METHODS: Final = ("GET", "HEAD")
+"""Source: RFC 9110, 9.2.1; the Engine API keeps to it."""
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
@@ -122,10 +130,14 @@ class Hijacked:
 
 
 class Client:
-    """Calls of one engine. Every method raises errors of the `StackrError` tree only."""
+    """Calls of one engine. Every method raises errors of the `StackrError` tree only.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    read_only: a call that could change anything is refused before a byte of it is sent.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, read_only: bool = False) -> None:
         self.endpoint = endpoint
+        self._read_only = read_only
         self._free: list[_Connection] = []
         self._version: tuple[int, int] | None = None
         self._negotiation = asyncio.Lock()
@@ -242,6 +254,8 @@ class Client:
     async def _send(
         self, method: str, target: str, body: object, headers: Mapping[str, str]
     ) -> tuple[_Connection, h11.Response | h11.InformationalResponse]:
+        if self._read_only and method not in _SAFE_METHODS:
+            raise PermissionDenied(f"engine: {method} {target}: this command changes nothing")
         data = body if isinstance(body, bytes) else _encoded(body)
         request = h11.Request(method=method, target=target, headers=_headers(data, body, headers))
         while True:

@@ -1,0 +1,114 @@
+"""Two versions of a stack file compared as if the first one were running: no engine is asked.
+
+The running stack is imagined, and the ordinary plan from it to the second version is made; so a
+comparison says what `up` will do, with its causes and cascades. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from stackr.planner.config_hash import digest
+from stackr.planner.observed import Observed
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Change, Kind, Plan
+from stackr.planner.reconcile import reconcile
+from stackr.runtime import labels
+from stackr.runtime.types import (
+    ContainerState,
+    EndpointState,
+    ImageState,
+    MountState,
+    NetworkState,
+    VolumeState,
+)
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
+
+__all__ = ["compare", "imagined"]
+
+_R = TypeVar("_R", "DesiredNetwork", "DesiredVolume")
+
+
+def compare(base: Desired, changed: Desired, options: UpOptions | None = None) -> Plan:
+    """What bringing up `changed` does where `base` is up: changes and risks, no operations."""
+    options = replace(options or UpOptions(), remove_orphans=True)
+    plan = reconcile(changed, imagined(base, changed), options)
+    warnings = plan.warnings
+    if base.project != changed.project:
+        warnings += (
+            f'the project\'s name changes from "{base.project}" to "{changed.project}": what is up '
+            "under the old name stays, and has to be taken down",
+        )
+    changes = tuple(map(_told, plan.changes))
+    return replace(plan, operations=(), changes=changes, warnings=warnings)
+
+
+def _told(change: Change) -> Change:
+    cause = _CAUSES.get((change.resource.kind, change.kind))
+    return change if cause is None else replace(change, cause=cause)
+
+
+_CAUSES = {
+    ("container", Kind.CREATE): "new",
+    ("network", Kind.CREATE): "new",
+    ("volume", Kind.CREATE): "new",
+    ("container", Kind.REMOVE): "its service is no longer in the stack file",
+}
+
+
+def imagined(base: Desired, changed: Desired) -> Observed:
+    """What an engine has where all of `base` is up and ready.
+
+    Images, and what is external, are there for `changed` too: no file says whether they are.
+    """
+    images = {service.image for each in (base, changed) for service in each.services.values()}
+    is_same = base.project == changed.project
+    networks = [*_external(changed.networks.values()), *(base.networks.values() if is_same else ())]
+    volumes = [*_external(changed.volumes.values()), *(base.volumes.values() if is_same else ())]
+    return Observed(
+        project=changed.project,
+        containers=tuple(
+            container
+            for service in (base.services.values() if is_same else ())
+            for container in _containers(service)
+        ),
+        networks={network.name: _network(network) for network in networks},
+        volumes={volume.name: _volume(volume) for volume in volumes},
+        images={reference: ImageState(_image_id(reference)) for reference in sorted(images)},
+    )
+
+
+def _external(resources: Iterable[_R]) -> Iterator[_R]:
+    return (resource for resource in resources if resource.external)
+
+
+def _image_id(reference: str) -> str:
+    return f"sha256:{digest(reference)}"
+
+
+def _containers(service: DesiredService) -> Iterator[ContainerState]:
+    for number in range(1, service.replicas + 1):
+        name = service.container_name(number)
+        yield ContainerState(
+            id=digest(name),
+            name=name,
+            image=service.image,
+            image_id=_image_id(service.image),
+            state="running",
+            health="healthy" if service.service.healthcheck is not None else "",
+            labels={**service.base_labels, labels.CONTAINER_NUMBER: str(number)},
+            networks=tuple(EndpointState(network, network) for network in service.networks),
+            mounts=tuple(MountState("volume", "", name=volume) for volume in service.volumes),
+        )
+
+
+def _network(network: DesiredNetwork) -> NetworkState:
+    return NetworkState(network.name, network.name, labels=network.config.labels)
+
+
+def _volume(volume: DesiredVolume) -> VolumeState:
+    return VolumeState(volume.name, labels=volume.config.labels)
