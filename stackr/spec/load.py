@@ -21,10 +21,11 @@ from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, s
 from stackr.spec.discover import Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
 from stackr.spec.fields import SECTIONS
+from stackr.spec.files import HOST, Files
 from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
 from stackr.spec.merge import CannotMerge, enforce_unicity, merge
-from stackr.spec.paths import Base, resolve_paths
+from stackr.spec.paths import resolve_paths
 from stackr.spec.problems import nearest, refuse
 from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
@@ -48,19 +49,24 @@ class Loaded:
     session: Session
 
 
-def load(options: LoadOptions, environ: Mapping[str, str], cwd: FilePath) -> Project:
+def load(
+    options: LoadOptions, environ: Mapping[str, str], cwd: FilePath, files: Files = HOST
+) -> Project:
     """Load the project that the options name.
 
     environ: the process's variables. cwd: what relative paths of the options start at.
-    Raises InvalidProject with every problem of the phase that failed first.
+    files: where everything is read from. Raises InvalidProject with every problem of the phase
+    that failed first.
     """
-    loaded = load_tree(options, environ, cwd)
+    loaded = load_tree(options, environ, cwd, files)
     return to_project(resolve(loaded), loaded)
 
 
-def load_tree(options: LoadOptions, environ: Mapping[str, str], cwd: FilePath) -> Loaded:
+def load_tree(
+    options: LoadOptions, environ: Mapping[str, str], cwd: FilePath, files: Files = HOST
+) -> Loaded:
     """Load the project's files to one canonical tree. Raises InvalidProject."""
-    session = Session(options, environ, cwd)
+    session = Session(options, environ, cwd, files)
     found = discover(session)
     environment = found.environment if options.interpolate else {}
     scope = Scope(found.working_dir, found.working_dir, environment)
@@ -115,7 +121,7 @@ def _load_model(files: list[SourceFile], scope: Scope, session: Session, *, path
     check_tree(tree, session.problems)
     session.problems.check()
     if paths:
-        base = Base(scope.prefix, session.home, [])
+        base = session.base(scope.prefix)
         resolve_paths(tree, base)
         session.report(base.faults)
         session.problems.check()
@@ -259,7 +265,14 @@ def _resolve_env_files(name: str, service: Tree, loaded: Loaded) -> None:
     for index, entry in enumerate(files):
         path = session.absolute(entry.get("path", ""))
         try:
-            dotenv.read(path, variables, lookup, session.warn_unset, format=entry.get("format", ""))
+            dotenv.read(
+                session.files,
+                path,
+                variables,
+                lookup,
+                session.warn_unset,
+                format=entry.get("format", ""),
+            )
         except FileNotFoundError:
             if entry.get("required"):
                 message = f"env file {path} not found: no such file or directory"
@@ -277,7 +290,8 @@ def _resolve_label_files(name: str, service: Tree, loaded: Loaded) -> None:
     for index, file in enumerate(files):
         try:
             read: dict[str, str] = {}
-            dotenv.read(session.absolute(file), read, labels.get, session.warn_unset)
+            path = session.absolute(file)
+            dotenv.read(session.files, path, read, labels.get, session.warn_unset)
             labels |= read
         except FileNotFoundError:
             message = f"label file {file} not found: no such file or directory"
@@ -314,4 +328,5 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         **sections,
     )
     result._locate = locate
+    result._files = loaded.session.files
     return result
