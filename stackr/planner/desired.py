@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument, NotFound
@@ -308,7 +307,7 @@ def _content_hash(project: Project, sources: Mapping[str, FileObject], grant: Fi
     if source.environment is not None:
         return digest(project.environment.get(source.environment, ""))
     try:
-        return hashlib.sha256(Path(source.file or "").read_bytes()).hexdigest()
+        return hashlib.sha256(project.read(source.file or "")).hexdigest()
     except OSError:
         return ""
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv
+from stackr.spec.files import STDIN
 from stackr.spec.interpolate import substitute
 from stackr.spec.paths import is_remote
 from stackr.spec.problems import refuse
-from stackr.spec.session import STDIN, Session, SourceFile
+from stackr.spec.session import Session, SourceFile
 
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDE_NAMES = (
@@ -85,10 +86,9 @@ def _read_env_files(session: Session, environment: dict[str, str], files: list[s
     )
     paths = [session.absolute(file) for file in named]
     if not paths and not _is_true(session.environ.get("COMPOSE_DISABLE_ENV_FILE")):
-        default = Path(_working_dir(session, files), ".env")
-        paths = [default] if default.is_file() else []
+        paths = dotenv.of_folder(_working_dir(session, files), session.files)
     try:
-        variables = dotenv.read_all(paths, environment, session.warn_unset)
+        variables = dotenv.read_all(session.files, paths, environment, session.warn_unset)
     except InvalidArgument as error:
         raise refuse(error.message) from error
     for name, value in variables.items():
@@ -113,7 +113,7 @@ def _files_of_environment(session: Session, environment: dict[str, str]) -> list
     files = []
     for file in listed.split(separator):
         path = _absolute(session, file)
-        if path != STDIN and not Path(path).exists():
+        if path != STDIN and not session.files.exists(path):
             raise refuse(f"stat {path}: no such file or directory", hint="COMPOSE_FILE names it")
         files.append(path)
     return files
@@ -123,9 +123,9 @@ def _search(session: Session, files: list[str]) -> list[str]:
     """Look for a stack file in the folder and those above it."""
     start = Path(_working_dir(session, files))
     for folder in (start, *start.parents):
-        found = [str(folder / name) for name in FILE_NAMES if (folder / name).exists()]
+        found = _existing(session, folder, FILE_NAMES)
         if found:
-            overrides = [str(folder / name) for name in OVERRIDE_NAMES if (folder / name).exists()]
+            overrides = _existing(session, folder, OVERRIDE_NAMES)
             for kind, candidates in (("config", found), ("override", overrides)):
                 if len(candidates) > 1:
                     names = ", ".join(candidates)
@@ -133,6 +133,11 @@ def _search(session: Session, files: list[str]) -> list[str]:
                     session.warn(f"Using {candidates[0]}")
             return [*found[:1], *overrides[:1]]
     return []
+
+
+def _existing(session: Session, folder: Path, names: tuple[str, ...]) -> list[str]:
+    paths = [str(folder / name) for name in names]
+    return [path for path in paths if session.files.exists(path)]
 
 
 def _profiles(session: Session, environment: dict[str, str]) -> tuple[str, ...]:
@@ -178,11 +183,7 @@ def _project_name(
 
 def _warn_of_link(session: Session, folder: str) -> None:
     base = posixpath.basename(folder)
-    try:
-        target = Path(folder).resolve().name
-    except OSError:
-        return
-    if target != base:
+    if posixpath.basename(session.files.real(folder)) != base:
         session.warn(
             f'project has been loaded without an explicit name from a symlink. Using name "{base}"'
         )

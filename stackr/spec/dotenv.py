@@ -5,11 +5,12 @@ Source: compose-go, dotenv/parser.go; docker/cli, kvfile, for the `raw` format.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from stackr.errors import InvalidArgument
+from stackr.spec.files import Files
 from stackr.spec.interpolate import Lookup, OnUnset, Substitution
 
 _EXPORT = re.compile(r"export\s+")
@@ -179,8 +180,15 @@ _Format = Callable[[str, dict[str, str], Lookup, OnUnset], None]
 _FORMATS: Mapping[str, _Format] = {"": parse, ".env": parse, "raw": parse_raw}
 
 
+def of_folder(folder: str, files: Files) -> list[str]:
+    """The `.env` of a folder, if it is there and no folder itself."""
+    file = posixpath.join(folder, ".env")
+    return [file] if files.exists(file) and not files.is_folder(file) else []
+
+
 def read(
-    file: Path,
+    files: Files,
+    file: str,
     variables: dict[str, str],
     lookup: Lookup,
     on_unset: OnUnset,
@@ -194,7 +202,7 @@ def read(
     if format not in _FORMATS:
         raise InvalidArgument(f'unsupported env_file format "{format}"', hint='use "raw" or none')
     try:
-        data = file.read_bytes()
+        data = files.read(file, MAX_BYTES + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -208,18 +216,18 @@ def read(
 
 
 def read_all(
-    files: list[Path], environment: Mapping[str, str], on_unset: OnUnset
+    files: Files, paths: list[str], environment: Mapping[str, str], on_unset: OnUnset
 ) -> dict[str, str]:
     """The variables of several files; what `environment` sets is looked up first.
 
     Raises InvalidArgument for a file that is missing, a folder, or wrong.
     """
     variables: dict[str, str] = {}
-    for file in files:
-        if file.is_dir():
+    for file in paths:
+        if files.is_folder(file):
             raise InvalidArgument(f"{file} is a directory")
         try:
-            read(file, variables, environment.get, on_unset)
+            read(files, file, variables, environment.get, on_unset)
         except FileNotFoundError as error:
             raise InvalidArgument(f"couldn't find env file: {file}") from error
     return variables

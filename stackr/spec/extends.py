@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from stackr.spec.merge import CannotMerge, extend_service
-from stackr.spec.paths import Base, is_remote, join, resolve_paths
+from stackr.spec.paths import is_remote, join, resolve_paths
 from stackr.spec.rules import Path
 from stackr.spec.session import Session
 from stackr.spec.source import clone
@@ -105,7 +105,7 @@ class Extender:
             if not isinstance(services, dict):
                 self._session.fail(path, f"{absolute} has no services section")
             relative = posixpath.relpath(posixpath.dirname(absolute), self._folder)
-            base = Base("" if relative == "." else relative, self._session.home, [])
+            base = self._session.base("" if relative == "." else relative)
             resolve_paths(tree, base)
             self._session.report(base.faults)
             self._session.problems.check()

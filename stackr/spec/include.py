@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from stackr.errors import InvalidArgument
@@ -86,21 +85,23 @@ def _enter(
             message = f"{path}: files from Git or a registry are not supported"
             session.fail(("include", index), message)
     files = [join(scope.folder, path) for path in entry.path]
-    folder, prefix = _project_directory(entry.project_directory, files[0], scope)
+    folder, prefix = _project_directory(entry.project_directory, files[0], scope, session)
     included = (*scope.included, file)
     if files[0] in included:
         chain = " -> ".join([*included, files[0]])
         session.fail(("include", index), f"include cycle detected: {chain}")
     env_files = _env_files(entry.env_file, folder, index, scope, session)
     try:
-        variables = dotenv.read_all(env_files, scope.environment, session.warn_unset)
+        variables = dotenv.read_all(session.files, env_files, scope.environment, session.warn_unset)
     except InvalidArgument as error:
         session.fail(("include", index), error.message)
         raise
     return Scope(folder, prefix, {**variables, **scope.environment}, included), files
 
 
-def _project_directory(directory: str, main: str, scope: Scope) -> tuple[str, str]:
+def _project_directory(
+    directory: str, main: str, scope: Scope, session: Session
+) -> tuple[str, str]:
     """The included project's folder, and that folder seen from the including one's."""
     if posixpath.isabs(directory):
         return directory, directory
@@ -108,7 +109,7 @@ def _project_directory(directory: str, main: str, scope: Scope) -> tuple[str, st
         folder = posixpath.dirname(main)
         return folder, _relative(folder, scope.folder)
     absolute = join(scope.folder, directory)
-    seen = absolute if Path(absolute).is_dir() else posixpath.dirname(absolute)
+    seen = absolute if session.files.is_folder(absolute) else posixpath.dirname(absolute)
     return absolute, _relative(seen, scope.folder)
 
 
@@ -119,16 +120,15 @@ def _relative(folder: str, start: str) -> str:
 
 def _env_files(
     names: list[str], folder: str, index: int, scope: Scope, session: Session
-) -> list[Path]:
+) -> list[str]:
     if not names:
-        default = Path(folder, ".env")
-        return [default] if default.is_file() else []
+        return dotenv.of_folder(folder, session.files)
     files = []
     for name in names:
-        file = Path(name) if posixpath.isabs(name) else session.cwd / join(scope.prefix, name)
-        if not file.exists():
+        file = name if posixpath.isabs(name) else session.absolute(join(scope.prefix, name))
+        if not session.files.exists(file):
             session.fail(("include", index), f"stat {file}: no such file or directory")
-        if file.is_dir():
+        if session.files.is_folder(file):
             session.fail(("include", index), f"{file} is not a file")
         files.append(file)
     return files

@@ -21,10 +21,11 @@ from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, s
 from stackr.spec.discover import Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
 from stackr.spec.fields import PROJECT, SECTIONS, SERVICE
+from stackr.spec.files import HOST, MOST_CONTENT, Files
 from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
 from stackr.spec.merge import CannotMerge, enforce_unicity, merge
-from stackr.spec.paths import Base, resolve_paths
+from stackr.spec.paths import resolve_paths
 from stackr.spec.problems import nearest, refuse
 from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
@@ -49,19 +50,24 @@ class Loaded:
     session: Session
 
 
-def load(options: LoadOptions, environ: Mapping[str, str], cwd: FilePath) -> Project:
+def load(
+    options: LoadOptions, environ: Mapping[str, str], cwd: FilePath, files: Files = HOST
+) -> Project:
     """Load the project that the options name.
 
     environ: the process's variables. cwd: what relative paths of the options start at.
-    Raises InvalidProject with every problem of the phase that failed first.
+    files: where everything is read from. Raises InvalidProject with every problem of the phase
+    that failed first.
     """
-    loaded = load_tree(options, environ, cwd)
+    loaded = load_tree(options, environ, cwd, files)
     return to_project(resolve(loaded), loaded)
 
 
-def load_tree(options: LoadOptions, environ: Mapping[str, str], cwd: FilePath) -> Loaded:
+def load_tree(
+    options: LoadOptions, environ: Mapping[str, str], cwd: FilePath, files: Files = HOST
+) -> Loaded:
     """Load the project's files to one canonical tree. Raises InvalidProject."""
-    session = Session(options, environ, cwd)
+    session = Session(options, environ, cwd, files)
     found = discover(session)
     environment = found.environment if options.interpolate else {}
     scope = Scope(found.working_dir, found.working_dir, environment)
@@ -116,7 +122,7 @@ def _load_model(files: list[SourceFile], scope: Scope, session: Session, *, path
     check_tree(tree, session.problems)
     session.problems.check()
     if paths:
-        base = Base(scope.prefix, session.home, [])
+        base = session.base(scope.prefix)
         resolve_paths(tree, base)
         session.report(base.faults)
         session.problems.check()
@@ -260,7 +266,14 @@ def _resolve_env_files(name: str, service: Tree, loaded: Loaded) -> None:
     for index, entry in enumerate(files):
         path = session.absolute(entry.get("path", ""))
         try:
-            dotenv.read(path, variables, lookup, session.warn_unset, format=entry.get("format", ""))
+            dotenv.read(
+                session.files,
+                path,
+                variables,
+                lookup,
+                session.warn_unset,
+                format=entry.get("format", ""),
+            )
         except FileNotFoundError:
             if entry.get("required"):
                 message = f"env file {path} not found: no such file or directory"
@@ -278,7 +291,8 @@ def _resolve_label_files(name: str, service: Tree, loaded: Loaded) -> None:
     for index, file in enumerate(files):
         try:
             read: dict[str, str] = {}
-            dotenv.read(session.absolute(file), read, labels.get, session.warn_unset)
+            path = session.absolute(file)
+            dotenv.read(session.files, path, read, labels.get, session.warn_unset)
             labels |= read
         except FileNotFoundError:
             message = f"label file {file} not found: no such file or directory"
@@ -299,8 +313,11 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         place = loaded.session.sources.find(parse(path))
         return Position(*loaded.session.sources.relative(place)) if place is not None else None
 
+    files = loaded.session.files
+
     def finish(model: Any) -> None:
         model._locate = locate
+        model._files = files
 
     own = {
         "name": loaded.found.name,
@@ -313,7 +330,8 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         "warnings": tuple(loaded.session.warnings),
         "extensions": project["extensions"],
     }
-    return cast("Project", View(PROJECT, project, own, finish))
+    methods = {"position": locate, "read": lambda path: files.read(path, MOST_CONTENT)}
+    return cast("Project", View(PROJECT, project, own, methods, finish))
 
 
 def _services(trees: Tree) -> Tree:

@@ -6,12 +6,12 @@ first; they become absolute with the rest. Source: compose-go, paths/.
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+from stackr.spec.files import Files
 from stackr.spec.rules import Branch, Path, apply, table
 from stackr.spec.short import clean_path
 
@@ -27,6 +27,7 @@ class Base(NamedTuple):
 
     folder: str
     home: str | None
+    files: Files
     faults: list[tuple[Path, str]]
 
 
@@ -86,16 +87,17 @@ def _maybe_windows(value: Any, branch: Branch[Any], path: Path, base: Base) -> A
 
 def _watched(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     absolute = _absolute(value, branch, path, base)
-    return _without_link(absolute) if isinstance(absolute, str) else absolute
+    return _without_link(absolute, base.files) if isinstance(absolute, str) else absolute
 
 
-def _without_link(path: str) -> str:
+def _without_link(path: str, files: Files) -> str:
     """Follow the first symbolic link of a path."""
     current = "/" if path.startswith("/") else ""
     for part in filter(None, path.split("/")):
         current = posixpath.join(current, part)
-        if os.path.islink(current):
-            return path.replace(current, os.path.realpath(current), 1)
+        real = files.real(current)
+        if real != current:
+            return path.replace(current, real, 1)
     return path
 
 

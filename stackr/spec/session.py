@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackr.spec.files import HOST, Files
+from stackr.spec.paths import Base
 from stackr.spec.positions import Place, Sources
 from stackr.spec.problems import Problems, refuse
 from stackr.spec.rules import Path as KeyPath
 from stackr.spec.rules import show
 from stackr.spec.source import MAX_BYTES, BadSource, Document, documents
 
-STDIN = "-"
 MAX_FILES = 1000
 
 
@@ -49,9 +49,12 @@ class SourceFile:
 
 
 class Session:
-    """One load."""
+    """One load; everything that it reads comes from `files`."""
 
-    def __init__(self, options: LoadOptions, environ: Mapping[str, str], cwd: Path) -> None:
+    def __init__(
+        self, options: LoadOptions, environ: Mapping[str, str], cwd: Path, files: Files = HOST
+    ) -> None:
+        self.files = files
         self.options = options
         self.environ = environ
         self.cwd = cwd
@@ -65,6 +68,10 @@ class Session:
     def home(self) -> str | None:
         """The user's home folder, by the environment."""
         return self.environ.get("HOME") or None
+
+    def base(self, folder: str) -> Base:
+        """What relative paths start at, with the user's home and this load's files."""
+        return Base(folder, self.home, self.files, [])
 
     def warn(self, message: str) -> None:
         """Note a warning, once."""
@@ -81,9 +88,9 @@ class Session:
         meant = "true" if value.lower() in ("y", "yes", "on") else "false"
         self.warn(f'"{value}" for boolean is not supported by YAML 1.2, please use `{meant}`')
 
-    def absolute(self, path: str) -> Path:
+    def absolute(self, path: str) -> str:
         """A path that starts at the working folder of this process."""
-        return self.cwd / path
+        return str(self.cwd / path)
 
     def read(self, name: str) -> SourceFile:
         """Read a stack file; raises InvalidProject for one that is missing or is no YAML."""
@@ -102,10 +109,7 @@ class Session:
 
     def _bytes(self, name: str) -> bytes:
         try:
-            if name == STDIN:
-                return sys.stdin.buffer.read(MAX_BYTES + 1)
-            with open(name, "rb") as file:
-                return file.read(MAX_BYTES + 1)
+            return self.files.read(name, MAX_BYTES + 1)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise refuse(f"open {name}: {reason}") from error

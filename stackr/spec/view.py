@@ -20,8 +20,8 @@ __all__ = ["View", "construct", "given", "view"]
 class View:
     """One struct's typed value, seen as its model.
 
-    own: attributes that are not from the tree, such as a service's name. finish: what is to be done
-    to the model when it is made.
+    own: attributes that are not from the tree, such as a service's name. methods: those of the
+    model's methods that work without it. finish: what is to be done to the model when it is made.
     """
 
     __slots__ = ("_finish", "_held", "_model", "_own", "_struct", "_value")
@@ -31,10 +31,11 @@ class View:
         struct: Struct,
         value: Mapping[str, Any],
         own: Mapping[str, Any] = MappingProxyType({}),
+        methods: Mapping[str, Any] = MappingProxyType({}),
         finish: Callable[[Any], None] | None = None,
     ) -> None:
         self._struct, self._value, self._own, self._finish = struct, value, own, finish
-        self._held: dict[str, Any] = {"extensions": value.get(EXTENSIONS, {}), **own}
+        self._held: dict[str, Any] = {"extensions": value.get(EXTENSIONS, {}), **own, **methods}
         self._model: Any = None
 
     def __getattr__(self, name: str) -> Any:

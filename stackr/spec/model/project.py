@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic import PrivateAttr
 
+from stackr.spec.files import HOST, MOST_CONTENT, Files
 from stackr.spec.model.base import Model
 from stackr.spec.model.network import Network
 from stackr.spec.model.secret import FileObject
@@ -54,7 +55,15 @@ class Project(Model):
     models: dict[str, LanguageModel] = {}
     warnings: tuple[str, ...] = ()
 
+    _files: Files = PrivateAttr(default=HOST)
     _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
+
+    def read(self, path: str) -> bytes:
+        """What is in a file that a config or secret names; of a huge one, the first 64 MiB.
+
+        It comes from where the stack file came from. Raises OSError.
+        """
+        return self._files.read(path, MOST_CONTENT)
 
     def position(self, path: str) -> Position | None:
         """Where `path` (as in "services.web.ports[0]") is written; its nearest parent if it is not.

@@ -9,6 +9,7 @@ import pytest
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, short, units
+from stackr.spec.files import HOST
 from stackr.spec.interpolate import (
     InvalidTemplate,
     MissingVariable,
@@ -287,7 +288,7 @@ def test_raw_env_files_are_taken_as_they_stand(tmp_path: Path) -> None:
     file = tmp_path / "e"
     file.write_text("# c\n X=$A # not a comment \nA\nNO\nQ='q'\n")
     read: dict[str, str] = {}
-    dotenv.read(file, read, ENVIRONMENT.get, lambda name: None, format="raw")
+    dotenv.read(HOST, str(file), read, ENVIRONMENT.get, lambda name: None, format="raw")
     assert read == {"X": "$A # not a comment ", "A": "a", "Q": "'q'"}
 
 
@@ -295,19 +296,21 @@ def test_raw_env_files_are_taken_as_they_stand(tmp_path: Path) -> None:
 def test_what_is_no_raw_env_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "e").write_text(text)
     with pytest.raises(InvalidArgument, match="failed to read"):
-        dotenv.read(tmp_path / "e", {}, ENVIRONMENT.get, lambda name: None, format="raw")
+        dotenv.read(HOST, str(tmp_path / "e"), {}, ENVIRONMENT.get, lambda name: None, format="raw")
 
 
 def test_env_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="couldn't find"):
-        dotenv.read_all([tmp_path / "no"], {}, lambda name: None)
+        dotenv.read_all(HOST, [str(tmp_path / "no")], {}, lambda name: None)
     with pytest.raises(InvalidArgument, match="is a directory"):
-        dotenv.read_all([tmp_path], {}, lambda name: None)
+        dotenv.read_all(HOST, [str(tmp_path)], {}, lambda name: None)
     with pytest.raises(InvalidArgument, match='unsupported env_file format "toml"'):
-        dotenv.read(tmp_path / "no", {}, ENVIRONMENT.get, lambda name: None, format="toml")
+        dotenv.read(
+            HOST, str(tmp_path / "no"), {}, ENVIRONMENT.get, lambda name: None, format="toml"
+        )
     (tmp_path / "file").touch()
     with pytest.raises(InvalidArgument, match=r"cannot read .*: Not a directory"):
-        dotenv.read_all([tmp_path / "file" / "below"], {}, lambda name: None)
+        dotenv.read_all(HOST, [str(tmp_path / "file" / "below")], {}, lambda name: None)
 
 
 def test_paths_are_written_and_read() -> None:
