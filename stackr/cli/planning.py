@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from stackr.errors import InvalidProject
+from stackr.errors import InvalidProject, PermissionDenied
 from stackr.planner.desired import Desired, desired
 from stackr.planner.observed import observe
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
-__all__ = ["desire", "plan_up"]
+__all__ = ["check_policy", "desire", "for_readers", "plan_up"]
 
 
 def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> Desired:
@@ -34,6 +34,28 @@ def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> D
 
 def _is_embedded(options: GlobalOptions) -> bool:
     return (options.engine or os.environ.get("STACKR_ENGINE") or "embedded") == "embedded"
+
+
+def for_readers(plan: Plan, wanted: Desired, project: Project, *, detail: bool = False) -> Plan:
+    """The plan with where its values are written; with all of what is created, for `detail`."""
+    from stackr.planner.provenance import with_created_fields, with_sources
+
+    if detail:
+        plan = with_created_fields(plan, wanted)
+    return with_sources(plan, wanted, project)
+
+
+def check_policy(plan: Plan) -> None:
+    """Raises PermissionDenied with every risk that `x-stackr.policy` makes an error."""
+    if plan.is_refused:
+        from stackr.planner.plan import RiskLevel
+
+        refused = [risk for risk in plan.risks if risk.level is RiskLevel.ERROR]
+        raise PermissionDenied(
+            "refused by x-stackr.policy: "
+            + "; ".join(f"{risk.id}: {risk.message}" for risk in refused),
+            hint="nothing was changed; stackr diff shows the whole plan",
+        )
 
 
 async def plan_up(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:

@@ -18,6 +18,7 @@ from stackr.spec.session import LoadOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stackr.spec.files import Files
     from stackr.spec.model.project import Project
 
 __all__ = ["check_services", "find_project", "load_project", "project_name"]
@@ -26,16 +27,22 @@ _NO_FILE = "no configuration file provided"
 
 
 def load_project(
-    options: GlobalOptions, files: Sequence[str] = (), *, services: Sequence[str] = ()
+    options: GlobalOptions,
+    files: Sequence[str] = (),
+    *,
+    services: Sequence[str] = (),
+    source: Files | None = None,
 ) -> Project:
     """Load the stack that the shared options and the words of the command line name.
 
     services: only these and what they depend on; () for all that the profiles enable.
+    source: where its files are read from; None for this host.
     Raises InvalidProject with everything that is wrong.
     """
+    from stackr.spec.files import HOST
     from stackr.spec.load import load
 
-    return load(_load_options(options, files, services), os.environ, _cwd())
+    return load(_load_options(options, files, services), os.environ, _cwd(), source or HOST)
 
 
 def find_project(options: GlobalOptions, files: Sequence[str] = ()) -> Project | str:

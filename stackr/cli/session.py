@@ -75,19 +75,30 @@ class Session:
             self.view.close()
         return await self._report(outcome, runtime)
 
-    def show_plan(self, plan: Plan, *, as_json: bool) -> None:
-        """Print a plan as a result."""
-        if as_json:
-            import json
+    def show_plan(self, plan: Plan, form: str = "text", *, detail: bool = False) -> None:
+        """Print a plan as a result. form: text, json, markdown or github."""
+        if form in ("text", "github"):
+            for warning in plan.warnings:
+                self.view.warning(warning)
+        match form:
+            case "json":
+                import json
 
-            self.out.line(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
-            return
-        from stackr.cli.views.plan import plan_lines
+                self.out.line(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
+            case "markdown":
+                from stackr.cli.views.plan_markdown import plan_markdown
 
-        for warning in plan.warnings:
-            self.view.warning(warning)
-        for line in plan_lines(plan, self.out):
-            self.out.line(line)
+                self.out.line(plan_markdown(plan).rstrip("\n"))
+            case "github":
+                from stackr.cli.views.plan_github import plan_annotations
+
+                for line in plan_annotations(plan):
+                    self.out.line(line)
+            case _:
+                from stackr.cli.views.plan import plan_lines
+
+                for line in plan_lines(plan, self.out, detail=detail):
+                    self.out.line(line)
 
     async def _report(self, outcome: Outcome, runtime: Runtime) -> int:
         if not outcome.failed:

@@ -28,7 +28,7 @@ from stackr.runtime.types import (
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
 
-__all__ = ["compare", "imagined"]
+__all__ = ["compare", "imagined", "moved"]
 
 _R = TypeVar("_R", "DesiredNetwork", "DesiredVolume")
 
@@ -45,6 +45,22 @@ def compare(base: Desired, changed: Desired, options: UpOptions | None = None) -
         )
     changes = tuple(map(_told, plan.changes))
     return replace(plan, operations=(), changes=changes, warnings=warnings)
+
+
+def moved(base: Desired, folder: str, to: str) -> Desired:
+    """`base`, read in `folder`, as if it had been read in the folder `to`."""
+    if folder == to:
+        return base
+    services = {name: _moved(each, folder, to) for name, each in base.services.items()}
+    return replace(base, services=services)
+
+
+def _moved(service: DesiredService, folder: str, to: str) -> DesiredService:
+    text = service.base_labels[labels.SPEC]
+    for end in ('"', "/"):
+        text = text.replace(f'"{folder}{end}', f'"{to}{end}')
+    new = {**service.base_labels, labels.SPEC: text, labels.CONFIG_HASH: digest(text)}
+    return replace(service, base_labels=new)
 
 
 def _told(change: Change) -> Change:

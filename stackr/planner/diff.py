@@ -13,6 +13,7 @@ from typing import Any
 from stackr.planner.config_hash import canonical_json
 from stackr.planner.mask import masked
 from stackr.planner.plan import FieldChange
+from stackr.spec.units import format_duration
 
 __all__ = ["field_changes"]
 
@@ -37,8 +38,8 @@ def field_changes(
     """Every attribute that differs, sorted by path; values are masked where they look secret."""
     changes = []
     for path, before, after in sorted(_walk("", old, new), key=lambda change: change[0]):
-        shown_before, hid_before = masked(path, before)
-        shown_after, hid_after = masked(path, after)
+        shown_before, hid_before = masked(path, _with_unit(path, before))
+        shown_after, hid_after = masked(path, _with_unit(path, after))
         changes.append(
             FieldChange(
                 path=path,
@@ -50,6 +51,36 @@ def field_changes(
         )
     return tuple(changes)
 
+
+_DURATIONS = frozenset(
+    {
+        *("interval", "timeout", "start_period", "start_interval", "stop_grace_period"),
+        *("delay", "window"),
+    }
+)
+_SIZES = frozenset(
+    {
+        *("mem_limit", "mem_reservation", "memswap_limit", "shm_size", "size", "memory"),
+    }
+)
+
+
+def _with_unit(path: str, value: Any) -> Any:
+    """Seconds and bytes as a stack file has them: "1m30s", "512m"."""
+    name = path.rpartition(".")[2]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        return value
+    if name in _DURATIONS:
+        return format_duration(round(value * 1_000_000_000))
+    return _size(int(value)) if name in _SIZES else value
+
+
+def _size(count: int) -> str:
+    unit = next((u for u, each in _UNITS.items() if count and count % each == 0), "")
+    return f"{count // _UNITS[unit]}{unit}" if unit else str(count)
+
+
+_UNITS = {"g": 1 << 30, "m": 1 << 20, "k": 1 << 10}
 
 _Difference = tuple[str, Any, Any]
 

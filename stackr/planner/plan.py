@@ -295,6 +295,11 @@ class Plan:
         return not self.operations
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the stack's policy makes one of its risks an error."""
+        return any(risk.level is RiskLevel.ERROR for risk in self.risks)
+
+    @property
     def summary(self) -> dict[str, int]:
         """How many resources each kind of change befalls, in the order of `Kind`; no zeros."""
         counts = {kind.value: 0 for kind in Kind}

@@ -1,18 +1,44 @@
-"""`stackr diff`: what `up` would do, field by field; nothing is changed."""
+"""`stackr diff`: what `up` would do, field by field; nothing is changed.
+
+With `--base`, what the change of the file itself does: no engine is asked, and no root needed.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import check_choice, parse_scale, split_targets
+from stackr.cli.arguments import Targets, check_choice, parse_pull, parse_scale, split_targets
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import Session, open_session
+from stackr.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+    from stackr.planner.options import UpOptions
+    from stackr.planner.plan import Plan
+    from stackr.spec.model.project import Project
 
 __all__ = ["diff"]
 
 _CHANGES = 2
+_FORMS = ("text", "json", "markdown", "github")
+
+
+@dataclass(frozen=True, slots=True)
+class DiffArguments:
+    """What `diff` was asked for. base: the other version of the file; None for the live engine."""
+
+    targets: Targets = field(default_factory=Targets)
+    form: str = "text"
+    detail: bool = False
+    exit_code: bool = False
+    base: str | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("--format", self.form, _FORMS)
 
 
 def diff(
@@ -20,10 +46,22 @@ def diff(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", metavar="REV", help="Compare with a git revision, a file or a folder instead"
+        ),
+    ] = None,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 2 when there are changes")
+        bool,
+        typer.Option("--exit-code", "--detailed-exitcode", help="Exit with 2 if anything changes"),
     ] = False,
-    format_: Annotated[str, typer.Option("--format", metavar="KIND", help="text or json")] = "text",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="KIND", help="text, json, markdown or github")
+    ] = "text",
+    detail: Annotated[
+        bool, typer.Option("--detail", help="All of what is created, and every operation")
+    ] = False,
     scale: Annotated[
         list[str] | None,
         typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service"),
@@ -31,26 +69,82 @@ def diff(
     remove_orphans: Annotated[
         bool, typer.Option("--remove-orphans", help="As up --remove-orphans would")
     ] = False,
+    pull: Annotated[
+        str | None, typer.Option("--pull", metavar="POLICY", help="As up --pull would")
+    ] = None,
+    force_recreate: Annotated[
+        bool, typer.Option("--force-recreate", help="As up --force-recreate would")
+    ] = False,
+    no_recreate: Annotated[
+        bool, typer.Option("--no-recreate", help="As up --no-recreate would")
+    ] = False,
     no_deps: Annotated[
         bool, typer.Option("--no-deps", help="Only the named services, not what they need")
     ] = False,
 ) -> int:
     """Show what up would change: each resource, each field, and why."""
-    from stackr.cli.planning import desire, plan_up
-    from stackr.cli.project import load_project
     from stackr.planner.options import UpOptions
 
-    options, targets = options_of(ctx), split_targets(words)
-    kind = check_choice("--format", "json" if options.json else format_, ("text", "json"))
+    if force_recreate and no_recreate:
+        raise InvalidArgument("--force-recreate and --no-recreate: only one of them can be given")
+    options = options_of(ctx)
+    arguments = DiffArguments(
+        targets=split_targets(words),
+        form="json" if options.json else format_,
+        detail=detail,
+        exit_code=exit_code,
+        base=base,
+    )
     up_options = UpOptions(
-        services=targets.services,
-        scale=parse_scale(scale),
-        remove_orphans=remove_orphans,
+        services=arguments.targets.services,
         no_deps=no_deps,
+        scale=parse_scale(scale),
+        recreate="force" if force_recreate else ("never" if no_recreate else "diverged"),
+        remove_orphans=remove_orphans,
+        pull=parse_pull(pull),
     )
     with open_session(options) as session:
-        project = load_project(options, targets.files, services=targets.services)
-        wanted = desire(project, up_options, options)
-        plan = session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options))
-        session.show_plan(plan, as_json=kind == "json")
-    return _CHANGES if exit_code and not plan.is_empty else 0
+        return _diff(session, arguments, up_options)
+
+
+def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> int:
+    from stackr.cli.planning import desire, for_readers
+    from stackr.cli.project import load_project
+
+    targets = arguments.targets
+    project = load_project(session.options, targets.files, services=targets.services)
+    wanted = desire(project, up_options, session.options)
+    if arguments.base is not None:
+        plan = _against_base(session, arguments, up_options, project, wanted)
+    else:
+        plan = _against_engine(session, up_options, wanted)
+    plan = for_readers(plan, wanted, project, detail=arguments.detail)
+    session.show_plan(plan, arguments.form, detail=arguments.detail)
+    if plan.is_refused:
+        return 1
+    return _CHANGES if arguments.exit_code and (plan.changes or plan.operations) else 0
+
+
+def _against_engine(session: Session, up_options: UpOptions, wanted: Desired) -> Plan:
+    from stackr.cli.planning import plan_up
+
+    return session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options), read_only=True)
+
+
+def _against_base(
+    session: Session,
+    arguments: DiffArguments,
+    up_options: UpOptions,
+    project: Project,
+    wanted: Desired,
+) -> Plan:
+    from stackr.cli.base import open_base
+    from stackr.planner.compare import compare, moved
+    from stackr.planner.desired import desired
+
+    targets = arguments.targets
+    with open_base(
+        arguments.base or "", session.options, targets.files, project, services=targets.services
+    ) as base:
+        before = moved(desired(base), base.working_dir, project.working_dir)
+    return compare(before, wanted, up_options)

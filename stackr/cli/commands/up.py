@@ -9,7 +9,7 @@ import typer
 
 from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
 from stackr.cli.options import options_of
-from stackr.cli.planning import plan_up
+from stackr.cli.planning import check_policy, plan_up
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stackr.planner.options import UpOptions
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
+    from stackr.spec.model.project import Project
 
 __all__ = ["up"]
 
@@ -138,11 +139,11 @@ def _up(session: Session, arguments: UpArguments) -> int:
     for service in (arguments.exit_code_from, *arguments.attach, *arguments.no_attach):
         if service is not None and service not in wanted.services:
             raise InvalidArgument(f"no such service: {service}")
+    if arguments.dry_run:
+        return _dry_run(session, project, wanted, up_options)
     if arguments.is_attached:
         return asyncio.run(_attached(session, arguments, wanted, up_options))
-    return session.on_engine(
-        lambda runtime: _detached(session, runtime, arguments, wanted, up_options)
-    )
+    return session.on_engine(lambda runtime: _detached(session, runtime, wanted, up_options))
 
 
 def _up_options(arguments: UpArguments) -> UpOptions:
@@ -166,19 +167,21 @@ def _up_options(arguments: UpArguments) -> UpOptions:
     )
 
 
+def _dry_run(session: Session, project: Project, wanted: Desired, up_options: UpOptions) -> int:
+    from stackr.cli.planning import for_readers
+
+    plan = session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options), read_only=True)
+    form = "json" if session.is_json else "text"
+    session.show_plan(for_readers(plan, wanted, project), form)
+    return 0
+
+
 async def _detached(
-    session: Session,
-    runtime: Runtime,
-    arguments: UpArguments,
-    wanted: Desired,
-    up_options: UpOptions,
+    session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
 ) -> int:
-    if not arguments.dry_run and (code := await _refresh(session, runtime, wanted, up_options)):
-        return code
-    plan = await plan_up(runtime, wanted, up_options)
-    if arguments.dry_run:
-        session.show_plan(plan, as_json=session.is_json)
-        return 0
+    plan = await _plan(session, runtime, wanted, up_options)
+    if isinstance(plan, int):
+        return plan
     if plan.is_empty:
         from stackr.cli.views.plan import summary_text
 
@@ -186,16 +189,24 @@ async def _detached(
     return await session.run_plan(plan, runtime)
 
 
-async def _refresh(
+async def _plan(
     session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
-) -> int:
-    """Pull what is always pulled, before it is known what that changes."""
+) -> Plan | int:
+    """The plan, once what is always pulled has been; the exit code where that fails.
+
+    Raises PermissionDenied, before anything is changed, for what the stack's policy refuses.
+    """
     from stackr.planner.observed import Observed
     from stackr.planner.reconcile import plan_refresh
 
-    return await session.run_plan(
-        plan_refresh(wanted, Observed(wanted.project), up_options), runtime
-    )
+    refresh = plan_refresh(wanted, Observed(wanted.project), up_options)
+    if not refresh.is_empty:
+        check_policy(await plan_up(runtime, wanted, up_options))
+        if code := await session.run_plan(refresh, runtime):
+            return code
+    plan = await plan_up(runtime, wanted, up_options)
+    check_policy(plan)
+    return plan
 
 
 async def _attached(
@@ -207,10 +218,6 @@ async def _attached(
 
     services = arguments.targets.services or tuple(wanted.services)
 
-    async def plan(runtime: Runtime) -> Plan | int:
-        code = await _refresh(session, runtime, wanted, up_options)
-        return code or await plan_up(runtime, wanted, up_options)
-
     async def stop(runtime: Runtime) -> Plan:
         observed = await observe(runtime, wanted.project)
         there = [name for name in wanted.services if observed.of_service(name)]
@@ -218,5 +225,11 @@ async def _attached(
 
     async with session.engine() as runtime:
         return await run_attached(
-            session, runtime, wanted.project, arguments, services=services, plan=plan, stop=stop
+            session,
+            runtime,
+            wanted.project,
+            arguments,
+            services=services,
+            plan=lambda engine: _plan(session, engine, wanted, up_options),
+            stop=stop,
         )

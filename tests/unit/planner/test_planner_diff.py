@@ -55,7 +55,7 @@ from stackr.spec.model.service import Develop, EnvFile, Extends, Service
         (
             {"healthcheck": {"interval": 5.0, "retries": 3}},
             {"healthcheck": {"interval": 6.0, "retries": 3}},
-            [("healthcheck.interval", 5.0, 6.0)],
+            [("healthcheck.interval", "5s", "6s")],
         ),
     ],
 )

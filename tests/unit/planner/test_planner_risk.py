@@ -1,0 +1,120 @@
+"""Risks: what is told, what is no news, and what a policy makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from planning import needs, plan_for, port, published, service, stack, up
+
+from stackr.planner.desired import desired
+from stackr.planner.observed import Observed, observe
+from stackr.planner.plan import Plan, RiskLevel
+from stackr.planner.risk import RISKS
+from stackr.runtime.fake import FakeRuntime
+from stackr.spec.model.mounts import ServiceVolume
+from stackr.spec.model.service import Service
+from stackr.spec.model.volume import Volume
+
+NOTHING = Observed("demo")
+DATA = ServiceVolume(type="volume", source="data", target="/data")
+VOLUMES = {"data": Volume(name="demo_data")}
+
+
+def ids(plan: Plan) -> list[str]:
+    return [risk.id for risk in plan.risks]
+
+
+def created(attributes: dict[str, Any]) -> list[str]:
+    return ids(plan_for(stack({"web": service(**{"image": "app:1", **attributes})}), NOTHING))
+
+
+async def changed(before: Service, after: Service) -> Plan:
+    """The plan from one form of a service that is up to another."""
+    runtime = FakeRuntime.with_images("app", "app:1")
+    await up(runtime, stack({"web": before}, volumes=VOLUMES))
+    project = stack({"web": after}, volumes=VOLUMES)
+    return plan_for(project, await observe(runtime, "demo", desired(project)))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({}, []),
+        ({"image": "app"}, ["image-unpinned"]),
+        ({"image": "app:latest"}, ["image-unpinned"]),
+        ({"image": "host:5000/app"}, ["image-unpinned"]),
+        ({"image": "host:5000/app:1.2"}, []),
+        ({"image": "app@sha256:" + "a" * 64}, []),
+        ({"privileged": True}, ["privileged"]),
+        ({"cap_add": ("NET_ADMIN",)}, ["capability-added"]),
+        ({"ports": published(80)}, ["port-opened"]),
+        ({"ports": (port(80, "80", host_ip="127.0.0.1"),)}, []),
+        ({"ports": (port(80, "80", host_ip="0.0.0.0"),)}, ["port-opened"]),
+        ({"pid": "host"}, ["host-namespace"]),
+        ({"network_mode": "host"}, ["host-namespace"]),
+        (
+            {"volumes": (ServiceVolume(type="bind", source="/var/run/docker.sock", target="/s"),)},
+            ["engine-socket-mounted"],
+        ),
+        ({"use_api_socket": True}, ["engine-socket-mounted"]),
+    ],
+)
+def test_of_a_new_service(attributes: dict[str, Any], expected: list[str]) -> None:
+    assert created(attributes) == expected
+
+
+async def test_what_was_so_before_is_no_news() -> None:
+    plain = service(privileged=True, cap_add=("NET_ADMIN",), ports=published(80))
+    again = plain.model_copy(update={"user": "root"})
+    assert ids(await changed(plain, again)) == []
+    more = again.model_copy(update={"cap_add": ("NET_ADMIN", "SYS_TIME")})
+    plan = await changed(plain, more)
+    assert [risk.message for risk in plan.risks] == ['service "web" gets SYS_TIME']
+
+
+async def test_data_that_is_lost_sight_of() -> None:
+    plan = await changed(service(volumes=(DATA,)), service())
+    assert [(risk.id, risk.path) for risk in plan.risks] == [
+        ("volume-removed", "services.web.volumes")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extensions", "expected"),
+    [
+        ({}, ["stateful-recreated"]),
+        ({"x-stackr": {"stateful": False}}, []),
+    ],
+)
+async def test_data_that_is_away_meanwhile(extensions: Any, expected: list[str]) -> None:
+    before = service(volumes=(DATA,))
+    after = service(volumes=(DATA,), user="root", extensions=extensions)
+    assert ids(await changed(before, after)) == expected
+
+
+async def test_dependants_that_restart() -> None:
+    runtime = FakeRuntime.with_images("app", "app:2")
+    web = service(depends_on=needs("db", restart=True))
+    await up(runtime, stack({"web": web, "db": service()}))
+    project = stack({"web": web, "db": service(image="app:2")})
+    plan = plan_for(project, await observe(runtime, "demo", desired(project)))
+    assert [(risk.id, risk.message) for risk in plan.risks] == [
+        ("dependants-restarted", 'service "web" restarts because of db')
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level", "expected", "refused"),
+    [("error", RiskLevel.ERROR, True), ("warn", RiskLevel.WARN, False)],
+)
+def test_a_policy_sets_the_level(level: str, expected: RiskLevel, refused: bool) -> None:
+    policy = {"x-stackr": {"policy": {"privileged": level, "image-unpinned": "ignore"}}}
+    project = stack({"web": service(privileged=True)}, extensions=policy)
+    plan = plan_for(project, NOTHING)
+    assert [(risk.id, risk.level) for risk in plan.risks] == [("privileged", expected)]
+    assert plan.is_refused is refused
+
+
+def test_every_risk_is_described() -> None:
+    assert all(RISKS.values())
