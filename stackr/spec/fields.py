@@ -13,7 +13,8 @@ from stackr.spec.units import format_duration, json_number
 _NANO = 1_000_000_000
 
 
-def _seconds(nanoseconds: int) -> float:
+def seconds(nanoseconds: int) -> float:
+    """What the models hold for a duration."""
     return nanoseconds / _NANO
 
 
@@ -33,8 +34,8 @@ UINT64_POINTER = Scalar(d.read_unsigned(64), pointer=True)
 SINGLE = Scalar(d.read_single, write=json_number)
 CPUS = Scalar(d.read_cpus, write=json_number)
 BYTES = Scalar(d.read_bytes, write=str)
-DURATION = Scalar(d.read_duration, write=format_duration, hold=_seconds)
-DURATION_POINTER = Scalar(d.read_duration, write=format_duration, hold=_seconds, pointer=True)
+DURATION = Scalar(d.read_duration, write=format_duration, hold=seconds)
+DURATION_POINTER = Scalar(d.read_duration, write=format_duration, hold=seconds, pointer=True)
 FILE_MODE = Scalar(d.read_mode, write=_octal, pointer=True)
 COUNT = Scalar(d.read_count)
 COMMAND = Scalar(d.read_command, hold=tuple, pointer=True)
@@ -95,7 +96,7 @@ HOOK = Struct(
     working_dir=STRING,
     environment=ENVIRONMENT,
 )
-_WATCH_HOOK = Struct("service:Hook", pointer=False, **HOOK.fields)
+_WATCH_HOOK = Struct("service:Hook", pointer=False, closed=False, **HOOK.fields)
 DEVELOP = Struct(
     "service:Develop",
     watch=ListOf(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, selection
 from stackr.spec.canonical import Report, canonical, omit_empty
-from stackr.spec.decode import EXTENSIONS, Faults
+from stackr.spec.decode import EXTENSION, EXTENSIONS, Faults
 from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, set_defaults
 from stackr.spec.discover import Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
@@ -225,16 +225,28 @@ def _typed(loaded: Loaded) -> Tree:
         value = loaded.tree.get(section)
         if value is not None:
             project[section] = kind.decode(value, (section,), faults) or {}
-    loaded.session.report(faults.found)
+    if _has_extension(loaded.tree):
+        from stackr.spec import extension
+
+        extension.check(loaded.tree, faults)
+    loaded.session.problems.take(faults.found)
     loaded.session.problems.check()
     for secret in project["secrets"].values():
         extensions = secret.get(EXTENSIONS, {})
         if SECRET_VALUE in extensions:
             secret["content"] = extensions.pop(SECRET_VALUE)
-    project["extensions"] = {
-        key: value for key, value in loaded.tree.items() if key.startswith("x-")
-    }
+    extensions = {key: value for key, value in loaded.tree.items() if key.startswith("x-")}
+    project["extensions"] = extensions
+    if extensions.get(EXTENSION):
+        from stackr.spec import extension
+
+        project["policy"] = extension.read_policy(extensions[EXTENSION], loaded)
     return project
+
+
+def _has_extension(tree: Tree) -> bool:
+    services = tree.get("services") or {}
+    return EXTENSION in tree or any(EXTENSION in service for service in services.values())
 
 
 def _resolve_services(project: Tree, loaded: Loaded, done: set[str], *, env_files: bool) -> None:
@@ -329,4 +341,5 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
     )
     result._locate = locate
     result._files = loaded.session.files
+    result._policy = project.get("policy", {})
     return result
