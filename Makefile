@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-unit lint bench fuzz images lock
+.PHONY: help setup demo demo-down test test-unit lint bench fuzz images lock schema
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -29,6 +29,9 @@ lint: setup ## ruff check, ruff format --check, mypy --strict
 
 bench: setup ## measure stackr beside Docker Compose on dockerd (root); writes bench/results
 	@$(PYTHON) -m bench
+
+schema: setup ## write docs/schema from the models
+	@$(PYTHON) -m stackr.spec.schema.extension docs/schema
 
 fuzz: setup ## run the property tests with many more examples
 	@$(PYTHON) -m pytest -q --hypothesis-profile=fuzz --timeout=3000 -m hypothesis tests/unit

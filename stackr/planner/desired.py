@@ -19,6 +19,7 @@ from stackr.planner.keys import image_name, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
 from stackr.runtime import labels
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
+from stackr.spec.decode import EXTENSION
 
 if TYPE_CHECKING:
     from stackr.runtime.container import ContainerConfig
@@ -165,9 +166,7 @@ def desired(project: Project, options: UpOptions | None = None) -> Desired:
 
 
 def _policy(project: Project) -> Mapping[str, str]:
-    extension = project.extensions.get("x-stackr")
-    policy = extension.get("policy") if isinstance(extension, Mapping) else None
-    return policy if isinstance(policy, Mapping) else {}
+    return project.stackr.policy if EXTENSION in project.extensions else {}
 
 
 def _select(project: Project, options: UpOptions) -> tuple[set[str], set[str]]:

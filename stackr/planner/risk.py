@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackr.planner.plan import Change, Kind, Risk, RiskLevel
 from stackr.planner.slots import stored_spec
+from stackr.spec.decode import EXTENSION
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredService
@@ -111,9 +112,10 @@ _PAST = {Kind.RESTART: "restarts", Kind.RECREATE: "is recreated"}
 
 
 def _is_stateful(service: DesiredService) -> bool:
-    extension = service.service.extensions.get("x-stackr")
-    said = extension.get("stateful") if isinstance(extension, Mapping) else None
-    return bool(service.volumes) if said is None else bool(said)
+    """As `x-stackr` says, else whether it mounts a named volume."""
+    is_extended = EXTENSION in service.service.extensions
+    said = service.service.stackr.stateful if is_extended else None
+    return bool(service.volumes) if said is None else said
 
 
 def _ports(subject: _Subject) -> Iterator[_Finding]:

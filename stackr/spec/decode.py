@@ -14,12 +14,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 from stackr.spec import units
 from stackr.spec.key_order import all_in_order, in_order
+from stackr.spec.problems import Finding, nearest
 from stackr.spec.rules import Path
 from stackr.spec.scalars import Timestamp
 from stackr.spec.shellwords import split
 from stackr.spec.short import parse_host
 
 EXTENSIONS = "#extensions"
+"""Where a typed map keeps its `x-*` keys."""
+EXTENSION = "x-stackr"
+"""The extension that is stackr's own."""
 _INT64_MAX = (1 << 63) - 1
 _INT64_MIN = -(1 << 63)
 
@@ -28,10 +32,12 @@ class Faults:
     """Collects what could not be decoded."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[Path, str]] = []
+        self.found: list[Finding] = []
 
-    def add(self, path: Path, message: str) -> None:
-        self.found.append((path, message))
+    def add(
+        self, path: Path, message: str, *, hint: str | None = None, at_key: bool = False
+    ) -> None:
+        self.found.append(Finding(path, message, hint, at_key))
 
 
 class Kind:
@@ -482,12 +488,18 @@ class Field(NamedTuple):
 
 
 class Struct(Kind):
-    """A map with known keys; `x-*` keys are kept apart."""
+    """A map with known keys; `x-*` keys are kept apart.
 
-    def __init__(self, model: str, /, *, pointer: bool = True, **fields: Field | Kind) -> None:
+    closed: other keys are refused here, where no schema has done so.
+    """
+
+    def __init__(
+        self, model: str, /, *, pointer: bool = True, closed: bool = False, **fields: Field | Kind
+    ) -> None:
         self.name = model
         self.never_empty = True
         self._pointer = pointer
+        self._closed = closed
         self.fields = {
             name: field if isinstance(field, Field) else Field(field)
             for name, field in fields.items()
@@ -512,6 +524,9 @@ class Struct(Kind):
                         typed[key] = decoded
             elif key.startswith("x-"):
                 extensions[key] = entry
+            elif self._closed:
+                hint = nearest(key, self.fields)
+                faults.add((*path, key), f'unknown key "{key}"', hint=hint, at_key=True)
         if extensions:
             typed[EXTENSIONS] = extensions
         return typed
@@ -567,6 +582,7 @@ def _written(field: Field, value: Any, *, yaml: bool) -> Any:
 
 
 __all__ = [
+    "EXTENSION",
     "EXTENSIONS",
     "Build",
     "EnvFile",

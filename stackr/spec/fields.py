@@ -13,7 +13,8 @@ from stackr.spec.units import format_duration, json_number
 _NANO = 1_000_000_000
 
 
-def _seconds(nanoseconds: int) -> float:
+def seconds(nanoseconds: int) -> float:
+    """What the models hold for a duration."""
     return nanoseconds / _NANO
 
 
@@ -34,8 +35,8 @@ UINT64_POINTER = Scalar(d.read_unsigned(64), pointer=True)
 SINGLE = Scalar(d.read_single, write=json_number, absent=float)
 CPUS = Scalar(d.read_cpus, write=json_number, absent=float)
 BYTES = Scalar(d.read_bytes, write=str, absent=int)
-DURATION = Scalar(d.read_duration, write=format_duration, hold=_seconds, absent=float)
-DURATION_POINTER = Scalar(d.read_duration, write=format_duration, hold=_seconds, pointer=True)
+DURATION = Scalar(d.read_duration, write=format_duration, hold=seconds, absent=float)
+DURATION_POINTER = Scalar(d.read_duration, write=format_duration, hold=seconds, pointer=True)
 FILE_MODE = Scalar(d.read_mode, write=_octal, pointer=True)
 COUNT = Scalar(d.read_count, absent=int)
 COMMAND = Scalar(d.read_command, hold=tuple, pointer=True)
@@ -98,7 +99,7 @@ HOOK = Struct(
     working_dir=STRING,
     environment=ENVIRONMENT,
 )
-_WATCH_HOOK = Struct("service:Hook", pointer=False, **HOOK.fields)
+_WATCH_HOOK = Struct("service:Hook", pointer=False, closed=False, **HOOK.fields)
 DEVELOP = Struct(
     "service:Develop",
     watch=ListOf(
@@ -407,4 +408,4 @@ SECTIONS: dict[str, Kind] = {
     "configs": MapOf(FILE_OBJECT, named=True),
     "models": MapOf(LANGUAGE_MODEL),
 }
-PROJECT = Struct("project:Project", pointer=True, **SECTIONS)
+PROJECT = Struct("project:Project", pointer=True, closed=False, **SECTIONS)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, selection
 from stackr.spec.canonical import Report, canonical, omit_empty
-from stackr.spec.decode import EXTENSIONS, Faults
+from stackr.spec.decode import EXTENSION, EXTENSIONS, Faults
 from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, set_defaults
 from stackr.spec.discover import Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
@@ -226,16 +226,28 @@ def _typed(loaded: Loaded) -> Tree:
         value = loaded.tree.get(section)
         if value is not None:
             project[section] = kind.decode(value, (section,), faults) or {}
-    loaded.session.report(faults.found)
+    if _has_extension(loaded.tree):
+        from stackr.spec import extension
+
+        extension.check(loaded.tree, faults)
+    loaded.session.problems.take(faults.found)
     loaded.session.problems.check()
     for secret in project["secrets"].values():
         extensions = secret.get(EXTENSIONS, {})
         if SECRET_VALUE in extensions:
             secret["content"] = extensions.pop(SECRET_VALUE)
-    project["extensions"] = {
-        key: value for key, value in loaded.tree.items() if key.startswith("x-")
-    }
+    extensions = {key: value for key, value in loaded.tree.items() if key.startswith("x-")}
+    project["extensions"] = extensions
+    if extensions.get(EXTENSION):
+        from stackr.spec import extension
+
+        project["policy"] = extension.read_policy(extensions[EXTENSION], loaded)
     return project
+
+
+def _has_extension(tree: Tree) -> bool:
+    services = tree.get("services") or {}
+    return EXTENSION in tree or any(EXTENSION in service for service in services.values())
 
 
 def _resolve_services(project: Tree, loaded: Loaded, done: set[str], *, env_files: bool) -> None:
@@ -318,6 +330,7 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
     def finish(model: Any) -> None:
         model._locate = locate
         model._files = files
+        model._policy = project.get("policy")
 
     own = {
         "name": loaded.found.name,
@@ -330,9 +343,22 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         "warnings": tuple(loaded.session.warnings),
         "extensions": project["extensions"],
     }
-    methods = {"position": locate, "read": lambda path: files.read(path, MOST_CONTENT)}
+    methods: Tree = {"position": locate, "read": lambda path: files.read(path, MOST_CONTENT)}
+    if EXTENSION in project["extensions"]:
+        from stackr.spec.extension import project_extension
+
+        methods["stackr"] = project_extension(project["extensions"], project.get("policy"))
     return cast("Project", View(PROJECT, project, own, methods, finish))
 
 
 def _services(trees: Tree) -> Tree:
-    return {name: View(SERVICE, tree, {"name": name}) for name, tree in trees.items()}
+    return {name: _service(name, tree) for name, tree in trees.items()}
+
+
+def _service(name: str, tree: Tree) -> View:
+    extensions = tree.get(EXTENSIONS, {})
+    if EXTENSION not in extensions:
+        return View(SERVICE, tree, {"name": name})
+    from stackr.spec.extension import service_extension
+
+    return View(SERVICE, tree, {"name": name}, {"stackr": service_extension(extensions)})

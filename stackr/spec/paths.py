@@ -53,13 +53,16 @@ def _home(path: str, base: Base) -> str:
     return join(base.home, path[1:]) if path.startswith("~") and base.home else path
 
 
+def absolute(path: str, base: Base) -> str:
+    """A path that starts at the base, or at the user's home where it begins with `~`."""
+    expanded = _home(path, base)
+    return expanded if posixpath.isabs(expanded) else join(base.folder, expanded)
+
+
 def _absolute(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if isinstance(value, list):
         return [_absolute(entry, branch, path, base) for entry in value]
-    if not isinstance(value, str) or not value:
-        return value
-    expanded = _home(value, base)
-    return expanded if posixpath.isabs(expanded) else join(base.folder, expanded)
+    return absolute(value, base) if isinstance(value, str) and value else value
 
 
 def _context(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:

@@ -175,9 +175,11 @@ class Sources:
         self._index: dict[str, list[_Node]] = {}
         self._bases: dict[str, list[tuple[str, str]]] = {}
 
-    def add(self, file: str, data: bytes) -> None:
-        """Remember a file's text; a file read later is looked at first."""
+    def add(self, file: str, data: bytes, *, searched: bool = True) -> None:
+        """Remember a file's text; of those that are searched, one read later comes first."""
         self._files[file] = data
+        if not searched:
+            return
         if file in self._order:
             self._order.remove(file)
         self._order.append(file)
@@ -194,11 +196,22 @@ class Sources:
         """Where `path` is written, or the closest of its parents that is."""
         best: tuple[int, Place] | None = None
         for file, candidate in self._candidates(path):
-            for root in reversed(self._nodes(file)):
-                depth, node = _follow(root, candidate, at_key=at_key)
-                if best is None or depth > best[0]:
-                    best = depth, Place(file, node.line + 1, node.column + 1)
+            found = self._deepest(file, candidate, at_key=at_key)
+            if found is not None and (best is None or found[0] > best[0]):
+                best = found
         return best[1] if best is not None else None
+
+    def find_in(self, file: str, path: Path, *, at_key: bool = False) -> Place | None:
+        """As `find`, in one file only."""
+        found = self._deepest(file, path, at_key=at_key)
+        return found[1] if found is not None else None
+
+    def _deepest(self, file: str, path: Path, *, at_key: bool) -> tuple[int, Place] | None:
+        found = [_follow(root, path, at_key=at_key) for root in reversed(self._nodes(file))]
+        if not found:
+            return None
+        depth, node = max(found, key=lambda each: each[0])
+        return depth, Place(file, node.line + 1, node.column + 1)
 
     def _candidates(self, path: Path) -> Iterator[tuple[str, Path]]:
         for file in reversed(self._order):

@@ -72,6 +72,11 @@ class Problems:
         if len(self._findings) < MAX_PROBLEMS:
             self._findings[finding] = None
 
+    def take(self, findings: Iterable[Finding]) -> None:
+        """Note what a phase has found."""
+        for each in findings:
+            self.add(each.path, each.message, hint=each.hint, at_key=each.at_key, place=each.place)
+
     def check(self) -> None:
         """Raise InvalidProject with everything found so far, if there is anything."""
         if self._findings:

@@ -97,7 +97,7 @@ class Session:
         self._files_read += 1
         if self._files_read > MAX_FILES:
             raise refuse(f"{name}: the project has more than {MAX_FILES} files")
-        data = self._bytes(name)
+        data = self.read_bytes(name)
         self.sources.add(name, data)
         try:
             return SourceFile(name, tuple(documents(data)))
@@ -107,7 +107,8 @@ class Session:
             self.problems.check()
             raise
 
-    def _bytes(self, name: str) -> bytes:
+    def read_bytes(self, name: str) -> bytes:
+        """What is in a file; at most so much that it is seen to be too large."""
         try:
             return self.files.read(name, MAX_BYTES + 1)
         except OSError as error:

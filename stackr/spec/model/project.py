@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import PrivateAttr
 
@@ -13,6 +13,9 @@ from stackr.spec.model.network import Network
 from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Service
 from stackr.spec.model.volume import Volume
+
+if TYPE_CHECKING:
+    from stackr.spec.model.extension import Level, ProjectExtension
 
 
 class Position(NamedTuple):
@@ -55,8 +58,16 @@ class Project(Model):
     models: dict[str, LanguageModel] = {}
     warnings: tuple[str, ...] = ()
 
+    _policy: dict[str, Level] | None = PrivateAttr(default=None)
     _files: Files = PrivateAttr(default=HOST)
     _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
+
+    @property
+    def stackr(self) -> ProjectExtension:
+        """stackr's own extension of the specification, `x-stackr`; its policy file is read."""
+        from stackr.spec.extension import project_extension
+
+        return project_extension(self.extensions, self._policy)
 
     def read(self, path: str) -> bytes:
         """What is in a file that a config or secret names; of a huge one, the first 64 MiB.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stackr.spec.model.base import Bytes, Duration, Model
 from stackr.spec.model.build import Build, Ulimit
 from stackr.spec.model.deploy import Deploy, DeviceRequest
 from stackr.spec.model.mounts import FileGrant, ServiceVolume
+
+if TYPE_CHECKING:
+    from stackr.spec.model.extension import ServiceExtension
 
 
 class Port(Model):
@@ -264,3 +267,10 @@ class Service(Model):
     working_dir: str | None = None
     post_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
+
+    @property
+    def stackr(self) -> ServiceExtension:
+        """stackr's own extension of the specification, `x-stackr`."""
+        from stackr.spec.extension import service_extension
+
+        return service_extension(self.extensions)

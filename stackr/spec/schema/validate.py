@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, TypeAlias
@@ -39,37 +39,14 @@ def violations(tree: dict[str, Any]) -> list[Violation]:
     """Everything in a stack file's tree that the specification does not allow."""
     found: list[Violation] = []
     _compiled("")(tree, (), found)
-    for path, value in _extensions(tree):
-        _extension()(value, path, found)
     return found
-
-
-_EXTENSION = "x-stackr"
-
-
-def _extensions(tree: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """Where stackr's own extension stands, which has a schema of its own."""
-    if _EXTENSION in tree:
-        yield (_EXTENSION,), tree[_EXTENSION]
-    services = tree.get("services")
-    for name, service in services.items() if isinstance(services, dict) else ():
-        if isinstance(service, dict) and _EXTENSION in service:
-            yield ("services", name, _EXTENSION), service[_EXTENSION]
-
-
-@cache
-def _extension() -> Check:
-    return _compile(_load(f"{_EXTENSION}.json"))
 
 
 @cache
 def schema() -> _Schema:
     """The Compose Specification's schema."""
-    return _load("compose-spec.json")
-
-
-def _load(name: str) -> _Schema:
-    loaded: _Schema = json.loads(FilePath(__file__).with_name(name).read_text(encoding="utf-8"))
+    text = FilePath(__file__).with_name("compose-spec.json").read_text(encoding="utf-8")
+    loaded: _Schema = json.loads(text)
     return loaded
 
 
