@@ -35,19 +35,19 @@ async def run_attached(
     arguments: UpArguments,
     *,
     services: Collection[str],
-    plan: Callable[[Runtime], Awaitable[Plan | int]],
+    start: Callable[[Runtime], Awaitable[int]],
     stop: Callable[[Runtime], Awaitable[Plan]],
 ) -> int:
-    """Carry out a plan, then show output until the stack ends; the exit code.
+    """Bring services up, then show their output until the stack ends; the exit code.
 
-    services: those that belong to this run. plan: makes the plan, or gives the exit code of what
-    failed before it could be made. stop: makes the plan that stops the services.
+    services: those that belong to this run. start: brings them up, and gives the exit code.
+    stop: makes the plan that stops them.
     """
     interrupts = Interrupts()
     with interrupts.caught():
         run = _Attached(session, runtime, project, arguments, services, stop)
         try:
-            return await run.complete(plan, interrupts)
+            return await run.complete(start, interrupts)
         finally:
             await run.close()
 
@@ -78,13 +78,13 @@ class _Attached:
             await self._supervisor.close()
 
     async def complete(
-        self, plan: Callable[[Runtime], Awaitable[Plan | int]], interrupts: Interrupts
+        self, start: Callable[[Runtime], Awaitable[int]], interrupts: Interrupts
     ) -> int:
         signal = asyncio.ensure_future(interrupts.next())
         try:
             supervisor = self._supervisor = self._new_supervisor()
             await supervisor.open()
-            work = asyncio.ensure_future(self._work(plan, supervisor))
+            work = asyncio.ensure_future(self._work(start, supervisor))
             await asyncio.wait({work, signal}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
@@ -110,12 +110,10 @@ class _Attached:
         )
 
     async def _work(
-        self, plan: Callable[[Runtime], Awaitable[Plan | int]], supervisor: Supervisor
+        self, start: Callable[[Runtime], Awaitable[int]], supervisor: Supervisor
     ) -> int:
-        """The plan, then the containers' lives; the exit code of the whole."""
-        made = await plan(self._runtime)
-        code = made if isinstance(made, int) else await self._session.run_plan(made, self._runtime)
-        if code:
+        """The start, then the containers' lives; the exit code of the whole."""
+        if code := await start(self._runtime):
             return code
         await supervisor.supervise_running()
         ended = asyncio.ensure_future(supervisor.ended())
@@ -155,7 +153,7 @@ class _Attached:
     async def _abort(self, first: Exit) -> int:
         """Stop the others, and find the exit code that was asked for."""
         self._session.view.message("Aborting on container exit...")
-        await self._session.run_plan(await self._stop(self._runtime), self._runtime)
+        await self._stop_all()
         wanted = self._arguments.exit_code_from
         if wanted is None or first.service == wanted:
             return first.code
@@ -181,7 +179,8 @@ class _Attached:
         return _INTERRUPTED
 
     async def _stop_all(self) -> None:
-        await self._session.run_plan(await self._stop(self._runtime), self._runtime)
+        async with self._session.locked(self._project):
+            await self._session.run_plan(await self._stop(self._runtime), self._runtime)
 
     async def _kill_all(self) -> None:
         containers = await project_containers(self._runtime, self._project, self._services)

@@ -24,6 +24,8 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry("up", "up", "Create and start the stack"),
+    "history": Entry("history", "history", "List the stack's revisions"),
+    "rollback": Entry("history", "rollback", "Bring the stack back to an earlier revision"),
     "down": Entry("down", "down", "Stop and remove the stack's containers and networks"),
     "diff": Entry("diff", "diff", "Show what up would change, field by field"),
     "ps": Entry("ps", "ps", "List the stack's containers"),

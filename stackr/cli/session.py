@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -56,6 +57,15 @@ class Session:
 
         async with await connect(self.options.engine, read_only=read_only) as runtime:
             yield runtime
+
+    @contextlib.asynccontextmanager
+    async def locked(self, project: str) -> AsyncIterator[None]:
+        """Nobody else on this host changes the project meanwhile; says so where it has to wait."""
+        from stackr.cli.lock import project_lock
+
+        engine = self.options.engine or os.environ.get("STACKR_ENGINE") or "embedded"
+        async with project_lock(engine, project, waiting=self.view.message):
+            yield
 
     async def run_plan(self, plan: Plan, runtime: Runtime) -> int:
         """Carry out `plan` and show it; the exit code, with every failure reported.

@@ -129,6 +129,8 @@ class Desired:
     warnings: tuple[str, ...] = ()
     policy: Mapping[str, str] = field(default_factory=dict)
     """Risk's identifier -> error, warn or ignore."""
+    revision: str = ""
+    """12 hex digits of the hash of all services, as containers bear it."""
 
 
 def desired(project: Project, options: UpOptions | None = None) -> Desired:
@@ -162,6 +164,7 @@ def desired(project: Project, options: UpOptions | None = None) -> Desired:
         is_partial=bool(options.services),
         warnings=project.warnings,
         policy=_policy(project),
+        revision=revision,
     )
 
 

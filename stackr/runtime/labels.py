@@ -16,6 +16,9 @@ __all__ = [
     "DEPENDS_ON",
     "ENVIRONMENT_FILE",
     "FORMAT",
+    "HISTORY",
+    "HISTORY_ENTRY",
+    "HISTORY_NUMBER",
     "IMAGE",
     "NETWORK",
     "ONEOFF",
@@ -50,6 +53,12 @@ REVISION: Final = "io.stackr.revision"
 """The first 12 hex digits of the hash of the whole resolved project."""
 FORMAT: Final = "io.stackr.format"
 """The version of what SPEC holds."""
+
+HISTORY: Final = "io.stackr.history"
+"""The project whose revision a volume holds; such a volume has no data, only labels."""
+HISTORY_NUMBER: Final = "io.stackr.history.number"
+HISTORY_ENTRY: Final = "io.stackr.history.entry"
+"""A revision: compressed JSON in base 85."""
 
 COMPOSE_VERSION: Final = "2.40.3"
 """The Docker Compose whose labels and behaviour these are."""

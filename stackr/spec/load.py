@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, selection
@@ -20,18 +20,18 @@ from stackr.spec.decode import EXTENSION, EXTENSIONS, Faults
 from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, set_defaults
 from stackr.spec.discover import Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
-from stackr.spec.fields import PROJECT, SECTIONS, SERVICE
-from stackr.spec.files import HOST, MOST_CONTENT, Files
+from stackr.spec.fields import SECTIONS
+from stackr.spec.files import HOST, Files
 from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
 from stackr.spec.merge import CannotMerge, enforce_unicity, merge
 from stackr.spec.paths import resolve_paths
 from stackr.spec.problems import nearest, refuse
+from stackr.spec.project import project_of
 from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
 from stackr.spec.session import LoadOptions, Session, SourceFile
 from stackr.spec.validate import check_project, check_tree
-from stackr.spec.view import View
 
 if TYPE_CHECKING:
     from stackr.spec.model.project import Position, Project
@@ -317,48 +317,30 @@ def _resolve_label_files(name: str, service: Tree, loaded: Loaded) -> None:
 
 
 def to_project(project: Tree, loaded: Loaded) -> Project:
-    """A typed project as the frozen models, each of which is made when it is needed."""
+    """A typed project as the frozen models."""
+    found, session = loaded.found, loaded.session
 
     def locate(path: str) -> Position | None:
         from stackr.spec.model.project import Position
 
-        place = loaded.session.sources.find(parse(path))
-        return Position(*loaded.session.sources.relative(place)) if place is not None else None
+        place = session.sources.find(parse(path))
+        return Position(*session.sources.relative(place)) if place is not None else None
 
-    files = loaded.session.files
-
-    def finish(model: Any) -> None:
-        model._locate = locate
-        model._files = files
-        model._policy = project.get("policy")
-
-    own = {
-        "name": loaded.found.name,
-        "working_dir": loaded.found.working_dir,
-        "compose_files": tuple(file.name for file in loaded.found.files),
-        "environment": loaded.found.environment,
+    attributes = {
+        "name": found.name,
+        "working_dir": found.working_dir,
+        "compose_files": tuple(file.name for file in found.files),
+        "environment": found.environment,
         "profiles": tuple(project["profiles"]),
-        "services": _services(project["services"]),
-        "disabled_services": _services(project["disabled_services"]),
-        "warnings": tuple(loaded.session.warnings),
+        "warnings": tuple(session.warnings),
         "extensions": project["extensions"],
     }
-    methods: Tree = {"position": locate, "read": lambda path: files.read(path, MOST_CONTENT)}
-    if EXTENSION in project["extensions"]:
-        from stackr.spec.extension import project_extension
-
-        methods["stackr"] = project_extension(project["extensions"], project.get("policy"))
-    return cast("Project", View(PROJECT, project, own, methods, finish))
-
-
-def _services(trees: Tree) -> Tree:
-    return {name: _service(name, tree) for name, tree in trees.items()}
-
-
-def _service(name: str, tree: Tree) -> View:
-    extensions = tree.get(EXTENSIONS, {})
-    if EXTENSION not in extensions:
-        return View(SERVICE, tree, {"name": name})
-    from stackr.spec.extension import service_extension
-
-    return View(SERVICE, tree, {"name": name}, {"stackr": service_extension(extensions)})
+    return project_of(
+        project,
+        project["disabled_services"],
+        attributes,
+        locate=locate,
+        files=session.files,
+        policy=project.get("policy"),
+        digest=session.sources.digest,
+    )

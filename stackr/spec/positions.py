@@ -188,6 +188,16 @@ class Sources:
         """Note that part of `service` is written under `base` in `file`."""
         self._bases.setdefault(service, []).append((file, base))
 
+    def digest(self) -> str:
+        """The SHA-256 of all files, in their order, in hexadecimal digits."""
+        from hashlib import sha256
+
+        whole = sha256()
+        for file in self._order:
+            data = self._files[file]
+            whole.update(b"%d\n" % len(data) + data)
+        return whole.hexdigest()
+
     def relative(self, place: Place) -> Place:
         """The place as it is shown: files below the working folder by their relative path."""
         return place._replace(file=place.file.removeprefix(self._cwd))

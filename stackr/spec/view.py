@@ -14,7 +14,7 @@ from typing import Any
 
 from stackr.spec.decode import EXTENSIONS, Struct
 
-__all__ = ["View", "construct", "given", "view"]
+__all__ = ["View", "construct", "given", "value_of", "view"]
 
 
 class View:
@@ -72,6 +72,13 @@ class View:
 
     def __repr__(self) -> str:
         return repr(self._real())
+
+
+def value_of(model: Any) -> Mapping[str, Any]:
+    """The typed value behind a view. Raises TypeError for a model that is none."""
+    if type(model) is not View:
+        raise TypeError(f"{type(model).__name__} has no typed value behind it")
+    return model._value
 
 
 def view(struct: Struct, value: Mapping[str, Any]) -> Any:

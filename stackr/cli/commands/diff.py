@@ -5,6 +5,7 @@ With `--base`, what the change of the file itself does: no engine is asked, and 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,16 +30,21 @@ _FORMS = ("text", "json", "markdown", "github")
 
 @dataclass(frozen=True, slots=True)
 class DiffArguments:
-    """What `diff` was asked for. base: the other version of the file; None for the live engine."""
+    """What `diff` was asked for. base: the other version of the file; revision: the other version
+    by its number in the history; None of both for the live engine.
+    """
 
     targets: Targets = field(default_factory=Targets)
     form: str = "text"
     detail: bool = False
     exit_code: bool = False
     base: str | None = None
+    revision: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("--format", self.form, _FORMS)
+        if self.base is not None and self.revision is not None:
+            raise InvalidArgument("--base and --revision: only one of them can be given")
 
 
 def diff(
@@ -51,6 +57,10 @@ def diff(
         typer.Option(
             "--base", metavar="REV", help="Compare with a git revision, a file or a folder instead"
         ),
+    ] = None,
+    revision: Annotated[
+        int | None,
+        typer.Option("--revision", metavar="NUM", help="Compare with a revision of the history"),
     ] = None,
     exit_code: Annotated[
         bool,
@@ -94,6 +104,7 @@ def diff(
         detail=detail,
         exit_code=exit_code,
         base=base,
+        revision=revision,
     )
     up_options = UpOptions(
         services=arguments.targets.services,
@@ -116,6 +127,8 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
     wanted = desire(project, up_options, session.options)
     if arguments.base is not None:
         plan = _against_base(session, arguments, up_options, project, wanted)
+    elif arguments.revision is not None:
+        plan = _against_revision(session, arguments.revision, up_options, wanted)
     else:
         plan = _against_engine(session, up_options, wanted)
     plan = for_readers(plan, wanted, project, detail=arguments.detail)
@@ -148,3 +161,22 @@ def _against_base(
     ) as base:
         before = moved(desired(base), base.working_dir, project.working_dir)
     return compare(before, wanted, up_options)
+
+
+def _against_revision(
+    session: Session, number: int, up_options: UpOptions, wanted: Desired
+) -> Plan:
+    from stackr.cli.history import read_history
+    from stackr.planner.compare import compare
+    from stackr.planner.desired import desired
+    from stackr.planner.options import UpOptions
+    from stackr.planner.revision import find_revision
+    from stackr.spec.archive import restored
+
+    revisions = session.on_engine(
+        lambda runtime: read_history(runtime, wanted.project), read_only=True
+    )
+    revision = find_revision(revisions, number)
+    project = restored(revision.archive, os.environ)
+    scale = {name: n for name, n in revision.replicas.items() if name in project.services}
+    return compare(desired(project, UpOptions(scale=scale)), wanted, up_options)

@@ -79,7 +79,13 @@ async def _down(
         images=arguments.remove_images,
         timeout_s=arguments.timeout_s,
     )
-    plan = plan_down(await observe(runtime, project), down_options, wanted)
-    if plan.is_empty:
-        session.view.message(f"{project}: nothing to remove")
-    return await session.run_plan(plan, runtime)
+    async with session.locked(project):
+        plan = plan_down(await observe(runtime, project), down_options, wanted)
+        if plan.is_empty:
+            session.view.message(f"{project}: nothing to remove")
+        code = await session.run_plan(plan, runtime)
+        if not code and arguments.volumes and not down_options.services:
+            from stackr.cli.history import forget
+
+            await forget(runtime, project)
+        return code

@@ -155,17 +155,18 @@ async def _plan_and_run(
 ) -> int:
     from stackr.planner.observed import observe
 
-    observed = await observe(runtime, project)
-    services = tuple(name for name in targets.services if observed.of_service(name))
-    if not observed.containers or (targets.services and not services):
-        if needs_containers:
-            whose = f'service "{targets.services[0]}"' if targets.services else project
-            raise NotFound(f"{whose} has no containers", hint="create them with stackr up")
-        return 0
-    plan = make(observed, services)
-    if confirm and not plan.is_empty and not _is_confirmed(plan, confirm):
-        return 0
-    return await session.run_plan(plan, runtime)
+    async with session.locked(project):
+        observed = await observe(runtime, project)
+        services = tuple(name for name in targets.services if observed.of_service(name))
+        if not observed.containers or (targets.services and not services):
+            if needs_containers:
+                whose = f'service "{targets.services[0]}"' if targets.services else project
+                raise NotFound(f"{whose} has no containers", hint="create them with stackr up")
+            return 0
+        plan = make(observed, services)
+        if confirm and not plan.is_empty and not _is_confirmed(plan, confirm):
+            return 0
+        return await session.run_plan(plan, runtime)
 
 
 def _is_confirmed(plan: Plan, verb: str) -> bool:

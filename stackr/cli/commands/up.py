@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
+from stackr.cli.converge import Goal, converge
 from stackr.cli.options import options_of
-from stackr.cli.planning import check_policy, plan_up
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument
 
@@ -141,9 +141,10 @@ def _up(session: Session, arguments: UpArguments) -> int:
             raise InvalidArgument(f"no such service: {service}")
     if arguments.dry_run:
         return _dry_run(session, project, wanted, up_options)
+    goal = Goal(project, wanted, up_options)
     if arguments.is_attached:
-        return asyncio.run(_attached(session, arguments, wanted, up_options))
-    return session.on_engine(lambda runtime: _detached(session, runtime, wanted, up_options))
+        return asyncio.run(_attached(session, arguments, goal))
+    return session.on_engine(lambda runtime: converge(session, runtime, goal))
 
 
 def _up_options(arguments: UpArguments) -> UpOptions:
@@ -168,7 +169,7 @@ def _up_options(arguments: UpArguments) -> UpOptions:
 
 
 def _dry_run(session: Session, project: Project, wanted: Desired, up_options: UpOptions) -> int:
-    from stackr.cli.planning import for_readers
+    from stackr.cli.planning import for_readers, plan_up
 
     plan = session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options), read_only=True)
     form = "json" if session.is_json else "text"
@@ -176,47 +177,12 @@ def _dry_run(session: Session, project: Project, wanted: Desired, up_options: Up
     return 0
 
 
-async def _detached(
-    session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
-) -> int:
-    plan = await _plan(session, runtime, wanted, up_options)
-    if isinstance(plan, int):
-        return plan
-    if plan.is_empty:
-        from stackr.cli.views.plan import summary_text
-
-        session.view.message(summary_text(plan))
-    return await session.run_plan(plan, runtime)
-
-
-async def _plan(
-    session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
-) -> Plan | int:
-    """The plan, once what is always pulled has been; the exit code where that fails.
-
-    Raises PermissionDenied, before anything is changed, for what the stack's policy refuses.
-    """
-    from stackr.planner.observed import Observed
-    from stackr.planner.reconcile import plan_refresh
-
-    refresh = plan_refresh(wanted, Observed(wanted.project), up_options)
-    if not refresh.is_empty:
-        check_policy(await plan_up(runtime, wanted, up_options))
-        if code := await session.run_plan(refresh, runtime):
-            return code
-    plan = await plan_up(runtime, wanted, up_options)
-    check_policy(plan)
-    return plan
-
-
-async def _attached(
-    session: Session, arguments: UpArguments, wanted: Desired, up_options: UpOptions
-) -> int:
+async def _attached(session: Session, arguments: UpArguments, goal: Goal) -> int:
     from stackr.cli.attached import run_attached
     from stackr.planner.lifecycle import plan_stop
     from stackr.planner.observed import observe
 
-    services = arguments.targets.services or tuple(wanted.services)
+    wanted = goal.wanted
 
     async def stop(runtime: Runtime) -> Plan:
         observed = await observe(runtime, wanted.project)
@@ -229,7 +195,7 @@ async def _attached(
             runtime,
             wanted.project,
             arguments,
-            services=services,
-            plan=lambda engine: _plan(session, engine, wanted, up_options),
+            services=arguments.targets.services or tuple(wanted.services),
+            start=lambda engine: converge(session, engine, goal),
             stop=stop,
         )

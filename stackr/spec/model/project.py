@@ -60,6 +60,7 @@ class Project(Model):
 
     _policy: dict[str, Level] | None = PrivateAttr(default=None)
     _files: Files = PrivateAttr(default=HOST)
+    _digest: Callable[[], str] = PrivateAttr(default=str)
     _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
 
     @property
@@ -75,6 +76,10 @@ class Project(Model):
         It comes from where the stack file came from. Raises OSError.
         """
         return self._files.read(path, MOST_CONTENT)
+
+    def digest(self) -> str:
+        """The SHA-256 of the files that the project was loaded from, in their order; or ""."""
+        return self._digest()
 
     def position(self, path: str) -> Position | None:
         """Where `path` (as in "services.web.ports[0]") is written; its nearest parent if it is not.

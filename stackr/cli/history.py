@@ -1,0 +1,138 @@
+"""The revisions of a project: read from the engine, added to, and forgotten with its volumes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import socket
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from stackr.errors import Conflict, NotFound
+from stackr.planner.revision import (
+    Revision,
+    next_number,
+    outdated,
+    revision_of,
+    revision_volume,
+)
+from stackr.runtime import labels
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+    from stackr.planner.plan import Plan
+    from stackr.runtime.protocol import Runtime
+    from stackr.runtime.types import ContainerState
+    from stackr.spec.model.project import Project
+
+__all__ = ["forget", "read_history", "record"]
+
+
+async def read_history(runtime: Runtime, project: str) -> list[Revision]:
+    """Every revision that the engine keeps, oldest first."""
+    volumes = await runtime.list_volumes(labels=[f"{labels.HISTORY}={project}"])
+    found = [revision for volume in volumes if (revision := revision_of(volume)) is not None]
+    return sorted(found, key=lambda revision: revision.number)
+
+
+async def record(
+    runtime: Runtime,
+    project: Project,
+    wanted: Desired,
+    plan: Plan,
+    *,
+    action: str,
+    status: str,
+) -> Revision:
+    """Keep what was just done as a new revision, and drop the oldest beyond what is kept.
+
+    Where only some services were asked for, the others are as the last revision has them.
+    """
+    from stackr.spec.archive import archived, combined
+
+    history, containers = await asyncio.gather(
+        read_history(runtime, project.name),
+        runtime.list_containers(labels=[f"{labels.PROJECT}={project.name}"]),
+    )
+    images = _images(containers)
+    archive = archived(project)
+    if wanted.is_partial and history:
+        archive = combined(history[-1].archive, archive)
+    revision = Revision(
+        number=next_number(history),
+        at=round(time.time(), 3),
+        by=_who(),
+        action=action,
+        status=status,
+        digest=project.digest(),
+        model=wanted.revision,
+        summary=plan.summary,
+        images=images,
+        digests=await _digests(runtime, images),
+        replicas=_replicas(containers),
+        archive=archive,
+    )
+    await runtime.create_volume(revision_volume(project.name, revision))
+    await _remove(runtime, project.name, outdated(history))
+    return revision
+
+
+async def forget(runtime: Runtime, project: str) -> None:
+    """Remove every revision of the project."""
+    await _remove(runtime, project, await read_history(runtime, project))
+
+
+async def _remove(runtime: Runtime, project: str, revisions: list[Revision]) -> None:
+    async def remove(revision: Revision) -> None:
+        with contextlib.suppress(NotFound, Conflict):
+            await runtime.remove_volume(revision_volume(project, revision).name)
+
+    await asyncio.gather(*map(remove, revisions))
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "?"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _services(containers: list[ContainerState]) -> list[tuple[str, ContainerState]]:
+    return sorted(
+        (
+            (container.labels[labels.SERVICE], container)
+            for container in containers
+            if labels.SERVICE in container.labels and container.labels.get(labels.ONEOFF) != "True"
+        ),
+        key=lambda entry: (entry[0], entry[1].name),
+    )
+
+
+def _images(containers: list[ContainerState]) -> dict[str, str]:
+    return {
+        service: container.labels.get(labels.IMAGE) or container.image_id
+        for service, container in _services(containers)
+    }
+
+
+def _replicas(containers: list[ContainerState]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for service, _ in _services(containers):
+        counts[service] = counts.get(service, 0) + 1
+    return counts
+
+
+async def _digests(runtime: Runtime, images: Mapping[str, str]) -> dict[str, str]:
+    """By which each image can be pulled again, where it came from a registry."""
+
+    async def digest(image: str) -> str:
+        with contextlib.suppress(NotFound):
+            return next(iter((await runtime.inspect_image(image)).digests), "")
+        return ""
+
+    ids = sorted(set(images.values()))
+    known = dict(zip(ids, await asyncio.gather(*map(digest, ids)), strict=True))
+    return {service: known[image] for service, image in images.items() if known[image]}

@@ -1,0 +1,127 @@
+"""A revision: what a stack was when it was brought up, kept with the engine.
+
+It is the labels of a volume without data: volumes are the only things that every engine keeps for
+long and that no command removes unasked. The label holds the resolved stack, without the content
+of secrets. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from stackr.errors import NotFound
+from stackr.runtime import labels
+from stackr.runtime.types import VolumeConfig, VolumeState
+
+__all__ = [
+    "KEPT",
+    "Revision",
+    "find_revision",
+    "next_number",
+    "outdated",
+    "previous",
+    "revision_of",
+    "revision_volume",
+]
+
+KEPT = 20
+"""How many revisions a project keeps."""
+_MAX_ENTRY_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """number: from 1. at: Unix seconds. by: user@host. action: up, apply, rollback to 3...
+
+    status: applied, failed or undone. digest: of the stack files. model: of the resolved services.
+    images: service -> image ID. digests: service -> repository@digest. replicas: by service.
+    summary: what was changed. archive: the resolved project (`stackr.spec.archive`).
+    """
+
+    number: int
+    at: float = 0
+    by: str = ""
+    action: str = "up"
+    status: str = "applied"
+    digest: str = ""
+    model: str = ""
+    summary: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    archive: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the archive."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "archive"}
+
+
+def revision_volume(project: str, revision: Revision) -> VolumeConfig:
+    """The volume that keeps a revision of this project."""
+    text = json.dumps(asdict(revision), separators=(",", ":"), ensure_ascii=False)
+    entry = base64.b85encode(zlib.compress(text.encode(), 9)).decode("ascii")
+    return VolumeConfig(
+        name=f"{project}_stackr-revision-{revision.number}",
+        labels={
+            labels.HISTORY: project,
+            labels.HISTORY_NUMBER: str(revision.number),
+            labels.HISTORY_ENTRY: entry,
+        },
+    )
+
+
+def revision_of(volume: VolumeState) -> Revision | None:
+    """The revision that a volume keeps; None where its labels are none of ours, or damaged."""
+    entry = volume.labels.get(labels.HISTORY_ENTRY, "")
+    try:
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(base64.b85decode(entry), _MAX_ENTRY_BYTES)
+        value = json.loads(text)
+        known = {f.name for f in fields(Revision)}
+        return Revision(**{key: value[key] for key in value if key in known})
+    except (ValueError, TypeError, zlib.error):
+        return None
+
+
+def next_number(revisions: Iterable[Revision]) -> int:
+    return max((revision.number for revision in revisions), default=0) + 1
+
+
+def outdated(revisions: Iterable[Revision]) -> list[Revision]:
+    """Those that make room for one more; the last applied one always stays."""
+    by_number = sorted(revisions, key=lambda revision: revision.number)
+    last = max((r.number for r in by_number if r.status == "applied"), default=0)
+    return [revision for revision in by_number[: -(KEPT - 1)] if revision.number != last]
+
+
+def find_revision(revisions: Iterable[Revision], number: int) -> Revision:
+    """Raises NotFound for a number that is not kept."""
+    kept = {revision.number: revision for revision in revisions}
+    if number not in kept:
+        known = f"{min(kept)} to {max(kept)}" if kept else "none"
+        raise NotFound(f"no such revision: {number}", hint=f"kept are {known}: see stackr history")
+    return kept[number]
+
+
+def previous(revisions: Iterable[Revision]) -> Revision:
+    """The last applied revision that is not what the newest applied one is.
+
+    Raises NotFound where there is none.
+    """
+    applied = sorted(
+        (revision for revision in revisions if revision.status == "applied"),
+        key=lambda revision: revision.number,
+    )
+    for revision in reversed(applied[:-1]):
+        if _essence(revision) != _essence(applied[-1]):
+            return revision
+    raise NotFound("there is no earlier revision to go back to", hint="see stackr history")
+
+
+def _essence(revision: Revision) -> tuple[Any, ...]:
+    return revision.archive, revision.images, revision.replicas

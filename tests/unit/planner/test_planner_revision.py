@@ -1,0 +1,71 @@
+"""Revisions: as labels and back, how many are kept, and which one a rollback goes to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackr.errors import NotFound
+from stackr.planner.revision import (
+    KEPT,
+    Revision,
+    find_revision,
+    next_number,
+    outdated,
+    previous,
+    revision_of,
+    revision_volume,
+)
+from stackr.runtime import labels
+from stackr.runtime.types import VolumeState
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+def kept(revision: Revision) -> Revision | None:
+    config = revision_volume("demo", revision)
+    return revision_of(VolumeState(config.name, labels=config.labels))
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_a_revision_is_read_as_it_was_kept(archive: dict[str, object]) -> None:
+    revision = Revision(3, 1.5, "me@host", archive=archive, images={"a": "sha256:1"})
+    assert kept(revision) == revision
+
+
+@pytest.mark.parametrize("entry", ["", "x", "Wx1", "c-qa", "\u00e9"])
+def test_a_damaged_one_is_passed_over(entry: str) -> None:
+    assert revision_of(VolumeState("v", labels={labels.HISTORY_ENTRY: entry})) is None
+
+
+def test_numbers_go_on() -> None:
+    assert next_number([]) == 1
+    assert next_number([Revision(4), Revision(2)]) == 5
+
+
+def test_the_oldest_make_room_and_the_last_applied_stays() -> None:
+    many = [Revision(n, status="failed") for n in range(2, KEPT + 5)]
+    gone = outdated([Revision(1), *many])
+    assert [revision.number for revision in gone] == [2, 3, 4, 5]
+    assert outdated(many[: KEPT - 1]) == []
+
+
+def test_a_rollback_goes_to_the_last_one_that_is_different() -> None:
+    first = Revision(1, archive={"a": 1})
+    second = Revision(2, archive={"a": 2})
+    failed = Revision(3, archive={"a": 3}, status="failed")
+    same = Revision(4, archive={"a": 2})
+    assert previous([same, first, failed, second]) == first
+    for nothing in ([], [first], [second, same]):
+        with pytest.raises(NotFound):
+            previous(nothing)
+
+
+def test_an_unknown_number_is_told_with_those_that_are_kept() -> None:
+    with pytest.raises(NotFound, match="no such revision: 9") as caught:
+        find_revision([Revision(2), Revision(5)], 9)
+    assert "2 to 5" in (caught.value.hint or "")
