@@ -28,9 +28,11 @@ from stackr.planner.payloads import (
     RemoveVolume,
     RenameContainer,
     RestartContainer,
+    RunHook,
     StartContainer,
     StopContainer,
     UnpauseContainer,
+    UpdateContainer,
     WaitFor,
 )
 from stackr.planner.plan import Operation
@@ -181,6 +183,21 @@ async def _disconnect_network(context: Context, payload: DisconnectNetwork, tell
     await context.runtime.disconnect_network(payload.container, payload.network, force=True)
 
 
+async def _update_container(context: Context, payload: UpdateContainer, tell: Tell) -> None:
+    await context.runtime.update_container(
+        payload.ref,
+        resources=payload.resources,
+        restart=payload.restart,
+        labels=payload.labels,
+    )
+
+
+async def _run_hook(context: Context, payload: RunHook, tell: Tell) -> None:
+    from stackr.executor.hooks import run_hook
+
+    await run_hook(context.runtime, payload)
+
+
 async def _wait_for(context: Context, payload: WaitFor, tell: Tell) -> str:
     return await wait_for(
         context.runtime, payload, context.watch, lambda seen: tell(PullProgress(seen))
@@ -228,4 +245,6 @@ _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]
     RemoveNetwork: _remove_network,
     RemoveVolume: _remove_volume,
     RemoveImage: _remove_image,
+    UpdateContainer: _update_container,
+    RunHook: _run_hook,
 }

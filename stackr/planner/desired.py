@@ -81,6 +81,12 @@ class DesiredService:
     service: Service
     base_labels: Mapping[str, str]
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """The labels that say what its containers are made of."""
+        named = (labels.SPEC, labels.CONFIG_HASH, labels.REVISION, labels.FORMAT)
+        return {name: self.base_labels[name] for name in named}
+
     def container_name(self, number: int) -> str:
         return self.service.container_name or f"{self.project.name}-{self.name}-{number}"
 

@@ -6,12 +6,13 @@ Dependants stop before what they depend on, and start after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.graph import topological_order
+from stackr.planner.hooks import add_restart, add_start, add_stop, hooks_of
 from stackr.planner.observed import Observed, number_of, service_of
 from stackr.planner.options import DownOptions
 from stackr.planner.payloads import (
@@ -20,9 +21,6 @@ from stackr.planner.payloads import (
     RemoveImage,
     RemoveNetwork,
     RemoveVolume,
-    RestartContainer,
-    StartContainer,
-    StopContainer,
     UnpauseContainer,
     WaitFor,
 )
@@ -190,12 +188,18 @@ def plan_start(
 ) -> Plan:
     """Start what is stopped, after what it depends on is as its condition says."""
 
-    def start(container: ContainerState) -> _Call | None:
+    def start(
+        builder: Builder, container: ContainerState, after: list[Entry]
+    ) -> tuple[Entry, Kind] | None:
+        resource, cause = _resource(container), "asked for"
         if container.state == "paused":
-            return Action.UNPAUSE_CONTAINER, UnpauseContainer(container.id), Kind.START
+            payload = UnpauseContainer(container.id)
+            entry = builder.add(Action.UNPAUSE_CONTAINER, resource, cause, payload, after)
+            return entry, Kind.START
         if container.is_running:
             return None
-        return Action.START_CONTAINER, StartContainer(container.id), Kind.START
+        hooks = hooks_of(container, "post_start")
+        return add_start(builder, resource, container.id, cause, after, hooks), Kind.START
 
     return _in_order(observed, services, start, wait=wait, wait_timeout_s=wait_timeout_s)
 
@@ -213,21 +217,25 @@ def plan_restart(
     if services and not no_deps:
         names |= _restarted_with(observed, names)
 
-    def restart(container: ContainerState) -> _Call | None:
-        payload = RestartContainer(container.id, timeout_s)
-        return Action.RESTART_CONTAINER, payload, Kind.RESTART
+    def restart(
+        builder: Builder, container: ContainerState, after: list[Entry]
+    ) -> tuple[Entry, Kind] | None:
+        resource = _resource(container)
+        entry = add_restart(builder, container, resource, "asked for", timeout_s, after)
+        return entry, Kind.RESTART
 
     _chosen(observed, services)
     return _in_order(observed, names, restart)
 
 
-_Call = tuple[Action, StartContainer | UnpauseContainer | RestartContainer, Kind]
+_Enter = Callable[[Builder, ContainerState, list[Entry]], tuple[Entry, Kind] | None]
+"""Enters what is to be done to a container; None if nothing is."""
 
 
 def _in_order(
     observed: Observed,
     services: Collection[str],
-    call: Callable[[ContainerState], _Call | None],
+    enter: _Enter,
     *,
     wait: bool = False,
     wait_timeout_s: float | None = None,
@@ -239,24 +247,33 @@ def _in_order(
     waits: dict[_Dependency, list[Entry]] = {}
     for name in topological_order(_needs(chosen)):
         for container in by_service[name]:
-            made = call(container)
-            if made is None:
-                continue
-            action, payload, kind = made
-            after: list[Entry] = []
-            for needed, condition in _dependencies(container):
-                key = (needed, condition)
-                if key not in waits:
-                    waits[key] = _waits(
-                        builder, by_service.get(needed, []), condition, started, wait_timeout_s
-                    )
-                after += waits[key]
-            resource = _resource(container)
-            builder.changes.append(Change(resource, kind, "asked for"))
-            started[container.id] = builder.add(action, resource, "asked for", payload, after)
+            after = _after_needs(builder, container, by_service, waits, started, wait_timeout_s)
+            made = enter(builder, container, after)
+            if made is not None:
+                started[container.id], kind = made
+                builder.changes.append(Change(_resource(container), kind, "asked for"))
     if wait:
         _waits(builder, chosen, "running_or_healthy", started, wait_timeout_s)
     return builder.plan()
+
+
+def _after_needs(
+    builder: Builder,
+    container: ContainerState,
+    by_service: Mapping[str, list[ContainerState]],
+    waits: dict[_Dependency, list[Entry]],
+    started: dict[str, Entry],
+    timeout_s: float | None,
+) -> list[Entry]:
+    """What follows everything that the container depends on."""
+    after: list[Entry] = []
+    for needed, condition in _dependencies(container):
+        key = (needed, condition)
+        if key not in waits:
+            containers = by_service.get(needed, [])
+            waits[key] = _waits(builder, containers, condition, started, timeout_s)
+        after += waits[key]
+    return after
 
 
 def _waits(
@@ -355,13 +372,8 @@ def _stop_in_order(
         stopped[name] = list(before)
         for container in by_service[name]:
             if container.is_running:
-                entry = builder.add(
-                    Action.STOP_CONTAINER,
-                    _resource(container),
-                    cause,
-                    StopContainer(container.id, timeout_s),
-                    before,
-                )
+                resource = _resource(container)
+                entry = add_stop(builder, container, resource, cause, timeout_s, before)
                 entries[container.id] = [entry]
                 stopped[name].append(entry)
     return entries

@@ -20,7 +20,8 @@ class UpOptions:
     scale: replicas by service. recreate: of the services asked for; their dependencies are
     recreated where they diverge, or as `recreate` says with `recreate_dependencies`.
     pull: overrides every service's `pull_policy`. wait: the plan ends when all is ready.
-    timeout_s: how long a stop may take; None is each container's own.
+    timeout_s: how long a stop may take; None is each container's own. atomic: what is replaced
+    or removed is only put aside until all else is ready, so that it can be undone.
     """
 
     services: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class UpOptions:
     wait: bool = False
     wait_timeout_s: float | None = None
     timeout_s: float | None = None
+    atomic: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,19 @@ The executor finds by the payload's type what is to be done.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from stackr.runtime.types import NetworkConfig, VolumeConfig
 
 if TYPE_CHECKING:
-    from stackr.runtime.container import ContainerConfig, NetworkAttachment
+    from stackr.runtime.container import (
+        ContainerConfig,
+        NetworkAttachment,
+        Resources,
+        RestartPolicy,
+    )
 
 __all__ = [
     "ConnectNetwork",
@@ -28,9 +34,11 @@ __all__ = [
     "RemoveVolume",
     "RenameContainer",
     "RestartContainer",
+    "RunHook",
     "StartContainer",
     "StopContainer",
     "UnpauseContainer",
+    "UpdateContainer",
     "WaitFor",
 ]
 
@@ -108,6 +116,28 @@ class RemoveContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateContainer:
+    """Limits, restart policy and labels of a container that exists; None leaves it as it is."""
+
+    ref: str
+    resources: Resources | None = None
+    restart: RestartPolicy | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """A command in a running container, which has to succeed; environment: "KEY=VALUE"."""
+
+    ref: str
+    command: tuple[str, ...]
+    user: str = ""
+    privileged: bool = False
+    working_dir: str = ""
+    environment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectNetwork:
     container: str
     attachment: NetworkAttachment
@@ -169,4 +199,6 @@ Payload: TypeAlias = (
     | RemoveNetwork
     | RemoveVolume
     | RemoveImage
+    | UpdateContainer
+    | RunHook
 )

@@ -52,6 +52,8 @@ class Action(Enum):
     START_CONTAINER = "start container"
     RESTART_CONTAINER = "restart container"
     UNPAUSE_CONTAINER = "unpause container"
+    UPDATE_CONTAINER = "update container"
+    RUN_HOOK = "run hook"
     STOP_CONTAINER = "stop container"
     KILL_CONTAINER = "kill container"
     RENAME_CONTAINER = "rename container"
@@ -82,6 +84,8 @@ _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.START_CONTAINER: ("Starting", "Started"),
     Action.RESTART_CONTAINER: ("Restarting", "Restarted"),
     Action.UNPAUSE_CONTAINER: ("Unpausing", "Unpaused"),
+    Action.UPDATE_CONTAINER: ("Updating", "Updated"),
+    Action.RUN_HOOK: ("Running hook", "Hook done"),
     Action.STOP_CONTAINER: ("Stopping", "Stopped"),
     Action.KILL_CONTAINER: ("Killing", "Killed"),
     Action.RENAME_CONTAINER: ("Renaming", "Renamed"),

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Builder
-from stackr.planner.containers import Containers, pull_policy
+from stackr.planner.creating import plan_containers, plan_orphans, pull_policy
+from stackr.planner.draft import Draft
 from stackr.planner.networks import diverged_networks, plan_networks
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.payloads import PullImage
 from stackr.planner.plan import Action, Change, Kind, Plan, Resource
 from stackr.planner.slots import decide
+from stackr.planner.starting import plan_last, plan_starts, plan_waits
+from stackr.planner.stopping import plan_stops
 from stackr.planner.volumes import plan_volumes
 
 if TYPE_CHECKING:
@@ -38,15 +41,15 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
     builder.warnings.extend(desired.warnings)
     slots = decide(desired, observed, options)
     diverged = diverged_networks(desired, observed)
-    containers = Containers(builder, desired, observed, options, slots)
-    containers.plan_stops(diverged)
-    containers.networks = plan_networks(builder, desired, observed, diverged, containers.stops)
-    containers.volumes = plan_volumes(builder, desired, observed)
-    containers.plan_containers()
-    containers.plan_orphans()
-    containers.plan_starts()
-    if options.wait and options.start:
-        containers.plan_waits()
+    draft = Draft(builder, desired, observed, options, slots)
+    plan_stops(draft, diverged)
+    draft.networks = plan_networks(builder, desired, observed, diverged, draft.stops)
+    draft.volumes = plan_volumes(builder, desired, observed)
+    plan_containers(draft)
+    plan_orphans(draft)
+    plan_starts(draft)
+    ready = plan_waits(draft) if options.start and (options.wait or options.atomic) else []
+    plan_last(draft, ready)
     places = {name: place for place, name in enumerate(desired.services)}
     builder.changes.sort(key=lambda change: _place(change.resource, places))
     if builder.changes:

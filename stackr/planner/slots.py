@@ -28,6 +28,7 @@ __all__ = ["Slot", "Verdict", "decide", "stored_spec"]
 class Verdict(Enum):
     KEEP = "keep"
     CREATE = "create"
+    UPDATE = "update"
     RECREATE = "recreate"
     REMOVE = "remove"
 

@@ -1,0 +1,295 @@
+"""Containers come, go, and change in place.
+
+A recreated container is created beside the old one, which goes on running until then; after it is
+stopped and removed, the new one takes its name. Where the whole change is to be undone if it fails,
+the old one is only put aside, and removed at the very end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stackr.errors import InvalidArgument, NotSupported
+from stackr.planner.builder import Entry
+from stackr.planner.draft import Draft
+from stackr.planner.hooks import add_stop
+from stackr.planner.observed import service_of
+from stackr.planner.options import UpOptions
+from stackr.planner.payloads import (
+    ConnectNetwork,
+    CreateContainer,
+    PullImage,
+    RemoveContainer,
+    RenameContainer,
+    UpdateContainer,
+)
+from stackr.planner.plan import Action, Change, Kind, Resource
+from stackr.planner.slots import Slot, Verdict
+from stackr.planner.stopping import stop_slot
+from stackr.runtime.types import ContainerState
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import DesiredService
+    from stackr.runtime.container import ContainerConfig
+
+__all__ = ["add_create", "add_rename", "plan_containers", "plan_orphans", "pull_policy"]
+
+_REFRESH = re.compile(r"daily|weekly|every_.*|refresh")
+
+
+def pull_policy(service: DesiredService, options: UpOptions) -> str:
+    """always, missing or never. Raises NotSupported for policies that need a builder or a clock."""
+    policy = options.pull or service.pull_policy or "missing"
+    if policy == "build" or _REFRESH.fullmatch(policy):
+        raise NotSupported(f"services.{service.name}.pull_policy: not supported: {policy}")
+    return "missing" if policy == "if_not_present" else policy
+
+
+def plan_containers(draft: Draft) -> None:
+    for name, service in draft.desired.services.items():
+        for slot in draft.slots[name]:
+            match slot.verdict:
+                case Verdict.CREATE:
+                    draft.change(slot, Kind.CREATE, slot.cause)
+                    config = draft.config(service, slot)
+                    draft.named[slot.name] = add_create(
+                        draft, service, slot, slot.name, config, slot.cause
+                    )
+                case Verdict.RECREATE:
+                    draft.change(slot, Kind.RECREATE, slot.cause)
+                    _recreate(draft, service, slot)
+                case Verdict.REMOVE:
+                    draft.change(slot, Kind.REMOVE, slot.cause)
+                    _remove(draft, slot, slot.cause)
+                case Verdict.UPDATE:
+                    draft.change(slot, Kind.UPDATE, slot.cause)
+                    _update(draft, service, slot)
+                    _keep(draft, service, slot)
+                case Verdict.KEEP:
+                    _keep(draft, service, slot)
+
+
+def add_create(
+    draft: Draft,
+    service: DesiredService,
+    slot: Slot,
+    name: str,
+    config: ContainerConfig,
+    cause: str,
+) -> Entry:
+    """Create a container under a name, once all that it is made of is there."""
+    after = [draft.networks.ready[n] for n in service.networks if n in draft.networks.ready]
+    after += [draft.volumes[v] for v in service.volumes if v in draft.volumes]
+    after += _pull(draft, service)
+    linked = (link.partition(":")[0] for link in service.service.links)
+    for shared in (*service.shares, *linked):
+        after += [
+            draft.named[other.name]
+            for other in draft.slots.get(shared, ())
+            if other.name in draft.named
+        ]
+    payload = CreateContainer(name, config)
+    entry = draft.builder.add(Action.CREATE_CONTAINER, slot.resource, cause, payload, after)
+    draft.takes.append((name, entry))
+    return entry
+
+
+def add_rename(
+    draft: Draft, slot: Slot, ref: str, cause: str, after: Sequence[Entry] = ()
+) -> Entry:
+    """Give a container the slot's name."""
+    payload = RenameContainer(ref, slot.name)
+    entry = draft.builder.add(Action.RENAME_CONTAINER, slot.resource, cause, payload, after)
+    draft.takes.append((slot.name, entry))
+    return entry
+
+
+def _recreate(draft: Draft, service: DesiredService, slot: Slot) -> None:
+    """Create beside, stop, remove, rename; a container that shares another's namespaces has to
+    stop first, since what it shares goes."""
+    old = slot.container
+    if old is None:
+        return
+    name = temporary_name(slot, old)
+    config = draft.config(service, slot, replaces=old)
+    created = add_create(draft, service, slot, name, config, f"recreate: {slot.cause}")
+    before = [created]
+    stop = draft.stops.get(old.id)
+    if stop is not None:
+        before.append(stop)
+        if _can_be_made_beside(draft, service, old):
+            draft.builder.order(stop, [created])
+    before += draft.networks.detached.get(old.id, ())
+    gone = _make_way(draft, slot, old, before)
+    draft.named[slot.name] = add_rename(draft, slot, name, "takes the place of the old one", [gone])
+
+
+def temporary_name(slot: Slot, old: ContainerState) -> str:
+    """What a container is called beside the one that it replaces, as in Docker Compose."""
+    name = f"{old.id[:12]}_{slot.name}"
+    # The survivor of an interrupted recreation bears this very name.
+    return name if old.name != name else f"{old.id[12:24]}_{slot.name}"
+
+
+def _make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[Entry]) -> Entry:
+    """After this entry the old container's name is free."""
+    resource = replace(slot.resource, name=old.name)
+    removal = RemoveContainer(old.id, volumes=draft.options.renew_anonymous_volumes)
+    if not draft.options.atomic:
+        entry = draft.builder.add(Action.REMOVE_CONTAINER, resource, "replaced", removal, before)
+        draft.leaves[old.name] = entry
+        return entry
+    aside = RenameContainer(old.id, f"{old.name}-{old.id[:12]}-replaced")
+    entry = draft.builder.add(
+        Action.RENAME_CONTAINER, resource, "put aside until all is well", aside, before
+    )
+    draft.leaves[old.name] = entry
+    draft.last.append(
+        draft.builder.add(
+            Action.REMOVE_CONTAINER, resource, "replaced", removal, [entry], is_optional=True
+        )
+    )
+    return entry
+
+
+def _can_be_made_beside(draft: Draft, service: DesiredService, old: ContainerState) -> bool:
+    """Whether the new container can be created while the old one runs: not where that needs
+    what only comes after the stop (a network made anew, another container's successor)."""
+    names = {*service.networks, *(endpoint.network for endpoint in old.networks)}
+    return not (service.shares or service.service.links or names & draft.networks.recreated.keys())
+
+
+def _pull(draft: Draft, service: DesiredService) -> list[Entry]:
+    if service.image in draft.observed.images:
+        return []
+    policy = pull_policy(service, draft.options)
+    if service.is_built:
+        raise NotSupported(
+            f'service "{service.name}": build: not supported, and there is no image '
+            f"{service.image}",
+            hint=f"build it with another tool, and tag it {service.image}",
+        )
+    if policy == "never":
+        raise InvalidArgument(
+            f'service "{service.name}": image {service.image} is not here, and its pull '
+            "policy is never"
+        )
+    key = (service.image, service.platform)
+    if key not in draft.pulls:
+        resource = Resource("image", service.image)
+        users = tuple(
+            other.name
+            for other in draft.desired.services.values()
+            if (other.image, other.platform) == key
+        )
+        draft.builder.changes.append(Change(resource, Kind.PULL, "not found"))
+        payload = PullImage(service.image, service.platform, users)
+        draft.pulls[key] = draft.builder.add(Action.PULL_IMAGE, resource, "not found", payload)
+    return [draft.pulls[key]]
+
+
+def _remove(draft: Draft, slot: Slot, cause: str) -> None:
+    container = slot.container
+    if container is None:
+        return
+    if draft.options.atomic:
+        _remove_last(draft, slot, container, cause)
+        return
+    stop_slot(draft, slot, container, cause)
+    stop = draft.stops.get(container.id)
+    draft.leaves[container.name] = draft.builder.add(
+        Action.REMOVE_CONTAINER,
+        slot.resource,
+        cause,
+        RemoveContainer(container.id),
+        [stop] if stop is not None else [],
+    )
+
+
+def _remove_last(draft: Draft, slot: Slot, container: ContainerState, cause: str) -> None:
+    """Stop and remove once all else is well; that it fails is then no reason to go back."""
+    first: list[Entry] = []
+    if container.is_running and container.id not in draft.stops:
+        first.append(
+            add_stop(draft.builder, container, slot.resource, cause, draft.options.timeout_s)
+        )
+        draft.last += first
+    draft.last.append(
+        draft.builder.add(
+            Action.REMOVE_CONTAINER,
+            slot.resource,
+            cause,
+            RemoveContainer(container.id),
+            first,
+            is_optional=True,
+        )
+    )
+
+
+def _update(draft: Draft, service: DesiredService, slot: Slot) -> None:
+    """Change what can be changed in a container that exists, and what it says it is made of."""
+    if slot.container is None:
+        return
+    config = draft.config(service, slot)
+    payload = UpdateContainer(
+        slot.container.id,
+        resources=config.resources,
+        restart=config.restart,
+        labels=service.identity,
+    )
+    draft.builder.add(Action.UPDATE_CONTAINER, slot.resource, slot.cause, payload)
+
+
+def _keep(draft: Draft, service: DesiredService, slot: Slot) -> None:
+    """Name and networks of a container that stays."""
+    container = slot.container
+    if container is None:
+        return
+    if container.name != slot.name:
+        cause = "an interrupted recreation left another name"
+        draft.named[slot.name] = add_rename(draft, slot, container.id, cause)
+        draft.leaves[container.name] = draft.named[slot.name]
+    for entry in _reconnect(draft, service, slot, container):
+        draft.named[slot.name] = entry
+
+
+def _reconnect(
+    draft: Draft, service: DesiredService, slot: Slot, container: ContainerState
+) -> Iterator[Entry]:
+    off = draft.networks.detached.get(container.id)
+    if not off:
+        return
+    for attachment in draft.config(service, slot).networks:
+        if attachment.network in draft.networks.recreated:
+            yield draft.builder.add(
+                Action.CONNECT_NETWORK,
+                slot.resource,
+                f"network {attachment.network} is recreated",
+                ConnectNetwork(container.id, attachment),
+                [draft.networks.ready[attachment.network], *off],
+            )
+
+
+def plan_orphans(draft: Draft) -> None:
+    """Containers of services that the stack file does not have: removed, or warned about."""
+    orphans = [
+        container
+        for container in draft.observed.containers
+        if service_of(container) not in draft.desired.known_services
+    ]
+    if not orphans:
+        return
+    if not draft.options.remove_orphans:
+        names = ", ".join(container.name for container in orphans)
+        draft.builder.warnings.append(
+            f"found orphan containers ({names}) for this project: if their services were "
+            "removed from the stack file, --remove-orphans cleans them up"
+        )
+        return
+    for container in orphans:
+        slot = Slot(service_of(container), 0, container.name, Verdict.REMOVE, "orphan", container)
+        draft.change(slot, Kind.REMOVE, "orphan: its service is not in the stack file")
+        _remove(draft, slot, "orphan")

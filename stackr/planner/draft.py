@@ -1,0 +1,112 @@
+"""The plan of an `up` while it is made: what was decided, and what has been entered so far.
+
+The stages (`stopping`, `networks`, `volumes`, `creating`, `starting`, `rolling`) enter operations
+one after the other; each leaves here after which entry a thing is as the next stage needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from stackr.planner.builder import Builder, Entry
+from stackr.planner.networks import NetworkPlan
+from stackr.planner.observed import Observed, service_of
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Change, Kind, Origin
+from stackr.planner.slots import Slot, Verdict
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired, DesiredService
+    from stackr.runtime.container import ContainerConfig
+    from stackr.runtime.types import ContainerState
+
+__all__ = ["Draft"]
+
+
+@dataclass(slots=True)
+class Draft:
+    """stops: the stop of each observed container that is stopped, by its ID. starts: after which
+    each container that is started runs, by its final name. named: after which a name belongs to
+    the new container. takes, leaves: operations that take a name, and that free one.
+    ready: the waits that the whole plan ends with. last: removals that follow everything else.
+    """
+
+    builder: Builder
+    desired: Desired
+    observed: Observed
+    options: UpOptions
+    slots: Mapping[str, list[Slot]]
+    volumes: Mapping[str, Entry] = field(default_factory=dict)
+    networks: NetworkPlan = field(default_factory=NetworkPlan)
+    stops: dict[str, Entry] = field(default_factory=dict)
+    stop_causes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    starts: dict[str, Entry] = field(default_factory=dict)
+    named: dict[str, Entry] = field(default_factory=dict)
+    pulls: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    waits: dict[tuple[str, str, bool], Entry] = field(default_factory=dict)
+    takes: list[tuple[str, Entry]] = field(default_factory=list)
+    leaves: dict[str, Entry] = field(default_factory=dict)
+    last: list[Entry] = field(default_factory=list)
+
+    def all_slots(self) -> Iterator[Slot]:
+        for slots in self.slots.values():
+            yield from slots
+
+    def is_recreated(self, service: str) -> bool:
+        return any(slot.verdict is Verdict.RECREATE for slot in self.slots.get(service, ()))
+
+    def started(self, slot: Slot) -> list[Entry]:
+        """After which the slot's container runs; nothing if it does already."""
+        return [self.starts[slot.name]] if slot.name in self.starts else []
+
+    def change(
+        self,
+        slot: Slot,
+        kind: Kind,
+        cause: str,
+        *,
+        origin: Origin | None = None,
+        touched_by: tuple[str, ...] = (),
+    ) -> None:
+        """Tell what happens to the slot's container."""
+        self.builder.changes.append(
+            Change(
+                slot.resource,
+                kind,
+                cause,
+                slot.fields,
+                origin or slot.origin,
+                touched_by or slot.touched_by,
+            )
+        )
+
+    def config(
+        self, service: DesiredService, slot: Slot, *, replaces: ContainerState | None = None
+    ) -> ContainerConfig:
+        """What the slot's container is made of; it keeps the anonymous volumes of the old one."""
+        image = self.observed.images.get(service.image)
+        config = service.config(
+            slot.number,
+            self._names(),
+            image_id=image.id if image else "",
+            replaces=replaces.name if replaces else "",
+        )
+        if replaces is None or self.options.renew_anonymous_volumes:
+            return config
+        from stackr.planner.container_mounts import inherited_mounts
+
+        volumes = image.volumes if image else None
+        return replace(config, mounts=inherited_mounts(config.mounts, replaces.mounts, volumes))
+
+    def _names(self) -> dict[str, list[str]]:
+        names = {
+            service: [slot.name for slot in slots if slot.verdict is not Verdict.REMOVE]
+            for service, slots in self.slots.items()
+        }
+        for container in self.observed.containers:
+            service = service_of(container)
+            if service not in self.slots:
+                names.setdefault(service, []).append(container.name)
+        return names

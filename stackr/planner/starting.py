@@ -1,0 +1,223 @@
+"""Containers start, in the order of `depends_on` and its conditions, and become ready."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stackr.planner.builder import Entry
+from stackr.planner.config_hash import sparse
+from stackr.planner.draft import Draft
+from stackr.planner.hooks import add_start
+from stackr.planner.payloads import UnpauseContainer, WaitFor
+from stackr.planner.plan import Action, Kind, Origin
+from stackr.planner.slots import Slot, Verdict
+from stackr.runtime.types import ContainerState
+from stackr.spec.decode import EXTENSION
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import DesiredService
+
+__all__ = ["condition_of", "plan_last", "plan_starts", "plan_waits", "wait_timeout_s"]
+
+_COMPLETED = "service_completed_successfully"
+
+
+def plan_starts(draft: Draft) -> None:
+    for name, service in draft.desired.services.items():
+        for slot in draft.slots[name]:
+            if slot.verdict is not Verdict.REMOVE:
+                _start(draft, service, slot)
+    _free_host_ports(draft)
+    _free_names(draft)
+
+
+def _start(draft: Draft, service: DesiredService, slot: Slot) -> None:
+    is_kept = slot.verdict in (Verdict.KEEP, Verdict.UPDATE)
+    container = slot.container if is_kept else None
+    cause = "created" if container is None else _why_start(draft, service, container)
+    if container is not None:
+        _tell_kept(draft, slot, container, cause)
+    if not cause or not draft.options.start:
+        return
+    after = [draft.named[slot.name]] if slot.name in draft.named else []
+    if container is not None and container.id in draft.stops:
+        after.append(draft.stops[container.id])
+    for needed in service.depends_on:
+        after += _conditions(draft, service, needed)
+    for shared in service.shares:
+        after += [entry for other in draft.slots.get(shared, ()) for entry in draft.started(other)]
+    draft.starts[slot.name] = _add_start(draft, service, slot, container, cause, after)
+
+
+def _add_start(
+    draft: Draft,
+    service: DesiredService,
+    slot: Slot,
+    container: ContainerState | None,
+    cause: str,
+    after: list[Entry],
+) -> Entry:
+    """The start, or the end of a pause; `post_start` hooks belong to a start."""
+    if container is not None and container.state == "paused" and container.id not in draft.stops:
+        payload = UnpauseContainer(slot.name)
+        return draft.builder.add(Action.UNPAUSE_CONTAINER, slot.resource, cause, payload, after)
+    hooks = [sparse(hook) for hook in service.service.post_start]
+    return add_start(draft.builder, slot.resource, slot.name, cause, after, hooks)
+
+
+def _why_start(draft: Draft, service: DesiredService, container: ContainerState) -> str:
+    """Why a container that is kept has to be started; "" if it runs, or has done its work."""
+    if container.id in draft.stops:
+        causes = draft.stop_causes.get(container.id)
+        return f'"{causes[0]}" is recreated' if causes else "its network is recreated"
+    if container.state in ("running", "restarting", "removing"):
+        return ""
+    if container.exit_code == 0 and _is_one_shot(draft, service) and container.state == "exited":
+        return ""
+    if container.exit_code is not None and container.state == "exited":
+        return f"exited with code {container.exit_code}"
+    return f"it is {container.state}"
+
+
+def _is_one_shot(draft: Draft, service: DesiredService) -> bool:
+    return any(
+        dependency.condition == _COMPLETED
+        for other in draft.desired.services.values()
+        for needed, dependency in other.depends_on.items()
+        if needed == service.name
+    )
+
+
+def condition_of(draft: Draft, service: DesiredService) -> str:
+    """When the service is ready, nobody else asking: done, if others wait for its end."""
+    return _COMPLETED if _is_one_shot(draft, service) else "running_or_healthy"
+
+
+def wait_timeout_s(draft: Draft, service: DesiredService | None) -> float | None:
+    """How long the service may take: what the options say, or `x-stackr.ready_timeout` if less."""
+    own = None
+    if service is not None and EXTENSION in service.service.extensions:
+        own = service.service.stackr.ready_timeout
+    limits = [limit for limit in (own, draft.options.wait_timeout_s) if limit is not None]
+    return min(limits) if limits else None
+
+
+def _tell_kept(draft: Draft, slot: Slot, container: ContainerState, cause: str) -> None:
+    is_restarted = container.id in draft.stops
+    if not cause or (not draft.options.start and not is_restarted):
+        draft.builder.unchanged += slot.verdict is Verdict.KEEP
+    elif is_restarted:
+        touched_by = draft.stop_causes.get(container.id, ())
+        draft.change(slot, Kind.RESTART, cause, touched_by=touched_by)
+    else:
+        draft.change(slot, Kind.START, cause, origin=Origin.DRIFT)
+
+
+def _conditions(draft: Draft, service: DesiredService, needed: str) -> list[Entry]:
+    """What a start of `service` follows, so that `needed` is as its condition says."""
+    dependency = service.depends_on[needed]
+    entries: list[Entry] = []
+    for slot in draft.slots.get(needed, ()):
+        if slot.verdict is Verdict.REMOVE:
+            continue
+        if dependency.condition == "service_started" and dependency.required:
+            entries += draft.started(slot)
+        elif slot.name in draft.starts or not _holds(slot.container, dependency.condition):
+            entries.append(_wait(draft, slot, dependency.condition, needed, dependency.required))
+    return entries
+
+
+def _wait(draft: Draft, slot: Slot, condition: str, needed: str, required: bool) -> Entry:
+    key = (slot.name, condition, required)
+    if key not in draft.waits:
+        users = tuple(
+            name
+            for name, service in draft.desired.services.items()
+            if needed in service.depends_on
+            and service.depends_on[needed].condition == condition
+            and service.depends_on[needed].required == required
+        )
+        timeout_s = wait_timeout_s(draft, draft.desired.services.get(needed))
+        draft.waits[key] = draft.builder.add(
+            Action.WAIT_FOR,
+            slot.resource,
+            f"needed by {', '.join(users)}",
+            WaitFor(slot.name, condition, slot.service, users, timeout_s),
+            draft.started(slot),
+            is_optional=not required,
+        )
+    return draft.waits[key]
+
+
+def plan_waits(draft: Draft) -> list[Entry]:
+    """`--wait`: the plan ends when everything runs, is healthy if checked, or has completed."""
+    entries = []
+    for name, service in draft.desired.services.items():
+        condition = condition_of(draft, service)
+        for slot in draft.slots[name]:
+            if slot.verdict is Verdict.REMOVE:
+                continue
+            if slot.name not in draft.starts and _holds(slot.container, condition):
+                continue
+            timeout_s = wait_timeout_s(draft, service)
+            entries.append(
+                draft.builder.add(
+                    Action.WAIT_FOR,
+                    slot.resource,
+                    "--wait",
+                    WaitFor(slot.name, condition, name, (), timeout_s),
+                    draft.started(slot),
+                )
+            )
+    return entries
+
+
+def plan_last(draft: Draft, ready: list[Entry]) -> None:
+    """What was only put aside goes once all else is started, and ready."""
+    before = [*draft.starts.values(), *draft.waits.values(), *ready]
+    for entry in draft.last:
+        draft.builder.order(entry, before)
+
+
+def _free_host_ports(draft: Draft) -> None:
+    """A start follows the stop of whichever other container holds a host port it wants."""
+    holders: dict[tuple[int, str], list[str]] = {}
+    for container in draft.observed.containers:
+        for port in container.ports:
+            if port.host_port and container.id in draft.stops:
+                holders.setdefault((port.host_port, port.protocol), []).append(container.id)
+    if not holders:
+        return
+    for name, service in draft.desired.services.items():
+        wanted = {
+            (int(port.published), port.protocol or "tcp")
+            for port in service.service.ports
+            if port.published and port.published.isdecimal()
+        }
+        for slot in draft.slots[name]:
+            if slot.name in draft.starts:
+                for port_key in sorted(wanted & holders.keys()):
+                    stops = [draft.stops[holder] for holder in holders[port_key]]
+                    draft.builder.order(draft.starts[slot.name], stops)
+
+
+def _free_names(draft: Draft) -> None:
+    """A name is taken after the container that bears it now has gone, or has another."""
+    for name, entry in draft.takes:
+        if name in draft.leaves:
+            draft.builder.order(entry, [draft.leaves[name]])
+
+
+def _holds(container: ContainerState | None, condition: str) -> bool:
+    """Whether the condition holds already, as far as the snapshot tells."""
+    if container is None:
+        return False
+    match condition:
+        case "service_started":
+            return container.is_running or container.state == "exited"
+        case "service_healthy":
+            return container.health == "healthy"
+        case "service_completed_successfully":
+            return container.state == "exited" and container.exit_code == 0
+        case _:
+            return container.state == "running" and container.health in ("", "healthy")
