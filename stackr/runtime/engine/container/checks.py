@@ -14,6 +14,7 @@ from stackr.runtime.engine.container.etc import check_extra_hosts
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.logs import check_log_config
 from stackr.runtime.engine.container.networking import check_ports
+from stackr.runtime.engine.container.probe import LogTest, parse_test
 from stackr.runtime.engine.container.security import parse_security_options
 from stackr.runtime.engine.container.signals import signal_number
 from stackr.runtime.engine.container.spec import Config, Healthcheck, HostConfig
@@ -27,6 +28,7 @@ _LEAST_DURATION_NS = 1_000_000
 def check_create(config: Config, host_config: HostConfig, host: Host) -> list[str]:
     """Warnings for the caller. Raises InvalidArgument and NotSupported."""
     _check_config(config)
+    _check_test(config, host_config)
     _check_modes(host_config)
     _check_restart(host_config)
     limits.check_limits(host_config, cpus=os.cpu_count() or 1)
@@ -63,6 +65,11 @@ def _check_config(config: Config) -> None:
         _check_healthcheck(config.healthcheck)
 
 
+def _check_test(config: Config, host_config: HostConfig) -> None:
+    if isinstance(parse_test(config), LogTest) and host_config.log_config.type == "none":
+        raise InvalidArgument("Healthcheck: LOG: the container keeps no log: log driver none")
+
+
 def _check_healthcheck(check: Healthcheck) -> None:
     durations = {
         "Interval": check.interval,
@@ -75,10 +82,6 @@ def _check_healthcheck(check: Healthcheck) -> None:
             raise InvalidArgument(f"{name} in Healthcheck cannot be less than 1ms")
     if check.retries < 0:
         raise InvalidArgument("Retries in Healthcheck cannot be negative")
-    if check.test and check.test[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise InvalidArgument(
-            f"Unknown healthcheck type '{check.test[0]}' (expected 'CMD', 'CMD-SHELL' or 'NONE')"
-        )
 
 
 def _check_modes(host_config: HostConfig) -> None:

@@ -20,7 +20,6 @@ from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import health
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
-from stackr.runtime.engine.container.exec import Executor
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.logs import max_log_size
@@ -74,7 +73,7 @@ class Lifecycle:
         events: EventBus,
         runtime: OciRuntime,
         monitor: Monitor,
-        executor: Executor,
+        probes: health.Probes,
         tasks: Tasks,
     ) -> None:
         self._config = config
@@ -86,7 +85,7 @@ class Lifecycle:
         self._events = events
         self.runtime = runtime
         self.monitor = monitor
-        self._executor = executor
+        self._probes = probes
         self._tasks = tasks
         self.lives: dict[str, Live] = {}
 
@@ -143,7 +142,7 @@ class Lifecycle:
         container.state = State(
             status=Status.RUNNING,
             started_ns=started_ns,
-            health=Health() if health.is_checked(container.config.healthcheck) else None,
+            health=Health() if health.is_checked(container.config) else None,
         )
         self._store.put(container)
         self.publish(container, "start")
@@ -285,7 +284,7 @@ class Lifecycle:
     def _watch_health(self, live: Live) -> None:
         prober = health.Prober(
             live.container,
-            executor=self._executor,
+            probes=self._probes,
             changed=lambda: self._store.put(live.container),
             publish=lambda action: self.publish(live.container, action),
         )

@@ -23,6 +23,7 @@ from stackr.runtime.engine.container.adoption import Adoption
 from stackr.runtime.engine.container.checks import check_create
 from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
 from stackr.runtime.engine.container.files import ContainerFiles
+from stackr.runtime.engine.container.health import Probes
 from stackr.runtime.engine.container.lifecycle import Lifecycle
 from stackr.runtime.engine.container.limits import check_limits, merged_limits, resources
 from stackr.runtime.engine.container.live import Live, Tasks
@@ -89,6 +90,7 @@ class Containers:
         self._launcher = Launcher()
         self._lifecycle: Lifecycle | None = None
         self._executor: Executor | None = None
+        self._probes: Probes | None = None
         self._files = ContainerFiles(config, self._launcher, self._storage, snapshots)
         self._host = host_facts.detect()
 
@@ -109,6 +111,7 @@ class Containers:
             cgroup=f"{config.cgroup_parent}/probe",
         )
         self._executor = Executor(self._host, self._storage, runtime)
+        self._probes = Probes(self._executor, self._storage)
         self._lifecycle = Lifecycle(
             config,
             self._host,
@@ -119,7 +122,7 @@ class Containers:
             events=self._events,
             runtime=runtime,
             monitor=Monitor(find_conmon(), self._launcher, runtime),
-            executor=self._executor,
+            probes=self._probes,
             tasks=self._tasks,
         )
         self._store.open()
@@ -137,6 +140,8 @@ class Containers:
     async def close(self) -> None:
         """Containers go on running; a later `open` takes them over."""
         await self._tasks.cancel()
+        if self._probes is not None:
+            self._probes.close()
         for live in self._lives.lives.values() if self._lifecycle else ():
             if live.monitor is not None:
                 live.monitor.close()
