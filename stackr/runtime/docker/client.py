@@ -122,12 +122,16 @@ class Hijacked:
 
 
 class Client:
-    """Calls of one engine. Every method raises errors of the `StackrError` tree only."""
+    """Calls of one engine. Every method raises errors of the `StackrError` tree only.
+
+    features: what the engine has beyond Docker's API, once its version is known: stackr's own only.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._free: list[_Connection] = []
         self._version: tuple[int, int] | None = None
+        self.features: frozenset[str] = frozenset()
         self._negotiation = asyncio.Lock()
 
     async def close(self) -> None:
@@ -334,7 +338,9 @@ class Client:
                 pass
         finally:
             await self._release(connection)
-        offered = dict(response.headers).get(b"api-version", b"").decode("ascii", "replace")
+        headers = dict(response.headers)
+        self.features = frozenset(headers.get(b"stackr-features", b"").decode("latin-1").split())
+        offered = headers.get(b"api-version", b"").decode("ascii", "replace")
         try:
             major, minor = offered.split(".")
             version = min(NEWEST_API, (int(major), int(minor)))
