@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from stackr.runtime.limits import Blkio, Resources, RestartPolicy
+
 __all__ = [
     "Blkio",
     "ContainerConfig",
@@ -83,7 +85,11 @@ class NetworkAttachment:
 
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
-    """test: ("CMD", ...), ("CMD-SHELL", text), ("NONE",), or () for the image's own."""
+    """test: ("CMD", ...), ("CMD-SHELL", text), ("NONE",), or () for the image's own.
+
+    An engine with `Capabilities.probes` makes these itself, without a program in the container:
+    ("TCP", port), ("HTTP", url[, statuses]), ("LOG", regular expression), ("FILE", path).
+    """
 
     test: tuple[str, ...] = ()
     interval_s: float = 0
@@ -91,14 +97,6 @@ class Healthcheck:
     start_period_s: float = 0
     start_interval_s: float = 0
     retries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
-    """name: no, always, unless-stopped or on-failure."""
-
-    name: str = ""
-    max_retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,40 +122,6 @@ class DeviceRequest:
     device_ids: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Blkio:
-    """Pairs are of a device's path and its weight or rate."""
-
-    weight: int = 0
-    weight_device: tuple[tuple[str, int], ...] = ()
-    read_bps: tuple[tuple[str, int], ...] = ()
-    read_iops: tuple[tuple[str, int], ...] = ()
-    write_bps: tuple[tuple[str, int], ...] = ()
-    write_iops: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """Limits of one container. memory_swap_bytes -1 means unlimited; pids_limit -1 likewise."""
-
-    memory_bytes: int = 0
-    memory_swap_bytes: int = 0
-    memory_reservation_bytes: int = 0
-    memory_swappiness: int | None = None
-    oom_kill_disable: bool = False
-    nano_cpus: int = 0
-    cpu_shares: int = 0
-    cpu_quota_us: int = 0
-    cpu_period_us: int = 0
-    cpu_rt_runtime_us: int = 0
-    cpu_rt_period_us: int = 0
-    cpu_count: int = 0
-    cpu_percent: int = 0
-    cpuset_cpus: str = ""
-    pids_limit: int = 0
-    blkio: Blkio | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +181,7 @@ class ContainerConfig:
     networks: tuple[NetworkAttachment, ...] = ()
     restart: RestartPolicy | None = None
     auto_remove: bool = False
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     ulimits: tuple[Ulimit, ...] = ()
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()

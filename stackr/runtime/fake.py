@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from stackr.errors import AlreadyExists, Conflict, NotFound, StackrError
+from stackr.errors import AlreadyExists, Conflict, NotFound, NotSupported, StackrError
 from stackr.runtime import labels as names
 from stackr.runtime.container import ContainerConfig, ContainerFile, NetworkAttachment
+from stackr.runtime.limits import Resources, RestartPolicy, fixed_limits
 from stackr.runtime.types import (
     Capabilities,
     ContainerState,
@@ -138,11 +139,12 @@ class FakeRuntime:
     # --- containers ----------------------------------------------------------------------------
 
     async def list_containers(
-        self, *, labels: Sequence[str] = (), all: bool = True
+        self, *, labels: Sequence[str] = (), all: bool = True, limits: bool = False
     ) -> list[ContainerState]:
         await self._call("list_containers")
+        shown = limits or self.capabilities.listed_limits
         return [
-            container
+            container if shown else replace(container, resources=None, restart=None)
             for container in self.containers.values()
             if _matches(container.labels, labels) and (all or container.is_running)
         ]
@@ -228,6 +230,8 @@ class FakeRuntime:
             ),
             network_mode=config.network_mode,
             mounts=tuple(mounts),
+            resources=config.resources,
+            restart=config.restart or RestartPolicy("no"),
         )
 
     async def start_container(self, ref: str) -> None:
@@ -293,6 +297,32 @@ class FakeRuntime:
         await self._call("rename_container", ref)
         self._check_name(name)
         self._set(replace(self._find(ref), name=name), "rename")
+
+    async def update_container(
+        self,
+        ref: str,
+        *,
+        resources: Resources | None = None,
+        restart: RestartPolicy | None = None,
+        labels: Mapping[str, str | None] | None = None,
+    ) -> None:
+        await self._call("update_container", ref)
+        container = self._find(ref)
+        if labels is not None and not self.capabilities.update_labels:
+            raise NotSupported("update of labels: not supported by this engine")
+        if resources is not None:
+            lifts = self.capabilities.update_lifts
+            fixed = fixed_limits(container.resources or Resources(), resources, lifts=lifts)
+            if fixed:
+                raise NotSupported(f"update: not supported by this engine: {', '.join(fixed)}")
+        merged = {**container.labels, **(labels or {})}
+        changed = replace(
+            container,
+            resources=container.resources if resources is None else resources,
+            restart=restart or container.restart,
+            labels={name: value for name, value in merged.items() if value is not None},
+        )
+        self._set(changed, "update")
 
     async def remove_container(
         self, ref: str, *, force: bool = False, volumes: bool = False
@@ -423,6 +453,12 @@ class FakeRuntime:
         self.images[reference] = self.registry[reference]
         yield PullProgress("Pull complete", "layer")
 
+    async def resolve_image(self, reference: str) -> str:
+        await self._call("resolve_image", reference)
+        if reference not in self.registry:
+            raise NotFound(f"manifest for {reference} not found: manifest unknown")
+        return self.registry[reference].digests[0].rpartition("@")[2]
+
     async def remove_image(self, ref: str, *, force: bool = False) -> None:
         await self._call("remove_image", ref)
         state = await self.inspect_image(ref)
@@ -434,7 +470,14 @@ class FakeRuntime:
 def image(reference: str, *, volumes: tuple[str, ...] = (), content: str = "") -> ImageState:
     """An image; `content` tells apart what one reference names at different times."""
     digest = hashlib.sha256(f"{reference}{content}".encode()).hexdigest()
-    return ImageState(f"sha256:{digest}", tags=(reference,), volumes=volumes)
+    name = reference.partition("@")[0]
+    repository = name if ":" not in name.rpartition("/")[2] else name.rpartition(":")[0]
+    return ImageState(
+        f"sha256:{digest}",
+        tags=(reference,),
+        digests=(f"{repository}@sha256:{digest[::-1]}",),
+        volumes=volumes,
+    )
 
 
 def _matches(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ExecConfig,
         NetworkAttachment,
     )
+    from stackr.runtime.limits import Resources, RestartPolicy
 
 __all__ = [
     "Containers",
@@ -47,9 +48,13 @@ __all__ = [
 
 class Containers(Protocol):
     async def list_containers(
-        self, *, labels: Sequence[str] = (), all: bool = True
+        self, *, labels: Sequence[str] = (), all: bool = True, limits: bool = False
     ) -> list[ContainerState]:
-        """labels: `key` or `key=value`, all of which must hold. all: stopped ones as well."""
+        """labels: `key` or `key=value`, all of which must hold. all: stopped ones as well.
+
+        limits: `resources` and `restart` are wanted; without `capabilities.listed_limits` that
+        takes an inspection of each container.
+        """
         ...
 
     async def inspect_container(self, ref: str) -> ContainerState: ...
@@ -75,6 +80,22 @@ class Containers(Protocol):
     async def unpause_container(self, ref: str) -> None: ...
 
     async def rename_container(self, ref: str, name: str) -> None: ...
+
+    async def update_container(
+        self,
+        ref: str,
+        *,
+        resources: Resources | None = None,
+        restart: RestartPolicy | None = None,
+        labels: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Change a container, running or not; all of it or nothing.
+
+        resources: its limits as they shall be, all of them. labels: to add or to replace; None
+        removes one. Raises NotSupported, naming it, for what this engine cannot change
+        (`limits.fixed_limits` says so beforehand; labels without `capabilities.update_labels`).
+        """
+        ...
 
     async def remove_container(
         self, ref: str, *, force: bool = False, volumes: bool = False
@@ -124,6 +145,10 @@ class Images(Protocol):
 
     def pull_image(self, reference: str, *, platform: str = "") -> AsyncIterator[PullProgress]:
         """Progress until the image is here; raises where the registry or the engine fails."""
+        ...
+
+    async def resolve_image(self, reference: str) -> str:
+        """The digest that the reference has in its registry now; nothing is pulled."""
         ...
 
     async def remove_image(self, ref: str, *, force: bool = False) -> None: ...

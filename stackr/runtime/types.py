@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stackr.runtime.limits import Resources, RestartPolicy
 
 __all__ = [
     "Capabilities",
@@ -110,6 +114,8 @@ class ContainerState:
     status: the engine's words ("Up 2 minutes (healthy)").
     health: "" (no check), starting, healthy or unhealthy.
     created, started_at, finished_at: Unix seconds, 0 for never.
+    resources, restart: as the engine has them now; None in a listing that was not asked for them,
+    of an engine that has them in an inspection only.
     The fields from `started_at` on are filled in by an inspection, not by a listing; so is
     `exit_code` by engines whose listing has it in words only.
     """
@@ -129,13 +135,14 @@ class ContainerState:
     mounts: tuple[MountState, ...] = ()
     command: str = ""
     created: float = 0
+    resources: Resources | None = None
+    restart: RestartPolicy | None = None
     started_at: float = 0
     finished_at: float = 0
     error: str = ""
     oom_killed: bool = False
     pid: int = 0
     restart_count: int = 0
-    restart_policy: str = ""
     tty: bool = False
     health_output: str = ""
     health_exit_code: int | None = None
@@ -236,10 +243,19 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a back-end can do beyond the common ground; code asks this, never the class."""
+    """What a back-end can do beyond the common ground; code asks this, never the class.
+
+    probes: health checks of a port, an HTTP answer, output or a file, made by the engine itself.
+    listed_limits: a listing has every container's `resources` and `restart` at no further cost.
+    update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
+    """
 
     multiple_networks_on_create: bool = True
     image_mounts: bool = False
     volume_subpath: bool = False
     interface_name: bool = False
     start_interval: bool = True
+    probes: bool = False
+    listed_limits: bool = False
+    update_labels: bool = False
+    update_lifts: bool = False

@@ -322,3 +322,23 @@ def test_disk_usage_and_prune(docker: Docker, pulled: str, name: str) -> None:
     docker("system", "df", "-v")
     pruned = docker("container", "prune", "-f", "--filter", f"label=prune={name}").stdout
     assert re.search(r"Deleted Containers:\n[0-9a-f]{64}", pruned)
+
+
+def test_update_changes_limits_and_the_restart_policy(
+    docker: Docker, pulled: str, name: str
+) -> None:
+    docker("run", "-d", "--name", name, "-m", "64m", "--restart", "always", pulled, "sleep", "60")
+    assert _inspect(docker, name, ".HostConfig.MemorySwap") == str(128 << 20)
+    wider = ("--memory", "96m", "--memory-swap", "-1", "--cpus", "0.5", "--pids-limit", "40")
+    assert docker("update", *wider, name).stdout.strip() == name
+    figures = ".HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit"
+    assert _inspect(docker, name, figures) == f"{96 << 20} 500000000 40"
+    assert _inspect(docker, name, ".HostConfig.RestartPolicy.Name") == "always"
+    docker("update", "--restart", "on-failure:3", name)
+    assert _inspect(docker, name, ".HostConfig.RestartPolicy") == "{on-failure 3}"
+    assert name in docker("ps", "--format", "{{.Names}} {{.Status}}").stdout
+    refused = docker("update", "--memory", "1m", name, want=1).stderr
+    assert "Minimum memory limit allowed is 6MB" in refused
+    refused = docker("update", "--cpu-quota", "5000", name, want=1).stderr
+    assert "CPU Quota cannot be updated as NanoCPUs has already been set" in refused
+    assert "No such container: nosuch" in docker("update", "-m", "9m", "nosuch", want=1).stderr

@@ -16,7 +16,7 @@ from stackr.errors import NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.logs import LogQuery
 from stackr.runtime.engine.container.service import Containers
-from stackr.runtime.engine.container.spec import ExecCreate, parse_create
+from stackr.runtime.engine.container.spec import ExecCreate, HostConfig, parse_create
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.linux import cgroup
@@ -110,9 +110,7 @@ class Engine:
 
     async def create(self, name: str, command: list[str], **settings: Any) -> str:
         """`HostConfig` keys and `Config` keys alike; no network where none is named."""
-        host_keys = {"Binds", "Mounts", "Tmpfs", "RestartPolicy", "AutoRemove", "NetworkMode"}
-        host_keys |= {"CapAdd", "CapDrop", "Privileged", "Memory", "PidsLimit", "ReadonlyRootfs"}
-        host_keys |= {"SecurityOpt", "ExtraHosts", "Init", "PidMode", "Ulimits", "Sysctls"}
+        host_keys = {field.alias for field in HostConfig.model_fields.values()}
         host = {"NetworkMode": "none"}
         host |= {key: value for key, value in settings.items() if key in host_keys}
         top = {key: value for key, value in settings.items() if key not in host_keys}

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from planning import Recorder, needs, service, stack
 
-from stackr.errors import Conflict, NotFound, StackrError
+from stackr.errors import Conflict, NotFound, NotSupported, StackrError
 from stackr.executor.apply import Outcome, apply
 from stackr.planner.desired import desired
 from stackr.planner.lifecycle import plan_down, plan_start, plan_stop
@@ -32,7 +32,10 @@ from stackr.runtime.container import (
     Mount,
     NetworkAttachment,
     Resources,
+    RestartPolicy,
 )
+from stackr.runtime.labels import SERVICE
+from stackr.runtime.limits import changed_limits
 from stackr.runtime.protocol import Runtime, SupportsExec, SupportsLogs
 from stackr.runtime.types import NetworkConfig, VolumeConfig
 from stackr.spec.model import service as model
@@ -116,6 +119,73 @@ async def check_restart_pause_and_rename(subject: Subject) -> None:
         await runtime.rename_container(name, other)
         assert (await runtime.inspect_container(other)).is_running
         await runtime.rename_container(other, name)
+
+
+async def check_update_of_limits_and_restart_policy(subject: Subject) -> None:
+    """What an update sets is what a listing with limits has; what any engine can change."""
+    runtime, label = subject.runtime, unique()
+    first = Resources(memory_bytes=64 << 20, nano_cpus=500_000_000)
+    config = subject.sleeper(labels={label: "1"}, resources=first)
+    async with subject.container(config) as name:
+        await runtime.start_container(name)
+        wanted = Resources(memory_bytes=96 << 20, nano_cpus=250_000_000, pids_limit=50)
+        policy = RestartPolicy("on-failure", 3)
+        await runtime.update_container(name, resources=wanted, restart=policy)
+        [listed] = await runtime.list_containers(labels=[label], limits=True)
+        inspected = await runtime.inspect_container(name)
+        for state in (listed, inspected):
+            assert state.resources is not None
+            assert changed_limits(state.resources, wanted) == ()
+            assert state.restart == policy
+        await runtime.update_container(name, resources=replace(wanted, pids_limit=0))
+        state = await runtime.inspect_container(name)
+        assert state.resources is not None
+        assert max(0, state.resources.pids_limit) == 0
+
+
+async def check_update_of_labels(subject: Subject) -> None:
+    runtime = subject.runtime
+    config = subject.sleeper(labels={"a": "1", "b": "1"})
+    async with subject.container(config) as name:
+        change = runtime.update_container(name, labels={"a": None, "b": "2", "c": "3"})
+        if not runtime.capabilities.update_labels:
+            with pytest.raises(NotSupported, match="labels"):
+                await change
+            return
+        await change
+        assert (await runtime.inspect_container(name)).labels == {"b": "2", "c": "3"}
+
+
+async def check_limits_that_cannot_be_lifted(subject: Subject) -> None:
+    runtime = subject.runtime
+    config = subject.sleeper(resources=Resources(nano_cpus=500_000_000, cpuset_cpus="0"))
+    async with subject.container(config) as name:
+        await runtime.start_container(name)
+        change = runtime.update_container(name, resources=Resources())
+        if not runtime.capabilities.update_lifts:
+            with pytest.raises(NotSupported, match="NanoCpus, CpusetCpus"):
+                await change
+            return
+        await change
+        state = await runtime.inspect_container(name)
+        assert state.resources is not None
+        assert changed_limits(state.resources, Resources()) == ()
+
+
+async def check_probes_of_the_engine(subject: Subject) -> None:
+    runtime = subject.runtime
+    check = Healthcheck(("FILE", "/bin/sh"), interval_s=60)
+    config = subject.sleeper(healthcheck=check, labels={SERVICE: "web"})
+    if not runtime.capabilities.probes:
+        with pytest.raises(NotSupported, match=r"services\.web\.x-stackr\.probe: not supported"):
+            await runtime.create_container(unique(), config)
+        return
+    async with subject.container(config) as name:
+        await runtime.start_container(name)
+        async with asyncio.timeout(20):
+            while (state := await runtime.inspect_container(name)).health != "healthy":
+                await asyncio.sleep(0.05)
+        assert state.health_output == "/bin/sh: exists"
 
 
 async def check_exit_codes(subject: Subject) -> None:

@@ -18,17 +18,24 @@ ROOT = Path(stackr.__file__).parent
 ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.errors": (),
     "stackr.spec": (),
-    "stackr.runtime.types": (),
-    "stackr.runtime.container": (),
+    "stackr.runtime.types": ("stackr.runtime.limits",),
+    "stackr.runtime.container": ("stackr.runtime.limits",),
+    "stackr.runtime.limits": (),
     "stackr.runtime.labels": (),
-    "stackr.runtime.protocol": ("stackr.runtime.container", "stackr.runtime.types"),
+    "stackr.runtime.protocol": (
+        "stackr.runtime.container",
+        "stackr.runtime.limits",
+        "stackr.runtime.types",
+    ),
     "stackr.runtime.fake": (
         "stackr.runtime.container",
+        "stackr.runtime.limits",
         "stackr.runtime.types",
         "stackr.runtime.labels",
     ),
     "stackr.runtime.docker": (
         "stackr.runtime.container",
+        "stackr.runtime.limits",
         "stackr.runtime.types",
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
@@ -42,6 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.planner": (
         "stackr.spec",
         "stackr.runtime.container",
+        "stackr.runtime.limits",
         "stackr.runtime.types",
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
@@ -50,6 +58,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.planner.payloads",
         "stackr.planner.plan",
         "stackr.runtime.container",
+        "stackr.runtime.limits",
         "stackr.runtime.types",
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
@@ -63,6 +72,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.planner.plan",
         "stackr.runtime.labels",
         "stackr.runtime.container",
+        "stackr.runtime.limits",
         "stackr.runtime.types",
     ),
 }

@@ -132,6 +132,7 @@ class Hijacked:
 class Client:
     """Calls of one engine. Every method raises errors of the `StackrError` tree only.
 
+    features: what the engine has beyond Docker's API, once its version is known: stackr's own only.
     read_only: a call that could change anything is refused before a byte of it is sent.
     """
 
@@ -140,6 +141,7 @@ class Client:
         self._read_only = read_only
         self._free: list[_Connection] = []
         self._version: tuple[int, int] | None = None
+        self.features: frozenset[str] = frozenset()
         self._negotiation = asyncio.Lock()
 
     async def close(self) -> None:
@@ -348,7 +350,9 @@ class Client:
                 pass
         finally:
             await self._release(connection)
-        offered = dict(response.headers).get(b"api-version", b"").decode("ascii", "replace")
+        headers = dict(response.headers)
+        self.features = frozenset(headers.get(b"stackr-features", b"").decode("latin-1").split())
+        offered = headers.get(b"api-version", b"").decode("ascii", "replace")
         try:
             major, minor = offered.split(".")
             version = min(NEWEST_API, (int(major), int(minor)))

@@ -15,7 +15,6 @@ from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
 
 if TYPE_CHECKING:
     from stackr.runtime.container import (
-        Blkio,
         ContainerConfig,
         ContainerFile,
         DeviceRequest,
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
         Mount,
         NetworkAttachment,
         PortBinding,
-        Resources,
     )
+    from stackr.runtime.limits import Blkio, Resources
 
 __all__ = [
     "container_body",
@@ -34,6 +33,7 @@ __all__ = [
     "files_archive",
     "filters",
     "network_body",
+    "resources_body",
     "volume_body",
 ]
 
@@ -158,10 +158,11 @@ def _host_config(config: ContainerConfig) -> Json:
         }
     if config.log is not None:
         host["LogConfig"] = {"Type": config.log.driver, "Config": dict(config.log.options)}
-    return host | _resources(config.resources)
+    return host | resources_body(config.resources)
 
 
-def _resources(limits: Resources) -> Json:
+def resources_body(limits: Resources) -> Json:
+    """The limits that are set, in the words of a HostConfig and of an update."""
     body = _filled(
         {
             "Memory": limits.memory_bytes,

@@ -64,8 +64,9 @@ def _exit_code(status: str) -> int | None:
 
 
 def container_listed(item: Json) -> ContainerState:
-    """From an entry of `GET /containers/json`."""
+    """From an entry of `GET /containers/json`; stackr's engine has the limits in it."""
     status = item.get("Status") or ""
+    host: Json = item.get("HostConfig") or {}
     return ContainerState(
         id=item["Id"],
         name=_own_name(item.get("Names") or []),
@@ -86,11 +87,18 @@ def container_listed(item: Json) -> ContainerState:
             for port in item.get("Ports") or []
         ),
         networks=_endpoints(item),
-        network_mode=(item.get("HostConfig") or {}).get("NetworkMode") or "",
+        network_mode=host.get("NetworkMode") or "",
         mounts=_mounts(item),
         command=item.get("Command") or "",
         created=float(item.get("Created") or 0),
+        **(_listed_limits(host) if "RestartPolicy" in host else {}),
     )
+
+
+def _listed_limits(host: Json) -> Json:
+    from stackr.runtime.docker import limits
+
+    return {"resources": limits.resources(host), "restart": limits.restart_policy(host)}
 
 
 def _own_name(names: list[str]) -> str:
@@ -100,6 +108,8 @@ def _own_name(names: list[str]) -> str:
 
 def container_inspected(item: Json) -> ContainerState:
     """From the answer of `GET /containers/{id}/json`."""
+    from stackr.runtime.docker import limits
+
     state: Json = item.get("State") or {}
     config: Json = item.get("Config") or {}
     host: Json = item.get("HostConfig") or {}
@@ -122,13 +132,14 @@ def container_inspected(item: Json) -> ContainerState:
         mounts=_mounts(item),
         command=" ".join([item.get("Path") or "", *(item.get("Args") or [])]).strip(),
         created=unix_time(item.get("Created")),
+        resources=limits.resources(host),
+        restart=limits.restart_policy(host),
         started_at=unix_time(state.get("StartedAt")),
         finished_at=unix_time(state.get("FinishedAt")),
         error=state.get("Error") or "",
         oom_killed=bool(state.get("OOMKilled")),
         pid=state.get("Pid") or 0,
         restart_count=item.get("RestartCount") or 0,
-        restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "",
         tty=bool(config.get("Tty")),
         health_output=(last.get("Output") or "").strip(),
         health_exit_code=last.get("ExitCode"),

@@ -6,9 +6,11 @@ Each method is one call of the API, named after it. The API's conversions are in
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
@@ -17,6 +19,7 @@ from stackr.errors import (
     Internal,
     NotFound,
     NotModified,
+    NotSupported,
     StackrError,
     Unauthorized,
 )
@@ -25,6 +28,7 @@ from stackr.runtime.docker.client import Client, Query
 from stackr.runtime.docker.credentials import registry_auth
 from stackr.runtime.docker.exec_session import DockerExec
 from stackr.runtime.docker.frames import log_entries
+from stackr.runtime.labels import SERVICE
 from stackr.runtime.types import (
     Capabilities,
     ContainerState,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
         ExecConfig,
         NetworkAttachment,
     )
+    from stackr.runtime.limits import Resources, RestartPolicy
 
 __all__ = ["DockerRuntime"]
 
@@ -53,6 +58,8 @@ _STOP_MARGIN_S = 60.0
 _MULTIPLE_NETWORKS_API = (1, 44)
 _IMAGE_MOUNTS_API = (1, 48)
 _SUBPATH_API = (1, 45)
+_PROBES = (("TCP",), ("HTTP",), ("LOG",), ("FILE",))
+_INSPECTIONS_AT_ONCE = 16
 
 
 class DockerRuntime:
@@ -64,6 +71,7 @@ class DockerRuntime:
         self.capabilities = capabilities
         self._client = client
         self._environ = environ
+        self._inspections = asyncio.Semaphore(_INSPECTIONS_AT_ONCE)
 
     @classmethod
     async def open(cls, client: Client, environ: Mapping[str, str] = os.environ) -> Self:
@@ -74,6 +82,10 @@ class DockerRuntime:
             image_mounts=version >= _IMAGE_MOUNTS_API,
             volume_subpath=version >= _SUBPATH_API,
             start_interval=version >= _MULTIPLE_NETWORKS_API,
+            probes="probes" in client.features,
+            listed_limits="limits" in client.features,
+            update_labels="update" in client.features,
+            update_lifts="update" in client.features,
         )
         return cls(client, capabilities, environ)
 
@@ -126,11 +138,24 @@ class DockerRuntime:
     # --- containers ----------------------------------------------------------------------------
 
     async def list_containers(
-        self, *, labels: Sequence[str] = (), all: bool = True
+        self, *, labels: Sequence[str] = (), all: bool = True, limits: bool = False
     ) -> list[ContainerState]:
         query: Query = {"all": all, "filters": json.dumps(create.filters(labels))}
         items = await self._client.call("GET", "/containers/json", query=query)
-        return [observe.container_listed(item) for item in items]
+        listed = [observe.container_listed(item) for item in items]
+        if not limits or self.capabilities.listed_limits:
+            return listed
+        found = await asyncio.gather(*(self._with_limits(state) for state in listed))
+        return [state for state in found if state is not None]
+
+    async def _with_limits(self, state: ContainerState) -> ContainerState | None:
+        """None for a container that has been removed meanwhile."""
+        try:
+            async with self._inspections:
+                found = await self.inspect_container(state.id)
+        except NotFound:
+            return None
+        return replace(state, resources=found.resources, restart=found.restart)
 
     async def inspect_container(self, ref: str) -> ContainerState:
         return observe.container_inspected(
@@ -139,6 +164,7 @@ class DockerRuntime:
 
     async def create_container(self, name: str, config: ContainerConfig) -> str:
         """A container that could not be made whole is removed again."""
+        self._refuse_probe(config)
         at_once = config.networks
         if not self.capabilities.multiple_networks_on_create:
             at_once = config.networks[:1]
@@ -158,6 +184,39 @@ class DockerRuntime:
             await self.remove_container(container_id, force=True, volumes=True)
             raise
         return container_id
+
+    def _refuse_probe(self, config: ContainerConfig) -> None:
+        test = config.healthcheck.test if config.healthcheck else ()
+        if self.capabilities.probes or test[:1] not in _PROBES:
+            return
+        service = config.labels.get(SERVICE, "")
+        where = f"services.{service}.x-stackr.probe" if service else f"probe {test[0]}"
+        raise NotSupported(
+            f"{where}: not supported by this engine",
+            hint="use healthcheck.test, or stackr's embedded engine",
+        )
+
+    async def update_container(
+        self,
+        ref: str,
+        *,
+        resources: Resources | None = None,
+        restart: RestartPolicy | None = None,
+        labels: Mapping[str, str | None] | None = None,
+    ) -> None:
+        from stackr.runtime.docker.limits import update_body
+
+        if labels is not None and not self.capabilities.update_labels:
+            raise NotSupported("update of labels: not supported by this engine")
+        found = None
+        if resources is not None and not self.capabilities.update_lifts:
+            found = (await self.inspect_container(ref)).resources
+        await self._client.call(
+            "POST",
+            f"/containers/{_path(ref)}/update",
+            query={"replace": True} if resources is not None and found is None else None,
+            body=update_body(resources, restart, labels, found=found),
+        )
 
     async def start_container(self, ref: str) -> None:
         await self._unless_so("POST", f"/containers/{_path(ref)}/start")
@@ -341,6 +400,15 @@ class DockerRuntime:
             if item.get("error"):
                 raise _pull_error(str(item["error"]))
             yield observe.pull_progress(item)
+
+    async def resolve_image(self, reference: str) -> str:
+        auth = await registry_auth(reference, self._environ)
+        answer = await self._client.call(
+            "GET",
+            f"/distribution/{_path(reference, safe='/')}/json",
+            headers={"X-Registry-Auth": auth} if auth else {},
+        )
+        return str(answer["Descriptor"]["digest"])
 
     async def remove_image(self, ref: str, *, force: bool = False) -> None:
         await self._client.call("DELETE", f"/images/{_path(ref, safe='/')}", query={"force": force})

@@ -13,6 +13,7 @@ from typing import Any
 from stackr.runtime.engine.api.durations import in_words
 from stackr.runtime.engine.api.timestamp import rfc3339
 from stackr.runtime.engine.container.record import Container, MountPoint
+from stackr.runtime.engine.container.spec import HostConfig, Limits
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 
 __all__ = ["endpoint_settings", "inspection", "ports_of", "status_text", "summary"]
@@ -209,7 +210,10 @@ def summary(
     version: tuple[int, int],
 ) -> dict[str, Any]:
     """A container as one entry of a list."""
-    host_config: dict[str, Any] = {"NetworkMode": container.host_config.network_mode}
+    host_config: dict[str, Any] = {
+        "NetworkMode": container.host_config.network_mode,
+        **_changeable(container.host_config),
+    }
     if version >= (1, 46) and container.host_config.annotations:
         host_config["Annotations"] = container.host_config.annotations
     return {
@@ -229,6 +233,17 @@ def summary(
         },
         "Mounts": [_mount(mount) for mount in container.mounts],
     }
+
+
+def _changeable(host_config: HostConfig) -> dict[str, Any]:
+    """stackr's own: what `update` may have changed. Other clients pass it over."""
+    names = {*Limits.model_fields, "oom_kill_disable"}
+    limits = host_config.model_dump(
+        by_alias=True, mode="json", exclude_defaults=True, include=names
+    )
+    policy = host_config.restart_policy
+    restart = {"Name": policy.name or "no", "MaximumRetryCount": policy.maximum_retry_count}
+    return {**limits, "RestartPolicy": restart}
 
 
 def _command_text(command: list[str]) -> str:

@@ -187,7 +187,9 @@ async def _rename(engine: Engine, request: Request) -> Response:
 
 async def _update(engine: Engine, request: Request) -> Response:
     body = parse_update(await request.json_object())
-    warnings = await engine.containers.update(request.params["id"], body)
+    warnings = await engine.containers.update(
+        request.params["id"], body, replace=request.flag("replace")
+    )
     return json_response({"Warnings": list(warnings)})
 
 

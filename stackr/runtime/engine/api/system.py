@@ -32,6 +32,7 @@ _PING_HEADERS = (
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Pragma", "no-cache"),
+    ("Stackr-Features", "limits probes update"),
     ("Swarm", "inactive"),
 )
 _DF_TYPES = frozenset({"container", "image", "volume", "build-cache"})

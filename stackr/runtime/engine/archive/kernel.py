@@ -16,6 +16,8 @@ __all__ = [
     "MOUNT_ATTR_NOEXEC",
     "MOUNT_ATTR_NOSUID",
     "MOUNT_ATTR_RDONLY",
+    "RESOLVE_IN_ROOT",
+    "RESOLVE_NO_MAGICLINKS",
     "clone_tree",
     "die_with_parent",
     "keep_capabilities",
@@ -34,6 +36,8 @@ MOUNT_ATTR_RDONLY: Final = 1
 MOUNT_ATTR_NOSUID: Final = 2
 MOUNT_ATTR_NODEV: Final = 4
 MOUNT_ATTR_NOEXEC: Final = 8
+RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_IN_ROOT: Final = 0x10
 
 _SYS_open_tree: Final = 428
 _SYS_move_mount: Final = 429
@@ -45,7 +49,6 @@ _AT_RECURSIVE: Final = 0x8000
 _OPEN_TREE_CLONE: Final = 1
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 0x4
 _MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
-_RESOLVE_NO_MAGICLINKS: Final = 0x02
 _MNT_DETACH: Final = 2
 _UMOUNT_NOFOLLOW: Final = 8
 _MS_REC: Final = 0x4000
@@ -95,9 +98,9 @@ def _check(result: int, what: str) -> int:
     return result
 
 
-def open_at(folder: int, path: bytes, flags: int) -> int:
+def open_at(folder: int, path: bytes, flags: int, *, resolve: int = RESOLVE_NO_MAGICLINKS) -> int:
     """openat2(2): `path` from the folder on, following symlinks but none of /proc's magic ones."""
-    how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_NO_MAGICLINKS)
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     size = ctypes.c_size_t(ctypes.sizeof(how))
     result = _libc.syscall(_SYS_openat2, folder, path, ctypes.byref(how), size)
     return _check(result, os.fsdecode(path))

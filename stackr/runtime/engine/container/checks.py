@@ -14,11 +14,12 @@ from stackr.runtime.engine.container.etc import check_extra_hosts
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.logs import check_log_config
 from stackr.runtime.engine.container.networking import check_ports
+from stackr.runtime.engine.container.probe import LogTest, parse_test
 from stackr.runtime.engine.container.security import parse_security_options
 from stackr.runtime.engine.container.signals import signal_number
-from stackr.runtime.engine.container.spec import Config, Healthcheck, HostConfig
+from stackr.runtime.engine.container.spec import Config, Healthcheck, HostConfig, RestartPolicy
 
-__all__ = ["check_create"]
+__all__ = ["check_create", "check_restart", "limit_warnings"]
 
 _HOSTNAME = re.compile(r"^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62})$")
 _LEAST_DURATION_NS = 1_000_000
@@ -27,9 +28,12 @@ _LEAST_DURATION_NS = 1_000_000
 def check_create(config: Config, host_config: HostConfig, host: Host) -> list[str]:
     """Warnings for the caller. Raises InvalidArgument and NotSupported."""
     _check_config(config)
+    _check_test(config, host_config)
     _check_modes(host_config)
-    _check_restart(host_config)
-    limits.check_limits(host_config, cpus=os.cpu_count() or 1)
+    check_restart(host_config.restart_policy)
+    if host_config.auto_remove and host_config.restart_policy.name not in ("", "no"):
+        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
+    limits.check_limits(host_config, host.cgroups, cpus=os.cpu_count() or 1)
     limits.rlimits(host_config.ulimits, host)
     parse_security_options(host_config.security_opt)
     capabilities.effective(
@@ -63,6 +67,11 @@ def _check_config(config: Config) -> None:
         _check_healthcheck(config.healthcheck)
 
 
+def _check_test(config: Config, host_config: HostConfig) -> None:
+    if isinstance(parse_test(config), LogTest) and host_config.log_config.type == "none":
+        raise InvalidArgument("Healthcheck: LOG: the container keeps no log: log driver none")
+
+
 def _check_healthcheck(check: Healthcheck) -> None:
     durations = {
         "Interval": check.interval,
@@ -75,10 +84,6 @@ def _check_healthcheck(check: Healthcheck) -> None:
             raise InvalidArgument(f"{name} in Healthcheck cannot be less than 1ms")
     if check.retries < 0:
         raise InvalidArgument("Retries in Healthcheck cannot be negative")
-    if check.test and check.test[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise InvalidArgument(
-            f"Unknown healthcheck type '{check.test[0]}' (expected 'CMD', 'CMD-SHELL' or 'NONE')"
-        )
 
 
 def _check_modes(host_config: HostConfig) -> None:
@@ -98,16 +103,14 @@ def _check_modes(host_config: HostConfig) -> None:
         )
 
 
-def _check_restart(host_config: HostConfig) -> None:
-    policy = host_config.restart_policy
+def check_restart(policy: RestartPolicy) -> None:
+    """Raise InvalidArgument for a policy that contradicts itself."""
     if policy.maximum_retry_count and policy.name != "on-failure":
         raise InvalidArgument(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'"
         )
     if policy.maximum_retry_count < 0:
         raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
-    if host_config.auto_remove and policy.name not in ("", "no"):
-        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
 
 
 def _check_ranges(host_config: HostConfig) -> None:
@@ -123,11 +126,7 @@ def _check_ranges(host_config: HostConfig) -> None:
 
 
 def _warnings(host_config: HostConfig, host: Host) -> list[str]:
-    warnings = []
-    if host_config.memory and not host.cgroups.swap_limit:
-        warnings.append(
-            "Your kernel does not support swap limit capabilities. Memory limited without swap."
-        )
+    warnings = limit_warnings(host_config, host)
     if int(host_config.log_config.config.get("max-file", "1")) > 1:
         warnings.append(
             "The log is kept in one file of at most max-size times max-file, not in several."
@@ -135,3 +134,12 @@ def _warnings(host_config: HostConfig, host: Host) -> list[str]:
     if host_config.oom_kill_disable and host.cgroups.is_v2:
         warnings.append("OomKillDisable has no effect on this host: cgroup v2 has no such setting.")
     return warnings
+
+
+def limit_warnings(host_config: HostConfig, host: Host) -> list[str]:
+    """What the host cannot limit as asked."""
+    if host_config.memory > 0 and not host.cgroups.swap_limit:
+        return [
+            "Your kernel does not support swap limit capabilities. Memory limited without swap."
+        ]
+    return []

@@ -13,30 +13,32 @@ import json
 import os
 import pty
 import secrets
-import signal
 import struct
 import termios
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError, Unavailable
+from stackr.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from stackr.runtime.engine.container.bundle import Surroundings, exec_process
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.oci_runtime import OciRuntime, StartFailure, start_failure
+from stackr.runtime.engine.container.probe import ProbeResult
 from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.spec import ExecCreate
 from stackr.runtime.engine.container.storage import Storage
 from stackr.runtime.engine.container.stream import STDERR, STDOUT, PipeStream
 from stackr.runtime.engine.linux.launcher_client import Launched, read_to_end
-from stackr.runtime.engine.linux.process import Process, start_ticks
+from stackr.runtime.engine.linux.process import kill_tree
 from stackr.runtime.engine.linux.tree import remove_tree
 
-__all__ = ["ExecSession", "ExecSessions", "Executor", "ProbeResult"]
+__all__ = ["ExecSession", "ExecSessions", "Executor"]
 
 _OUTPUT_LIMIT = 4096
 _KILL_PATIENCE_S = 5.0
+_KILL_AGAIN_S = 0.05
 _VERDICT_S = 1.0
+_PROBES_FOR_EACH_CPU = 2
 
 
 @dataclass(slots=True)
@@ -54,15 +56,6 @@ class ExecSession:
     size: tuple[int, int] | None = None
     error: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """timed_out: the process was killed; exit_code is then -1."""
-
-    exit_code: int
-    output: str
-    timed_out: bool = False
 
 
 @dataclass(slots=True)
@@ -96,11 +89,34 @@ class Executor:
         self._host = host
         self._storage = storage
         self._runtime = runtime
+        self._probing = asyncio.Semaphore(_PROBES_FOR_EACH_CPU * (os.cpu_count() or 1))
+
+    def prober(
+        self, container: Container, command: Sequence[str]
+    ) -> Callable[[float], Awaitable[ProbeResult]]:
+        """A call that probes, of many containers few at a time. A probe that cannot be killed (its
+        process waits for a disk) is the last one until it has ended.
+        """
+        stuck: asyncio.Future[int] | None = None
+
+        async def probe(timeout_s: float) -> ProbeResult:
+            nonlocal stuck
+            async with self._probing:
+                if stuck is not None and not stuck.done():
+                    return ProbeResult(-1, "the health check before has not ended yet")
+                result, ended = await self.probe(container, command, timeout_s)
+                stuck = ended
+                return result
+
+        return probe
 
     async def probe(
         self, container: Container, command: Sequence[str], timeout_s: float
-    ) -> ProbeResult:
-        """Run a command to its end, and kill it after `timeout_s`; output is cut at 4096 bytes."""
+    ) -> tuple[ProbeResult, asyncio.Future[int]]:
+        """Run a command to its end, and kill it after `timeout_s`; output is cut at 4096 bytes.
+
+        The second value is done once no process of it is left.
+        """
         request = ExecCreate(cmd=list(command), attach_stdout=True, attach_stderr=True)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         launch: _Launch | None = None
@@ -115,18 +131,19 @@ class Executor:
                 async with asyncio.timeout(timeout_s):
                     exit_code = await asyncio.shield(launch.launched.ended)
             except TimeoutError:
-                await self._kill(launch)
-                return ProbeResult(-1, _partial_output(output), timed_out=True)
+                await self._kill(launch, container)
+                late = ProbeResult(-1, _partial_output(output), timed_out=True)
+                return late, launch.launched.ended
             failure = launch.failure()
             if failure is not None:
-                return ProbeResult(failure.exit_code, failure.message)
+                return ProbeResult(failure.exit_code, failure.message), launch.launched.ended
             with contextlib.suppress(TimeoutError):
                 # a child that the probe left behind may hold the pipe
                 await asyncio.wait_for(asyncio.shield(output), 0.5)
-            return ProbeResult(exit_code, _partial_output(output))
+            return ProbeResult(exit_code, _partial_output(output)), launch.launched.ended
         except asyncio.CancelledError:
             if launch is not None:
-                await self._kill(launch)
+                await self._kill(launch, container)
             raise
         finally:
             if output is not None:
@@ -175,14 +192,16 @@ class Executor:
             raise
         return _Launch(launched, folder, request.cmd[0])
 
-    async def _kill(self, launch: _Launch) -> None:
-        """End the process, and wait until the runtime has noticed."""
-        process = Process.find(launch.pid, start_ticks(launch.pid))
-        if process is not None:
-            with process:
-                process.kill(signal.SIGKILL)
-        with contextlib.suppress(TimeoutError, StackrError):
-            await asyncio.wait_for(asyncio.shield(launch.launched.ended), _KILL_PATIENCE_S)
+    async def _kill(self, launch: _Launch, container: Container) -> None:
+        """End the process and its children, and wait until the runtime has noticed; it may not
+        have started it yet.
+        """
+        ended, group = launch.launched.ended, self._storage.cgroup(container)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KILL_PATIENCE_S):
+                while not ended.done():
+                    kill_tree(launch.pid, among=self._host.cgroups.pids(group))
+                    await asyncio.wait({ended}, timeout=_KILL_AGAIN_S)
 
     async def start(self, session: ExecSession) -> PipeStream:
         """Start a session's process; its output comes through the stream, whoever listens.

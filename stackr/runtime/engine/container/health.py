@@ -1,59 +1,157 @@
-"""Health checks: a loop of probes for each container, and what their results make of its health.
+"""Health checks: when a container is probed, and what the results make of its health.
 
-Until the first success a container is probed more often: at once, then with waits that double up to
-`StartInterval`, so that a fast starter is not held up by a slow schedule.
-Source: Docker's `HEALTHCHECK`; moby's defaults of 30 s, 30 s, 3 retries.
+The schedule is Docker's, with more probes until the first success, so that a fast starter is not
+held up by a slow schedule: the first comes at once, and the wait for the next one is a share of the
+time since the start, up to what the schedule asks for. The extra failures do not count.
+Source: Docker's `HEALTHCHECK`; moby's defaults of 30 s, 30 s, 3 retries, and 5 s in the start
+period.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 
-from stackr.errors import StackrError
-from stackr.runtime.engine.container.exec import Executor, ProbeResult
+from stackr.errors import InvalidArgument, StackrError
+from stackr.runtime.engine.container.exec import Executor
+from stackr.runtime.engine.container.probe import (
+    CommandTest,
+    FileTest,
+    HttpTest,
+    LogTest,
+    ProbeResult,
+    TcpTest,
+    parse_test,
+)
+from stackr.runtime.engine.container.probe_file import FileProbe
+from stackr.runtime.engine.container.probe_log import LogProbe
+from stackr.runtime.engine.container.probe_network import HttpProbe, TcpProbe
 from stackr.runtime.engine.container.record import Container, Health, Probe
 from stackr.runtime.engine.container.spec import Config, Healthcheck
+from stackr.runtime.engine.container.storage import Storage
+from stackr.runtime.engine.linux.netns import Visitor
 
-__all__ = ["Prober", "apply", "is_checked", "probe_command"]
+__all__ = ["Pace", "Prober", "Probes", "apply", "is_checked"]
 
 _NS = 10**9
 _DEFAULT_S = 30.0
 _DEFAULT_START_INTERVAL_S = 5.0
 _DEFAULT_RETRIES = 3
-_FIRST_WAIT_S = 0.05
 _KEPT_PROBES = 5
 
-
-def is_checked(check: Healthcheck | None) -> bool:
-    return check is not None and bool(check.test) and check.test != ["NONE"]
-
-
-def probe_command(config: Config) -> list[str]:
-    """The program and arguments of `Test`; empty where its first word is unknown."""
-    test = config.healthcheck.test if config.healthcheck else []
-    match test:
-        case ["CMD", *command]:
-            return command
-        case ["CMD-SHELL", *words]:
-            return [*(config.shell or ["/bin/sh", "-c"]), " ".join(words)]
-        case _:
-            return []
+ProbeCall = Callable[[float], Awaitable[ProbeResult]]
+"""One probe, which is given up after so many seconds."""
 
 
-def apply(health: Health, probe: Probe, *, retries: int, in_start_period: bool) -> None:
-    """Change `health` by one probe; failures in the start period do not count."""
+def is_checked(config: Config) -> bool:
+    check = config.healthcheck
+    return check is not None and check.test[:1] not in ([], ["NONE"])
+
+
+def apply(health: Health, probe: Probe, *, retries: int, counts: bool = True) -> None:
+    """Change `health` by one probe. counts: whether a failure of a starting container does."""
     health.log = [*health.log[-(_KEPT_PROBES - 1) :], probe]
     if probe.exit_code == 0:
         health.status, health.failing_streak = "healthy", 0
         return
-    if health.status == "starting" and in_start_period:
+    if health.status == "starting" and not counts:
         return
     health.failing_streak += 1
     if health.failing_streak >= retries:
         health.status = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a check is made; all in seconds. `first_s` and `share` are of the extra probes.
+
+    costs: how many times as long as the last probe took must pass before an extra one.
+    """
+
+    interval_s: float
+    start_period_s: float
+    start_interval_s: float
+    first_s: float = 0.05
+    share: float = 1 / 8
+    costs: float = 4
+
+    @classmethod
+    def of(cls, check: Healthcheck, *, in_engine: bool) -> Pace:
+        """in_engine: the probe is stackr's own, and costs next to nothing."""
+        extra = {"first_s": 0.01, "share": 1 / 20} if in_engine else {}
+        return cls(
+            interval_s=check.interval / _NS or _DEFAULT_S,
+            start_period_s=check.start_period / _NS,
+            start_interval_s=check.start_interval / _NS or _DEFAULT_START_INTERVAL_S,
+            **extra,
+        )
+
+    def wait_s(self, *, elapsed_s: float, took_s: float) -> float:
+        """Until the next probe of a starting container, `elapsed_s` after its start."""
+        is_early = elapsed_s < self.start_period_s
+        most = min(self.start_interval_s, self.interval_s) if is_early else self.interval_s
+        return min(most, max(self.first_s, self.share * elapsed_s, self.costs * took_s))
+
+    def counts(self, *, elapsed_s: float, failed: int) -> bool:
+        """Whether the schedule without the extra probes would have failed more than `failed` times
+        by now.
+        """
+        return elapsed_s >= self.start_period_s + (failed + 1) * self.interval_s
+
+
+@dataclass(slots=True)
+class Probes:
+    """Makes the probe of each container's test."""
+
+    executor: Executor
+    storage: Storage
+    visitor: Visitor = field(default_factory=Visitor)
+
+    def close(self) -> None:
+        self.visitor.close()
+
+    @contextmanager
+    def open(self, container: Container) -> Iterator[ProbeCall]:
+        """Raises InvalidArgument for a malformed test."""
+        running = container.running
+        pid, started = (running.pid, running.pid_start) if running else (0, 0)
+        match parse_test(container.config):
+            case CommandTest(command):
+                yield self.executor.prober(container, command)
+            case TcpTest() as test:
+                yield _limited(TcpProbe(self.visitor, pid, started, test))
+            case HttpTest() as test:
+                yield _limited(HttpProbe(self.visitor, pid, started, test))
+            case FileTest(path):
+                yield _limited(FileProbe(pid, started, path))
+            case LogTest(pattern):
+                with closing(self._log_probe(container, pattern)) as probe:
+                    yield _limited(probe)
+            case None:
+                raise InvalidArgument("the container has no health check")
+
+    def _log_probe(self, container: Container, pattern: str) -> LogProbe:
+        health = container.state.health
+        return LogProbe(
+            self.storage.log_file(container),
+            pattern,
+            since_ns=container.state.started_ns,
+            matched=health is not None and health.status == "healthy",
+        )
+
+
+def _limited(probe: Callable[[], Awaitable[ProbeResult]]) -> ProbeCall:
+    async def within(timeout_s: float) -> ProbeResult:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await probe()
+        except TimeoutError:
+            return ProbeResult(-1, "", timed_out=True)
+
+    return within
 
 
 @dataclass(slots=True)
@@ -61,78 +159,48 @@ class Prober:
     """changed: writes the record; publish: an event of the container."""
 
     container: Container
-    executor: Executor
+    probes: Probes
     changed: Callable[[], None]
     publish: Callable[[str], None]
 
     async def run(self) -> None:
         """Probe until cancelled; the caller stops it when the container pauses or ends."""
-        wait_s = 0.0
-        while True:
-            await asyncio.sleep(self._until_next(wait_s))
-            await self._probe_once()
-            wait_s = min(max(2 * wait_s, _FIRST_WAIT_S), self._start_interval_s)
+        check = self.container.config.healthcheck or Healthcheck()
+        pace = Pace.of(check, in_engine=check.test[0] not in ("CMD", "CMD-SHELL"))
+        timeout_s = check.timeout / _NS or _DEFAULT_S
+        with self.probes.open(self.container) as probe:
+            while (health := self.container.state.health) is not None:
+                start_ns, began_s = time.time_ns(), time.monotonic()
+                result = await _result(probe, timeout_s)
+                took_s = time.monotonic() - began_s
+                done = Probe(start_ns, time.time_ns(), result.exit_code, result.output)
+                self._note(health, done, pace, check.retries or _DEFAULT_RETRIES)
+                wait_s = pace.interval_s
+                if health.status == "starting":
+                    wait_s = pace.wait_s(elapsed_s=self._elapsed_s(), took_s=took_s)
+                await asyncio.sleep(wait_s)
 
-    def _until_next(self, wait_s: float) -> float:
-        health = self.container.state.health
-        if health is not None and health.status == "starting":
-            return min(wait_s, self._interval_s)
-        return self._interval_s
+    def _elapsed_s(self) -> float:
+        return (time.time_ns() - self.container.state.started_ns) / _NS
 
-    async def _probe_once(self) -> None:
-        health = self.container.state.health
-        if health is None:
-            return
-        check = self._check
-        start_ns = time.time_ns()
-        result = await self._result()
-        before = health.status
-        probe = Probe(start_ns, time.time_ns(), result.exit_code, result.output)
-        in_start_period = time.time_ns() - self.container.state.started_ns < check.start_period
-        patience = self._fast_start_patience(start_ns)
-        apply(
-            health,
-            probe,
-            retries=check.retries or _DEFAULT_RETRIES,
-            in_start_period=in_start_period or patience,
-        )
-        self.changed()
-        if health.status != before:
+    def _note(self, health: Health, probe: Probe, pace: Pace, retries: int) -> None:
+        """Written and told only where something changed: extra probes are many."""
+        before = (health.status, health.failing_streak)
+        elapsed_s = (probe.start_ns - self.container.state.started_ns) / _NS
+        counts = pace.counts(elapsed_s=elapsed_s, failed=health.failing_streak)
+        apply(health, probe, retries=retries, counts=counts)
+        if (health.status, health.failing_streak) != before:
+            self.changed()
+        if health.status != before[0]:
             self.publish(f"health_status: {health.status}")
 
-    def _fast_start_patience(self, now_ns: int) -> bool:
-        """The extra early probes must not use up the retries: before the first one that the
-        schedule asks for, failures do not count.
-        """
-        elapsed_ns = now_ns - self.container.state.started_ns
-        health = self.container.state.health
-        counted = health.failing_streak if health else 0
-        due_ns = self._check.start_period + (counted + 1) * self._interval_s * _NS
-        return elapsed_ns < due_ns
 
-    async def _result(self) -> ProbeResult:
-        command = probe_command(self.container.config)
-        if not command:
-            return ProbeResult(-1, f"unknown healthcheck type in {self._check.test}")
-        timeout_s = self._check.timeout / _NS if self._check.timeout else _DEFAULT_S
-        try:
-            result = await self.executor.probe(self.container, command, timeout_s)
-        except StackrError as error:
-            return ProbeResult(-1, error.message)
-        if result.timed_out:
-            text = f"Health check exceeded timeout ({timeout_s:g}s)"
-            return ProbeResult(-1, f"{text}: {result.output}" if result.output else text)
+async def _result(probe: ProbeCall, timeout_s: float) -> ProbeResult:
+    try:
+        result = await probe(timeout_s)
+    except (StackrError, OSError) as error:
+        return ProbeResult(-1, str(error))
+    if not result.timed_out:
         return result
-
-    @property
-    def _check(self) -> Healthcheck:
-        return self.container.config.healthcheck or Healthcheck()
-
-    @property
-    def _interval_s(self) -> float:
-        return self._check.interval / _NS if self._check.interval else _DEFAULT_S
-
-    @property
-    def _start_interval_s(self) -> float:
-        given = self._check.start_interval
-        return given / _NS if given else _DEFAULT_START_INTERVAL_S
+    text = f"Health check exceeded timeout ({timeout_s:g}s)"
+    return ProbeResult(-1, f"{text}: {result.output}" if result.output else text)

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
+from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import health
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
-from stackr.runtime.engine.container.exec import Executor
 from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.limits import resources
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.logs import max_log_size
 from stackr.runtime.engine.container.monitor import (
@@ -36,10 +36,12 @@ from stackr.runtime.engine.container.oci_runtime import OciRuntime, start_failur
 from stackr.runtime.engine.container.record import Container, Health, Running, State
 from stackr.runtime.engine.container.restart import should_restart
 from stackr.runtime.engine.container.signals import signal_number
+from stackr.runtime.engine.container.spec import ContainerUpdate, HostConfig
 from stackr.runtime.engine.container.state import Status, Verb, check
 from stackr.runtime.engine.container.storage import Storage
 from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
+from stackr.runtime.engine.container.update import lifted, updated
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.launcher_client import OverlayTarget
 from stackr.runtime.engine.linux.process import Process
@@ -74,7 +76,7 @@ class Lifecycle:
         events: EventBus,
         runtime: OciRuntime,
         monitor: Monitor,
-        executor: Executor,
+        probes: health.Probes,
         tasks: Tasks,
     ) -> None:
         self._config = config
@@ -86,7 +88,7 @@ class Lifecycle:
         self._events = events
         self.runtime = runtime
         self.monitor = monitor
-        self._executor = executor
+        self._probes = probes
         self._tasks = tasks
         self.lives: dict[str, Live] = {}
 
@@ -101,9 +103,6 @@ class Lifecycle:
             **(extra or {}),
         }
         self._events.publish("container", action, container.id, attributes)
-
-    def cgroup(self, container_id: str) -> str:
-        return f"{self._config.cgroup_parent}/{container_id}"
 
     async def start(self, live: Live) -> None:
         """Raises NotModified where it runs already, and the reason where it cannot be started."""
@@ -143,7 +142,7 @@ class Lifecycle:
         container.state = State(
             status=Status.RUNNING,
             started_ns=started_ns,
-            health=Health() if health.is_checked(container.config.healthcheck) else None,
+            health=Health() if health.is_checked(container.config) else None,
         )
         self._store.put(container)
         self.publish(container, "start")
@@ -202,7 +201,7 @@ class Lifecycle:
             host=self._host,
             user=self._storage.user(container),
             rootfs=str(bundle / "rootfs"),
-            cgroup=self.cgroup(container.id),
+            cgroup=self._storage.cgroup(container),
             files=self._write_files(container),
             namespaces=self._joined_namespaces(container),
             init=_find_init() if container.host_config.init else "",
@@ -285,7 +284,7 @@ class Lifecycle:
     def _watch_health(self, live: Live) -> None:
         prober = health.Prober(
             live.container,
-            executor=self._executor,
+            probes=self._probes,
             changed=lambda: self._store.put(live.container),
             publish=lambda action: self.publish(live.container, action),
         )
@@ -309,7 +308,7 @@ class Lifecycle:
         """Record the end of a container whose monitor is gone; the lock is held."""
         container = live.container
         report = self.monitor.exit_report(self._storage.bundle(container))
-        oom = report.oom or self._host.cgroups.oom_kills(self.cgroup(container.id)) > 0
+        oom = report.oom or self._host.cgroups.oom_kills(self._storage.cgroup(container)) > 0
         for release in (self.detach, self.clear):
             try:
                 await release(container)
@@ -350,7 +349,7 @@ class Lifecycle:
 
     async def clear(self, container: Container) -> None:
         """No process, group, mount or bundle of the container is left; whatever state it was in."""
-        group = self.cgroup(container.id)
+        group = self._storage.cgroup(container)
         monitor = self.monitor.find(container.running)
         if monitor is not None:
             with monitor:
@@ -466,7 +465,7 @@ class Lifecycle:
             with process:
                 process.kill(number)
         if number == signal.SIGKILL:
-            self._host.cgroups.kill(self.cgroup(container.id))
+            self._host.cgroups.kill(self._storage.cgroup(container))
         names = {"signal": str(int(number))}
         self.publish(container, "kill", names)
 
@@ -506,6 +505,52 @@ class Lifecycle:
             self.publish(container, "unpause")
             if container.state.health is not None:
                 self._watch_health(live)
+
+    async def update(self, live: Live, body: ContainerUpdate, *, replace: bool) -> None:
+        """Change limits, restart policy, labels; the lock is held. What fails changes nothing."""
+        container = live.container
+        if container.state.status in (Status.REMOVING, Status.DEAD):
+            raise Conflict(
+                f"Cannot update container {container.id}: container is marked for removal and"
+                ' cannot be "update"'
+            )
+        before = container.host_config, container.config
+        after = updated(container, body, self._host, replace=replace)
+        if container.state.status.is_up:
+            await self._limit(container, before[0], after[0])
+        container.host_config, container.config = after
+        try:
+            self._store.put(container)
+        except StackrError:
+            container.host_config, container.config = before
+            if container.state.status.is_up:
+                await self._set_limits(container, after[0], before[0])
+            raise
+        self.publish(container, "update")
+
+    async def _limit(self, container: Container, before: HostConfig, after: HostConfig) -> None:
+        try:
+            await self._set_limits(container, before, after)
+        except StackrError as error:
+            with suppress(StackrError):
+                await self._set_limits(container, after, before)
+            raise type(error)(f"Cannot update container {container.id}: {error}") from error
+
+    async def _set_limits(
+        self, container: Container, before: HostConfig, after: HostConfig
+    ) -> None:
+        """Of a running container. Raises Internal where the kernel refuses one."""
+        cgroups, group = self._host.cgroups, self._storage.cgroup(container)
+        limits = resources(after, swap_limit=cgroups.swap_limit)
+        if limits == resources(before, swap_limit=cgroups.swap_limit):
+            return
+        for controller, name, value in lifted(before, after, is_v2=cgroups.is_v2):
+            try:
+                cgroups.write(group, controller, name, value)
+            except OSError as error:
+                raise Internal(f"{name}: {(error.strerror or '').lower()}") from error
+        if limits:
+            await self.runtime.update(container.id, limits, self._storage.bundle(container))
 
     async def restart(
         self, live: Live, *, timeout_s: int | None = None, signal_name: str = ""

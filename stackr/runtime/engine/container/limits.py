@@ -7,19 +7,35 @@ texts.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from typing import Any
 
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.spec import HostConfig, Limits, Ulimit
+from stackr.runtime.engine.container.spec import (
+    HostConfig,
+    Limits,
+    ThrottleDevice,
+    Ulimit,
+    WeightDevice,
+)
+from stackr.runtime.engine.linux.cgroup import Hierarchy, parse_set, show_set
 
-__all__ = ["check_limits", "merged_limits", "resources", "rlimits"]
+__all__ = ["adapted", "check_limits", "devices_of", "resources", "rlimits"]
 
 _LEAST_MEMORY = 6 << 20
 _PERIOD_US = 100_000
 _LEAST_QUOTA_US = 1000
 _MOST_PERIOD_US = 1_000_000
+_REALTIME_PERIOD_US = 1_000_000
+_THROTTLES = {
+    "blkio_device_read_bps": "throttleReadBpsDevice",
+    "blkio_device_write_bps": "throttleWriteBpsDevice",
+    "blkio_device_read_iops": "throttleReadIOPSDevice",
+    "blkio_device_write_iops": "throttleWriteIOPSDevice",
+}
 _RLIMITS = (
     "core",
     "cpu",
@@ -39,22 +55,28 @@ _RLIMITS = (
 )
 
 
-def check_limits(limits: Limits, *, cpus: int) -> None:
+def check_limits(limits: Limits, cgroups: Hierarchy, *, cpus: int) -> None:
     """Raise InvalidArgument, with Docker's text, for limits that contradict each other or the host.
 
     cpus: how many the host has.
     """
-    _check_memory(limits)
+    _check_memory(limits, cgroups)
     _check_cpu(limits, cpus)
-    if limits.blkio_weight and not 10 <= limits.blkio_weight <= 1000:
-        raise InvalidArgument("range of blkio weight is from 10 to 1000")
+    _check_realtime(limits, cgroups)
+    for kind, text, available in (
+        ("cpus", limits.cpuset_cpus, cgroups.available("cpus")),
+        ("mems", limits.cpuset_mems, cgroups.available("mems")),
+    ):
+        _check_set(kind, text, available)
+    _check_blkio(limits)
 
 
-def _check_memory(limits: Limits) -> None:
-    if 0 < limits.memory < _LEAST_MEMORY:
+def _check_memory(limits: Limits, cgroups: Hierarchy) -> None:
+    if limits.memory and limits.memory < _LEAST_MEMORY:
         raise InvalidArgument("Minimum memory limit allowed is 6MB")
-    if limits.memory < 0 or limits.memory_reservation < 0:
-        raise InvalidArgument("memory limit cannot be negative")
+    if limits.memory_reservation < 0:
+        raise InvalidArgument("memory reservation cannot be negative")
+    _check_swappiness(limits.memory_swappiness, cgroups)
     if limits.memory_swap > 0 and limits.memory == 0:
         raise InvalidArgument(
             "You should always set the Memory limit when using Memoryswap limit, see usage"
@@ -69,6 +91,78 @@ def _check_memory(limits: Limits) -> None:
         )
     if 0 < limits.memory_reservation < _LEAST_MEMORY:
         raise InvalidArgument("Minimum memory reservation allowed is 6MB")
+
+
+def _check_swappiness(swappiness: int | None, cgroups: Hierarchy) -> None:
+    if swappiness is None or swappiness == -1:
+        return
+    if not 0 <= swappiness <= 100:
+        raise InvalidArgument(
+            f"Invalid value: {swappiness}, valid memory swappiness range is 0-100"
+        )
+    if cgroups.is_v2:
+        raise NotSupported("HostConfig.MemorySwappiness: cgroup v2 has no such setting")
+
+
+def _check_realtime(limits: Limits, cgroups: Hierarchy) -> None:
+    period, runtime = limits.cpu_realtime_period, limits.cpu_realtime_runtime
+    if not period and not runtime:
+        return
+    if period < 0 or runtime < 0:
+        raise InvalidArgument("invalid cpu real-time period or runtime: must be positive")
+    if not cgroups.has_realtime:
+        raise NotSupported(
+            "HostConfig.CpuRealtimeRuntime: your kernel does not support CPU real-time scheduling"
+            " in control groups"
+        )
+    if runtime > (period or _REALTIME_PERIOD_US):
+        raise InvalidArgument("cpu real-time runtime cannot be higher than cpu real-time period")
+
+
+def _check_set(kind: str, text: str, available: frozenset[int]) -> None:
+    if not text:
+        return
+    try:
+        wanted = parse_set(text)
+    except ValueError:
+        raise InvalidArgument(f"Invalid value {text} for cpuset {kind}") from None
+    if not wanted <= available:
+        what = "CPUs" if kind == "cpus" else "memory nodes"
+        raise InvalidArgument(
+            f"Requested {what} are not available - requested {text}, available:"
+            f" {show_set(available)}"
+        )
+
+
+def _check_blkio(limits: Limits) -> None:
+    weights = [limits.blkio_weight, *(device.weight for device in limits.blkio_weight_device)]
+    if any(weight and not 10 <= weight <= 1000 for weight in weights):
+        raise InvalidArgument("Range of blkio weight is from 10 to 1000")
+    devices_of(limits)
+    for name in _THROTTLES:
+        for device in getattr(limits, name):
+            if device.rate <= 0:
+                raise InvalidArgument(f"invalid rate for device: {device.path}: {device.rate}")
+
+
+def devices_of(limits: Limits) -> dict[str, tuple[int, int]]:
+    """The numbers of every block device that the limits name, by its path.
+
+    Raises InvalidArgument where there is none.
+    """
+    entries = [limits.blkio_weight_device, *(getattr(limits, name) for name in _THROTTLES)]
+    return {device.path: _numbers(device.path) for listed in entries for device in listed}
+
+
+def _numbers(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else error
+        raise InvalidArgument(f"stat {path}: {why}") from error
+    if not stat.S_ISBLK(status.st_mode):
+        raise InvalidArgument(f"{path}: is not a block device")
+    return os.major(status.st_rdev), os.minor(status.st_rdev)
 
 
 def _check_cpu(limits: Limits, cpus: int) -> None:
@@ -101,19 +195,21 @@ def resources(
         "memory": _memory(limits, swap_limit, oom_kill_disable),
         "cpu": _cpu(limits),
         "pids": {"limit": limits.pids_limit} if (limits.pids_limit or 0) > 0 else {},
-        "blockIO": {"weight": limits.blkio_weight} if limits.blkio_weight else {},
+        "blockIO": _block_io(limits),
     }
     return {name: part for name, part in parts.items() if part}
 
 
 def _memory(limits: Limits, swap_limit: bool, oom_kill_disable: bool) -> dict[str, Any]:
     memory: dict[str, Any] = {}
-    if limits.memory:
+    if limits.memory > 0:
         memory["limit"] = limits.memory
     if limits.memory_reservation:
         memory["reservation"] = limits.memory_reservation
-    if limits.memory and swap_limit:
+    if limits.memory > 0 and swap_limit:
         memory["swap"] = limits.memory_swap or 2 * limits.memory
+    if limits.memory_swappiness not in (None, -1):
+        memory["swappiness"] = limits.memory_swappiness
     if oom_kill_disable:
         memory["disableOOMKiller"] = True
     return memory
@@ -127,13 +223,33 @@ def _cpu(limits: Limits) -> dict[str, Any]:
     for name, value in (
         ("shares", limits.cpu_shares),
         ("quota", limits.cpu_quota),
-        ("period", limits.cpu_period),
+        ("period", limits.cpu_period or (_PERIOD_US if limits.cpu_quota else 0)),
+        ("realtimePeriod", limits.cpu_realtime_period),
+        ("realtimeRuntime", limits.cpu_realtime_runtime),
         ("cpus", limits.cpuset_cpus),
         ("mems", limits.cpuset_mems),
     ):
         if value:
             cpu[name] = value
     return cpu
+
+
+def _block_io(limits: Limits) -> dict[str, Any]:
+    numbers = devices_of(limits)
+
+    def entry(device: WeightDevice | ThrottleDevice, **value: int) -> dict[str, int]:
+        major, minor = numbers[device.path]
+        return {"major": major, "minor": minor, **value}
+
+    parts: dict[str, Any] = {
+        "weight": limits.blkio_weight,
+        "weightDevice": [
+            entry(device, weight=device.weight) for device in limits.blkio_weight_device
+        ],
+    }
+    for name, key in _THROTTLES.items():
+        parts[key] = [entry(device, rate=device.rate) for device in getattr(limits, name)]
+    return {key: part for key, part in parts.items() if part}
 
 
 def rlimits(ulimits: Sequence[Ulimit], host: Host) -> list[dict[str, Any]]:
@@ -171,7 +287,8 @@ def _rlimit(name: str, soft: int, hard: int) -> dict[str, Any]:
     return {"type": name, "soft": soft % 2**64, "hard": hard % 2**64}
 
 
-def merged_limits(limits: HostConfig, update: Limits) -> HostConfig:
-    """`limits` with the keys that `update` sets."""
-    given = {name: getattr(update, name) for name in Limits.model_fields if getattr(update, name)}
-    return limits.model_copy(update=given)
+def adapted(limits: HostConfig) -> HostConfig:
+    """With the swap that Docker gives to a memory limit: as much again."""
+    if limits.memory > 0 and not limits.memory_swap:
+        return limits.model_copy(update={"memory_swap": 2 * limits.memory})
+    return limits

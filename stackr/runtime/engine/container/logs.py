@@ -22,7 +22,7 @@ from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container.spec import LogConfig
 from stackr.runtime.engine.linux.inotify import FileWatch
 
-__all__ = ["LogEntry", "LogQuery", "check_log_config", "max_log_size", "read_log"]
+__all__ = ["LineJoiner", "LogEntry", "LogQuery", "check_log_config", "max_log_size", "read_log"]
 
 _BLOCK = 64 << 10
 _LONGEST_LINE = 1 << 20
@@ -104,7 +104,7 @@ async def read_log(
     with file:
         if query.tail is not None:
             file.seek(_tail_offset(file.fileno(), query.tail))
-        joiner = _Joiner()
+        joiner = LineJoiner()
         async for entry in _entries(path, file.fileno(), query, ended, joiner):
             if query.is_past(entry):
                 return
@@ -120,7 +120,7 @@ async def _entries(
     fd: int,
     query: LogQuery,
     ended: Callable[[], Awaitable[object] | None],
-    joiner: _Joiner,
+    joiner: LineJoiner,
 ) -> AsyncGenerator[LogEntry, None]:
     end = ended() if query.follow else None
     finished = asyncio.ensure_future(end) if end is not None else None
@@ -170,7 +170,7 @@ async def _first(change: Awaitable[None], finished: asyncio.Future[Any]) -> None
             await waiting
 
 
-class _Joiner:
+class LineJoiner:
     """Puts the pieces of long lines together, for each stream."""
 
     def __init__(self) -> None:

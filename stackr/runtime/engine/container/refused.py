@@ -16,17 +16,10 @@ _EMPTY: tuple[object, ...] = (None, "", 0, False, [], {}, [""])
 
 # Key -> further values, beside the empty ones, that mean what this engine does anyway.
 _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
-    "BlkioDeviceReadBps": (),
-    "BlkioDeviceReadIOps": (),
-    "BlkioDeviceWriteBps": (),
-    "BlkioDeviceWriteIOps": (),
-    "BlkioWeightDevice": (),
     "Cgroup": (),
     "CgroupParent": (),
     "CpuCount": (),
     "CpuPercent": (),
-    "CpuRealtimePeriod": (),
-    "CpuRealtimeRuntime": (),
     "DeviceRequests": (),
     "IOMaximumBandwidth": (),
     "IOMaximumIOps": (),
@@ -34,7 +27,6 @@ _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "KernelMemory": (),
     "KernelMemoryTCP": (),
     "Links": (),
-    "MemorySwappiness": (-1,),
     "Runtime": ("runc", "crun", "io.containerd.runc.v2"),
     "StorageOpt": (),
     "UsernsMode": ("host",),

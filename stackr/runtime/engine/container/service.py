@@ -20,11 +20,12 @@ from stackr.runtime.engine.archive.copies import PathStat
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import host as host_facts
 from stackr.runtime.engine.container.adoption import Adoption
-from stackr.runtime.engine.container.checks import check_create
+from stackr.runtime.engine.container.checks import check_create, limit_warnings
 from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
 from stackr.runtime.engine.container.files import ContainerFiles
+from stackr.runtime.engine.container.health import Probes
 from stackr.runtime.engine.container.lifecycle import Lifecycle
-from stackr.runtime.engine.container.limits import check_limits, merged_limits, resources
+from stackr.runtime.engine.container.limits import adapted
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.logs import LogEntry, LogQuery, read_log
 from stackr.runtime.engine.container.merge import merge_config
@@ -89,6 +90,7 @@ class Containers:
         self._launcher = Launcher()
         self._lifecycle: Lifecycle | None = None
         self._executor: Executor | None = None
+        self._probes: Probes | None = None
         self._files = ContainerFiles(config, self._launcher, self._storage, snapshots)
         self._host = host_facts.detect()
 
@@ -109,6 +111,7 @@ class Containers:
             cgroup=f"{config.cgroup_parent}/probe",
         )
         self._executor = Executor(self._host, self._storage, runtime)
+        self._probes = Probes(self._executor, self._storage)
         self._lifecycle = Lifecycle(
             config,
             self._host,
@@ -119,7 +122,7 @@ class Containers:
             events=self._events,
             runtime=runtime,
             monitor=Monitor(find_conmon(), self._launcher, runtime),
-            executor=self._executor,
+            probes=self._probes,
             tasks=self._tasks,
         )
         self._store.open()
@@ -137,6 +140,8 @@ class Containers:
     async def close(self) -> None:
         """Containers go on running; a later `open` takes them over."""
         await self._tasks.cancel()
+        if self._probes is not None:
+            self._probes.close()
         for live in self._lives.lives.values() if self._lifecycle else ():
             if live.monitor is not None:
                 live.monitor.close()
@@ -167,7 +172,7 @@ class Containers:
         container = self.get(ref)
         if not container.pid:
             return None
-        group = self._lives.cgroup(container.id)
+        group = self._storage.cgroup(container)
         return read_usage(self._host.cgroups, group, container.pid)
 
     def log_path(self, ref: str) -> Path:
@@ -201,7 +206,7 @@ class Containers:
         self._store.check_free(chosen)
         image = self._images.get(body.image)
         config = merge_config(body.config(), image.config)
-        host_config = body.host_config
+        host_config = adapted(body.host_config)
         warnings = check_create(config, host_config, self._host)
         for mode in (host_config.network_mode, host_config.ipc_mode, host_config.pid_mode):
             if mode.startswith("container:"):
@@ -315,28 +320,17 @@ class Containers:
             self._networks.rename(live.container.id, new)
             self._lives.publish(live.container, "rename", {"oldName": f"/{old}"})
 
-    async def update(self, ref: str, body: ContainerUpdate) -> builtins.list[str]:
-        """Change limits and the restart policy, of a running container too; returns warnings."""
+    async def update(
+        self, ref: str, body: ContainerUpdate, *, replace: bool = False
+    ) -> builtins.list[str]:
+        """Change limits, restart policy and labels, of a running container too; returns warnings.
+
+        replace: the body's limits are all that there shall be. What fails changes nothing.
+        """
         live = self._live(ref)
         async with live.lock:
-            container = live.container
-            changed = merged_limits(container.host_config, body)
-            if body.restart_policy is not None:
-                if container.host_config.auto_remove and body.restart_policy.name not in ("", "no"):
-                    raise InvalidArgument(
-                        "Restart policy cannot be updated because AutoRemove is enabled for the"
-                        " container"
-                    )
-                changed = changed.model_copy(update={"restart_policy": body.restart_policy})
-            check_limits(changed, cpus=os.cpu_count() or 1)
-            if container.state.status.is_up:
-                limits = resources(changed, swap_limit=self._host.cgroups.swap_limit)
-                folder = self._storage.bundle(container)
-                await self._lives.runtime.update(container.id, limits, folder)
-            container.host_config = changed
-            self._store.put(container)
-            self._lives.publish(container, "update")
-        return []
+            await self._lives.update(live, body, replace=replace)
+            return limit_warnings(live.container.host_config, self._host)
 
     async def resize(self, ref: str, *, height: int, width: int) -> None:
         """Raises Conflict where it does not run."""
@@ -383,7 +377,7 @@ class Containers:
 
         container = self.get(ref)
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
-        pids = self._host.cgroups.pids(self._lives.cgroup(container.id))
+        pids = self._host.cgroups.pids(self._storage.cgroup(container))
         return await process_table(pids, arguments)
 
     async def stat_path(self, ref: str, path: str) -> PathStat:

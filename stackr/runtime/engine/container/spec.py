@@ -33,14 +33,17 @@ __all__ = [
     "ExecCreate",
     "Healthcheck",
     "HostConfig",
+    "Limits",
     "LogConfig",
     "Mount",
     "NetworkingConfig",
     "PortBinding",
     "RestartPolicy",
+    "ThrottleDevice",
     "TmpfsOptions",
     "Ulimit",
     "VolumeOptions",
+    "WeightDevice",
     "parse_create",
     "parse_endpoint",
     "parse_exec",
@@ -165,20 +168,42 @@ class DeviceMapping(_Body):
     cgroup_permissions: str = ""
 
 
+class WeightDevice(_Body):
+    """path: of a block device."""
+
+    path: str
+    weight: int
+
+
+class ThrottleDevice(_Body):
+    """rate: bytes or operations a second."""
+
+    path: str
+    rate: int
+
+
 class Limits(_Body):
     """What `update` may change: bytes, billionths of a CPU, microseconds; 0 means no limit."""
 
     memory: int = 0
     memory_swap: int = 0
     memory_reservation: int = 0
+    memory_swappiness: int | None = None
     nano_cpus: int = 0
     cpu_shares: int = 0
     cpu_quota: int = 0
     cpu_period: int = 0
+    cpu_realtime_period: int = 0
+    cpu_realtime_runtime: int = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int | None = None
     blkio_weight: int = 0
+    blkio_weight_device: list[WeightDevice] = []
+    blkio_device_read_bps: list[ThrottleDevice] = []
+    blkio_device_read_iops: list[ThrottleDevice] = Field(default=[], alias="BlkioDeviceReadIOps")
+    blkio_device_write_bps: list[ThrottleDevice] = []
+    blkio_device_write_iops: list[ThrottleDevice] = Field(default=[], alias="BlkioDeviceWriteIOps")
 
 
 class HostConfig(Limits):
@@ -285,9 +310,13 @@ class ContainerCreate(Config):
 
 
 class ContainerUpdate(Limits):
-    """The body of `POST /containers/{id}/update`; an absent key changes nothing."""
+    """The body of `POST /containers/{id}/update`; an absent key, or 0, changes nothing.
 
-    restart_policy: RestartPolicy | None = None
+    labels: stackr's own; each replaces or adds one, null removes it.
+    """
+
+    restart_policy: RestartPolicy = RestartPolicy()
+    labels: dict[str, str | None] = {}
 
 
 class ExecCreate(_Body):

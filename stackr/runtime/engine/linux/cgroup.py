@@ -1,7 +1,7 @@
 """Control groups: which layout the host has, where a container's group is, its figures, its end.
 
-The OCI runtime creates the groups and sets their limits; this module reads, freezes nothing and
-writes only to empty and remove a group that a crash has left.
+The OCI runtime creates the groups and sets their limits; this module reads them, takes single
+limits away, which no runtime can, and empties and removes groups.
 Layouts: v2 (one tree), v1 (a tree for each controller), hybrid (v1, with an empty v2 tree beside
 it). Source: the kernel's Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
 """
@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Hierarchy", "detect"]
+__all__ = ["INHERITED", "Hierarchy", "detect", "parse_set", "show_set"]
+
+INHERITED = "inherited"
 
 _ROOT = Path("/sys/fs/cgroup")
+_MOST_NUMBER = 8191
+_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,57 @@ class Hierarchy:
         return read_flat(path / name).get("oom_kill", 0)
 
     @property
+    def has_realtime(self) -> bool:
+        """Whether groups share out real-time scheduling (CONFIG_RT_GROUP_SCHED; never on v2)."""
+        tree = self.controllers.get("cpu")
+        return tree is not None and (tree / "cpu.rt_runtime_us").exists()
+
+    def available(self, kind: str) -> frozenset[int]:
+        """The processors ("cpus") or memory nodes ("mems") that groups can be given."""
+        tree = self.root if self.is_v2 else self.controllers.get("cpuset")
+        if tree is None:
+            return frozenset()
+        names = (f"cpuset.{kind}.effective", f"cpuset.effective_{kind}", f"cpuset.{kind}")
+        for name in names:
+            with contextlib.suppress(OSError, ValueError):
+                return parse_set((tree / name).read_text().strip())
+        return frozenset()
+
+    def write(self, group: str, controller: str, name: str, value: str) -> None:
+        """Set one figure of a group; `INHERITED` is its parent's. A figure that the host does not
+        have is passed over. Raises OSError.
+        """
+        folder = self.path(group, controller)
+        if folder is None or not (folder / name).exists():
+            return
+        if value is INHERITED:
+            value = (folder.parent / name).read_text()
+        (folder / name).write_text(value)
+
+    @property
     def swap_limit(self) -> bool:
         """Whether the kernel accounts for swap, so that it can be limited."""
         if self.is_v2:
             return True
         tree = self.controllers.get("memory")
         return tree is not None and (tree / "memory.memsw.limit_in_bytes").exists()
+
+
+def parse_set(text: str) -> frozenset[int]:
+    """ "0-3,6". Raises ValueError."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not low <= high <= _MOST_NUMBER:
+            raise ValueError(f'not a set of numbers: "{text}"')
+        numbers.update(range(low, high + 1))
+    return frozenset(numbers)
+
+
+def show_set(numbers: Iterable[int]) -> str:
+    """As `parse_set` reads it, without ranges."""
+    return ",".join(str(number) for number in sorted(numbers))
 
 
 def read_flat(path: Path) -> dict[str, int]:

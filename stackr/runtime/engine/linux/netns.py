@@ -6,15 +6,20 @@ setns(2) moves the calling thread alone, so nothing here may run on the event lo
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["CLONE_NEWNET", "inside", "of_process", "open_current", "write_sysctl"]
+__all__ = ["CLONE_NEWNET", "Visitor", "inside", "of_process", "open_current", "write_sysctl"]
 
 CLONE_NEWNET = 0x40000000
+
+_Result = TypeVar("_Result")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -55,3 +60,35 @@ def write_sysctl(name: str, value: str) -> None:
     path = Path("/proc/sys") / name
     if path.read_text().strip() != value:
         path.write_text(value)
+
+
+class Visitor:
+    """A thread that does short work inside other namespaces; what it does must not block.
+
+    Sockets belong to the namespace that they are made in, wherever they are used afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "netns")
+
+    async def run(self, namespace: Callable[[], int], work: Callable[[], _Result]) -> _Result:
+        """namespace: opens a descriptor of it, which is closed here. Raises OSError."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, _visit, namespace, work
+        )
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _visit(namespace: Callable[[], int], work: Callable[[], _Result]) -> _Result:
+    home = open_current()
+    try:
+        away = namespace()
+        try:
+            with inside(away, home=home):
+                return work()
+        finally:
+            os.close(away)
+    finally:
+        os.close(home)

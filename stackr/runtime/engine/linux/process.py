@@ -10,10 +10,13 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Process", "boot_id", "start_ticks"]
+__all__ = ["Process", "boot_id", "kill_tree", "proc_folder", "start_ticks"]
+
+_PARENT, _START = 4, 22
 
 
 @cache
@@ -24,12 +27,62 @@ def boot_id() -> str:
 
 def start_ticks(pid: int) -> int:
     """When the process started, in clock ticks since the boot; 0 where there is none."""
+    return _field(pid, _START)
+
+
+def _field(pid: int, number: int) -> int:
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
+    return _field_of(stat, number)
+
+
+def _field_of(stat: bytes, number: int) -> int:
+    """A field by its number in proc(5); 0 of a process that has ended."""
     fields = stat[stat.rindex(b")") + 2 :].split()
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[number - 3])
+
+
+@contextlib.contextmanager
+def proc_folder(pid: int, started: int) -> Iterator[int]:
+    """A descriptor of /proc/PID that never means another process, even if the pid is used again.
+
+    Raises ProcessLookupError where the process of this pid and start has ended.
+    """
+    try:
+        folder = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"process {pid}: has ended") from error
+    try:
+        stat = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            if _field_of(os.read(stat, 4096), _START) != started:
+                raise ProcessLookupError(f"process {pid}: has ended")
+        finally:
+            os.close(stat)
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def kill_tree(pid: int, among: Iterable[int]) -> None:
+    """SIGKILL to a process and to those of `among` that descend from it; ended ones are fine.
+
+    Each is held by a descriptor before it is looked at once more, so that no other process that
+    gets its number anew is hit.
+    """
+    if pid <= 0:
+        return
+    parents = {process: _field(process, _PARENT) for process in among}
+    doomed, more = {pid}, {pid}
+    while more:
+        more = {child for child, parent in parents.items() if parent in more} - doomed
+        doomed |= more
+    for number in doomed & parents.keys():
+        with contextlib.suppress(OSError), Process(number, os.pidfd_open(number)) as process:
+            if _field(number, _PARENT) == parents[number]:
+                process.kill()
 
 
 class Process:

@@ -167,11 +167,11 @@ def test_restart_policies() -> None:
 def test_health_counts_failures_only_after_the_start_period() -> None:
     health = Health()
     bad, good = Probe(0, 1, 1, "no"), Probe(0, 1, 0, "yes")
-    apply(health, bad, retries=1, in_start_period=True)
+    apply(health, bad, retries=1, counts=False)
     assert health.status == "starting"
-    apply(health, good, retries=1, in_start_period=True)
+    apply(health, good, retries=1, counts=False)
     assert health.status == "healthy"
-    apply(health, bad, retries=1, in_start_period=True)
+    apply(health, bad, retries=1, counts=False)
     assert (health.status, health.failing_streak, len(health.log)) == ("unhealthy", 1, 3)
 
 

@@ -1,0 +1,107 @@
+"""What an update makes of a container's settings, and what lifts a limit in either layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.container.limits import adapted, check_limits, resources
+from stackr.runtime.engine.container.spec import HostConfig, Limits, parse_create, parse_update
+from stackr.runtime.engine.container.update import lifted
+from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy, parse_set
+
+NO_TREES = Hierarchy(Path("/nowhere"), False, {}, None)
+V2 = Hierarchy(Path("/nowhere"), True, {}, Path("/nowhere"))
+
+
+def limits(**values: Any) -> Limits:
+    return Limits.model_validate(values)
+
+
+def test_what_lifts_each_limit_of_v1() -> None:
+    before = limits(
+        Memory=1, MemoryReservation=1, NanoCpus=1, CpusetCpus="0", PidsLimit=1, MemorySwappiness=5
+    )
+    assert lifted(before, limits(), is_v2=False) == [
+        ("memory", "memory.memsw.limit_in_bytes", "-1"),
+        ("memory", "memory.limit_in_bytes", "-1"),
+        ("memory", "memory.soft_limit_in_bytes", "-1"),
+        ("memory", "memory.swappiness", INHERITED),
+        ("cpu", "cpu.cfs_quota_us", "-1"),
+        ("cpu", "cpu.cfs_period_us", "100000"),
+        ("cpuset", "cpuset.cpus", INHERITED),
+        ("pids", "pids.max", "max"),
+    ]
+
+
+def test_what_lifts_each_limit_of_v2() -> None:
+    before = limits(Memory=1, CpuShares=1, CpuQuota=5000, CpusetCpus="0", BlkioWeight=10)
+    assert lifted(before, limits(PidsLimit=-1), is_v2=True) == [
+        ("memory", "memory.max", "max"),
+        ("memory", "memory.swap.max", "max"),
+        ("cpu", "cpu.weight", "100"),
+        ("cpu", "cpu.max", "max 100000"),
+        ("cpuset", "cpuset.cpus", "\n"),
+        ("io", "io.bfq.weight", "100"),
+        ("io", "io.weight", "default 100"),
+    ]
+
+
+def test_what_stays_is_not_lifted() -> None:
+    before = limits(Memory=1, NanoCpus=1, PidsLimit=1)
+    assert lifted(before, limits(Memory=2, CpuQuota=9000, PidsLimit=3), is_v2=False) == []
+
+
+def test_a_quota_without_a_period_has_the_kernels() -> None:
+    cpu = resources(limits(CpuQuota=5000), swap_limit=True)["cpu"]
+    assert cpu == {"quota": 5000, "period": 100_000}
+
+
+def test_a_memory_limit_gets_as_much_swap() -> None:
+    assert adapted(HostConfig(memory=100)).memory_swap == 200
+    assert adapted(HostConfig(memory=100, memory_swap=-1)).memory_swap == -1
+    assert adapted(HostConfig()).memory_swap == 0
+
+
+def test_null_labels_are_kept_and_other_nulls_dropped() -> None:
+    body = parse_update({"Memory": None, "Labels": {"a": None, "b": "1"}, "RestartPolicy": None})
+    assert body.labels == {"a": None, "b": "1"}
+    with pytest.raises(InvalidArgument, match="Labels"):
+        parse_update({"Labels": {"a": 1}})
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "text"),
+    [
+        ({"MemorySwappiness": 101}, InvalidArgument, "valid memory swappiness range is 0-100"),
+        ({"CpuRealtimeRuntime": 1000}, NotSupported, "HostConfig.CpuRealtimeRuntime"),
+        ({"BlkioDeviceReadBps": [{"Path": "/dev/none", "Rate": 1}]}, InvalidArgument, "stat /dev"),
+        ({"BlkioDeviceReadBps": [{"Path": "/dev/null", "Rate": 1}]}, InvalidArgument, "not a bloc"),
+        ({"BlkioWeightDevice": [{"Path": "/x", "Weight": 5}]}, InvalidArgument, "10 to 1000"),
+    ],
+)
+def test_limits_that_the_host_cannot_have_are_refused(
+    values: dict[str, Any], kind: type[Exception], text: str
+) -> None:
+    body = parse_create({"HostConfig": values}).host_config
+    with pytest.raises(kind, match=text):
+        check_limits(body, NO_TREES, cpus=2)
+
+
+def test_v2_has_no_swappiness() -> None:
+    with pytest.raises(NotSupported, match="MemorySwappiness: cgroup v2"):
+        check_limits(HostConfig(memory_swappiness=10), V2, cpus=2)
+    check_limits(HostConfig(memory_swappiness=-1), V2, cpus=2)
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "3-1", "-1", "0-99999999"])
+def test_malformed_sets_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a set of numbers"):
+        parse_set(text)
+
+
+def test_sets_are_numbers_and_ranges() -> None:
+    assert parse_set("0-2,5") == {0, 1, 2, 5}
