@@ -11,12 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from stackr.planner.config_hash import digest
+from stackr.planner.limits import resources, restart_policy
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Change, Kind, Plan
+from stackr.planner.probe import probe_of
 from stackr.planner.reconcile import reconcile
 from stackr.runtime import labels
 from stackr.runtime.types import (
+    Capabilities,
     ContainerState,
     EndpointState,
     ImageState,
@@ -68,6 +71,8 @@ def _told(change: Change) -> Change:
     return change if cause is None else replace(change, cause=cause)
 
 
+_ENGINE = Capabilities(probes=True, listed_limits=True, update_labels=True, update_lifts=True)
+"""stackr's own; another one recreates what this one changes in place."""
 _CAUSES = {
     ("container", Kind.CREATE): "new",
     ("network", Kind.CREATE): "new",
@@ -95,6 +100,7 @@ def imagined(base: Desired, changed: Desired) -> Observed:
         networks={network.name: _network(network) for network in networks},
         volumes={volume.name: _volume(volume) for volume in volumes},
         images={reference: ImageState(_image_id(reference)) for reference in sorted(images)},
+        engine=_ENGINE,
     )
 
 
@@ -115,11 +121,17 @@ def _containers(service: DesiredService) -> Iterator[ContainerState]:
             image=service.image,
             image_id=_image_id(service.image),
             state="running",
-            health="healthy" if service.service.healthcheck is not None else "",
+            health="healthy" if _is_checked(service) else "",
+            resources=resources(service.service),
+            restart=restart_policy(service.service),
             labels={**service.base_labels, labels.CONTAINER_NUMBER: str(number)},
             networks=tuple(EndpointState(network, network) for network in service.networks),
             mounts=tuple(MountState("volume", "", name=volume) for volume in service.volumes),
         )
+
+
+def _is_checked(service: DesiredService) -> bool:
+    return service.service.healthcheck is not None or probe_of(service.service) is not None
 
 
 def _network(network: DesiredNetwork) -> NetworkState:

@@ -14,8 +14,9 @@ from typing import Any
 from stackr.errors import InvalidArgument
 from stackr.planner.container_mounts import granted_files, service_mounts
 from stackr.planner.keys import image_name, network_keys
+from stackr.planner.limits import resources, restart_policy
+from stackr.planner.probe import probe_healthcheck, probe_of
 from stackr.runtime.container import (
-    Blkio,
     ContainerConfig,
     Device,
     DeviceRequest,
@@ -23,8 +24,6 @@ from stackr.runtime.container import (
     LogConfig,
     NetworkAttachment,
     PortBinding,
-    Resources,
-    RestartPolicy,
     Ulimit,
 )
 from stackr.spec.model.project import Project
@@ -35,7 +34,6 @@ __all__ = ["container_config"]
 NamesOf = Callable[[str], list[str]]
 """The names of a service's containers, by number."""
 
-_RESTART_NAMES = {"none": "no", "any": "always"}
 _IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
@@ -65,8 +63,8 @@ def container_config(
         files=granted_files(project, service),
         network_mode=_network_mode(project, service, names_of),
         networks=_attachments(project, service, name, names_of),
-        restart=_restart(service),
-        resources=_resources(service),
+        restart=restart_policy(service),
+        resources=resources(service),
         ulimits=_ulimits(service),
         devices=_devices(service),
         device_requests=tuple(_device_requests(service)),
@@ -132,6 +130,9 @@ def _whole_seconds(duration: float | None) -> int | None:
 
 
 def _healthcheck(service: Service) -> Healthcheck | None:
+    probe = probe_of(service)
+    if probe is not None:
+        return probe_healthcheck(service, probe)
     check = service.healthcheck
     if check is None:
         return None
@@ -273,57 +274,6 @@ def _split_tmpfs(service: Service) -> Iterator[tuple[str, str]]:
 
 
 # --- limits, devices, security, logs -----------------------------------------------------------
-
-
-def _restart(service: Service) -> RestartPolicy | None:
-    """`deploy.restart_policy` wins over `restart`."""
-    policy = service.deploy.restart_policy if service.deploy else None
-    if policy is not None:
-        condition = policy.condition or ""
-        return RestartPolicy(_RESTART_NAMES.get(condition, condition), policy.max_attempts or 0)
-    if not service.restart:
-        return None
-    name, _, retries = service.restart.partition(":")
-    return RestartPolicy(_RESTART_NAMES.get(name, name), int(retries) if retries.isdecimal() else 0)
-
-
-def _resources(service: Service) -> Resources:
-    limits = service.deploy.resources.limits if service.deploy else None
-    reservations = service.deploy.resources.reservations if service.deploy else None
-    cpus = (limits.cpus if limits else 0) or service.cpus
-    return Resources(
-        memory_bytes=(limits.memory if limits else 0) or service.mem_limit,
-        memory_swap_bytes=service.memswap_limit,
-        memory_reservation_bytes=(reservations.memory if reservations else 0)
-        or service.mem_reservation,
-        memory_swappiness=service.mem_swappiness or None,
-        oom_kill_disable=service.oom_kill_disable,
-        nano_cpus=round(cpus * 1e9),
-        cpu_shares=service.cpu_shares,
-        cpu_quota_us=service.cpu_quota,
-        cpu_period_us=service.cpu_period,
-        cpu_rt_runtime_us=service.cpu_rt_runtime,
-        cpu_rt_period_us=service.cpu_rt_period,
-        cpu_count=service.cpu_count,
-        cpu_percent=round(service.cpu_percent * 100),
-        cpuset_cpus=service.cpuset or "",
-        pids_limit=(limits.pids if limits else 0) or service.pids_limit,
-        blkio=_blkio(service),
-    )
-
-
-def _blkio(service: Service) -> Blkio | None:
-    config = service.blkio_config
-    if config is None:
-        return None
-    return Blkio(
-        weight=config.weight,
-        weight_device=tuple((device.path, device.weight) for device in config.weight_device),
-        read_bps=tuple((device.path, device.rate) for device in config.device_read_bps),
-        read_iops=tuple((device.path, device.rate) for device in config.device_read_iops),
-        write_bps=tuple((device.path, device.rate) for device in config.device_write_bps),
-        write_iops=tuple((device.path, device.rate) for device in config.device_write_iops),
-    )
 
 
 def _ulimits(service: Service) -> tuple[Ulimit, ...]:

@@ -16,6 +16,7 @@ from stackr.errors import InvalidArgument, NotSupported
 from stackr.planner.builder import Entry
 from stackr.planner.draft import Draft
 from stackr.planner.hooks import add_stop
+from stackr.planner.limits import resources, restart_policy
 from stackr.planner.observed import service_of
 from stackr.planner.options import UpOptions
 from stackr.planner.payloads import (
@@ -29,6 +30,7 @@ from stackr.planner.payloads import (
 from stackr.planner.plan import Action, Change, Kind, Resource
 from stackr.planner.slots import Slot, Verdict
 from stackr.planner.stopping import stop_slot
+from stackr.runtime.limits import RestartPolicy
 from stackr.runtime.types import ContainerState
 
 if TYPE_CHECKING:
@@ -233,12 +235,12 @@ def _update(draft: Draft, service: DesiredService, slot: Slot) -> None:
     """Change what can be changed in a container that exists, and what it says it is made of."""
     if slot.container is None:
         return
-    config = draft.config(service, slot)
+    is_told = draft.observed.engine.update_labels
     payload = UpdateContainer(
         slot.container.id,
-        resources=config.resources,
-        restart=config.restart,
-        labels=service.identity,
+        resources=resources(service.service),
+        restart=restart_policy(service.service) or RestartPolicy("no"),
+        labels=service.identity if is_told else None,
     )
     draft.builder.add(Action.UPDATE_CONTAINER, slot.resource, slot.cause, payload)
 

@@ -17,6 +17,7 @@ from stackr.planner.graph import closure, topological_order
 from stackr.planner.host_ports import check_host_ports
 from stackr.planner.keys import image_name, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
+from stackr.planner.probe import probe_of
 from stackr.runtime import labels
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
 from stackr.spec.decode import EXTENSION
@@ -229,7 +230,12 @@ def _service(
     project: Project, service: Service, replicas: int, is_target: bool, revision: str
 ) -> DesiredService:
     image = image_name(project, service)
-    spec = {**service_spec(service), "image": image, **_content_hashes(project, service)}
+    spec = {
+        **service_spec(service),
+        "image": image,
+        **_content_hashes(project, service),
+        **_extension_spec(service),
+    }
     text = canonical_json(spec)
     hashed = digest(text)
     keys = network_keys(project, service)
@@ -263,6 +269,12 @@ def _service(
         service=service,
         base_labels=_service_labels(project, service, text, hashed, revision),
     )
+
+
+def _extension_spec(service: Service) -> dict[str, Any]:
+    """What of `x-stackr` goes into the service's containers."""
+    probe = probe_of(service)
+    return {} if probe is None else {EXTENSION: {"probe": sparse(probe)}}
 
 
 def _service_labels(

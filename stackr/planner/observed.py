@@ -11,6 +11,7 @@ from stackr.errors import NotFound
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import (
+    Capabilities,
     ContainerState,
     ImageState,
     NetworkState,
@@ -28,7 +29,8 @@ class Observed:
     """containers: of the project, without one-off ones, by service, number and name.
 
     networks, volumes: by name; those of the project, and those that were asked for by name.
-    images: by the reference that was asked for; one that is not here is left out.
+    images: by the reference that was asked for; one that is not here is left out. engine: what it
+    can do.
     """
 
     project: str
@@ -36,6 +38,7 @@ class Observed:
     networks: Mapping[str, NetworkState] = field(default_factory=dict)
     volumes: Mapping[str, VolumeState] = field(default_factory=dict)
     images: Mapping[str, ImageState] = field(default_factory=dict)
+    engine: Capabilities = field(default_factory=Capabilities)
 
     def of_service(self, service: str) -> list[ContainerState]:
         return [c for c in self.containers if service_of(c) == service]
@@ -50,7 +53,7 @@ async def observe(runtime: Runtime, project: str, wanted: Desired | None = None)
     network_names = {network.name for network in wanted.networks.values()} if wanted else set()
     volume_names = {volume.name for volume in wanted.volumes.values()} if wanted else set()
     containers, networks, volumes, images = await asyncio.gather(
-        runtime.list_containers(labels=[f"{labels.PROJECT}={project}"]),
+        runtime.list_containers(labels=[f"{labels.PROJECT}={project}"], limits=wanted is not None),
         runtime.list_networks(),
         runtime.list_volumes(),
         asyncio.gather(*(_image(runtime, reference) for reference in references)),
@@ -73,6 +76,7 @@ async def observe(runtime: Runtime, project: str, wanted: Desired | None = None)
             for reference, image in zip(references, images, strict=True)
             if image is not None
         },
+        engine=runtime.capabilities,
     )
 
 

@@ -6,7 +6,7 @@ The executor finds by the payload's type what is to be done.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from stackr.runtime.types import NetworkConfig, VolumeConfig
@@ -122,7 +122,7 @@ class UpdateContainer:
     ref: str
     resources: Resources | None = None
     restart: RestartPolicy | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

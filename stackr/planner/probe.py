@@ -1,98 +1,71 @@
 """`x-stackr.probe` of a service: a health check that the engine makes without a program in the
 container.
 
-Its values are checked as far as their form; what a regular expression or a URL may hold is the
+Its values have been checked when the stack was loaded; what a regular expression may hold is the
 engine's to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.runtime.container import Healthcheck
 from stackr.runtime.types import Capabilities
-from stackr.spec.model.service import Healthcheck as ServiceHealthcheck
+from stackr.spec.decode import EXTENSION
 
-__all__ = ["check_probes", "probe_test"]
+if TYPE_CHECKING:
+    from stackr.runtime.container import Healthcheck
+    from stackr.spec.model.extension import Probe
+    from stackr.spec.model.service import Service
+
+__all__ = ["check_probes", "probe_healthcheck", "probe_of"]
 
 _KEY = "x-stackr.probe"
+_KINDS = ("tcp", "http", "log", "file")
 
 
-def probe_test(
-    service: str,
-    *,
-    tcp: int | None = None,
-    http: str | None = None,
-    status: str | None = None,
-    log: str | None = None,
-    file: str | None = None,
-    interval: float | None = None,
-    timeout: float | None = None,
-    retries: int | None = None,
-    start_period: float | None = None,
-    start_interval: float | None = None,
-    healthcheck: ServiceHealthcheck | None = None,
-) -> Healthcheck:
-    """The health check that a probe stands for; durations in seconds.
+def probe_of(service: Service) -> Probe | None:
+    """The service's probe, if it has one."""
+    return service.stackr.probe if EXTENSION in service.extensions else None
 
-    healthcheck: the service's own, whose times count where the probe names none.
-    Raises InvalidArgument, with the key's path, unless exactly one of tcp, http, log and file is
-    given, and where `healthcheck` has a test of its own.
+
+def probe_healthcheck(service: Service, probe: Probe) -> Healthcheck:
+    """The health check that a probe stands for, as the engine's API takes it.
+
+    Where the probe names no time, those of the service's `healthcheck` count.
+    Raises InvalidArgument for a start interval without a start period.
     """
-    where = f"services.{service}.{_KEY}"
-    _refuse_second_test(service, where, healthcheck)
-    times = healthcheck or ServiceHealthcheck()
-    start_period = start_period if start_period is not None else times.start_period
-    start_interval = start_interval if start_interval is not None else times.start_interval
-    if start_interval is not None and start_period is None:
-        raise InvalidArgument(f"{where}: start_interval requires start_period to be set")
+    from stackr.runtime.container import Healthcheck
+
+    check = service.healthcheck
+
+    def seconds(name: str) -> float:
+        own: float | None = getattr(probe, name)
+        inherited: float | None = getattr(check, name) if check is not None else None
+        return (own if own is not None else inherited) or 0
+
+    if seconds("start_interval") and not seconds("start_period"):
+        raise InvalidArgument(
+            f"services.{service.name}.{_KEY}: start_interval requires start_period to be set"
+        )
     return Healthcheck(
-        test=_test(where, tcp=tcp, http=http, status=status, log=log, file=file),
-        interval_s=(interval if interval is not None else times.interval) or 0,
-        timeout_s=(timeout if timeout is not None else times.timeout) or 0,
-        start_period_s=start_period or 0,
-        start_interval_s=start_interval or 0,
-        retries=(retries if retries is not None else times.retries) or 0,
+        test=_test(probe),
+        interval_s=seconds("interval"),
+        timeout_s=seconds("timeout"),
+        start_period_s=seconds("start_period"),
+        start_interval_s=seconds("start_interval"),
+        retries=int(seconds("retries")),
     )
 
 
-def _refuse_second_test(service: str, where: str, check: ServiceHealthcheck | None) -> None:
-    if check is None or not (check.test or check.disable):
-        return
-    key = "disable" if check.disable else "test"
-    raise InvalidArgument(
-        f"{where}: cannot be together with services.{service}.healthcheck.{key}",
-        hint="keep one of the two",
-    )
-
-
-def _test(
-    where: str,
-    *,
-    tcp: int | None,
-    http: str | None,
-    status: str | None,
-    log: str | None,
-    file: str | None,
-) -> tuple[str, ...]:
-    kinds = {"tcp": tcp, "http": http, "log": log, "file": file}
-    given = [kind for kind, value in kinds.items() if value is not None]
-    if len(given) != 1:
-        found = " and ".join(given) or "none"
-        raise InvalidArgument(f"{where}: needs one of tcp, http, log and file: has {found}")
-    if status is not None and http is None:
-        raise InvalidArgument(f"{where}.status: is for http alone")
-    if tcp is not None and not 1 <= tcp <= 65535:
-        raise InvalidArgument(f"{where}.tcp: {tcp}: must be from 1 to 65535")
-    if http is not None and not http.startswith(("http://", "https://")):
-        raise InvalidArgument(f'{where}.http: "{http}": must read http://:PORT/PATH (or https)')
-    if log == "":
-        raise InvalidArgument(f"{where}.log: is empty: would match every line")
-    if file is not None and not file.startswith("/"):
-        raise InvalidArgument(f'{where}.file: "{file}": must be an absolute path')
-    words = (given[0].upper(), str(kinds[given[0]]))
-    return words if status is None else (*words, status)
+def _test(probe: Probe) -> tuple[str, ...]:
+    kind = next(kind for kind in _KINDS if getattr(probe, kind) is not None)
+    words = (kind.upper(), str(getattr(probe, kind)))
+    if kind != "http":
+        return words
+    ranges = (f"{low}-{high}" if low < high else str(low) for low, high in probe.status)
+    return (*words, ",".join(ranges))
 
 
 def check_probes(services: Iterable[str], capabilities: Capabilities) -> None:

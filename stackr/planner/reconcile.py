@@ -17,6 +17,7 @@ from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.payloads import PullImage
 from stackr.planner.plan import Action, Change, Kind, Plan, Resource
+from stackr.planner.probe import check_probes, probe_of
 from stackr.planner.slots import decide
 from stackr.planner.starting import plan_last, plan_starts, plan_waits
 from stackr.planner.stopping import plan_stops
@@ -34,11 +35,14 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
     Images that are missing are pulled by the plan. Those with the policy `always` are pulled by
     `plan_refresh`, which is applied, and observed again, before this.
     Raises NotFound for external networks and volumes that are not there, InvalidArgument for an
-    image that is not here and may not be pulled, NotSupported for one that must be built.
+    image that is not here and may not be pulled, NotSupported for one that must be built, and for
+    a probe that the engine cannot make.
     """
     options = options or UpOptions()
     builder = Builder(desired.project)
     builder.warnings.extend(desired.warnings)
+    probed = [name for name, each in desired.services.items() if probe_of(each.service)]
+    check_probes(probed, observed.engine)
     slots = decide(desired, observed, options)
     diverged = diverged_networks(desired, observed)
     draft = Draft(builder, desired, observed, options, slots)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from stackr.planner.diff import field_changes
+from stackr.planner.limits import drifted_limits, is_in_place
 from stackr.planner.observed import Observed, number_of
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import FieldChange, Origin, Resource
@@ -95,9 +96,10 @@ def _service_slots(
 
 @dataclass(frozen=True, slots=True)
 class _Judgement:
-    """Why a container must be recreated; no cause if it need not."""
+    """Why a container must be changed; no cause if it need not. in_place: it can stay."""
 
     cause: str = ""
+    in_place: bool = False
     fields: tuple[FieldChange, ...] = ()
     origin: Origin = Origin.FILE
     touched_by: tuple[str, ...] = ()
@@ -139,13 +141,19 @@ def _kept_slot(
         service=service.name,
         number=number,
         name=service.container_name(number),
-        verdict=Verdict.RECREATE if judgement.cause else Verdict.KEEP,
+        verdict=_verdict(judgement),
         cause=judgement.cause,
         container=container,
         fields=judgement.fields,
         origin=judgement.origin,
         touched_by=judgement.touched_by,
     )
+
+
+def _verdict(judgement: _Judgement) -> Verdict:
+    if not judgement.cause:
+        return Verdict.KEEP
+    return Verdict.UPDATE if judgement.in_place else Verdict.RECREATE
 
 
 def _judge(
@@ -164,7 +172,12 @@ def _judge(
     drifted = _detached(service, container, observed)
     if from_file:
         cause = f"{', '.join(dict.fromkeys(_top(change.path) for change in from_file))} changed"
-        return _Judgement(cause, (*from_file, *drifted))
+        if not (drifted or shared or policy == "force") and is_in_place(
+            from_file, service.service, container, observed.engine
+        ):
+            fields = tuple(replace(change, forces_recreate=False) for change in from_file)
+            return _Judgement(cause, in_place=True, fields=fields)
+        return _Judgement(cause, fields=(*from_file, *drifted))
     if labels.SPEC not in container.labels:
         return _Judgement("made by another tool: its configuration is not known")
     if container.labels.get(labels.CONFIG_HASH) != service.hash:
@@ -173,8 +186,21 @@ def _judge(
         names = ", ".join(f'"{name}"' for name in shared)
         return _Judgement(f"shares what {names} has, which is recreated", touched_by=shared)
     if drifted:
-        return _Judgement("it was detached", drifted, Origin.DRIFT)
-    return _Judgement("forced") if policy == "force" else _Judgement()
+        return _Judgement("it was detached", fields=drifted, origin=Origin.DRIFT)
+    if policy == "force":
+        return _Judgement("forced")
+    return _limits_judgement(service, container, observed)
+
+
+def _limits_judgement(
+    service: DesiredService, container: ContainerState, observed: Observed
+) -> _Judgement:
+    drifted = drifted_limits(service.service, container, observed.engine)
+    if not drifted:
+        return _Judgement()
+    cause = f"{', '.join(change.path for change in drifted)} changed behind stackr's back"
+    in_place = not any(change.forces_recreate for change in drifted)
+    return _Judgement(cause, in_place, drifted, Origin.DRIFT)
 
 
 def _top(path: str) -> str:

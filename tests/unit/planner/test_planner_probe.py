@@ -5,68 +5,74 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from planning import plan_for, service, stack
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.planner.probe import check_probes, probe_test
+from stackr.planner.desired import desired
+from stackr.planner.observed import Observed
+from stackr.planner.probe import check_probes, probe_healthcheck, probe_of
 from stackr.runtime.container import Healthcheck
 from stackr.runtime.types import Capabilities
 from stackr.spec.model.service import Healthcheck as ServiceHealthcheck
+from stackr.spec.model.service import Service
+
+
+def probed(values: dict[str, Any], **attributes: Any) -> Service:
+    return service(extensions={"x-stackr": {"probe": values}}, name="db", **attributes)
+
+
+def check_of(made: Service) -> Healthcheck:
+    probe = probe_of(made)
+    assert probe is not None
+    return probe_healthcheck(made, probe)
 
 
 @pytest.mark.parametrize(
     ("values", "test"),
     [
         ({"tcp": 5432}, ("TCP", "5432")),
-        ({"http": "http://:8080/health"}, ("HTTP", "http://:8080/health")),
-        ({"http": "https://:1/", "status": "204"}, ("HTTP", "https://:1/", "204")),
+        ({"http": "http://:8080/health"}, ("HTTP", "http://:8080/health", "200-399")),
+        (
+            {"http": "https://:1/", "status": "204,300-302"},
+            ("HTTP", "https://:1/", "204-204,300-302"),
+        ),
         ({"log": "ready to accept"}, ("LOG", "ready to accept")),
         ({"file": "/run/ready"}, ("FILE", "/run/ready")),
     ],
 )
 def test_each_kind_is_a_form_of_the_test(values: dict[str, Any], test: tuple[str, ...]) -> None:
-    assert probe_test("db", **values) == Healthcheck(test=test)
+    assert check_of(probed(values)) == Healthcheck(test=test)
 
 
 def test_times_are_the_probes_then_the_health_checks() -> None:
     check = ServiceHealthcheck(interval=7, timeout=3, retries=9)
-    probe = probe_test(
-        "db", tcp=1, interval=1.5, start_period=2, start_interval=0.5, healthcheck=check
+    values = {"tcp": 1, "interval": "1500ms", "start_period": "2s", "start_interval": "500ms"}
+    made = check_of(probed(values, healthcheck=check))
+    assert made == Healthcheck(("TCP", "1"), 1.5, 3, 2, 0.5, 9)
+
+
+def test_a_start_interval_needs_a_start_period() -> None:
+    with pytest.raises(InvalidArgument, match="start_interval requires start_period"):
+        check_of(probed({"tcp": 1, "start_interval": "1s"}))
+
+
+def test_a_service_without_one() -> None:
+    assert probe_of(service()) is None
+    assert probe_of(service(extensions={"x-stackr": {"stateful": True}})) is None
+
+
+def test_a_changed_probe_changes_what_containers_are_made_of() -> None:
+    one, other = (
+        desired(stack({"db": probed({"tcp": port})})).services["db"].hash for port in (1, 2)
     )
-    assert probe == Healthcheck(("TCP", "1"), 1.5, 3, 2, 0.5, 9)
+    assert one != other
 
 
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ({}, "services.db.x-stackr.probe: needs one of tcp, http, log and file: has none"),
-        ({"tcp": 1, "log": "x"}, "has tcp and log"),
-        ({"tcp": 0}, "probe.tcp: 0: must be from 1 to 65535"),
-        ({"tcp": 1, "status": "200"}, "probe.status: is for http alone"),
-        ({"http": "localhost"}, 'probe.http: "localhost": must read http://:PORT/PATH'),
-        ({"log": ""}, "probe.log: is empty"),
-        ({"file": "run"}, 'probe.file: "run": must be an absolute path'),
-        ({"tcp": 1, "start_interval": 1}, "start_interval requires start_period"),
-    ],
-)
-def test_what_is_wrong_is_told_with_its_path(values: dict[str, Any], text: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        probe_test("db", **values)
-    assert text in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("check", "key"),
-    [
-        (ServiceHealthcheck(test=("CMD", "x")), "test"),
-        (ServiceHealthcheck(disable=True), "disable"),
-    ],
-)
-def test_two_tests_are_refused_with_both_names(check: ServiceHealthcheck, key: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        probe_test("db", tcp=1, healthcheck=check)
-    assert caught.value.message == (
-        f"services.db.x-stackr.probe: cannot be together with services.db.healthcheck.{key}"
-    )
+def test_an_engine_that_cannot_make_it_is_told_apart_before_anything_is_done() -> None:
+    project = stack({"db": probed({"tcp": 1})})
+    with pytest.raises(NotSupported, match=r"services\.db\.x-stackr\.probe: not supported"):
+        plan_for(project, Observed("demo"))
+    assert plan_for(project, Observed("demo", engine=Capabilities(probes=True))).operations
 
 
 def test_an_engine_without_probes_is_told_apart() -> None:

@@ -84,7 +84,7 @@ def test_the_documentation_has_the_table() -> None:
         ("logging: {driver: syslog}", "logging.driver"),
         ("volumes: [{type: image, source: i, target: /x}]", "volumes[0].type"),
         ("userns_mode: keep", "userns_mode"),
-        ("post_start: [{command: x}]", "post_start"),
+        ("provider: {type: x}", "provider"),
         ("storage_opt: {size: 1G}", "storage_opt"),
     ],
 )
