@@ -63,6 +63,7 @@ class UpArguments:
     pull: Literal["always", "missing", "never"] | None = None
     no_deps: bool = False
     no_start: bool = False
+    atomic: bool = False
     dry_run: bool = False
     abort_on_exit: bool = False
     abort_on_failure: bool = False
@@ -84,13 +85,16 @@ class UpArguments:
             ("abort_on_exit", "abort_on_failure"),
             ("detach", "attach"),
             ("wait", "no_start"),
+            ("atomic", "no_start"),
+            ("atomic", "abort_on_exit"),
+            ("atomic", "abort_on_failure"),
         ):
             if getattr(self, first) and getattr(self, second):
                 raise InvalidArgument(
                     f"up: {_SPELLING[first]} and {_SPELLING[second]} cannot be combined"
                 )
-        if self.wait_timeout_s is not None and not self.wait:
-            raise InvalidArgument("up: --wait-timeout needs --wait")
+        if self.wait_timeout_s is not None and not (self.wait or self.atomic):
+            raise InvalidArgument("up: --wait-timeout needs --wait or --atomic")
         check_not_negative("--timeout", self.timeout_s)
         check_not_negative("--wait-timeout", self.wait_timeout_s)
 
@@ -106,6 +110,7 @@ _SPELLING = {
     "detach": "--detach",
     "wait": "--wait",
     "no_start": "--no-start",
+    "atomic": "--atomic",
     "attach": "--attach",
     "abort_on_exit": "--abort-on-container-exit",
     "abort_on_failure": "--abort-on-container-failure",

@@ -1,25 +1,32 @@
 """Bring an engine in line with a project: plan, policy, apply, history; under the project's lock.
 
-`up`, `apply`, `rollback` and `scale` are this with different projects.
+`up`, `apply`, `rollback` and `scale` are this with different projects. An atomic one goes back to
+what was before when any step fails, a container does not become ready, or it is interrupted.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stackr.cli.planning import check_policy, plan_up
+from stackr.cli.planning import check_policy, plan_with_observed
 from stackr.cli.session import Session
 from stackr.errors import StackrError
+from stackr.planner.plan import Action
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
+    from stackr.planner.observed import Observed
     from stackr.planner.options import UpOptions
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
-__all__ = ["Goal", "converge"]
+__all__ = ["UNDONE", "Goal", "converge"]
+
+UNDONE = 4
+"""The exit code of an atomic change that failed and was undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +45,57 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
     Raises PermissionDenied, before anything is changed, for what the stack's policy refuses.
     """
     async with session.locked(goal.wanted.project):
-        plan = await _plan(session, runtime, goal)
-        if isinstance(plan, int):
-            return plan
+        if code := await _refresh(session, runtime, goal):
+            return code
+        plan, before = await plan_with_observed(runtime, goal.wanted, goal.options)
+        check_policy(plan)
         if plan.is_empty:
             from stackr.cli.views.plan import summary_text
 
             session.view.message(summary_text(plan))
-        code = await session.run_plan(plan, runtime)
+        code, status = await _carry_out(session, runtime, goal, plan, before)
         if not plan.is_empty:
-            await _record(session, runtime, goal, plan, "failed" if code else "applied")
+            await _record(session, runtime, goal, plan, status)
         return code
 
 
-async def _plan(session: Session, runtime: Runtime, goal: Goal) -> Plan | int:
-    """The plan, once what is always pulled has been; the exit code where that fails."""
+async def _refresh(session: Session, runtime: Runtime, goal: Goal) -> int:
+    """Pull what is always pulled, before it is known what that changes."""
     from stackr.planner.observed import Observed
     from stackr.planner.reconcile import plan_refresh
 
-    wanted, options = goal.wanted, goal.options
-    refresh = plan_refresh(wanted, Observed(wanted.project), options)
-    if not refresh.is_empty:
-        check_policy(await plan_up(runtime, wanted, options))
-        if code := await session.run_plan(refresh, runtime):
-            return code
-    plan = await plan_up(runtime, wanted, options)
+    refresh = plan_refresh(goal.wanted, Observed(goal.wanted.project), goal.options)
+    if refresh.is_empty:
+        return 0
+    plan, _ = await plan_with_observed(runtime, goal.wanted, goal.options)
     check_policy(plan)
-    return plan
+    return await session.run_plan(refresh, runtime)
+
+
+async def _carry_out(
+    session: Session, runtime: Runtime, goal: Goal, plan: Plan, before: Observed
+) -> tuple[int, str]:
+    """The exit code, and the revision's status."""
+    if not goal.options.atomic:
+        code = await session.run_plan(plan, runtime)
+        return code, "failed" if code else "applied"
+    from stackr.cli.undo import undo
+    from stackr.executor.apply import Outcome
+
+    outcome = Outcome(plan)
+    try:
+        code = await session.run_plan(plan, runtime, advice="", outcome=outcome)
+    except asyncio.CancelledError:
+        is_committed = any(o.action is Action.COMMIT for o in outcome.done)
+        if not is_committed:
+            await undo(session, runtime, before)
+        status = "applied" if is_committed else "undone"
+        await _record(session, runtime, goal, plan, status)
+        raise
+    if not code:
+        return 0, "applied"
+    failed = await undo(session, runtime, before)
+    return (failed, "failed") if failed else (UNDONE, "undone")
 
 
 async def _record(session: Session, runtime: Runtime, goal: Goal, plan: Plan, status: str) -> None:

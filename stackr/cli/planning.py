@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidProject, PermissionDenied
 from stackr.planner.desired import Desired, desired
-from stackr.planner.observed import observe
+from stackr.planner.observed import Observed, observe
 
 if TYPE_CHECKING:
     from stackr.cli.options import GlobalOptions
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
-__all__ = ["check_policy", "desire", "for_readers", "plan_up"]
+__all__ = ["check_policy", "desire", "for_readers", "plan_up", "plan_with_observed"]
 
 
 def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> Desired:
@@ -60,6 +60,14 @@ def check_policy(plan: Plan) -> None:
 
 async def plan_up(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:
     """The plan that brings the engine to what is desired; nothing is changed by making it."""
+    return (await plan_with_observed(runtime, wanted, up_options))[0]
+
+
+async def plan_with_observed(
+    runtime: Runtime, wanted: Desired, up_options: UpOptions
+) -> tuple[Plan, Observed]:
+    """The plan, and the engine's state that it was made from."""
     from stackr.planner.reconcile import reconcile
 
-    return reconcile(wanted, await observe(runtime, wanted.project, wanted), up_options)
+    observed = await observe(runtime, wanted.project, wanted, limits=True)
+    return reconcile(wanted, observed, up_options), observed

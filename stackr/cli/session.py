@@ -67,9 +67,18 @@ class Session:
         async with project_lock(engine, project, waiting=self.view.message):
             yield
 
-    async def run_plan(self, plan: Plan, runtime: Runtime) -> int:
+    async def run_plan(
+        self,
+        plan: Plan,
+        runtime: Runtime,
+        *,
+        advice: str | None = None,
+        outcome: Outcome | None = None,
+    ) -> int:
         """Carry out `plan` and show it; the exit code, with every failure reported.
 
+        advice: how to go on after a failure; None for the usual, "" for none. outcome: is told
+        what became of each operation.
         When cancelled, what was done is reported before CancelledError goes on.
         """
         from stackr.executor.apply import Outcome, apply
@@ -78,12 +87,12 @@ class Session:
             self.view.warning(warning)
         if plan.is_empty:
             return 0
-        outcome = Outcome(plan)
+        outcome = outcome if outcome is not None else Outcome(plan)
         try:
             await apply(plan, runtime, self.view, outcome=outcome)
         finally:
             self.view.close()
-        return await self._report(outcome, runtime)
+        return await self._report(outcome, runtime, advice)
 
     def show_plan(self, plan: Plan, form: str = "text", *, detail: bool = False) -> None:
         """Print a plan as a result. form: text, json, markdown or github."""
@@ -110,7 +119,7 @@ class Session:
                 for line in plan_lines(plan, self.out, detail=detail):
                     self.out.line(line)
 
-    async def _report(self, outcome: Outcome, runtime: Runtime) -> int:
+    async def _report(self, outcome: Outcome, runtime: Runtime, advice: str | None) -> int:
         if not outcome.failed:
             return 0
         from stackr.cli.failure import failure_report
@@ -125,7 +134,7 @@ class Session:
             import json
 
             self.out.line(json.dumps(failure_json(report)))
-        for line in failure_lines(report, self.err):
+        for line in failure_lines(report, self.err, advice=advice):
             self.err.line(line)
         return report.exit_code
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stackr.errors import Conflict, NotFound, PermissionDenied, StackrError
 from stackr.executor.conditions import Watch, wait_for
 from stackr.planner.payloads import (
+    Commit,
     ConnectNetwork,
     CreateContainer,
     CreateNetwork,
@@ -192,6 +193,10 @@ async def _update_container(context: Context, payload: UpdateContainer, tell: Te
     )
 
 
+async def _commit(context: Context, payload: Commit, tell: Tell) -> None:
+    """Everything before is done; there is nothing to call."""
+
+
 async def _run_hook(context: Context, payload: RunHook, tell: Tell) -> None:
     from stackr.executor.hooks import run_hook
 
@@ -247,4 +252,5 @@ _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]
     RemoveImage: _remove_image,
     UpdateContainer: _update_container,
     RunHook: _run_hook,
+    Commit: _commit,
 }

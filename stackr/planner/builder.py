@@ -6,7 +6,7 @@ go, the one entered first gets the lower number, so the same entries give the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from heapq import heapify, heappop, heappush
 
 from stackr.errors import Internal
@@ -49,6 +49,12 @@ class Builder:
     def order(self, entry: Entry, after: Iterable[Entry]) -> None:
         """Let an operation follow more than it was entered with."""
         self._needs[entry].update(after)
+
+    def ends(self, but: Collection[Entry]) -> list[Entry]:
+        """The entries, other than those in `but`, that none of them follows."""
+        others = set(but)
+        needed = {n for e, needs in enumerate(self._needs) if e not in others for n in needs}
+        return [e for e in range(len(self._operations)) if e not in needed and e not in others]
 
     def plan(self) -> Plan:
         """Raises Internal for a cycle, which is a defect of whoever entered it."""

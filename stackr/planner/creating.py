@@ -215,8 +215,9 @@ def _remove_last(draft: Draft, slot: Slot, container: ContainerState, cause: str
     """Stop and remove once all else is well; that it fails is then no reason to go back."""
     first: list[Entry] = []
     if container.is_running and container.id not in draft.stops:
+        timeout_s = draft.options.timeout_s
         first.append(
-            add_stop(draft.builder, container, slot.resource, cause, draft.options.timeout_s)
+            add_stop(draft.builder, container, slot.resource, cause, timeout_s, is_optional=True)
         )
         draft.last += first
     draft.last.append(

@@ -30,7 +30,7 @@ class Draft:
     """stops: the stop of each observed container that is stopped, by its ID. starts: after which
     each container that is started runs, by its final name. named: after which a name belongs to
     the new container. takes, leaves: operations that take a name, and that free one.
-    ready: the waits that the whole plan ends with. last: removals that follow everything else.
+    last: removals that follow everything else.
     """
 
     builder: Builder

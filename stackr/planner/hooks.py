@@ -47,11 +47,15 @@ def add_stop(
     cause: str,
     timeout_s: float | None,
     after: Iterable[Entry] = (),
+    *,
+    is_optional: bool = False,
 ) -> Entry:
     """Stop a container after its hooks, whose failure holds nothing up."""
     before = _add_pre_stop(builder, container, resource, after)
     payload = StopContainer(container.id, timeout_s)
-    return builder.add(Action.STOP_CONTAINER, resource, cause, payload, before)
+    return builder.add(
+        Action.STOP_CONTAINER, resource, cause, payload, before, is_optional=is_optional
+    )
 
 
 def add_restart(

@@ -13,7 +13,7 @@ from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.graph import topological_order
 from stackr.planner.hooks import add_restart, add_start, add_stop, hooks_of
-from stackr.planner.observed import Observed, number_of, service_of
+from stackr.planner.observed import Observed, dependencies_of, resource_of, service_of
 from stackr.planner.options import DownOptions
 from stackr.planner.payloads import (
     KillContainer,
@@ -56,7 +56,7 @@ def plan_down(
     stops = _stop_in_order(builder, going, options.timeout_s, "down")
     removed: list[Entry] = []
     for container in going:
-        resource = _resource(container)
+        resource = resource_of(container)
         builder.changes.append(Change(resource, Kind.REMOVE, "down"))
         removed.append(
             builder.add(
@@ -139,7 +139,7 @@ def plan_stop(
     chosen = _chosen(observed, services)
     for container in chosen:
         if container.is_running:
-            builder.changes.append(Change(_resource(container), Kind.STOP, "asked for"))
+            builder.changes.append(Change(resource_of(container), Kind.STOP, "asked for"))
     _stop_in_order(builder, chosen, timeout_s, "asked for")
     return builder.plan()
 
@@ -151,7 +151,7 @@ def plan_kill(
     builder = Builder(observed.project)
     for container in _chosen(observed, services):
         if container.is_running:
-            resource = _resource(container)
+            resource = resource_of(container)
             builder.changes.append(Change(resource, Kind.STOP, signal))
             payload = KillContainer(container.id, signal)
             builder.add(Action.KILL_CONTAINER, resource, signal, payload)
@@ -171,7 +171,7 @@ def plan_remove(
     going = [c for c in _chosen(observed, services) if stop or not c.is_running]
     stops = _stop_in_order(builder, going, timeout_s, "asked for")
     for container in going:
-        resource = _resource(container)
+        resource = resource_of(container)
         builder.changes.append(Change(resource, Kind.REMOVE, "asked for"))
         payload = RemoveContainer(container.id, volumes=volumes)
         after = stops.get(container.id, ())
@@ -191,7 +191,7 @@ def plan_start(
     def start(
         builder: Builder, container: ContainerState, after: list[Entry]
     ) -> tuple[Entry, Kind] | None:
-        resource, cause = _resource(container), "asked for"
+        resource, cause = resource_of(container), "asked for"
         if container.state == "paused":
             payload = UnpauseContainer(container.id)
             entry = builder.add(Action.UNPAUSE_CONTAINER, resource, cause, payload, after)
@@ -220,7 +220,7 @@ def plan_restart(
     def restart(
         builder: Builder, container: ContainerState, after: list[Entry]
     ) -> tuple[Entry, Kind] | None:
-        resource = _resource(container)
+        resource = resource_of(container)
         entry = add_restart(builder, container, resource, "asked for", timeout_s, after)
         return entry, Kind.RESTART
 
@@ -251,7 +251,7 @@ def _in_order(
             made = enter(builder, container, after)
             if made is not None:
                 started[container.id], kind = made
-                builder.changes.append(Change(_resource(container), kind, "asked for"))
+                builder.changes.append(Change(resource_of(container), kind, "asked for"))
     if wait:
         _waits(builder, chosen, "running_or_healthy", started, wait_timeout_s)
     return builder.plan()
@@ -267,7 +267,7 @@ def _after_needs(
 ) -> list[Entry]:
     """What follows everything that the container depends on."""
     after: list[Entry] = []
-    for needed, condition in _dependencies(container):
+    for needed, condition in dependencies_of(container):
         key = (needed, condition)
         if key not in waits:
             containers = by_service.get(needed, [])
@@ -295,7 +295,7 @@ def _waits(
         entries.append(
             builder.add(
                 Action.WAIT_FOR,
-                _resource(container),
+                resource_of(container),
                 condition,
                 WaitFor(container.name, condition, service_of(container), (), timeout_s),
                 [start] if start is not None else [],
@@ -319,13 +319,6 @@ def _by_service(containers: Iterable[ContainerState]) -> dict[str, list[Containe
     return by_service
 
 
-def _dependencies(container: ContainerState) -> list[_Dependency]:
-    """From the label `db:service_healthy:false,...`."""
-    entries = container.labels.get(labels.DEPENDS_ON, "").split(",")
-    parts = [entry.split(":") for entry in entries if entry]
-    return [(p[0], p[1] if len(p) > 1 else "service_started") for p in parts]
-
-
 def _restarted_with(observed: Observed, names: Collection[str]) -> set[str]:
     touched = set()
     for container in observed.containers:
@@ -339,7 +332,7 @@ def _restarted_with(observed: Observed, names: Collection[str]) -> set[str]:
 def _needs(containers: Iterable[ContainerState]) -> dict[str, set[str]]:
     needs: dict[str, set[str]] = {}
     for container in containers:
-        needed = {name for name, _ in _dependencies(container)}
+        needed = {name for name, _ in dependencies_of(container)}
         needs.setdefault(service_of(container), set()).update(needed)
     return needs
 
@@ -372,12 +365,8 @@ def _stop_in_order(
         stopped[name] = list(before)
         for container in by_service[name]:
             if container.is_running:
-                resource = _resource(container)
+                resource = resource_of(container)
                 entry = add_stop(builder, container, resource, cause, timeout_s, before)
                 entries[container.id] = [entry]
                 stopped[name].append(entry)
     return entries
-
-
-def _resource(container: ContainerState) -> Resource:
-    return Resource("container", container.name, service_of(container), number_of(container))

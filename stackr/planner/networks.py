@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from stackr.errors import NotFound
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.diff import field_changes
-from stackr.planner.observed import Observed
+from stackr.planner.observed import Observed, resource_of
 from stackr.planner.payloads import CreateNetwork, DisconnectNetwork, RemoveNetwork
 from stackr.planner.plan import Action, Change, FieldChange, Kind, Resource
 from stackr.planner.slots import stored_spec
@@ -117,7 +117,7 @@ def _recreate(
     for container in attached(observed, network.name):
         entry = builder.add(
             Action.DISCONNECT_NETWORK,
-            _resource(container),
+            resource_of(container),
             f"network {network.name} is recreated",
             DisconnectNetwork(container.id, network.name),
             [stops[container.id]] if container.id in stops else [],
@@ -135,16 +135,6 @@ def attached(observed: Observed, network: str) -> list[ContainerState]:
         for container in observed.containers
         if any(endpoint.network == network for endpoint in container.networks)
     ]
-
-
-def _resource(container: ContainerState) -> Resource:
-    number = container.labels.get(labels.CONTAINER_NUMBER, "")
-    return Resource(
-        "container",
-        container.name,
-        container.labels.get(labels.SERVICE, ""),
-        int(number) if number.isdecimal() else 0,
-    )
 
 
 def _warn_foreign(builder: Builder, project: str, state: NetworkState) -> None:

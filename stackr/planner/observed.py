@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stackr.errors import NotFound
+from stackr.planner.plan import Resource
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import (
@@ -21,7 +22,14 @@ from stackr.runtime.types import (
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
 
-__all__ = ["Observed", "number_of", "observe", "service_of"]
+__all__ = [
+    "Observed",
+    "dependencies_of",
+    "number_of",
+    "observe",
+    "resource_of",
+    "service_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +52,19 @@ class Observed:
         return [c for c in self.containers if service_of(c) == service]
 
 
-async def observe(runtime: Runtime, project: str, wanted: Desired | None = None) -> Observed:
+async def observe(
+    runtime: Runtime, project: str, wanted: Desired | None = None, *, limits: bool = False
+) -> Observed:
     """Ask the engine what there is; nothing is changed.
 
     wanted: its images, networks and volumes are looked for by name, beside the project's own.
+    limits: containers with their limits, which some engines tell of each container alone.
     """
     references = sorted({service.image for service in wanted.services.values()} if wanted else ())
     network_names = {network.name for network in wanted.networks.values()} if wanted else set()
     volume_names = {volume.name for volume in wanted.volumes.values()} if wanted else set()
     containers, networks, volumes, images = await asyncio.gather(
-        runtime.list_containers(labels=[f"{labels.PROJECT}={project}"], limits=wanted is not None),
+        runtime.list_containers(labels=[f"{labels.PROJECT}={project}"], limits=limits),
         runtime.list_networks(),
         runtime.list_volumes(),
         asyncio.gather(*(_image(runtime, reference) for reference in references)),
@@ -89,6 +100,20 @@ async def _image(runtime: Runtime, reference: str) -> ImageState | None:
 
 def service_of(container: ContainerState) -> str:
     return container.labels.get(labels.SERVICE, "")
+
+
+def resource_of(container: ContainerState) -> Resource:
+    return Resource("container", container.name, service_of(container), number_of(container))
+
+
+def dependencies_of(container: ContainerState) -> list[tuple[str, str]]:
+    """The services that the container's own one needs, each with the condition.
+
+    From its label, as `db:service_healthy:false,...`.
+    """
+    entries = container.labels.get(labels.DEPENDS_ON, "").split(",")
+    parts = [entry.split(":") for entry in entries if entry]
+    return [(p[0], p[1] if len(p) > 1 else "service_started") for p in parts]
 
 
 def number_of(container: ContainerState) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Commit",
     "ConnectNetwork",
     "CreateContainer",
     "CreateNetwork",
@@ -138,6 +139,11 @@ class RunHook:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """No call: what follows cannot be undone, and what it depends on is all done."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectNetwork:
     container: str
     attachment: NetworkAttachment
@@ -201,4 +207,5 @@ Payload: TypeAlias = (
     | RemoveImage
     | UpdateContainer
     | RunHook
+    | Commit
 )

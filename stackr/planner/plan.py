@@ -61,6 +61,7 @@ class Action(Enum):
     CONNECT_NETWORK = "connect network"
     DISCONNECT_NETWORK = "disconnect network"
     WAIT_FOR = "wait for"
+    COMMIT = "commit"
     REMOVE_NETWORK = "remove network"
     REMOVE_VOLUME = "remove volume"
     REMOVE_IMAGE = "remove image"
@@ -93,6 +94,7 @@ _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.CONNECT_NETWORK: ("Connecting", "Connected"),
     Action.DISCONNECT_NETWORK: ("Disconnecting", "Disconnected"),
     Action.WAIT_FOR: ("Waiting", "Ready"),
+    Action.COMMIT: ("Committing", "Committed"),
     Action.REMOVE_NETWORK: ("Removing", "Removed"),
     Action.REMOVE_VOLUME: ("Removing", "Removed"),
     Action.REMOVE_IMAGE: ("Removing", "Removed"),
@@ -121,7 +123,7 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
-    """What an operation acts on. kind: image, network, volume or container.
+    """What an operation acts on. kind: image, network, volume, container or stack.
 
     name: the engine's name of it; a container has its `service` and replica `number` as well.
     """

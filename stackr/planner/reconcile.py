@@ -52,8 +52,9 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
     plan_containers(draft)
     plan_orphans(draft)
     plan_starts(draft)
-    ready = plan_waits(draft) if options.start and (options.wait or options.atomic) else []
-    plan_last(draft, ready)
+    if options.start and (options.wait or options.atomic):
+        plan_waits(draft)
+    plan_last(draft)
     places = {name: place for place, name in enumerate(desired.services)}
     builder.changes.sort(key=lambda change: _place(change.resource, places))
     if builder.changes:

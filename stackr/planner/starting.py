@@ -8,8 +8,8 @@ from stackr.planner.builder import Entry
 from stackr.planner.config_hash import sparse
 from stackr.planner.draft import Draft
 from stackr.planner.hooks import add_start
-from stackr.planner.payloads import UnpauseContainer, WaitFor
-from stackr.planner.plan import Action, Kind, Origin
+from stackr.planner.payloads import Commit, UnpauseContainer, WaitFor
+from stackr.planner.plan import Action, Kind, Origin, Resource
 from stackr.planner.slots import Slot, Verdict
 from stackr.runtime.types import ContainerState
 from stackr.spec.decode import EXTENSION
@@ -149,9 +149,8 @@ def _wait(draft: Draft, slot: Slot, condition: str, needed: str, required: bool)
     return draft.waits[key]
 
 
-def plan_waits(draft: Draft) -> list[Entry]:
+def plan_waits(draft: Draft) -> None:
     """`--wait`: the plan ends when everything runs, is healthy if checked, or has completed."""
-    entries = []
     for name, service in draft.desired.services.items():
         condition = condition_of(draft, service)
         for slot in draft.slots[name]:
@@ -160,23 +159,25 @@ def plan_waits(draft: Draft) -> list[Entry]:
             if slot.name not in draft.starts and _holds(slot.container, condition):
                 continue
             timeout_s = wait_timeout_s(draft, service)
-            entries.append(
-                draft.builder.add(
-                    Action.WAIT_FOR,
-                    slot.resource,
-                    "--wait",
-                    WaitFor(slot.name, condition, name, (), timeout_s),
-                    draft.started(slot),
-                )
+            draft.builder.add(
+                Action.WAIT_FOR,
+                slot.resource,
+                "--wait",
+                WaitFor(slot.name, condition, name, (), timeout_s),
+                draft.started(slot),
             )
-    return entries
 
 
-def plan_last(draft: Draft, ready: list[Entry]) -> None:
-    """What was only put aside goes once all else is started, and ready."""
-    before = [*draft.starts.values(), *draft.waits.values(), *ready]
+def plan_last(draft: Draft) -> None:
+    """What was only put aside goes once all else is done, and ready: there is no way back then."""
+    if not draft.last:
+        return
+    builder = draft.builder
+    resource = Resource("stack", draft.desired.project)
+    ends = builder.ends(draft.last)
+    commit = builder.add(Action.COMMIT, resource, "all is well", Commit(), ends)
     for entry in draft.last:
-        draft.builder.order(entry, before)
+        builder.order(entry, [commit])
 
 
 def _free_host_ports(draft: Draft) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from stackr.errors import AlreadyExists, Conflict, NotFound, NotSupported, StackrError
+from stackr.errors import AlreadyExists, Conflict, Internal, NotFound, NotSupported, StackrError
 from stackr.runtime import labels as names
 from stackr.runtime.container import ContainerConfig, ContainerFile, NetworkAttachment
 from stackr.runtime.limits import Resources, RestartPolicy, fixed_limits
@@ -54,7 +54,8 @@ class FakeRuntime:
     """images: the references that are here, or in the registry, with the ID of each.
 
     failures: "method name" or "method name reference" -> the error that the call raises.
-    delays_s: seconds by method name. behaviours: by service.
+    delays_s: seconds by method name. behaviours: by service. changes_left: how many changing calls
+    still succeed; None for all.
     calls: "method reference", in the order in which calls began. most_in_flight: at once.
     """
 
@@ -63,6 +64,7 @@ class FakeRuntime:
     failures: dict[str, StackrError] = field(default_factory=dict)
     delays_s: dict[str, float] = field(default_factory=dict)
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+    changes_left: int | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
     containers: dict[str, ContainerState] = field(default_factory=dict)
     configs: dict[str, ContainerConfig] = field(default_factory=dict)
@@ -109,6 +111,10 @@ class FakeRuntime:
         error = self.failures.get(f"{method} {ref}") or self.failures.get(method)
         if error is not None:
             raise error
+        if self.changes_left is not None and not method.startswith(("list_", "inspect_")):
+            if not self.changes_left:
+                raise Internal(f"{method} {ref}: told to fail")
+            self.changes_left -= 1
 
     def _id(self, name: str) -> str:
         self._made += 1

@@ -71,6 +71,10 @@ def up(
     no_start: Annotated[
         bool, typer.Option("--no-start", help="Create the containers, and start none")
     ] = False,
+    atomic: Annotated[
+        bool,
+        typer.Option("--atomic", help="Wait until all is ready; go back if anything fails"),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan")] = False,
     abort_on_exit: Annotated[
         bool,
@@ -115,6 +119,7 @@ def up(
         pull=parse_pull(pull),
         no_deps=no_deps,
         no_start=no_start,
+        atomic=atomic,
         dry_run=dry_run,
         abort_on_exit=abort_on_exit,
         abort_on_failure=abort_on_failure,
@@ -163,6 +168,7 @@ def _up_options(arguments: UpArguments) -> UpOptions:
         pull=arguments.pull,
         start=not arguments.no_start,
         wait=arguments.wait,
+        atomic=arguments.atomic,
         wait_timeout_s=arguments.wait_timeout_s,
         timeout_s=arguments.timeout_s,
     )

@@ -12,6 +12,10 @@ from stackr.planner.plan import Operation
 __all__ = ["Cause", "Report", "cause_lines", "failure_json", "failure_lines"]
 
 _LISTED = 6
+_ADVICE = (
+    "correct the cause and run the same command again, it carries on from here; "
+    '"stackr down" removes what was made'
+)
 
 
 class Cause(Protocol):
@@ -44,18 +48,20 @@ class Report(Protocol):
     def not_done(self) -> Sequence[Operation]: ...
 
 
-def failure_lines(report: Report, output: Output) -> Iterator[str]:
-    """The report as lines, coloured where `output` takes colours."""
+def failure_lines(report: Report, output: Output, *, advice: str | None = None) -> Iterator[str]:
+    """The report as lines, coloured where `output` takes colours.
+
+    advice: how to go on; None for the usual, "" for none.
+    """
     for cause in report.causes:
         yield from cause_lines(cause, output)
     if report.done:
         yield f"done: {_listed(report.done)}"
     if report.not_done:
         yield f"not done: {_listed(report.not_done)}"
-    yield (
-        "to go on: correct the cause and run the same command again, it carries on from here; "
-        '"stackr down" removes what was made'
-    )
+    how = _ADVICE if advice is None else advice
+    if how:
+        yield f"to go on: {how}"
 
 
 def cause_lines(cause: Cause, output: Output) -> Iterator[str]:

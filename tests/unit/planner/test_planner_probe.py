@@ -34,7 +34,7 @@ def check_of(made: Service) -> Healthcheck:
         ({"http": "http://:8080/health"}, ("HTTP", "http://:8080/health", "200-399")),
         (
             {"http": "https://:1/", "status": "204,300-302"},
-            ("HTTP", "https://:1/", "204-204,300-302"),
+            ("HTTP", "https://:1/", "204,300-302"),
         ),
         ({"log": "ready to accept"}, ("LOG", "ready to accept")),
         ({"file": "/run/ready"}, ("FILE", "/run/ready")),
