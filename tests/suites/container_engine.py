@@ -154,7 +154,7 @@ class Engine:
         for pid in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if root in command and b"conmon" in command:
+                if root in command and (b"conmon" in command or b"stackr-resolver" in command):
                     found.append(command.decode())
         return found
 

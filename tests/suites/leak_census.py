@@ -1,4 +1,5 @@
-"""What an engine may leave behind, counted: processes, mounts, cgroups, nftables tables, links.
+"""What an engine may leave behind, counted: processes (its resolver among them), mounts, cgroups,
+nftables tables, links, sockets.
 
 Everything is found by names that derive from the engine's own settings, so that other engines on
 the same host do not count.
@@ -36,7 +37,7 @@ def leftovers(config: EngineConfig, bridges: frozenset[str] = frozenset()) -> li
         *_cgroups(config),
         *_tables(config),
         *(f"link {name}" for name in sorted(bridges & set(os.listdir("/sys/class/net")))),
-        *([f"socket {config.socket}"] if config.socket.exists() else []),
+        *(f"socket {path}" for path in (config.socket, config.resolver_socket) if path.exists()),
     ]
 
 

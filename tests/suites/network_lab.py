@@ -5,15 +5,21 @@ from __future__ import annotations
 import ctypes
 import os
 import secrets
+import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import dnslib
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.command import CommandError, run
+from stackr.runtime.engine.network.nameserver import Nameserver
 from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, PortBinding
 from stackr.runtime.engine.state import State
@@ -149,6 +155,35 @@ print(s.recv(1000).decode())
 """
 
 
+@contextmanager
+def upstream(address: str = "127.0.0.53") -> Iterator[list[str]]:
+    """A resolver on the host's loopback that answers 192.0.2.7; yields the names it was asked."""
+    asked: list[str] = []
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.bind((address, 53))
+
+    def serve() -> None:
+        while data := listener.recvfrom(4096):
+            packet, client = data
+            if packet == b"stop":
+                return
+            query = dnslib.DNSRecord.parse(packet)
+            asked.append(str(query.q.qname))
+            reply = query.reply()
+            reply.add_answer(dnslib.RR(query.q.qname, rdata=dnslib.A("192.0.2.7"), ttl=5))
+            listener.sendto(reply.pack(), client)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
+            stopper.sendto(b"stop", (address, 53))
+        thread.join()
+        listener.close()
+
+
 def host_interfaces() -> set[str]:
     lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
     return {line.partition(":")[0].strip() for line in lines}
@@ -170,10 +205,22 @@ class Engine:
     networks: Networks
     resolv_conf: Path
 
+    @property
+    def names(self) -> Nameserver:
+        return self.networks._sandboxes._names
+
     async def restart(self) -> None:
+        await self.abandon()
+        await self.start_again()
+
+    async def abandon(self) -> None:
+        """What the kernel does for a process that is killed: every descriptor is closed."""
         for sandbox in self.networks._sandboxes.all():
-            sandbox.close()
+            sandbox.close_ports()
+        await self.names.close()
         await self.networks._kernel.close()
+
+    async def start_again(self) -> None:
         self.networks = Networks(
             self.config, self.state, self.events, host_resolv_conf=self.resolv_conf
         )

@@ -89,6 +89,11 @@ class EngineConfig:
         return self.data_root / "state.db"
 
     @property
+    def resolver_socket(self) -> Path:
+        """Where a daemon finds the resolver that an earlier one has left."""
+        return self.exec_root / "names.sock"
+
+    @property
     def volumes_root(self) -> Path:
         return self.data_root / "volumes"
 

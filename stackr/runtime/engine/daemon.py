@@ -186,6 +186,8 @@ def _parse(argv: Sequence[str]) -> tuple[EngineConfig, bool, int | None]:
 def main(argv: Sequence[str] = sys.argv[1:]) -> int:
     """Run the daemon; the exit code is 0 after a stop, 1 where it could not start."""
     config, detach, ready_fd = _parse(argv)
+    if ready_fd is not None:
+        os.set_inheritable(ready_fd, False)  # a program that is started would keep it open
     if detach:
         _detach()
     _prepare_process()

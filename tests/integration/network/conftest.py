@@ -48,6 +48,7 @@ def lab(host: None) -> Iterator[Lab]:
 async def engine(lab: Lab, tmp_path: Path) -> AsyncIterator[Engine]:
     config = EngineConfig.at(tmp_path / "data", tmp_path / "run")
     config.data_root.mkdir()
+    config.exec_root.mkdir()
     state = State.open(config.database)
     resolv_conf = tmp_path / "resolv.conf"
     resolv_conf.write_text("")

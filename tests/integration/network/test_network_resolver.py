@@ -3,47 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import dnslib
 import pytest
-from network_lab import Engine, Lab
+from network_lab import Engine, Lab, upstream
 
 from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, NetworkSpec
 
 pytestmark = pytest.mark.root
-
-
-@contextmanager
-def upstream(address: str = "127.0.0.53") -> Iterator[list[str]]:
-    """A resolver on the host's loopback that answers 192.0.2.7; yields the names it was asked."""
-    asked: list[str] = []
-    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listener.bind((address, 53))
-
-    def serve() -> None:
-        while data := listener.recvfrom(4096):
-            packet, client = data
-            if packet == b"stop":
-                return
-            query = dnslib.DNSRecord.parse(packet)
-            asked.append(str(query.q.qname))
-            reply = query.reply()
-            reply.add_answer(dnslib.RR(query.q.qname, rdata=dnslib.A("192.0.2.7"), ttl=5))
-            listener.sendto(reply.pack(), client)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield asked
-    finally:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
-            stopper.sendto(b"stop", (address, 53))
-        thread.join()
-        listener.close()
 
 
 def status(answer: list[str]) -> str:

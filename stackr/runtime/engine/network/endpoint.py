@@ -6,6 +6,7 @@ far end is born in the container's namespace; when that ends, the kernel frees b
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from stackr.errors import Conflict, Internal, InvalidArgument
 from stackr.runtime.engine.linux import netlink, netns
-from stackr.runtime.engine.linux.nftables import Nftables
+from stackr.runtime.engine.linux.nftables import Nftables, NftError
 from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import Endpoint
 
@@ -46,6 +47,7 @@ table ip {table} {{
 	}}
 }}
 """
+_DNS_PORT = re.compile(r"(udp|tcp) dport \S+ dnat to [\d.]+:(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,42 +230,62 @@ def unplug(
 def open_dns_sockets(host: Host, pid: int, *, again: bool) -> DnsSockets:
     """Sockets at 127.0.0.11 in the container's namespace, and the rules that lead port 53 to them.
 
-    again: replace the rules of an earlier daemon (20 ms of the kernel's grace period; a new
-    namespace has none). Raises Internal.
+    again: the namespace has rules of an earlier time. They stay where their ports are free again;
+    to replace them takes 20 ms of the kernel's grace period. Raises Internal.
     """
-    rules = _DNS_RULES
-    if again:
-        rules = "add table ip {table}\ndelete table ip {table}\n" + rules
     try:
-        with netns.of_process(pid) as namespace, netns.inside(namespace, home=host.namespace):
-            sockets = _bind_dns_sockets()
-            try:
-                with Nftables() as nftables:
-                    nftables.run(
-                        rules.format(
-                            table=_DNS_TABLE,
-                            address=DNS_ADDRESS,
-                            udp=sockets.udp.getsockname()[1],
-                            tcp=sockets.tcp.getsockname()[1],
-                        )
-                    )
-            except BaseException:
-                sockets.close()
-                raise
-            return sockets
+        with (
+            netns.of_process(pid) as namespace,
+            netns.inside(namespace, home=host.namespace),
+            Nftables() as nftables,
+        ):
+            return (_reopened(nftables) if again else None) or _opened(nftables, again=again)
     except OSError as error:
         raise Internal(f"resolver: cannot listen in the container's namespace: {error}") from error
 
 
-def _bind_dns_sockets() -> DnsSockets:
+def _reopened(nftables: Nftables) -> DnsSockets | None:
+    """At the ports that the rules lead to; None without rules, or where one is taken."""
+    try:
+        listing = nftables.run(f"list table ip {_DNS_TABLE}")
+    except NftError:
+        return None
+    ports = {protocol: int(port) for protocol, port in _DNS_PORT.findall(listing)}
+    if set(ports) != {"tcp", "udp"}:
+        return None
+    try:
+        return _bind_dns_sockets(**ports)
+    except OSError:
+        return None
+
+
+def _opened(nftables: Nftables, *, again: bool) -> DnsSockets:
+    sockets = _bind_dns_sockets()
+    rules = _DNS_RULES.format(
+        table=_DNS_TABLE,
+        address=DNS_ADDRESS,
+        udp=sockets.udp.getsockname()[1],
+        tcp=sockets.tcp.getsockname()[1],
+    )
+    clearing = f"add table ip {_DNS_TABLE}\ndelete table ip {_DNS_TABLE}\n" if again else ""
+    try:
+        nftables.run(clearing + rules)
+    except BaseException:
+        sockets.close()
+        raise
+    return sockets
+
+
+def _bind_dns_sockets(udp: int = 0, tcp: int = 0) -> DnsSockets:
     kind = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     sockets = DnsSockets(
         udp=socket.socket(socket.AF_INET, socket.SOCK_DGRAM | kind),
         tcp=socket.socket(socket.AF_INET, socket.SOCK_STREAM | kind),
     )
     try:
-        sockets.udp.bind((DNS_ADDRESS, 0))
-        sockets.tcp.bind((DNS_ADDRESS, 0))
+        sockets.udp.bind((DNS_ADDRESS, udp))
+        sockets.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT
+        sockets.tcp.bind((DNS_ADDRESS, tcp))
         sockets.tcp.listen(_DNS_BACKLOG)
     except OSError:
         sockets.close()

@@ -1,24 +1,33 @@
-"""resolv.conf: what the host's says, and what a container's should. Source: resolv.conf(5)."""
+"""resolv.conf: what the host's says, and what a container's should. Source: resolv.conf(5).
+
+The resolver's process reads the host's, too, so this imports little.
+"""
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
 
 __all__ = ["EMBEDDED_RESOLVER", "HostResolver", "ResolvConf", "parse_resolv_conf", "resolv_conf"]
 
 EMBEDDED_RESOLVER = "127.0.0.11"
 
 
-@dataclass(frozen=True, slots=True)
 class ResolvConf:
     """nameservers: IP addresses in order, any zone (`%eth0`) kept."""
 
-    nameservers: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    __slots__ = ("nameservers", "options", "search")
+
+    def __init__(
+        self,
+        nameservers: tuple[str, ...] = (),
+        search: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.nameservers = nameservers
+        self.search = search
+        self.options = options
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
@@ -38,9 +47,13 @@ def parse_resolv_conf(text: str) -> ResolvConf:
 
 
 def _is_address(text: str) -> bool:
+    address, zoned, zone = text.partition("%")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    if zoned and (not zone or family == socket.AF_INET):
+        return False
     try:
-        ip_address(text)
-    except ValueError:
+        socket.inet_pton(family, address)
+    except (OSError, ValueError):
         return False
     return True
 
@@ -58,7 +71,7 @@ def resolv_conf(dns: Sequence[str], search: Sequence[str], options: Sequence[str
 class HostResolver:
     """The host's resolv.conf, read again when it has changed."""
 
-    def __init__(self, path: Path = Path("/etc/resolv.conf")) -> None:
+    def __init__(self, path: str | os.PathLike[str] = "/etc/resolv.conf") -> None:
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
         self._content = ResolvConf()
@@ -66,10 +79,11 @@ class HostResolver:
     def read(self) -> ResolvConf:
         """Empty where the file is missing."""
         try:
-            status = self._path.stat()
+            status = os.stat(self._path)
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             if stamp != self._stamp:
-                self._content = parse_resolv_conf(self._path.read_text(errors="replace"))
+                with open(self._path, errors="replace") as file:
+                    self._content = parse_resolv_conf(file.read())
                 self._stamp = stamp
         except OSError:
             self._content, self._stamp = ResolvConf(), None

@@ -1,21 +1,17 @@
-"""One running container's network: its record, its resolver, the host ports it holds."""
+"""One running container's network: its record, and the host ports that are held for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from stackr.runtime.engine.network.dns import DnsServer
 from stackr.runtime.engine.network.endpoint import default_gateways
-from stackr.runtime.engine.network.names import Names
 from stackr.runtime.engine.network.ports import HeldPort
-from stackr.runtime.engine.network.resolv import HostResolver
 from stackr.runtime.engine.network.store import endpoint_from, published_port_from
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 from stackr.runtime.engine.state import Document
 
-__all__ = ["ContainerNames", "Sandbox", "SandboxRecord", "sandbox_from"]
+__all__ = ["Sandbox", "SandboxRecord", "sandbox_from"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +76,15 @@ def sandbox_from(document: Document) -> SandboxRecord:
 
 @dataclass(slots=True)
 class Sandbox:
-    """A record with what this process holds for it. pid: 0 until the container is adopted."""
+    """A record with what this process holds for it. pid: 0 until the container is adopted.
+
+    is_served: the resolver has its DNS sockets, or will be given new ones.
+    """
 
     record: SandboxRecord
     pid: int = 0
     held: list[HeldPort] = field(default_factory=list)
-    resolver: DnsServer | None = None
+    is_served: bool = False
 
     def info(self) -> SandboxInfo:
         return SandboxInfo(
@@ -96,35 +95,8 @@ class Sandbox:
             ports=self.record.ports,
         )
 
-    def close(self) -> None:
-        """Give up sockets; the kernel's state stays."""
-        if self.resolver is not None:
-            self.resolver.close()
-            self.resolver = None
-        self.close_ports()
-
     def close_ports(self) -> None:
+        """Give up the sockets; the kernel's forwarding stays."""
         for port in self.held:
             port.close()
         self.held.clear()
-
-
-class ContainerNames:
-    """What one container's resolver may see; a `NameSource`."""
-
-    def __init__(self, sandbox: Sandbox, names: Names, host: HostResolver) -> None:
-        self._sandbox = sandbox
-        self._names = names
-        self._host = host
-
-    def lookup(self, name: str) -> list[Endpoint]:
-        return self._names.lookup(self._sandbox.record.endpoints, name)
-
-    def reverse(self, address: str) -> Endpoint | None:
-        return self._names.reverse(self._sandbox.record.endpoints, address)
-
-    def upstreams(self) -> Sequence[str]:
-        record = self._sandbox.record
-        if all(endpoint.network_id in record.internal for endpoint in record.endpoints):
-            return ()
-        return record.dns or self._host.read().nameservers

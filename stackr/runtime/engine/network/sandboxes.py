@@ -1,4 +1,4 @@
-"""The running containers: their endpoints, ports and resolvers, made and unmade step by step.
+"""The running containers: their endpoints, ports and names, made and unmade step by step.
 
 The caller holds the container's turn. A step that fails raises; `drop` undoes whatever has been
 done.
@@ -11,24 +11,18 @@ import logging
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from stackr.errors import StackrError
 from stackr.runtime.engine.linux import conntrack
 from stackr.runtime.engine.network import bridge
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
-from stackr.runtime.engine.network.dns import DnsServer
 from stackr.runtime.engine.network.endpoint import Plug, host_interface
 from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.kernel import Host, Kernel
-from stackr.runtime.engine.network.names import Names
+from stackr.runtime.engine.network.nameserver import Nameserver
 from stackr.runtime.engine.network.ports import HostPorts, forwardings
-from stackr.runtime.engine.network.resolv import HostResolver
-from stackr.runtime.engine.network.sandbox import (
-    ContainerNames,
-    Sandbox,
-    SandboxRecord,
-    sandbox_from,
-)
+from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord, sandbox_from
 from stackr.runtime.engine.network.store import NetworkStore
 from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, Network, PortBinding
 from stackr.runtime.engine.state import State
@@ -49,14 +43,15 @@ class Sandboxes:
         store: NetworkStore,
         state: State,
         host_ports: HostPorts,
-        host_resolver: HostResolver,
+        *,
+        resolver_socket: Path,
+        host_resolv_conf: Path,
     ) -> None:
         self._kernel = kernel
         self._store = store
         self._state = state
         self._host_ports = host_ports
-        self._host_resolver = host_resolver
-        self._names = Names()
+        self._names = Nameserver(kernel, resolver_socket, host_resolv_conf, self.all)
         self._by_container: dict[str, Sandbox] = {}
         self._lost_pairs: set[str] = set()
         self._lost_pairs_timer: asyncio.TimerHandle | None = None
@@ -64,15 +59,15 @@ class Sandboxes:
 
     # --- what there is -----------------------------------------------------------------------
 
-    def load(self) -> None:
-        """The records of containers that ran when the engine ended."""
+    async def open(self) -> None:
+        """Load the records of containers that ran when the engine ended; find who answers names."""
         for document in self._state.all(_KIND).values():
             sandbox = Sandbox(sandbox_from(document))
             self._by_container[sandbox.record.container_id] = sandbox
             for endpoint in sandbox.record.endpoints:
                 addresses = (endpoint.ipv4_address, endpoint.ipv6_address)
                 self._store.occupy(endpoint.network_id, *addresses)
-                self._learn(endpoint)
+        await self._names.open()
 
     def get(self, container_id: str) -> Sandbox | None:
         return self._by_container.get(container_id)
@@ -93,6 +88,7 @@ class Sandboxes:
     # --- on the way in -----------------------------------------------------------------------
 
     def begin(self, record: SandboxRecord, pid: int) -> Sandbox:
+        self._names.prepare()
         sandbox = Sandbox(record, pid)
         self._by_container[record.container_id] = sandbox
         return sandbox
@@ -100,7 +96,7 @@ class Sandboxes:
     def add_endpoint(
         self, sandbox: Sandbox, network: Network, spec: EndpointSpec, hostname: str
     ) -> Endpoint:
-        """Record an endpoint, its addresses taken and its names known."""
+        """Record an endpoint, its addresses taken."""
         record = sandbox.record
         endpoint = Endpoint(
             network_id=network.id,
@@ -115,7 +111,6 @@ class Sandboxes:
         internal = (*record.internal, network.id) if network.spec.internal else record.internal
         endpoints = (*record.endpoints, endpoint)
         sandbox.record = replace(record, endpoints=endpoints, internal=internal)
-        self._learn(endpoint)
         return endpoint
 
     def hold_ports(self, sandbox: Sandbox, bindings: Sequence[PortBinding]) -> None:
@@ -163,19 +158,18 @@ class Sandboxes:
             await self._kernel.call(_forget_flows, udp)
 
     async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
-        """Start relays and the resolver. again: an earlier process had a resolver there."""
+        """Start relays, and have names answered. again: it ran before this process did."""
         for port in sandbox.held:
             await port.relay.start()
-        await self.serve_names(sandbox, again=again)
+        await self._names.serve(sandbox, again=again)
 
-    async def serve_names(self, sandbox: Sandbox, *, again: bool = False) -> None:
-        if sandbox.record.has_resolver and sandbox.resolver is None:
-            sockets = await self._kernel.call(
-                kernel_endpoint.open_dns_sockets, sandbox.pid, again=again
-            )
-            names = ContainerNames(sandbox, self._names, self._host_resolver)
-            sandbox.resolver = DnsServer(sockets, names)
-            sandbox.resolver.start()
+    async def serve_names(self, sandbox: Sandbox) -> None:
+        """After a change of the endpoints."""
+        await self._names.serve(sandbox)
+
+    def settle(self) -> None:
+        """Every container that runs has been adopted, and the others dropped."""
+        self._names.settle()
 
     # --- on the way out ----------------------------------------------------------------------
 
@@ -183,9 +177,8 @@ class Sandboxes:
         """now: delete the pairs too; else the kernel does, with the container's namespace."""
         sandbox = self._by_container[container_id]
         record = sandbox.record
-        sandbox.close()
-        for endpoint in record.endpoints:
-            self._unlearn(endpoint)
+        sandbox.close_ports()
+        self._names.forget(sandbox)
         pairs = {host_interface(e.endpoint_id) for e in record.endpoints if e.interface}
         commands = self._kernel.firewall.remove(forwardings=_forwardings(record))
         try:
@@ -206,7 +199,7 @@ class Sandboxes:
         """Take one endpoint from a container that runs on."""
         endpoints = tuple(e for e in sandbox.record.endpoints if e != endpoint)
         before, sandbox.record = sandbox.record, replace(sandbox.record, endpoints=endpoints)
-        self._unlearn(endpoint)
+        self._names.update(sandbox)
         if before.publishing == endpoint:
             await self._publish_elsewhere(sandbox, before)
         if endpoint.interface:
@@ -232,17 +225,15 @@ class Sandboxes:
             await port.relay.start()
 
     def rename(self, sandbox: Sandbox, name: str) -> None:
-        for endpoint in sandbox.record.endpoints:
-            self._unlearn(endpoint)
         sandbox.record = sandbox.record.named(name)
-        for endpoint in sandbox.record.endpoints:
-            self._learn(endpoint)
+        self._names.update(sandbox)
         self.save(sandbox)
 
     async def close(self) -> None:
         """Give up this process's sockets; what containers use stays in the kernel."""
         for sandbox in self._by_container.values():
-            sandbox.close()
+            sandbox.close_ports()
+        await self._names.close()
         if self._deleting is not None:
             await self._deleting
         await self._delete_lost_pairs()
@@ -274,14 +265,6 @@ class Sandboxes:
             ipv6_gateway=gateways.get(6, ""),
             dns_names=_dns_names(endpoint, hostname) if network.is_user_defined else (),
         )
-
-    def _learn(self, endpoint: Endpoint) -> None:
-        if endpoint.dns_names:
-            self._names.add(endpoint)
-
-    def _unlearn(self, endpoint: Endpoint) -> None:
-        if endpoint.dns_names:
-            self._names.remove(endpoint)
 
     def _release(self, endpoint: Endpoint) -> None:
         self._store.release(endpoint.network_id, endpoint.ipv4_address, endpoint.ipv6_address)

@@ -69,7 +69,8 @@ class Networks:
             self._store,
             state,
             HostPorts(config.published_port_range),
-            self._host_resolver,
+            resolver_socket=config.resolver_socket,
+            host_resolv_conf=host_resolv_conf,
         )
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: Counter[str] = Counter()  # of the locks, those who wait included
@@ -83,7 +84,7 @@ class Networks:
         default bridge is made when the first container needs it.
         """
         self._store.load()
-        self._sandboxes.load()
+        await self._sandboxes.open()
         endpoints = list(self._sandboxes.endpoints())
         used = {endpoint.network_id for endpoint in endpoints}
         wanted = [n for n in self._store.all() if n.bridge and (n.is_user_defined or n.id in used)]
@@ -112,6 +113,7 @@ class Networks:
         """Drop what belongs to containers that nobody has adopted."""
         lost = [sandbox for sandbox in self._sandboxes.all() if not sandbox.pid]
         await asyncio.gather(*(self.detach(sandbox.record.container_id) for sandbox in lost))
+        self._sandboxes.settle()
 
     async def close(self) -> None:
         """Containers run on. Without any, nothing of ours stays in the kernel."""

@@ -1,17 +1,14 @@
-"""Names, default routes and resolv.conf: the pure parts."""
+"""Default routes, addresses, options and resolv.conf: the pure parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import dnslib
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.network import bridge, resolv
-from stackr.runtime.engine.network.dns import answer_locally
 from stackr.runtime.engine.network.endpoint import check_mac, default_gateways, mac_of
-from stackr.runtime.engine.network.names import Names
 from stackr.runtime.engine.network.ports import check_binding
 from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, NetworkSpec, PortBinding
 
@@ -31,68 +28,6 @@ def endpoint(
         dns_names=(name, "shared"),
         **values,  # type: ignore[arg-type]
     )
-
-
-def test_names_belong_to_networks() -> None:
-    names = Names()
-    one, two = endpoint("one"), endpoint("two", address="10.0.0.3")
-    elsewhere = endpoint("one", "other", "10.1.0.2")
-    for each in (one, two, elsewhere):
-        names.add(each)
-    assert names.lookup([one], "TWO.") == [two]
-    assert names.lookup([one], "two.App") == [two]
-    assert names.lookup([one], "shared") == [one, two]
-    assert names.lookup([one, elsewhere], "one") == [one, elsewhere]
-    assert names.lookup([elsewhere], "two") == []
-    assert names.reverse([one], "10.0.0.3") == two
-    assert names.reverse([elsewhere], "10.0.0.3") is None
-    names.remove(two)
-    assert names.lookup([one], "two") == []
-    assert names.lookup([one], "shared") == [one]
-    assert names.reverse([one], "10.0.0.3") is None
-
-
-class Source:
-    """A NameSource over one endpoint."""
-
-    def __init__(self, known: Endpoint) -> None:
-        self.known = known
-
-    def lookup(self, name: str) -> list[Endpoint]:
-        return [self.known] if name.lower().rstrip(".") == self.known.container_name else []
-
-    def reverse(self, address: str) -> Endpoint | None:
-        known = (self.known.ipv4_address, self.known.ipv6_address)
-        return self.known if address in known else None
-
-    def upstreams(self) -> list[str]:
-        return []
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "wanted"),
-    [
-        ("web", "A", ["10.0.0.2"]),
-        ("WeB", "A", ["10.0.0.2"]),
-        ("web", "AAAA", ["fd00::2"]),
-        ("web", "TXT", []),
-        ("2.0.0.10.in-addr.arpa", "PTR", ["web.app."]),
-        (f"2.{'0.' * 29}d.f.ip6.arpa", "PTR", ["web.app."]),
-        ("3.0.0.10.in-addr.arpa", "PTR", None),
-        ("nonsense.in-addr.arpa", "PTR", None),
-        ("z.ip6.arpa", "PTR", None),
-        ("other", "A", None),
-    ],
-)
-def test_what_is_answered_here(name: str, kind: str, wanted: list[str] | None) -> None:
-    source = Source(endpoint("web", ipv6_address="fd00::2"))
-    reply = answer_locally(dnslib.DNSRecord.question(name, kind), source)
-    if wanted is None:
-        assert reply is None
-    else:
-        assert reply is not None
-        assert [str(record.rdata) for record in reply.rr] == wanted
-        assert reply.header.rcode == 0
 
 
 def test_the_default_route_goes_by_priority_then_name() -> None:

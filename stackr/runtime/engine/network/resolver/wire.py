@@ -1,0 +1,24 @@
+"""What the daemon and the resolver say to each other.
+
+SOCK_SEQPACKET, one JSON object a message:
+
+  <- {"protocol": 1, "pid": 4711, "serves": [ID...], "more": false}
+                                     the greeting, in as many messages as it takes
+  -> {"serve": {CONTAINER}}          with three descriptors beside it: the sockets for datagrams and
+                                     connections, and a pidfd of the container's first process
+  -> {"update": [{CONTAINER}...]}    of containers that are served already, all at once
+  -> {"forget": [ID...]}
+
+  CONTAINER: {"id", "endpoints": [ENDPOINT...], "upstreams": [address...] or null for the host's}
+  ENDPOINT:  {"container", "network", "network_name", "names", "ipv4", "ipv6", "links"}
+
+Increase PROTOCOL with any change: a daemon replaces a resolver that speaks another.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MAX_MESSAGE", "PROTOCOL", "SERVED_IDS"]
+
+PROTOCOL = 1
+MAX_MESSAGE = 256 * 1024
+SERVED_IDS = 100  # of a greeting's message

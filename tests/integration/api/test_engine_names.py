@@ -1,0 +1,145 @@
+"""Names of real containers, whatever happens to the daemon and to the resolver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import leak_census
+import pytest
+from network_lab import upstream
+
+from stackr.runtime.engine import control
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import ensure_running
+from stackr.runtime.engine.lock import holder
+
+pytestmark = pytest.mark.root
+
+NewEngine = Callable[[], EngineConfig]
+_DEADLINE_S = 20.0
+_UPSTREAM = f"127.53.{os.getpid() % 250}.53"  # of the host's loopback, and nobody else's
+
+
+def _until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + _DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def _kill(pid: int | None) -> None:
+    """End a process as the kernel would, and wait for its end."""
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    _until(lambda: not _is_alive(pid), f"the end of process {pid}")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return b" Z " not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2][:3]
+    except OSError:
+        return False
+
+
+def _resolvers(config: EngineConfig) -> list[int]:
+    return [
+        int(line.split()[1].rstrip(":"))
+        for line in leak_census.leftovers(config)
+        if line.startswith("process") and "stackr-resolver" in line
+    ]
+
+
+class Names:
+    """Containers on one network, asked from within: by their own resolv.conf and busybox."""
+
+    def __init__(self, config: EngineConfig, image: str) -> None:
+        self.config = config
+        self.image = image
+        self.client = docker.DockerClient(
+            base_url=f"unix://{config.socket}", version="1.47", timeout=60
+        )
+        self.client.images.pull(image.rpartition(":")[0], tag="latest")
+        self.network = self.client.networks.create("app")
+
+    def start(self, name: str) -> tuple[int, str]:
+        """The container's first process, and its address."""
+        container = self.client.containers.run(
+            self.image, ["sleep", "1000"], detach=True, name=name, network="app", dns=[_UPSTREAM]
+        )
+        container.reload()
+        settings: dict[str, Any] = container.attrs["NetworkSettings"]["Networks"]["app"]
+        return container.attrs["State"]["Pid"], settings["IPAddress"]
+
+
+def lookup(pid: int, name: str) -> str:
+    """What `nslookup` prints within the container, which needs no daemon."""
+    argv = ["nsenter", "-m", "-n", "-r", "-t", str(pid), "nslookup", name]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30).stdout
+
+
+@pytest.fixture
+def names(new_engine: NewEngine, busybox_image: str) -> Iterator[Names]:
+    names = Names(new_engine(), busybox_image)
+    yield names
+    names.client.close()
+
+
+def test_names_outlive_the_daemon(names: Names) -> None:
+    web, _ = names.start("web")
+    _, db = names.start("db")
+    (resolver,) = _resolvers(names.config)
+    _kill(holder(names.config.data_root))
+    with upstream(_UPSTREAM):
+        for _ in range(3):
+            assert f"Address: {db}" in lookup(web, "db")
+            assert "Address: 192.0.2.7" in lookup(web, "example.org")
+    ensure_running(names.config)
+    _, late = names.start("late")
+    assert f"Address: {late}" in lookup(web, "late")
+    assert f"Address: {db}" in lookup(web, "db")
+    assert _resolvers(names.config) == [resolver]
+    control.stop(names.config, timeout_s=_DEADLINE_S)
+    assert f"Address: {late}" in lookup(web, "late")
+    ensure_running(names.config)
+    assert _resolvers(names.config) == [resolver]
+
+
+def test_a_killed_resolver_is_replaced(names: Names) -> None:
+    web, _ = names.start("web")
+    _, db = names.start("db")
+    (resolver,) = _resolvers(names.config)
+    _kill(resolver)
+    _until(lambda: f"Address: {db}" in lookup(web, "db"), "an answer of the next resolver")
+    (second,) = _resolvers(names.config)
+    assert second != resolver
+    _kill(holder(names.config.data_root))
+    _kill(second)
+    assert f"Address: {db}" not in lookup(web, "db")
+    ensure_running(names.config)
+    assert f"Address: {db}" in lookup(web, "db")
+
+
+def test_nothing_stays_of_containers_that_end_without_a_daemon(names: Names) -> None:
+    web, _ = names.start("web")
+    db, _ = names.start("db")
+    (resolver,) = _resolvers(names.config)
+    _kill(holder(names.config.data_root))
+    for pid in (web, db):
+        assert _is_alive(resolver)
+        _kill(pid)
+    _until(lambda: not _resolvers(names.config), "the end of the resolver")
+    assert not names.config.resolver_socket.exists()
+    links = set(os.listdir("/sys/class/net"))
+    assert not [name for name in links if name.startswith("skv") and _is_of(name, names.network)]
+
+
+def _is_of(link: str, network: Any) -> bool:
+    master = Path(f"/sys/class/net/{link}/master")
+    return master.exists() and master.resolve().name == f"sk-{network.id[:12]}"
