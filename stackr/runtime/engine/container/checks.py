@@ -11,6 +11,7 @@ import re
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container import capabilities, devices, limits
 from stackr.runtime.engine.container.etc import check_extra_hosts
+from stackr.runtime.engine.container.groups import check_parent
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.logs import check_log_config
 from stackr.runtime.engine.container.networking import check_ports
@@ -30,6 +31,7 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
     _check_config(config)
     _check_test(config, host_config)
     _check_modes(host_config)
+    check_parent(host_config.cgroup_parent)
     check_restart(host_config.restart_policy)
     if host_config.auto_remove and host_config.restart_policy.name not in ("", "no"):
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from stackr.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from stackr.runtime.engine.container.bundle import Surroundings, exec_process
+from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.oci_runtime import OciRuntime, StartFailure, start_failure
 from stackr.runtime.engine.container.probe import ProbeResult
@@ -85,9 +86,10 @@ class _Launch:
 class Executor:
     """Runs processes in containers; callers have checked that the container runs."""
 
-    def __init__(self, host: Host, storage: Storage, runtime: OciRuntime) -> None:
+    def __init__(self, host: Host, storage: Storage, groups: Groups, runtime: OciRuntime) -> None:
         self._host = host
         self._storage = storage
+        self._groups = groups
         self._runtime = runtime
         self._probing = asyncio.Semaphore(_PROBES_FOR_EACH_CPU * (os.cpu_count() or 1))
 
@@ -196,7 +198,7 @@ class Executor:
         """End the process and its children, and wait until the runtime has noticed; it may not
         have started it yet.
         """
-        ended, group = launch.launched.ended, self._storage.cgroup(container)
+        ended, group = launch.launched.ended, self._groups.path(container)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_KILL_PATIENCE_S):
                 while not ended.done():

@@ -20,6 +20,7 @@ from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, StackrE
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import health
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
+from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.limits import resources
 from stackr.runtime.engine.container.live import Live, Tasks
@@ -71,6 +72,7 @@ class Lifecycle:
         *,
         store: Store,
         storage: Storage,
+        groups: Groups,
         snapshots: Overlay,
         networks: NetworkAccess,
         events: EventBus,
@@ -83,6 +85,7 @@ class Lifecycle:
         self._host = host
         self._store = store
         self._storage = storage
+        self.groups = groups
         self._snapshots = snapshots
         self._networks = networks
         self._events = events
@@ -165,6 +168,8 @@ class Lifecycle:
             undo.push_async_callback(self.clear, container)
             await live.end_copies()
             config = self._bundle(container)
+            self.groups.note(container)
+            self._allot_realtime(container, container.host_config)
             container.running = await self._create(container)
             self.runtime.filters.learn(config, self.runtime.root / container.id)
             self._store.put(container)
@@ -182,6 +187,13 @@ class Lifecycle:
             live.monitor = self.monitor.find(container.running)
             undo.pop_all()
         return started_ns
+
+    def _allot_realtime(self, container: Container, host_config: HostConfig) -> None:
+        """host_config: what `container` is about to have."""
+        if not host_config.cpu_realtime_runtime:
+            return
+        others = [c for c in self._store if c.state.status.is_up and c.id != container.id]
+        self.groups.allot_realtime([host_config, *(other.host_config for other in others)])
 
     async def _connect_pending(self, live: Live) -> None:
         """Before the program begins, so that none of its output is missed."""
@@ -201,7 +213,7 @@ class Lifecycle:
             host=self._host,
             user=self._storage.user(container),
             rootfs=str(bundle / "rootfs"),
-            cgroup=self._storage.cgroup(container),
+            cgroup=self.groups.path(container),
             files=self._write_files(container),
             namespaces=self._joined_namespaces(container),
             init=_find_init() if container.host_config.init else "",
@@ -308,7 +320,7 @@ class Lifecycle:
         """Record the end of a container whose monitor is gone; the lock is held."""
         container = live.container
         report = self.monitor.exit_report(self._storage.bundle(container))
-        oom = report.oom or self._host.cgroups.oom_kills(self._storage.cgroup(container)) > 0
+        oom = report.oom or self._host.cgroups.oom_kills(self.groups.path(container)) > 0
         for release in (self.detach, self.clear):
             try:
                 await release(container)
@@ -349,7 +361,7 @@ class Lifecycle:
 
     async def clear(self, container: Container) -> None:
         """No process, group, mount or bundle of the container is left; whatever state it was in."""
-        group = self._storage.cgroup(container)
+        group = self.groups.path(container)
         monitor = self.monitor.find(container.running)
         if monitor is not None:
             with monitor:
@@ -357,6 +369,7 @@ class Lifecycle:
         self._host.cgroups.kill(group)
         await self.runtime.delete(container.id)
         await self.remove_group(group)
+        self.groups.sweep()
         remove_tree(self._storage.bundle(container))
 
     async def remove_group(self, group: str) -> None:
@@ -465,7 +478,7 @@ class Lifecycle:
             with process:
                 process.kill(number)
         if number == signal.SIGKILL:
-            self._host.cgroups.kill(self._storage.cgroup(container))
+            self._host.cgroups.kill(self.groups.path(container))
         names = {"signal": str(int(number))}
         self.publish(container, "kill", names)
 
@@ -540,7 +553,7 @@ class Lifecycle:
         self, container: Container, before: HostConfig, after: HostConfig
     ) -> None:
         """Of a running container. Raises Internal where the kernel refuses one."""
-        cgroups, group = self._host.cgroups, self._storage.cgroup(container)
+        cgroups, group = self._host.cgroups, self.groups.path(container)
         limits = resources(after, swap_limit=cgroups.swap_limit)
         if limits == resources(before, swap_limit=cgroups.swap_limit):
             return
@@ -549,6 +562,7 @@ class Lifecycle:
                 cgroups.write(group, controller, name, value)
             except OSError as error:
                 raise Internal(f"{name}: {(error.strerror or '').lower()}") from error
+        self._allot_realtime(container, after)
         if limits:
             await self.runtime.update(container.id, limits, self._storage.bundle(container))
 

@@ -17,7 +17,6 @@ _EMPTY: tuple[object, ...] = (None, "", 0, False, [], {}, [""])
 # Key -> further values, beside the empty ones, that mean what this engine does anyway.
 _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "Cgroup": (),
-    "CgroupParent": (),
     "CpuCount": (),
     "CpuPercent": (),
     "DeviceRequests": (),

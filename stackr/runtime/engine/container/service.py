@@ -23,6 +23,7 @@ from stackr.runtime.engine.container.adoption import Adoption
 from stackr.runtime.engine.container.checks import check_create, limit_warnings
 from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
 from stackr.runtime.engine.container.files import ContainerFiles
+from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.health import Probes
 from stackr.runtime.engine.container.lifecycle import Lifecycle
 from stackr.runtime.engine.container.limits import adapted
@@ -93,6 +94,7 @@ class Containers:
         self._probes: Probes | None = None
         self._files = ContainerFiles(config, self._launcher, self._storage, snapshots)
         self._host = host_facts.detect()
+        self._groups = Groups(config, self._host.cgroups, state)
 
     async def open(self) -> None:
         """Start the launcher, choose the OCI runtime, and take over what runs.
@@ -110,13 +112,14 @@ class Containers:
             folder=config.bundles_root,
             cgroup=f"{config.cgroup_parent}/probe",
         )
-        self._executor = Executor(self._host, self._storage, runtime)
+        self._executor = Executor(self._host, self._storage, self._groups, runtime)
         self._probes = Probes(self._executor, self._storage)
         self._lifecycle = Lifecycle(
             config,
             self._host,
             store=self._store,
             storage=self._storage,
+            groups=self._groups,
             snapshots=self._snapshots,
             networks=self._networks,
             events=self._events,
@@ -126,6 +129,7 @@ class Containers:
             tasks=self._tasks,
         )
         self._store.open()
+        self._groups.open()
         adoption = Adoption(
             config,
             self._host,
@@ -172,7 +176,7 @@ class Containers:
         container = self.get(ref)
         if not container.pid:
             return None
-        group = self._storage.cgroup(container)
+        group = self._groups.path(container)
         return read_usage(self._host.cgroups, group, container.pid)
 
     def log_path(self, ref: str) -> Path:
@@ -377,7 +381,7 @@ class Containers:
 
         container = self.get(ref)
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
-        pids = self._host.cgroups.pids(self._storage.cgroup(container))
+        pids = self._host.cgroups.pids(self._groups.path(container))
         return await process_table(pids, arguments)
 
     async def stat_path(self, ref: str, path: str) -> PathStat:

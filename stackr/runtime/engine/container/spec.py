@@ -236,6 +236,7 @@ class HostConfig(Limits):
     uts_mode: str = Field(default="", alias="UTSMode")
     userns_mode: str = ""
     cgroupns_mode: str = ""
+    cgroup_parent: str = ""
     shm_size: int = 0
     sysctls: dict[str, str] = {}
     ulimits: list[Ulimit] = []

@@ -52,10 +52,6 @@ class Storage:
     def bundle(self, container: Container) -> Path:
         return self._config.bundles_root / container.id
 
-    def cgroup(self, container: Container) -> str:
-        """Its control group, from the hierarchy's root on."""
-        return f"{self._config.cgroup_parent}/{container.id}"
-
     def log_file(self, container: Container) -> Path:
         return self.folder(container) / "container.log"
 
