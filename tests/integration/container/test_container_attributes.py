@@ -58,7 +58,7 @@ async def running(engine: Engine, name: str = "box", **settings: Any) -> str:
 async def test_reads_and_writes_of_a_device_are_throttled(engine: Engine) -> None:
     number = os.stat(DISK).st_rdev
     device = f"{os.major(number)}:{os.minor(number)}"
-    limits = {
+    limits: dict[str, Any] = {
         "BlkioDeviceReadBps": [{"Path": DISK, "Rate": 50 * MIB}],
         "BlkioDeviceWriteBps": [{"Path": DISK, "Rate": 2 * MIB}],
         "BlkioDeviceReadIOps": [{"Path": DISK, "Rate": 5000}],

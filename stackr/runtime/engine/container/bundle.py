@@ -152,8 +152,12 @@ def exec_process(
     working_dir: str,
     tty: bool,
     privileged: bool,
+    size: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """The `process.json` of one more process in a running container."""
+    """The `process.json` of one more process in a running container.
+
+    size: height and width of its terminal, which the program may ask for at once.
+    """
     security = parse_security_options(container.host_config.security_opt)
     caps = capabilities.effective(
         add=container.host_config.cap_add,
@@ -176,6 +180,8 @@ def exec_process(
         "oomScoreAdj": container.host_config.oom_score_adj,
         "rlimits": limits.rlimits(container.host_config.ulimits, around.host),
     }
+    if tty and size and all(size):
+        process["consoleSize"] = {"height": size[0], "width": size[1]}
     if security.apparmor:
         process["apparmorProfile"] = security.apparmor
     return process

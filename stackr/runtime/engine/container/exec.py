@@ -157,7 +157,11 @@ class Executor:
                 remove_tree(launch.folder)
 
     async def _launch(
-        self, container: Container, request: ExecCreate, fds: dict[int, int]
+        self,
+        container: Container,
+        request: ExecCreate,
+        fds: dict[int, int],
+        size: tuple[int, int] | None = None,
     ) -> _Launch:
         folder = self._storage.bundle(container) / f"exec-{secrets.token_hex(8)}"
         around = Surroundings(
@@ -174,6 +178,7 @@ class Executor:
             working_dir=request.working_dir,
             tty=request.tty,
             privileged=request.privileged,
+            size=size,
         )
         try:
             folder.mkdir()
@@ -214,7 +219,7 @@ class Executor:
         session.started = session.running = True
         ours, theirs = _terminal(session) if request.tty else _pipes(stdin=request.attach_stdin)
         try:
-            launch = await self._launch(session.container, request, theirs.fds)
+            launch = await self._launch(session.container, request, theirs.fds, _size_of(session))
         except BaseException:
             ours.close_all()
             session.running, session.exit_code = False, 126
@@ -263,10 +268,16 @@ def _terminal(session: ExecSession) -> tuple[_Ends, _Ends]:
     master, slave = pty.openpty()
     os.set_blocking(master, False)
     session.terminal = master
-    size = session.size or tuple(session.request.console_size or (0, 0))[:2]
-    if len(size) == 2 and all(size):
+    size = _size_of(session)
+    if size is not None:
         set_size(master, size[0], size[1])
     return _Ends(outputs={STDOUT: master}, stdin=master), _Ends(fds={0: slave, 1: slave, 2: slave})
+
+
+def _size_of(session: ExecSession) -> tuple[int, int] | None:
+    """Height and width, where the caller has said them."""
+    height, width = (*(session.size or session.request.console_size or ()), 0, 0)[:2]
+    return (height, width) if height and width else None
 
 
 def set_size(terminal: int, height: int, width: int) -> None:
