@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_engine import Engine, refused
+from container_engine import PASSWD, Engine, refused
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.runtime.engine.container.spec import parse_update
 from stackr.runtime.engine.linux import cgroup
 
@@ -197,14 +197,10 @@ async def test_a_daemon_that_was_killed_sweeps_the_parents_that_it_made(
     id = await running(engine, CgroupParent=name)
     await engine.close()
     again = await Engine.open(root)
-    try:
-        assert again.containers.get(id).pid
-        await again.clear()
-        assert not any(folder.exists() for folder in HIERARCHY.paths(name))
-    finally:
-        await again.close()
-        reopened = await Engine.open(root)
-        engine.__dict__.update(reopened.__dict__)
+    engine.__dict__.update(again.__dict__)
+    assert engine.containers.get(id).pid
+    await engine.clear()
+    assert not any(folder.exists() for folder in HIERARCHY.paths(name))
 
 
 @pytest.mark.parametrize("path", ["../x", "/a/../../b", "a\nb", "x" * 2000])
@@ -212,3 +208,53 @@ async def test_a_parent_that_climbs_is_refused(engine: Engine, path: str) -> Non
     error = await refused(engine.create("box", ["true"], CgroupParent=path))
     assert isinstance(error, InvalidArgument)
     assert error.message.startswith("HostConfig.CgroupParent: invalid path: ")
+
+
+# --- images as mounts --------------------------------------------------------------------------
+
+
+def image_mount(target: str, subpath: str = "") -> dict[str, Any]:
+    mount: dict[str, Any] = {"Type": "image", "Source": "busybox", "Target": target}
+    return mount | ({"ImageOptions": {"Subpath": subpath}} if subpath else {})
+
+
+async def test_an_image_is_mounted_read_only(engine: Engine) -> None:
+    parts = [image_mount("/data/part", "srv"), image_mount("/one", "srv/hello")]
+    mounts = [image_mount("/whole"), *parts]
+    script = "cat /whole/srv/hello /data/part/hello /one; touch /whole/x; touch /data/part/x"
+    code, output = await engine.run(["sh", "-c", script], Mounts=mounts)
+    assert "from the image" * 3 in output
+    assert output.count("Read-only file system") == 2
+    assert code == 1
+
+
+@pytest.mark.parametrize("subpath", ["srv/to-etc/passwd", "srv/up"])
+async def test_no_symlink_of_an_image_leads_out_of_it(engine: Engine, subpath: str) -> None:
+    code, output = await engine.run(["cat", "/p"], Mounts=[image_mount("/p", subpath)])
+    assert (code, output) == (0, PASSWD)
+
+
+async def test_what_is_wrong_with_an_image_mount_is_told(engine: Engine) -> None:
+    missing = {"Type": "image", "Source": "nosuch", "Target": "/x"}
+    assert isinstance(await refused(engine.create("box", ["true"], Mounts=[missing])), NotFound)
+    for subpath, text in (
+        ("no/such", 'subpath "no/such": no such file or directory in image busybox'),
+        ("../x", "subpath must be a relative path within the image"),
+        ("/x", "subpath must be a relative path within the image"),
+    ):
+        error = await refused(engine.create("box", ["true"], Mounts=[image_mount("/x", subpath)]))
+        assert isinstance(error, InvalidArgument)
+        assert text in error.message
+    assert engine.containers.list() == []
+
+
+async def test_a_mounted_image_is_there_after_a_restart_of_the_daemon(
+    engine: Engine, root: Path
+) -> None:
+    id = await running(engine, Mounts=[image_mount("/whole")])
+    await engine.close()
+    again = await Engine.open(root)
+    engine.__dict__.update(again.__dict__)
+    assert await engine.execute(id, ["cat", "/whole/srv/hello"]) == (0, "from the image")
+    await engine.containers.restart(id, timeout_s=0)
+    assert await engine.execute(id, ["cat", "/whole/srv/hello"]) == (0, "from the image")

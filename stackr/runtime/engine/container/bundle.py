@@ -50,8 +50,9 @@ class Surroundings:
     """What the record does not say of a start.
 
     rootfs: absolute path. files: target in the container -> file on the host, for /etc/hosts and
-    its like. namespaces: kind -> path of another container's namespace to join. init: a program of
-    the host that becomes process 1, "" for none.
+    its like. images: target -> where the image is mounted already. namespaces: kind -> path of
+    another container's namespace to join. init: a program of the host that becomes process 1, ""
+    for none.
     """
 
     host: Host
@@ -59,6 +60,7 @@ class Surroundings:
     rootfs: str
     cgroup: str
     files: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
     init: str = ""
 
@@ -199,7 +201,7 @@ def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
         for target, source in around.files.items()
         if target not in taken
     ]
-    mounts += [_user_mount(mount) for mount in container.mounts]
+    mounts += [_user_mount(mount, around) for mount in container.mounts]
     if around.init:
         mounts.append(_mount(_INIT_TARGET, "bind", around.init, "bind", "ro", "rprivate"))
     return mounts
@@ -225,9 +227,12 @@ def _default_mounts(container: Container) -> Iterable[dict[str, Any]]:
         yield _mount("/dev/shm", "tmpfs", "shm", *guarded, "mode=1777", f"size={size}")
 
 
-def _user_mount(mount: MountPoint) -> dict[str, Any]:
+def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
     if mount.type == "tmpfs":
         return _mount(mount.destination, "tmpfs", "tmpfs", *mount.options)
+    if mount.type == "image":
+        source = around.images[mount.destination]
+        return _mount(mount.destination, "bind", source, "bind", "ro", "rprivate")
     options = ["rbind" if mount.recursive else "bind"]
     if not mount.rw:
         # A file holds no further mounts, and crun 1.8 takes "rro" for folders alone.

@@ -167,10 +167,10 @@ class Lifecycle:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.clear, container)
             await live.end_copies()
-            config = self._bundle(container)
+            config, images = self._bundle(container)
             self.groups.note(container)
             self._allot_realtime(container, container.host_config)
-            container.running = await self._create(container)
+            container.running = await self._create(container, images)
             self.runtime.filters.learn(config, self.runtime.root / container.id)
             self._store.put(container)
             if container.endpoints:
@@ -203,15 +203,17 @@ class Lifecycle:
                 bundle = self._storage.bundle(live.container)
                 stream.connect(ConsoleStream(await connect_attach(bundle)))
 
-    def _bundle(self, container: Container) -> dict[str, Any]:
-        """Write what the start needs; returns the config.json that is part of it."""
+    def _bundle(self, container: Container) -> tuple[dict[str, Any], list[OverlayTarget]]:
+        """Write what the start needs; returns the config.json of it, and the images to mount."""
         self._storage.make_bind_sources(container)
         bundle = self._storage.bundle(container)
         remove_tree(bundle)
         (bundle / "rootfs").mkdir(parents=True)
+        paths, images = self._storage.image_targets(container)
         around = Surroundings(
             host=self._host,
             user=self._storage.user(container),
+            images=paths,
             rootfs=str(bundle / "rootfs"),
             cgroup=self.groups.path(container),
             files=self._write_files(container),
@@ -221,7 +223,7 @@ class Lifecycle:
         config = bundle_config(container, around)
         self.runtime.filters.apply(config)
         (bundle / "config.json").write_text(json.dumps(config))
-        return config
+        return config, images
 
     def _write_files(self, container: Container) -> dict[str, str]:
         host_config = container.host_config
@@ -234,14 +236,17 @@ class Lifecycle:
         gateway = self._host_gateway()
         return self._storage.write_files(container, resolv_conf, host_gateway=gateway)
 
-    async def _create(self, container: Container) -> Running:
+    async def _create(self, container: Container, images: list[OverlayTarget]) -> Running:
         bundle = self._storage.bundle(container)
         overlay = self._snapshots.rootfs(container.id)
         log_config = container.host_config.log_config
         return await self.monitor.create(
             container.id,
             bundle,
-            overlay=OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
+            overlays=[
+                OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
+                *images,
+            ],
             options=MonitorOptions(
                 tty=container.config.tty,
                 stdin=container.config.open_stdin,

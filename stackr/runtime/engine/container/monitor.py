@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,9 +89,10 @@ class Monitor:
         self._runtime = runtime
 
     async def create(
-        self, id: str, bundle: Path, *, overlay: OverlayTarget, options: MonitorOptions
+        self, id: str, bundle: Path, *, overlays: Sequence[OverlayTarget], options: MonitorOptions
     ) -> Running:
-        """Mount the root file system, start the monitor, and have the container created.
+        """Mount the root file system and the images beside it, start the monitor, and have the
+        container created.
 
         Raises MonitorError where the OCI runtime refuses; no process is left then.
         """
@@ -102,7 +104,7 @@ class Monitor:
                     fds={_SYNC_FD: writer},
                     env={"_OCI_SYNCPIPE": str(_SYNC_FD), "PATH": os.defpath, "TZ": "UTC"},
                     cwd=bundle,
-                    overlay=overlay,
+                    overlays=overlays,
                 )
             finally:
                 os.close(writer)

@@ -122,7 +122,9 @@ def _parse_mount(mount: Mount) -> MountPoint:
             return _volume_mount(mount, destination)
         case "tmpfs":
             return _tmpfs_mount(mount, destination)
-        case "image" | "npipe" | "cluster":
+        case "image":
+            return _image_mount(mount, destination)
+        case "npipe" | "cluster":
             raise NotSupported(
                 f"HostConfig.Mounts: type not supported by the embedded engine: {mount.type}"
             )
@@ -164,14 +166,30 @@ _MUST_EXIST = ("must-exist",)
 _CREATE: tuple[str, ...] = ()
 
 
+def _check_subpath(mount: Mount, subpath: str) -> None:
+    if subpath.startswith("/") or ".." in subpath.split("/") or "\0" in subpath:
+        raise _invalid(mount, f"subpath must be a relative path within the {mount.type}")
+
+
+def _image_mount(mount: Mount, destination: str) -> MountPoint:
+    """Always read-only: an image is the same for everyone."""
+    if not mount.source:
+        raise _invalid(mount, "field Source must not be empty")
+    if mount.bind_options or mount.volume_options or mount.tmpfs_options:
+        raise _invalid(
+            mount, "field BindOptions, VolumeOptions and TmpfsOptions must not be specified"
+        )
+    subpath = mount.image_options.subpath if mount.image_options else ""
+    _check_subpath(mount, subpath)
+    return MountPoint("image", destination, mount.source, rw=False, subpath=subpath)
+
+
 def _volume_mount(mount: Mount, destination: str) -> MountPoint:
     options = mount.volume_options
     if mount.bind_options or mount.tmpfs_options:
         raise _invalid(mount, "field BindOptions and TmpfsOptions must not be specified")
     if options and options.subpath:
-        parts = options.subpath.split("/")
-        if options.subpath.startswith("/") or ".." in parts:
-            raise _invalid(mount, "subpath must be a relative path within the volume")
+        _check_subpath(mount, options.subpath)
     point = _volume(destination, name=mount.source, anonymous=not mount.source)
     return replace(
         point,

@@ -47,8 +47,6 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
 
 
 def _refuse_mount(mount: Mapping[str, Any]) -> None:
-    if mount.get("ImageOptions"):
-        raise NotSupported("HostConfig.Mounts: not supported by the embedded engine: ImageOptions")
     options = mount.get("BindOptions")
     if isinstance(options, Mapping):
         _refuse("HostConfig.Mounts.BindOptions", options, _BIND_OPTIONS)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import dataclasses
 import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class Containers:
         self._snapshots = snapshots
         self._networks = networks
         self._store = Store(state)
-        self._storage = Storage(config, snapshots, volumes)
+        self._storage = Storage(config, images, snapshots, volumes)
         self._tasks = Tasks()
         self._sessions = ExecSessions()
         self._launcher = Launcher()
@@ -224,7 +225,7 @@ class Containers:
             config=config,
             host_config=host_config,
             endpoints=planned_endpoints(config, host_config, endpoints),
-            mounts=name_volumes(plan_mounts(config, host_config, self._mounts_of)),
+            mounts=self._named(plan_mounts(config, host_config, self._mounts_of)),
             platform=platform or image.os or "linux",
             state=State(status=Status.CREATING),
         )
@@ -250,6 +251,15 @@ class Containers:
             _log.warning("container %s: undo of create: %s", live.container.short_id, error)
         self._store.delete(live.container)
         self._lives.lives.pop(live.container.id, None)
+
+    def _named(self, mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
+        """With names for anonymous volumes and the IDs of images. Raises NotFound for an image."""
+        return tuple(
+            dataclasses.replace(mount, name=self._images.get(mount.source).id)
+            if mount.type == "image"
+            else mount
+            for mount in name_volumes(mounts)
+        )
 
     def _mounts_of(self, ref: str) -> tuple[MountPoint, ...]:
         return self.get(ref).mounts
