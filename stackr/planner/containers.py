@@ -252,36 +252,36 @@ class Containers:
         return names
 
     def _pull(self, service: DesiredService) -> list[Entry]:
-        if service.image in self.observed.images:
-            return []
+        missing = [image for image in service.images if image not in self.observed.images]
+        return [self._pull_image(service, image) for image in missing]
+
+    def _pull_image(self, service: DesiredService, image: str) -> Entry:
         policy = pull_policy(service, self.options)
-        if service.is_built:
+        if service.is_built and image == service.image:
             raise NotSupported(
-                f'service "{service.name}": build: not supported, and there is no image '
-                f"{service.image}",
-                hint=f"build it with another tool, and tag it {service.image}",
+                f'service "{service.name}": build: not supported, and there is no image {image}',
+                hint=f"build it with another tool, and tag it {image}",
             )
         if policy == "never":
             raise InvalidArgument(
-                f'service "{service.name}": image {service.image} is not here, and its pull '
-                "policy is never"
+                f'service "{service.name}": image {image} is not here, and its pull policy is never'
             )
-        key = (service.image, service.platform)
+        key = (image, service.platform)
         if key not in self.pulls:
-            resource = Resource("image", service.image)
+            resource = Resource("image", image)
             users = tuple(
                 other.name
                 for other in self.desired.services.values()
-                if (other.image, other.platform) == key
+                if image in other.images and other.platform == service.platform
             )
             self.builder.changes.append(Change(resource, Kind.PULL, "not found"))
             self.pulls[key] = self.builder.add(
                 Action.PULL_IMAGE,
                 resource,
                 "not found",
-                PullImage(service.image, service.platform, users),
+                PullImage(image, service.platform, users),
             )
-        return [self.pulls[key]]
+        return self.pulls[key]
 
     def _remove(self, slot: Slot, cause: str) -> None:
         if slot.container is None:

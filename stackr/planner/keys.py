@@ -1,4 +1,4 @@
-"""What a service names: its image, and the networks and volumes of the stack file that it uses."""
+"""What a service names: its images, and the networks and volumes of the stack file that it uses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ if TYPE_CHECKING:
     from stackr.spec.model.project import Project
     from stackr.spec.model.service import Service, ServiceNetwork
 
-__all__ = ["image_name", "network_keys", "volume_keys"]
+__all__ = ["image_name", "mounted_image", "network_keys", "volume_keys"]
 
 
 def image_name(project: Project, service: Service) -> str:
     """The image's reference; one that is built has the project's and the service's name."""
     return service.image or f"{project.name}-{service.name}"
+
+
+def mounted_image(project: Project, source: str) -> str:
+    """The image that a volume of type image names: by its reference, or by a service's name."""
+    service = project.services.get(source)
+    return source if service is None else image_name(project, service)
 
 
 def network_keys(project: Project, service: Service) -> list[str]:

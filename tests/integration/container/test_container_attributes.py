@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -258,3 +259,39 @@ async def test_a_mounted_image_is_there_after_a_restart_of_the_daemon(
     assert await engine.execute(id, ["cat", "/whole/srv/hello"]) == (0, "from the image")
     await engine.containers.restart(id, timeout_s=0)
     assert await engine.execute(id, ["cat", "/whole/srv/hello"]) == (0, "from the image")
+
+
+# --- namespaces and read-only folders ----------------------------------------------------------
+
+
+async def test_shared_memory_and_queues_are_shared(engine: Engine) -> None:
+    await running(engine, "donor", IpcMode="shareable", ShmSize=2 * MIB)
+    await running(engine, "guest", IpcMode="container:donor")
+    await engine.execute("donor", ["sh", "-c", "echo hello > /dev/shm/note; touch /dev/mqueue/q"])
+    seen = await engine.execute("guest", ["sh", "-c", "cat /dev/shm/note; ls /dev/mqueue"])
+    assert seen == (0, "hello\nq\n")
+    pids = [engine.containers.get(name).pid for name in ("donor", "guest")]
+    assert len({os.readlink(f"/proc/{pid}/ns/ipc") for pid in pids}) == 1
+
+
+async def test_a_donor_of_shared_memory_must_agree(engine: Engine) -> None:
+    await running(engine, "donor")
+    id = await engine.create("guest", ["true"], IpcMode="container:donor")
+    error = await refused(engine.containers.start(id))
+    assert "non-shareable IPC (hint: use IpcMode:shareable" in error.message
+
+
+async def test_a_folder_is_read_only_to_its_depth(engine: Engine, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(inner)], check=True, timeout=10)
+    try:
+        mount = {"Type": "bind", "Source": str(tmp_path), "Target": "/x", "ReadOnly": True}
+        forced = mount | {"BindOptions": {"ReadOnlyForceRecursive": True}}
+        code, output = await engine.run(["touch", "/x/inner/file"], Mounts=[forced])
+        assert (code, "Read-only file system" in output) == (1, True)
+        open_mount = forced | {"ReadOnly": False}
+        error = await refused(engine.create("box", ["true"], Mounts=[open_mount]))
+        assert "ReadOnlyForceRecursive requires ReadOnly" in error.message
+    finally:
+        subprocess.run(["umount", str(inner)], check=True, timeout=10)

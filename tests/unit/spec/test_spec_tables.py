@@ -73,7 +73,7 @@ def test_the_documentation_has_the_table() -> None:
     [
         ("gpus: all", "gpus"),
         ("logging: {driver: syslog}", "logging.driver"),
-        ("volumes: [{type: image, source: i, target: /x}]", "volumes[0].type"),
+        ("volumes: [{type: npipe, source: i, target: /x}]", "volumes[0].type"),
         ("userns_mode: keep", "userns_mode"),
         ("post_start: [{command: x}]", "post_start"),
         ("storage_opt: {size: 1G}", "storage_opt"),

@@ -51,8 +51,8 @@ class Surroundings:
 
     rootfs: absolute path. files: target in the container -> file on the host, for /etc/hosts and
     its like. images: target -> where the image is mounted already. namespaces: kind -> path of
-    another container's namespace to join. init: a program of the host that becomes process 1, ""
-    for none.
+    another container's namespace to join. shm: where that container's /dev/shm is mounted already.
+    init: a program of the host that becomes process 1. "" for none.
     """
 
     host: Host
@@ -62,6 +62,7 @@ class Surroundings:
     files: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
+    shm: str = ""
     init: str = ""
 
 
@@ -195,7 +196,7 @@ def _mount(target: str, fstype: str, source: str, *options: str) -> dict[str, An
 
 def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
     taken = {mount.destination for mount in container.mounts}
-    mounts = [m for m in _default_mounts(container) if m["destination"] not in taken]
+    mounts = [m for m in _default_mounts(container, around) if m["destination"] not in taken]
     mounts += [
         _mount(target, "bind", source, "rbind", "rprivate")
         for target, source in around.files.items()
@@ -207,7 +208,7 @@ def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
     return mounts
 
 
-def _default_mounts(container: Container) -> Iterable[dict[str, Any]]:
+def _default_mounts(container: Container, around: Surroundings) -> Iterable[dict[str, Any]]:
     host_config = container.host_config
     access = "rw" if host_config.privileged else "ro"
     guarded = ("nosuid", "noexec", "nodev")
@@ -222,6 +223,9 @@ def _default_mounts(container: Container) -> Iterable[dict[str, Any]]:
         yield _mount("/dev/shm", "bind", "/dev/shm", "rbind", *guarded)
         return
     yield _mount("/dev/mqueue", "mqueue", "mqueue", *guarded)
+    if around.shm:
+        yield _mount("/dev/shm", "bind", around.shm, "rbind", *guarded)
+        return
     if host_config.ipc_mode != "none":
         size = host_config.shm_size or _SHM_SIZE
         yield _mount("/dev/shm", "tmpfs", "shm", *guarded, "mode=1777", f"size={size}")

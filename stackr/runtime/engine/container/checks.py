@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container import capabilities, devices, limits
 from stackr.runtime.engine.container.etc import check_extra_hosts
 from stackr.runtime.engine.container.groups import check_parent
@@ -99,10 +99,6 @@ def _check_modes(host_config: HostConfig) -> None:
         joins = name in ("IpcMode", "PidMode") and mode.startswith("container:")
         if mode not in known and not joins:
             raise InvalidArgument(f"HostConfig.{name}: invalid mode: {mode}")
-    if host_config.ipc_mode.startswith("container:"):
-        raise NotSupported(
-            "HostConfig.IpcMode: not supported by the embedded engine: joining another container"
-        )
 
 
 def check_restart(policy: RestartPolicy) -> None:

@@ -44,7 +44,7 @@ from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
 from stackr.runtime.engine.container.update import lifted, updated
 from stackr.runtime.engine.events import EventBus
-from stackr.runtime.engine.linux.launcher_client import OverlayTarget
+from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.process import Process
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.network.types import SandboxInfo
@@ -167,10 +167,10 @@ class Lifecycle:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.clear, container)
             await live.end_copies()
-            config, images = self._bundle(container)
+            config, images, borrowed = self._bundle(container)
             self.groups.note(container)
             self._allot_realtime(container, container.host_config)
-            container.running = await self._create(container, images)
+            container.running = await self._create(container, images, borrowed)
             self.runtime.filters.learn(config, self.runtime.root / container.id)
             self._store.put(container)
             if container.endpoints:
@@ -203,17 +203,21 @@ class Lifecycle:
                 bundle = self._storage.bundle(live.container)
                 stream.connect(ConsoleStream(await connect_attach(bundle)))
 
-    def _bundle(self, container: Container) -> tuple[dict[str, Any], list[OverlayTarget]]:
-        """Write what the start needs; returns the config.json of it, and the images to mount."""
+    def _bundle(
+        self, container: Container
+    ) -> tuple[dict[str, Any], list[OverlayTarget], list[Borrowed]]:
+        """Write what the start needs; returns the config.json of it, and what is to be mounted."""
         self._storage.make_bind_sources(container)
         bundle = self._storage.bundle(container)
         remove_tree(bundle)
         (bundle / "rootfs").mkdir(parents=True)
         paths, images = self._storage.image_targets(container)
+        borrowed = self._borrowed_shm(container)
         around = Surroundings(
             host=self._host,
             user=self._storage.user(container),
             images=paths,
+            shm=borrowed[0].target if borrowed else "",
             rootfs=str(bundle / "rootfs"),
             cgroup=self.groups.path(container),
             files=self._write_files(container),
@@ -223,7 +227,23 @@ class Lifecycle:
         config = bundle_config(container, around)
         self.runtime.filters.apply(config)
         (bundle / "config.json").write_text(json.dumps(config))
-        return config, images
+        return config, images, borrowed
+
+    def _borrowed_shm(self, container: Container) -> list[Borrowed]:
+        """The shared memory of the container whose IPC namespace is joined."""
+        mode = container.host_config.ipc_mode
+        if not mode.startswith("container:"):
+            return []
+        donor = self._store.get(mode.partition(":")[2])
+        if donor.host_config.ipc_mode not in ("shareable", "host"):
+            raise Conflict(
+                f"cannot join IPC of container {donor.id}: non-shareable IPC (hint: use"
+                " IpcMode:shareable for the donor container)"
+            )
+        target = self._storage.bundle(container) / "shm"
+        target.mkdir()
+        namespace = f"/proc/{self._pid_of(donor.id)}/ns/mnt"
+        return [Borrowed(namespace, "/dev/shm", str(target))]
 
     def _write_files(self, container: Container) -> dict[str, str]:
         host_config = container.host_config
@@ -236,7 +256,9 @@ class Lifecycle:
         gateway = self._host_gateway()
         return self._storage.write_files(container, resolv_conf, host_gateway=gateway)
 
-    async def _create(self, container: Container, images: list[OverlayTarget]) -> Running:
+    async def _create(
+        self, container: Container, images: list[OverlayTarget], borrowed: list[Borrowed]
+    ) -> Running:
         bundle = self._storage.bundle(container)
         overlay = self._snapshots.rootfs(container.id)
         log_config = container.host_config.log_config
@@ -247,6 +269,7 @@ class Lifecycle:
                 OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
                 *images,
             ],
+            borrowed=borrowed,
             options=MonitorOptions(
                 tty=container.config.tty,
                 stdin=container.config.open_stdin,

@@ -24,6 +24,7 @@ from stackr.errors import DeadlineExceeded, Internal, Unavailable
 from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.record import Running
 from stackr.runtime.engine.linux.launcher_client import (
+    Borrowed,
     Launcher,
     OverlayTarget,
     kill_launched,
@@ -89,9 +90,15 @@ class Monitor:
         self._runtime = runtime
 
     async def create(
-        self, id: str, bundle: Path, *, overlays: Sequence[OverlayTarget], options: MonitorOptions
+        self,
+        id: str,
+        bundle: Path,
+        *,
+        overlays: Sequence[OverlayTarget],
+        borrowed: Sequence[Borrowed],
+        options: MonitorOptions,
     ) -> Running:
-        """Mount the root file system and the images beside it, start the monitor, and have the
+        """Mount the root file system and what is beside it, start the monitor, and have the
         container created.
 
         Raises MonitorError where the OCI runtime refuses; no process is left then.
@@ -105,6 +112,7 @@ class Monitor:
                     env={"_OCI_SYNCPIPE": str(_SYNC_FD), "PATH": os.defpath, "TZ": "UTC"},
                     cwd=bundle,
                     overlays=overlays,
+                    borrowed=borrowed,
                 )
             finally:
                 os.close(writer)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container.record import MountPoint
-from stackr.runtime.engine.container.spec import Config, HostConfig, Mount
+from stackr.runtime.engine.container.spec import BindOptions, Config, HostConfig, Mount
 
 __all__ = ["plan_mounts"]
 
@@ -145,6 +145,8 @@ def _bind_mount(mount: Mount, destination: str) -> MountPoint:
     if mount.volume_options or mount.tmpfs_options:
         raise _invalid(mount, "field VolumeOptions and TmpfsOptions must not be specified")
     propagation = (options.propagation if options else "") or "rprivate"
+    if options and options.read_only_force_recursive:
+        _check_forced(mount, options, propagation)
     if propagation in _SHARED:
         raise NotSupported(_no_sharing(propagation))
     if propagation not in _PROPAGATIONS:
@@ -159,6 +161,18 @@ def _bind_mount(mount: Mount, destination: str) -> MountPoint:
         readonly_recursive=not (options and options.read_only_non_recursive),
         options=_CREATE if options and options.create_mountpoint else _MUST_EXIST,
     )
+
+
+def _check_forced(mount: Mount, options: BindOptions, propagation: str) -> None:
+    """What is below a read-only folder is read-only by default; here nothing may speak against."""
+    if not mount.read_only:
+        raise _invalid(mount, "ReadOnlyForceRecursive requires ReadOnly")
+    if options.non_recursive or options.read_only_non_recursive or propagation != "rprivate":
+        raise _invalid(
+            mount,
+            "ReadOnlyForceRecursive excludes NonRecursive, ReadOnlyNonRecursive and any propagation"
+            " but rprivate",
+        )
 
 
 _MUST_EXIST = ("must-exist",)

@@ -9,6 +9,7 @@ the last process in it ends.
 Wire (SOCK_SEQPACKET on FD, one JSON object a message; descriptors travel beside the request):
   -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false, "hide":
   [...],
+      "borrowed": [{"namespace": "/proc/1/ns/mnt", "path": ..., "target": ...}],
       "overlays": [{"base_dir": ..., "options": ..., "target": ..., "part": ...}]}
   <- {"id": 1, "pid": 4711}      started; sent by the launcher
   <- {"id": 1, "error": "..."}   could not be set up; sent by the child, which then exits
@@ -36,6 +37,11 @@ MS_SLAVE = 1 << 19
 PR_SET_CHILD_SUBREAPER = 36
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
+AT_FDCWD = -100
+MOVE_MOUNT_F_EMPTY_PATH = 4
+OPEN_TREE_CLONE = 1
+SYS_move_mount = 429
+SYS_open_tree = 428
 SYS_openat2 = 437
 
 _FIRST_SPARE_FD = 32
@@ -92,6 +98,24 @@ def mount_part(target: str, path: str) -> None:
     os.close(fd)
 
 
+def borrow(namespace: str, path: str, target: str) -> None:
+    """Mount at `target` what another mount namespace has at `path`, as seen from its root."""
+    home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    away = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    _check(_libc.setns(away, CLONE_NEWNS), "join a mount namespace")
+    tree = _libc.syscall(SYS_open_tree, AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    errno = ctypes.get_errno()
+    _check(_libc.setns(home, CLONE_NEWNS), "leave a mount namespace")
+    if tree < 0:
+        raise OSError(errno, f"{path}: {os.strerror(errno)}")
+    moved = _libc.syscall(
+        SYS_move_mount, tree, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH
+    )
+    _check(moved, f"mount {path} on {target}")
+    for fd in (home, away, tree):
+        os.close(fd)
+
+
 def private_namespace(hide: list[str]) -> None:
     """A new mount namespace: the host's later mounts come in, ours do not go out.
 
@@ -118,6 +142,8 @@ def _become(request: dict[str, object], received: list[int]) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     private_namespace(request["hide"])  # type: ignore[arg-type]
+    for tree in request["borrowed"]:  # type: ignore[attr-defined]
+        borrow(tree["namespace"], tree["path"], tree["target"])
     for overlay in request["overlays"]:  # type: ignore[attr-defined]
         os.chdir(overlay["base_dir"])
         mount("overlay", overlay["target"], "overlay", 0, overlay["options"])

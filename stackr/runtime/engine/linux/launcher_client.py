@@ -20,7 +20,7 @@ from pathlib import Path
 from stackr.errors import DeadlineExceeded, Internal, Unavailable
 from stackr.runtime.engine.linux import launcher
 
-__all__ = ["Completed", "Launched", "Launcher", "OverlayTarget"]
+__all__ = ["Borrowed", "Completed", "Launched", "Launcher", "OverlayTarget"]
 
 _OUTPUT_LIMIT = 1 << 20
 
@@ -36,6 +36,18 @@ class OverlayTarget:
     options: str
     target: str
     part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Borrowed:
+    """What is at `path` in another mount namespace, to be mounted at `target`.
+
+    namespace: its path, such as /proc/PID/ns/mnt.
+    """
+
+    namespace: str
+    path: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,7 @@ class Launcher:
         env: Mapping[str, str] | None = None,
         cwd: Path | str = "/",
         overlays: Sequence[OverlayTarget] = (),
+        borrowed: Sequence[Borrowed] = (),
         tty: bool = False,
     ) -> Launched:
         """Start `argv` (an absolute path first).
@@ -136,6 +149,7 @@ class Launcher:
             "fds": list(passed),
             "tty": tty,
             "hide": self.hide,
+            "borrowed": [asdict(tree) for tree in borrowed],
             "overlays": [asdict(overlay) for overlay in overlays],
         }
         data = json.dumps(request).encode()
