@@ -40,6 +40,7 @@ _KILL_PATIENCE_S = 5.0
 _KILL_AGAIN_S = 0.05
 _VERDICT_S = 1.0
 _PROBES_FOR_EACH_CPU = 2
+_BEGIN_S = 0.2
 
 
 @dataclass(slots=True)
@@ -96,19 +97,25 @@ class Executor:
     def prober(
         self, container: Container, command: Sequence[str]
     ) -> Callable[[float], Awaitable[ProbeResult]]:
-        """A call that probes, of many containers few at a time. A probe that cannot be killed (its
-        process waits for a disk) is the last one until it has ended.
+        """A call that probes. Of many containers, few begin at a time, as that is what takes a
+        processor. One that cannot be killed (it waits for a disk) is the last until it has ended.
         """
         stuck: asyncio.Future[int] | None = None
 
         async def probe(timeout_s: float) -> ProbeResult:
             nonlocal stuck
+            if stuck is not None and not stuck.done():
+                return ProbeResult(-1, "the health check before has not ended yet")
             async with self._probing:
-                if stuck is not None and not stuck.done():
-                    return ProbeResult(-1, "the health check before has not ended yet")
-                result, ended = await self.probe(container, command, timeout_s)
-                stuck = ended
-                return result
+                task = asyncio.ensure_future(self.probe(container, command, timeout_s))
+                try:
+                    await asyncio.wait({task}, timeout=_BEGIN_S)
+                except asyncio.CancelledError:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+                    raise
+            result, stuck = await task
+            return result
 
         return probe
 
