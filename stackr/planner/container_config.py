@@ -113,6 +113,7 @@ _SAME: Mapping[str, str] = {
     "sysctls": "sysctls",
     "storage_opt": "storage_opt",
     "oom_score_adj": "oom_score_adj",
+    "api_socket": "use_api_socket",
 }
 """Runtime field -> the service's field that it copies; None becomes ""."""
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.planner.keys import mounted_image
 from stackr.runtime.container import ContainerFile, Mount
 from stackr.runtime.types import MountState
 from stackr.spec.model.mounts import FileGrant, ServiceVolume
@@ -59,6 +60,11 @@ def granted_files(project: Project, service: Service) -> tuple[ContainerFile, ..
         raise InvalidArgument(
             f'cannot create "{files[0].path}" in read-only service {service.name}: '
             "`file` is the sole supported option"
+        )
+    if service.use_api_socket and service.read_only:
+        raise InvalidArgument(
+            f'service "{service.name}": use_api_socket: cannot create the configuration of its'
+            " clients in a read-only service"
         )
     return tuple(files)
 
@@ -119,7 +125,7 @@ def _source(project: Project, volume: ServiceVolume) -> str:
     source = volume.source or ""
     if volume.type == "volume" and source in project.volumes:
         return project.volumes[source].name or source
-    return source
+    return mounted_image(project, source) if volume.type == "image" else source
 
 
 def _grants(project: Project, service: Service) -> Iterator[tuple[FileGrant, FileObject, str]]:

@@ -165,32 +165,33 @@ def _can_be_made_beside(draft: Draft, service: DesiredService, old: ContainerSta
 
 
 def _pull(draft: Draft, service: DesiredService) -> list[Entry]:
-    if service.image in draft.observed.images:
-        return []
+    missing = [image for image in service.images if image not in draft.observed.images]
+    return [_pull_image(draft, service, image) for image in missing]
+
+
+def _pull_image(draft: Draft, service: DesiredService, image: str) -> Entry:
     policy = pull_policy(service, draft.options)
-    if service.is_built:
+    if service.is_built and image == service.image:
         raise NotSupported(
-            f'service "{service.name}": build: not supported, and there is no image '
-            f"{service.image}",
-            hint=f"build it with another tool, and tag it {service.image}",
+            f'service "{service.name}": build: not supported, and there is no image {image}',
+            hint=f"build it with another tool, and tag it {image}",
         )
     if policy == "never":
         raise InvalidArgument(
-            f'service "{service.name}": image {service.image} is not here, and its pull '
-            "policy is never"
+            f'service "{service.name}": image {image} is not here, and its pull policy is never'
         )
-    key = (service.image, service.platform)
+    key = (image, service.platform)
     if key not in draft.pulls:
-        resource = Resource("image", service.image)
+        resource = Resource("image", image)
         users = tuple(
             other.name
             for other in draft.desired.services.values()
-            if (other.image, other.platform) == key
+            if image in other.images and other.platform == service.platform
         )
         draft.builder.changes.append(Change(resource, Kind.PULL, "not found"))
-        payload = PullImage(service.image, service.platform, users)
+        payload = PullImage(image, service.platform, users)
         draft.pulls[key] = draft.builder.add(Action.PULL_IMAGE, resource, "not found", payload)
-    return [draft.pulls[key]]
+    return draft.pulls[key]
 
 
 def _remove(draft: Draft, slot: Slot, cause: str) -> None:

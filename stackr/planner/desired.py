@@ -15,7 +15,7 @@ from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.config_hash import canonical_json, digest, service_spec, sparse
 from stackr.planner.graph import closure, topological_order
 from stackr.planner.host_ports import check_host_ports
-from stackr.planner.keys import image_name, network_keys, replicas, volume_keys
+from stackr.planner.keys import image_name, mounted_image, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
 from stackr.planner.probe import probe_of
 from stackr.runtime import labels
@@ -60,9 +60,9 @@ class DesiredVolume:
 class DesiredService:
     """One service. spec: what its containers are made of, as JSON; hash: of that.
 
-    image: the reference. networks, volumes: names in the engine. shares: services whose
-    namespaces or volumes its containers use, so that they are recreated together.
-    is_target: it was asked for, not only needed by one that was.
+    image: the reference. mounted_images: those of its volumes of type image. networks, volumes:
+    names in the engine. shares: services whose namespaces or volumes its containers use, so that
+    they are recreated together. is_target: it was asked for, not only needed by one that was.
     """
 
     name: str
@@ -70,6 +70,7 @@ class DesiredService:
     spec: Mapping[str, Any]
     hash: str
     image: str
+    mounted_images: tuple[str, ...]
     platform: str
     pull_policy: str
     is_built: bool
@@ -87,6 +88,11 @@ class DesiredService:
         """The labels that say what its containers are made of."""
         named = (labels.SPEC, labels.CONFIG_HASH, labels.REVISION, labels.FORMAT)
         return {name: self.base_labels[name] for name in named}
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Every image that its containers need, their own first."""
+        return tuple(dict.fromkeys((self.image, *self.mounted_images)))
 
     def container_name(self, number: int) -> str:
         return self.service.container_name or f"{self.project.name}-{self.name}-{number}"
@@ -245,6 +251,11 @@ def _service(
         spec=spec,
         hash=hashed,
         image=image,
+        mounted_images=tuple(
+            mounted_image(project, volume.source or "")
+            for volume in service.volumes
+            if volume.type == "image"
+        ),
         platform=service.platform or "",
         pull_policy=service.pull_policy or "",
         is_built=service.build is not None,

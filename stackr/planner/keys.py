@@ -1,4 +1,4 @@
-"""What a service names or counts: its image, networks and volumes, its containers."""
+"""What a service names or counts: its images, networks and volumes, its containers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from stackr.spec.model.project import Project
     from stackr.spec.model.service import Service, ServiceNetwork
 
-__all__ = ["image_name", "network_keys", "replicas", "volume_keys"]
+__all__ = ["image_name", "mounted_image", "network_keys", "replicas", "volume_keys"]
 
 
 def image_name(project: Project, service: Service) -> str:
@@ -24,6 +24,12 @@ def replicas(service: Service) -> int:
     if service.deploy is not None and service.deploy.replicas is not None:
         return service.deploy.replicas
     return 1
+
+
+def mounted_image(project: Project, source: str) -> str:
+    """The image that a volume of type image names: by its reference, or by a service's name."""
+    service = project.services.get(source)
+    return source if service is None else image_name(project, service)
 
 
 def network_keys(project: Project, service: Service) -> list[str]:

@@ -60,7 +60,8 @@ async def observe(
     wanted: its images, networks and volumes are looked for by name, beside the project's own.
     limits: containers with their limits, which some engines tell of each container alone.
     """
-    references = sorted({service.image for service in wanted.services.values()} if wanted else ())
+    services = wanted.services.values() if wanted else ()
+    references = sorted({image for service in services for image in service.images})
     network_names = {network.name for network in wanted.networks.values()} if wanted else set()
     volume_names = {volume.name for volume in wanted.volumes.values()} if wanted else set()
     containers, networks, volumes, images = await asyncio.gather(

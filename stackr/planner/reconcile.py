@@ -6,7 +6,7 @@ stops, networks, volumes, containers, orphans, starts, waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Builder
@@ -80,9 +80,9 @@ def plan_refresh(desired: Desired, observed: Observed, options: UpOptions | None
     """
     options = options or UpOptions()
     wanted = [
-        service
-        for service in desired.services.values()
-        if pull_policy(service, options) == "always" and not service.is_built
+        (service, image)
+        for service, image in _images(desired)
+        if pull_policy(service, options) == "always"
     ]
     return _pulls(desired, wanted, "pull policy is always")
 
@@ -94,22 +94,27 @@ def plan_pull(desired: Desired, observed: Observed, options: UpOptions | None = 
     """
     options = options or UpOptions()
     wanted = [
-        service
-        for service in desired.services.values()
-        if not service.is_built
-        and service.pull_policy not in ("never", "build")
-        and not (
-            "missing" in (options.pull, service.pull_policy) and service.image in observed.images
-        )
+        (service, image)
+        for service, image in _images(desired)
+        if service.pull_policy not in ("never", "build")
+        and not ("missing" in (options.pull, service.pull_policy) and image in observed.images)
     ]
     return _pulls(desired, wanted, "asked for")
 
 
-def _pulls(desired: Desired, services: list[DesiredService], cause: str) -> Plan:
+def _images(desired: Desired) -> Iterator[tuple[DesiredService, str]]:
+    """Each image that a service needs, but for one that is built."""
+    for service in desired.services.values():
+        for image in service.images:
+            if not (service.is_built and image == service.image):
+                yield service, image
+
+
+def _pulls(desired: Desired, images: list[tuple[DesiredService, str]], cause: str) -> Plan:
     builder = Builder(desired.project)
     by_image: dict[tuple[str, str], list[str]] = {}
-    for service in services:
-        by_image.setdefault((service.image, service.platform), []).append(service.name)
+    for service, image in images:
+        by_image.setdefault((image, service.platform), []).append(service.name)
     for (image, platform), users in sorted(by_image.items()):
         resource = Resource("image", image)
         builder.changes.append(Change(resource, Kind.PULL, cause))

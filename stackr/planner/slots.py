@@ -168,7 +168,11 @@ def _judge(
         policy = "diverged" if policy == "force" else policy
     if policy == "never":
         return _Judgement()
-    from_file = _file_changes(service, container) + _image_changes(service, container, observed)
+    from_file = (
+        *_file_changes(service, container),
+        *_image_changes(service, container, observed),
+        *_mounted_image_changes(container, observed),
+    )
     drifted = _detached(service, container, observed)
     if from_file:
         cause = f"{', '.join(dict.fromkeys(_top(change.path) for change in from_file))} changed"
@@ -236,6 +240,20 @@ def _image_changes(
         return ()
     note = f"{service.image} names another image now"
     return (FieldChange("image", used, image.id, note=note, origin=Origin.DRIFT),)
+
+
+def _mounted_image_changes(
+    container: ContainerState, observed: Observed
+) -> tuple[FieldChange, ...]:
+    """An image that is mounted is another one now; not every engine tells which one it mounted."""
+    changes = []
+    for mount in container.mounts:
+        image = observed.images.get(mount.source) if mount.type == "image" else None
+        if image is not None and mount.name and mount.name != image.id:
+            note = f"{mount.source} names another image now"
+            path = f"volumes.{mount.target}"
+            changes.append(FieldChange(path, mount.name, image.id, note=note, origin=Origin.DRIFT))
+    return tuple(changes)
 
 
 def _detached(

@@ -150,6 +150,7 @@ class ContainerConfig:
     networks: the first is the one that `network_mode` names, in order of priority.
     network_mode, ipc_mode, pid_mode, volumes_from: "container:NAME" and "NAME[:ro]" may name
         a container of the same plan; the executor fills in its ID.
+    api_socket: the engine's socket, and the caller's registry credentials, are in the container.
     extra_hosts: "HOST:ADDRESS". exposed_ports: "80/tcp". files: written before the first start.
     """
 
@@ -177,6 +178,7 @@ class ContainerConfig:
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     volumes_from: tuple[str, ...] = ()
     files: tuple[ContainerFile, ...] = ()
+    api_socket: bool = False
     network_mode: str = ""
     networks: tuple[NetworkAttachment, ...] = ()
     restart: RestartPolicy | None = None

@@ -55,6 +55,7 @@ def _but(allowed: tuple[Any, ...], note: str) -> Row:
 
 _SWARM = "of a cluster; Docker Compose on one host has no use for it either"
 _WINDOWS = "of Windows"
+_WHERE_POSSIBLE = "on hosts with {}; elsewhere the engine refuses it"
 
 _SERVICE: dict[str, Row] = {
     **_yes("annotations", "cap_add", "cap_drop", "command", "configs", "container_name"),
@@ -90,13 +91,13 @@ _SERVICE: dict[str, Row] = {
     ),
     "logging": Row(State.YES, "the drivers json-file, local and none"),
     "logging.driver": _but(("json-file", "local", "none"), "json-file, local, none"),
-    "blkio_config": Row(State.YES, "the weight; limits of single devices are not honoured"),
+    "blkio_config": Row(State.YES, "weights of single devices need the I/O scheduler bfq"),
     "build": Row(State.PARTLY, "images are not built: only together with `image`, which is pulled"),
-    "volumes": Row(State.YES, "of the types bind, volume and tmpfs"),
-    "volumes.*.type": _but(("bind", "volume", "tmpfs"), "bind, volume, tmpfs"),
-    "volumes.*.bind.recursive": _but(
-        ("enabled", "disabled", "writable"), "enabled, disabled, writable"
+    "volumes": Row(State.YES, "of the types bind, volume, tmpfs and image"),
+    "volumes.*.type": _but(
+        ("bind", "volume", "tmpfs", "image"), "bind, volume, tmpfs, image (read-only)"
     ),
+    **_yes("volumes.*.bind.recursive"),
     "deploy": Row(State.YES, "replicas, resources, restart_policy"),
     **_yes("deploy.replicas", "deploy.resources", "deploy.restart_policy"),
     **_inert(_SWARM, "deploy.labels", "deploy.placement", "deploy.endpoint_mode"),
@@ -105,19 +106,21 @@ _SERVICE: dict[str, Row] = {
     **_no("the engine has no driver for them", "gpus"),
     **_no("the engine has no driver for them", "deploy.resources.reservations.devices"),
     **_inert(_SWARM, "deploy.resources.reservations.generic_resources"),
-    **_no("limits of single block devices", "blkio_config.weight_device"),
-    **_no("limits of single block devices", "blkio_config.device_read_bps"),
-    **_no("limits of single block devices", "blkio_config.device_read_iops"),
-    **_no("limits of single block devices", "blkio_config.device_write_bps"),
-    **_no("limits of single block devices", "blkio_config.device_write_iops"),
-    **_no("containers are in the engine's own cgroup", "cgroup_parent"),
+    **_yes("blkio_config.weight_device", "blkio_config.device_read_bps"),
+    **_yes("blkio_config.device_read_iops", "blkio_config.device_write_bps"),
+    **_yes("blkio_config.device_write_iops"),
+    "cgroup_parent": Row(
+        State.YES, "an absolute path is a group of the host's; others are below the engine's own"
+    ),
     **_no(_WINDOWS, "cpu_count", "cpu_percent", "credential_spec"),
-    **_no("real-time scheduling", "cpu_rt_period", "cpu_rt_runtime"),
-    **_no("not in cgroup v2", "mem_swappiness"),
+    **_yes("cpu_rt_period", "cpu_rt_runtime", note=_WHERE_POSSIBLE.format("real-time groups")),
+    **_yes("mem_swappiness", note=_WHERE_POSSIBLE.format("cgroup v1")),
     **_no("overlayfs has no quota of its own", "storage_opt"),
     **_no("services that other programs run", "provider"),
     **_no("no language models are run", "models"),
-    **_no("the engine is not lent to containers", "use_api_socket"),
+    **_yes(
+        "use_api_socket", note="at /var/run/docker.sock, with the caller's registry credentials"
+    ),
     **_inert("only for `up` in the foreground", "attach"),
     **_inert("only for watching source files", "develop"),
     **_inert("has no meaning in Docker Compose either", "pull_refresh_after"),

@@ -342,3 +342,17 @@ def test_update_changes_limits_and_the_restart_policy(
     refused = docker("update", "--cpu-quota", "5000", name, want=1).stderr
     assert "CPU Quota cannot be updated as NanoCPUs has already been set" in refused
     assert "No such container: nosuch" in docker("update", "-m", "9m", "nosuch", want=1).stderr
+
+
+def test_an_image_is_mounted_and_then_not_removed(docker: Docker, pulled: str, name: str) -> None:
+    docker("tag", pulled, f"{name}:data")
+    mount = f"type=image,source={name}:data,target=/data"
+    docker("run", "-d", "--name", name, "--mount", mount, pulled, "sleep", "60")
+    assert "sh" in docker("exec", name, "ls", "/data/bin").stdout.split()
+    assert _inspect(docker, name, "(index .Mounts 0).Type") == "image"
+    whole = docker("image", "inspect", "-f", "{{.Id}}", pulled).stdout.strip()
+    assert "conflict" in docker("rmi", "-f", whole, want=1).stderr
+    docker("rmi", f"{name}:data")
+    part = f"type=image,source={pulled},target=/d,image-subpath=bin/busybox"
+    listing = docker("run", "--rm", "--mount", part, pulled, "ls", "-l", "/d").stdout
+    assert listing.startswith("-rwx")

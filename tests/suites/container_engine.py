@@ -68,6 +68,8 @@ def _make_layer(snapshots: Overlay) -> None:
     (path / "etc" / "passwd").write_text(PASSWD)
     (path / "etc" / "group").write_text(GROUP)
     (path / "srv" / "hello").write_text("from the image")
+    (path / "srv" / "to-etc").symlink_to("/etc")
+    (path / "srv" / "up").symlink_to("../" * 20 + "etc/passwd")
     snapshots.commit_layer(path, diff_id=LAYER, size_bytes=1, root=None)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from stackr.errors import InvalidArgument
 
-__all__ = ["registry_auth", "registry_of"]
+__all__ = ["all_credentials", "registry_auth", "registry_of"]
 
 _DOCKER_HUB = "https://index.docker.io/v1/"
 _NOT_FOUND = "credentials not found"
@@ -36,20 +36,9 @@ async def registry_auth(reference: str, environ: Mapping[str, str]) -> str | Non
 
     Raises InvalidArgument for a configuration that cannot be read and a helper that fails.
     """
-    path = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InvalidArgument(f'registry credentials: "{path}": {error}') from error
-    if not isinstance(config, dict):
-        raise InvalidArgument(f'registry credentials: "{path}": not a JSON object')
     registry = registry_of(reference)
-    helper = (config.get("credHelpers") or {}).get(registry) or config.get("credsStore")
-    found = await _from_helper(helper, registry) if helper else None
-    if found is None:
-        found = _from_file(config, registry, path)
+    config, path = _read_config(environ)
+    found = await _credentials(config, registry, path)
     if found is None:
         return None
     return base64.urlsafe_b64encode(
@@ -57,12 +46,69 @@ async def registry_auth(reference: str, environ: Mapping[str, str]) -> str | Non
     ).decode()
 
 
+async def all_credentials(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The `auths` of a config.json that needs no helper: all that the caller has, by registry.
+
+    Raises as `registry_auth`.
+    """
+    config, path = _read_config(environ)
+    registries = {*(config.get("auths") or {}), *(config.get("credHelpers") or {})}
+    if config.get("credsStore"):
+        registries.update(await _ask_helper(config["credsStore"], "list", ""))
+    found = {
+        registry: await _credentials(config, registry, path) for registry in sorted(registries)
+    }
+    return {registry: _as_entry(each) for registry, each in found.items() if each}
+
+
+def _as_entry(credentials: dict[str, str]) -> dict[str, str]:
+    if "identitytoken" in credentials:
+        return credentials
+    text = f"{credentials['username']}:{credentials['password']}"
+    return {"auth": base64.b64encode(text.encode()).decode()}
+
+
+def _read_config(environ: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
+    path = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}, path
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f'registry credentials: "{path}": {error}') from error
+    if not isinstance(config, dict):
+        raise InvalidArgument(f'registry credentials: "{path}": not a JSON object')
+    return config, path
+
+
+async def _credentials(config: dict[str, Any], registry: str, path: Path) -> dict[str, str] | None:
+    helper = (config.get("credHelpers") or {}).get(registry) or config.get("credsStore")
+    found = await _from_helper(helper, registry) if helper else None
+    return found if found is not None else _from_file(config, registry, path)
+
+
 async def _from_helper(helper: str, registry: str) -> dict[str, str] | None:
+    answer = await _ask_helper(helper, "get", registry)
+    if not answer:
+        return None
+    try:
+        name, secret = answer["Username"], answer["Secret"]
+    except KeyError as error:
+        raise InvalidArgument(
+            f"registry credentials: docker-credential-{helper}: not an answer"
+        ) from error
+    if name == "<token>":
+        return {"identitytoken": secret}
+    return {"username": name, "password": secret}
+
+
+async def _ask_helper(helper: str, verb: str, text: str) -> dict[str, Any]:
+    """The program's JSON answer; {} where it has no credentials for `text`."""
     program = f"docker-credential-{helper}"
     try:
         process = await asyncio.create_subprocess_exec(
             program,
-            "get",
+            verb,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -72,20 +118,19 @@ async def _from_helper(helper: str, registry: str) -> dict[str, str] | None:
             f"registry credentials: {program}: {error.strerror}",
             hint="install the helper, or take it out of docker's config.json",
         ) from error
-    out, _ = await process.communicate(registry.encode())
+    out, _ = await process.communicate(text.encode())
     if process.returncode:
-        text = out.decode(errors="replace").strip()
-        if _NOT_FOUND in text:
-            return None
-        raise InvalidArgument(f"registry credentials: {program}: {text or 'failed'}")
+        said = out.decode(errors="replace").strip()
+        if _NOT_FOUND in said:
+            return {}
+        raise InvalidArgument(f"registry credentials: {program}: {said or 'failed'}")
     try:
         answer = json.loads(out)
-        name, secret = answer["Username"], answer["Secret"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidArgument(f"registry credentials: {program}: not an answer") from error
-    if name == "<token>":
-        return {"identitytoken": secret}
-    return {"username": name, "password": secret}
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise InvalidArgument(f"registry credentials: {program}: not an answer")
+    return answer
 
 
 def _from_file(config: dict[str, Any], registry: str, path: Path) -> dict[str, str] | None:

@@ -165,6 +165,10 @@ class DockerRuntime:
     async def create_container(self, name: str, config: ContainerConfig) -> str:
         """A container that could not be made whole is removed again."""
         self._refuse_probe(config)
+        if config.api_socket:
+            from stackr.runtime.docker.api_socket import with_api_socket
+
+            config = await with_api_socket(config, self._own_socket, self._environ)
         at_once = config.networks
         if not self.capabilities.multiple_networks_on_create:
             at_once = config.networks[:1]
@@ -184,6 +188,13 @@ class DockerRuntime:
             await self.remove_container(container_id, force=True, volumes=True)
             raise
         return container_id
+
+    @property
+    def _own_socket(self) -> str:
+        """Where stackr's engine listens, on its host; "" for dockerd's usual place."""
+        url = self._client.endpoint.url
+        is_own = bool(self._client.features) and url.startswith("unix://")
+        return url.removeprefix("unix://") if is_own else ""
 
     def _refuse_probe(self, config: ContainerConfig) -> None:
         test = config.healthcheck.test if config.healthcheck else ()

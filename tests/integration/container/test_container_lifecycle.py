@@ -101,7 +101,10 @@ async def test_exec_carries_streams_codes_and_terminals(engine: Engine) -> None:
     code, output = await engine.execute(id, ["nosuch"])
     assert code == 127
     assert output.startswith("OCI runtime exec failed: exec failed: ")
-    code, output = await engine.execute(id, ["stty", "size"], tty=True, console_size=[30, 100])
+    # crun 1.8 tells the terminal its size a moment after the program has begun.
+    script = "until stty size 2>&1 | grep -q '^30'; do sleep 0.02; done; stty size"
+    command = ["sh", "-c", script]
+    code, output = await engine.execute(id, command, tty=True, console_size=[30, 100])
     assert (code, output) == (0, "30 100\r\n")
     code, output = await engine.execute(id, ["id"], user="web")
     assert output == "uid=1000(web) gid=1000(web) groups=50(extra),1000(web)\n"

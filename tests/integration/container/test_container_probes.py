@@ -336,6 +336,13 @@ async def test_probes_that_hang_do_not_pile_up(engine: Engine) -> None:
     assert sum("sleep 77" in row[-1] for row in rows) <= 2, rows
 
 
+async def test_probes_that_hang_do_not_hold_up_others(engine: Engine) -> None:
+    names = [f"hang-{number}" for number in range(8)]
+    await asyncio.gather(*(started(engine, name, ["CMD", "sleep", "77"]) for name in names))
+    await asyncio.sleep(0.5)
+    await healthy(await started(engine, "well", ["CMD", "true"]))
+
+
 async def test_a_command_is_probed_at_once(engine: Engine) -> None:
     health = await started(engine, "quick", ["CMD", "true"])
     began = time.monotonic()
@@ -353,6 +360,26 @@ async def test_fifty_checked_containers_are_cheap(engine: Engine) -> None:
     await asyncio.sleep(2)
     share = (time.process_time() - before) / (time.monotonic() - began)
     assert share < 0.5, share
+
+
+async def test_health_goes_on_after_a_restart_of_the_daemon(engine: Engine, root: Path) -> None:
+    fast = {"Interval": 20 * MILLISECOND}
+    command = ["sh", "-c", "echo ready; sleep 600"]
+    log = await started(engine, "log", ["LOG", "ready"], command=command, check=fast)
+    port = await started(engine, "port", ["TCP", "80"], check=fast)
+    server = await listening(engine, "port", "127.0.0.1", 80)
+    with server:
+        await healthy(log)
+        await healthy(port)
+        await engine.close()
+        again = await Engine.open(root)
+        engine.__dict__.update(again.__dict__)
+        now_ns = time.time_ns()
+        for name in ("log", "port"):
+            health = engine.containers.get(name).state.health
+            assert health is not None
+            await probed_since(health, now_ns)
+            assert (health.status, health.log[-1].exit_code) == ("healthy", 0)
 
 
 async def test_a_pause_ends_the_probes_and_they_begin_again(engine: Engine) -> None:

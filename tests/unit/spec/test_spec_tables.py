@@ -82,7 +82,7 @@ def test_the_documentation_has_the_table() -> None:
     [
         ("gpus: all", "gpus"),
         ("logging: {driver: syslog}", "logging.driver"),
-        ("volumes: [{type: image, source: i, target: /x}]", "volumes[0].type"),
+        ("volumes: [{type: npipe, source: i, target: /x}]", "volumes[0].type"),
         ("userns_mode: keep", "userns_mode"),
         ("provider: {type: x}", "provider"),
         ("storage_opt: {size: 1G}", "storage_opt"),

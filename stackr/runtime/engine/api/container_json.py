@@ -128,6 +128,8 @@ def _mount(mount: MountPoint) -> dict[str, Any]:
     }
     if mount.type == "volume":
         value |= {"Name": mount.name, "Driver": mount.driver or "local"}
+    if mount.type == "image":
+        value["Name"] = mount.name
     return value
 
 

@@ -21,6 +21,7 @@ from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import ZERO_TIME, parse_time
 
 if TYPE_CHECKING:
+    from stackr.runtime.engine.container.record import Container
     from stackr.runtime.engine.image.model import Image, ImageUse
     from stackr.runtime.engine.image.progress import PullProgress
 
@@ -52,14 +53,18 @@ _CONFIG_DEFAULTS: dict[str, Any] = {
 
 
 def uses_of(engine: Engine, image_id: str) -> list[ImageUse]:
-    """The containers made from an image, as `ImageBackend.remove` asks for them."""
+    """The containers made from an image or with a mount of it, as `ImageBackend.remove` asks."""
     from stackr.runtime.engine.image.model import ImageUse
 
     return [
         ImageUse(container.id, container.state.status.is_up)
         for container in engine.containers.list()
-        if container.image_id == image_id
+        if image_id == container.image_id or _mounts_image(container, image_id)
     ]
+
+
+def _mounts_image(container: Container, image_id: str) -> bool:
+    return any(mount.type == "image" and mount.name == image_id for mount in container.mounts)
 
 
 def summaries(engine: Engine, images: Sequence[Image], version: tuple[int, int]) -> list[Any]:

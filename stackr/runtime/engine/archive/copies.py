@@ -170,7 +170,7 @@ class Copies:
                     (sys.executable, "-S", "-P", "-c", _CODE),
                     fds=passed,
                     env=_ENVIRONMENT,
-                    overlay=seen.overlay,
+                    overlays=() if seen.overlay is None else (seen.overlay,),
                 )
             if started is not None:
                 started(launched)

@@ -32,6 +32,8 @@ __all__ = ["Adoption"]
 
 _log = logging.getLogger(__name__)
 
+_ID_LENGTH = 64
+
 
 class Adoption:
     """Used once, before the first call is served."""
@@ -63,6 +65,7 @@ class Adoption:
             self._storage.acquire(container)
         lives = list(self._lifecycle.lives.values())
         await asyncio.gather(*(self._reconcile(live) for live in lives))
+        self._lifecycle.groups.sweep()
 
     def _kill_stray_monitors(self) -> None:
         """Monitors of this engine that no record of a running container names."""
@@ -84,7 +87,8 @@ class Adoption:
         """Groups, bundles and runtime states without a record."""
         runtime, cgroups = self._lifecycle.runtime, self._host.cgroups
         group = self._config.cgroup_parent
-        known = set(runtime.known()) | cgroups.children(group) | set(_folders(self._config))
+        groups = {name for name in cgroups.children(group) if len(name) == _ID_LENGTH}
+        known = set(runtime.known()) | groups | set(_folders(self._config))
         for id in known:
             if id not in self._store:
                 cgroups.kill(f"{group}/{id}")
@@ -190,6 +194,6 @@ def _folders(config: EngineConfig) -> list[str]:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [name for name in os.listdir(folder) if len(name) == 64]
+        return [name for name in os.listdir(folder) if len(name) == _ID_LENGTH]
     except FileNotFoundError:
         return []

@@ -50,8 +50,9 @@ class Surroundings:
     """What the record does not say of a start.
 
     rootfs: absolute path. files: target in the container -> file on the host, for /etc/hosts and
-    its like. namespaces: kind -> path of another container's namespace to join. init: a program of
-    the host that becomes process 1, "" for none.
+    its like. images: target -> where the image is mounted already. namespaces: kind -> path of
+    another container's namespace to join. shm: where that container's /dev/shm is mounted already.
+    init: a program of the host that becomes process 1. "" for none.
     """
 
     host: Host
@@ -59,7 +60,9 @@ class Surroundings:
     rootfs: str
     cgroup: str
     files: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
+    shm: str = ""
     init: str = ""
 
 
@@ -152,8 +155,12 @@ def exec_process(
     working_dir: str,
     tty: bool,
     privileged: bool,
+    size: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """The `process.json` of one more process in a running container."""
+    """The `process.json` of one more process in a running container.
+
+    size: height and width of its terminal, which the program may ask for at once.
+    """
     security = parse_security_options(container.host_config.security_opt)
     caps = capabilities.effective(
         add=container.host_config.cap_add,
@@ -176,6 +183,8 @@ def exec_process(
         "oomScoreAdj": container.host_config.oom_score_adj,
         "rlimits": limits.rlimits(container.host_config.ulimits, around.host),
     }
+    if tty and size and all(size):
+        process["consoleSize"] = {"height": size[0], "width": size[1]}
     if security.apparmor:
         process["apparmorProfile"] = security.apparmor
     return process
@@ -187,19 +196,19 @@ def _mount(target: str, fstype: str, source: str, *options: str) -> dict[str, An
 
 def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
     taken = {mount.destination for mount in container.mounts}
-    mounts = [m for m in _default_mounts(container) if m["destination"] not in taken]
+    mounts = [m for m in _default_mounts(container, around) if m["destination"] not in taken]
     mounts += [
         _mount(target, "bind", source, "rbind", "rprivate")
         for target, source in around.files.items()
         if target not in taken
     ]
-    mounts += [_user_mount(mount) for mount in container.mounts]
+    mounts += [_user_mount(mount, around) for mount in container.mounts]
     if around.init:
         mounts.append(_mount(_INIT_TARGET, "bind", around.init, "bind", "ro", "rprivate"))
     return mounts
 
 
-def _default_mounts(container: Container) -> Iterable[dict[str, Any]]:
+def _default_mounts(container: Container, around: Surroundings) -> Iterable[dict[str, Any]]:
     host_config = container.host_config
     access = "rw" if host_config.privileged else "ro"
     guarded = ("nosuid", "noexec", "nodev")
@@ -214,14 +223,20 @@ def _default_mounts(container: Container) -> Iterable[dict[str, Any]]:
         yield _mount("/dev/shm", "bind", "/dev/shm", "rbind", *guarded)
         return
     yield _mount("/dev/mqueue", "mqueue", "mqueue", *guarded)
+    if around.shm:
+        yield _mount("/dev/shm", "bind", around.shm, "rbind", *guarded)
+        return
     if host_config.ipc_mode != "none":
         size = host_config.shm_size or _SHM_SIZE
         yield _mount("/dev/shm", "tmpfs", "shm", *guarded, "mode=1777", f"size={size}")
 
 
-def _user_mount(mount: MountPoint) -> dict[str, Any]:
+def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
     if mount.type == "tmpfs":
         return _mount(mount.destination, "tmpfs", "tmpfs", *mount.options)
+    if mount.type == "image":
+        source = around.images[mount.destination]
+        return _mount(mount.destination, "bind", source, "bind", "ro", "rprivate")
     options = ["rbind" if mount.recursive else "bind"]
     if not mount.rw:
         # A file holds no further mounts, and crun 1.8 takes "rro" for folders alone.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container import capabilities, devices, limits
 from stackr.runtime.engine.container.etc import check_extra_hosts
+from stackr.runtime.engine.container.groups import check_parent
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.logs import check_log_config
 from stackr.runtime.engine.container.networking import check_ports
@@ -30,6 +31,7 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
     _check_config(config)
     _check_test(config, host_config)
     _check_modes(host_config)
+    check_parent(host_config.cgroup_parent)
     check_restart(host_config.restart_policy)
     if host_config.auto_remove and host_config.restart_policy.name not in ("", "no"):
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
@@ -97,10 +99,6 @@ def _check_modes(host_config: HostConfig) -> None:
         joins = name in ("IpcMode", "PidMode") and mode.startswith("container:")
         if mode not in known and not joins:
             raise InvalidArgument(f"HostConfig.{name}: invalid mode: {mode}")
-    if host_config.ipc_mode.startswith("container:"):
-        raise NotSupported(
-            "HostConfig.IpcMode: not supported by the embedded engine: joining another container"
-        )
 
 
 def check_restart(policy: RestartPolicy) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from stackr.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from stackr.runtime.engine.container.bundle import Surroundings, exec_process
+from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.oci_runtime import OciRuntime, StartFailure, start_failure
 from stackr.runtime.engine.container.probe import ProbeResult
@@ -39,6 +40,7 @@ _KILL_PATIENCE_S = 5.0
 _KILL_AGAIN_S = 0.05
 _VERDICT_S = 1.0
 _PROBES_FOR_EACH_CPU = 2
+_BEGIN_S = 0.2
 
 
 @dataclass(slots=True)
@@ -85,28 +87,35 @@ class _Launch:
 class Executor:
     """Runs processes in containers; callers have checked that the container runs."""
 
-    def __init__(self, host: Host, storage: Storage, runtime: OciRuntime) -> None:
+    def __init__(self, host: Host, storage: Storage, groups: Groups, runtime: OciRuntime) -> None:
         self._host = host
         self._storage = storage
+        self._groups = groups
         self._runtime = runtime
         self._probing = asyncio.Semaphore(_PROBES_FOR_EACH_CPU * (os.cpu_count() or 1))
 
     def prober(
         self, container: Container, command: Sequence[str]
     ) -> Callable[[float], Awaitable[ProbeResult]]:
-        """A call that probes, of many containers few at a time. A probe that cannot be killed (its
-        process waits for a disk) is the last one until it has ended.
+        """A call that probes. Of many containers, few begin at a time, as that is what takes a
+        processor. One that cannot be killed (it waits for a disk) is the last until it has ended.
         """
         stuck: asyncio.Future[int] | None = None
 
         async def probe(timeout_s: float) -> ProbeResult:
             nonlocal stuck
+            if stuck is not None and not stuck.done():
+                return ProbeResult(-1, "the health check before has not ended yet")
             async with self._probing:
-                if stuck is not None and not stuck.done():
-                    return ProbeResult(-1, "the health check before has not ended yet")
-                result, ended = await self.probe(container, command, timeout_s)
-                stuck = ended
-                return result
+                task = asyncio.ensure_future(self.probe(container, command, timeout_s))
+                try:
+                    await asyncio.wait({task}, timeout=_BEGIN_S)
+                except asyncio.CancelledError:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+                    raise
+            result, stuck = await task
+            return result
 
         return probe
 
@@ -155,7 +164,11 @@ class Executor:
                 remove_tree(launch.folder)
 
     async def _launch(
-        self, container: Container, request: ExecCreate, fds: dict[int, int]
+        self,
+        container: Container,
+        request: ExecCreate,
+        fds: dict[int, int],
+        size: tuple[int, int] | None = None,
     ) -> _Launch:
         folder = self._storage.bundle(container) / f"exec-{secrets.token_hex(8)}"
         around = Surroundings(
@@ -172,6 +185,7 @@ class Executor:
             working_dir=request.working_dir,
             tty=request.tty,
             privileged=request.privileged,
+            size=size,
         )
         try:
             folder.mkdir()
@@ -196,7 +210,7 @@ class Executor:
         """End the process and its children, and wait until the runtime has noticed; it may not
         have started it yet.
         """
-        ended, group = launch.launched.ended, self._storage.cgroup(container)
+        ended, group = launch.launched.ended, self._groups.path(container)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_KILL_PATIENCE_S):
                 while not ended.done():
@@ -212,7 +226,7 @@ class Executor:
         session.started = session.running = True
         ours, theirs = _terminal(session) if request.tty else _pipes(stdin=request.attach_stdin)
         try:
-            launch = await self._launch(session.container, request, theirs.fds)
+            launch = await self._launch(session.container, request, theirs.fds, _size_of(session))
         except BaseException:
             ours.close_all()
             session.running, session.exit_code = False, 126
@@ -261,10 +275,16 @@ def _terminal(session: ExecSession) -> tuple[_Ends, _Ends]:
     master, slave = pty.openpty()
     os.set_blocking(master, False)
     session.terminal = master
-    size = session.size or tuple(session.request.console_size or (0, 0))[:2]
-    if len(size) == 2 and all(size):
+    size = _size_of(session)
+    if size is not None:
         set_size(master, size[0], size[1])
     return _Ends(outputs={STDOUT: master}, stdin=master), _Ends(fds={0: slave, 1: slave, 2: slave})
+
+
+def _size_of(session: ExecSession) -> tuple[int, int] | None:
+    """Height and width, where the caller has said them."""
+    height, width = (*(session.size or session.request.console_size or ()), 0, 0)[:2]
+    return (height, width) if height and width else None
 
 
 def set_size(terminal: int, height: int, width: int) -> None:

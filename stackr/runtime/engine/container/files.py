@@ -161,7 +161,7 @@ class ContainerFiles:
     def _binds(self, container: Container) -> Iterator[Bind]:
         taken = {mount.destination for mount in container.mounts}
         for mount in container.mounts:
-            if mount.type != "tmpfs":
+            if mount.type not in ("tmpfs", "image"):
                 yield Bind(mount.source, mount.destination, not mount.rw, mount.recursive)
         for name in _ETC_FILES:
             file = self._storage.folder(container) / name

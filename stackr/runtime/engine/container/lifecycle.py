@@ -20,6 +20,7 @@ from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, StackrE
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import health
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
+from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.limits import resources
 from stackr.runtime.engine.container.live import Live, Tasks
@@ -43,7 +44,7 @@ from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
 from stackr.runtime.engine.container.update import lifted, updated
 from stackr.runtime.engine.events import EventBus
-from stackr.runtime.engine.linux.launcher_client import OverlayTarget
+from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.process import Process
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.network.types import SandboxInfo
@@ -71,6 +72,7 @@ class Lifecycle:
         *,
         store: Store,
         storage: Storage,
+        groups: Groups,
         snapshots: Overlay,
         networks: NetworkAccess,
         events: EventBus,
@@ -83,6 +85,7 @@ class Lifecycle:
         self._host = host
         self._store = store
         self._storage = storage
+        self.groups = groups
         self._snapshots = snapshots
         self._networks = networks
         self._events = events
@@ -164,8 +167,10 @@ class Lifecycle:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.clear, container)
             await live.end_copies()
-            config = self._bundle(container)
-            container.running = await self._create(container)
+            config, images, borrowed = self._bundle(container)
+            self.groups.note(container)
+            self._allot_realtime(container, container.host_config)
+            container.running = await self._create(container, images, borrowed)
             self.runtime.filters.learn(config, self.runtime.root / container.id)
             self._store.put(container)
             if container.endpoints:
@@ -183,6 +188,13 @@ class Lifecycle:
             undo.pop_all()
         return started_ns
 
+    def _allot_realtime(self, container: Container, host_config: HostConfig) -> None:
+        """host_config: what `container` is about to have."""
+        if not host_config.cpu_realtime_runtime:
+            return
+        others = [c for c in self._store if c.state.status.is_up and c.id != container.id]
+        self.groups.allot_realtime([host_config, *(other.host_config for other in others)])
+
     async def _connect_pending(self, live: Live) -> None:
         """Before the program begins, so that none of its output is missed."""
         while live.pending:
@@ -191,17 +203,23 @@ class Lifecycle:
                 bundle = self._storage.bundle(live.container)
                 stream.connect(ConsoleStream(await connect_attach(bundle)))
 
-    def _bundle(self, container: Container) -> dict[str, Any]:
-        """Write what the start needs; returns the config.json that is part of it."""
+    def _bundle(
+        self, container: Container
+    ) -> tuple[dict[str, Any], list[OverlayTarget], list[Borrowed]]:
+        """Write what the start needs; returns the config.json of it, and what is to be mounted."""
         self._storage.make_bind_sources(container)
         bundle = self._storage.bundle(container)
         remove_tree(bundle)
         (bundle / "rootfs").mkdir(parents=True)
+        paths, images = self._storage.image_targets(container)
+        borrowed = self._borrowed_shm(container)
         around = Surroundings(
             host=self._host,
             user=self._storage.user(container),
+            images=paths,
+            shm=borrowed[0].target if borrowed else "",
             rootfs=str(bundle / "rootfs"),
-            cgroup=self._storage.cgroup(container),
+            cgroup=self.groups.path(container),
             files=self._write_files(container),
             namespaces=self._joined_namespaces(container),
             init=_find_init() if container.host_config.init else "",
@@ -209,7 +227,23 @@ class Lifecycle:
         config = bundle_config(container, around)
         self.runtime.filters.apply(config)
         (bundle / "config.json").write_text(json.dumps(config))
-        return config
+        return config, images, borrowed
+
+    def _borrowed_shm(self, container: Container) -> list[Borrowed]:
+        """The shared memory of the container whose IPC namespace is joined."""
+        mode = container.host_config.ipc_mode
+        if not mode.startswith("container:"):
+            return []
+        donor = self._store.get(mode.partition(":")[2])
+        if donor.host_config.ipc_mode not in ("shareable", "host"):
+            raise Conflict(
+                f"cannot join IPC of container {donor.id}: non-shareable IPC (hint: use"
+                " IpcMode:shareable for the donor container)"
+            )
+        target = self._storage.bundle(container) / "shm"
+        target.mkdir()
+        namespace = f"/proc/{self._pid_of(donor.id)}/ns/mnt"
+        return [Borrowed(namespace, "/dev/shm", str(target))]
 
     def _write_files(self, container: Container) -> dict[str, str]:
         host_config = container.host_config
@@ -222,14 +256,20 @@ class Lifecycle:
         gateway = self._host_gateway()
         return self._storage.write_files(container, resolv_conf, host_gateway=gateway)
 
-    async def _create(self, container: Container) -> Running:
+    async def _create(
+        self, container: Container, images: list[OverlayTarget], borrowed: list[Borrowed]
+    ) -> Running:
         bundle = self._storage.bundle(container)
         overlay = self._snapshots.rootfs(container.id)
         log_config = container.host_config.log_config
         return await self.monitor.create(
             container.id,
             bundle,
-            overlay=OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
+            overlays=[
+                OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
+                *images,
+            ],
+            borrowed=borrowed,
             options=MonitorOptions(
                 tty=container.config.tty,
                 stdin=container.config.open_stdin,
@@ -308,7 +348,7 @@ class Lifecycle:
         """Record the end of a container whose monitor is gone; the lock is held."""
         container = live.container
         report = self.monitor.exit_report(self._storage.bundle(container))
-        oom = report.oom or self._host.cgroups.oom_kills(self._storage.cgroup(container)) > 0
+        oom = report.oom or self._host.cgroups.oom_kills(self.groups.path(container)) > 0
         for release in (self.detach, self.clear):
             try:
                 await release(container)
@@ -349,7 +389,7 @@ class Lifecycle:
 
     async def clear(self, container: Container) -> None:
         """No process, group, mount or bundle of the container is left; whatever state it was in."""
-        group = self._storage.cgroup(container)
+        group = self.groups.path(container)
         monitor = self.monitor.find(container.running)
         if monitor is not None:
             with monitor:
@@ -357,6 +397,7 @@ class Lifecycle:
         self._host.cgroups.kill(group)
         await self.runtime.delete(container.id)
         await self.remove_group(group)
+        self.groups.sweep()
         remove_tree(self._storage.bundle(container))
 
     async def remove_group(self, group: str) -> None:
@@ -465,7 +506,7 @@ class Lifecycle:
             with process:
                 process.kill(number)
         if number == signal.SIGKILL:
-            self._host.cgroups.kill(self._storage.cgroup(container))
+            self._host.cgroups.kill(self.groups.path(container))
         names = {"signal": str(int(number))}
         self.publish(container, "kill", names)
 
@@ -540,7 +581,7 @@ class Lifecycle:
         self, container: Container, before: HostConfig, after: HostConfig
     ) -> None:
         """Of a running container. Raises Internal where the kernel refuses one."""
-        cgroups, group = self._host.cgroups, self._storage.cgroup(container)
+        cgroups, group = self._host.cgroups, self.groups.path(container)
         limits = resources(after, swap_limit=cgroups.swap_limit)
         if limits == resources(before, swap_limit=cgroups.swap_limit):
             return
@@ -549,6 +590,7 @@ class Lifecycle:
                 cgroups.write(group, controller, name, value)
             except OSError as error:
                 raise Internal(f"{name}: {(error.strerror or '').lower()}") from error
+        self._allot_realtime(container, after)
         if limits:
             await self.runtime.update(container.id, limits, self._storage.bundle(container))
 

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from stackr.errors import DeadlineExceeded, Internal, Unavailable
 from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.record import Running
 from stackr.runtime.engine.linux.launcher_client import (
+    Borrowed,
     Launcher,
     OverlayTarget,
     kill_launched,
@@ -88,9 +90,16 @@ class Monitor:
         self._runtime = runtime
 
     async def create(
-        self, id: str, bundle: Path, *, overlay: OverlayTarget, options: MonitorOptions
+        self,
+        id: str,
+        bundle: Path,
+        *,
+        overlays: Sequence[OverlayTarget],
+        borrowed: Sequence[Borrowed],
+        options: MonitorOptions,
     ) -> Running:
-        """Mount the root file system, start the monitor, and have the container created.
+        """Mount the root file system and what is beside it, start the monitor, and have the
+        container created.
 
         Raises MonitorError where the OCI runtime refuses; no process is left then.
         """
@@ -102,7 +111,8 @@ class Monitor:
                     fds={_SYNC_FD: writer},
                     env={"_OCI_SYNCPIPE": str(_SYNC_FD), "PATH": os.defpath, "TZ": "UTC"},
                     cwd=bundle,
-                    overlay=overlay,
+                    overlays=overlays,
+                    borrowed=borrowed,
                 )
             finally:
                 os.close(writer)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container.record import MountPoint
-from stackr.runtime.engine.container.spec import Config, HostConfig, Mount
+from stackr.runtime.engine.container.spec import BindOptions, Config, HostConfig, Mount
 
 __all__ = ["plan_mounts"]
 
@@ -122,7 +122,9 @@ def _parse_mount(mount: Mount) -> MountPoint:
             return _volume_mount(mount, destination)
         case "tmpfs":
             return _tmpfs_mount(mount, destination)
-        case "image" | "npipe" | "cluster":
+        case "image":
+            return _image_mount(mount, destination)
+        case "npipe" | "cluster":
             raise NotSupported(
                 f"HostConfig.Mounts: type not supported by the embedded engine: {mount.type}"
             )
@@ -143,6 +145,8 @@ def _bind_mount(mount: Mount, destination: str) -> MountPoint:
     if mount.volume_options or mount.tmpfs_options:
         raise _invalid(mount, "field VolumeOptions and TmpfsOptions must not be specified")
     propagation = (options.propagation if options else "") or "rprivate"
+    if options and options.read_only_force_recursive:
+        _check_forced(mount, options, propagation)
     if propagation in _SHARED:
         raise NotSupported(_no_sharing(propagation))
     if propagation not in _PROPAGATIONS:
@@ -159,9 +163,39 @@ def _bind_mount(mount: Mount, destination: str) -> MountPoint:
     )
 
 
+def _check_forced(mount: Mount, options: BindOptions, propagation: str) -> None:
+    """What is below a read-only folder is read-only by default; here nothing may speak against."""
+    if not mount.read_only:
+        raise _invalid(mount, "ReadOnlyForceRecursive requires ReadOnly")
+    if options.non_recursive or options.read_only_non_recursive or propagation != "rprivate":
+        raise _invalid(
+            mount,
+            "ReadOnlyForceRecursive excludes NonRecursive, ReadOnlyNonRecursive and any propagation"
+            " but rprivate",
+        )
+
+
 _MUST_EXIST = ("must-exist",)
 """Marks a bind whose source is not created: `Mounts` in contrast to `Binds`."""
 _CREATE: tuple[str, ...] = ()
+
+
+def _check_subpath(mount: Mount, subpath: str) -> None:
+    if subpath.startswith("/") or ".." in subpath.split("/") or "\0" in subpath:
+        raise _invalid(mount, f"subpath must be a relative path within the {mount.type}")
+
+
+def _image_mount(mount: Mount, destination: str) -> MountPoint:
+    """Always read-only: an image is the same for everyone."""
+    if not mount.source:
+        raise _invalid(mount, "field Source must not be empty")
+    if mount.bind_options or mount.volume_options or mount.tmpfs_options:
+        raise _invalid(
+            mount, "field BindOptions, VolumeOptions and TmpfsOptions must not be specified"
+        )
+    subpath = mount.image_options.subpath if mount.image_options else ""
+    _check_subpath(mount, subpath)
+    return MountPoint("image", destination, mount.source, rw=False, subpath=subpath)
 
 
 def _volume_mount(mount: Mount, destination: str) -> MountPoint:
@@ -169,9 +203,7 @@ def _volume_mount(mount: Mount, destination: str) -> MountPoint:
     if mount.bind_options or mount.tmpfs_options:
         raise _invalid(mount, "field BindOptions and TmpfsOptions must not be specified")
     if options and options.subpath:
-        parts = options.subpath.split("/")
-        if options.subpath.startswith("/") or ".." in parts:
-            raise _invalid(mount, "subpath must be a relative path within the volume")
+        _check_subpath(mount, options.subpath)
     point = _volume(destination, name=mount.source, anonymous=not mount.source)
     return replace(
         point,

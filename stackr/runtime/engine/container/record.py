@@ -20,9 +20,10 @@ Intent = str
 
 @dataclass(frozen=True, slots=True)
 class MountPoint:
-    """type: bind, volume or tmpfs; the first eight fields are what an inspection shows.
+    """type: bind, volume, tmpfs or image; the first eight fields are what an inspection shows.
 
-    options: of a tmpfs, as mount(8) has them. subpath: a folder below the volume's root.
+    source: of an image, the reference that was asked for; `name` is then the image's ID.
+    options: of a tmpfs, as mount(8) has them. subpath: a path below the volume's or image's root.
     anonymous: the volume was made for this container and goes with it where that is asked.
     """
 

@@ -17,7 +17,6 @@ _EMPTY: tuple[object, ...] = (None, "", 0, False, [], {}, [""])
 # Key -> further values, beside the empty ones, that mean what this engine does anyway.
 _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "Cgroup": (),
-    "CgroupParent": (),
     "CpuCount": (),
     "CpuPercent": (),
     "DeviceRequests": (),
@@ -32,7 +31,6 @@ _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "UsernsMode": ("host",),
     "VolumeDriver": ("local",),
 }
-_BIND_OPTIONS: Mapping[str, tuple[object, ...]] = {"ReadOnlyForceRecursive": ()}
 
 
 def refuse_unsupported(body: Mapping[str, Any]) -> None:
@@ -40,25 +38,7 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
     host_config = body.get("HostConfig")
     if not isinstance(host_config, Mapping):
         return
-    _refuse("HostConfig", host_config, _HOST_CONFIG)
-    mounts = host_config.get("Mounts")
-    for mount in mounts if isinstance(mounts, list) else []:
-        if isinstance(mount, Mapping):
-            _refuse_mount(mount)
-
-
-def _refuse_mount(mount: Mapping[str, Any]) -> None:
-    if mount.get("ImageOptions"):
-        raise NotSupported("HostConfig.Mounts: not supported by the embedded engine: ImageOptions")
-    options = mount.get("BindOptions")
-    if isinstance(options, Mapping):
-        _refuse("HostConfig.Mounts.BindOptions", options, _BIND_OPTIONS)
-
-
-def _refuse(
-    where: str, given: Mapping[str, Any], refused: Mapping[str, tuple[object, ...]]
-) -> None:
-    for key, harmless in refused.items():
-        value = given.get(key)
+    for key, harmless in _HOST_CONFIG.items():
+        value = host_config.get(key)
         if value not in _EMPTY and value not in harmless:
-            raise NotSupported(f"{where}.{key}: not supported by the embedded engine: {value!r}")
+            raise NotSupported(f"HostConfig.{key}: not supported by the embedded engine: {value!r}")

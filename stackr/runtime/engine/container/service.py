@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import dataclasses
 import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from stackr.runtime.engine.container.adoption import Adoption
 from stackr.runtime.engine.container.checks import check_create, limit_warnings
 from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
 from stackr.runtime.engine.container.files import ContainerFiles
+from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.health import Probes
 from stackr.runtime.engine.container.lifecycle import Lifecycle
 from stackr.runtime.engine.container.limits import adapted
@@ -84,7 +86,7 @@ class Containers:
         self._snapshots = snapshots
         self._networks = networks
         self._store = Store(state)
-        self._storage = Storage(config, snapshots, volumes)
+        self._storage = Storage(config, images, snapshots, volumes)
         self._tasks = Tasks()
         self._sessions = ExecSessions()
         self._launcher = Launcher()
@@ -93,6 +95,7 @@ class Containers:
         self._probes: Probes | None = None
         self._files = ContainerFiles(config, self._launcher, self._storage, snapshots)
         self._host = host_facts.detect()
+        self._groups = Groups(config, self._host.cgroups, state)
 
     async def open(self) -> None:
         """Start the launcher, choose the OCI runtime, and take over what runs.
@@ -110,13 +113,14 @@ class Containers:
             folder=config.bundles_root,
             cgroup=f"{config.cgroup_parent}/probe",
         )
-        self._executor = Executor(self._host, self._storage, runtime)
+        self._executor = Executor(self._host, self._storage, self._groups, runtime)
         self._probes = Probes(self._executor, self._storage)
         self._lifecycle = Lifecycle(
             config,
             self._host,
             store=self._store,
             storage=self._storage,
+            groups=self._groups,
             snapshots=self._snapshots,
             networks=self._networks,
             events=self._events,
@@ -126,6 +130,7 @@ class Containers:
             tasks=self._tasks,
         )
         self._store.open()
+        self._groups.open()
         adoption = Adoption(
             config,
             self._host,
@@ -172,7 +177,7 @@ class Containers:
         container = self.get(ref)
         if not container.pid:
             return None
-        group = self._storage.cgroup(container)
+        group = self._groups.path(container)
         return read_usage(self._host.cgroups, group, container.pid)
 
     def log_path(self, ref: str) -> Path:
@@ -220,7 +225,7 @@ class Containers:
             config=config,
             host_config=host_config,
             endpoints=planned_endpoints(config, host_config, endpoints),
-            mounts=name_volumes(plan_mounts(config, host_config, self._mounts_of)),
+            mounts=self._named(plan_mounts(config, host_config, self._mounts_of)),
             platform=platform or image.os or "linux",
             state=State(status=Status.CREATING),
         )
@@ -246,6 +251,15 @@ class Containers:
             _log.warning("container %s: undo of create: %s", live.container.short_id, error)
         self._store.delete(live.container)
         self._lives.lives.pop(live.container.id, None)
+
+    def _named(self, mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
+        """With names for anonymous volumes and the IDs of images. Raises NotFound for an image."""
+        return tuple(
+            dataclasses.replace(mount, name=self._images.get(mount.source).id)
+            if mount.type == "image"
+            else mount
+            for mount in name_volumes(mounts)
+        )
 
     def _mounts_of(self, ref: str) -> tuple[MountPoint, ...]:
         return self.get(ref).mounts
@@ -377,7 +391,7 @@ class Containers:
 
         container = self.get(ref)
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
-        pids = self._host.cgroups.pids(self._storage.cgroup(container))
+        pids = self._host.cgroups.pids(self._groups.path(container))
         return await process_table(pids, arguments)
 
     async def stat_path(self, ref: str, path: str) -> PathStat:

@@ -33,6 +33,7 @@ __all__ = [
     "ExecCreate",
     "Healthcheck",
     "HostConfig",
+    "ImageOptions",
     "Limits",
     "LogConfig",
     "Mount",
@@ -140,6 +141,10 @@ class TmpfsOptions(_Body):
     options: list[list[str]] = []
 
 
+class ImageOptions(_Body):
+    subpath: str = ""
+
+
 class Mount(_Body):
     type: str = ""
     source: str = ""
@@ -149,6 +154,7 @@ class Mount(_Body):
     bind_options: BindOptions | None = None
     volume_options: VolumeOptions | None = None
     tmpfs_options: TmpfsOptions | None = None
+    image_options: ImageOptions | None = None
 
 
 class LogConfig(_Body):
@@ -236,6 +242,7 @@ class HostConfig(Limits):
     uts_mode: str = Field(default="", alias="UTSMode")
     userns_mode: str = ""
     cgroupns_mode: str = ""
+    cgroup_parent: str = ""
     shm_size: int = 0
     sysctls: dict[str, str] = {}
     ulimits: list[Ulimit] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,9 +18,10 @@ from pathlib import Path
 from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.etc import hosts_file
-from stackr.runtime.engine.container.needs import VolumeAccess
+from stackr.runtime.engine.container.needs import ImageSource, VolumeAccess
 from stackr.runtime.engine.container.record import Container, MountPoint
 from stackr.runtime.engine.container.user import ProcessUser, resolve_user
+from stackr.runtime.engine.linux.launcher_client import OverlayTarget
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL
@@ -40,8 +42,11 @@ def name_volumes(mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
 class Storage:
     """What a container has on the disk, beside its snapshot."""
 
-    def __init__(self, config: EngineConfig, snapshots: Overlay, volumes: VolumeAccess) -> None:
+    def __init__(
+        self, config: EngineConfig, images: ImageSource, snapshots: Overlay, volumes: VolumeAccess
+    ) -> None:
         self._config = config
+        self._images = images
         self._snapshots = snapshots
         self._volumes = volumes
 
@@ -52,10 +57,6 @@ class Storage:
     def bundle(self, container: Container) -> Path:
         return self._config.bundles_root / container.id
 
-    def cgroup(self, container: Container) -> str:
-        """Its control group, from the hierarchy's root on."""
-        return f"{self._config.cgroup_parent}/{container.id}"
-
     def log_file(self, container: Container) -> Path:
         return self.folder(container) / "container.log"
 
@@ -64,7 +65,11 @@ class Storage:
 
         A volume that is empty gets what the image has at its place.
         """
-        await asyncio.to_thread(self._snapshots.prepare, container.id, layers)
+        images = [mount for mount in container.mounts if mount.type == "image"]
+        mounted = [self._images.get(mount.name).diff_ids for mount in images]
+        await asyncio.to_thread(self._snapshots.prepare, container.id, layers, mounted)
+        for mount, diff_ids in zip(images, mounted, strict=True):
+            self._part(mount, diff_ids)
         self.folder(container).mkdir(mode=0o710, parents=True, exist_ok=True)
         return tuple([await self._make_mount(container, mount) for mount in container.mounts])
 
@@ -86,6 +91,48 @@ class Storage:
             source = _inside(source, mount.subpath)
         return replace(mount, source=str(source), rw=mount.rw and not volume.is_read_only)
 
+    def _part(self, mount: MountPoint, diff_ids: Sequence[str]) -> os.stat_result:
+        """What the subpath of an image means in it. Raises InvalidArgument where there is none."""
+        if not diff_ids:
+            raise InvalidArgument(
+                f'invalid mount config for type "image": image {mount.source} has no files'
+            )
+        found = self._snapshots.image_view(diff_ids).stat(mount.subpath)
+        if found is None:
+            raise InvalidArgument(
+                f'invalid mount config for type "image": subpath "{mount.subpath}": no such file or'
+                f" directory in image {mount.source}"
+            )
+        return found
+
+    def image_targets(self, container: Container) -> tuple[dict[str, str], list[OverlayTarget]]:
+        """Where the images are mounted for a start, by destination, and how.
+
+        The folders and files that they are mounted on are made in the bundle.
+        """
+        paths: dict[str, str] = {}
+        targets: list[OverlayTarget] = []
+        images = [mount for mount in container.mounts if mount.type == "image"]
+        overlays = self._snapshots.mounted(container.id)
+        for number, (mount, overlay) in enumerate(zip(images, overlays, strict=True)):
+            target = self.bundle(container) / f"image-{number}"
+            target.mkdir()
+            paths[mount.destination] = str(target)
+            if mount.subpath:
+                paths[mount.destination] = f"{target}.part"
+                self._make_part(container, mount, Path(f"{target}.part"), number)
+            targets.append(
+                OverlayTarget(overlay.base_dir, overlay.data, str(target), mount.subpath)
+            )
+        return paths, targets
+
+    def _make_part(self, container: Container, mount: MountPoint, path: Path, number: int) -> None:
+        found = self._part(mount, self._snapshots.mounted_layers(container.id)[number])
+        if stat.S_ISDIR(found.st_mode):
+            path.mkdir()
+        else:
+            path.touch()
+
     def _copy_up(self, container_id: str, destination: str, volume: Path) -> None:
         if not os.listdir(volume):
             self._snapshots.container_view(container_id).copy_up(destination, volume)
@@ -93,7 +140,7 @@ class Storage:
     def acquire(self, container: Container) -> None:
         """Note again, after a start of the daemon, which volumes the container uses."""
         for mount in container.mounts:
-            if mount.name:
+            if mount.name and mount.type != "image":
                 with suppress(NotFound, Conflict):
                     self._volumes.acquire(mount.name, container.id)
 

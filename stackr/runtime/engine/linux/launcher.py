@@ -9,7 +9,8 @@ the last process in it ends.
 Wire (SOCK_SEQPACKET on FD, one JSON object a message; descriptors travel beside the request):
   -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false, "hide":
   [...],
-      "overlay": {"base_dir": ..., "options": ..., "target": ...} or null}
+      "borrowed": [{"namespace": "/proc/1/ns/mnt", "path": ..., "target": ...}],
+      "overlays": [{"base_dir": ..., "options": ..., "target": ..., "part": ...}]}
   <- {"id": 1, "pid": 4711}      started; sent by the launcher
   <- {"id": 1, "error": "..."}   could not be set up; sent by the child, which then exits
   <- {"id": 1, "exit": 0}        ended: an exit code, or 128 + signal
@@ -30,13 +31,23 @@ MAX_FDS = 8
 
 CLONE_NEWNS = 0x00020000
 MNT_DETACH = 2
+MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 1 << 19
 PR_SET_CHILD_SUBREAPER = 36
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+AT_FDCWD = -100
+MOVE_MOUNT_F_EMPTY_PATH = 4
+OPEN_TREE_CLONE = 1
+SYS_move_mount = 429
+SYS_open_tree = 428
+SYS_openat2 = 437
 
 _FIRST_SPARE_FD = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
 
 
 def _check(result: int, what: str) -> None:
@@ -57,6 +68,52 @@ def mount(source: str, target: str, fstype: str, flags: int, options: str) -> No
         ),
         f"mount {fstype or source} on {target}",
     )
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+def open_inside(folder: str, path: str) -> int:
+    """openat2(2): a path below `folder`, which no symlink leads out of."""
+    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    found = _libc.syscall(SYS_openat2, root, os.fsencode(path), ctypes.byref(how), size)
+    errno = ctypes.get_errno()
+    os.close(root)
+    if found < 0:
+        raise OSError(errno, f"{path}: {os.strerror(errno)}")
+    return int(found)
+
+
+def mount_part(target: str, path: str) -> None:
+    """Mount what is at `path` below `target` at "TARGET.part", which must be of the same kind."""
+    fd = open_inside(target, path)
+    mount(f"/proc/self/fd/{fd}", f"{target}.part", "", MS_BIND, "")
+    os.close(fd)
+
+
+def borrow(namespace: str, path: str, target: str) -> None:
+    """Mount at `target` what another mount namespace has at `path`, as seen from its root."""
+    home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    away = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    _check(_libc.setns(away, CLONE_NEWNS), "join a mount namespace")
+    tree = _libc.syscall(SYS_open_tree, AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    errno = ctypes.get_errno()
+    _check(_libc.setns(home, CLONE_NEWNS), "leave a mount namespace")
+    if tree < 0:
+        raise OSError(errno, f"{path}: {os.strerror(errno)}")
+    moved = _libc.syscall(
+        SYS_move_mount, tree, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH
+    )
+    _check(moved, f"mount {path} on {target}")
+    for fd in (home, away, tree):
+        os.close(fd)
 
 
 def private_namespace(hide: list[str]) -> None:
@@ -85,10 +142,13 @@ def _become(request: dict[str, object], received: list[int]) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     private_namespace(request["hide"])  # type: ignore[arg-type]
-    overlay = request["overlay"]
-    if isinstance(overlay, dict):
+    for tree in request["borrowed"]:  # type: ignore[attr-defined]
+        borrow(tree["namespace"], tree["path"], tree["target"])
+    for overlay in request["overlays"]:  # type: ignore[attr-defined]
         os.chdir(overlay["base_dir"])
         mount("overlay", overlay["target"], "overlay", 0, overlay["options"])
+        if overlay["part"]:
+            mount_part(overlay["target"], overlay["part"])
     os.chdir(str(request["cwd"]))
     _place_fds(received, request["fds"])  # type: ignore[arg-type]
     if request["tty"]:

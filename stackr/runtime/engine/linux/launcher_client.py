@@ -14,23 +14,39 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stackr.errors import DeadlineExceeded, Internal, Unavailable
 from stackr.runtime.engine.linux import launcher
 
-__all__ = ["Completed", "Launched", "Launcher", "OverlayTarget"]
+__all__ = ["Borrowed", "Completed", "Launched", "Launcher", "OverlayTarget"]
 
 _OUTPUT_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayTarget:
-    """An overlay to mount before the program starts; `options` may name paths below `base_dir`."""
+    """An overlay to mount before the program starts; `options` may name paths below `base_dir`.
+
+    part: a path below it that is mounted at "TARGET.part" as well, "" for none.
+    """
 
     base_dir: str
     options: str
+    target: str
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Borrowed:
+    """What is at `path` in another mount namespace, to be mounted at `target`.
+
+    namespace: its path, such as /proc/PID/ns/mnt.
+    """
+
+    namespace: str
+    path: str
     target: str
 
 
@@ -111,7 +127,8 @@ class Launcher:
         fds: Mapping[int, int] | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | str = "/",
-        overlay: OverlayTarget | None = None,
+        overlays: Sequence[OverlayTarget] = (),
+        borrowed: Sequence[Borrowed] = (),
         tty: bool = False,
     ) -> Launched:
         """Start `argv` (an absolute path first).
@@ -132,13 +149,8 @@ class Launcher:
             "fds": list(passed),
             "tty": tty,
             "hide": self.hide,
-            "overlay": None
-            if overlay is None
-            else {
-                "base_dir": overlay.base_dir,
-                "options": overlay.options,
-                "target": overlay.target,
-            },
+            "borrowed": [asdict(tree) for tree in borrowed],
+            "overlays": [asdict(overlay) for overlay in overlays],
         }
         data = json.dumps(request).encode()
         if len(data) > launcher.MAX_MESSAGE:

@@ -67,8 +67,9 @@ class Layer:
 class OverlayMount:
     """A root file system to mount, after a change of directory to `base_dir`.
 
-    lowerdirs: topmost first. All three are relative to `base_dir`, to stay within the page that
-    the kernel gives to mount options: 127 layers take under 1 KiB.
+    lowerdirs: topmost first; without an upperdir the mount is read-only. All three are relative to
+    `base_dir`, to stay within the page that the kernel gives to mount options: 127 layers take
+    under 1 KiB.
     """
 
     lowerdirs: tuple[str, ...]
@@ -80,13 +81,10 @@ class OverlayMount:
     @property
     def data(self) -> str:
         """The last argument of mount(2)."""
-        parts = (
-            f"lowerdir={':'.join(self.lowerdirs)}",
-            f"upperdir={self.upperdir}",
-            f"workdir={self.workdir}",
-            *self.options,
-        )
-        return ",".join(parts)
+        parts = [f"lowerdir={':'.join(self.lowerdirs)}"]
+        if self.upperdir:
+            parts += [f"upperdir={self.upperdir}", f"workdir={self.workdir}"]
+        return ",".join((*parts, *self.options))
 
 
 class Overlay:
@@ -100,6 +98,7 @@ class Overlay:
         self._state = state
         self._layers: dict[str, Layer] = {}
         self._snapshots: dict[str, tuple[str, ...]] = {}
+        self._mounted: dict[str, tuple[tuple[str, ...], ...]] = {}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._options: tuple[str, ...] = ()
@@ -121,6 +120,7 @@ class Overlay:
                 self._state.delete(_LAYER, diff_id)
         for container_id, body in self._state.all(_SNAPSHOT).items():
             self._snapshots[container_id] = tuple(body["layers"])
+            self._mounted[container_id] = tuple(tuple(each) for each in body.get("mounted", ()))
         self._sweep()
         taken = [int(layer.directory[2:], 36) for layer in self._layers.values()]
         self._numbers = itertools.count(max(taken, default=0) + 1)
@@ -198,7 +198,8 @@ class Overlay:
     async def release_layers(self) -> list[str]:
         """Remove the layers that no image wants and no container stands on; returns diff IDs."""
         with self._lock:
-            wanted = self._needed().union(*self._snapshots.values())
+            mounted = (layers for images in self._mounted.values() for layers in images)
+            wanted = self._needed().union(*self._snapshots.values(), *mounted)
             unneeded = [layer for diff_id, layer in self._layers.items() if diff_id not in wanted]
             aside = [self._withdraw(layer) for layer in unneeded]
         if aside:
@@ -210,10 +211,13 @@ class Overlay:
         del self._layers[layer.diff_id]
         return self._to_trash(self._root / layer.directory)
 
-    def prepare(self, container_id: str, diff_ids: Sequence[str]) -> None:
+    def prepare(
+        self, container_id: str, diff_ids: Sequence[str], mounted: Sequence[Sequence[str]] = ()
+    ) -> None:
         """Make the writable layer of a container on top of `diff_ids`, base layer first.
 
-        Raises NotFound for a layer that is not unpacked, AlreadyExists for a second snapshot of one
+        mounted: the layers of the images that it mounts, which are kept for it as well. Raises
+        NotFound for a layer that is not unpacked, AlreadyExists for a second snapshot of one
         container, InvalidArgument for more layers than the kernel stacks.
         """
         if len(diff_ids) > _MOST_LAYERS:
@@ -222,12 +226,16 @@ class Overlay:
             if container_id in self._snapshots:
                 raise AlreadyExists(f'snapshot "{container_id}": already exists')
             root = self._root_attributes(diff_ids)
+            for layers in mounted:
+                self._root_attributes(layers)
             self._snapshots[container_id] = tuple(diff_ids)
+            self._mounted[container_id] = tuple(tuple(layers) for layers in mounted)
         try:
             self._make_writable(container_id, root)
-            self._state.put(_SNAPSHOT, container_id, {"layers": list(diff_ids)})
+            body = {"layers": list(diff_ids), "mounted": [list(each) for each in mounted]}
+            self._state.put(_SNAPSHOT, container_id, body)
         except BaseException:
-            del self._snapshots[container_id]
+            del self._snapshots[container_id], self._mounted[container_id]
             raise
 
     def _make_writable(self, container_id: str, root: RootAttributes) -> None:
@@ -258,6 +266,23 @@ class Overlay:
             base_dir=str(self._root),
             options=self._options,
         )
+
+    def mounted(self, container_id: str) -> list[OverlayMount]:
+        """The images that a container mounts, in the order of its `prepare`; read-only.
+
+        Each must have a layer.
+        """
+        return [self._read_only(layers) for layers in self._mounted.get(container_id, ())]
+
+    def mounted_layers(self, container_id: str) -> tuple[tuple[str, ...], ...]:
+        """Of each of those images, the diff IDs, base layer first."""
+        return self._mounted.get(container_id, ())
+
+    def _read_only(self, diff_ids: Sequence[str]) -> OverlayMount:
+        """Without an upper directory there must be two lower ones."""
+        lower = self._lower(diff_ids)
+        lower += ["l/empty"] if len(lower) < 2 else []
+        return OverlayMount(tuple(lower), "", "", str(self._root), self._options)
 
     def _lower(self, diff_ids: Sequence[str]) -> list[str]:
         """Topmost first. A layer that occurs twice is listed once, at its higher place: overlayfs
@@ -295,7 +320,8 @@ class Overlay:
 
         A missing one is fine.
         """
-        diff_ids = self._snapshots.pop(container_id, ())
+        diff_ids = [*self._snapshots.pop(container_id, ())]
+        diff_ids += [each for layers in self._mounted.pop(container_id, ()) for each in layers]
         self._state.delete(_SNAPSHOT, container_id)
         with suppress(FileNotFoundError):
             aside = self._to_trash(self._root / "c" / container_id)

@@ -1,0 +1,117 @@
+"""Where a container's control group is, and the groups above it that the engine has to make.
+
+`CgroupParent` is Docker's with its cgroupfs driver: an absolute path is a group of the host's,
+which is used as it is; a relative one is below the engine's own. What the engine makes for it is
+noted before, and removed when the last container in it is gone. A parent that was there stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import posixpath
+from collections.abc import Iterable
+from pathlib import Path
+
+from stackr.errors import InvalidArgument
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.spec import HostConfig
+from stackr.runtime.engine.linux.cgroup import Hierarchy
+from stackr.runtime.engine.state import State
+
+__all__ = ["Groups", "check_parent"]
+
+_log = logging.getLogger(__name__)
+
+_KIND = "cgroup"
+_MOST_PATH = 1024
+_SECOND_US = 1_000_000
+
+
+def check_parent(path: str) -> None:
+    """Raise InvalidArgument for a `CgroupParent` that is no path of a group, or climbs."""
+    parts = path.split("/")
+    if len(path) > _MOST_PATH or not path.isprintable() or ".." in parts:
+        raise InvalidArgument(f'HostConfig.CgroupParent: invalid path: "{path[:100]}"')
+
+
+class Groups:
+    """Paths are from the hierarchy's root on: "/stackr/ID"."""
+
+    def __init__(self, config: EngineConfig, hierarchy: Hierarchy, state: State) -> None:
+        self._own = config.cgroup_parent
+        self._hierarchy = hierarchy
+        self._state = state
+        self._made: set[str] = set()
+
+    def open(self) -> None:
+        self._made = set(self._state.all(_KIND))
+
+    def parent(self, host_config: HostConfig) -> str:
+        given = host_config.cgroup_parent
+        return posixpath.normpath(f"/{given}" if given[:1] == "/" else f"{self._own}/{given}")
+
+    def path(self, container: Container) -> str:
+        return posixpath.join(self.parent(container.host_config), container.id)
+
+    def note(self, container: Container) -> None:
+        """Note the folders that the container's start will make above its own group."""
+        parent = self.parent(container.host_config)
+        for folder in self._hierarchy.paths(parent) if parent != self._own else ():
+            for each in (folder, *folder.parents):
+                if each.exists():
+                    break
+                self._made.add(str(each))
+                self._state.put(_KIND, str(each), {})
+
+    def sweep(self) -> None:
+        """Remove the noted folders that are empty, inner ones first."""
+        for folder in sorted(self._made, key=len, reverse=True):
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+                    _log.warning("cgroup %s: cannot be removed: %s", folder, error.strerror)
+                continue
+            self._made.discard(folder)
+            self._state.delete(_KIND, folder)
+
+    def allot_realtime(self, containers: Iterable[HostConfig]) -> None:
+        """Give the engine's groups the real-time share that these containers, all that run, need
+        together: the kernel lets no group have more than the one above it.
+
+        Raises InvalidArgument where the host has not so much left.
+        """
+        needs: dict[str, int] = {}
+        for host_config in containers:
+            runtime_us = host_config.cpu_realtime_runtime
+            period_us = host_config.cpu_realtime_period or _SECOND_US
+            group = self.parent(host_config)
+            while runtime_us and (group == self._own or group.startswith(f"{self._own}/")):
+                needs[group] = needs.get(group, 0) - (-runtime_us * _SECOND_US // period_us)
+                group = posixpath.dirname(group)
+        for group, needed_us in sorted(needs.items()):
+            self._allot(group, needed_us)
+
+    def _allot(self, group: str, needed_us: int) -> None:
+        folder = self._hierarchy.path(group, "cpu")
+        if folder is None:
+            return
+        file = folder / "cpu.rt_runtime_us"
+        try:
+            folder.mkdir(exist_ok=True)
+            if _number(file) < needed_us:
+                file.write_text(str(needed_us))
+        except OSError as error:
+            raise InvalidArgument(
+                f"HostConfig.CpuRealtimeRuntime: the host has not so much real-time left: {group}"
+                f" needs {needed_us} us a second: {(error.strerror or '').lower()}"
+            ) from error
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text())
