@@ -46,14 +46,23 @@ def omit_empty(tree: dict[str, Any]) -> None:
             service["dns"] = [entry for entry in service["dns"] if entry not in (None, "")]
 
 
+def _refuse(value: Any, path: Path, report: Report, wanted: str) -> Any:
+    """Note a value that has no form at all; only files that are extended can have one here."""
+    report.faults.append((path, f"must be {wanted}, not {go_text(value)}"))
+    return value
+
+
 def _parsed(parse: Callable[[str], Any]) -> Rule:
     def rule(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-        if isinstance(value, str):
-            try:
-                return parse(value)
-            except ValueError as error:
-                if not report.lenient:
-                    report.faults.append((path, str(error)))
+        if isinstance(value, dict):
+            return value
+        if not isinstance(value, str):
+            return _refuse(value, path, report, "a string or a mapping")
+        try:
+            return parse(value)
+        except ValueError as error:
+            if not report.lenient:
+                report.faults.append((path, str(error)))
         return value
 
     return rule
@@ -70,14 +79,24 @@ def _wrapped(key: str) -> Rule:
     """A string stands for a map with this key alone."""
 
     def rule(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-        return {key: value} if isinstance(value, str) else descend(value, branch, path, report)
+        if isinstance(value, dict):
+            return descend(value, branch, path, report)
+        if not isinstance(value, str):
+            return _refuse(value, path, report, "a string or a mapping")
+        return {key: value}
 
     return rule
 
 
-def _are_names(value: Any) -> bool:
-    """Whether it is a list of strings; files that are extended have not been checked yet."""
-    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+def _are_names(value: Any, path: Path, report: Report) -> bool:
+    """Whether it is a list of strings; a list of anything else is refused."""
+    if not isinstance(value, list):
+        return False
+    for index, entry in enumerate(value):
+        if not isinstance(entry, str):
+            _refuse(entry, (*path, index), report, "a string")
+            return False
+    return True
 
 
 def _list(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
@@ -85,7 +104,7 @@ def _list(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
 
 
 def _names(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-    return dict.fromkeys(value) if _are_names(value) else value
+    return dict.fromkeys(value) if _are_names(value, path, report) else value
 
 
 def _text(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
@@ -93,29 +112,36 @@ def _text(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
 
 
 def _depends_on(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-    if _are_names(value):
+    if _are_names(value, path, report):
         return {name: {"condition": "service_started", "required": True} for name in value}
-    for dependency in value.values() if isinstance(value, dict) else ():
+    if not isinstance(value, (dict, list)):
+        return _refuse(value, path, report, "a list or a mapping")
+    for name, dependency in value.items() if isinstance(value, dict) else ():
         if isinstance(dependency, dict):
             dependency.setdefault("condition", "service_started")
             dependency.setdefault("required", True)
+        else:
+            _refuse(dependency, (*path, name), report, "a mapping")
     return value
 
 
 def _env_file(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     entries = [value] if isinstance(value, str) else value
     if not isinstance(entries, list):
-        return value
+        return _refuse(value, path, report, "a string or a list")
     for index, entry in enumerate(entries):
         if isinstance(entry, dict):
             entry.setdefault("required", True)
         else:
-            entries[index] = {"path": entry, "required": True}
+            file = {"path": entry, "required": True}
+            entries[index] = file if isinstance(entry, str) else None
     return entries
 
 
 def _contexts(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-    if not _are_names(value):
+    if not isinstance(value, (dict, list)):
+        return _refuse(value, path, report, "a mapping or a list")
+    if not _are_names(value, path, report):
         return value
     pairs: dict[str, Any] = {}
     for index, entry in enumerate(value):
@@ -129,7 +155,9 @@ def _contexts(value: Any, branch: Branch[Any], path: Path, report: Report) -> An
 
 
 def _ssh(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-    if not _are_names(value):
+    if not isinstance(value, (dict, list)):
+        return _refuse(value, path, report, "a mapping or a list")
+    if not _are_names(value, path, report):
         return value
     keys: dict[str, Any] = {}
     for index, entry in enumerate(value):
@@ -141,12 +169,14 @@ def _ssh(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
 
 
 def _gpus(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-    return [{"count": "all"}] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [{"count": "all"}]
+    return value if isinstance(value, list) else _refuse(value, path, report, "a string or a list")
 
 
 def _ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if not isinstance(value, list):
-        return value
+        return _refuse(value, path, report, "a list")
     ports: list[Any] = []
     for index, entry in enumerate(value):
         if isinstance(entry, dict):
@@ -167,12 +197,14 @@ def _ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
 
 def _ulimit(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if type(value) is not int and not isinstance(value, dict):
-        report.faults.append((path, f"must be an integer or a mapping, not {go_text(value)}"))
+        return _refuse(value, path, report, "an integer or a mapping")
     return value
 
 
 def _external(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-    if not isinstance(value, dict) or not isinstance(value.get("external"), dict):
+    if value is not None and not isinstance(value, dict):
+        return _refuse(value, path, report, "a mapping")
+    if value is None or not isinstance(value.get("external"), dict):
         return value
     name = value["external"].get("name")
     named = "name" in value["external"]

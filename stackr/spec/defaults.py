@@ -14,6 +14,9 @@ from stackr.spec.short import clean_path
 SECRET_VALUE = "x-#value"
 """Where a secret's value from the environment is kept in a tree; it is never written out."""
 
+_NO_SOURCE = "%!s(<nil>)"
+"""As Docker Compose has it, and so in the hash of a service; no such service can be run."""
+
 Rule: TypeAlias = Callable[[Any, Branch[Any], Path, None], Any]
 
 
@@ -31,7 +34,8 @@ def _default(**values: Any) -> Rule:
 
 def _secret(value: Any, branch: Branch[Any], path: Path, context: None) -> Any:
     if isinstance(value, dict):
-        value.setdefault("target", f"/run/secrets/{value.get('source')}")
+        source = value.get("source")
+        value.setdefault("target", f"/run/secrets/{_NO_SOURCE if source is None else source}")
     return value
 
 

@@ -25,6 +25,7 @@ OVERRIDE_NAMES = (
     "docker-compose.override.yaml",
 )
 PROJECT_NAME = "COMPOSE_PROJECT_NAME"
+_DISABLE = "COMPOSE_DISABLE_ENV_FILE"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
@@ -47,7 +48,7 @@ def discover(session: Session) -> Discovered:
     environment = dict(session.environ)
     environment.setdefault("PWD", str(session.cwd))
     files = list(session.options.files)
-    _read_env_files(session, environment, files)
+    _read_env_files(session, environment, files, may_disable=True)
     if not files:
         files = _files_of_environment(session, environment) or _search(session, files)
     _read_env_files(session, environment, files)
@@ -80,19 +81,27 @@ def _working_dir(session: Session, files: list[str]) -> str:
     return posixpath.dirname(_absolute(session, first))
 
 
-def _read_env_files(session: Session, environment: dict[str, str], files: list[str]) -> None:
+def _read_env_files(
+    session: Session, environment: dict[str, str], files: list[str], *, may_disable: bool = False
+) -> None:
+    """Add the variables of the env files to those of the process, which win.
+
+    may_disable: a `.env` can say that it is only read for the variables of Docker Compose.
+    """
     named = session.options.env_files or tuple(
         file for file in session.environ.get("COMPOSE_ENV_FILES", "").split(",") if file
     )
     paths = [session.absolute(file) for file in named]
-    if not paths and not _is_true(session.environ.get("COMPOSE_DISABLE_ENV_FILE")):
+    if not paths and not _is_true(environment.get(_DISABLE)):
         paths = dotenv.of_folder(_working_dir(session, files), session.files)
     try:
         variables = dotenv.read_all(session.files, paths, environment, session.warn_unset)
     except InvalidArgument as error:
         raise refuse(error.message) from error
+    disabled = may_disable and not named and _is_true(variables.get(_DISABLE))
     for name, value in variables.items():
-        environment.setdefault(name, value)
+        if name.startswith("COMPOSE_") or not disabled:
+            environment.setdefault(name, value)
 
 
 def _is_true(value: str | None) -> bool:
@@ -102,7 +111,7 @@ def _is_true(value: str | None) -> bool:
         return True
     if value in ("0", "f", "F", "FALSE", "false", "False"):
         return False
-    raise refuse(f'COMPOSE_DISABLE_ENV_FILE: parsing "{value}": invalid syntax')
+    raise refuse(f'{_DISABLE}: parsing "{value}": invalid syntax')
 
 
 def _files_of_environment(session: Session, environment: dict[str, str]) -> list[str]:

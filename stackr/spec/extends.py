@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from stackr.spec.merge import CannotMerge, extend_service
-from stackr.spec.paths import is_remote, join, resolve_paths
+from stackr.spec.paths import is_remote, locate, resolve_paths
 from stackr.spec.rules import Path
 from stackr.spec.session import Session
 from stackr.spec.source import clone
@@ -62,7 +62,7 @@ class Extender:
         reference, base_file = self._reference(service["extends"], (*path, "extends"))
         source, base_resets, where = services, resets, file
         if base_file is not None:
-            where = join(self._folder, base_file)
+            where = locate(self._folder, base_file)
             source, base_resets = self._base(base_file, (*path, "extends", "file"))
         if reference not in source:
             self._session.fail(
@@ -99,7 +99,7 @@ class Extender:
         if is_remote(file):
             self._session.fail(path, f"{file}: files from Git or a registry are not supported")
         if file not in self._files:
-            absolute = join(self._folder, file)
+            absolute = locate(self._folder, file)
             tree, resets = self._load(absolute)
             services = tree.get("services")
             if not isinstance(services, dict):

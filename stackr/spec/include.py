@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv
-from stackr.spec.paths import is_remote, join
+from stackr.spec.paths import is_remote, join, locate
 from stackr.spec.session import Session
 
 
@@ -62,6 +62,7 @@ def _entries(value: Any, session: Session) -> list[_Include]:
         if not isinstance(fields, dict):
             session.fail(("include", index), "must be a path or a mapping")
         folder = fields.get("project_directory") or ""
+        folder = str(folder) if type(folder) is int else folder
         paths = _strings(fields.get("path"))
         env_file = _strings(fields.get("env_file"))
         if paths is None or env_file is None or not isinstance(folder, str):
@@ -84,7 +85,7 @@ def _enter(
         if is_remote(path):
             message = f"{path}: files from Git or a registry are not supported"
             session.fail(("include", index), message)
-    files = [join(scope.folder, path) for path in entry.path]
+    files = [locate(scope.folder, path) for path in entry.path]
     folder, prefix = _project_directory(entry.project_directory, files[0], scope, session)
     included = (*scope.included, file)
     if files[0] in included:
@@ -125,7 +126,7 @@ def _env_files(
         return dotenv.of_folder(folder, session.files)
     files = []
     for name in names:
-        file = name if posixpath.isabs(name) else session.absolute(join(scope.prefix, name))
+        file = session.absolute(locate(scope.prefix, name))
         if not session.files.exists(file):
             session.fail(("include", index), f"stat {file}: no such file or directory")
         if session.files.is_folder(file):
@@ -139,11 +140,9 @@ def _import(source: dict[str, Any], target: dict[str, Any], session: Session) ->
         resources = source.get(section)
         if not isinstance(resources, dict):
             continue
-        if target.get(section) is None:
-            target[section] = {}
-        own = target[section]
+        own = target.setdefault(section, {})
         if not isinstance(own, dict):
-            session.fail((section,), "must be a mapping")
+            session.fail((section,), "must be a mapping, as files are included into it")
         for name, resource in resources.items():
             if name in own and own[name] != resource:
                 session.problems.add((section, name), "conflicts with imported resource")

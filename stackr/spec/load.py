@@ -31,7 +31,7 @@ from stackr.spec.project import project_of
 from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
 from stackr.spec.session import LoadOptions, Session, SourceFile
-from stackr.spec.validate import check_project, check_tree
+from stackr.spec.validate import check_normal, check_project, check_tree
 
 if TYPE_CHECKING:
     from stackr.spec.model.project import Position, Project
@@ -76,6 +76,8 @@ def load_tree(
         raise refuse(f"empty compose file: {_file_names(found)}", hint='it needs "services"')
     if options.normalize:
         tree["name"] = found.name
+        check_normal(tree, session.problems)
+        session.problems.check()
         normalize(tree, environment)
     return Loaded(tree, found, session)
 

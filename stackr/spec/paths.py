@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from stackr.spec.files import Files
 from stackr.spec.rules import Branch, Path, apply, table
 from stackr.spec.short import clean_path
+from stackr.spec.units import go_text
 
 _REMOTE_CONTEXT = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
 _REMOTE_FILE = re.compile(
@@ -44,6 +45,11 @@ def join(folder: str, path: str) -> str:
     return clean_path(f"{folder}/{path}" if folder and path else folder or path)
 
 
+def locate(folder: str, path: str) -> str:
+    """A path that starts at a folder unless it is absolute."""
+    return path if posixpath.isabs(path) else join(folder, path)
+
+
 def is_remote(path: str) -> bool:
     """Whether an included or extended file is to come from Git or a registry."""
     return _REMOTE_FILE.match(path) is not None
@@ -55,28 +61,35 @@ def _home(path: str, base: Base) -> str:
 
 def absolute(path: str, base: Base) -> str:
     """A path that starts at the base, or at the user's home where it begins with `~`."""
-    expanded = _home(path, base)
-    return expanded if posixpath.isabs(expanded) else join(base.folder, expanded)
+    return locate(base.folder, _home(path, base))
+
+
+def _refuse(value: Any, path: Path, base: Base, wanted: str) -> Any:
+    """Note what no path can be made of; a schema has not always seen to that."""
+    base.faults.append((path, f"must be {wanted}, not {go_text(value)}"))
+    return value
 
 
 def _absolute(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if isinstance(value, list):
         return [_absolute(entry, branch, path, base) for entry in value]
-    return absolute(value, base) if isinstance(value, str) and value else value
+    if not isinstance(value, str):
+        return _refuse(value, path, base, "a string")
+    return absolute(value, base) if value else value
 
 
 def _context(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if not isinstance(value, str):
-        return value
+        return _refuse(value, path, base, "a string")
     if "://" in value or value.startswith(("service:", *_REMOTE_CONTEXT)):
         return value
     return _absolute(value, branch, path, base)
 
 
 def _extended(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
-    if isinstance(value, str) and is_remote(value):
-        return value
-    return _absolute(value, branch, path, base)
+    if not isinstance(value, str):
+        return _refuse(value, path, base, "a string")
+    return value if is_remote(value) else _absolute(value, branch, path, base)
 
 
 def _maybe_windows(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
@@ -110,6 +123,8 @@ def _mount(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
             base.faults.append(
                 (path, 'invalid mount config for type "bind": field Source must not be empty')
             )
+        elif not isinstance(value["source"], str):
+            _refuse(value["source"], (*path, "source"), base, "a string")
         else:
             value["source"] = _maybe_windows(value["source"], branch, path, base)
     return value
@@ -118,8 +133,10 @@ def _mount(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
 def _driver_opts(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if not isinstance(value, dict) or value.get("driver") != "local":
         return value
-    options = value.get("driver_opts")
-    if isinstance(options, dict) and options.get("o") == "bind" and "device" in options:
+    options = value.get("driver_opts", {})
+    if not isinstance(options, dict):
+        _refuse(options, (*path, "driver_opts"), base, "a mapping")
+    elif options.get("o") == "bind" and "device" in options:
         options["device"] = _maybe_windows(options["device"], branch, path, base)
     return value
 

@@ -25,7 +25,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from stackr.spec.rules import Path
+from stackr.spec.rules import Path, show
 from stackr.spec.scalars import resolve, resolve_tagged
 
 MAX_BYTES = 16 << 20
@@ -53,9 +53,12 @@ class Document(NamedTuple):
 
 
 class _Anchor(NamedTuple):
+    """What an alias stands for; `uses`: the paths of its aliases so far."""
+
     value: Any
     nodes: int
     overrides: tuple[Path, ...]
+    uses: list[Path]
 
 
 class _Frame:
@@ -168,7 +171,7 @@ class _Reader:
         else:
             value = self._tagged(event)
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchor(value, 1, ((),) if tag == "!override" else ())
+            self._anchors[event.anchor] = _Anchor(value, 1, ((),) if tag == "!override" else (), [])
         self._emit(value, event)
 
     def _tagged(self, event: Any) -> Any:
@@ -191,7 +194,7 @@ class _Reader:
             raise _bad(f"non-string key {where}: {name or 'null'}", event, frame.path)
         frame.key = key
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchor(key, 1, ())
+            self._anchors[event.anchor] = _Anchor(key, 1, (), [])
         if key == _MERGE and not (event.implicit[0] or event.tag is not None):
             frame.key = _QUOTED_MERGE
 
@@ -240,7 +243,7 @@ class _Reader:
             depth = len(frame.path)
             overrides = tuple(path[depth:] for path in self._resets if path[:depth] == frame.path)
             nodes = self._nodes + self._aliased - frame.start + 1
-            self._anchors[frame.anchor] = _Anchor(value, nodes, overrides)
+            self._anchors[frame.anchor] = _Anchor(value, nodes, overrides, [])
         self._emit(value, event)
 
     def _alias(self, event: Any) -> None:
@@ -256,6 +259,7 @@ class _Reader:
                 raise _bad("non-string key in a mapping", event, frame.path)
             frame.key = anchor.value
             return
+        self._check_use(name, anchor, event)
         self._aliased += anchor.nodes
         if self._aliased > MAX_ALIASED_NODES:
             raise _bad(f"aliases stand for more than {MAX_ALIASED_NODES} values", event)
@@ -263,6 +267,17 @@ class _Reader:
             here = self._here()
             self._resets += [(*here, *path) for path in anchor.overrides]
         self._emit(clone(anchor.value), event)
+
+    def _check_use(self, name: str, anchor: _Anchor, event: Any) -> None:
+        """Refuse what Docker Compose takes for a cycle: a mapping that is merged with an anchor
+        and has it in a value as well."""
+        here = self._here()
+        for before in anchor.uses:
+            shorter, longer = sorted((before, here), key=len)
+            if shorter and len(shorter) < len(longer) and longer[: len(shorter)] == shorter:
+                where = show(shorter)
+                raise _bad(f'cycle: "*{name}" is merged into {where} and stands in it', event, here)
+        anchor.uses.append(here)
 
     def _emit(self, value: Any, event: Any) -> None:
         if not self._stack:

@@ -21,6 +21,11 @@ def check_tree(tree: dict[str, Any], problems: Problems) -> None:
     apply(tree, _RULES, (), problems)
 
 
+def check_normal(tree: dict[str, Any], problems: Problems) -> None:
+    """Check that a canonical tree has a normal form."""
+    apply(tree, _NORMAL_RULES, (), problems)
+
+
 def _external(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
     if isinstance(value, dict) and value.get("external") is True:
         for key in value:
@@ -74,13 +79,15 @@ _RULES: Branch[Rule] = table(
         "volumes.*": _external,
         "configs.*": _one_source("file", "environment", "content"),
         "secrets.*": _one_source("file", "environment"),
-        "services.*.pid": _not_null,
         "services.*.ports.*": _host_ip,
         "services.*.develop.watch.*.path": _not_blank,
         "services.*.deploy.resources.reservations.devices.*": _device,
         "services.*.gpus.*": _device,
     }
 )
+
+
+_NORMAL_RULES: Branch[Rule] = table({"services.*.pid": _not_null})
 
 
 def check_project(project: dict[str, Any], problems: Problems) -> None:

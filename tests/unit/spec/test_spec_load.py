@@ -188,18 +188,6 @@ class TestCombining:
     def test_extends_that_fail(self, problems: Refused, text: str, message: str) -> None:
         assert message in problems(text)[0]
 
-    @pytest.mark.parametrize("attribute", ["models", "networks", "depends_on", "build.ssh"])
-    def test_what_is_extended_is_checked_once_merged(
-        self, problems: Refused, attribute: str
-    ) -> None:
-        outer, _, inner = attribute.partition(".")
-        value = f"{{{inner}: [[]]}}" if inner else "[[]]"
-        files = {
-            "compose.yaml": "services: {s: {extends: {file: b.yaml, service: b}}}",
-            "b.yaml": f"services: {{b: {{image: i, {outer}: {value}}}}}",
-        }
-        assert f"services.s.{outer}" in problems(files)[0]
-
     def test_include_has_its_own_folder_and_environment(self, project: Load) -> None:
         loaded = project(
             {
