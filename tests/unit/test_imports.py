@@ -72,6 +72,7 @@ ENGINE_LAYERS = (
     "snapshot",
     "image network volume",
     "container",
+    "lease",
     "api",
     "daemon",
 )
