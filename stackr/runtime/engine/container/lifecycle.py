@@ -345,8 +345,8 @@ class Lifecycle:
             self._tasks.start(self._auto_remove(live), f"remove {container.short_id}")
 
     async def detach(self, container: Container) -> None:
-        if container.endpoints:
-            await self._networks.detach(container.id)
+        """Also where it has left its last network meanwhile."""
+        await self._networks.detach(container.id)
 
     async def clear(self, container: Container) -> None:
         """No process, group, mount or bundle of the container is left; whatever state it was in."""

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import struct
-from typing import Protocol
+from typing import Protocol, overload
 
 from stackr.runtime.engine.linux.process import Process, start_ticks
 
@@ -24,7 +24,10 @@ _UCRED = struct.Struct("iII")
 class Peer(Protocol):
     """A connected Unix socket, of `socket` or of asyncio."""
 
-    def getsockopt(self, level: int, option: int, size: int = ..., /) -> int | bytes: ...
+    @overload
+    def getsockopt(self, level: int, option: int, /) -> int: ...
+    @overload
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
 
 
 def peer_process(peer: Peer) -> tuple[Process, int] | None:
@@ -33,7 +36,6 @@ def peer_process(peer: Peer) -> tuple[Process, int] | None:
     None where it has ended, or is out of sight in another PID namespace.
     """
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    assert isinstance(credentials, bytes)
     pid, _, _ = _UCRED.unpack(credentials)
     if pid <= 0:
         return None
@@ -49,9 +51,7 @@ def peer_process(peer: Peer) -> tuple[Process, int] | None:
 
 def _pidfd(peer: Peer, pid: int) -> int | None:
     try:
-        fd = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
-        assert isinstance(fd, int)
-        return fd
+        return peer.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
     except OSError as error:
         if error.errno != errno.ENOPROTOOPT:
             return None
