@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.config_hash import canonical_json, digest, service_spec, sparse
 from stackr.planner.graph import closure, topological_order
-from stackr.planner.host_ports import check_host_ports
+from stackr.planner.host_ports import check_host_ports, published_at
 from stackr.planner.keys import image_name, network_keys, volume_keys
 from stackr.planner.options import UpOptions
 from stackr.runtime import labels
@@ -61,7 +61,7 @@ class DesiredService:
 
     image: the reference. networks, volumes: names in the engine. shares: services whose
     namespaces or volumes its containers use, so that they are recreated together.
-    is_target: it was asked for, not only needed by one that was.
+    host_ports: see `UpOptions`. is_target: it was asked for, not only needed by one that was.
     """
 
     name: str
@@ -80,6 +80,7 @@ class DesiredService:
     project: Project
     service: Service
     base_labels: Mapping[str, str]
+    host_ports: Mapping[tuple[str, int, int], int] = field(default_factory=dict)
 
     def container_name(self, number: int) -> str:
         return self.service.container_name or f"{self.project.name}-{self.name}-{number}"
@@ -105,7 +106,7 @@ class DesiredService:
             own[labels.REPLACE] = replaces
         return container_config(
             self.project,
-            self.service,
+            published_at(self.service, number, self.host_ports),
             self.container_name(number),
             own,
             lambda service: names.get(service, []),
@@ -144,7 +145,10 @@ def desired(project: Project, options: UpOptions | None = None) -> Desired:
     check_host_ports(project, sorted(replicas.items()))
     revision = _revision(project, order)
     services = {
-        name: _service(project, project.services[name], replicas[name], name in targets, revision)
+        name: replace(
+            _service(project, project.services[name], replicas[name], name in targets, revision),
+            host_ports=options.host_ports,
+        )
         for name in order
     }
     network_names = {key for name in order for key in network_keys(project, project.services[name])}

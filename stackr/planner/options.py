@@ -21,6 +21,8 @@ class UpOptions:
     recreated where they diverge, or as `recreate` says with `recreate_dependencies`.
     pull: overrides every service's `pull_policy`. wait: the plan ends when all is ready.
     timeout_s: how long a stop may take; None is each container's own.
+    host_ports: ports of the host that single containers publish at, by service, number of the
+    replica and index in the service's `ports`; the stack file's own hold for the others.
     """
 
     services: tuple[str, ...] = ()
@@ -35,6 +37,7 @@ class UpOptions:
     wait: bool = False
     wait_timeout_s: float | None = None
     timeout_s: float | None = None
+    host_ports: Mapping[tuple[str, int, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
