@@ -16,7 +16,7 @@ from stackr.errors import InvalidProject
 from stackr.spec.session import LoadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stackr.spec.model.project import Project
 
@@ -26,7 +26,11 @@ _NO_FILE = "no configuration file provided"
 
 
 def load_project(
-    options: GlobalOptions, files: Sequence[str] = (), *, services: Sequence[str] = ()
+    options: GlobalOptions,
+    files: Sequence[str] = (),
+    *,
+    services: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
 ) -> Project:
     """Load the stack that the shared options and the words of the command line name.
 
@@ -35,7 +39,7 @@ def load_project(
     """
     from stackr.spec.load import load
 
-    return load(_load_options(options, files, services), os.environ, _cwd())
+    return load(_load_options(options, files, services), environ, _cwd())
 
 
 def find_project(options: GlobalOptions, files: Sequence[str] = ()) -> Project | str:

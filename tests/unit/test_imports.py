@@ -57,6 +57,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.cli": ("stackr",),
     "stackr.cli.views": (
         "stackr.cli.failure",
+        "stackr.cli.testenv.findings",
         "stackr.executor.events",
         "stackr.planner.plan",
         "stackr.runtime.labels",

@@ -1,0 +1,140 @@
+"""What is told of a run at its end: on the screen, to GitHub, as JSON, and in files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from stackr.cli.testenv.arguments import Arguments
+from stackr.cli.testenv.evidence import containers_of, readiness_of, state_of, suspects_of
+from stackr.cli.testenv.findings import CommandResult, Findings
+from stackr.cli.testenv.logs import LogCapture
+from stackr.cli.testenv.redaction import Redactor
+from stackr.cli.testenv.timeline import Timeline
+
+if TYPE_CHECKING:
+    from stackr.cli.session import Session
+    from stackr.executor.apply import Outcome
+    from stackr.planner.plan import Plan
+    from stackr.runtime.protocol import Runtime
+    from stackr.spec.model.project import Project
+
+__all__ = ["Report"]
+
+_PATIENCE_S = 30.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run has gathered; `failed` or `succeeded` tells it."""
+
+    session: Session
+    arguments: Arguments
+    stack: str
+    project: Project
+    redactor: Redactor
+    timeline: Timeline
+    started_at: float = field(default_factory=time.time)
+    plan: Plan | None = None
+    outcome: Outcome | None = None
+    waits_s: dict[str, float] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    logs: LogCapture | None = None
+
+    async def succeeded(self, command: CommandResult | None) -> None:
+        if self.logs is not None:
+            await self.logs.discard()
+        if self.arguments.artifacts is not None:
+            from stackr.cli.testenv.dossier import write_junit
+
+            findings = _masked(self._findings("", command), self.redactor)
+            self._warn(write_junit(self.arguments.artifacts, findings, started_at=self.started_at))
+
+    async def failed(self, runtime: Runtime, headline: str, command: CommandResult | None) -> None:
+        """Gather the evidence while the environment is still there, and tell it."""
+        findings = self._findings(headline, command)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                containers = await containers_of(runtime, self.project.name)
+                suspects = await suspects_of(
+                    self.project, containers, self.outcome, findings.timeline, runtime
+                )
+                findings = replace(findings, suspects=suspects)
+        except TimeoutError:
+            self._warn(["the engine did not answer in time: the report is not complete"])
+        findings = _masked(findings, self.redactor)
+        if self.arguments.artifacts is not None:
+            await self._write(runtime, findings)
+        self._show(findings)
+
+    def _findings(self, headline: str, command: CommandResult | None) -> Findings:
+        return Findings(
+            stack=self.stack,
+            project=self.project.name,
+            headline=headline,
+            timeline=self.timeline.moments,
+            services=readiness_of(self.project.services, self.outcome, self.waits_s),
+            command=command,
+            took_s=self.timeline.elapsed_s,
+        )
+
+    async def _write(self, runtime: Runtime, findings: Findings) -> None:
+        from stackr.cli.testenv.dossier import versions, write_dossier
+        from stackr.cli.views.findings import findings_json, findings_lines
+        from stackr.cli.views.output import Output
+
+        assert self.arguments.artifacts is not None
+        if self.logs is not None:
+            await self.logs.keep()
+            self._warn(self.logs.problems)
+        plain = Output(self.session.err.stream, False, False)
+        summary = "".join(f"{line}\n" for line in findings_lines(findings, plain))
+        problems = write_dossier(
+            self.arguments.artifacts,
+            findings,
+            self.redactor,
+            summary=summary,
+            findings_json=findings_json(findings),
+            started_at=self.started_at,
+            project=self.project,
+            plan=self.plan,
+            state=await state_of(runtime, self.project.name),
+            environment=self.environment,
+            versions=await versions(runtime),
+        )
+        self._warn(problems)
+
+    def _show(self, findings: Findings) -> None:
+        from stackr.cli.views.findings import findings_json, findings_lines
+
+        session = self.session
+        artifacts = str(self.arguments.artifacts or "")
+        lines = list(findings_lines(findings, session.err, artifacts=artifacts))
+        if self.arguments.is_github:
+            from stackr.cli.testenv.github import error_commands, without_commands
+
+            lines = [*without_commands(lines), *error_commands(findings)]
+        for line in lines:
+            session.err.line(line)
+        if session.is_json:
+            session.out.line(json.dumps(findings_json(findings)))
+
+    def _warn(self, problems: list[str]) -> None:
+        for problem in problems:
+            self.session.view.warning(problem)
+
+
+def _masked(value: Any, redactor: Redactor) -> Any:
+    """A frozen value with every text in it masked."""
+    if isinstance(value, str):
+        return redactor.text(value)
+    if isinstance(value, tuple):
+        return tuple(_masked(item, redactor) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: _masked(getattr(value, f.name), redactor) for f in fields(value)}
+        return replace(value, **parts)
+    return value
