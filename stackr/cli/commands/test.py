@@ -13,7 +13,6 @@ from stackr.cli.arguments import check_choice, parse_pull, parse_scale
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.testenv.arguments import Arguments, parse_fixed_port, parse_span
-from stackr.errors import InvalidArgument
 from stackr.planner.instance import Keep
 
 __all__ = ["CONTEXT_SETTINGS", "environment"]
@@ -99,7 +98,7 @@ def environment(
         pull=parse_pull(pull),
         keep=keep,
         keep_on_failure=keep_on_failure,
-        artifacts=_folder(artifacts),
+        artifacts=Path(artifacts) if artifacts is not None else None,
         timeout_s=parse_span("--timeout", timeout) if timeout is not None else None,
         wait_timeout_s=parse_span("--wait-timeout", wait_timeout),
         ttl_s=parse_span("--ttl", ttl if ttl is not None else _TTL),
@@ -114,20 +113,13 @@ def environment(
     from stackr.cli.testenv.run import run_test
 
     blueprint = draw(options, arguments)
+    if arguments.artifacts is not None:
+        from stackr.cli.testenv.dossier import FILES
+        from stackr.cli.testenv.files import claim_folder
+
+        claim_folder(arguments.artifacts, FILES)
     with open_session(options) as session:
         return asyncio.run(run_test(session, blueprint))
-
-
-def _folder(text: str | None) -> Path | None:
-    """Made at once, so that a mistake shows before anything is up."""
-    if text is None:
-        return None
-    path = Path(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidArgument(f"--artifacts: {path}: {(error.strerror or '').lower()}") from error
-    return path
 
 
 def _kind(text: str | None) -> str | None:

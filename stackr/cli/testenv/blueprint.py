@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from stackr.cli.options import GlobalOptions
+from stackr.cli.planning import desire
 from stackr.cli.project import load_project, project_name
 from stackr.cli.testenv.arguments import Arguments
 from stackr.cli.testenv.variables import Address, Member, reached_from, variables
 from stackr.errors import InvalidArgument
 from stackr.planner.instance import Instance, instance, instance_name
+from stackr.planner.options import UpOptions
 from stackr.runtime.leases import Lease, PortWish
 
 __all__ = ["Blueprint", "draw"]
@@ -88,10 +90,14 @@ class Blueprint:
 
 
 def draw(options: GlobalOptions, arguments: Arguments) -> Blueprint:
-    """Load the stack under a name of its own, and isolate it. Raises InvalidProject."""
+    """Load the stack under a name of its own, isolate it, and check that it can be brought up.
+
+    Raises InvalidProject, and InvalidArgument for options that name what is not there.
+    """
     stack = project_name(options)
     token = secrets.token_hex(_TOKEN_BYTES)
     loaded = _load(options, arguments, stack, token, os.environ)
+    desire(loaded.project, UpOptions(arguments.services, scale=arguments.scale), options)
     return Blueprint(options, arguments, stack, token, loaded)
 
 

@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     from stackr.planner.plan import Plan
     from stackr.spec.model.project import Project
 
-__all__ = ["config_tree", "versions", "write_dossier", "write_junit"]
+__all__ = ["FILES", "config_tree", "versions", "write_dossier", "write_junit"]
+
+FILES = (
+    *("summary.txt", "findings.json", "junit.xml", "timeline.txt", "config.yaml", "plan.json"),
+    *("state.json", "environment.env", "versions.json", "logs/*.log"),
+)
+"""All that is ever written."""
 
 
 def write_dossier(

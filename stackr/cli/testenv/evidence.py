@@ -146,12 +146,20 @@ async def _with_log(suspect: Suspect, runtime: Runtime, lines: int) -> Suspect:
 
 
 def readiness_of(
-    services: Iterable[str], outcome: Outcome | None, took_s: Mapping[str, float]
+    services: Iterable[str],
+    outcome: Outcome | None,
+    took_s: Mapping[str, float],
+    failed: Mapping[str, str],
 ) -> tuple[Readiness, ...]:
-    """How each service came up. took_s: how long the wait for it lasted."""
+    """How each service came up.
+
+    took_s: when the wait for it ended. failed: what is wrong with those that came up, and failed
+    before all were ready.
+    """
     if outcome is None:
         return tuple(Readiness(name, skipped="it was not started") for name in services)
-    faults = _faults(outcome.failed)
+    faults = {name: fault.message for name, fault in _faults(outcome.failed).items()}
+    faults = {**failed, **faults}
     skipped: dict[str, str] = {}
     for skip in outcome.skipped:
         causes = {name for cause in skip.because for name in _services(cause)}
@@ -165,7 +173,7 @@ def readiness_of(
         Readiness(
             name,
             took_s.get(name, 0.0),
-            faults[name].message if name in faults else "",
+            faults.get(name, ""),
             skipped.get(name, "") if name not in faults else "",
         )
         for name in services

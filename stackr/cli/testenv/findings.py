@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stackr.cli.testenv.timeline import Moment
 from stackr.runtime.types import ContainerState
@@ -14,6 +14,7 @@ __all__ = [
     "Place",
     "Readiness",
     "Suspect",
+    "has_failed",
     "in_order",
     "last_check",
     "problem_of",
@@ -63,18 +64,19 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """failure: `exited with code 3`, "" for success."""
+    """failure: `exited with code 3`, "" for success. skipped: why it was not run, "" if it was."""
 
     argv: tuple[str, ...]
-    took_s: float
+    took_s: float = 0
     failure: str = ""
+    skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """headline: the verdict in one line. suspects: the root cause first.
 
-    command: None where it was not run.
+    command: None where there is none.
     """
 
     stack: str
@@ -85,7 +87,6 @@ class Findings:
     services: tuple[Readiness, ...] = ()
     command: CommandResult | None = None
     took_s: float = 0
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def root(self) -> Suspect | None:
@@ -109,6 +110,12 @@ def problem_of(state: ContainerState) -> str:
     if state.restart_count:
         return f"was restarted ({_times(state)})"
     return ""
+
+
+def has_failed(state: ContainerState) -> bool:
+    """Whether a container is not what a ready environment has: it ended badly, or is ill."""
+    ended_badly = state.state in ("exited", "dead") and bool(state.exit_code)
+    return ended_badly or state.state == "restarting" or state.health == "unhealthy"
 
 
 def _times(state: ContainerState) -> str:

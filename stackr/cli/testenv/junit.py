@@ -66,6 +66,8 @@ def _command_case(suite: Element, findings: Findings) -> None:
     if command is None:
         return
     case = _case(suite, shlex.join(command.argv), f"{findings.stack}.command", command.took_s)
+    if command.skipped:
+        SubElement(case, "skipped", {"message": _clean(command.skipped)})
     if command.failure:
         message = _clean(command.failure)
         SubElement(case, "failure", {"message": message, "type": "command"}).text = message

@@ -23,6 +23,7 @@ __all__ = ["Redactor", "redactor_of", "secret_values"]
 
 _SHORTEST = 5
 _FILE_BYTES = 1 << 16
+_NO_SECRETS = frozenset({"PWD", "OLDPWD"})
 _HARMLESS = frozenset({"false", "none", "null", "default", "disabled", "enabled", "localhost"})
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=")
 
@@ -84,7 +85,9 @@ def secret_values(project: Project) -> set[str]:
 
 def _secrets(project: Project) -> Iterator[str]:
     for variables in _environments(project):
-        yield from (value for name, value in variables.items() if value and is_secret_name(name))
+        for name, value in variables.items():
+            if value and name not in _NO_SECRETS and is_secret_name(name):
+                yield value
     for secret in project.secrets.values():
         if secret.content is not None:
             yield secret.content

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stackr.cli.testenv.arguments import Arguments
 from stackr.cli.testenv.evidence import containers_of, readiness_of, state_of, suspects_of
-from stackr.cli.testenv.findings import CommandResult, Findings
+from stackr.cli.testenv.findings import CommandResult, Findings, Suspect
 from stackr.cli.testenv.logs import LogCapture
 from stackr.cli.testenv.redaction import Redactor
 from stackr.cli.testenv.timeline import Timeline
@@ -45,9 +45,23 @@ class Report:
     environment: Mapping[str, str] = field(default_factory=dict)
     logs: LogCapture | None = None
 
-    async def succeeded(self, command: CommandResult | None) -> None:
+    def open_logs(self, runtime: Runtime) -> None:
+        """Keep the containers' output from now on, where there is a folder for it."""
+        folder = self.arguments.artifacts
+        if folder is None:
+            return
+        try:
+            self.logs = LogCapture(runtime, folder / "logs", self.redactor)
+        except OSError as error:
+            self._warn([f"logs are not kept: {folder}: {error.strerror}"])
+
+    async def forget(self) -> None:
+        """Nothing is to be told."""
         if self.logs is not None:
             await self.logs.discard()
+
+    async def succeeded(self, command: CommandResult | None) -> None:
+        await self.forget()
         if self.arguments.artifacts is not None:
             from stackr.cli.testenv.dossier import write_junit
 
@@ -55,29 +69,40 @@ class Report:
             self._warn(write_junit(self.arguments.artifacts, findings, started_at=self.started_at))
 
     async def failed(self, runtime: Runtime, headline: str, command: CommandResult | None) -> None:
-        """Gather the evidence while the environment is still there, and tell it."""
-        findings = self._findings(headline, command)
+        """Gather the evidence while the environment is still there, and tell it.
+
+        command: None where it was not run.
+        """
+        suspects: tuple[Suspect, ...] = ()
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 containers = await containers_of(runtime, self.project.name)
                 suspects = await suspects_of(
-                    self.project, containers, self.outcome, findings.timeline, runtime
+                    self.project, containers, self.outcome, self.timeline.moments, runtime
                 )
-                findings = replace(findings, suspects=suspects)
         except TimeoutError:
             self._warn(["the engine did not answer in time: the report is not complete"])
-        findings = _masked(findings, self.redactor)
+        if suspects and command is None:
+            headline = f'{headline}: service "{suspects[0].service}" {suspects[0].problem}'
+        findings = _masked(self._findings(headline, command, suspects), self.redactor)
         if self.arguments.artifacts is not None:
             await self._write(runtime, findings)
         self._show(findings)
 
-    def _findings(self, headline: str, command: CommandResult | None) -> Findings:
+    def _findings(
+        self, headline: str, command: CommandResult | None, suspects: Sequence[Suspect] = ()
+    ) -> Findings:
+        argv = self.arguments.command
+        if command is None and argv:
+            command = CommandResult(argv, skipped="the environment was not ready")
+        ill = {s.service: s.problem for s in suspects if command is None or command.skipped}
         return Findings(
             stack=self.stack,
             project=self.project.name,
             headline=headline,
+            suspects=tuple(suspects),
             timeline=self.timeline.moments,
-            services=readiness_of(self.project.services, self.outcome, self.waits_s),
+            services=readiness_of(self.project.services, self.outcome, self.waits_s, ill),
             command=command,
             took_s=self.timeline.elapsed_s,
         )

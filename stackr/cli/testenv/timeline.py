@@ -43,6 +43,7 @@ class Timeline:
         self._prefix = f"{project}-"
         self._started_ns = time.time_ns()
         self._moments: list[Moment] = []
+        self._failed_waits: set[str] = set()
 
     @property
     def elapsed_s(self) -> float:
@@ -64,6 +65,10 @@ class Timeline:
         match event:
             case OperationFailed(operation=operation):
                 name = operation.resource.name.removeprefix(self._prefix)
+                if operation.action is Action.WAIT_FOR:
+                    if name in self._failed_waits:
+                        return  # several may wait for one container
+                    self._failed_waits.add(name)
                 text = f"{operation.action.value} {name} failed: {event.error.message}"
                 services = _services(operation.payload) or (operation.resource.service,)
                 self.add(text, service=services[0], is_bad=True)

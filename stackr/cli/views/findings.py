@@ -103,5 +103,6 @@ def findings_json(findings: Findings) -> dict[str, Any]:
             "argv": list(command.argv),
             "took_s": round(command.took_s, 3),
             "failure": command.failure,
+            "skipped": command.skipped,
         },
     }

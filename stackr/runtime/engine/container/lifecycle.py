@@ -525,23 +525,28 @@ class Lifecycle:
         container = live.container
         if container.id not in self.lives:
             raise NotFound(f"No such container: {container.id}")
-        status = container.state.status
-        if status is Status.REMOVING:
+        if container.state.status is Status.REMOVING:
             raise Conflict(f"removal of container {container.name} is already in progress")
-        if status.is_up or status is Status.RESTARTING:
-            if not force:
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is {status}: stop the'
-                    " container before removing or force remove"
-                )
-            await self._force_down(live)
-        async with live.lock:
-            if container.state.status is Status.REMOVING or container.id not in self.lives:
+        while True:
+            status = container.state.status
+            if status.is_up or status is Status.RESTARTING:
+                if not force:
+                    raise Conflict(
+                        f'cannot remove container "/{container.name}": container is {status}: stop'
+                        " the container before removing or force remove"
+                    )
+                await self._force_down(live)
+            async with live.lock:
+                status = container.state.status
+                if status is Status.REMOVING or container.id not in self.lives:
+                    return
+                if status.is_up or status is Status.RESTARTING:
+                    continue  # a start was under way
+                container.state.status = Status.REMOVING
+                container.intent = "remove with volumes" if volumes else ""
+                self._store.put(container)
+                await self.finish_removal(live, volumes=volumes)
                 return
-            container.state.status = Status.REMOVING
-            container.intent = "remove with volumes" if volumes else ""
-            self._store.put(container)
-            await self.finish_removal(live, volumes=volumes)
 
     async def _force_down(self, live: Live) -> None:
         container = live.container
