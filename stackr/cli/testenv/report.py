@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Report"]
 
 _PATIENCE_S = 30.0
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @dataclass(slots=True)
@@ -154,9 +157,9 @@ class Report:
 
 
 def _masked(value: Any, redactor: Redactor) -> Any:
-    """A frozen value with every text in it masked."""
+    """A frozen value with every text in it masked, and without what would move a cursor."""
     if isinstance(value, str):
-        return redactor.text(value)
+        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ANSI.sub("", redactor.text(value)))
     if isinstance(value, tuple):
         return tuple(_masked(item, redactor) for item in value)
     if is_dataclass(value) and not isinstance(value, type):

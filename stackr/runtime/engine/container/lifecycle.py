@@ -527,26 +527,28 @@ class Lifecycle:
             raise NotFound(f"No such container: {container.id}")
         if container.state.status is Status.REMOVING:
             raise Conflict(f"removal of container {container.name} is already in progress")
-        while True:
+        while not await self._remove_stopped(live, volumes=volumes):
+            if not force:
+                raise Conflict(
+                    f'cannot remove container "/{container.name}": container is'
+                    f" {container.state.status}: stop the container before removing or force remove"
+                )
+            await self._force_down(live)
+
+    async def _remove_stopped(self, live: Live, *, volumes: bool) -> bool:
+        """False where the container runs, or does so once a start under way is done."""
+        container = live.container
+        async with live.lock:
             status = container.state.status
+            if status is Status.REMOVING or container.id not in self.lives:
+                return True
             if status.is_up or status is Status.RESTARTING:
-                if not force:
-                    raise Conflict(
-                        f'cannot remove container "/{container.name}": container is {status}: stop'
-                        " the container before removing or force remove"
-                    )
-                await self._force_down(live)
-            async with live.lock:
-                status = container.state.status
-                if status is Status.REMOVING or container.id not in self.lives:
-                    return
-                if status.is_up or status is Status.RESTARTING:
-                    continue  # a start was under way
-                container.state.status = Status.REMOVING
-                container.intent = "remove with volumes" if volumes else ""
-                self._store.put(container)
-                await self.finish_removal(live, volumes=volumes)
-                return
+                return False
+            container.state.status = Status.REMOVING
+            container.intent = "remove with volumes" if volumes else ""
+            self._store.put(container)
+            await self.finish_removal(live, volumes=volumes)
+        return True
 
     async def _force_down(self, live: Live) -> None:
         container = live.container
