@@ -23,15 +23,15 @@ class Interrupts:
         self._arrived: asyncio.Queue[int] = asyncio.Queue()
 
     @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
-        """Take Ctrl-C and SIGTERM from the process's own handlers."""
+    def caught(self, *more: signal.Signals) -> Iterator[None]:
+        """Take Ctrl-C, SIGTERM and `more` from the process's own handlers."""
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in (*_SIGNALS, *more):
             loop.add_signal_handler(number, self._arrived.put_nowait, int(number))
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in (*_SIGNALS, *more):
                 loop.remove_signal_handler(number)
 
     async def next(self) -> int:

@@ -16,7 +16,7 @@ from stackr.errors import InvalidProject
 from stackr.spec.session import LoadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stackr.spec.files import Files
     from stackr.spec.model.project import Project
@@ -32,6 +32,7 @@ def load_project(
     *,
     services: Sequence[str] = (),
     source: Files | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Project:
     """Load the stack that the shared options and the words of the command line name.
 
@@ -42,7 +43,7 @@ def load_project(
     from stackr.spec.files import HOST
     from stackr.spec.load import load
 
-    return load(_load_options(options, files, services), os.environ, _cwd(), source or HOST)
+    return load(_load_options(options, files, services), environ, _cwd(), source or HOST)
 
 
 def find_project(options: GlobalOptions, files: Sequence[str] = ()) -> Project | str:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, Entry] = {
     "rollback": Entry("history", "rollback", "Bring the stack back to an earlier revision"),
     "down": Entry("down", "down", "Stop and remove the stack's containers and networks"),
     "diff": Entry("diff", "diff", "Show what up would change, field by field"),
+    "test": Entry("test", "environment", "Run a command beside a temporary copy of the stack"),
     "ps": Entry("ps", "ps", "List the stack's containers"),
     "logs": Entry("logs", "logs", "Show the output of containers"),
     "config": Entry("config", "config", "Check the stack file, and print it resolved"),

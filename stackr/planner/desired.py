@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.config_hash import canonical_json, digest, service_spec, sparse
 from stackr.planner.graph import closure, topological_order
-from stackr.planner.host_ports import check_host_ports
+from stackr.planner.host_ports import check_host_ports, published_at
 from stackr.planner.keys import image_name, mounted_image, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
 from stackr.planner.probe import probe_of
@@ -62,7 +62,8 @@ class DesiredService:
 
     image: the reference. mounted_images: those of its volumes of type image. networks, volumes:
     names in the engine. shares: services whose namespaces or volumes its containers use, so that
-    they are recreated together. is_target: it was asked for, not only needed by one that was.
+    they are recreated together. host_ports: see `UpOptions`. is_target: it was asked for, not only
+    needed by one that was.
     """
 
     name: str
@@ -82,6 +83,7 @@ class DesiredService:
     project: Project
     service: Service
     base_labels: Mapping[str, str]
+    host_ports: Mapping[tuple[str, int, int], int] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -118,7 +120,7 @@ class DesiredService:
             own[labels.REPLACE] = replaces
         return container_config(
             self.project,
-            self.service,
+            published_at(self.service, number, self.host_ports),
             self.container_name(number),
             own,
             lambda service: names.get(service, []),
@@ -161,7 +163,10 @@ def desired(project: Project, options: UpOptions | None = None) -> Desired:
     check_host_ports(project, sorted(replicas.items()))
     revision = _revision(project, order)
     services = {
-        name: _service(project, project.services[name], replicas[name], name in targets, revision)
+        name: replace(
+            _service(project, project.services[name], replicas[name], name in targets, revision),
+            host_ports=options.host_ports,
+        )
         for name in order
     }
     network_names = {key for name in order for key in network_keys(project, project.services[name])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ from stackr.errors import InvalidProject
 
 if TYPE_CHECKING:
     from stackr.spec.model.project import Project
-    from stackr.spec.model.service import Port
+    from stackr.spec.model.service import Port, Service
 
-__all__ = ["check_host_ports"]
+__all__ = ["check_host_ports", "published_at"]
 
 _ALL = ("", "0.0.0.0", "::")
 
@@ -58,6 +58,24 @@ def check_host_ports(project: Project, replicas: Iterable[tuple[str, int]]) -> N
             problems=problems,
             hint='publish a range ("8080-8089:80"), or leave the host port to the engine ("80")',
         )
+
+
+def published_at(
+    service: Service, number: int, host_ports: Mapping[tuple[str, int, int], int]
+) -> Service:
+    """The service as its container `number` publishes it; see `UpOptions.host_ports`."""
+    chosen = {
+        index: str(host_ports[key])
+        for index in range(len(service.ports))
+        if (key := (service.name, number, index)) in host_ports
+    }
+    if not chosen:
+        return service
+    ports = tuple(
+        port.model_copy(update={"published": chosen[index]}) if index in chosen else port
+        for index, port in enumerate(service.ports)
+    )
+    return service.model_copy(update={"ports": ports})
 
 
 def _claims(service: str, ports: Iterable[Port]) -> Iterator[tuple[str, _Claim]]:

@@ -67,6 +67,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.cli": ("stackr",),
     "stackr.cli.views": (
         "stackr.cli.failure",
+        "stackr.cli.testenv.findings",
         "stackr.executor.events",
         "stackr.planner.payloads",
         "stackr.planner.plan",
@@ -84,6 +85,7 @@ ENGINE_LAYERS = (
     "snapshot",
     "image network volume",
     "container",
+    "lease",
     "api",
     "daemon",
 )

@@ -68,6 +68,8 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     from stackr.runtime.engine.container.service import Containers
     from stackr.runtime.engine.events import EventBus
     from stackr.runtime.engine.image.store import Images
+    from stackr.runtime.engine.lease.removal import Resources
+    from stackr.runtime.engine.lease.service import Leases
     from stackr.runtime.engine.network.service import Networks
     from stackr.runtime.engine.snapshot.overlay import Overlay
     from stackr.runtime.engine.state import State
@@ -91,9 +93,13 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     await networks.open()
     parts.push_async_callback(networks.close)
     containers = Containers(config, state, events, images, snapshots, networks, volumes)
+    leases = Leases(state, Resources(containers, networks, volumes))
+    leases.restore()
     parts.push_async_callback(containers.close)
     await containers.open()
     await networks.settle()
+    leases.open()
+    parts.push_async_callback(leases.close)
     engine = Engine(
         config=config,
         id=_engine_id(config.data_root),
@@ -102,6 +108,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
         networks=networks,
         volumes=volumes,
         containers=containers,
+        leases=leases,
     )
     server = Server(engine, config.socket)
     await server.open()

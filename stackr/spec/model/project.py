@@ -59,7 +59,7 @@ class Project(Model):
     warnings: tuple[str, ...] = ()
 
     _policy: dict[str, Level] | None = PrivateAttr(default=None)
-    _files: Files = PrivateAttr(default=HOST)
+    _files: Files | None = PrivateAttr(default=None)
     _digest: Callable[[], str] = PrivateAttr(default=str)
     _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
 
@@ -75,7 +75,7 @@ class Project(Model):
 
         It comes from where the stack file came from. Raises OSError.
         """
-        return self._files.read(path, MOST_CONTENT)
+        return (self._files or HOST).read(path, MOST_CONTENT)
 
     def digest(self) -> str:
         """The SHA-256 of the files that the project was loaded from, in their order; or ""."""

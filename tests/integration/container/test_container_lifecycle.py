@@ -214,3 +214,17 @@ async def test_fifty_start_together(engine: Engine) -> None:
     fds = len(os.listdir("/proc/self/fd"))
     await engine.clear()
     assert len(os.listdir("/proc/self/fd")) <= fds - 50
+
+
+async def test_a_forced_removal_comes_after_a_start_under_way(engine: Engine) -> None:
+    """In between, the container is neither stopped nor running."""
+    ids = []
+    for delay_s in (0, 0.005, 0.02, 0.05):
+        id = await engine.create("brief", ["sleep", "100"])
+        start = asyncio.ensure_future(engine.containers.start(id))
+        await asyncio.sleep(delay_s)
+        await engine.containers.remove(id, force=True)
+        await asyncio.gather(start, return_exceptions=True)
+        assert engine.networks.sandbox(id) is None
+        ids.append(id)
+    await until(lambda: not any(id in line for line in engine.leftovers() for id in ids))

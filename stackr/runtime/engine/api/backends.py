@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.image.auth import RegistryAuth
     from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
     from stackr.runtime.engine.image.progress import PullProgress
+    from stackr.runtime.engine.lease.record import Lease
+    from stackr.runtime.engine.lease.removal import Removed
+    from stackr.runtime.engine.lease.service import LeaseSpec
+    from stackr.runtime.engine.linux.process import Process
     from stackr.runtime.engine.network.types import Endpoint, Network, NetworkSpec, SandboxInfo
     from stackr.runtime.engine.volume import Volume
 
@@ -41,6 +45,7 @@ __all__ = [
     "ContainerBackend",
     "Engine",
     "ImageBackend",
+    "LeaseBackend",
     "NetworkBackend",
     "VolumeBackend",
 ]
@@ -168,6 +173,18 @@ class ContainerBackend(Protocol):
     def exec_resize(self, id: str, *, height: int, width: int) -> None: ...
 
 
+class LeaseBackend(Protocol):
+    """`stackr.runtime.engine.lease.service.Leases`."""
+
+    def get(self, id: str) -> Lease: ...
+    def create(self, spec: LeaseSpec, owner: tuple[Process, int] | None) -> Lease: ...
+    def renew(self, id: str, ttl_s: float | None) -> Lease: ...
+    def disown(self, id: str) -> Lease: ...
+    def release(self, id: str) -> None: ...
+    async def end(self, id: str, *, stop_timeout_s: float | None) -> Removed: ...
+    def list(self) -> list[Lease]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """The parts of one running engine, as the API sees them."""
@@ -179,3 +196,4 @@ class Engine:
     networks: NetworkBackend
     volumes: VolumeBackend
     containers: ContainerBackend
+    leases: LeaseBackend

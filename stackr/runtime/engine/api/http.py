@@ -204,6 +204,11 @@ class Connection:
         self.hijacked = False
 
     @property
+    def peer(self) -> Any:
+        """The connected socket, for what it tells of the client."""
+        return self._writer.get_extra_info("socket")
+
+    @property
     def answered(self) -> bool:
         """Whether the head of the current answer is sent already."""
         return self.hijacked or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE)

@@ -9,6 +9,7 @@ from stackr.runtime.engine.api import (
     containers,
     exec,
     images,
+    leases,
     networks,
     stats,
     system,
@@ -27,5 +28,6 @@ ROUTES = (
     *stats.ROUTES,
     *networks.ROUTES,
     *volumes.ROUTES,
+    *leases.ROUTES,
     *absent.ROUTES,
 )

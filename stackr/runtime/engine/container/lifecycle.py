@@ -384,8 +384,8 @@ class Lifecycle:
             self._tasks.start(self._auto_remove(live), f"remove {container.short_id}")
 
     async def detach(self, container: Container) -> None:
-        if container.endpoints:
-            await self._networks.detach(container.id)
+        """Also where it has left its last network meanwhile."""
+        await self._networks.detach(container.id)
 
     async def clear(self, container: Container) -> None:
         """No process, group, mount or bundle of the container is left; whatever state it was in."""
@@ -612,23 +612,30 @@ class Lifecycle:
         container = live.container
         if container.id not in self.lives:
             raise NotFound(f"No such container: {container.id}")
-        status = container.state.status
-        if status is Status.REMOVING:
+        if container.state.status is Status.REMOVING:
             raise Conflict(f"removal of container {container.name} is already in progress")
-        if status.is_up or status is Status.RESTARTING:
+        while not await self._remove_stopped(live, volumes=volumes):
             if not force:
                 raise Conflict(
-                    f'cannot remove container "/{container.name}": container is {status}: stop the'
-                    " container before removing or force remove"
+                    f'cannot remove container "/{container.name}": container is'
+                    f" {container.state.status}: stop the container before removing or force remove"
                 )
             await self._force_down(live)
+
+    async def _remove_stopped(self, live: Live, *, volumes: bool) -> bool:
+        """False where the container runs, or does so once a start under way is done."""
+        container = live.container
         async with live.lock:
-            if container.state.status is Status.REMOVING or container.id not in self.lives:
-                return
+            status = container.state.status
+            if status is Status.REMOVING or container.id not in self.lives:
+                return True
+            if status.is_up or status is Status.RESTARTING:
+                return False
             container.state.status = Status.REMOVING
             container.intent = "remove with volumes" if volumes else ""
             self._store.put(container)
             await self.finish_removal(live, volumes=volumes)
+        return True
 
     async def _force_down(self, live: Live) -> None:
         container = live.container

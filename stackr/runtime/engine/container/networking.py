@@ -22,6 +22,7 @@ __all__ = [
 
 _BRIDGE = "bridge"
 _PROTOCOLS = ("tcp", "udp", "sctp")
+_PROJECT_LABEL = "com.docker.compose.project"
 
 
 def planned_endpoints(
@@ -68,6 +69,7 @@ def container_net(container: Container) -> ContainerNet:
         ports=tuple(_ports(container.config, host_config)) if has_own_network(container) else (),
         hostname=container.hostname,
         dns=tuple(host_config.dns),
+        project=container.config.labels.get(_PROJECT_LABEL, ""),
     )
 
 

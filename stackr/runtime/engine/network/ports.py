@@ -10,7 +10,7 @@ import errno
 import logging
 import random
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -19,11 +19,42 @@ from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.relay import TcpRelay, UdpRelay
 from stackr.runtime.engine.network.types import Endpoint, PortBinding, PublishedPort
 
-__all__ = ["HeldPort", "HostPorts", "check_binding", "forwardings"]
+__all__ = [
+    "IN_USE",
+    "BindFailure",
+    "HeldPort",
+    "HostPorts",
+    "Listener",
+    "Take",
+    "check_binding",
+    "forwardings",
+    "host_addresses",
+    "listen_on",
+]
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 128
-_IN_USE = (errno.EADDRINUSE, errno.EACCES)
+IN_USE = (errno.EADDRINUSE, errno.EACCES)
+
+
+def _nobody() -> None:
+    """A socket of its own goes back to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket on one host address and port. closed: to be called once that is given up."""
+
+    socket: socket.socket
+    closed: Callable[[], None] = _nobody
+
+
+Take = Callable[[str, Sequence[str], str, int], Mapping[str, Listener] | None]
+"""(project, host addresses, protocol, port) -> what is reserved there for the project, or None."""
+
+
+def _nothing_reserved(*_: object) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +63,11 @@ class HeldPort:
 
     published: PublishedPort
     relay: TcpRelay | UdpRelay
+    closed: Callable[[], None] = _nobody
 
     def close(self) -> None:
         self.relay.close()
+        self.closed()
 
 
 def check_binding(binding: PortBinding) -> None:
@@ -69,21 +102,30 @@ def forwardings(endpoint: Endpoint, ports: Iterable[PublishedPort]) -> list[Forw
 
 
 class HostPorts:
-    """Takes host ports. ephemeral: first and last port that may be chosen by the engine."""
+    """Takes host ports. ephemeral: first and last port that may be chosen by the engine.
 
-    def __init__(self, ephemeral: tuple[int, int]) -> None:
+    take: looks first whether a port is reserved for the container's project.
+    """
+
+    def __init__(self, ephemeral: tuple[int, int], take: Take = _nothing_reserved) -> None:
         self._first, self._last = ephemeral
+        self._take = take
         # Not from the first on: a port that was just given up may still have clients.
         self._next = random.randint(self._first, self._last)
 
     def hold(
-        self, bindings: Sequence[PortBinding], endpoint: Endpoint, default_host_ip: str = ""
+        self,
+        bindings: Sequence[PortBinding],
+        endpoint: Endpoint,
+        default_host_ip: str = "",
+        *,
+        project: str = "",
     ) -> list[HeldPort]:
         """All of the bindings, or none. Raises Conflict that names the port."""
         held: list[HeldPort] = []
         try:
             for binding in bindings:
-                held += self._hold_one(binding, endpoint, default_host_ip)
+                held += self._hold_one(binding, endpoint, default_host_ip, project)
         except OSError as error:
             _close(held)
             raise Internal(f"ports: {error.strerror or error}") from error
@@ -92,31 +134,38 @@ class HostPorts:
             raise
         return held
 
-    def hold_again(self, ports: Iterable[PublishedPort], endpoint: Endpoint) -> list[HeldPort]:
+    def hold_again(
+        self, ports: Iterable[PublishedPort], endpoint: Endpoint, *, project: str = ""
+    ) -> list[HeldPort]:
         """After a restart: the ports that are recorded, without those that cannot be bound."""
         held = []
+        by_port: dict[tuple[str, int], list[PublishedPort]] = {}
         for port in ports:
-            try:
-                listener = _listen(port.protocol, port.host_ip, port.host_port)
-            except OSError as error:
-                # The kernel's forwarding does not depend on the socket.
-                _log.warning("port %s:%d is not held: %s", port.host_ip, port.host_port, error)
-                continue
-            held.append(_held(listener, port, endpoint))
+            by_port.setdefault((port.protocol, port.host_port), []).append(port)
+        for (protocol, number), published in by_port.items():
+            hosts = [port.host_ip for port in published]
+            listeners = self._take(project, hosts, protocol, number) or _listen_again(
+                hosts, protocol, number
+            )
+            held += [
+                _held(listeners[port.host_ip], port, endpoint)
+                for port in published
+                if port.host_ip in listeners
+            ]
         return held
 
     def _hold_one(
-        self, binding: PortBinding, endpoint: Endpoint, default_host_ip: str
+        self, binding: PortBinding, endpoint: Endpoint, default_host_ip: str, project: str
     ) -> list[HeldPort]:
         host_ip = binding.host_ip or default_host_ip
-        hosts = [str(ip_address(host_ip))] if host_ip else ["0.0.0.0", "::"]
-        failure = _Failure(host_ip, 0, OSError(errno.EADDRINUSE, "all ports are allocated"))
+        hosts = host_addresses(host_ip)
+        failure = BindFailure(host_ip, 0, OSError(errno.EADDRINUSE, "all ports are allocated"))
         for port in self._candidates(binding):
             try:
-                listeners = _listen_on(hosts, binding.protocol, port)
-            except _Failure as error:
+                listeners = self._listeners(hosts, binding.protocol, port, project)
+            except BindFailure as error:
                 failure = error
-                if error.reason.errno not in _IN_USE:
+                if error.reason.errno not in IN_USE:
                     break
                 continue
             return [
@@ -129,6 +178,15 @@ class HostPorts:
             ]
         raise _clash(binding, endpoint, failure)
 
+    def _listeners(
+        self, hosts: Sequence[str], protocol: str, port: int, project: str
+    ) -> Mapping[str, Listener]:
+        reserved = self._take(project, hosts, protocol, port)
+        if reserved is not None:
+            return reserved
+        sockets = listen_on(hosts, protocol, port)
+        return {host: Listener(listener) for host, listener in sockets.items()}
+
     def _candidates(self, binding: PortBinding) -> Iterator[int]:
         if binding.host_port:
             yield from range(binding.host_port, max(binding.host_port, binding.host_port_end) + 1)
@@ -139,7 +197,7 @@ class HostPorts:
             yield port
 
 
-class _Failure(Exception):
+class BindFailure(Exception):
     """One host address and port could not be bound."""
 
     def __init__(self, host: str, port: int, reason: OSError) -> None:
@@ -149,8 +207,13 @@ class _Failure(Exception):
         self.reason = reason
 
 
-def _listen_on(hosts: Sequence[str], protocol: str, port: int) -> dict[str, socket.socket]:
-    """A listener on each of the addresses, or a _Failure and none.
+def host_addresses(host_ip: str) -> list[str]:
+    """What to listen on for a binding's address; "" is every address, IPv4 and IPv6."""
+    return [str(ip_address(host_ip))] if host_ip else ["0.0.0.0", "::"]
+
+
+def listen_on(hosts: Sequence[str], protocol: str, port: int) -> dict[str, socket.socket]:
+    """A listener on each of the addresses, or a BindFailure and none.
 
     Of "every address", IPv6 is left out on a host without it.
     """
@@ -163,7 +226,18 @@ def _listen_on(hosts: Sequence[str], protocol: str, port: int) -> dict[str, sock
                 continue
             for listener in listeners.values():
                 listener.close()
-            raise _Failure(host, port, error) from error
+            raise BindFailure(host, port, error) from error
+    return listeners
+
+
+def _listen_again(hosts: Sequence[str], protocol: str, port: int) -> dict[str, Listener]:
+    """Those that can be had; the kernel's forwarding does not depend on the sockets."""
+    listeners = {}
+    for host in hosts:
+        try:
+            listeners[host] = Listener(_listen(protocol, host, port))
+        except OSError as error:
+            _log.warning("port %s:%d is not held: %s", host, port, error)
     return listeners
 
 
@@ -186,10 +260,10 @@ def _listen(protocol: str, host: str, port: int) -> socket.socket:
     return listener
 
 
-def _held(listener: socket.socket, port: PublishedPort, endpoint: Endpoint) -> HeldPort:
+def _held(listener: Listener, port: PublishedPort, endpoint: Endpoint) -> HeldPort:
     target = (endpoint.ipv4_address, port.container_port)
     relay = TcpRelay if port.protocol == "tcp" else UdpRelay
-    return HeldPort(port, relay(listener, target))
+    return HeldPort(port, relay(listener.socket, target), listener.closed)
 
 
 def _close(held: Iterable[HeldPort]) -> None:
@@ -201,14 +275,14 @@ def _without_ipv6(error: OSError) -> bool:
     return error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-def _clash(binding: PortBinding, endpoint: Endpoint, failure: _Failure) -> Conflict:
+def _clash(binding: PortBinding, endpoint: Endpoint, failure: BindFailure) -> Conflict:
     """Docker's text, down to the address that failed."""
     subject = (
         "driver failed programming external connectivity on endpoint "
         f"{endpoint.container_name} ({endpoint.endpoint_id})"
     )
     reason = failure.reason
-    if not binding.host_port and reason.errno in _IN_USE:
+    if not binding.host_port and reason.errno in IN_USE:
         return Conflict(f"{subject}: all ports are allocated")
     text = str(reason.strerror or reason).lower()
     if reason.errno == errno.EADDRINUSE:

@@ -20,6 +20,7 @@ class SandboxRecord:
 
     internal: networks whose containers stay inside. publisher: the endpoint, by ID, that the
     published ports lead to; it stays so when another endpoint takes over the default route.
+    project: the stack whose reserved host ports it may publish, "" for none.
     """
 
     container_id: str
@@ -29,6 +30,7 @@ class SandboxRecord:
     ports: tuple[PublishedPort, ...] = ()
     publisher: str = ""
     dns: tuple[str, ...] = ()
+    project: str = ""
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,6 +73,7 @@ def sandbox_from(document: Document) -> SandboxRecord:
         ports=tuple(published_port_from(port) for port in document["ports"]),
         publisher=document["publisher"],
         dns=tuple(document["dns"]),
+        project=document.get("project", ""),
     )
 
 

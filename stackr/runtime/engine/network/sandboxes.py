@@ -119,14 +119,16 @@ class Sandboxes:
         if target is None or not bindings:
             return
         default = bridge.host_ip_of(self._store.get(target.network_id).spec)
-        sandbox.held = self._host_ports.hold(bindings, target, default)
+        project = sandbox.record.project
+        sandbox.held = self._host_ports.hold(bindings, target, default, project=project)
         ports = tuple(port.published for port in sandbox.held)
         sandbox.record = replace(sandbox.record, ports=ports, publisher=target.endpoint_id)
 
     def hold_ports_again(self, sandbox: Sandbox) -> None:
         target = sandbox.record.publishing
         if target is not None:
-            sandbox.held = self._host_ports.hold_again(sandbox.record.ports, target)
+            record = sandbox.record
+            sandbox.held = self._host_ports.hold_again(record.ports, target, project=record.project)
 
     async def plug(self, sandbox: Sandbox, endpoints: Sequence[Endpoint]) -> None:
         """Bring endpoints, and the sandbox's ports, to the kernel."""

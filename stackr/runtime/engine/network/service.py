@@ -29,6 +29,7 @@ from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.ipam import parse_address
 from stackr.runtime.engine.network.kernel import Kernel
 from stackr.runtime.engine.network.ports import HostPorts, check_binding
+from stackr.runtime.engine.network.reservations import Reservations
 from stackr.runtime.engine.network.resolv import EMBEDDED_RESOLVER, HostResolver, resolv_conf
 from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
 from stackr.runtime.engine.network.sandboxes import Sandboxes
@@ -64,11 +65,12 @@ class Networks:
         self._kernel = Kernel(Firewall(config.nft_table))
         self._bridges = Bridges(config.nft_table, self._kernel, self._store)
         self._host_resolver = HostResolver(host_resolv_conf)
+        self.reservations = Reservations(config.published_port_range)
         self._sandboxes = Sandboxes(
             self._kernel,
             self._store,
             state,
-            HostPorts(config.published_port_range),
+            HostPorts(config.published_port_range, self.reservations.take),
             resolver_socket=config.resolver_socket,
             host_resolv_conf=host_resolv_conf,
         )
@@ -118,6 +120,7 @@ class Networks:
     async def close(self) -> None:
         """Containers run on. Without any, nothing of ours stays in the kernel."""
         await self._sandboxes.close()
+        self.reservations.close()
         await self._bridges.close(remove=not self._sandboxes.all())
         await self._kernel.close()
 
@@ -195,7 +198,9 @@ class Networks:
             for server in container.dns:
                 parse_address(server.partition("%")[0], "DNS server")
             networks = [await self._bridges.usable(network) for network in networks]
-            record = SandboxRecord(container.id, container.name, dns=container.dns)
+            record = SandboxRecord(
+                container.id, container.name, dns=container.dns, project=container.project
+            )
             sandbox = self._sandboxes.begin(record, pid)
             try:
                 for network, spec in zip(networks, container.endpoints, strict=True):

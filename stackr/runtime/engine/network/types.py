@@ -134,6 +134,7 @@ class ContainerNet:
 
     name: without the leading slash. dns: upstream resolvers instead of the host's.
     endpoints: one per network; the network `none` or `host` stands alone.
+    project: the stack it belongs to, whose reserved host ports it may publish; "" for none.
     """
 
     id: str
@@ -142,6 +143,7 @@ class ContainerNet:
     ports: tuple[PortBinding, ...] = ()
     hostname: str = ""
     dns: tuple[str, ...] = ()
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""What `stackr test` was asked for, checked, with nothing read or run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from stackr.errors import InvalidArgument
+from stackr.planner.instance import Keep
+
+__all__ = ["Arguments", "parse_fixed_port", "parse_span"]
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """`stackr test`. Times are in seconds, None is no limit.
+
+    command: () with `keep` alone. ttl_s: `is_ttl_given` tells it from the default.
+    stop_timeout_s: how long containers may take to stop at the end; 0 kills them.
+    ports_file, print_env ("dotenv" or "json", to stdout): where the variables go as well.
+    """
+
+    command: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    scale: dict[str, int] = field(default_factory=dict)
+    pull: Literal["always", "missing", "never"] | None = None
+    keep: bool = False
+    keep_on_failure: bool = False
+    artifacts: Path | None = None
+    timeout_s: float | None = None
+    wait_timeout_s: float | None = 300.0
+    ttl_s: float | None = 3600.0
+    is_ttl_given: bool = False
+    stop_timeout_s: float = 0
+    fixed: Keep = field(default_factory=Keep)
+    ports_file: Path | None = None
+    print_env: str | None = None
+    is_github: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises InvalidArgument for options that make no sense together."""
+        if not self.command and not self.keep:
+            raise InvalidArgument(
+                "test: a command is expected: stackr test [OPTIONS] -- COMMAND [ARG]...",
+                hint="without a command, --keep leaves the environment up for you",
+            )
+        if not self.command and self.timeout_s is not None:
+            raise InvalidArgument("test: --timeout needs a command")
+
+
+def parse_span(option: str, text: str) -> float | None:
+    """Seconds of "90", "1.5" or "1h30m"; None for 0, which is no limit. Raises InvalidArgument."""
+    from stackr.spec.units import parse_duration
+
+    try:
+        seconds = float(text) if _NUMBER.fullmatch(text) else parse_duration(text) / 1e9
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise InvalidArgument(f'{option}: "{text}": a duration is expected, such as 90s or 1h30m')
+    return seconds or None
+
+
+def parse_fixed_port(texts: Sequence[str]) -> frozenset[tuple[str, int]]:
+    """`["web:80"]` as `{("web", 80)}`. Raises InvalidArgument."""
+    ports = set()
+    for text in texts:
+        service, _, number = text.rpartition(":")
+        if not (service and number.isascii() and number.isdigit()):
+            raise InvalidArgument(
+                f'--fixed-port: "{text}": SERVICE:PORT is expected, PORT in the container'
+            )
+        ports.add((service, int(number)))
+    return frozenset(ports)

@@ -1,0 +1,336 @@
+"""Leases: projects that the engine takes away by itself.
+
+A lease ends when its owner's process ends, when its time runs out, or when it is told to; then
+everything of the project is removed. It is recorded before it is given, and its end before it is
+begun, so that a daemon which starts again settles what has ended meanwhile and carries on with the
+others. What cannot be removed is tried again until it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from stackr.errors import AlreadyExists, InvalidArgument, NotFound, StackrError
+from stackr.runtime.engine.lease.record import (
+    Lease,
+    LeasedPort,
+    Owner,
+    Phase,
+    free_instance,
+    lease_from,
+)
+from stackr.runtime.engine.lease.removal import Removed, Resources, remove_project
+from stackr.runtime.engine.linux.process import Process, boot_id
+from stackr.runtime.engine.network.reservations import PortRequest
+from stackr.runtime.engine.state import State
+
+__all__ = ["LeaseSpec", "Leases"]
+
+_KIND = "lease"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_MOST_PORTS = 4096
+_LONGEST_S = 10 * 365 * 86400
+_CLOCK_CHECK_S = 600.0
+_SETTLE_S = 2.0
+_RETRY_S = (1, 5, 15, 60)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSpec:
+    """What is asked for; see `Lease`. ttl_s: None is for ever. ports: without host ports yet."""
+
+    project: str
+    stack: str = ""
+    ttl_s: float | None = None
+    volumes: bool = False
+    stop_timeout_s: float = 0
+    ports: tuple[LeasedPort, ...] = ()
+
+
+@dataclass(slots=True)
+class _Held:
+    """A lease with what this process does for it. done: set once everything has been removed."""
+
+    lease: Lease
+    owner: Process | None = None
+    watch: asyncio.Task[None] | None = None
+    ending: asyncio.Task[None] | None = None
+    done: asyncio.Future[Removed] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Leases:
+    """Call `restore` before containers are taken over, and `open` after that."""
+
+    def __init__(self, state: State, resources: Resources) -> None:
+        self._state = state
+        self._resources = resources
+        self._reservations = resources.networks.reservations
+        self._held: dict[str, _Held] = {}
+
+    # --- the engine's life -------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Read the records, and hold the ports again."""
+        for document in self._state.all(_KIND).values():
+            lease = lease_from(document)
+            self._held[lease.id] = _Held(lease)
+            if lease.phase is not Phase.SETTLING:
+                self._reservations.restore(lease.project, [port.held for port in lease.ports])
+
+    def open(self) -> None:
+        """Watch the leases that hold, and end the others in the background."""
+        for held in list(self._held.values()):
+            lease = held.lease
+            if lease.phase is not Phase.HELD:
+                self._begin_end(held, "its end was cut off")
+                continue
+            if lease.owner is not None:
+                held.owner = _find(lease.owner)
+                if held.owner is None:
+                    self._begin_end(held, "its owner has gone")
+                    continue
+            self._watch(held)
+
+    async def close(self) -> None:
+        """The next start carries on."""
+        tasks = [t for h in self._held.values() for t in (h.watch, h.ending) if t is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for held in self._held.values():
+            held.done.cancel()
+            if held.owner is not None:
+                held.owner.close()
+
+    # --- leases ------------------------------------------------------------------------------
+
+    def list(self) -> list[Lease]:
+        """Those that hold or are ending, by creation."""
+        leases = [h.lease for h in self._held.values() if h.lease.phase is not Phase.SETTLING]
+        return sorted(leases, key=lambda lease: (lease.created_ns, lease.id))
+
+    def get(self, id: str) -> Lease:
+        """Raises NotFound."""
+        return self._get(id).lease
+
+    def create(self, spec: LeaseSpec, owner: tuple[Process, int] | None = None) -> Lease:
+        """owner: the process whose end ends the lease, and when it started; taken over.
+
+        Raises InvalidArgument, AlreadyExists for a project that has a lease, and Conflict where no
+        port is free.
+        """
+        try:
+            lease = self._create(spec, owner)
+        except BaseException:
+            if owner is not None:
+                owner[0].close()
+            raise
+        held = self._held[lease.id] = _Held(lease, owner[0] if owner else None)
+        self._watch(held)
+        return lease
+
+    def renew(self, id: str, ttl_s: float | None) -> Lease:
+        """Count the time from now. Raises NotFound, InvalidArgument; NotFound once it is ending."""
+        held = self._holding(id)
+        held.lease = replace(held.lease, expires_ns=_expiry(ttl_s))
+        self._put(held.lease)
+        self._watch(held)
+        return held.lease
+
+    def disown(self, id: str) -> Lease:
+        """The owner's end does not count any more. Raises NotFound."""
+        held = self._holding(id)
+        if held.owner is not None:
+            held.owner.close()
+            held.owner = None
+        held.lease = replace(held.lease, owner=None)
+        self._put(held.lease)
+        self._watch(held)
+        return held.lease
+
+    def release(self, id: str) -> None:
+        """Give up the lease and its ports, and leave the project as it is. Raises NotFound."""
+        held = self._holding(id)
+        if held.watch is not None:
+            held.watch.cancel()
+        self._forget(held)
+        self._reservations.release(held.lease.project)
+        _log.info("lease %s: %s stays", held.lease.id, held.lease.project)
+
+    async def end(self, id: str, *, stop_timeout_s: float | None = None) -> Removed:
+        """Remove everything of the project; what is gone. Raises NotFound.
+
+        Where something cannot be removed, the first error is raised, and the removal is tried
+        again in the background.
+        """
+        held = self._get(id)
+        if stop_timeout_s is not None and held.lease.phase is Phase.HELD:
+            held.lease = replace(held.lease, stop_timeout_s=stop_timeout_s)
+        self._begin_end(held, "asked for")
+        return await asyncio.shield(held.done)
+
+    # --- parts of the above ------------------------------------------------------------------
+
+    def _create(self, spec: LeaseSpec, owner: tuple[Process, int] | None) -> Lease:
+        stack = spec.stack or spec.project
+        for name in (spec.project, stack):
+            if not _NAME.fullmatch(name):
+                raise InvalidArgument(f'lease: "{name}" is not a project\'s name')
+        if any(held.lease.project == spec.project for held in self._held.values()):
+            raise AlreadyExists(f'lease: project "{spec.project}" has one already')
+        if len(spec.ports) > _MOST_PORTS:
+            raise InvalidArgument(f"lease: more than {_MOST_PORTS} ports")
+        instance = free_instance(self.list(), stack)
+        lease = Lease(
+            id=secrets.token_hex(16),
+            project=spec.project,
+            stack=stack,
+            instance=instance,
+            created_ns=time.time_ns(),
+            expires_ns=_expiry(spec.ttl_s),
+            owner=Owner(owner[0].pid, owner[1], boot_id()) if owner else None,
+            volumes=spec.volumes,
+            stop_timeout_s=spec.stop_timeout_s,
+        )
+        requests = [_request(port, stack, instance) for port in spec.ports]
+        numbers = self._reservations.reserve(spec.project, requests)
+        ports = [replace(p, host_port=n) for p, n in zip(spec.ports, numbers, strict=True)]
+        lease = replace(lease, ports=tuple(ports))
+        try:
+            self._put(lease)
+        except StackrError:
+            self._reservations.release(spec.project)
+            raise
+        return lease
+
+    def _get(self, id: str) -> _Held:
+        held = self._held.get(id)
+        if held is None or held.lease.phase is Phase.SETTLING:
+            raise NotFound(f"no such lease: {id}")
+        return held
+
+    def _holding(self, id: str) -> _Held:
+        held = self._get(id)
+        if held.lease.phase is not Phase.HELD:
+            raise NotFound(f"no such lease: {id}: it is ending")
+        return held
+
+    def _put(self, lease: Lease) -> None:
+        self._state.put(_KIND, lease.id, lease.document())
+
+    def _forget(self, held: _Held) -> None:
+        self._state.delete(_KIND, held.lease.id)
+        self._held.pop(held.lease.id, None)
+        if held.owner is not None:
+            held.owner.close()
+            held.owner = None
+
+    # --- its end -----------------------------------------------------------------------------
+
+    def _watch(self, held: _Held) -> None:
+        if held.watch is not None:
+            held.watch.cancel()
+        held.watch = asyncio.get_running_loop().create_task(self._until_end(held))
+
+    async def _until_end(self, held: _Held) -> None:
+        """Wait for whichever comes first."""
+        causes = [asyncio.ensure_future(_expired(held.lease.expires_ns))]
+        if held.owner is not None:
+            causes.append(asyncio.ensure_future(_ended(held.owner)))
+        try:
+            done, _ = await asyncio.wait(causes, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in causes:
+                task.cancel()
+        self._begin_end(held, min(task.result() for task in done))
+
+    def _begin_end(self, held: _Held, cause: str) -> None:
+        if held.ending is not None:
+            return
+        lease = held.lease
+        _log.info("lease %s: everything of %s is removed: %s", lease.id, lease.project, cause)
+        if held.watch is not None and held.watch is not asyncio.current_task():
+            held.watch.cancel()
+        held.ending = asyncio.get_running_loop().create_task(self._end(held))
+
+    async def _end(self, held: _Held) -> None:
+        """Remove, until there is nothing; then once more, for what an owner was still making."""
+        if held.lease.phase is Phase.HELD:
+            held.lease = replace(held.lease, phase=Phase.ENDING)
+            with suppress(StackrError):  # a full disk is no reason to keep everything
+                self._put(held.lease)
+        if held.lease.phase is Phase.ENDING:
+            removed = await self._remove_all(held)
+            self._reservations.release(held.lease.project)
+            held.lease = replace(held.lease, phase=Phase.SETTLING)
+            with suppress(StackrError):
+                self._put(held.lease)
+            if not held.done.done():
+                held.done.set_result(removed)
+        if held.lease.owner is not None:
+            await asyncio.sleep(_SETTLE_S)
+            await self._remove_all(held)
+        self._forget(held)
+
+    async def _remove_all(self, held: _Held) -> Removed:
+        lease = held.lease
+        attempt = 0
+        while True:
+            try:
+                return await remove_project(
+                    self._resources,
+                    lease.project,
+                    volumes_since_ns=lease.created_ns if lease.volumes else None,
+                    stop_timeout_s=lease.stop_timeout_s,
+                )
+            except Exception as error:  # whatever it is, the rest of the project must not stay
+                is_known = isinstance(error, (StackrError, OSError))
+                text = f"lease {lease.id}: {lease.project}: not all is removed"
+                _log.warning("%s: %s", text, error, exc_info=None if is_known else error)
+                if not held.done.done():
+                    held.done.set_exception(error)
+                    held.done.exception()  # nobody may be waiting for it
+            await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+            attempt += 1
+
+
+def _request(port: LeasedPort, stack: str, instance: int) -> PortRequest:
+    if port.protocol not in ("tcp", "udp"):
+        raise InvalidArgument(f"lease: ports: protocol is not supported: {port.protocol}")
+    key = f"{stack}/{instance}/{port.service}/{port.number}/{port.container_port}/{port.protocol}"
+    return PortRequest(key, port.protocol, port.host_ip)
+
+
+def _expiry(ttl_s: float | None) -> int:
+    if ttl_s is None:
+        return 0
+    if not 0 < ttl_s <= _LONGEST_S:
+        raise InvalidArgument(f"lease: ttl_s: {ttl_s:g}: a time of more than 0 s is expected")
+    return time.time_ns() + int(ttl_s * 1e9)
+
+
+def _find(owner: Owner) -> Process | None:
+    return Process.find(owner.pid, owner.started) if owner.boot_id == boot_id() else None
+
+
+async def _expired(expires_ns: int) -> str:
+    """By the wall clock, which goes on while the host sleeps."""
+    if not expires_ns:
+        await asyncio.Event().wait()
+    while (left_s := (expires_ns - time.time_ns()) / 1e9) > 0:
+        await asyncio.sleep(min(left_s, _CLOCK_CHECK_S))
+    return "its time is up"
+
+
+async def _ended(owner: Process) -> str:
+    await owner.ended()
+    return f"its owner, process {owner.pid}, has ended"
