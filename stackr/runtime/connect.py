@@ -21,14 +21,23 @@ __all__ = ["connect"]
 _DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
 
-async def connect(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> Runtime:
+async def connect(
+    engine: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    read_only: bool = False,
+) -> Runtime:
     """The engine that `engine`, or else `STACKR_ENGINE`, names; the caller closes it.
+
+    read_only: no call that changes anything leaves this process; it raises PermissionDenied.
 
     Raises InvalidArgument for a name that is none, PermissionDenied for anyone but root where
     stackr's own engine has to be started, and Unavailable where nothing answers.
     """
     url = _address(engine or environ.get("STACKR_ENGINE") or "embedded", environ)
-    return await DockerRuntime.open(Client(Endpoint.parse(url, environ)), environ)
+    return await DockerRuntime.open(
+        Client(Endpoint.parse(url, environ), read_only=read_only), environ
+    )
 
 
 def _address(engine: str, environ: Mapping[str, str]) -> str:

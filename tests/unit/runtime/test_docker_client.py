@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from stackr.errors import Conflict, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from stackr.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+)
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
 
@@ -180,3 +187,22 @@ async def test_an_engine_that_is_too_old_is_refused(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="engine "):
         Endpoint.parse(url, {})
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+async def test_a_read_only_client_sends_nothing_that_changes_anything(
+    tmp_path: Path, method: str
+) -> None:
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(reply(b"{}"))
+        return True
+
+    async with served(tmp_path, answer) as (client, seen):
+        careful = Client(client.endpoint, read_only=True)
+        assert await careful.call("GET", "/info") == {}
+        with pytest.raises(PermissionDenied, match="this command changes nothing"):
+            await careful.call(method, "/containers/x", body={})
+        with pytest.raises(PermissionDenied):
+            await careful.hijack("/containers/x/attach")
+        await careful.close()
+    assert not any(line.startswith(method) for line in seen)
