@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,13 +19,17 @@ from stackr.errors import InvalidArgument
 
 __all__ = [
     "DownArguments",
+    "EventsArguments",
     "ExecArguments",
     "LogsArguments",
+    "PsArguments",
+    "StatsArguments",
     "Targets",
     "UpArguments",
     "check_choice",
     "is_set",
     "parse_moment",
+    "parse_parallel",
     "parse_pull",
     "parse_rmi",
     "parse_scale",
@@ -63,7 +68,6 @@ class UpArguments:
     pull: Literal["always", "missing", "never"] | None = None
     no_deps: bool = False
     no_start: bool = False
-    dry_run: bool = False
     abort_on_exit: bool = False
     abort_on_failure: bool = False
     exit_code_from: str | None = None
@@ -96,7 +100,7 @@ class UpArguments:
 
     @property
     def is_attached(self) -> bool:
-        return not (self.detach or self.wait or self.no_start or self.dry_run)
+        return not (self.detach or self.wait or self.no_start)
 
 
 _SPELLING = {
@@ -153,6 +157,35 @@ class ExecArguments:
     tty: bool = True
     user: str | None = None
     working_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PsArguments:
+    """`stackr ps`. all: stopped ones and those of `run` too. states: only these; () for any."""
+
+    targets: Targets = Targets()
+    all: bool = False
+    states: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventsArguments:
+    """`stackr events`. since, until: Unix seconds."""
+
+    targets: Targets = Targets()
+    json: bool = False
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatsArguments:
+    """`stackr stats`. all: stopped containers too. whole: nothing is cut."""
+
+    targets: Targets = Targets()
+    all: bool = False
+    is_once: bool = False
+    whole: bool = False
 
 
 def split_targets(
@@ -254,6 +287,25 @@ def parse_rmi(text: str | None) -> Literal["all", "local"] | None:
         case _:
             check_choice("--rmi", text, ("all", "local"))
             return None
+
+
+def parse_parallel(text: str | None, environ: Mapping[str, str] = os.environ) -> int | None:
+    """The most calls at once of `--parallel`, else of COMPOSE_PARALLEL_LIMIT; None if unsaid.
+
+    -1 is without limit, here `sys.maxsize`.
+    """
+    option, given = "--parallel", text
+    if given is None:
+        option, given = "COMPOSE_PARALLEL_LIMIT", environ.get("COMPOSE_PARALLEL_LIMIT") or None
+    if given is None:
+        return None
+    if given == "-1":
+        return sys.maxsize
+    if not given.isascii() or not given.isdigit() or not int(given):
+        raise InvalidArgument(
+            f'{option}: "{given}": a number of calls, or -1 for no limit, is expected'
+        )
+    return int(given)
 
 
 def is_set(variable: str, environ: Mapping[str, str] = os.environ) -> bool:

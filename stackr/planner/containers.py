@@ -494,12 +494,17 @@ class Containers:
     # --- orphans ---
 
     def plan_orphans(self) -> None:
-        """Containers of services that the stack file does not have: removed, or warned about."""
+        """Containers of services that the stack file does not have: removed, or warned about.
+
+        With them go those of `run` that have ended, about which there is nothing to warn.
+        """
         orphans = [
             container
             for container in self.observed.containers
             if container.labels.get("com.docker.compose.service") not in self.desired.known_services
         ]
+        if self.options.remove_orphans:
+            orphans += [each for each in self.observed.oneoffs if not each.is_running]
         if not orphans:
             return
         if not self.options.remove_orphans:
@@ -518,7 +523,9 @@ class Containers:
                 "orphan",
                 container,
             )
-            self._change(slot, Kind.REMOVE, "orphan: its service is not in the stack file")
+            is_left_over = container in self.observed.oneoffs
+            why = "it has ended" if is_left_over else "its service is not in the stack file"
+            self._change(slot, Kind.REMOVE, f"orphan: {why}")
             self._remove(slot, "orphan")
 
     def _all_slots(self) -> Iterator[Slot]:

@@ -33,6 +33,7 @@ __all__ = [
     "Kind",
     "Operation",
     "Origin",
+    "PauseContainer",
     "Payload",
     "Plan",
     "PullImage",
@@ -61,6 +62,7 @@ class Action(Enum):
     CREATE_CONTAINER = "create container"
     START_CONTAINER = "start container"
     RESTART_CONTAINER = "restart container"
+    PAUSE_CONTAINER = "pause container"
     UNPAUSE_CONTAINER = "unpause container"
     STOP_CONTAINER = "stop container"
     KILL_CONTAINER = "kill container"
@@ -91,6 +93,7 @@ _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.CREATE_CONTAINER: ("Creating", "Created"),
     Action.START_CONTAINER: ("Starting", "Started"),
     Action.RESTART_CONTAINER: ("Restarting", "Restarted"),
+    Action.PAUSE_CONTAINER: ("Pausing", "Paused"),
     Action.UNPAUSE_CONTAINER: ("Unpausing", "Unpaused"),
     Action.STOP_CONTAINER: ("Stopping", "Stopped"),
     Action.KILL_CONTAINER: ("Killing", "Killed"),
@@ -233,6 +236,11 @@ class RestartContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseContainer:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnpauseContainer:
     ref: str
 
@@ -317,6 +325,7 @@ Payload: TypeAlias = (
     | CreateContainer
     | StartContainer
     | RestartContainer
+    | PauseContainer
     | UnpauseContainer
     | StopContainer
     | KillContainer

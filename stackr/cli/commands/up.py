@@ -70,7 +70,6 @@ def up(
     no_start: Annotated[
         bool, typer.Option("--no-start", help="Create the containers, and start none")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan")] = False,
     abort_on_exit: Annotated[
         bool,
         typer.Option("--abort-on-container-exit", help="Stop all when one container ends"),
@@ -114,7 +113,6 @@ def up(
         pull=parse_pull(pull),
         no_deps=no_deps,
         no_start=no_start,
-        dry_run=dry_run,
         abort_on_exit=abort_on_exit,
         abort_on_failure=abort_on_failure,
         exit_code_from=exit_code_from,
@@ -138,11 +136,11 @@ def _up(session: Session, arguments: UpArguments) -> int:
     for service in (arguments.exit_code_from, *arguments.attach, *arguments.no_attach):
         if service is not None and service not in wanted.services:
             raise InvalidArgument(f"no such service: {service}")
+    if session.is_dry_run:
+        return session.on_engine(lambda runtime: _dry_run(session, runtime, wanted, up_options))
     if arguments.is_attached:
         return asyncio.run(_attached(session, arguments, wanted, up_options))
-    return session.on_engine(
-        lambda runtime: _detached(session, runtime, arguments, wanted, up_options)
-    )
+    return session.on_engine(lambda runtime: _detached(session, runtime, wanted, up_options))
 
 
 def _up_options(arguments: UpArguments) -> UpOptions:
@@ -166,19 +164,24 @@ def _up_options(arguments: UpArguments) -> UpOptions:
     )
 
 
-async def _detached(
-    session: Session,
-    runtime: Runtime,
-    arguments: UpArguments,
-    wanted: Desired,
-    up_options: UpOptions,
+async def _dry_run(
+    session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
 ) -> int:
-    if not arguments.dry_run and (code := await _refresh(session, runtime, wanted, up_options)):
+    from stackr.planner.observed import Observed
+    from stackr.planner.reconcile import plan_refresh
+    from stackr.planner.sequence import in_sequence
+
+    refresh = plan_refresh(wanted, Observed(wanted.project), up_options)
+    plan = in_sequence(refresh, await plan_up(runtime, wanted, up_options))
+    return await session.run_plan(plan, runtime)
+
+
+async def _detached(
+    session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
+) -> int:
+    if code := await _refresh(session, runtime, wanted, up_options):
         return code
     plan = await plan_up(runtime, wanted, up_options)
-    if arguments.dry_run:
-        session.show_plan(plan, as_json=session.is_json)
-        return 0
     if plan.is_empty:
         from stackr.cli.views.plan import summary_text
 
