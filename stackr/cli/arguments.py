@@ -18,11 +18,13 @@ from typing import Literal
 from stackr.errors import InvalidArgument
 
 __all__ = [
+    "AttachArguments",
     "DownArguments",
     "EventsArguments",
     "ExecArguments",
     "LogsArguments",
     "PsArguments",
+    "RunArguments",
     "StatsArguments",
     "Targets",
     "UpArguments",
@@ -72,7 +74,9 @@ class UpArguments:
     abort_on_failure: bool = False
     exit_code_from: str | None = None
     attach: tuple[str, ...] = ()
+    attach_dependencies: bool = False
     no_attach: tuple[str, ...] = ()
+    watch: bool = False
     log_prefix: bool = True
     timestamps: bool = False
 
@@ -87,7 +91,13 @@ class UpArguments:
             ("wait", "abort_on_failure"),
             ("abort_on_exit", "abort_on_failure"),
             ("detach", "attach"),
+            ("detach", "attach_dependencies"),
+            ("wait", "attach_dependencies"),
+            ("attach", "attach_dependencies"),
             ("wait", "no_start"),
+            ("detach", "watch"),
+            ("wait", "watch"),
+            ("no_start", "watch"),
         ):
             if getattr(self, first) and getattr(self, second):
                 raise InvalidArgument(
@@ -111,6 +121,8 @@ _SPELLING = {
     "wait": "--wait",
     "no_start": "--no-start",
     "attach": "--attach",
+    "attach_dependencies": "--attach-dependencies",
+    "watch": "--watch",
     "abort_on_exit": "--abort-on-container-exit",
     "abort_on_failure": "--abort-on-container-failure",
 }
@@ -155,8 +167,52 @@ class ExecArguments:
     index: int | None = None
     privileged: bool = False
     tty: bool = True
+    stdin: bool = True
     user: str | None = None
     working_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments:
+    """`stackr run`, with its texts as they were given. command, entrypoint: None for its own."""
+
+    service: str
+    command: tuple[str, ...] | None = None
+    detach: bool = False
+    auto_remove: bool = False
+    name: str = ""
+    entrypoint: str | None = None
+    environment: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    service_ports: bool = False
+    use_aliases: bool = False
+    user: str | None = None
+    working_dir: str | None = None
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = True
+    no_deps: bool = False
+    pull: Literal["always", "missing", "never"] | None = None
+    remove_orphans: bool = False
+
+    def __post_init__(self) -> None:
+        if self.service_ports and self.ports:
+            raise InvalidArgument("run: --service-ports and --publish cannot be combined")
+
+
+@dataclass(frozen=True, slots=True)
+class AttachArguments:
+    """`stackr attach`. detach_keys: the bytes of the sequence."""
+
+    service: str
+    index: int | None = None
+    stdin: bool = True
+    forwards_signals: bool = True
+    detach_keys: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +256,13 @@ def split_targets(
     return Targets(tuple(files), tuple(services))
 
 
-def parse_scale(words: Sequence[str] | None) -> dict[str, int]:
+def parse_scale(words: Sequence[str] | None, *, option: str = "--scale") -> dict[str, int]:
     """`["web=3"]` as `{"web": 3}`. Raises InvalidArgument for another form or a negative number."""
     scale = {}
     for word in words or ():
         service, equals, number = word.partition("=")
         if not service or not equals or not number.isascii() or not number.isdigit():
-            raise InvalidArgument(f'--scale: "{word}": SERVICE=NUM is expected')
+            raise InvalidArgument(f'{option}: "{word}": SERVICE=NUM is expected')
         scale[service] = int(number)
     return scale
 

@@ -24,6 +24,8 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry("up", "up", "Create and start the stack"),
+    "create": Entry("create", "create", "Create the stack's containers, and start none"),
+    "scale": Entry("scale", "scale", "Change how many containers services have"),
     "down": Entry("down", "down", "Stop and remove the stack's containers and networks"),
     "diff": Entry("diff", "diff", "Show what up would change, field by field"),
     "ps": Entry("ps", "ps", "List the stack's containers"),
@@ -37,7 +39,9 @@ COMMANDS: dict[str, Entry] = {
     "unpause": Entry("lifecycle", "unpause", "Let paused containers go on"),
     "kill": Entry("lifecycle", "kill", "Send a signal to containers"),
     "rm": Entry("lifecycle", "rm", "Remove stopped containers"),
+    "run": Entry("run", "run", "Run a command in a new container of a service"),
     "exec": Entry("exec", "exec_", "Run a command in a running container"),
+    "attach": Entry("attach", "attach", "Join a running container's own streams"),
     "port": Entry("port", "port", "Print the public address of a container's port"),
     "images": Entry("images", "images", "List the images of the stack's containers"),
     "volumes": Entry("volumes", "volumes", "List the stack's volumes"),

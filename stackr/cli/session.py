@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from stackr.cli.arguments import parse_parallel
@@ -44,6 +44,12 @@ class Session:
     def would(self, text: str) -> None:
         """Say what a dry run leaves undone: `copy a to b`."""
         self.out.line(f"would {text}")
+
+    def without_pull_progress(self) -> Session:
+        """The same, that does not show how far pulls are."""
+        from stackr.cli.views.quiet_pull import QuietPullView
+
+        return replace(self, view=QuietPullView(self.view))
 
     def on_engine(self, work: Callable[[Runtime], Awaitable[T]], *, read_only: bool = False) -> T:
         """Run `work` with the engine that `--engine` names, in an event loop of its own.

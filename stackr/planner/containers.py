@@ -161,7 +161,7 @@ class Containers:
     ) -> Entry:
         after = [self.networks.ready[n] for n in service.networks if n in self.networks.ready]
         after += [self.volumes[v] for v in service.volumes if v in self.volumes]
-        after += self._pull(service)
+        after += self.pull(service)
         for shared in (*service.shares, *self._linked(service)):
             after += [
                 self.named[other.name]
@@ -251,7 +251,8 @@ class Containers:
                 names.setdefault(service, []).append(container.name)
         return names
 
-    def _pull(self, service: DesiredService) -> list[Entry]:
+    def pull(self, service: DesiredService) -> list[Entry]:
+        """What follows when the service's image is here; nothing where it is already."""
         if service.image in self.observed.images:
             return []
         policy = pull_policy(service, self.options)
@@ -349,7 +350,7 @@ class Containers:
         if container is not None and container.id in self.stops:
             after.append(self.stops[container.id])
         for needed in service.depends_on:
-            after += self._ready(service, needed)
+            after += self.ready(service, needed)
         for shared in service.shares:
             after += [
                 self.starts[s.name] for s in self.slots.get(shared, ()) if s.name in self.starts
@@ -414,7 +415,7 @@ class Containers:
             )
         )
 
-    def _ready(self, service: DesiredService, needed: str) -> list[Entry]:
+    def ready(self, service: DesiredService, needed: str) -> list[Entry]:
         """What a start of `service` follows, so that `needed` is as its condition says."""
         dependency = service.depends_on[needed]
         entries: list[Entry] = []

@@ -139,6 +139,7 @@ class ContainerState:
     restart_count: int = 0
     restart_policy: str = ""
     tty: bool = False
+    open_stdin: bool = False
     health_output: str = ""
     health_exit_code: int | None = None
     health_failing_streak: int = 0

@@ -132,6 +132,7 @@ def container_inspected(item: Json) -> ContainerState:
         restart_count=item.get("RestartCount") or 0,
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "",
         tty=bool(config.get("Tty")),
+        open_stdin=bool(config.get("OpenStdin")),
         health_output=(last.get("Output") or "").strip(),
         health_exit_code=last.get("ExitCode"),
         health_failing_streak=health.get("FailingStreak") or 0,
