@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,14 +18,20 @@ from typing import Literal
 from stackr.errors import InvalidArgument
 
 __all__ = [
+    "AttachArguments",
     "DownArguments",
+    "EventsArguments",
     "ExecArguments",
     "LogsArguments",
+    "PsArguments",
+    "RunArguments",
+    "StatsArguments",
     "Targets",
     "UpArguments",
     "check_choice",
     "is_set",
     "parse_moment",
+    "parse_parallel",
     "parse_pull",
     "parse_rmi",
     "parse_scale",
@@ -64,12 +71,13 @@ class UpArguments:
     no_deps: bool = False
     no_start: bool = False
     atomic: bool = False
-    dry_run: bool = False
     abort_on_exit: bool = False
     abort_on_failure: bool = False
     exit_code_from: str | None = None
     attach: tuple[str, ...] = ()
+    attach_dependencies: bool = False
     no_attach: tuple[str, ...] = ()
+    watch: bool = False
     log_prefix: bool = True
     timestamps: bool = False
 
@@ -84,10 +92,16 @@ class UpArguments:
             ("wait", "abort_on_failure"),
             ("abort_on_exit", "abort_on_failure"),
             ("detach", "attach"),
+            ("detach", "attach_dependencies"),
+            ("wait", "attach_dependencies"),
+            ("attach", "attach_dependencies"),
             ("wait", "no_start"),
             ("atomic", "no_start"),
             ("atomic", "abort_on_exit"),
             ("atomic", "abort_on_failure"),
+            ("detach", "watch"),
+            ("wait", "watch"),
+            ("no_start", "watch"),
         ):
             if getattr(self, first) and getattr(self, second):
                 raise InvalidArgument(
@@ -100,7 +114,7 @@ class UpArguments:
 
     @property
     def is_attached(self) -> bool:
-        return not (self.detach or self.wait or self.no_start or self.dry_run)
+        return not (self.detach or self.wait or self.no_start)
 
 
 _SPELLING = {
@@ -112,6 +126,8 @@ _SPELLING = {
     "no_start": "--no-start",
     "atomic": "--atomic",
     "attach": "--attach",
+    "attach_dependencies": "--attach-dependencies",
+    "watch": "--watch",
     "abort_on_exit": "--abort-on-container-exit",
     "abort_on_failure": "--abort-on-container-failure",
 }
@@ -156,8 +172,81 @@ class ExecArguments:
     index: int | None = None
     privileged: bool = False
     tty: bool = True
+    stdin: bool = True
     user: str | None = None
     working_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments:
+    """`stackr run`, with its texts as they were given. command, entrypoint: None for its own."""
+
+    service: str
+    command: tuple[str, ...] | None = None
+    detach: bool = False
+    auto_remove: bool = False
+    name: str = ""
+    entrypoint: str | None = None
+    environment: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    service_ports: bool = False
+    use_aliases: bool = False
+    user: str | None = None
+    working_dir: str | None = None
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = True
+    no_deps: bool = False
+    pull: Literal["always", "missing", "never"] | None = None
+    remove_orphans: bool = False
+
+    def __post_init__(self) -> None:
+        if self.service_ports and self.ports:
+            raise InvalidArgument("run: --service-ports and --publish cannot be combined")
+
+
+@dataclass(frozen=True, slots=True)
+class AttachArguments:
+    """`stackr attach`. detach_keys: the bytes of the sequence."""
+
+    service: str
+    index: int | None = None
+    stdin: bool = True
+    forwards_signals: bool = True
+    detach_keys: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PsArguments:
+    """`stackr ps`. all: stopped ones and those of `run` too. states: only these; () for any."""
+
+    targets: Targets = Targets()
+    all: bool = False
+    states: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventsArguments:
+    """`stackr events`. since, until: Unix seconds."""
+
+    targets: Targets = Targets()
+    json: bool = False
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatsArguments:
+    """`stackr stats`. all: stopped containers too. whole: nothing is cut."""
+
+    targets: Targets = Targets()
+    all: bool = False
+    is_once: bool = False
+    whole: bool = False
 
 
 def split_targets(
@@ -172,13 +261,13 @@ def split_targets(
     return Targets(tuple(files), tuple(services))
 
 
-def parse_scale(words: Sequence[str] | None) -> dict[str, int]:
+def parse_scale(words: Sequence[str] | None, *, option: str = "--scale") -> dict[str, int]:
     """`["web=3"]` as `{"web": 3}`. Raises InvalidArgument for another form or a negative number."""
     scale = {}
     for word in words or ():
         service, equals, number = word.partition("=")
         if not service or not equals or not number.isascii() or not number.isdigit():
-            raise InvalidArgument(f'--scale: "{word}": SERVICE=NUM is expected')
+            raise InvalidArgument(f'{option}: "{word}": SERVICE=NUM is expected')
         scale[service] = int(number)
     return scale
 
@@ -259,6 +348,25 @@ def parse_rmi(text: str | None) -> Literal["all", "local"] | None:
         case _:
             check_choice("--rmi", text, ("all", "local"))
             return None
+
+
+def parse_parallel(text: str | None, environ: Mapping[str, str] = os.environ) -> int | None:
+    """The most calls at once of `--parallel`, else of COMPOSE_PARALLEL_LIMIT; None if unsaid.
+
+    -1 is without limit, here `sys.maxsize`.
+    """
+    option, given = "--parallel", text
+    if given is None:
+        option, given = "COMPOSE_PARALLEL_LIMIT", environ.get("COMPOSE_PARALLEL_LIMIT") or None
+    if given is None:
+        return None
+    if given == "-1":
+        return sys.maxsize
+    if not given.isascii() or not given.isdigit() or not int(given):
+        raise InvalidArgument(
+            f'{option}: "{given}": a number of calls, or -1 for no limit, is expected'
+        )
+    return int(given)
 
 
 def is_set(variable: str, environ: Mapping[str, str] = os.environ) -> bool:

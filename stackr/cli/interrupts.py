@@ -10,7 +10,7 @@ import signal
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
-__all__ = ["Interrupts", "run_interruptible"]
+__all__ = ["Interrupts", "cancel_on_signals", "run_interruptible"]
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -44,18 +44,25 @@ def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
 
     Ctrl-C or SIGTERM cancels it, so that it cleans up; KeyboardInterrupt is raised after that.
     """
-    return asyncio.run(_cancel_on_signals(work))
+    return asyncio.run(_until_interrupted(work))
 
 
-async def _cancel_on_signals(work: Coroutine[Any, Any, T]) -> T:
-    task = asyncio.ensure_future(work)
+async def _until_interrupted(work: Coroutine[Any, Any, T]) -> T:
+    cancel_on_signals()
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, task.cancel)
     try:
-        return await task
+        return await work
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def cancel_on_signals() -> None:
+    """Let Ctrl-C and SIGTERM cancel the current task."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, task.cancel)

@@ -76,10 +76,13 @@ async def project_containers(
     return sorted(kept, key=_by_service)
 
 
-def _by_service(container: ContainerState) -> tuple[str, int, str]:
-    number = container.labels.get(labels.CONTAINER_NUMBER, "")
-    service = container.labels.get(labels.SERVICE, "")
-    return (service, int(number) if number.isdigit() else 0, container.name)
+def _by_service(container: ContainerState) -> tuple[str, bool, int, str]:
+    """Replicas by number, then those of `run`."""
+    own = container.labels
+    number = own.get(labels.CONTAINER_NUMBER, "")
+    is_oneoff = own.get(labels.ONEOFF) == "True"
+    place = int(number) if number.isdigit() else 0
+    return (own.get(labels.SERVICE, ""), is_oneoff, place, container.name)
 
 
 def display_name(container: ContainerState) -> str:

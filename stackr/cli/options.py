@@ -10,17 +10,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.main import get_command
 
 from stackr.cli.parameters import keep_words
+from stackr.errors import NotSupported
 
 if TYPE_CHECKING:
     from typer._click import Context, Parameter
 
-__all__ = ["GlobalOptions", "options_of", "shared_parameters"]
+__all__ = ["GlobalOptions", "options_of", "refuse_compatibility", "shared_parameters"]
 
 _PANEL = "Options of every command"
 
@@ -42,6 +43,10 @@ class GlobalOptions:
     ansi: str | None = None
     no_color: bool = False
     json: bool = False
+    dry_run: bool = False
+    parallel: str | None = None
+    all_resources: bool = False
+    compatibility: bool = False
 
 
 def options_of(ctx: typer.Context) -> GlobalOptions:
@@ -103,6 +108,18 @@ def _declare(
     ] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="The same as --ansi never")] = False,
     json: Annotated[bool, typer.Option("--json", help="The same as --progress json")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and change nothing")
+    ] = False,
+    parallel: Annotated[
+        str | None,
+        typer.Option("--parallel", metavar="NUM", help="Most calls at once; -1 for no limit"),
+    ] = None,
+    all_resources: Annotated[
+        bool,
+        typer.Option("--all-resources", help="Networks and volumes that no service uses as well"),
+    ] = False,
+    compatibility: Annotated[bool, typer.Option("--compatibility", hidden=True)] = False,
 ) -> None:
     """Only the parameters of this function are used."""
 
@@ -110,11 +127,20 @@ def _declare(
 def _record(ctx: Context, parameter: Parameter, value: Any) -> Any:
     options: GlobalOptions = ctx.find_root().ensure_object(GlobalOptions)
     name = parameter.name or ""
+    if value and name == "compatibility":
+        refuse_compatibility("--compatibility")
     if isinstance(value, (list, tuple)):
         getattr(options, name).extend(value)
     elif value:
         setattr(options, name, value)
     return value
+
+
+def refuse_compatibility(asked_by: str) -> NoReturn:
+    """Raises NotSupported, for the option or the variable of the environment that asks for it."""
+    raise NotSupported(
+        f"{asked_by}: not supported: containers are named PROJECT-SERVICE-NUMBER, with hyphens"
+    )
 
 
 def _declarations() -> Sequence[Parameter]:

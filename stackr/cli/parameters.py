@@ -3,11 +3,12 @@
 Typer converts each value with pydantic, even one that is a string and stays one; to import that
 takes longer than most commands do. Other types (numbers, choices) go through it when a value is
 given.
+Flags may be given a value, as Docker's commands allow: `--rm=false`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from typer._click import Context, Parameter
     from typer.core import TyperOption
 
-__all__ = ["QuickCommand", "keep_words"]
+__all__ = ["QuickCommand", "keep_words", "plain_flags"]
+
+_TRUE = frozenset(("1", "t", "T", "true", "True", "TRUE"))
+_FALSE = frozenset(("0", "f", "F", "false", "False", "FALSE"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,57 @@ def keep_words(parameters: Iterable[Parameter]) -> None:
             setattr(parameter, "_runtime_param", runtime)  # noqa: B010
 
 
+def plain_flags(
+    args: Sequence[str], parameters: Iterable[Parameter], *, interspersed: bool
+) -> list[str]:
+    """The words of a command line, in which no flag has a value: `--rm=true` becomes `--rm`.
+
+    A false one becomes the option's negation where it has one, else it takes back the flag.
+    interspersed: options may follow the first argument. Other words stay as they are.
+    """
+    options = {spelling: each for each in parameters for spelling in each.opts}
+    words: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word == "--" or (not interspersed and not _is_option(word)):
+            return [*words, word, *rest]
+        name, equals, value = word.partition("=")
+        option = options.get(name)
+        if option is None or not getattr(option, "is_flag", False):
+            words.append(word)
+            if rest and not equals and _takes_next(word, options):
+                words.append(rest.pop(0))
+        elif value in _FALSE:
+            words = [each for each in words if each not in option.opts]
+            words += option.secondary_opts[:1]
+        else:
+            words.append(name if value in _TRUE else word)
+    return words
+
+
+def _is_option(word: str) -> bool:
+    return len(word) > 1 and word[0] == "-"
+
+
+def _takes_next(word: str, options: dict[str, Parameter]) -> bool:
+    """Whether the word ends with an option whose value is the next word: `-e`, `--env`, `-Te`."""
+    for name, is_last in _names(word):
+        option = options.get(name)
+        if option is not None and not getattr(option, "is_flag", False):
+            return is_last
+    return False
+
+
+def _names(word: str) -> Iterator[tuple[str, bool]]:
+    """The options of a word, and whether each is the end of it."""
+    if word[:2] == "--":
+        yield word, True
+    elif _is_option(word):
+        for place, letter in enumerate(word[1:], start=2):
+            yield f"-{letter}", place == len(word)
+
+
 class QuickCommand(TyperCommand):
     """A command whose `--help` is spared it as well."""
 
@@ -76,3 +131,9 @@ class QuickCommand(TyperCommand):
         option = super().get_help_option(ctx)
         keep_words([option] if option is not None else [])
         return option
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        interspersed = ctx.allow_interspersed_args
+        return super().parse_args(
+            ctx, plain_flags(args, self.get_params(ctx), interspersed=interspersed)
+        )

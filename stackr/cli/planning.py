@@ -29,7 +29,7 @@ def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> D
         problems = unsupported(project)
         if problems:
             raise InvalidProject(str(problems[0]), problems=problems)
-    return desired(project, up_options)
+    return desired(project, up_options, all_resources=options.all_resources)
 
 
 def _is_embedded(options: GlobalOptions) -> bool:

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stackr.cli.arguments import Targets
-from stackr.cli.options import GlobalOptions
+from stackr.cli.arguments import Targets, is_set
+from stackr.cli.options import GlobalOptions, refuse_compatibility
 from stackr.errors import InvalidProject
 from stackr.spec.session import LoadOptions
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stackr.spec.files import Files
     from stackr.spec.model.project import Project
 
-__all__ = ["check_services", "find_project", "load_project", "project_name"]
+__all__ = ["check_services", "declared_services", "find_project", "load_project", "project_name"]
 
 _NO_FILE = "no configuration file provided"
 
@@ -97,9 +97,21 @@ def check_services(options: GlobalOptions, targets: Targets) -> None:
             raise refuse(f"no such service: {service}", hint=nearest(service, known))
 
 
+def declared_services(options: GlobalOptions, files: Sequence[str] = ()) -> tuple[str, ...]:
+    """The services that the stack file has; () where only the project's name is known."""
+    if options.project_name and not (options.files or files):
+        return ()
+    from stackr.spec.load import load_tree
+
+    tree = load_tree(_load_options(options, files), os.environ, _cwd()).tree
+    return tuple(tree.get("services") or ())
+
+
 def _load_options(
     options: GlobalOptions, files: Sequence[str], services: Sequence[str] = ()
 ) -> LoadOptions:
+    if is_set("COMPOSE_COMPATIBILITY"):
+        refuse_compatibility("COMPOSE_COMPATIBILITY")
     return LoadOptions(
         files=(*options.files, *files),
         project_directory=options.project_directory,
@@ -107,6 +119,7 @@ def _load_options(
         profiles=tuple(options.profiles),
         env_files=tuple(options.env_files),
         services=tuple(services),
+        all_resources=options.all_resources,
     )
 
 

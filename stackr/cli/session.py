@@ -6,16 +6,17 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from stackr.cli.arguments import parse_parallel
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import GlobalOptions
 from stackr.cli.views.output import Output, open_output
 from stackr.cli.views.view import View, open_view
 
 if TYPE_CHECKING:
-    from stackr.executor.apply import Outcome
+    from stackr.executor.apply import Limits, Outcome
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
 
@@ -37,6 +38,20 @@ class Session:
     def is_json(self) -> bool:
         return _progress(self.options) == "json"
 
+    @property
+    def is_dry_run(self) -> bool:
+        return self.options.dry_run
+
+    def would(self, text: str) -> None:
+        """Say what a dry run leaves undone: `copy a to b`."""
+        self.out.line(f"would {text}")
+
+    def without_pull_progress(self) -> Session:
+        """The same, that does not show how far pulls are."""
+        from stackr.cli.views.quiet_pull import QuietPullView
+
+        return replace(self, view=QuietPullView(self.view))
+
     def on_engine(self, work: Callable[[Runtime], Awaitable[T]], *, read_only: bool = False) -> T:
         """Run `work` with the engine that `--engine` names, in an event loop of its own.
 
@@ -52,9 +67,10 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def engine(self, *, read_only: bool = False) -> AsyncIterator[Runtime]:
-        """The engine, open."""
+        """The engine, open; in a dry run it is read-only in any case."""
         from stackr.runtime.connect import connect
 
+        read_only = read_only or self.is_dry_run
         async with await connect(self.options.engine, read_only=read_only) as runtime:
             yield runtime
 
@@ -79,20 +95,30 @@ class Session:
 
         advice: how to go on after a failure; None for the usual, "" for none. outcome: is told
         what became of each operation.
-        When cancelled, what was done is reported before CancelledError goes on.
+        A dry run prints the plan, and that is all. When cancelled, what was done is reported
+        before CancelledError goes on.
         """
         from stackr.executor.apply import Outcome, apply
 
+        if self.is_dry_run:
+            self.show_plan(plan, "json" if self.is_json else "text")
+            return 0
         for warning in plan.warnings:
             self.view.warning(warning)
         if plan.is_empty:
             return 0
         outcome = outcome if outcome is not None else Outcome(plan)
         try:
-            await apply(plan, runtime, self.view, outcome=outcome)
+            await apply(plan, runtime, self.view, limits=self._limits(), outcome=outcome)
         finally:
             self.view.close()
         return await self._report(outcome, runtime, advice)
+
+    def _limits(self) -> Limits | None:
+        from stackr.executor.apply import Limits
+
+        calls = parse_parallel(self.options.parallel)
+        return None if calls is None else Limits(in_flight=calls, pulls=calls)
 
     def show_plan(self, plan: Plan, form: str = "text", *, detail: bool = False) -> None:
         """Print a plan as a result. form: text, json, markdown or github."""
@@ -147,8 +173,9 @@ def _progress(options: GlobalOptions) -> str | None:
 def open_session(options: GlobalOptions) -> Iterator[Session]:
     """The session of these options; its view is closed at the end.
 
-    Raises InvalidArgument for an unknown `--progress` or `--ansi`.
+    Raises InvalidArgument for an unknown `--progress`, `--ansi` or `--parallel`.
     """
+    parse_parallel(options.parallel)
     ansi = "never" if options.no_color else options.ansi
     out, err = (open_output(stream, ansi=ansi) for stream in (sys.stdout, sys.stderr))
     view = open_view(_progress(options), out, err)

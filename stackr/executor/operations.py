@@ -21,6 +21,7 @@ from stackr.planner.payloads import (
     CreateVolume,
     DisconnectNetwork,
     KillContainer,
+    PauseContainer,
     Payload,
     PullImage,
     RemoveContainer,
@@ -144,6 +145,10 @@ async def _restart_container(context: Context, payload: RestartContainer, tell: 
     await context.runtime.restart_container(payload.ref, timeout_s=payload.timeout_s)
 
 
+async def _pause_container(context: Context, payload: PauseContainer, tell: Tell) -> None:
+    await context.runtime.pause_container(payload.ref)
+
+
 async def _unpause_container(context: Context, payload: UnpauseContainer, tell: Tell) -> None:
     await context.runtime.unpause_container(payload.ref)
 
@@ -239,6 +244,7 @@ _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]
     CreateContainer: _create_container,
     StartContainer: _start_container,
     RestartContainer: _restart_container,
+    PauseContainer: _pause_container,
     UnpauseContainer: _unpause_container,
     StopContainer: _stop_container,
     KillContainer: _kill_container,

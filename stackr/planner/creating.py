@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from stackr.planner.desired import DesiredService
     from stackr.runtime.container import ContainerConfig
 
-__all__ = ["add_create", "add_rename", "plan_containers", "plan_orphans", "pull_policy"]
+__all__ = ["add_create", "add_rename", "plan_containers", "plan_orphans", "pull", "pull_policy"]
 
 _REFRESH = re.compile(r"daily|weekly|every_.*|refresh")
 
@@ -85,7 +85,7 @@ def add_create(
     """Create a container under a name, once all that it is made of is there."""
     after = [draft.networks.ready[n] for n in service.networks if n in draft.networks.ready]
     after += [draft.volumes[v] for v in service.volumes if v in draft.volumes]
-    after += _pull(draft, service)
+    after += pull(draft, service)
     linked = (link.partition(":")[0] for link in service.service.links)
     for shared in (*service.shares, *linked):
         after += [
@@ -164,7 +164,8 @@ def _can_be_made_beside(draft: Draft, service: DesiredService, old: ContainerSta
     return not (service.shares or service.service.links or names & draft.networks.recreated.keys())
 
 
-def _pull(draft: Draft, service: DesiredService) -> list[Entry]:
+def pull(draft: Draft, service: DesiredService) -> list[Entry]:
+    """What follows when the service's images are here; nothing where they are already."""
     missing = [image for image in service.images if image not in draft.observed.images]
     return [_pull_image(draft, service, image) for image in missing]
 
@@ -278,12 +279,18 @@ def _reconnect(
 
 
 def plan_orphans(draft: Draft) -> None:
-    """Containers of services that the stack file does not have: removed, or warned about."""
+    """Containers of services that the stack file does not have: removed, or warned about.
+
+    With them go those of `run` that have ended, about which there is nothing to warn.
+    """
+    oneoffs = draft.observed.oneoffs
     orphans = [
         container
         for container in draft.observed.containers
         if service_of(container) not in draft.desired.known_services
     ]
+    if draft.options.remove_orphans:
+        orphans += [container for container in oneoffs if not container.is_running]
     if not orphans:
         return
     if not draft.options.remove_orphans:
@@ -295,5 +302,6 @@ def plan_orphans(draft: Draft) -> None:
         return
     for container in orphans:
         slot = Slot(service_of(container), 0, container.name, Verdict.REMOVE, "orphan", container)
-        draft.change(slot, Kind.REMOVE, "orphan: its service is not in the stack file")
+        why = "it has ended" if container in oneoffs else "its service is not in the stack file"
+        draft.change(slot, Kind.REMOVE, f"orphan: {why}")
         _remove(draft, slot, "orphan")

@@ -148,10 +148,13 @@ class Desired:
     """12 hex digits of the hash of all services, as containers bear it."""
 
 
-def desired(project: Project, options: UpOptions | None = None) -> Desired:
+def desired(
+    project: Project, options: UpOptions | None = None, *, all_resources: bool = False
+) -> Desired:
     """What should exist once the options' services are up.
 
     Files of configs and secrets are read for their hashes.
+    all_resources: every network and volume of the project, also those that no service uses.
     Raises InvalidArgument or InvalidProject for names that no service has, a cycle, host ports
     that clash, and a container name that several replicas would share.
     """
@@ -171,6 +174,9 @@ def desired(project: Project, options: UpOptions | None = None) -> Desired:
     }
     network_names = {key for name in order for key in network_keys(project, project.services[name])}
     volume_names = {key for name in order for key in volume_keys(project.services[name])}
+    if all_resources:
+        network_names |= project.networks.keys()
+        volume_names |= project.volumes.keys()
     return Desired(
         project=project.name,
         services=services,

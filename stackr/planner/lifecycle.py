@@ -1,4 +1,4 @@
-"""Plans for what exists already: down, stop, start, restart, kill, remove.
+"""Plans for what exists already: down, stop, start, restart, pause, unpause, kill, remove.
 
 All is read from labels, so no stack file is needed; where one is there, `services` come from it.
 Dependants stop before what they depend on, and start after it.
@@ -17,6 +17,7 @@ from stackr.planner.observed import Observed, dependencies_of, resource_of, serv
 from stackr.planner.options import DownOptions
 from stackr.planner.payloads import (
     KillContainer,
+    PauseContainer,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
@@ -31,7 +32,16 @@ from stackr.runtime.types import ContainerState
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
 
-__all__ = ["plan_down", "plan_kill", "plan_remove", "plan_restart", "plan_start", "plan_stop"]
+__all__ = [
+    "plan_down",
+    "plan_kill",
+    "plan_pause",
+    "plan_remove",
+    "plan_restart",
+    "plan_start",
+    "plan_stop",
+    "plan_unpause",
+]
 
 _Dependency = tuple[str, str]
 """A needed service and the condition."""
@@ -79,14 +89,17 @@ def plan_down(
 def _going(
     observed: Observed, options: DownOptions, desired: Desired | None
 ) -> tuple[list[ContainerState], list[ContainerState]]:
-    """The containers that go, and the orphans that stay."""
+    """The containers that go, and the orphans that stay: those of `run` among them."""
     if options.services:
         return _chosen(observed, options.services), []
-    if desired is None or options.remove_orphans:
-        return list(observed.containers), []
+    if options.remove_orphans:
+        return [*observed.containers, *observed.oneoffs], []
+    if desired is None:
+        return list(observed.containers), list(observed.oneoffs)
     known = desired.known_services
     going = [c for c in observed.containers if service_of(c) in known]
-    return going, [c for c in observed.containers if service_of(c) not in known]
+    orphans = [c for c in observed.containers if service_of(c) not in known]
+    return going, [*orphans, *observed.oneoffs]
 
 
 def _remove_networks(builder: Builder, observed: Observed, after: Collection[Entry]) -> None:
@@ -145,16 +158,50 @@ def plan_stop(
 
 
 def plan_kill(
-    observed: Observed, services: Collection[str] = (), *, signal: str = "SIGKILL"
+    observed: Observed,
+    services: Collection[str] = (),
+    *,
+    signal: str = "SIGKILL",
+    known: Collection[str] | None = None,
 ) -> Plan:
-    """Send a signal to what runs."""
+    """Send a signal to what runs, one-off containers too.
+
+    known: the services of the stack file; containers of others are left alone. None for all.
+    """
     builder = Builder(observed.project)
-    for container in _chosen(observed, services):
-        if container.is_running:
+    for container in (*observed.containers, *observed.oneoffs):
+        service = service_of(container)
+        is_meant = service in services if services else known is None or service in known
+        if container.is_running and is_meant:
             resource = resource_of(container)
             builder.changes.append(Change(resource, Kind.STOP, signal))
             payload = KillContainer(container.id, signal)
             builder.add(Action.KILL_CONTAINER, resource, signal, payload)
+    return builder.plan()
+
+
+def plan_pause(observed: Observed, services: Collection[str] = ()) -> Plan:
+    """Freeze what runs. What is paused already is told by the engine, as with Docker Compose."""
+    return _freeze(observed, services, Action.PAUSE_CONTAINER, PauseContainer)
+
+
+def plan_unpause(observed: Observed, services: Collection[str] = ()) -> Plan:
+    """Let what is paused go on."""
+    return _freeze(observed, services, Action.UNPAUSE_CONTAINER, UnpauseContainer)
+
+
+def _freeze(
+    observed: Observed,
+    services: Collection[str],
+    action: Action,
+    payload: Callable[[str], PauseContainer | UnpauseContainer],
+) -> Plan:
+    builder = Builder(observed.project)
+    for container in _chosen(observed, services):
+        if container.is_running:
+            resource = resource_of(container)
+            builder.changes.append(Change(resource, Kind.UPDATE, action.done.lower()))
+            builder.add(action, resource, "asked for", payload(container.id))
     return builder.plan()
 
 

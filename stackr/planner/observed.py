@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """containers: of the project, without one-off ones, by service, number and name.
+    """containers: of the project, by service, number and name. oneoffs: those of `run`, likewise.
 
     networks, volumes: by name; those of the project, and those that were asked for by name.
     images: by the reference that was asked for; one that is not here is left out. engine: what it
@@ -47,6 +47,7 @@ class Observed:
     volumes: Mapping[str, VolumeState] = field(default_factory=dict)
     images: Mapping[str, ImageState] = field(default_factory=dict)
     engine: Capabilities = field(default_factory=Capabilities)
+    oneoffs: tuple[ContainerState, ...] = ()
 
     def of_service(self, service: str) -> list[ContainerState]:
         return [c for c in self.containers if service_of(c) == service]
@@ -73,6 +74,7 @@ async def observe(
     return Observed(
         project=project,
         containers=tuple(sorted((c for c in containers if _is_service(c)), key=_place)),
+        oneoffs=tuple(sorted((c for c in containers if _is_oneoff(c)), key=_place)),
         networks={
             network.name: network
             for network in sorted(networks, key=lambda network: (network.name, network.id))
@@ -124,7 +126,11 @@ def number_of(container: ContainerState) -> int:
 
 
 def _is_service(container: ContainerState) -> bool:
-    return bool(service_of(container)) and container.labels.get(labels.ONEOFF) != "True"
+    return bool(service_of(container)) and not _is_oneoff(container)
+
+
+def _is_oneoff(container: ContainerState) -> bool:
+    return container.labels.get(labels.ONEOFF) == "True"
 
 
 def _place(container: ContainerState) -> tuple[str, int, str]:

@@ -27,6 +27,7 @@ __all__ = [
     "CreateVolume",
     "DisconnectNetwork",
     "KillContainer",
+    "PauseContainer",
     "Payload",
     "PullImage",
     "RemoveContainer",
@@ -80,6 +81,11 @@ class StartContainer:
 class RestartContainer:
     ref: str
     timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseContainer:
+    ref: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +200,7 @@ Payload: TypeAlias = (
     | CreateContainer
     | StartContainer
     | RestartContainer
+    | PauseContainer
     | UnpauseContainer
     | StopContainer
     | KillContainer

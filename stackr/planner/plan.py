@@ -51,6 +51,7 @@ class Action(Enum):
     CREATE_CONTAINER = "create container"
     START_CONTAINER = "start container"
     RESTART_CONTAINER = "restart container"
+    PAUSE_CONTAINER = "pause container"
     UNPAUSE_CONTAINER = "unpause container"
     UPDATE_CONTAINER = "update container"
     RUN_HOOK = "run hook"
@@ -84,6 +85,7 @@ _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.CREATE_CONTAINER: ("Creating", "Created"),
     Action.START_CONTAINER: ("Starting", "Started"),
     Action.RESTART_CONTAINER: ("Restarting", "Restarted"),
+    Action.PAUSE_CONTAINER: ("Pausing", "Paused"),
     Action.UNPAUSE_CONTAINER: ("Unpausing", "Unpaused"),
     Action.UPDATE_CONTAINER: ("Updating", "Updated"),
     Action.RUN_HOOK: ("Running hook", "Hook done"),

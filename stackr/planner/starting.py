@@ -17,7 +17,7 @@ from stackr.spec.decode import EXTENSION
 if TYPE_CHECKING:
     from stackr.planner.desired import DesiredService
 
-__all__ = ["condition_of", "plan_last", "plan_starts", "plan_waits", "wait_timeout_s"]
+__all__ = ["condition_of", "conditions", "plan_last", "plan_starts", "plan_waits", "wait_timeout_s"]
 
 _COMPLETED = "service_completed_successfully"
 
@@ -43,7 +43,7 @@ def _start(draft: Draft, service: DesiredService, slot: Slot) -> None:
     if container is not None and container.id in draft.stops:
         after.append(draft.stops[container.id])
     for needed in service.depends_on:
-        after += _conditions(draft, service, needed)
+        after += conditions(draft, service, needed)
     for shared in service.shares:
         after += [entry for other in draft.slots.get(shared, ()) for entry in draft.started(other)]
     draft.starts[slot.name] = _add_start(draft, service, slot, container, cause, after)
@@ -113,7 +113,7 @@ def _tell_kept(draft: Draft, slot: Slot, container: ContainerState, cause: str) 
         draft.change(slot, Kind.START, cause, origin=Origin.DRIFT)
 
 
-def _conditions(draft: Draft, service: DesiredService, needed: str) -> list[Entry]:
+def conditions(draft: Draft, service: DesiredService, needed: str) -> list[Entry]:
     """What a start of `service` follows, so that `needed` is as its condition says."""
     dependency = service.depends_on[needed]
     entries: list[Entry] = []

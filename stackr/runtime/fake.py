@@ -123,7 +123,13 @@ class FakeRuntime:
     async def info(self) -> EngineInfo:
         return EngineInfo(name="fake", version="0", endpoint="memory")
 
-    async def events(self, *, labels: Sequence[str] = ()) -> AsyncIterator[EngineEvent]:
+    async def events(
+        self,
+        *,
+        labels: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+    ) -> AsyncIterator[EngineEvent]:
         queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
         subscriber = (tuple(labels), queue)
         self._subscribers.append(subscriber)

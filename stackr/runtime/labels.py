@@ -26,6 +26,7 @@ __all__ = [
     "REPLACE",
     "REVISION",
     "SERVICE",
+    "SLUG",
     "SPEC",
     "VERSION",
     "VOLUME",
@@ -46,6 +47,7 @@ NETWORK: Final = "com.docker.compose.network"
 VOLUME: Final = "com.docker.compose.volume"
 VERSION: Final = "com.docker.compose.version"
 REPLACE: Final = "com.docker.compose.replace"
+SLUG: Final = "com.docker.compose.slug"
 
 SPEC: Final = "io.stackr.spec"
 """The resolved service, network or volume as compact JSON: what a later diff compares with."""

@@ -7,19 +7,22 @@ find things as asked already (start of a running container, stop of a stopped on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from stackr.runtime.types import (
     Capabilities,
     ContainerState,
+    ContainerStats,
     EngineEvent,
     EngineInfo,
     ImageState,
     LogEntry,
     NetworkConfig,
     NetworkState,
+    PathStat,
     PullProgress,
     VolumeConfig,
     VolumeState,
@@ -40,8 +43,13 @@ __all__ = [
     "Images",
     "Networks",
     "Runtime",
+    "Streams",
+    "SupportsAttach",
     "SupportsExec",
+    "SupportsFiles",
     "SupportsLogs",
+    "SupportsRawRequest",
+    "SupportsStats",
     "Volumes",
 ]
 
@@ -161,10 +169,17 @@ class Runtime(Containers, Networks, Volumes, Images, Protocol):
 
     async def info(self) -> EngineInfo: ...
 
-    def events(self, *, labels: Sequence[str] = ()) -> AsyncIterator[EngineEvent]:
+    def events(
+        self,
+        *,
+        labels: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+    ) -> AsyncIterator[EngineEvent]:
         """Events of the containers that have these labels, from the moment of the first item.
 
         The first item is an event of type "" which says that the subscription stands.
+        since, until: Unix seconds; events that the engine still knows of come first.
         """
         ...
 
@@ -199,13 +214,11 @@ class SupportsLogs(Protocol):
         ...
 
 
-class ExecSession(Protocol):
-    """A command that runs in a container, with its streams."""
-
-    id: str
+class Streams(Protocol):
+    """The standard streams of a program in a container."""
 
     def output(self) -> AsyncIterator[tuple[str, bytes]]:
-        """("stdout" or "stderr", bytes) until the command ends; a terminal's are all stdout."""
+        """("stdout" or "stderr", bytes) until the program ends; a terminal's are all stdout."""
         ...
 
     async def write(self, data: bytes) -> None: ...
@@ -214,11 +227,19 @@ class ExecSession(Protocol):
 
     async def resize(self, *, rows: int, columns: int) -> None: ...
 
+    async def close(self) -> None:
+        """Let go of them; the program goes on."""
+        ...
+
+
+class ExecSession(Streams, Protocol):
+    """A command that runs in a container beside its own program."""
+
+    id: str
+
     async def exit_code(self) -> int:
         """Of the ended command; waits for a moment if the engine is still noting it."""
         ...
-
-    async def close(self) -> None: ...
 
 
 @runtime_checkable
@@ -229,6 +250,70 @@ class SupportsExec(Protocol):
 
     async def exec_detached(self, ref: str, config: ExecConfig) -> str:
         """Start the command and leave it alone; its exec ID."""
+        ...
+
+
+@runtime_checkable
+class SupportsAttach(Protocol):
+    async def attach(self, ref: str, *, stdin: bool = True) -> Streams:
+        """The container's own streams, from now on, or from its next start."""
+        ...
+
+    def ending(
+        self, ref: str, condition: str = "next-exit"
+    ) -> AbstractAsyncContextManager[Callable[[], Awaitable[int]]]:
+        """Within the block, a function that waits for the exit code.
+
+        An end counts from the moment at which the block is entered, so that a container can be
+        started in it. condition: next-exit, or removed for one that removes itself.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsFiles(Protocol):
+    """Files of containers as tar archives; every method raises NotFound for a missing path."""
+
+    async def stat_path(self, ref: str, path: str) -> PathStat: ...
+
+    def get_archive(
+        self, ref: str, path: str
+    ) -> AbstractAsyncContextManager[tuple[PathStat, AsyncIterator[bytes]]]:
+        """What is at a path, and an archive of it, in which it has its own name."""
+        ...
+
+    async def put_archive(
+        self, ref: str, path: str, archive: AsyncIterator[bytes], *, as_user: bool = False
+    ) -> None:
+        """Unpack in a folder; a file does not replace a folder, nor the other way round.
+
+        as_user: what is written belongs to the container's user, not to the archive's owners.
+        """
+        ...
+
+    def export(self, ref: str) -> AsyncIterator[bytes]:
+        """An archive of the container's root file system."""
+        ...
+
+    async def commit(
+        self,
+        ref: str,
+        *,
+        repository: str = "",
+        tag: str = "",
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        pause: bool = True,
+    ) -> str:
+        """Make an image of a container; its ID. changes: Dockerfile instructions."""
+        ...
+
+
+@runtime_checkable
+class SupportsStats(Protocol):
+    def stats(self, ref: str, *, stream: bool = True) -> AsyncIterator[ContainerStats]:
+        """What the container uses, every second or once."""
         ...
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Capabilities",
     "ContainerState",
+    "ContainerStats",
     "EndpointState",
     "EngineEvent",
     "EngineInfo",
@@ -28,6 +29,7 @@ __all__ = [
     "MountState",
     "NetworkConfig",
     "NetworkState",
+    "PathStat",
     "PublishedPort",
     "PullProgress",
     "VolumeConfig",
@@ -144,6 +146,7 @@ class ContainerState:
     pid: int = 0
     restart_count: int = 0
     tty: bool = False
+    open_stdin: bool = False
     health_output: str = ""
     health_exit_code: int | None = None
     health_failing_streak: int = 0
@@ -224,6 +227,36 @@ class EngineEvent:
     id: str
     attributes: Mapping[str, str] = field(default_factory=dict)
     time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStats:
+    """What a container uses now; sums are since its start. cpu_percent: 100 is one whole core.
+
+    memory_bytes: without the page cache that the kernel takes back first. All are 0 for a
+    container that does not run.
+    """
+
+    cpu_percent: float = 0
+    memory_bytes: int = 0
+    memory_limit_bytes: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    pids: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PathStat:
+    """A path in a container. link_target: where a symlink leads in the end, else ""."""
+
+    name: str
+    size_bytes: int = 0
+    is_folder: bool = False
+    is_special: bool = False
+    """A device, a FIFO or a socket."""
+    link_target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ async def _down(
         if plan.is_empty:
             session.view.message(f"{project}: nothing to remove")
         code = await session.run_plan(plan, runtime)
-        if not code and arguments.volumes and not down_options.services:
+        is_all = arguments.volumes and not down_options.services
+        if is_all and not code and not session.is_dry_run:
             from stackr.cli.history import forget
 
             await forget(runtime, project)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -19,12 +17,11 @@ from stackr.errors import InvalidArgument, NotSupported
 
 if TYPE_CHECKING:
     from stackr.runtime.container import ExecConfig
-    from stackr.runtime.protocol import ExecSession, SupportsExec
+    from stackr.runtime.protocol import SupportsExec
 
 __all__ = ["CONTEXT_SETTINGS", "exec_"]
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
-_CHUNK = 65536
 
 
 def exec_(
@@ -40,7 +37,21 @@ def exec_(
         int | None, typer.Option("--index", metavar="NUM", help="Which replica")
     ] = None,
     privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities")] = False,
-    no_tty: Annotated[bool, typer.Option("--no-tty", "-T", help="Without a terminal")] = False,
+    tty: Annotated[
+        bool,
+        typer.Option(
+            "--tty/--no-tty", "-t/-T", show_default=False, help="With a terminal (default) or not"
+        ),
+    ] = True,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive/--no-interactive",
+            "-i",
+            show_default=False,
+            help="Pass stdin on (default)",
+        ),
+    ] = True,
     user: Annotated[
         str | None, typer.Option("--user", "-u", metavar="USER", help="Run it as this user")
     ] = None,
@@ -57,7 +68,8 @@ def exec_(
         environment=tuple(_with_value(text) for text in environment or ()),
         index=index,
         privileged=privileged,
-        tty=not no_tty and sys.stdin.isatty() and sys.stdout.isatty(),
+        tty=tty and sys.stdin.isatty() and sys.stdout.isatty(),
+        stdin=interactive and not detach,
         user=user,
         working_dir=working_dir,
     )
@@ -87,12 +99,15 @@ async def _exec(session: Session, project: str, arguments: ExecArguments) -> int
         config = ExecConfig(
             arguments.command,
             tty=arguments.tty,
-            stdin=not arguments.detach,
+            stdin=arguments.stdin,
             environment=arguments.environment,
             user=arguments.user or "",
             working_dir=arguments.working_dir or "",
             privileged=arguments.privileged,
         )
+        if session.is_dry_run:
+            session.would(f"run in {container.name}: {' '.join(arguments.command)}")
+            return 0
         if arguments.detach:
             await runtime.exec_detached(container.id, config)
             return 0
@@ -100,60 +115,12 @@ async def _exec(session: Session, project: str, arguments: ExecArguments) -> int
 
 
 async def _attached(runtime: SupportsExec, ref: str, config: ExecConfig) -> int:
-    from stackr.cli.terminal import raw_terminal
+    from stackr.cli.streams import DEFAULT_KEYS, join
 
-    exec_session = await runtime.exec(ref, config)
+    program = await runtime.exec(ref, config)
     try:
-        with contextlib.ExitStack() as stack:
-            if config.tty:
-                stack.enter_context(raw_terminal(sys.stdin.fileno()))
-                _follow_size(exec_session, stack)
-            typing = asyncio.ensure_future(_send_input(exec_session))
-            try:
-                await _show_output(exec_session)
-            finally:
-                typing.cancel()
-                await asyncio.gather(typing, return_exceptions=True)
-        return await exec_session.exit_code()
+        if await join(program, tty=config.tty, stdin=config.stdin, detach_keys=DEFAULT_KEYS):
+            return 0
+        return await program.exit_code()
     finally:
-        await exec_session.close()
-
-
-def _follow_size(exec_session: ExecSession, stack: contextlib.ExitStack) -> None:
-    """Give the command's terminal the size of the caller's, now and when that changes."""
-    from stackr.cli.terminal import terminal_size, watch_size
-
-    tasks: set[asyncio.Task[None]] = set()
-
-    def resize() -> None:
-        size = terminal_size()
-        if size is not None:
-            columns, rows = size
-            task = asyncio.ensure_future(exec_session.resize(rows=rows, columns=columns))
-            tasks.add(task)
-            task.add_done_callback(_forget)
-
-    def _forget(task: asyncio.Task[None]) -> None:
-        """A command that has ended has no size any more."""
-        tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
-
-    resize()
-    stack.enter_context(watch_size(resize))
-
-
-async def _send_input(exec_session: ExecSession) -> None:
-    """Pass stdin on until its end."""
-    from stackr.cli.terminal import read_chunks
-
-    async for data in read_chunks(sys.stdin.fileno(), _CHUNK):
-        await exec_session.write(data)
-    await exec_session.close_stdin()
-
-
-async def _show_output(exec_session: ExecSession) -> None:
-    streams = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
-    async for name, data in exec_session.output():
-        streams[name].write(data)
-        streams[name].flush()
+        await program.close()

@@ -84,7 +84,6 @@ def rollback(
         float | None,
         typer.Option("--wait-timeout", metavar="SECONDS", help="How long to wait at most"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan")] = False,
 ) -> int:
     """Bring the stack back to an earlier revision: the one before, or REVISION."""
     from stackr.planner.options import UpOptions
@@ -98,8 +97,7 @@ def rollback(
     )
     with open_session(options) as session:
         return session.on_engine(
-            lambda runtime: _rollback(session, runtime, name, number, up_options, dry_run),
-            read_only=dry_run,
+            lambda runtime: _rollback(session, runtime, name, number, up_options)
         )
 
 
@@ -109,7 +107,6 @@ async def _rollback(
     name: str,
     number: int | None,
     up_options: UpOptions,
-    dry_run: bool,
 ) -> int:
     from stackr.cli.converge import converge
     from stackr.cli.history import read_history
@@ -118,7 +115,7 @@ async def _rollback(
     revisions = await read_history(runtime, name)
     revision = previous(revisions) if number is None else find_revision(revisions, number)
     goal = await _goal(session, runtime, revision, revisions, up_options)
-    if dry_run:
+    if session.is_dry_run:
         from stackr.cli.planning import plan_up
 
         plan = await plan_up(runtime, goal.wanted, goal.options)

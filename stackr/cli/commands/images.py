@@ -32,7 +32,7 @@ def images(
     ] = "table",
 ) -> None:
     """List the images of the stack's containers."""
-    from stackr.cli.views.listing import images_json, images_table
+    from stackr.cli.views.images import images_json, images_table
 
     options, targets = options_of(ctx), split_targets(words)
     kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
@@ -55,7 +55,8 @@ async def _images(
 ) -> list[tuple[ContainerState, ImageState | None]]:
     from stackr.cli.logs import project_containers
 
-    containers = await project_containers(runtime, project, services)
+    containers = await project_containers(runtime, project, services, oneoff=True)
+    containers.sort(key=lambda container: container.name)
     ids = list(dict.fromkeys(container.image_id for container in containers))
     found = dict(
         zip(ids, await asyncio.gather(*(_image(runtime, id_) for id_ in ids)), strict=True)

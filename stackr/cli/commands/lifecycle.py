@@ -1,16 +1,22 @@
-"""`stackr start`, `stop`, `restart`, `kill` and `rm`: of containers that exist."""
+"""`stackr start`, `stop`, `restart`, `pause`, `unpause`, `kill` and `rm`: of what exists."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, check_not_negative, parse_signal, split_targets
+from stackr.cli.arguments import (
+    Targets,
+    check_not_negative,
+    is_set,
+    parse_signal,
+    split_targets,
+)
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
+from stackr.cli.project import check_services, declared_services, project_name
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument, NotFound
 
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
 
-__all__ = ["kill", "restart", "rm", "start", "stop"]
+__all__ = ["kill", "pause", "restart", "rm", "start", "stop", "unpause"]
 
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
@@ -86,18 +92,45 @@ def restart(
     )
 
 
+def pause(ctx: typer.Context, words: Words = None) -> int:
+    """Freeze running containers, with what they hold in memory."""
+    from stackr.planner.lifecycle import plan_pause
+
+    return _run(ctx, words, plan_pause)
+
+
+def unpause(ctx: typer.Context, words: Words = None) -> int:
+    """Let paused containers go on."""
+    from stackr.planner.lifecycle import plan_unpause
+
+    return _run(ctx, words, plan_unpause)
+
+
 def kill(
     ctx: typer.Context,
     words: Words = None,
     signal: Annotated[
         str, typer.Option("--signal", "-s", metavar="SIGNAL", help="Name or number")
     ] = "SIGKILL",
+    remove_orphans: Annotated[
+        bool,
+        typer.Option("--remove-orphans", help="Containers of services that are gone as well"),
+    ] = False,
 ) -> int:
-    """Send a signal to containers."""
+    """Send a signal to containers, those of run among them."""
     from stackr.planner.lifecycle import plan_kill
 
     name = parse_signal(signal)
-    return _run(ctx, words, lambda observed, services: plan_kill(observed, services, signal=name))
+    known: Sequence[str] | None = None
+    if not (remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS")):
+        known = declared_services(options_of(ctx), split_targets(words).files) or None
+    return _run(
+        ctx,
+        words,
+        lambda observed, services: plan_kill(observed, services, signal=name, known=known),
+        with_oneoffs=True,
+        nothing="No container to kill",
+    )
 
 
 def rm(
@@ -112,7 +145,8 @@ def rm(
     """Remove stopped containers."""
     from stackr.planner.lifecycle import plan_remove
 
-    if not force and not sys.stdin.isatty():
+    asks = not force and not options_of(ctx).dry_run
+    if asks and not sys.stdin.isatty():
         raise InvalidArgument("rm: there is no terminal to ask at", hint="use --force")
     return _run(
         ctx,
@@ -120,7 +154,8 @@ def rm(
         lambda observed, services: plan_remove(
             observed, services, stop=stop_first, volumes=volumes
         ),
-        confirm=None if force else "remove",
+        confirm="remove" if asks else None,
+        nothing="No stopped containers",
     )
 
 
@@ -130,45 +165,54 @@ def _run(
     make: Callable[[Observed, tuple[str, ...]], Plan],
     *,
     needs_containers: bool = False,
+    with_oneoffs: bool = False,
     confirm: str | None = None,
+    nothing: str = "",
 ) -> int:
-    """Plan over the containers of the services named, and carry it out."""
+    """Plan over the containers of the services named, and carry it out.
+
+    with_oneoffs: the containers of `run` count. confirm: the verb to ask about. nothing: what is
+    said where there is nothing to do.
+    """
+    from stackr.planner.observed import observe
+    from stackr.planner.plan import Plan
+
     options, targets = options_of(ctx), split_targets(words)
     name = project_name(options, targets.files)
     check_services(options, targets)
+
+    async def work(session: Session, runtime: Runtime) -> int:
+        async with session.locked(name):
+            observed = await observe(runtime, name)
+            services = _there(observed, targets, needs_containers, with_oneoffs)
+            plan = Plan(name) if services is None else make(observed, services)
+            if plan.is_empty and nothing:
+                session.view.message(nothing)
+            if confirm and not plan.is_empty and not _is_confirmed(plan, confirm):
+                return 0
+            return await session.run_plan(plan, runtime)
+
     with open_session(options) as session:
-        return session.on_engine(
-            lambda runtime: _plan_and_run(
-                session, runtime, name, targets, make, needs_containers, confirm
-            )
-        )
+        return session.on_engine(lambda runtime: work(session, runtime))
 
 
-async def _plan_and_run(
-    session: Session,
-    runtime: Runtime,
-    project: str,
-    targets: Targets,
-    make: Callable[[Observed, tuple[str, ...]], Plan],
-    needs_containers: bool,
-    confirm: str | None,
-) -> int:
-    from stackr.planner.observed import observe
+def _there(
+    observed: Observed, targets: Targets, needs_containers: bool, with_oneoffs: bool
+) -> tuple[str, ...] | None:
+    """The named services that have containers, () for all that have; None where none has."""
+    from stackr.planner.observed import service_of
 
-    async with session.locked(project):
-        observed = await observe(runtime, project)
-        services = tuple(name for name in targets.services if observed.of_service(name))
-        if not observed.containers or (targets.services and not services):
-            if needs_containers:
-                whose = f'service "{targets.services[0]}"' if targets.services else project
-                raise NotFound(f"{whose} has no containers", hint="create them with stackr up")
-            return 0
-        plan = make(observed, services)
-        if confirm and not plan.is_empty and not _is_confirmed(plan, confirm):
-            return 0
-        return await session.run_plan(plan, runtime)
+    containers = [*observed.containers, *(observed.oneoffs if with_oneoffs else ())]
+    found = {service_of(container) for container in containers}
+    services = tuple(name for name in targets.services if name in found)
+    if found and (services or not targets.services):
+        return services
+    if needs_containers:
+        whose = f'service "{targets.services[0]}"' if targets.services else observed.project
+        raise NotFound(f"{whose} has no containers", hint="create them with stackr up")
+    return None
 
 
 def _is_confirmed(plan: Plan, verb: str) -> bool:
     names = ", ".join(change.resource.name for change in plan.changes)
-    return typer.confirm(f"{verb} {names}?", err=True)
+    return typer.confirm(f"Going to {verb} {names}: are you sure?", err=True)

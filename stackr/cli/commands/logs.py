@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,8 +61,6 @@ def logs(
     )
     if index is not None and len(arguments.targets.services) != 1:
         raise InvalidArgument("--index needs one service")
-    if follow and until is not None:
-        raise InvalidArgument("logs: --follow and --until cannot be combined")
     name = project_name(options, arguments.targets.files)
     check_services(options, arguments.targets)
     with open_session(options) as session:
@@ -81,7 +80,8 @@ async def _logs(session: Session, runtime: Runtime, project: str, arguments: Log
         containers = [c for c in containers if _number(c) == str(arguments.index)]
         if not containers:
             raise NotFound(f'service "{services[0]}" has no container {arguments.index}')
-    if not arguments.follow:
+    left_s = None if arguments.until is None else arguments.until - time.time()
+    if not arguments.follow or (left_s is not None and left_s <= 0):
         await print_logs(
             with_logs(runtime), containers, window, lines, timestamps=arguments.timestamps
         )
@@ -96,9 +96,12 @@ async def _logs(session: Session, runtime: Runtime, project: str, arguments: Log
         announce=False,
     )
     try:
-        await supervisor.open(window)
-        await supervisor.supervise_running()
-        await supervisor.ended()
+        async with asyncio.timeout(left_s):
+            await supervisor.open(window)
+            await supervisor.supervise_running()
+            await supervisor.ended()
+    except TimeoutError:
+        return  # the time of --until has come
     finally:
         await supervisor.close()
 

@@ -51,4 +51,6 @@ async def _address(
                 continue
             host = f"[{published.host_ip}]" if ":" in published.host_ip else published.host_ip
             return f"{host or '0.0.0.0'}:{published.host_port}"
-    raise NotFound(f"no port {number}/{protocol} for container {container.name}")
+    known = ", ".join(f"{p.container_port}/{p.protocol}" for p in container.ports if p.host_port)
+    rest = f": it publishes {known}" if known else ": it publishes none"
+    raise NotFound(f"no port {number}/{protocol} for container {container.name}{rest}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import check_choice, split_targets
+from stackr.cli.arguments import PsArguments, check_choice, split_targets
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
-from stackr.cli.session import Session, open_session
+from stackr.cli.project import check_services, declared_services, project_name
+from stackr.cli.session import open_session
+from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime import labels
 
 if TYPE_CHECKING:
@@ -28,48 +30,86 @@ def ps(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", "-a", help="Stopped containers as well")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", "-a", help="Stopped containers as well, and those of run")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     services: Annotated[bool, typer.Option("--services", help="Only services' names")] = False,
     format_: Annotated[
-        str, typer.Option("--format", metavar="KIND", help="table or json")
+        str,
+        typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}} {{.State}}"'),
     ] = "table",
+    filter_: Annotated[
+        str | None, typer.Option("--filter", metavar="status=STATE", help="As --status")
+    ] = None,
     status: Annotated[
         list[str] | None,
         typer.Option("--status", metavar="STATE", help="Only containers in this state"),
     ] = None,
+    orphans: Annotated[
+        bool,
+        typer.Option(
+            "--orphans/--no-orphans",
+            show_default=False,
+            help="Containers of services that the file does not have as well (default)",
+        ),
+    ] = True,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Cut nothing")] = False,
 ) -> None:
     """List the stack's containers."""
+    from stackr.cli.views.containers import COLUMNS, HEADINGS, container_fields
+    from stackr.cli.views.formats import Format
+
     options = options_of(ctx)
-    kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
-    states = [check_choice("--status", state, _STATES) for state in status or ()]
+    form = Format.parse("json" if options.json else format_, columns=COLUMNS)
     targets = split_targets(words)
+    arguments = PsArguments(targets, all=all_, states=_states(status or (), filter_))
     name = project_name(options, targets.files)
-    if targets.services:
-        check_services(options, targets)
+    check_services(options, targets)
+    chosen = targets.services
+    if not chosen and not orphans:
+        chosen = declared_services(options, targets.files)
     with open_session(options) as session:
-        containers = session.on_engine(
-            lambda runtime: _containers(runtime, name, targets.services, oneoff=all_)
-        )
-        if states:
-            containers = [container for container in containers if container.state in states]
-        elif not all_:
-            containers = [container for container in containers if container.is_running]
+        listed = session.on_engine(lambda runtime: _containers(runtime, name, chosen, arguments))
         if quiet:
-            _write(session, [container.id for container in containers])
+            lines = [container.id for container in listed]
         elif services:
-            names = dict.fromkeys(c.labels.get(labels.SERVICE, "") for c in containers)
-            _write(session, list(names))
+            lines = list(dict.fromkeys(c.labels.get(labels.SERVICE, "") for c in listed))
         else:
-            _write(session, _lines(containers, kind))
+            now = time.time()
+            rows = [container_fields(each, now=now, whole=no_trunc) for each in listed]
+            lines = form.lines(rows, HEADINGS)
+        for line in lines:
+            session.out.line(line)
+
+
+def _states(status: Sequence[str], filter_: str | None) -> tuple[str, ...]:
+    """Raises InvalidArgument for a filter or a state that is none."""
+    states = list(status)
+    if filter_:
+        key, equals, value = filter_.partition("=")
+        if not equals:
+            raise InvalidArgument(f'--filter: "{filter_}": KEY=VAL is expected')
+        if key == "source":
+            raise NotSupported("--filter: source: not supported")
+        if key != "status":
+            raise InvalidArgument(f"--filter: unknown filter {key}: status is expected")
+        states.append(value)
+    return tuple(check_choice("--status", state, _STATES) for state in states)
 
 
 async def _containers(
-    runtime: Runtime, project: str, services: tuple[str, ...], *, oneoff: bool
+    runtime: Runtime, project: str, services: Sequence[str], arguments: PsArguments
 ) -> list[ContainerState]:
     from stackr.cli.logs import project_containers
 
-    listed = await project_containers(runtime, project, services, oneoff=oneoff)
+    listed = await project_containers(
+        runtime, project, services, oneoff=arguments.all or bool(arguments.states)
+    )
+    if arguments.states:
+        listed = [container for container in listed if container.state in arguments.states]
+    elif not arguments.all:
+        listed = [container for container in listed if container.is_running]
     return sorted(
         await asyncio.gather(*(_with_exit_code(runtime, container) for container in listed)),
         key=lambda container: container.name,
@@ -84,17 +124,3 @@ async def _with_exit_code(runtime: Runtime, container: ContainerState) -> Contai
 
     inspected = await runtime.inspect_container(container.id)
     return replace(container, exit_code=inspected.exit_code)
-
-
-def _lines(containers: list[ContainerState], kind: str) -> list[str]:
-    from stackr.cli.views.listing import container_json, containers_table
-
-    now = time.time()
-    if kind == "json":
-        return [container_json(container, now=now) for container in containers]
-    return containers_table(containers, now=now)
-
-
-def _write(session: Session, lines: list[str]) -> None:
-    for line in lines:
-        session.out.line(line)

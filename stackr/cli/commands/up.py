@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
+from stackr.cli.build_flags import Build, NoBuild, QuietBuild, QuietPull, Yes, refuse_builds
 from stackr.cli.converge import Goal, converge
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, NotSupported
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
-__all__ = ["up"]
+__all__ = ["bring_up", "up"]
 
 
 def up(
@@ -75,7 +76,15 @@ def up(
         bool,
         typer.Option("--atomic", help="Wait until all is ready; go back if anything fails"),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Follow changes of source files, as watch does")
+    ] = False,
+    quiet_pull: QuietPull = False,
+    no_build: NoBuild = False,
+    yes: Yes = False,
+    build: Build = False,
+    quiet_build: QuietBuild = False,
+    menu: Annotated[bool, typer.Option("--menu", hidden=True)] = False,
     abort_on_exit: Annotated[
         bool,
         typer.Option("--abort-on-container-exit", help="Stop all when one container ends"),
@@ -92,6 +101,12 @@ def up(
         list[str] | None,
         typer.Option("--attach", metavar="SERVICE", help="Show only this service's output"),
     ] = None,
+    attach_dependencies: Annotated[
+        bool,
+        typer.Option(
+            "--attach-dependencies", help="Show the output of what the services need as well"
+        ),
+    ] = False,
     no_attach: Annotated[
         list[str] | None,
         typer.Option("--no-attach", metavar="SERVICE", help="Do not show this service's output"),
@@ -104,6 +119,9 @@ def up(
     ] = False,
 ) -> int:
     """Create and start the stack, or bring what runs in line with the file."""
+    refuse_builds("up", build=build, quiet_build=quiet_build)
+    if menu:
+        raise NotSupported("up: --menu: not supported: there are no shortcuts; use --watch")
     arguments = UpArguments(
         targets=split_targets(words),
         detach=detach,
@@ -120,20 +138,21 @@ def up(
         no_deps=no_deps,
         no_start=no_start,
         atomic=atomic,
-        dry_run=dry_run,
         abort_on_exit=abort_on_exit,
         abort_on_failure=abort_on_failure,
         exit_code_from=exit_code_from,
         attach=tuple(attach or ()),
+        attach_dependencies=attach_dependencies,
+        watch=watch,
         no_attach=tuple(no_attach or ()),
         log_prefix=not no_log_prefix,
         timestamps=timestamps,
     )
     with open_session(options_of(ctx)) as session:
-        return _up(session, arguments)
+        return bring_up(session.without_pull_progress() if quiet_pull else session, arguments)
 
 
-def _up(session: Session, arguments: UpArguments) -> int:
+def bring_up(session: Session, arguments: UpArguments) -> int:
     from stackr.cli.planning import desire
     from stackr.cli.project import load_project
 
@@ -144,7 +163,7 @@ def _up(session: Session, arguments: UpArguments) -> int:
     for service in (arguments.exit_code_from, *arguments.attach, *arguments.no_attach):
         if service is not None and service not in wanted.services:
             raise InvalidArgument(f"no such service: {service}")
-    if arguments.dry_run:
+    if session.is_dry_run:
         return _dry_run(session, project, wanted, up_options)
     goal = Goal(project, wanted, up_options)
     if arguments.is_attached:
@@ -189,6 +208,9 @@ async def _attached(session: Session, arguments: UpArguments, goal: Goal) -> int
     from stackr.planner.observed import observe
 
     wanted = goal.wanted
+    services = arguments.targets.services or tuple(wanted.services)
+    if arguments.attach_dependencies:
+        services = tuple(wanted.services)
 
     async def stop(runtime: Runtime) -> Plan:
         observed = await observe(runtime, wanted.project)
@@ -201,7 +223,7 @@ async def _attached(session: Session, arguments: UpArguments, goal: Goal) -> int
             runtime,
             wanted.project,
             arguments,
-            services=arguments.targets.services or tuple(wanted.services),
+            services=services,
             start=lambda engine: converge(session, engine, goal),
             stop=stop,
         )

@@ -1,4 +1,4 @@
-"""Tables of text: a header, rows, columns as wide as their longest cell, three spaces between."""
+"""Tables of text: a header, rows, columns as wide as their longest cell, spaces between."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from collections.abc import Sequence
 
 __all__ = ["table"]
 
-_GAP = "   "
+_GAP = 3
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The table's lines, without trailing spaces; each row has as many cells as the header."""
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, min_width: int = 0, gap: int = _GAP
+) -> list[str]:
+    """The table's lines, without trailing spaces; each row has as many cells as the header.
+
+    gap: spaces between columns. min_width: of each column with the gap behind it.
+    """
     lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    least = max(min_width - gap, 0)
+    widths = [max(least, *(len(line[column]) for line in lines)) for column in range(len(header))]
     return [
-        _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        (" " * gap)
+        .join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        .rstrip()
         for line in lines
     ]

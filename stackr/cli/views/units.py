@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["age", "seconds", "size"]
+__all__ = ["age", "binary_size", "seconds", "size"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+_BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _AGES = (
     (2 * 365 * 86400, 365 * 86400, "years"),
     (2 * 30 * 86400, 30 * 86400, "months"),
@@ -34,6 +35,15 @@ def size(value: float) -> str:
         unit += 1
     digits = f"{value:.0f}" if unit == 0 or value >= 100 else f"{value:.3g}"
     return f"{digits}{_UNITS[unit]}"
+
+
+def binary_size(value: float) -> str:
+    """`512B`, `23.54GiB`: units of 1024, four digits at most, as Docker prints memory."""
+    unit = 0
+    while value >= 1024 and unit < len(_BINARY_UNITS) - 1:
+        value /= 1024
+        unit += 1
+    return f"{value:.4g}{_BINARY_UNITS[unit]}"
 
 
 def age(value: float) -> str:

@@ -36,6 +36,7 @@ _ERROR_BYTES = 1 << 16
 _CALL_TIMEOUT_S = 120.0
 _SAFE_METHODS: Final = ("GET", "HEAD")
 """Source: RFC 9110, 9.2.1; the Engine API keeps to it."""
+_TAR: Final = ("Content-Type", "application/x-tar")
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
@@ -51,6 +52,18 @@ class _Connection:
         self.stream = stream
         self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
         self.is_used = False
+
+    async def send_chunks(self, request: h11.Request, chunks: AsyncIterator[bytes]) -> None:
+        """A body of unknown length. Where the engine answers early, the rest is not sent."""
+        self.stream.writer.write(self.http.send(request) or b"")
+        try:
+            async for chunk in chunks:
+                self.stream.writer.write(self.http.send(h11.Data(data=chunk)) or b"")
+                await self.stream.writer.drain()
+            self.stream.writer.write(self.http.send(h11.EndOfMessage()) or b"")
+            await self.stream.writer.drain()
+        except ConnectionError:
+            return  # its answer says why
 
     async def send(self, request: h11.Request, body: bytes) -> None:
         data = self.http.send(request) or b""
@@ -159,7 +172,9 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = _CALL_TIMEOUT_S,
     ) -> Any:
-        """The answer's JSON, or None where it has no body. body: JSON, or bytes of a tar archive.
+        """The answer's JSON, or None where it has no body.
+
+        body: JSON, or a tar archive as bytes or in chunks.
 
         Raises the class of the answer's status with the engine's message, DeadlineExceeded, and
         Unavailable where the engine cannot be reached or goes away.
@@ -187,11 +202,28 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The answer's body as it comes, with no limit of time. Raises as `call` does."""
+        async with self.answer(method, path, query=query, body=body, headers=headers) as answer:
+            yield answer[1]
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[tuple[Mapping[str, str], AsyncIterator[bytes]]]:
+        """The answer's headers, their names in lower case, and its body as `stream` gives it."""
         connection, response = await self._exchange(method, path, query, body, headers or {})
         try:
             if response.status_code >= 400:
                 raise await self._error(connection, response)
-            yield self._translated(connection.body())
+            names = {
+                key.decode("latin-1"): each.decode("latin-1") for key, each in response.headers
+            }
+            yield names, self._translated(connection.body())
         finally:
             await self._release(connection)
 
@@ -258,6 +290,8 @@ class Client:
     ) -> tuple[_Connection, h11.Response | h11.InformationalResponse]:
         if self._read_only and method not in _SAFE_METHODS:
             raise PermissionDenied(f"engine: {method} {target}: this command changes nothing")
+        if isinstance(body, AsyncIterator):
+            return await self._send_chunks(method, target, body, headers)
         data = body if isinstance(body, bytes) else _encoded(body)
         request = h11.Request(method=method, target=target, headers=_headers(data, body, headers))
         while True:
@@ -271,12 +305,30 @@ class Client:
                     raise self._gone() from error
             except h11.RemoteProtocolError as error:
                 await connection.stream.close()
-                raise Unavailable(
-                    f'engine "{self.endpoint.url}": not an answer in HTTP/1.1: {error}'
-                ) from error
+                raise self._no_http(error) from error
             except BaseException:
                 connection.stream.writer.close()
                 raise
+
+    async def _send_chunks(
+        self, method: str, target: str, chunks: AsyncIterator[bytes], headers: Mapping[str, str]
+    ) -> tuple[_Connection, h11.Response | h11.InformationalResponse]:
+        """On a new connection, as what was sent of it cannot be sent again."""
+        connection = _Connection(await self.endpoint.connect())
+        fields = [*_common_headers(headers), _TAR, ("Transfer-Encoding", "chunked")]
+        request = h11.Request(method=method, target=target, headers=fields)
+        try:
+            await connection.send_chunks(request, chunks)
+            return connection, await connection.response()
+        except (_Gone, ConnectionError) as error:
+            await connection.stream.close()
+            raise self._gone() from error
+        except h11.RemoteProtocolError as error:
+            await connection.stream.close()
+            raise self._no_http(error) from error
+        except BaseException:
+            connection.stream.writer.close()
+            raise
 
     async def _acquire(self) -> _Connection:
         while self._free:
@@ -318,6 +370,9 @@ class Client:
         return error_for_status(response.status_code)(
             message or f"engine: status {response.status_code}", hint=hint_for(message)
         )
+
+    def _no_http(self, error: Exception) -> Unavailable:
+        return Unavailable(f'engine "{self.endpoint.url}": not an answer in HTTP/1.1: {error}')
 
     def _gone(self) -> Unavailable:
         return Unavailable(
@@ -373,11 +428,14 @@ def _encoded(body: object) -> bytes:
 
 
 def _headers(data: bytes, body: object, extra: Mapping[str, str]) -> list[tuple[str, str]]:
-    headers = [("Host", "docker"), ("User-Agent", "stackr"), *extra.items()]
+    headers = _common_headers(extra)
     if body is not None:
-        kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
-        headers.append(("Content-Type", kind))
+        headers.append(_TAR if isinstance(body, bytes) else ("Content-Type", "application/json"))
     return [*headers, ("Content-Length", str(len(data)))]
+
+
+def _common_headers(extra: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [("Host", "docker"), ("User-Agent", "stackr"), *extra.items()]
 
 
 def _query(query: Query | None) -> str:

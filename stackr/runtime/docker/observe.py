@@ -12,6 +12,7 @@ from typing import Any
 
 from stackr.runtime.types import (
     ContainerState,
+    ContainerStats,
     EndpointState,
     EngineEvent,
     ImageState,
@@ -26,6 +27,7 @@ from stackr.runtime.types import (
 __all__ = [
     "container_inspected",
     "container_listed",
+    "container_stats",
     "engine_event",
     "image_state",
     "network_state",
@@ -141,6 +143,7 @@ def container_inspected(item: Json) -> ContainerState:
         pid=state.get("Pid") or 0,
         restart_count=item.get("RestartCount") or 0,
         tty=bool(config.get("Tty")),
+        open_stdin=bool(config.get("OpenStdin")),
         health_output=(last.get("Output") or "").strip(),
         health_exit_code=last.get("ExitCode"),
         health_failing_streak=health.get("FailingStreak") or 0,
@@ -244,6 +247,48 @@ def engine_event(item: Json) -> EngineEvent:
         attributes=actor.get("Attributes") or {},
         time_ns=item.get("timeNano") or 0,
     )
+
+
+def container_stats(item: Json) -> ContainerStats:
+    """From a reading of `GET /containers/{id}/stats`.
+
+    Source: docker/cli, cli/command/container/stats_helpers.go.
+    """
+    memory: Json = item.get("memory_stats") or {}
+    networks: Json = item.get("networks") or {}
+    return ContainerStats(
+        cpu_percent=_cpu_percent(item.get("cpu_stats") or {}, item.get("precpu_stats") or {}),
+        memory_bytes=_memory_bytes(memory),
+        memory_limit_bytes=memory.get("limit") or 0,
+        received_bytes=sum(each.get("rx_bytes") or 0 for each in networks.values()),
+        sent_bytes=sum(each.get("tx_bytes") or 0 for each in networks.values()),
+        read_bytes=_block_bytes(item, "r"),
+        written_bytes=_block_bytes(item, "w"),
+        pids=(item.get("pids_stats") or {}).get("current") or 0,
+    )
+
+
+def _cpu_percent(now: Json, before: Json) -> float:
+    """Between two readings; 0 for the first, which has none before it."""
+    if not before.get("system_cpu_usage"):
+        return 0.0
+    used = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+    passed = (now.get("system_cpu_usage") or 0) - before["system_cpu_usage"]
+    cpus = now.get("online_cpus") or len(now["cpu_usage"].get("percpu_usage") or ()) or 1
+    return float(used / passed * cpus * 100) if used > 0 and passed > 0 else 0.0
+
+
+def _memory_bytes(memory: Json) -> int:
+    """Without pages that the kernel takes back first: cgroup v1 and v2 name them otherwise."""
+    used: int = memory.get("usage") or 0
+    stats: Json = memory.get("stats") or {}
+    inactive: int = stats.get("total_inactive_file", stats.get("inactive_file")) or 0
+    return used - inactive if inactive < used else used
+
+
+def _block_bytes(item: Json, operation: str) -> int:
+    entries = (item.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
+    return sum(e.get("value") or 0 for e in entries if e.get("op", "").lower()[:1] == operation)
 
 
 def pull_progress(item: Json) -> PullProgress:

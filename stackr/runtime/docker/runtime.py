@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,22 +23,25 @@ from stackr.errors import (
     NotSupported,
     StackrError,
     Unauthorized,
+    Unavailable,
 )
-from stackr.runtime.docker import create, observe
+from stackr.runtime.docker import create, files, observe
 from stackr.runtime.docker.client import Client, Query
 from stackr.runtime.docker.credentials import registry_auth
-from stackr.runtime.docker.exec_session import DockerExec
 from stackr.runtime.docker.frames import log_entries
+from stackr.runtime.docker.streams import DockerExec, DockerStreams
 from stackr.runtime.labels import SERVICE
 from stackr.runtime.types import (
     Capabilities,
     ContainerState,
+    ContainerStats,
     EngineEvent,
     EngineInfo,
     ImageState,
     LogEntry,
     NetworkConfig,
     NetworkState,
+    PathStat,
     PullProgress,
     VolumeConfig,
     VolumeState,
@@ -118,8 +122,18 @@ class DockerRuntime:
             endpoint=self._client.endpoint.url,
         )
 
-    async def events(self, *, labels: Sequence[str] = ()) -> AsyncIterator[EngineEvent]:
-        query = {"filters": json.dumps(create.filters(labels, type=["container"]))}
+    async def events(
+        self,
+        *,
+        labels: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+    ) -> AsyncIterator[EngineEvent]:
+        query = {
+            "filters": json.dumps(create.filters(labels, type=["container"])),
+            "since": _moment(since),
+            "until": _moment(until),
+        }
         async with self._client.stream("GET", "/events", query=query) as chunks:
             yield EngineEvent("", "", "")
             async for item in self._client.lines(chunks, "/events"):
@@ -310,8 +324,8 @@ class DockerRuntime:
             "stderr": True,
             "follow": follow,
             "tail": "all" if tail is None else tail,
-            "since": None if since is None else f"{since:.9f}",
-            "until": None if until is None else f"{until:.9f}",
+            "since": _moment(since),
+            "until": _moment(until),
             "timestamps": timestamps,
         }
         path = f"/containers/{_path(ref)}/logs"
@@ -333,6 +347,73 @@ class DockerRuntime:
             "POST", f"/exec/{exec_id}/start", body={"Detach": True, "Tty": config.tty}
         )
         return exec_id
+
+    async def attach(self, ref: str, *, stdin: bool = True) -> DockerStreams:
+        path = f"/containers/{_path(ref)}"
+        is_raw = (await self.inspect_container(ref)).tty
+        query = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True}
+        stream = await self._client.hijack(f"{path}/attach", query=query)
+        stream.is_raw = is_raw
+        return DockerStreams(self._client, path, stream)
+
+    @asynccontextmanager
+    async def ending(
+        self, ref: str, condition: str = "next-exit"
+    ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        path = f"/containers/{_path(ref)}/wait"
+        query = {"condition": condition}
+        async with self._client.stream("POST", path, query=query) as chunks:
+
+            async def exit_code() -> int:
+                return _exit_code([value async for value in self._client.lines(chunks, path)])
+
+            yield exit_code
+
+    async def stats(self, ref: str, *, stream: bool = True) -> AsyncIterator[ContainerStats]:
+        path = f"/containers/{_path(ref)}/stats"
+        lines = self._client.json_lines("GET", path, query={"stream": stream})
+        async for item in lines:
+            yield observe.container_stats(item)
+
+    # --- files ---------------------------------------------------------------------------------
+
+    async def stat_path(self, ref: str, path: str) -> PathStat:
+        return await files.stat_path(self._client, _path(ref), path)
+
+    def get_archive(
+        self, ref: str, path: str
+    ) -> AbstractAsyncContextManager[tuple[PathStat, AsyncIterator[bytes]]]:
+        return files.get_archive(self._client, _path(ref), path)
+
+    async def put_archive(
+        self, ref: str, path: str, archive: AsyncIterator[bytes], *, as_user: bool = False
+    ) -> None:
+        await files.put_archive(self._client, _path(ref), path, archive, as_user=as_user)
+
+    def export(self, ref: str) -> AsyncIterator[bytes]:
+        return files.export(self._client, _path(ref))
+
+    async def commit(
+        self,
+        ref: str,
+        *,
+        repository: str = "",
+        tag: str = "",
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        pause: bool = True,
+    ) -> str:
+        return await files.commit(
+            self._client,
+            ref,
+            repository=repository,
+            tag=tag,
+            author=author,
+            message=message,
+            changes=changes,
+            pause=pause,
+        )
 
     async def _create_exec(self, ref: str, config: ExecConfig, *, attach: bool) -> str:
         answer = await self._client.call(
@@ -427,6 +508,20 @@ class DockerRuntime:
 
 def _path(ref: str, *, safe: str = "") -> str:
     return quote(ref, safe=safe + ":@")
+
+
+def _moment(value: float | None) -> str | None:
+    return None if value is None else f"{value:.9f}"
+
+
+def _exit_code(answers: Sequence[Any]) -> int:
+    """Of the last line of a wait, in which the engine may also say why it gave up."""
+    if not answers:
+        raise Unavailable("engine: a wait ended without an exit code")
+    error = (answers[-1].get("Error") or {}).get("Message")
+    if error:
+        raise Internal(str(error))
+    return int(answers[-1]["StatusCode"])
 
 
 def _pull_error(message: str) -> StackrError:

@@ -134,7 +134,13 @@ async def test_removed_container_ends_the_wait() -> None:
 class _NoEvents(FakeRuntime):
     """An engine whose event stream fails: waits go on by polling."""
 
-    async def events(self, *, labels: Sequence[str] = ()) -> AsyncIterator[EngineEvent]:
+    async def events(
+        self,
+        *,
+        labels: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+    ) -> AsyncIterator[EngineEvent]:
         raise Unavailable("no events here")
         yield  # an async generator
 

@@ -1,4 +1,4 @@
-"""Plans for what exists: down, stop, start, restart, kill, rm."""
+"""Plans for what exists: down, stop, start, restart, pause, kill, rm."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from stackr.planner.desired import desired
 from stackr.planner.lifecycle import (
     plan_down,
     plan_kill,
+    plan_pause,
     plan_remove,
     plan_restart,
     plan_start,
     plan_stop,
+    plan_unpause,
 )
 from stackr.planner.observed import Observed, observe
-from stackr.planner.options import DownOptions
+from stackr.planner.options import DownOptions, UpOptions
 from stackr.planner.plan import Plan
-from stackr.planner.reconcile import plan_pull, plan_refresh
+from stackr.planner.reconcile import plan_pull, plan_refresh, reconcile
+from stackr.planner.sequence import in_sequence
+from stackr.runtime import labels
+from stackr.runtime.container import ContainerConfig
 from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network
@@ -190,3 +195,97 @@ async def test_pull_and_refresh() -> None:
     assert shape(plan_pull(wanted, Observed("demo"))) == (
         "#1 image:app pull image: asked for\n#2 image:db pull image: asked for\n"
     )
+
+
+async def with_oneoffs() -> tuple[FakeRuntime, Observed]:
+    """Also a one-off container of web that runs, and one of db that has ended."""
+    runtime, _ = await running()
+    for name, of, state in (("run-1", "web", "running"), ("run-2", "db", "exited")):
+        config = ContainerConfig(
+            "app",
+            labels={labels.PROJECT: "demo", labels.SERVICE: of, labels.ONEOFF: "True"},
+        )
+        id = await runtime.create_container(f"demo-{of}-{name}", config)
+        await runtime.start_container(id)
+        if state == "exited":
+            await runtime.stop_container(id)
+    return runtime, await observe(runtime, "demo")
+
+
+async def test_pause_and_unpause() -> None:
+    runtime, observed = await with_oneoffs()
+    plan = plan_pause(observed, ["web"])
+    assert shape(plan) == "#1 container:demo-web-1 pause container: asked for\n"
+    assert [change.cause for change in plan.changes] == ["paused"]
+    await apply(plan, runtime, lambda event: None)
+    assert (await runtime.inspect_container("demo-web-1")).state == "paused"
+    await apply(plan_unpause(await observe(runtime, "demo"), ["web"]), runtime, lambda event: None)
+    assert (await runtime.inspect_container("demo-web-1")).state == "running"
+
+
+async def test_one_off_containers_are_killed_and_otherwise_left_alone() -> None:
+    _, observed = await with_oneoffs()
+
+    def names(plan: Plan) -> list[str]:
+        return sorted({operation.resource.name for operation in plan.operations})
+
+    assert names(plan_kill(observed)) == ["demo-db-1", "demo-web-1", "demo-web-run-1"]
+    assert names(plan_kill(observed, ["web"])) == ["demo-web-1", "demo-web-run-1"]
+    assert names(plan_kill(observed, known={"db"})) == ["demo-db-1"]
+    for plan in (plan_stop(observed), plan_restart(observed), plan_pause(observed)):
+        assert names(plan) == ["demo-db-1", "demo-web-1"]
+    assert plan_remove(observed).is_empty
+
+
+async def test_down_removes_one_off_containers_with_the_orphans() -> None:
+    _, observed = await with_oneoffs()
+    kept = plan_down(observed, None, desired(PROJECT))
+    assert [warning.split(":")[0] for warning in kept.warnings] == [
+        "found orphan containers (demo-db-run-2, demo-web-run-1) for this project"
+    ]
+    assert "run" not in str(kept)
+    for wanted in (None, desired(PROJECT)):
+        plan = str(plan_down(observed, DownOptions(remove_orphans=True), wanted))
+        assert "container:demo-web-run-1 stop container" in plan
+        assert "container:demo-web-run-1 remove container" in plan
+        assert "container:demo-db-run-2 remove container" in plan
+
+
+async def test_up_with_remove_orphans_removes_one_offs_that_have_ended() -> None:
+    _, observed = await with_oneoffs()
+    wanted = desired(PROJECT)
+    assert reconcile(wanted, observed).warnings == ()
+    plan = reconcile(wanted, observed, UpOptions(remove_orphans=True))
+    assert str(plan) == "#1 container:demo-db-run-2 remove container: orphan"
+    assert [change.cause for change in plan.changes] == ["orphan: it has ended"]
+
+
+async def test_plans_in_sequence() -> None:
+    _, observed = await running()
+    first, second = plan_stop(observed), plan_remove(observed, stop=True)
+    both = in_sequence(first, second)
+    assert shape(both) == textwrap.dedent(
+        """\
+        #1 container:demo-web-1 stop container: asked for
+        [1] -> #2 container:demo-db-1 stop container: asked for
+        [2] -> #3 container:demo-web-1 stop container: asked for
+        [3] -> #4 container:demo-db-1 stop container: asked for
+        [4] -> #5 container:demo-db-1 remove container: asked for
+        [3] -> #6 container:demo-web-1 remove container: asked for
+        """
+    )
+    assert len(both.changes) == len(first.changes) + len(second.changes)
+    for whole in (in_sequence(Plan("demo"), first), in_sequence(first, Plan("demo"))):
+        assert whole.operations == first.operations
+
+
+def test_all_resources_are_wanted_on_request() -> None:
+    project = stack(
+        {"web": service()},
+        networks={"unused": Network(name="demo_unused")},
+        volumes={"data": Volume(name="demo_data")},
+    )
+    assert set(desired(project).networks) == {"default"}
+    everything = desired(project, all_resources=True)
+    assert set(everything.networks) == {"default", "unused"}
+    assert set(everything.volumes) == {"data"}

@@ -29,7 +29,6 @@ _REFUSED = {
     "login": ("POST /auth",),
     "container changes": ("GET /containers/{id}/changes",),
     "attach by websocket": ("GET /containers/{id}/attach/ws",),
-    "commit": ("POST /commit",),
     "checkpoints": (
         "GET /containers/{id}/checkpoints",
         "POST /containers/{id}/checkpoints",

@@ -19,6 +19,7 @@ from stackr.runtime.engine.events import EventBus
 if TYPE_CHECKING:
     from stackr.runtime.engine.api.stream import Attached
     from stackr.runtime.engine.archive.copies import PathStat
+    from stackr.runtime.engine.container.commit import FrozenContainer
     from stackr.runtime.engine.container.exec import ExecSession
     from stackr.runtime.engine.container.logs import LogEntry, LogQuery
     from stackr.runtime.engine.container.oci_runtime import RuntimeFacts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.container.stats import Usage
     from stackr.runtime.engine.container.stream import PipeStream
     from stackr.runtime.engine.image.auth import RegistryAuth
+    from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
     from stackr.runtime.engine.image.progress import PullProgress
     from stackr.runtime.engine.lease.record import Lease
@@ -95,6 +97,7 @@ class ImageBackend(Protocol):
         progress: Callable[[PullProgress], None],
     ) -> Image: ...
     async def resolve(self, reference: str, *, auth: RegistryAuth | None) -> RemoteImage: ...
+    async def commit(self, commit: Commit, *, check: Callable[[], None]) -> Image: ...
     def tag(self, source: str, target: str) -> None: ...
     async def remove(
         self,
@@ -170,6 +173,8 @@ class ContainerBackend(Protocol):
         keep_kinds: bool,
     ) -> None: ...
     def export(self, ref: str) -> AbstractAsyncContextManager[AsyncGenerator[bytes, None]]: ...
+    def frozen(self, ref: str, *, pause: bool) -> AbstractAsyncContextManager[FrozenContainer]: ...
+    def committed(self, container: Container, comment: str, image_id: str, name: str) -> None: ...
     def exec_resize(self, id: str, *, height: int, width: int) -> None: ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stackr.runtime.engine.api import (
     absent,
     archive,
+    commit,
     container_streams,
     containers,
     exec,
@@ -24,6 +25,7 @@ ROUTES = (
     *containers.ROUTES,
     *container_streams.ROUTES,
     *archive.ROUTES,
+    *commit.ROUTES,
     *exec.ROUTES,
     *stats.ROUTES,
     *networks.ROUTES,

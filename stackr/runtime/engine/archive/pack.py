@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Final
+from typing import Final, Protocol
 
 from stackr.runtime.engine.archive.kernel import open_at
 from stackr.runtime.engine.image import tarstream
 
-__all__ = ["Packer", "header"]
+__all__ = ["FileStatus", "Packer", "header"]
 
 _READ_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _READ_FOLDER: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY
@@ -127,11 +127,18 @@ class Packer:
             if not stat.S_ISREG(status.st_mode):
                 return  # replaced since it was looked at
             size = status.st_size
-            xattrs = _capability(fd)
+            xattrs = self._xattrs(fd)
             self._write(header(archive_name, status, tarstream.REGULAR, size=size, xattrs=xattrs))
             self._copy(fd, size)
         finally:
             os.close(fd)
+
+    def _xattrs(self, fd: int) -> dict[str, bytes]:
+        """Of a file; as Docker has it, only what it can do."""
+        try:
+            return {_CAPABILITY: os.getxattr(fd, _CAPABILITY)}
+        except OSError:
+            return {}
 
     def _copy(self, fd: int, size: int) -> None:
         """Exactly `size` bytes, as the header says so; zeros for those a file has lost since."""
@@ -149,22 +156,33 @@ class Packer:
 
     def _flush(self) -> None:
         with memoryview(self._buffer) as view:
-            done = 0
-            while done < len(view):
-                done += os.write(self._fd, view[done:])
+            self._emit(view)
         self._buffer.clear()
 
+    def _emit(self, data: memoryview) -> None:
+        done = 0
+        while done < len(data):
+            done += os.write(self._fd, data[done:])
 
-def _capability(fd: int) -> dict[str, bytes]:
-    try:
-        return {_CAPABILITY: os.getxattr(fd, _CAPABILITY)}
-    except OSError:
-        return {}
+
+class FileStatus(Protocol):
+    """What an entry's header tells of its file; `os.stat_result` has it."""
+
+    @property
+    def st_mode(self) -> int: ...
+    @property
+    def st_uid(self) -> int: ...
+    @property
+    def st_gid(self) -> int: ...
+    @property
+    def st_mtime_ns(self) -> int: ...
+    @property
+    def st_rdev(self) -> int: ...
 
 
 def header(
     name: bytes,
-    status: os.stat_result,
+    status: FileStatus,
     kind: bytes,
     *,
     size: int = 0,

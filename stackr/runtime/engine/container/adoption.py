@@ -158,6 +158,18 @@ class Adoption:
         self._lifecycle.watch(live)
         if container.intent == "stop":
             self._tasks.start(self._finish_stop(live), f"stop {container.short_id}")
+        if container.intent == "unpause":
+            await self._finish_unpause(live)
+
+    async def _finish_unpause(self, live: Live) -> None:
+        """It was paused for a moment, to make an image of it."""
+        live.container.intent = ""
+        with suppress(StackrError):
+            await self._lifecycle.runtime.resume(live.container.id)
+        if live.container.state.status is Status.PAUSED:
+            with suppress(StackrError):
+                await self._lifecycle.unpause(live)
+        self._store.put(live.container)
 
     async def _finish_stop(self, live: Live) -> None:
         with suppress(StackrError):

@@ -15,7 +15,10 @@ from stackr.runtime.engine.state import Document
 __all__ = ["Container", "Health", "Intent", "MountPoint", "Probe", "Running", "State"]
 
 Intent = str
-"""What the daemon's next start must finish or undo: start, stop, remove with volumes, or ""."""
+"""What the daemon's next start must finish or undo.
+
+start, stop, unpause, remove with volumes, or "".
+"""
 
 
 @dataclass(frozen=True, slots=True)

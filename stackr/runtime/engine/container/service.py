@@ -22,6 +22,7 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import host as host_facts
 from stackr.runtime.engine.container.adoption import Adoption
 from stackr.runtime.engine.container.checks import check_create, limit_warnings
+from stackr.runtime.engine.container.commit import FrozenContainer, frozen
 from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
 from stackr.runtime.engine.container.files import ContainerFiles
 from stackr.runtime.engine.container.groups import Groups
@@ -431,6 +432,23 @@ class Containers:
         async with self._files.export(live) as chunks:
             self._lives.publish(live.container, "export")
             yield chunks
+
+    @asynccontextmanager
+    async def frozen(self, ref: str, *, pause: bool) -> AsyncIterator[FrozenContainer]:
+        """A container that an image is made of within the block; see `commit.frozen`."""
+        live = self._live(ref)
+        upper = self._snapshots.upper_directory(live.container.id)
+
+        def save() -> None:
+            self._store.put(live.container)
+
+        async with frozen(live, self._lives, upper, pause=pause, save=save) as found:
+            yield found
+
+    def committed(self, container: Container, comment: str, image_id: str, name: str) -> None:
+        """Tell that an image has been made of a container."""
+        extra = {"comment": comment, "imageID": image_id, "imageRef": name}
+        self._lives.publish(container, "commit", extra)
 
     def exec_create(self, ref: str, request: ExecCreate) -> str:
         """The ID of a session to start. Raises Conflict where the container does not run."""

@@ -95,6 +95,17 @@ class ContentStore:
             Path(partial).unlink(missing_ok=True)
             raise
 
+    def begin(self) -> tuple[int, Path]:
+        """A file for a blob whose digest is not known yet, for `publish`; the caller closes it."""
+        fd, path = tempfile.mkstemp(prefix="write-", dir=self._ingests)
+        return fd, Path(path)
+
+    def publish(self, fd: int, path: Path, *, digest: str) -> None:
+        """Keep what was written to the file of `begin`, whose writer has hashed it."""
+        final = self.path(digest)
+        if not final.exists():
+            _publish(fd, path, final)
+
     def ingest(self, digest: str) -> Ingest:
         """Open the partial blob that is there, or start one; the caller closes it."""
         final = self.path(digest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import logging
 import re
 from collections import Counter
@@ -22,7 +23,7 @@ from stackr.errors import Internal, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.auth import RegistryAuth
-from stackr.runtime.engine.image.content import ContentStore
+from stackr.runtime.engine.image.content import ContentStore, digest_of
 from stackr.runtime.engine.image.history import history_of
 from stackr.runtime.engine.image.model import HistoryEntry, Image, RemoteImage, StoredImage
 from stackr.runtime.engine.image.platform import (
@@ -41,6 +42,7 @@ from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
 if TYPE_CHECKING:
+    from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.pull import Pulled, Puller
     from stackr.runtime.engine.image.transport import Transport
 
@@ -301,12 +303,59 @@ class Images:
         """Bytes in the unpacked layers of all images, each layer once."""
         return sum(self._layer_size(diff_id) for diff_id in self._needed_layers())
 
+    async def commit(self, commit: Commit, *, check: Callable[[], None] = lambda: None) -> Image:
+        """Make an image of a container. check: raises where its files may have changed or gone.
+
+        Raises Conflict where the container's image is not whole any more, InvalidArgument for the
+        reference; nothing is left of a commit that fails but blobs that expire.
+        """
+        from stackr.runtime.engine.image.commit import image_config, manifest, pack_layer
+
+        name = _taggable(commit.reference) if commit.reference else None
+        base = self._find(commit.base)
+        with self._pinning() as pin:
+            pin((*base.blobs, *base.diff_ids))
+            layer = await pack_layer(commit.upper, self._content)
+            check()
+            blobs = base.layer_blobs
+            if layer is not None:
+                pin((layer.digest, layer.diff_id))
+                await self._unpacker.unpack(self._content.path(layer.digest), diff_id=layer.diff_id)
+                blobs = (*blobs, layer.digest)
+            config = image_config(base.oci, commit, layer)
+            raw = await asyncio.to_thread(manifest, config, blobs, self._content)
+            pin((digest_of(config), digest_of(raw)))
+            for data in (config, raw):
+                await asyncio.to_thread(self._content.write, data, digest=digest_of(data))
+            stored = self._record_commit(name, config, digest_of(raw), blobs)
+        self._settle_later()
+        self._events.publish("image", "create", stored.id, {"name": stored.id})
+        return stored.view()
+
+    def _record_commit(
+        self, name: Reference | None, config: bytes, manifest: str, blobs: Sequence[str]
+    ) -> StoredImage:
+        oci, id = json.loads(config), digest_of(config)
+        former = self._images.get(id)
+        stored = StoredImage(
+            id=id,
+            oci=oci,
+            manifests=(manifest,),
+            layer_blobs=tuple(blobs),
+            size_bytes=sum(self._layer_size(each) for each in oci["rootfs"]["diff_ids"]),
+            last_tagged=_now(),
+            names=former.names if former else {},
+        )
+        with self._state.transaction():
+            self._state.put(_IMAGE, stored.id, stored.to_document())
+            self._images[stored.id] = stored
+            if name is not None:
+                self._point(name, stored)
+        return stored
+
     def tag(self, source: str, target: str) -> None:
         """Let the name `target` mean the image `source`. Raises NotFound, InvalidArgument."""
-        name = parse_reference(target)
-        if name.digest:
-            raise InvalidArgument("refusing to create a tag with a digest reference")
-        name = name.with_default_tag()
+        name = _taggable(target)
         image = self._find(source)
         image.last_tagged = _now()
         with self._state.transaction():
@@ -411,6 +460,13 @@ def _pullable(reference: str) -> Reference:
     """A digest wins over a tag, as with Docker."""
     name = parse_reference(reference).with_default_tag()
     return name.with_digest(name.digest) if name.digest else name
+
+
+def _taggable(text: str) -> Reference:
+    name = parse_reference(text)
+    if name.digest:
+        raise InvalidArgument("refusing to create a tag with a digest reference")
+    return name.with_default_tag()
 
 
 def _unlink_all(paths: Iterable[Path]) -> None:

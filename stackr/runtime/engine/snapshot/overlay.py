@@ -307,6 +307,11 @@ class Overlay:
             [self._root / "c" / container_id / "upper", *map(self._root.joinpath, lower)]
         )
 
+    def upper_directory(self, container_id: str) -> Path:
+        """What the container has changed, in overlayfs's own form. Raises NotFound."""
+        self._layers_of(container_id)
+        return self._root / "c" / container_id / "upper"
+
     def image_view(self, diff_ids: Sequence[str]) -> LayerStack:
         """The files of an image whose layers are unpacked, base layer first."""
         return LayerStack([self._root / directory for directory in self._lower(diff_ids)])

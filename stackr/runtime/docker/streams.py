@@ -1,4 +1,4 @@
-"""A command in a running container, over the Engine API's exec calls."""
+"""The streams of a program in a container: of an exec call, or of the container itself."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from stackr.errors import Unavailable
 from stackr.runtime.docker.client import Client, Hijacked
 from stackr.runtime.docker.frames import frames
 
-__all__ = ["DockerExec"]
+__all__ = ["DockerExec", "DockerStreams"]
 
 _EXIT_POLLS = 50
 _EXIT_POLL_S = 0.02
 
 
-class DockerExec:
-    """See `stackr.runtime.protocol.ExecSession`."""
+class DockerStreams:
+    """See `stackr.runtime.protocol.Streams`. path: of the thing that they belong to."""
 
-    def __init__(self, client: Client, id: str, stream: Hijacked) -> None:
-        self.id = id
+    def __init__(self, client: Client, path: str, stream: Hijacked) -> None:
         self._client = client
+        self._path = path
         self._stream = stream
 
     async def output(self) -> AsyncIterator[tuple[str, bytes]]:
@@ -38,15 +38,24 @@ class DockerExec:
         await self._stream.close_write()
 
     async def resize(self, *, rows: int, columns: int) -> None:
-        await self._client.call("POST", f"/exec/{self.id}/resize", query={"h": rows, "w": columns})
+        query = {"h": rows, "w": columns}
+        await self._client.call("POST", f"{self._path}/resize", query=query)
+
+    async def close(self) -> None:
+        await self._stream.close()
+
+
+class DockerExec(DockerStreams):
+    """See `stackr.runtime.protocol.ExecSession`."""
+
+    def __init__(self, client: Client, id: str, stream: Hijacked) -> None:
+        super().__init__(client, f"/exec/{id}", stream)
+        self.id = id
 
     async def exit_code(self) -> int:
         for _ in range(_EXIT_POLLS):
-            answer = await self._client.call("GET", f"/exec/{self.id}/json")
+            answer = await self._client.call("GET", f"{self._path}/json")
             if not answer.get("Running") and answer.get("ExitCode") is not None:
                 return int(answer["ExitCode"])
             await asyncio.sleep(_EXIT_POLL_S)
         raise Unavailable(f"exec {self.id[:12]}: its output ended, and it runs on")
-
-    async def close(self) -> None:
-        await self._stream.close()

@@ -1,0 +1,118 @@
+"""`stackr attach`: the caller's terminal joined to the program that a container runs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import AttachArguments, Targets
+from stackr.cli.interrupts import run_interruptible
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import Session, open_session
+from stackr.errors import Conflict, NotSupported, StackrError
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Streams, SupportsAttach
+    from stackr.runtime.types import ContainerState
+
+__all__ = ["attach"]
+
+
+def attach(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    index: Annotated[
+        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
+    ] = None,
+    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Do not pass stdin on")] = False,
+    sig_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--sig-proxy/--no-sig-proxy",
+            show_default=False,
+            help="Pass signals on to a program without a terminal (default)",
+        ),
+    ] = True,
+    detach_keys: Annotated[
+        str | None,
+        typer.Option(
+            "--detach-keys",
+            metavar="KEYS",
+            help="What leaves its terminal: ctrl-p,ctrl-q (default)",
+        ),
+    ] = None,
+) -> int:
+    """Join a running container's own streams; exit as it does."""
+    from stackr.cli.streams import DEFAULT_KEYS, parse_detach_keys
+
+    options = options_of(ctx)
+    keys = DEFAULT_KEYS if not detach_keys else parse_detach_keys(detach_keys)
+    arguments = AttachArguments(
+        service, index=index, stdin=not no_stdin, forwards_signals=sig_proxy, detach_keys=keys
+    )
+    name = project_name(options)
+    check_services(options, Targets(services=(service,)))
+    with open_session(options) as session:
+        return run_interruptible(_attach(session, name, arguments))
+
+
+async def _attach(session: Session, project: str, arguments: AttachArguments) -> int:
+    from stackr.cli.replica import find_replica
+    from stackr.runtime.protocol import SupportsAttach
+
+    async with session.engine() as runtime:
+        if not isinstance(runtime, SupportsAttach):
+            raise NotSupported("attach: this engine does not offer it")
+        found = await find_replica(runtime, project, arguments.service, arguments.index)
+        container = await runtime.inspect_container(found.id)
+        if container.state in ("paused", "restarting"):
+            raise Conflict(f"cannot attach to a {container.state} container: {container.name}")
+        if session.is_dry_run:
+            session.would(f"attach to {container.name}")
+            return 0
+        with contextlib.ExitStack() as stack:
+            if arguments.forwards_signals and not container.tty:
+                from stackr.cli.streams import forwarded_signals
+
+                stack.enter_context(
+                    forwarded_signals(
+                        lambda name: runtime.kill_container(container.id, signal=name)
+                    )
+                )
+            return await _joined(session, runtime, container, arguments)
+
+
+async def _joined(
+    session: Session,
+    runtime: SupportsAttach,
+    container: ContainerState,
+    arguments: AttachArguments,
+) -> int:
+    from stackr.cli.streams import join
+
+    stdin = arguments.stdin and container.open_stdin
+    async with runtime.ending(container.id, "not-running") as exit_code:
+        streams = await runtime.attach(container.id, stdin=stdin)
+        try:
+            if container.tty:
+                await _redraw(streams)
+            keys = arguments.detach_keys
+            if await join(streams, tty=container.tty, stdin=stdin, detach_keys=keys):
+                session.err.line("read escape sequence")
+                return 0
+        finally:
+            await streams.close()
+        return await exit_code()
+
+
+async def _redraw(streams: Streams) -> None:
+    """A program draws its screen again when its terminal changes; so it is made to."""
+    from stackr.cli.terminal import terminal_size
+
+    size = terminal_size()
+    if size is not None:
+        with contextlib.suppress(StackrError):
+            await streams.resize(rows=size[1] + 1, columns=size[0] + 1)

@@ -1,0 +1,274 @@
+"""`stackr run`: a one-off container of a service, on the caller's terminal where there is one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import RunArguments, is_set, parse_pull
+from stackr.cli.build_flags import Build, QuietBuild, QuietPull, refuse_builds
+from stackr.cli.interrupts import run_interruptible
+from stackr.cli.options import options_of
+from stackr.cli.session import Session, open_session
+from stackr.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from stackr.planner.oneoff import OneOff
+    from stackr.spec.model.mounts import ServiceVolume
+    from stackr.spec.model.project import Project
+    from stackr.spec.model.service import Port
+
+__all__ = ["CONTEXT_SETTINGS", "run"]
+
+CONTEXT_SETTINGS = {"allow_interspersed_args": False}
+
+
+def run(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND [ARG]...]", show_default=False)
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave it running, and print its ID")
+    ] = False,
+    rm: Annotated[bool, typer.Option("--rm", help="Remove it when it ends")] = False,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The container's name")] = "",
+    entrypoint: Annotated[
+        str | None,
+        typer.Option("--entrypoint", metavar="COMMAND", help="In place of the image's own"),
+    ] = None,
+    environment: Annotated[
+        list[str] | None,
+        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable"),
+    ] = None,
+    env_from_file: Annotated[
+        list[str] | None,
+        typer.Option("--env-from-file", metavar="PATH", help="Set the variables of a file"),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "--labels", "-l", metavar="KEY=VALUE", help="Set a label"),
+    ] = None,
+    volume: Annotated[
+        list[str] | None,
+        typer.Option("--volume", "--volumes", "-v", metavar="SPEC", help="Mount: ./src:/app:ro"),
+    ] = None,
+    publish: Annotated[
+        list[str] | None,
+        typer.Option("--publish", "-p", metavar="SPEC", help="Publish a port: 8080:80"),
+    ] = None,
+    service_ports: Annotated[
+        bool, typer.Option("--service-ports", "-P", help="Publish the service's own ports")
+    ] = False,
+    use_aliases: Annotated[
+        bool, typer.Option("--use-aliases", help="Answer to the service's names in its networks")
+    ] = False,
+    user: Annotated[
+        str | None, typer.Option("--user", "-u", metavar="USER", help="Run it as this user")
+    ] = None,
+    working_dir: Annotated[
+        str | None, typer.Option("--workdir", "-w", metavar="DIR", help="Run it in this folder")
+    ] = None,
+    cap_add: Annotated[
+        list[str] | None, typer.Option("--cap-add", metavar="NAME", help="Add a capability")
+    ] = None,
+    cap_drop: Annotated[
+        list[str] | None, typer.Option("--cap-drop", metavar="NAME", help="Drop a capability")
+    ] = None,
+    tty: Annotated[
+        bool | None,
+        typer.Option(
+            "--tty/--no-tty",
+            "-t/-T",
+            show_default=False,
+            help="With a terminal (default where there is one) or not",
+        ),
+    ] = None,
+    no_tty: Annotated[bool, typer.Option("--no-TTY", hidden=True)] = False,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive/--no-interactive",
+            "-i",
+            show_default=False,
+            help="Keep its stdin open (default)",
+        ),
+    ] = True,
+    no_deps: Annotated[
+        bool, typer.Option("--no-deps", help="Do not start what the service depends on")
+    ] = False,
+    pull: Annotated[
+        str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
+    ] = None,
+    quiet_pull: QuietPull = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show nothing but the program's output")
+    ] = False,
+    remove_orphans: Annotated[
+        bool,
+        typer.Option("--remove-orphans", help="Remove containers of services that are gone"),
+    ] = False,
+    build: Build = False,
+    quiet_build: QuietBuild = False,
+) -> int:
+    """Run a command in a new container of a service; its exit code is stackr's."""
+    refuse_builds("run", build=build, quiet_build=quiet_build)
+    options = options_of(ctx)
+    if quiet:
+        options = replace(options, progress="quiet", json=False)
+    arguments = RunArguments(
+        service=service,
+        command=tuple(command) if command else None,
+        detach=detach,
+        auto_remove=rm,
+        name=name,
+        entrypoint=entrypoint,
+        environment=tuple(environment or ()),
+        env_files=tuple(env_from_file or ()),
+        labels=tuple(label or ()),
+        volumes=tuple(volume or ()),
+        ports=tuple(publish or ()),
+        service_ports=service_ports,
+        use_aliases=use_aliases,
+        user=user,
+        working_dir=working_dir,
+        cap_add=tuple(cap_add or ()),
+        cap_drop=tuple(cap_drop or ()),
+        tty=_has_terminal(False if no_tty else tty, interactive=interactive),
+        stdin=interactive,
+        no_deps=no_deps,
+        pull=parse_pull(pull),
+        remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
+    )
+    with open_session(options) as session:
+        return _run(session.without_pull_progress() if quiet_pull else session, arguments)
+
+
+def _has_terminal(asked: bool | None, *, interactive: bool) -> bool:
+    """Raises InvalidArgument where a terminal is asked for, and the caller has none to type at."""
+    if asked is None:
+        return sys.stdin.isatty() and sys.stdout.isatty()
+    if asked and interactive and not sys.stdin.isatty():
+        raise InvalidArgument("run: --tty: the input device is not a TTY", hint="leave out -t")
+    return asked
+
+
+def _run(session: Session, arguments: RunArguments) -> int:
+    from stackr.cli.oneoff import run_one_off
+    from stackr.cli.planning import desire
+    from stackr.cli.project import load_project
+    from stackr.planner.oneoff import needs_options
+    from stackr.planner.options import UpOptions
+
+    project = load_project(session.options, services=(arguments.service,))
+    wanted = _one_off(project, arguments)
+    up_options = UpOptions(
+        no_deps=arguments.no_deps, pull=arguments.pull, remove_orphans=arguments.remove_orphans
+    )
+    desired = desire(project, needs_options(wanted.service, up_options), session.options)
+    return run_interruptible(
+        run_one_off(session, desired, wanted, up_options, is_detached=arguments.detach)
+    )
+
+
+def _one_off(project: Project, arguments: RunArguments) -> OneOff:
+    from stackr.planner.oneoff import OneOff
+    from stackr.spec.shellwords import split
+
+    entrypoint = None
+    if arguments.entrypoint is not None:
+        try:
+            entrypoint = tuple(split(arguments.entrypoint))
+        except ValueError as error:
+            raise InvalidArgument(f'--entrypoint: "{arguments.entrypoint}": {error}') from error
+    return OneOff(
+        service=arguments.service,
+        slug=secrets.token_hex(32),
+        name=arguments.name,
+        command=arguments.command,
+        entrypoint=entrypoint,
+        environment=_environment(project, arguments),
+        labels=_labels(arguments.labels),
+        cap_add=arguments.cap_add,
+        cap_drop=arguments.cap_drop,
+        user=arguments.user,
+        working_dir=arguments.working_dir,
+        ports=None if arguments.service_ports else _ports(arguments.ports),
+        volumes=_volumes(arguments.volumes),
+        use_aliases=arguments.use_aliases,
+        tty=arguments.tty,
+        stdin=arguments.stdin,
+        auto_remove=arguments.auto_remove,
+    )
+
+
+def _environment(project: Project, arguments: RunArguments) -> dict[str, str]:
+    """Those of the files, then those of `-e`; `KEY` alone takes the value that the stack sees."""
+    from stackr.spec import dotenv
+    from stackr.spec.files import HOST
+
+    given: dict[str, str] = {}
+    for text in arguments.environment:
+        key, equals, value = text.partition("=")
+        if not key:
+            raise InvalidArgument(f'--env: "{text}": KEY=VALUE is expected')
+        if equals or key in project.environment:
+            given[key] = value if equals else project.environment[key]
+    found: dict[str, str] = {}
+    for path in arguments.env_files:
+        try:
+            file = str(Path.cwd() / path)
+            dotenv.read(HOST, file, found, given.get, lambda name: None)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise InvalidArgument(f"--env-from-file: {path}: {why}") from error
+    return {**found, **given}
+
+
+def _labels(texts: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise InvalidArgument(f'--label: "{text}": label must be set as KEY=VALUE')
+        labels[key] = value
+    return labels
+
+
+def _ports(texts: Sequence[str]) -> tuple[Port, ...]:
+    from stackr.spec.model.service import Port
+    from stackr.spec.short import parse_port
+
+    ports = []
+    for text in texts:
+        try:
+            ports += [Port.model_construct(**entry) for entry in parse_port(text)]
+        except ValueError as error:
+            raise InvalidArgument(f'--publish: "{text}": {error}') from error
+    return tuple(ports)
+
+
+def _volumes(texts: Sequence[str]) -> tuple[ServiceVolume, ...]:
+    from stackr.spec.model.mounts import BindOptions, ServiceVolume, VolumeOptions
+    from stackr.spec.short import parse_volume
+
+    options = {"bind": BindOptions, "volume": VolumeOptions}
+    volumes = []
+    for text in texts:
+        try:
+            entry = parse_volume(text)
+        except ValueError as error:
+            raise InvalidArgument(f'--volume: "{text}": {error}') from error
+        if entry["type"] == "bind":
+            entry["source"] = os.path.abspath(os.path.expanduser(entry["source"]))
+        entry |= {key: options[key](**entry[key]) for key in options.keys() & entry.keys()}
+        volumes.append(ServiceVolume(**entry))
+    return tuple(volumes)

@@ -1,0 +1,144 @@
+"""`stackr stats`: what the project's containers use, once or every second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import StatsArguments, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import Session, open_session
+from stackr.errors import Conflict, NotFound, NotSupported
+from stackr.runtime.types import ContainerState, ContainerStats
+
+if TYPE_CHECKING:
+    from stackr.cli.views.formats import Format
+    from stackr.runtime.protocol import Runtime, SupportsStats
+
+__all__ = ["stats"]
+
+_INTERVAL_S = 1.0
+_HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def stats(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", "-a", help="Stopped containers as well")] = False,
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Once only")] = False,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Cut nothing")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
+    ] = "table",
+) -> None:
+    """Show what the stack's containers use, until Ctrl-C."""
+    from stackr.cli.views.formats import Format
+    from stackr.cli.views.usage import COLUMNS
+
+    options = options_of(ctx)
+    form = Format.parse("json" if options.json else format_, columns=COLUMNS)
+    arguments = StatsArguments(split_targets(words), all=all_, is_once=no_stream, whole=no_trunc)
+    name = project_name(options, arguments.targets.files)
+    check_services(options, arguments.targets)
+    with open_session(options) as session:
+        session.on_engine(lambda runtime: _stats(session, runtime, name, arguments, form))
+
+
+async def _stats(
+    session: Session, runtime: Runtime, project: str, arguments: StatsArguments, form: Format
+) -> None:
+    from stackr.runtime.protocol import SupportsStats
+
+    if not isinstance(runtime, SupportsStats):
+        raise NotSupported("stats: this engine does not offer it")
+    if arguments.is_once:
+        containers = await _containers(runtime, project, arguments)
+        readings = await asyncio.gather(*(_once(runtime, each.id) for each in containers))
+        _show(session, form, list(zip(containers, readings, strict=True)), arguments)
+        return
+    readers = _Readers(runtime)
+    try:
+        while True:
+            containers = await _containers(runtime, project, arguments)
+            await readers.follow([container.id for container in containers])
+            rows = [(each, readers.latest.get(each.id, ContainerStats())) for each in containers]
+            _show(session, form, rows, arguments)
+            await asyncio.sleep(_INTERVAL_S)
+    finally:
+        await readers.close()
+
+
+async def _containers(
+    runtime: Runtime, project: str, arguments: StatsArguments
+) -> list[ContainerState]:
+    from stackr.cli.logs import project_containers
+
+    services = arguments.targets.services
+    containers = await project_containers(runtime, project, services, oneoff=True)
+    shown = [each for each in containers if arguments.all or each.is_running]
+    return sorted(shown, key=lambda container: container.name)
+
+
+async def _once(runtime: SupportsStats, ref: str) -> ContainerStats:
+    """Nothing of a container that has gone."""
+    with contextlib.suppress(NotFound, Conflict):
+        async for reading in runtime.stats(ref, stream=False):
+            return reading
+    return ContainerStats()
+
+
+class _Readers:
+    """One task a container, which keeps its latest reading."""
+
+    def __init__(self, runtime: SupportsStats) -> None:
+        self.latest: dict[str, ContainerStats] = {}
+        self._runtime = runtime
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def follow(self, refs: Sequence[str]) -> None:
+        """Read these containers and no others; raises what a reader failed with."""
+        for ref in self._tasks.keys() - set(refs):
+            self._tasks.pop(ref).cancel()
+        for ref in refs:
+            task = self._tasks.get(ref)
+            if task is not None and task.done():
+                task.result()
+            if task is None or task.done():
+                self._tasks[ref] = asyncio.create_task(self._read(ref))
+
+    async def _read(self, ref: str) -> None:
+        with contextlib.suppress(NotFound, Conflict):
+            async for reading in self._runtime.stats(ref):
+                self.latest[ref] = reading
+
+    async def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def _show(
+    session: Session,
+    form: Format,
+    rows: Sequence[tuple[ContainerState, ContainerStats]],
+    arguments: StatsArguments,
+) -> None:
+    """The rows; on a terminal in place of those before."""
+    from stackr.cli.views.usage import HEADINGS, stats_fields
+
+    fields = [stats_fields(container, stats, whole=arguments.whole) for container, stats in rows]
+    lines = form.lines(fields, HEADINGS)
+    if session.out.is_terminal and not arguments.is_once:
+        lines = [f"{line}{_LINE_END}" for line in lines]
+        session.out.stream.write(_HOME + "\n".join(lines) + f"\n{_BELOW}")
+        session.out.stream.flush()
+        return
+    for line in lines:
+        session.out.line(line)

@@ -1,0 +1,71 @@
+"""`stackr top`: the processes of the project's running containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stackr.cli.arguments import split_targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import open_session
+from stackr.errors import Conflict, NotFound, NotSupported
+
+if TYPE_CHECKING:
+    from stackr.cli.views.processes import Processes
+    from stackr.runtime.protocol import Runtime, SupportsRawRequest
+    from stackr.runtime.types import ContainerState
+
+__all__ = ["top"]
+
+
+def top(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+) -> None:
+    """List the processes of the stack's running containers."""
+    from stackr.cli.views.processes import processes_table
+
+    options, targets = options_of(ctx), split_targets(words)
+    name = project_name(options, targets.files)
+    check_services(options, targets)
+    with open_session(options) as session:
+        found = session.on_engine(lambda runtime: _processes(runtime, name, targets.services))
+        for line in processes_table(found):
+            session.out.line(line)
+
+
+async def _processes(
+    runtime: Runtime, project: str, services: Sequence[str]
+) -> Sequence[Processes]:
+    from stackr.cli.logs import project_containers
+    from stackr.runtime.protocol import SupportsRawRequest
+
+    if not isinstance(runtime, SupportsRawRequest):
+        raise NotSupported("top: this engine does not offer it")
+    containers = await project_containers(runtime, project, services, oneoff=True)
+    running = sorted((c for c in containers if c.is_running), key=lambda c: c.name)
+    found = await asyncio.gather(*(_of_container(runtime, each) for each in running))
+    return [each for each in found if each is not None]
+
+
+async def _of_container(runtime: SupportsRawRequest, container: ContainerState) -> Processes | None:
+    """None for a container that has ended meanwhile."""
+    from stackr.cli.views.processes import Processes
+    from stackr.runtime import labels
+
+    try:
+        answer: Any = await runtime.request_json("GET", f"/containers/{container.id}/top")
+    except (NotFound, Conflict):
+        return None
+    return Processes(
+        service=container.labels.get(labels.SERVICE, container.name),
+        number=container.labels.get(labels.CONTAINER_NUMBER, ""),
+        titles=tuple(answer.get("Titles") or ()),
+        rows=tuple(tuple(row) for row in answer.get("Processes") or ()),
+    )

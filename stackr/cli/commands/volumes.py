@@ -1,0 +1,88 @@
+"""`stackr volumes`: the project's volumes, or those that some of its services use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stackr.cli.arguments import split_targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import open_session
+from stackr.runtime import labels
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime
+    from stackr.runtime.types import VolumeState
+
+__all__ = ["volumes"]
+
+_NOT_KNOWN = "N/A"
+_HEADINGS = {
+    "Availability": "AVAILABILITY",
+    "Driver": "DRIVER",
+    "Group": "GROUP",
+    "Labels": "LABELS",
+    "Links": "LINKS",
+    "Mountpoint": "MOUNTPOINT",
+    "Name": "VOLUME NAME",
+    "Scope": "SCOPE",
+    "Size": "SIZE",
+    "Status": "STATUS",
+}
+
+
+def volumes(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only names")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
+    ] = "table",
+) -> None:
+    """List the stack's volumes."""
+    from stackr.cli.views.formats import Format
+
+    options, targets = options_of(ctx), split_targets(words)
+    form = Format.parse("json" if options.json else format_, columns=("Driver", "Name"))
+    name = project_name(options, targets.files)
+    check_services(options, targets)
+    with open_session(options) as session:
+        found = session.on_engine(lambda runtime: _volumes(runtime, name, targets.services))
+        if quiet:
+            lines = [volume.name for volume in found]
+        else:
+            lines = form.lines([_fields(volume) for volume in found], _HEADINGS)
+        for line in lines:
+            session.out.line(line)
+
+
+async def _volumes(
+    runtime: Runtime, project: str, services: Sequence[str]
+) -> Sequence[VolumeState]:
+    from stackr.cli.logs import project_containers
+
+    found = await runtime.list_volumes(labels=[f"{labels.PROJECT}={project}"])
+    if services:
+        containers = await project_containers(runtime, project, services, oneoff=True)
+        used = {mount.name for container in containers for mount in container.mounts}
+        found = [volume for volume in found if volume.name in used]
+    return sorted(found, key=lambda volume: volume.name)
+
+
+def _fields(volume: VolumeState) -> dict[str, Any]:
+    """As Docker's `volume ls` names them; what only a cluster or `system df` knows is `N/A`."""
+    own = volume.labels
+    return {
+        **dict.fromkeys(("Availability", "Group", "Links", "Size", "Status"), _NOT_KNOWN),
+        "Driver": volume.driver,
+        "Label": lambda name: own.get(name, ""),
+        "Labels": ",".join(f"{key}={own[key]}" for key in sorted(own) if key != labels.SPEC),
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Scope": "local",
+    }

@@ -1,0 +1,69 @@
+"""`stackr wait`: until the containers of services end; the exit code is that of the last one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import Targets, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import Session, open_session
+from stackr.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["wait"]
+
+
+def wait(
+    ctx: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="[FILE] SERVICE...")],
+    down_project: Annotated[
+        bool, typer.Option("--down-project", help="Then remove the stack, as down does")
+    ] = False,
+) -> int:
+    """Wait until the services' containers have ended; exit as the last of them did."""
+    options, targets = options_of(ctx), split_targets(words)
+    if not targets.services:
+        raise InvalidArgument("wait: name a service at least")
+    name = project_name(options, targets.files)
+    check_services(options, targets)
+    with open_session(options) as session:
+        return session.on_engine(
+            lambda runtime: _wait(session, runtime, name, targets, down_project)
+        )
+
+
+async def _wait(
+    session: Session, runtime: Runtime, project: str, targets: Targets, down_project: bool
+) -> int:
+    from stackr.cli.logs import project_containers
+
+    listed = await project_containers(runtime, project, targets.services, oneoff=True)
+    running = [container for container in listed if container.is_running]
+    if not running:
+        raise NotFound(f'no containers for project "{project}"', hint="nothing of them runs")
+    last = 0
+
+    async def ended(ref: str) -> None:
+        nonlocal last
+        last = await runtime.wait_container(ref)
+        session.out.line(f'container "{ref}" exited with status code {last}')
+
+    await asyncio.gather(*(ended(container.id) for container in running))
+    if not down_project:
+        return last
+    return await _down(session, runtime, project) or last
+
+
+async def _down(session: Session, runtime: Runtime, project: str) -> int:
+    from stackr.planner.lifecycle import plan_down
+    from stackr.planner.observed import observe
+    from stackr.planner.options import DownOptions
+
+    plan = plan_down(await observe(runtime, project), DownOptions(remove_orphans=True))
+    return await session.run_plan(plan, runtime)

@@ -1,0 +1,155 @@
+"""The functions that `--format` texts may call, and how Go writes values.
+
+Source: Go, text/template ("Functions") and fmt; docker/cli, templates/templates.go.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["FUNCTIONS", "TemplateError", "go_text", "is_true"]
+
+_VERB = re.compile(r"%([-+ 0#]*)(\d*)(?:\.(\d+))?([a-zA-Z%])")
+_MOST_PADDING = 10_000
+
+
+class TemplateError(Exception):
+    """A template that cannot be parsed, or does not fit its value."""
+
+
+def go_text(value: Any) -> str:
+    """As `fmt.Sprint` writes it."""
+    match value:
+        case None:
+            return "<no value>"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return value
+        case Mapping():
+            return f"map[{' '.join(f'{go_text(k)}:{go_text(value[k])}' for k in sorted(value))}]"
+        case list() | tuple():
+            return f"[{' '.join(map(go_text, value))}]"
+        case _:
+            return str(value)
+
+
+def is_true(value: Any) -> bool:
+    """Go's truth: not false, 0, nil, or empty."""
+    return bool(value)
+
+
+def _json(value: Any) -> str:
+    """Methods are left out; keys stand in alphabetical order, as with Docker."""
+    if isinstance(value, Mapping):
+        value = {key: each for key, each in value.items() if not callable(each)}
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _join(items: Sequence[Any], separator: str) -> str:
+    return separator.join(map(go_text, items))
+
+
+def _pad(text: str, before: int, after: int) -> str:
+    if max(before, after) > _MOST_PADDING:
+        raise ValueError("padding is too wide")
+    return " " * before + text + " " * after if text else text
+
+
+def _truncate(text: str, length: int) -> str:
+    return text[:length]
+
+
+def _title(text: str) -> str:
+    return re.sub(r"(^|\s)(\S)", lambda match: match[1] + match[2].upper(), text)
+
+
+def _print(*values: Any) -> str:
+    """Spaces stand between two values of which neither is a text."""
+    parts = []
+    for place, value in enumerate(values):
+        if place and not isinstance(value, str) and not isinstance(values[place - 1], str):
+            parts.append(" ")
+        parts.append(go_text(value))
+    return "".join(parts)
+
+
+def _println(*values: Any) -> str:
+    return " ".join(map(go_text, values)) + "\n"
+
+
+def _printf(form: str, *values: Any) -> str:
+    left = list(values)
+
+    def written(match: re.Match[str]) -> str:
+        flags, width, precision, verb = match.groups()
+        if verb == "%":
+            return "%"
+        if not left:
+            return f"%!{verb}(MISSING)"
+        if int(width or 0) > _MOST_PADDING or int(precision or 0) > _MOST_PADDING:
+            raise ValueError("width is too large")
+        return _formatted(flags, width, precision, verb, left.pop(0))
+
+    return _VERB.sub(written, form)
+
+
+def _formatted(flags: str, width: str, precision: str | None, verb: str, value: Any) -> str:
+    dot = f".{precision}" if precision is not None else ""
+    if verb in ("s", "v", "q", "t"):
+        text = go_text(value)
+        return f"%{flags}{width}{dot}s" % (json.dumps(text) if verb == "q" else text)
+    if verb in "dxXof" or verb in "eEgG":
+        if not isinstance(value, int | float):
+            return f"%!{verb}(string={go_text(value)})"
+        return f"%{flags}{width}{dot}{verb}" % value
+    raise ValueError(f"%{verb} is not supported")
+
+
+def _index(value: Any, *keys: Any) -> Any:
+    for key in keys:
+        value = value.get(key, "") if isinstance(value, Mapping) else value[key]
+    return value
+
+
+def _slice(value: Any, *bounds: int) -> Any:
+    return value[slice(*bounds)] if bounds else value
+
+
+def _and(*values: Any) -> Any:
+    return next((value for value in values if not is_true(value)), values[-1])
+
+
+def _or(*values: Any) -> Any:
+    return next((value for value in values if is_true(value)), values[-1])
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "json": _json,
+    "split": lambda text, separator: text.split(separator) if separator else list(text),
+    "join": _join,
+    "title": _title,
+    "lower": lambda text: text.lower(),
+    "upper": lambda text: text.upper(),
+    "pad": _pad,
+    "truncate": _truncate,
+    "print": _print,
+    "println": _println,
+    "printf": _printf,
+    "len": len,
+    "index": _index,
+    "slice": _slice,
+    "eq": lambda first, *others: first in others,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "and": _and,
+    "or": _or,
+    "not": lambda value: not is_true(value),
+}

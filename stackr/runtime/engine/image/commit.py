@@ -1,0 +1,165 @@
+"""Make an image of a container: its writable layer on top of the layers that it was made from.
+
+The layer is packed by a process of its own, and unpacked again as a pulled one would be, so that a
+committed image differs in nothing from a pulled one. Source: OCI image-spec config.md, manifest.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import stackr
+from stackr.errors import Internal
+from stackr.runtime.engine.image.content import ContentStore, digest_of
+
+__all__ = ["Commit", "PackedLayer", "image_config", "manifest", "pack_layer"]
+
+_MODULE: Final = "stackr.runtime.engine.image.layer_packer"
+_ENVIRONMENT: Final = {
+    "PATH": os.defpath,
+    "PYTHONPATH": str(Path(stackr.__file__).resolve().parent.parent),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
+_LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
+_COMPRESSIONS: Final = ((b"\x1f\x8b", "+gzip"), (b"\x28\xb5\x2f\xfd", "+zstd"))
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What is asked for. config: the new image's, with the keys of the OCI configuration.
+
+    base: the ID of the container's image. upper: its upper directory. created: RFC 3339.
+    reference: "" for an image without a name.
+    """
+
+    base: str
+    upper: Path
+    config: Mapping[str, Any]
+    created: str
+    reference: str = ""
+    author: str = ""
+    message: str = ""
+    command: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLayer:
+    """A layer's blob, which is in the content store."""
+
+    diff_id: str
+    digest: str
+
+
+async def pack_layer(upper: Path, content: ContentStore) -> PackedLayer | None:
+    """The changes of an upper directory as a blob; None where there are none.
+
+    Raises Internal where the host fails (a full disk); nothing is left of it then.
+    """
+    fd, partial = await asyncio.to_thread(content.begin)
+    try:
+        done = await _run(upper, fd)
+        if not done["entries"]:
+            return None
+        await asyncio.to_thread(content.publish, fd, partial, digest=done["digest"])
+        return PackedLayer(done["diff_id"], done["digest"])
+    finally:
+        os.close(fd)
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+async def _run(upper: Path, output: int) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", _MODULE),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=upper,
+        env=_ENVIRONMENT,
+    )
+    try:
+        _, said = await process.communicate()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.shield(process.wait())
+        raise
+    last = said.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
+    try:
+        answer: dict[str, Any] = json.loads(last[0])
+    except ValueError:
+        raise Internal(f"layer packer: exit code {process.returncode}: {last[0][:500]}") from None
+    if "failure" in answer:
+        raise Internal(f"commit: the layer cannot be written: {answer['failure']}")
+    done: dict[str, Any] = answer["done"]
+    return done
+
+
+def image_config(base: Mapping[str, Any], commit: Commit, layer: PackedLayer | None) -> bytes:
+    """The new image's configuration. base: that of the container's image."""
+    kept = {key: base[key] for key in ("architecture", "variant", "os") if base.get(key)}
+    step = {
+        "created": commit.created,
+        "created_by": " ".join(commit.command),
+        "author": commit.author,
+        "comment": commit.message,
+        "empty_layer": layer is None,
+    }
+    history = base.get("history")
+    value = {
+        **kept,
+        "created": commit.created,
+        "author": commit.author,
+        "comment": commit.message,
+        "config": dict(commit.config),
+        "history": [
+            *(history if isinstance(history, list) else ()),
+            {key: each for key, each in step.items() if each},
+        ],
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [*base["rootfs"]["diff_ids"], *([layer.diff_id] if layer else [])],
+        },
+    }
+    filled = {key: each for key, each in value.items() if each or key == "config"}
+    return json.dumps(filled, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def manifest(config: bytes, layer_blobs: Sequence[str], content: ContentStore) -> bytes:
+    """The manifest by which the image is pushed; blocking. Raises NotFound for a missing blob."""
+    value = {
+        "schemaVersion": 2,
+        "mediaType": _MANIFEST_TYPE,
+        "config": {
+            "mediaType": _CONFIG_TYPE,
+            "digest": digest_of(config),
+            "size": len(config),
+        },
+        "layers": [
+            {
+                "mediaType": _LAYER_TYPE + _compression(content.path(digest)),
+                "digest": digest,
+                "size": content.size(digest),
+            }
+            for digest in layer_blobs
+        ],
+    }
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _compression(blob: Path) -> str:
+    """By the first bytes: media types are often wrong."""
+    with suppress(FileNotFoundError), blob.open("rb") as file:
+        head = file.read(4)
+        return next((name for magic, name in _COMPRESSIONS if head.startswith(magic)), "")
+    return ""

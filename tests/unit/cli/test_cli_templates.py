@@ -1,0 +1,110 @@
+"""`--format`: Go's templates as Docker's commands take them, tables, JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackr.cli.views.formats import Format
+from stackr.cli.views.template import Template
+from stackr.errors import InvalidArgument
+
+DATA: dict[str, Any] = {
+    "Name": "web",
+    "Count": 3,
+    "Ports": ["a", "b"],
+    "Label": {"x": "y"}.get,
+    "Publishers": [{"URL": "h", "Port": 1}],
+    "Empty": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("plain", "plain"),
+        ("{{.Name}}", "web"),
+        ("{{ .Name | upper }}", "WEB"),
+        ('{{.Label "x"}}', "y"),
+        ('{{.Label "none"}}', "<no value>"),
+        ('{{printf "%-5s|%03d|%q" .Name .Count .Name}}', 'web  |003|"web"'),
+        ('{{join .Ports ","}}', "a,b"),
+        ("{{.Ports}}", "[a b]"),
+        ("{{index .Ports 1}}{{len .Ports}}{{truncate .Name 2}}{{pad .Name 1 2}}|", "b2we web  |"),
+        ("{{(index .Publishers 0).URL}}", "h"),
+        ("{{json .Ports}}", '["a","b"]'),
+        ("{{if eq .Count 3}}yes{{else}}no{{end}}", "yes"),
+        ("{{if .Empty}}a{{else if .Name}}b{{else}}c{{end}}", "b"),
+        ("{{with .Name}}<{{.}}>{{end}}{{with .Empty}}x{{end}}", "<web>"),
+        ("{{range .Publishers}}{{.URL}}:{{.Port}};{{else}}none{{end}}", "h:1;"),
+        ("{{range .Empty}}x{{else}}none{{end}}", "none"),
+        ("a {{- .Name -}} b", "awebb"),
+        ("{{/* nothing */}}x", "x"),
+        ("{{`raw`}}{{true}}{{1.5}}{{nil}}", "rawtrue1.5<no value>"),
+        ('{{and .Name .Count}}{{or .Empty "z"}}{{not .Empty}}', "3ztrue"),
+        ('{{split "a,b" ","}}{{title "one two"}}{{lower "X"}}', "[a b]One Twox"),
+        ('{{print 1 2 "a"}}', "1 2a"),
+        ('{{println "a" 1}}', "a 1\n"),
+    ],
+)
+def test_templates(text: str, want: str) -> None:
+    assert Template.parse(text).render(DATA) == want
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{.Nope}}", "can't evaluate field Nope: known are Count, Empty, Label"),
+        ("{{.Name", "unclosed action"),
+        ("{{if .Name}}x", "unclosed {{if}}"),
+        ("{{end}}", "unexpected {{end}}"),
+        ("{{nope .Name}}", 'function "nope" not defined'),
+        ("{{$x := 1}}", "variables are not supported"),
+        ('{{template "x"}}', '"template" is not supported'),
+        ('{{define "x"}}', '"define" is not supported'),
+        ("{{}}", "missing value for command"),
+        ("{{(.Name}}", "unclosed left paren"),
+        ("{{.Name)}}", 'unexpected "\\)"'),
+        ("{{.Name #}}", 'unexpected "#"'),
+        ("{{.Label}}", "error calling .Label"),
+        ('{{printf "%999999999d" .Count}}', "width is too large"),
+        ("{{pad .Name 999999999 1}}", "padding is too wide"),
+        ("{{range .Name}}x{{end}}", "range can't iterate over web"),
+        ('{{.Name "x"}}', "can't give argument"),
+        ("{{if .Name}}" * 500, "too many blocks"),
+        ("{{" + "(" * 500 + ".Name" + ")" * 500 + "}}", "too many parentheses"),
+    ],
+)
+def test_templates_refuse(text: str, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"template parsing error: .*{message}"):
+        Template.parse(text).render(DATA)
+
+
+@given(st.text(alphabet='{}.|()$"`-/*\\ \tNameifendrangelsjsonpt%0123', max_size=80))
+def test_any_text_is_a_template_or_refused(text: str) -> None:
+    with contextlib.suppress(InvalidArgument):
+        assert isinstance(Template.parse(text).render(DATA), str)
+
+
+ROWS = [{"Name": "web", "State": "running", "Label": {"a.my-label": "1"}.get}]
+HEADINGS = {"Name": "NAME", "State": "STATE"}
+
+
+@pytest.mark.parametrize(
+    ("form", "want"),
+    [
+        ("table", ["NAME      STATE", "web       running"]),
+        ("", ["NAME      STATE", "web       running"]),
+        (r"table {{.State}}\t{{.Name}}", ["STATE     NAME", "running   web"]),
+        (r'table {{upper .Name}}\t{{.Label "a.my-label"}}', ["NAME      my label", "WEB       1"]),
+        ("json", ['{"Name":"web","State":"running"}']),
+        (r"{{.Name}}\n{{.State}}", ["web\nrunning"]),
+    ],
+)
+def test_formats(form: str, want: list[str]) -> None:
+    parsed = Format.parse(form, columns=("Name", "State"))
+    assert [line.rstrip() for line in parsed.lines(ROWS, HEADINGS)] == want
