@@ -7,8 +7,9 @@ what was before when any step fails, a container does not become ready, or it is
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackr.cli.planning import check_policy, plan_with_observed
 from stackr.cli.session import Session
@@ -31,24 +32,25 @@ UNDONE = 4
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What should be up. action: how the history calls it."""
+    """What should be up. action: how the history calls it. saved: the plan that was approved."""
 
     project: Project
     wanted: Desired
     options: UpOptions
     action: str = "up"
+    saved: Mapping[str, Any] | None = None
 
 
 async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
     """Reach the goal, and note it in the project's history; the exit code, failures reported.
 
-    Raises PermissionDenied, before anything is changed, for what the stack's policy refuses.
+    Raises PermissionDenied, before anything is changed, for what the stack's policy refuses, and
+    Conflict where the plan that was approved is out of date.
     """
     async with session.locked(goal.wanted.project):
         if code := await _refresh(session, runtime, goal):
             return code
-        plan, before = await plan_with_observed(runtime, goal.wanted, goal.options)
-        check_policy(plan)
+        plan, before = await _checked_plan(runtime, goal)
         if plan.is_empty:
             from stackr.cli.views.plan import summary_text
 
@@ -67,9 +69,21 @@ async def _refresh(session: Session, runtime: Runtime, goal: Goal) -> int:
     refresh = plan_refresh(goal.wanted, Observed(goal.wanted.project), goal.options)
     if refresh.is_empty:
         return 0
-    plan, _ = await plan_with_observed(runtime, goal.wanted, goal.options)
-    check_policy(plan)
+    await _checked_plan(runtime, goal)
     return await session.run_plan(refresh, runtime)
+
+
+async def _checked_plan(runtime: Runtime, goal: Goal) -> tuple[Plan, Observed]:
+    """The plan, if the stack's policy allows it and it is the one that was approved."""
+    plan, observed = await plan_with_observed(runtime, goal.wanted, goal.options)
+    check_policy(plan)
+    if goal.saved is not None:
+        from stackr.planner.reconcile import reconcile
+        from stackr.planner.saved import check_fresh, options_of
+
+        approved = reconcile(goal.wanted, observed, options_of(goal.saved))
+        check_fresh(goal.saved, approved, goal.wanted, observed)
+    return plan, observed
 
 
 async def _carry_out(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stackr.runtime.types import ContainerState
     from stackr.spec.model.project import Project
 
-__all__ = ["forget", "read_history", "record"]
+__all__ = ["forget", "read_history", "record", "who"]
 
 
 async def read_history(runtime: Runtime, project: str) -> list[Revision]:
@@ -63,7 +63,7 @@ async def record(
     revision = Revision(
         number=next_number(history),
         at=round(time.time(), 3),
-        by=_who(),
+        by=who(),
         action=action,
         status=status,
         digest=project.digest(),
@@ -92,7 +92,8 @@ async def _remove(runtime: Runtime, project: str, revisions: list[Revision]) -> 
     await asyncio.gather(*map(remove, revisions))
 
 
-def _who() -> str:
+def who() -> str:
+    """The user and the host that this runs as."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -26,6 +26,7 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("up", "up", "Create and start the stack"),
     "create": Entry("create", "create", "Create the stack's containers, and start none"),
     "scale": Entry("scale", "scale", "Change how many containers services have"),
+    "apply": Entry("apply", "apply", "Carry out a plan that diff --out has saved"),
     "history": Entry("history", "history", "List the stack's revisions"),
     "rollback": Entry("history", "rollback", "Bring the stack back to an earlier revision"),
     "down": Entry("down", "down", "Stop and remove the stack's containers and networks"),

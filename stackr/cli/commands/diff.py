@@ -40,11 +40,14 @@ class DiffArguments:
     exit_code: bool = False
     base: str | None = None
     revision: int | None = None
+    out: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("--format", self.form, _FORMS)
         if self.base is not None and self.revision is not None:
             raise InvalidArgument("--base and --revision: only one of them can be given")
+        if self.out is not None and (self.base is not None or self.revision is not None):
+            raise InvalidArgument("--out: only a plan for the engine can be saved and applied")
 
 
 def diff(
@@ -61,6 +64,10 @@ def diff(
     revision: Annotated[
         int | None,
         typer.Option("--revision", metavar="NUM", help="Compare with a revision of the history"),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="PATH", help="Save the plan, for stackr apply"),
     ] = None,
     exit_code: Annotated[
         bool,
@@ -105,6 +112,7 @@ def diff(
         exit_code=exit_code,
         base=base,
         revision=revision,
+        out=out,
     )
     up_options = UpOptions(
         services=arguments.targets.services,
@@ -130,7 +138,7 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
     elif arguments.revision is not None:
         plan = _against_revision(session, arguments.revision, up_options, wanted)
     else:
-        plan = _against_engine(session, up_options, wanted)
+        plan = _against_engine(session, arguments, up_options, wanted)
     plan = for_readers(plan, wanted, project, detail=arguments.detail)
     session.show_plan(plan, arguments.form, detail=arguments.detail)
     if plan.is_refused:
@@ -138,10 +146,20 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
     return _CHANGES if arguments.exit_code and (plan.changes or plan.operations) else 0
 
 
-def _against_engine(session: Session, up_options: UpOptions, wanted: Desired) -> Plan:
-    from stackr.cli.planning import plan_up
+def _against_engine(
+    session: Session, arguments: DiffArguments, up_options: UpOptions, wanted: Desired
+) -> Plan:
+    from stackr.cli.planning import plan_with_observed
 
-    return session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options), read_only=True)
+    plan, observed = session.on_engine(
+        lambda runtime: plan_with_observed(runtime, wanted, up_options), read_only=True
+    )
+    if arguments.out is not None:
+        from stackr.cli.saved import save_plan
+
+        files = arguments.targets.files
+        save_plan(arguments.out, plan, wanted, observed, up_options, session.options, files)
+    return plan
 
 
 def _against_base(

@@ -1,0 +1,157 @@
+"""A plan on paper: bound to the stack it was made from, and to the world that it was made for.
+
+It holds no secrets, and nothing that could be carried out by itself: whoever applies it makes the
+plan again, and compares. Fingerprints of services are keyed, so that they cannot be looked up.
+Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from stackr.errors import Conflict, InvalidArgument
+from stackr.planner.config_hash import canonical_json, digest, sparse
+from stackr.planner.observed import Observed
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Plan
+
+if TYPE_CHECKING:
+    from stackr.planner.desired import Desired
+    from stackr.runtime.types import ContainerState
+
+__all__ = ["SAVED_VERSION", "check_fresh", "options_of", "saved_plan", "unsealed"]
+
+SAVED_VERSION = 1
+_OPTIONS = (
+    *("services", "no_deps", "scale", "recreate", "remove_orphans", "pull"),
+    *("recreate_dependencies", "renew_anonymous_volumes"),
+)
+
+
+def saved_plan(
+    plan: Plan,
+    wanted: Desired,
+    observed: Observed,
+    options: UpOptions,
+    *,
+    command: Mapping[str, Any],
+    made: Mapping[str, Any],
+    key: str,
+) -> dict[str, Any]:
+    """The document to be written. command: how the stack was loaded. made: when, by whom.
+
+    key: hexadecimal digits, new for each document.
+    """
+    document = {
+        "stackr_plan": SAVED_VERSION,
+        "made": dict(made),
+        "command": dict(command),
+        "options": {name: value for name, value in asdict(options).items() if name in _OPTIONS},
+        "key": key,
+        "stack": _stack_prints(wanted, key),
+        "world": dict(_world_prints(observed)),
+        "steps": digest(str(plan)),
+        "plan": plan.to_json(),
+    }
+    return {**document, "seal": _seal(document)}
+
+
+def unsealed(document: object) -> dict[str, Any]:
+    """The document, if it is whole. Raises InvalidArgument for one that is not, or was changed."""
+    if not isinstance(document, dict) or "stackr_plan" not in document:
+        raise InvalidArgument("it is not a plan that stackr diff --out has written")
+    version = document["stackr_plan"]
+    if version != SAVED_VERSION:
+        raise InvalidArgument(
+            f"its form is version {version}, and this stackr knows version {SAVED_VERSION}",
+            hint="make the plan again with this stackr",
+        )
+    body = {name: value for name, value in document.items() if name != "seal"}
+    if not hmac.compare_digest(str(document.get("seal")), _seal(body)):
+        raise InvalidArgument(
+            "it was changed after it was made", hint="make the plan again: stackr diff --out"
+        )
+    return body
+
+
+def options_of(document: Mapping[str, Any]) -> UpOptions:
+    """The options that the plan was made with."""
+    options = dict(document["options"])
+    options["services"] = tuple(options["services"])
+    return UpOptions(**options)
+
+
+def check_fresh(
+    document: Mapping[str, Any], plan: Plan, wanted: Desired, observed: Observed
+) -> None:
+    """Raises Conflict, saying what is different, for a plan of another stack or another world."""
+    stack = _stack_prints(wanted, str(document["key"]))
+    found = [*_differences("stack file", document["stack"], stack)]
+    found += _differences("engine", document["world"], dict(_world_prints(observed)))
+    if not found and document["steps"] != digest(str(plan)):
+        found = ["another plan would be made now"]
+    if found:
+        raise Conflict(
+            f"the plan is out of date: {'; '.join(found)}",
+            hint="nothing was changed; look at a new plan: stackr diff",
+        )
+
+
+def _differences(where: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    changed = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
+    for names, what in (
+        (changed, "changed"),
+        (sorted(now.keys() - before.keys()), "new"),
+        (sorted(before.keys() - now.keys()), "gone"),
+    ):
+        if names:
+            yield f"{where}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}"
+
+
+def _seal(document: Mapping[str, Any]) -> str:
+    return digest(canonical_json(document))
+
+
+def _stack_prints(wanted: Desired, key: str) -> dict[str, str]:
+    prints = {
+        f"service {name}": canonical_json(
+            [service.hash, service.replicas, sparse(service.depends_on)]
+        )
+        for name, service in wanted.services.items()
+    }
+    for kind, resources in (("network", wanted.networks), ("volume", wanted.volumes)):
+        for name, resource in resources.items():
+            prints[f"{kind} {name}"] = canonical_json(resource.spec)
+    return {name: _keyed(key, text) for name, text in prints.items()}
+
+
+def _keyed(key: str, text: str) -> str:
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _world_prints(observed: Observed) -> Iterator[tuple[str, str]]:
+    for container in observed.containers:
+        yield f"container {container.name}", digest(canonical_json(_lasting(container)))[:32]
+    for name, network in observed.networks.items():
+        yield f"network {name}", digest(f"{network.id} {sorted(network.labels.items())}")[:32]
+    for name, volume in observed.volumes.items():
+        yield f"volume {name}", digest(canonical_json(sorted(volume.labels.items())))[:32]
+    for reference, image in observed.images.items():
+        yield f"image {reference}", image.id
+
+
+def _lasting(container: ContainerState) -> list[Any]:
+    """What of a container does not change by itself while it goes on as it is."""
+    return [
+        container.id,
+        container.state,
+        sorted(container.labels.items()),
+        sorted(endpoint.network for endpoint in container.networks),
+        sorted(mount.name for mount in container.mounts),
+        str(container.resources),
+        str(container.restart),
+    ]
