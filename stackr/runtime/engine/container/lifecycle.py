@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, StackrError
+from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, NotSupported, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import health
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.limits import resources
+from stackr.runtime.engine.container.limits import resources, weight_writes
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.logs import max_log_size
 from stackr.runtime.engine.container.monitor import (
@@ -171,6 +171,7 @@ class Lifecycle:
             self.groups.note(container)
             self._allot_realtime(container, container.host_config)
             container.running = await self._create(container, images, borrowed)
+            self._set_weights(container, container.host_config)
             self.runtime.filters.learn(config, self.runtime.root / container.id)
             self._store.put(container)
             if container.endpoints:
@@ -194,6 +195,22 @@ class Lifecycle:
             return
         others = [c for c in self._store if c.state.status.is_up and c.id != container.id]
         self.groups.allot_realtime([host_config, *(other.host_config for other in others)])
+
+    def _set_weights(self, container: Container, host_config: HostConfig) -> None:
+        """Raises NotSupported where the kernel has no such weights, Internal where it refuses."""
+        cgroups = self._host.cgroups
+        for names, value in weight_writes(host_config, cgroups):
+            try:
+                cgroups.write_first(self.groups.path(container), "blkio", names, value)
+            except FileNotFoundError as error:
+                raise NotSupported(
+                    "HostConfig.BlkioWeight: your kernel does not support block I/O weights"
+                ) from error
+            except OSError as error:
+                raise Internal(
+                    f"HostConfig.BlkioWeight: {names[0]} {value}: {(error.strerror or '').lower()}",
+                    hint="weights of single devices need the I/O scheduler bfq",
+                ) from error
 
     async def _connect_pending(self, live: Live) -> None:
         """Before the program begins, so that none of its output is missed."""
@@ -582,8 +599,9 @@ class Lifecycle:
     ) -> None:
         """Of a running container. Raises Internal where the kernel refuses one."""
         cgroups, group = self._host.cgroups, self.groups.path(container)
-        limits = resources(after, swap_limit=cgroups.swap_limit)
-        if limits == resources(before, swap_limit=cgroups.swap_limit):
+        limits = resources(after, cgroups)
+        weights = list(weight_writes(after, cgroups))
+        if (limits, weights) == (resources(before, cgroups), [*weight_writes(before, cgroups)]):
             return
         for controller, name, value in lifted(before, after, is_v2=cgroups.is_v2):
             try:
@@ -591,6 +609,7 @@ class Lifecycle:
             except OSError as error:
                 raise Internal(f"{name}: {(error.strerror or '').lower()}") from error
         self._allot_realtime(container, after)
+        self._set_weights(container, after)
         if limits:
             await self.runtime.update(container.id, limits, self._storage.bundle(container))
 

@@ -56,7 +56,7 @@ def test_what_stays_is_not_lifted() -> None:
 
 
 def test_a_quota_without_a_period_has_the_kernels() -> None:
-    cpu = resources(limits(CpuQuota=5000), swap_limit=True)["cpu"]
+    cpu = resources(limits(CpuQuota=5000), V2)["cpu"]
     assert cpu == {"quota": 5000, "period": 100_000}
 
 
