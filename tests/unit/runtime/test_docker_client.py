@@ -13,6 +13,7 @@ import pytest
 from stackr.errors import Conflict, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
+from stackr.runtime.docker.runtime import DockerRuntime
 
 Answer = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 2\r\n\r\nOK"
@@ -180,3 +181,22 @@ async def test_an_engine_that_is_too_old_is_refused(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="engine "):
         Endpoint.parse(url, {})
+
+
+async def test_what_an_engine_has_beyond_dockers_api_is_in_its_ping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        return True
+
+    async with served(tmp_path, answer) as (client, _):
+        await client.version()
+        assert client.features == frozenset()
+    ping = PING.replace(b"Api-Version", b"Stackr-Features: probes update\r\nApi-Version")
+    monkeypatch.setitem(globals(), "PING", ping)
+    async with served(tmp_path, answer) as (client, _):
+        runtime = await DockerRuntime.open(client, {})
+        assert client.features == {"probes", "update"}
+        capabilities = runtime.capabilities
+        assert (capabilities.probes, capabilities.update_labels) == (True, True)
+        assert not capabilities.listed_limits
