@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from container_engine import Engine, refused
 
-from stackr.errors import Conflict, Internal, InvalidArgument, StackrError
+from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported, StackrError
 from stackr.runtime.engine.container import oci_runtime
 from stackr.runtime.engine.container.spec import parse_update
 from stackr.runtime.engine.linux import cgroup
@@ -162,6 +162,7 @@ async def test_labels_are_added_replaced_and_removed(engine: Engine) -> None:
         ({"NanoCpus": 1 << 40}, InvalidArgument, "range of CPUs is from 0.01 to"),
         ({"CpusetCpus": "4000"}, InvalidArgument, "Requested CPUs are not available - requested"),
         ({"CpusetCpus": "x"}, InvalidArgument, "Invalid value x for cpuset cpus"),
+        ({"OomKillDisable": True}, NotSupported, "OomKillDisable: cannot be changed by an update"),
         ({"BlkioWeight": 5}, InvalidArgument, "Range of blkio weight is from 10 to 1000"),
         (
             {"RestartPolicy": {"Name": "always", "MaximumRetryCount": 2}},

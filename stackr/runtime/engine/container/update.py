@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from stackr.errors import Conflict, InvalidArgument
+from stackr.errors import Conflict, InvalidArgument, NotSupported
 from stackr.runtime.engine.container.checks import check_restart
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.limits import adapted, check_limits, devices_of
@@ -49,6 +49,7 @@ def updated(
     """
     check_limits(body, host.cgroups, cpus=os.cpu_count() or 1, partial=not replace)
     check_restart(body.restart_policy)
+    _check_oom(container, body, replace=replace)
     changed = _replaced(container, body) if replace else _merged(container, body)
     check_limits(changed, host.cgroups, cpus=os.cpu_count() or 1)
     if body.restart_policy.name:
@@ -59,6 +60,12 @@ def updated(
             )
         changed = changed.model_copy(update={"restart_policy": body.restart_policy})
     return changed, container.config.model_copy(update={"labels": _labels(container, body)})
+
+
+def _check_oom(container: Container, body: ContainerUpdate, *, replace: bool) -> None:
+    asked = bool(body.oom_kill_disable) if replace else body.oom_kill_disable
+    if asked is not None and asked != container.host_config.oom_kill_disable:
+        raise NotSupported("OomKillDisable: cannot be changed by an update")
 
 
 def _conflict(container: Container, why: str) -> Conflict:

@@ -73,6 +73,13 @@ def test_null_labels_are_kept_and_other_nulls_dropped() -> None:
         parse_update({"Labels": {"a": 1}})
 
 
+@pytest.mark.parametrize("key", ["Devices", "DeviceCgroupRules", "Ulimits"])
+def test_what_an_update_would_pass_over_is_refused(key: str) -> None:
+    parse_update({key: None})
+    with pytest.raises(NotSupported, match=f"{key}: cannot be changed by an update"):
+        parse_update({key: [{"Name": "nofile"}]})
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "text"),
     [
