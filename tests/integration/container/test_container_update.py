@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from container_engine import Engine, refused
 
-from stackr.errors import Conflict, Internal, InvalidArgument, StackrError
+from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported, StackrError
 from stackr.runtime.engine.container import oci_runtime
 from stackr.runtime.engine.container.spec import parse_update
 from stackr.runtime.engine.linux import cgroup
@@ -92,6 +92,19 @@ async def test_every_limit_of_a_running_container_changes(engine: Engine) -> Non
     assert memory(engine) == str(32 * MIB)
 
 
+async def test_swap_and_quota_change_alone(engine: Engine) -> None:
+    await running(engine, Memory=64 * MIB, CpuQuota=50_000, BlkioWeight=200)
+    await update(engine, "box", MemorySwap=256 * MIB, CpuQuota=30_000, BlkioWeight=300)
+    swap = figure(engine, "box", "memory.memsw.limit_in_bytes", "memory.swap.max")
+    assert swap == str(256 * MIB if V1 else 192 * MIB)
+    assert figure(engine, "box", "cpu.cfs_quota_us", "cpu.max").split()[0] == "30000"
+    assert figure(engine, "box", "blkio.bfq.weight", "io.bfq.weight").split()[-1] == "300"
+    await update(engine, "box", CpuPeriod=50_000, MemorySwap=-1)
+    assert "50000" in figure(engine, "box", "cpu.cfs_period_us", "cpu.max")
+    await update(engine, "box", replace=True)
+    assert figure(engine, "box", "blkio.bfq.weight", "io.bfq.weight").split()[-1] == "100"
+
+
 async def test_what_is_not_named_stays(engine: Engine) -> None:
     await running(engine, Memory=64 * MIB, PidsLimit=20, RestartPolicy={"Name": "always"})
     await update(engine, "box", CpuShares=300, Memory=0, RestartPolicy={"Name": ""})
@@ -149,6 +162,7 @@ async def test_labels_are_added_replaced_and_removed(engine: Engine) -> None:
         ({"NanoCpus": 1 << 40}, InvalidArgument, "range of CPUs is from 0.01 to"),
         ({"CpusetCpus": "4000"}, InvalidArgument, "Requested CPUs are not available - requested"),
         ({"CpusetCpus": "x"}, InvalidArgument, "Invalid value x for cpuset cpus"),
+        ({"OomKillDisable": True}, NotSupported, "OomKillDisable: cannot be changed by an update"),
         ({"BlkioWeight": 5}, InvalidArgument, "Range of blkio weight is from 10 to 1000"),
         (
             {"RestartPolicy": {"Name": "always", "MaximumRetryCount": 2}},

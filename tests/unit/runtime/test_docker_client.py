@@ -20,6 +20,7 @@ from stackr.errors import (
 )
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
+from stackr.runtime.docker.runtime import DockerRuntime
 
 Answer = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 2\r\n\r\nOK"
@@ -206,3 +207,22 @@ async def test_a_read_only_client_sends_nothing_that_changes_anything(
             await careful.hijack("/containers/x/attach")
         await careful.close()
     assert not any(line.startswith(method) for line in seen)
+
+
+async def test_what_an_engine_has_beyond_dockers_api_is_in_its_ping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        return True
+
+    async with served(tmp_path, answer) as (client, _):
+        await client.version()
+        assert client.features == frozenset()
+    ping = PING.replace(b"Api-Version", b"Stackr-Features: probes update\r\nApi-Version")
+    monkeypatch.setitem(globals(), "PING", ping)
+    async with served(tmp_path, answer) as (client, _):
+        runtime = await DockerRuntime.open(client, {})
+        assert client.features == {"probes", "update"}
+        capabilities = runtime.capabilities
+        assert (capabilities.probes, capabilities.update_labels) == (True, True)
+        assert not capabilities.listed_limits

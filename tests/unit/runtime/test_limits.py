@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from stackr.errors import NotSupported
+from stackr.runtime.container import ContainerConfig
 from stackr.runtime.docker.limits import resources, restart_policy, update_body
 from stackr.runtime.docker.observe import container_listed
+from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.limits import (
     Blkio,
     Resources,
@@ -16,6 +18,7 @@ from stackr.runtime.limits import (
     changed_limits,
     fixed_limits,
 )
+from stackr.runtime.types import Capabilities
 
 
 @pytest.mark.parametrize(
@@ -103,3 +106,23 @@ def test_a_listing_tells_whether_it_has_limits() -> None:
     host = {"NetworkMode": "x", "RestartPolicy": {"Name": "always", "MaximumRetryCount": 0}}
     ours = container_listed({"Id": "x", "HostConfig": host})
     assert (ours.resources, ours.restart) == (Resources(), RestartPolicy("always"))
+
+
+async def test_the_fake_changes_what_an_engine_would() -> None:
+    capabilities = Capabilities(update_labels=True, update_lifts=True)
+    fake = FakeRuntime.with_images("app")
+    fake.capabilities = capabilities
+    config = ContainerConfig("app", labels={"a": "1"}, resources=Resources(memory_bytes=10))
+    await fake.create_container("box", config)
+    [listed] = await fake.list_containers()
+    assert (listed.resources, listed.restart) == (None, None)
+    await fake.update_container("box", resources=Resources(), labels={"a": None, "b": "2"})
+    [listed] = await fake.list_containers(limits=True)
+    assert (listed.resources, listed.restart) == (Resources(), RestartPolicy("no"))
+    assert listed.labels == {"b": "2"}
+    fake.capabilities = Capabilities()
+    await fake.update_container("box", resources=Resources(nano_cpus=5))
+    with pytest.raises(NotSupported, match="nano_cpus"):
+        await fake.update_container("box", resources=Resources())
+    with pytest.raises(NotSupported, match="labels"):
+        await fake.update_container("box", labels={})

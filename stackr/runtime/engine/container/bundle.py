@@ -265,7 +265,7 @@ def _linux(
             "devices": rules,
             **limits.resources(
                 host_config,
-                swap_limit=around.host.cgroups.swap_limit,
+                around.host.cgroups,
                 oom_kill_disable=host_config.oom_kill_disable,
             ),
         },

@@ -51,7 +51,8 @@ class Groups:
 
     def parent(self, host_config: HostConfig) -> str:
         given = host_config.cgroup_parent
-        return posixpath.normpath(f"/{given}" if given[:1] == "/" else f"{self._own}/{given}")
+        base = "" if given.startswith("/") else self._own
+        return posixpath.normpath(f"{base}/{given.strip('/')}")
 
     def path(self, container: Container) -> str:
         return posixpath.join(self.parent(container.host_config), container.id)

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, StackrError
+from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import health
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.limits import resources
+from stackr.runtime.engine.container.limiter import Limiter
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.logs import max_log_size
 from stackr.runtime.engine.container.monitor import (
@@ -37,12 +37,11 @@ from stackr.runtime.engine.container.oci_runtime import OciRuntime, start_failur
 from stackr.runtime.engine.container.record import Container, Health, Running, State
 from stackr.runtime.engine.container.restart import should_restart
 from stackr.runtime.engine.container.signals import signal_number
-from stackr.runtime.engine.container.spec import ContainerUpdate, HostConfig
+from stackr.runtime.engine.container.spec import ContainerUpdate
 from stackr.runtime.engine.container.state import Status, Verb, check
 from stackr.runtime.engine.container.storage import Storage
 from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
-from stackr.runtime.engine.container.update import lifted, updated
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.process import Process
@@ -93,6 +92,7 @@ class Lifecycle:
         self.monitor = monitor
         self._probes = probes
         self._tasks = tasks
+        self._limiter = Limiter(host, groups, store=store, storage=storage, runtime=runtime)
         self.lives: dict[str, Live] = {}
 
     def publish(
@@ -168,9 +168,9 @@ class Lifecycle:
             undo.push_async_callback(self.clear, container)
             await live.end_copies()
             config, images, borrowed = self._bundle(container)
-            self.groups.note(container)
-            self._allot_realtime(container, container.host_config)
+            self._limiter.prepare(container)
             container.running = await self._create(container, images, borrowed)
+            self._limiter.created(container)
             self.runtime.filters.learn(config, self.runtime.root / container.id)
             self._store.put(container)
             if container.endpoints:
@@ -187,13 +187,6 @@ class Lifecycle:
             live.monitor = self.monitor.find(container.running)
             undo.pop_all()
         return started_ns
-
-    def _allot_realtime(self, container: Container, host_config: HostConfig) -> None:
-        """host_config: what `container` is about to have."""
-        if not host_config.cpu_realtime_runtime:
-            return
-        others = [c for c in self._store if c.state.status.is_up and c.id != container.id]
-        self.groups.allot_realtime([host_config, *(other.host_config for other in others)])
 
     async def _connect_pending(self, live: Live) -> None:
         """Before the program begins, so that none of its output is missed."""
@@ -548,51 +541,10 @@ class Lifecycle:
                 self._watch_health(live)
 
     async def update(self, live: Live, body: ContainerUpdate, *, replace: bool) -> None:
-        """Change limits, restart policy, labels; the lock is held. What fails changes nothing."""
-        container = live.container
-        if container.state.status in (Status.REMOVING, Status.DEAD):
-            raise Conflict(
-                f"Cannot update container {container.id}: container is marked for removal and"
-                ' cannot be "update"'
-            )
-        before = container.host_config, container.config
-        after = updated(container, body, self._host, replace=replace)
-        if container.state.status.is_up:
-            await self._limit(container, before[0], after[0])
-        container.host_config, container.config = after
-        try:
-            self._store.put(container)
-        except StackrError:
-            container.host_config, container.config = before
-            if container.state.status.is_up:
-                await self._set_limits(container, after[0], before[0])
-            raise
-        self.publish(container, "update")
-
-    async def _limit(self, container: Container, before: HostConfig, after: HostConfig) -> None:
-        try:
-            await self._set_limits(container, before, after)
-        except StackrError as error:
-            with suppress(StackrError):
-                await self._set_limits(container, after, before)
-            raise type(error)(f"Cannot update container {container.id}: {error}") from error
-
-    async def _set_limits(
-        self, container: Container, before: HostConfig, after: HostConfig
-    ) -> None:
-        """Of a running container. Raises Internal where the kernel refuses one."""
-        cgroups, group = self._host.cgroups, self.groups.path(container)
-        limits = resources(after, swap_limit=cgroups.swap_limit)
-        if limits == resources(before, swap_limit=cgroups.swap_limit):
-            return
-        for controller, name, value in lifted(before, after, is_v2=cgroups.is_v2):
-            try:
-                cgroups.write(group, controller, name, value)
-            except OSError as error:
-                raise Internal(f"{name}: {(error.strerror or '').lower()}") from error
-        self._allot_realtime(container, after)
-        if limits:
-            await self.runtime.update(container.id, limits, self._storage.bundle(container))
+        """Change limits, restart policy and labels; what fails changes nothing."""
+        async with live.lock:
+            await self._limiter.update(live.container, body, replace=replace)
+            self.publish(live.container, "update")
 
     async def restart(
         self, live: Live, *, timeout_s: int | None = None, signal_name: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stackr.errors import InvalidArgument, NotSupported
@@ -23,7 +23,7 @@ from stackr.runtime.engine.container.spec import (
 )
 from stackr.runtime.engine.linux.cgroup import Hierarchy, parse_set, show_set
 
-__all__ = ["adapted", "check_limits", "devices_of", "resources", "rlimits"]
+__all__ = ["adapted", "check_limits", "devices_of", "resources", "rlimits", "weight_writes"]
 
 _LEAST_MEMORY = 6 << 20
 _PERIOD_US = 100_000
@@ -55,11 +55,15 @@ _RLIMITS = (
 )
 
 
-def check_limits(limits: Limits, cgroups: Hierarchy, *, cpus: int) -> None:
+def check_limits(limits: Limits, cgroups: Hierarchy, *, cpus: int, partial: bool = False) -> None:
     """Raise InvalidArgument, with Docker's text, for limits that contradict each other or the host.
 
-    cpus: how many the host has.
+    cpus: how many the host has. partial: an update, which says nothing of what stays.
     """
+    if limits.memory_swap > 0 and limits.memory == 0 and not partial:
+        raise InvalidArgument(
+            "You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
     _check_memory(limits, cgroups)
     _check_cpu(limits, cpus)
     _check_realtime(limits, cgroups)
@@ -77,10 +81,6 @@ def _check_memory(limits: Limits, cgroups: Hierarchy) -> None:
     if limits.memory_reservation < 0:
         raise InvalidArgument("memory reservation cannot be negative")
     _check_swappiness(limits.memory_swappiness, cgroups)
-    if limits.memory_swap > 0 and limits.memory == 0:
-        raise InvalidArgument(
-            "You should always set the Memory limit when using Memoryswap limit, see usage"
-        )
     if 0 < limits.memory_swap < limits.memory:
         raise InvalidArgument(
             "Minimum memoryswap limit should be larger than memory limit, see usage"
@@ -185,17 +185,18 @@ def _check_cpu(limits: Limits, cpus: int) -> None:
 
 
 def resources(
-    limits: Limits, *, swap_limit: bool, oom_kill_disable: bool = False
+    limits: Limits, cgroups: Hierarchy, *, oom_kill_disable: bool = False
 ) -> dict[str, Any]:
     """`linux.resources` of config.json without its devices; empty where there is no limit.
 
-    swap_limit: whether the host can limit swap; where it cannot, only memory is limited.
+    Where the host cannot limit swap, only memory is limited. Weights of block I/O on v1 are left to
+    `weight_writes`: runtimes know the file of one I/O scheduler, and kernels have that of another.
     """
     parts = {
-        "memory": _memory(limits, swap_limit, oom_kill_disable),
+        "memory": _memory(limits, cgroups.swap_limit, oom_kill_disable),
         "cpu": _cpu(limits),
         "pids": {"limit": limits.pids_limit} if (limits.pids_limit or 0) > 0 else {},
-        "blockIO": _block_io(limits),
+        "blockIO": _block_io(limits, weights=cgroups.is_v2),
     }
     return {name: part for name, part in parts.items() if part}
 
@@ -234,19 +235,35 @@ def _cpu(limits: Limits) -> dict[str, Any]:
     return cpu
 
 
-def _block_io(limits: Limits) -> dict[str, Any]:
+_WEIGHT_FILES = ("blkio.weight", "blkio.bfq.weight")
+_WEIGHT_DEVICE_FILES = ("blkio.weight_device", "blkio.bfq.weight_device")
+
+
+def weight_writes(limits: Limits, cgroups: Hierarchy) -> Iterator[tuple[tuple[str, ...], str]]:
+    """For v1: the names that a file may have, and what to write to it."""
+    if cgroups.is_v2:
+        return
+    if limits.blkio_weight:
+        yield _WEIGHT_FILES, str(limits.blkio_weight)
+    numbers = devices_of(limits)
+    for device in limits.blkio_weight_device:
+        major, minor = numbers[device.path]
+        yield _WEIGHT_DEVICE_FILES, f"{major}:{minor} {device.weight}"
+
+
+def _block_io(limits: Limits, *, weights: bool) -> dict[str, Any]:
     numbers = devices_of(limits)
 
     def entry(device: WeightDevice | ThrottleDevice, **value: int) -> dict[str, int]:
         major, minor = numbers[device.path]
         return {"major": major, "minor": minor, **value}
 
-    parts: dict[str, Any] = {
-        "weight": limits.blkio_weight,
-        "weightDevice": [
+    parts: dict[str, Any] = {}
+    if weights:
+        parts["weight"] = limits.blkio_weight
+        parts["weightDevice"] = [
             entry(device, weight=device.weight) for device in limits.blkio_weight_device
-        ],
-    }
+        ]
     for name, key in _THROTTLES.items():
         parts[key] = [entry(device, rate=device.rate) for device in getattr(limits, name)]
     return {key: part for key, part in parts.items() if part}

@@ -10,7 +10,7 @@ from typing import Any
 
 from stackr.errors import NotSupported
 
-__all__ = ["refuse_unsupported"]
+__all__ = ["refuse_fixed", "refuse_unsupported"]
 
 _EMPTY: tuple[object, ...] = (None, "", 0, False, [], {}, [""])
 
@@ -42,3 +42,10 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
         value = host_config.get(key)
         if value not in _EMPTY and value not in harmless:
             raise NotSupported(f"HostConfig.{key}: not supported by the embedded engine: {value!r}")
+
+
+def refuse_fixed(body: Mapping[str, Any]) -> None:
+    """Raise NotSupported for what an update cannot change, and dockerd passes over in silence."""
+    for key in ("Devices", "DeviceCgroupRules", "Ulimits"):
+        if body.get(key) not in _EMPTY:
+            raise NotSupported(f"{key}: cannot be changed by an update")

@@ -343,9 +343,8 @@ class Containers:
         replace: the body's limits are all that there shall be. What fails changes nothing.
         """
         live = self._live(ref)
-        async with live.lock:
-            await self._lives.update(live, body, replace=replace)
-            return limit_warnings(live.container.host_config, self._host)
+        await self._lives.update(live, body, replace=replace)
+        return limit_warnings(live.container.host_config, self._host)
 
     async def resize(self, ref: str, *, height: int, width: int) -> None:
         """Raises Conflict where it does not run."""

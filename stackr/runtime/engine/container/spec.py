@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.container.refused import refuse_unsupported
+from stackr.runtime.engine.container.refused import refuse_fixed, refuse_unsupported
 
 __all__ = [
     "BindOptions",
@@ -319,9 +319,10 @@ class ContainerCreate(Config):
 class ContainerUpdate(Limits):
     """The body of `POST /containers/{id}/update`; an absent key, or 0, changes nothing.
 
-    labels: stackr's own; each replaces or adds one, null removes it.
+    labels: stackr's own; each replaces or adds one, null removes it. oom_kill_disable: is fixed.
     """
 
+    oom_kill_disable: bool | None = None
     restart_policy: RestartPolicy = RestartPolicy()
     labels: dict[str, str | None] = {}
 
@@ -357,6 +358,7 @@ def parse_update(body: object) -> ContainerUpdate:
     """The typed form of an update body; raises as `parse_create`."""
     if isinstance(body, dict):
         refuse_unsupported({"HostConfig": body})
+        refuse_fixed(body)
     return _parse(ContainerUpdate, body)
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from stackr.errors import Conflict, InvalidArgument
+from stackr.errors import Conflict, InvalidArgument, NotSupported
 from stackr.runtime.engine.container.checks import check_restart
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.limits import adapted, check_limits, devices_of
@@ -47,8 +47,9 @@ def updated(
 
     Raises Conflict and InvalidArgument with Docker's texts.
     """
-    check_limits(body, host.cgroups, cpus=os.cpu_count() or 1)
+    check_limits(body, host.cgroups, cpus=os.cpu_count() or 1, partial=not replace)
     check_restart(body.restart_policy)
+    _check_oom(container, body, replace=replace)
     changed = _replaced(container, body) if replace else _merged(container, body)
     check_limits(changed, host.cgroups, cpus=os.cpu_count() or 1)
     if body.restart_policy.name:
@@ -59,6 +60,12 @@ def updated(
             )
         changed = changed.model_copy(update={"restart_policy": body.restart_policy})
     return changed, container.config.model_copy(update={"labels": _labels(container, body)})
+
+
+def _check_oom(container: Container, body: ContainerUpdate, *, replace: bool) -> None:
+    asked = bool(body.oom_kill_disable) if replace else body.oom_kill_disable
+    if asked is not None and asked != container.host_config.oom_kill_disable:
+        raise NotSupported("OomKillDisable: cannot be changed by an update")
 
 
 def _conflict(container: Container, why: str) -> Conflict:
@@ -158,11 +165,15 @@ def _has(limits: Limits, name: str) -> bool:
 
 
 _DEVICES = (
-    ("blkio_weight_device", ("blkio.weight_device", "blkio.bfq.weight_device"), "io.bfq.weight"),
-    ("blkio_device_read_bps", ("blkio.throttle.read_bps_device",), "rbps"),
-    ("blkio_device_write_bps", ("blkio.throttle.write_bps_device",), "wbps"),
-    ("blkio_device_read_iops", ("blkio.throttle.read_iops_device",), "riops"),
-    ("blkio_device_write_iops", ("blkio.throttle.write_iops_device",), "wiops"),
+    (
+        "blkio_weight_device",
+        (("blkio.weight_device", "0"), ("blkio.bfq.weight_device", "default")),
+        "io.bfq.weight",
+    ),
+    ("blkio_device_read_bps", (("blkio.throttle.read_bps_device", "0"),), "rbps"),
+    ("blkio_device_write_bps", (("blkio.throttle.write_bps_device", "0"),), "wbps"),
+    ("blkio_device_read_iops", (("blkio.throttle.read_iops_device", "0"),), "riops"),
+    ("blkio_device_write_iops", (("blkio.throttle.write_iops_device", "0"),), "wiops"),
 )
 
 
@@ -172,7 +183,7 @@ def _lifted_devices(before: Limits, after: Limits, is_v2: bool) -> Iterator[Writ
         gone = [device for device in getattr(before, name) if device.path not in kept]
         for device in _numbers(name, gone):
             if not is_v2:
-                yield from (("blkio", file, f"{device} 0") for file in files)
+                yield from (("blkio", file, f"{device} {none}") for file, none in files)
             elif word == "io.bfq.weight":
                 yield "io", word, f"{device} default"
             else:

@@ -9,10 +9,11 @@ it). Source: the kernel's Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +128,17 @@ class Hierarchy:
         if value is INHERITED:
             value = (folder.parent / name).read_text()
         (folder / name).write_text(value)
+
+    def write_first(self, group: str, controller: str, names: Sequence[str], value: str) -> None:
+        """Set a figure that has one of several names. Raises FileNotFoundError where it has none,
+        OSError.
+        """
+        folder = self.path(group, controller)
+        files = [folder / name for name in names] if folder is not None else []
+        file = next((file for file in files if file.exists()), None)
+        if file is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), names[0])
+        file.write_text(value)
 
     @property
     def swap_limit(self) -> bool:

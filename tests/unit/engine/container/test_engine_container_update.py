@@ -56,7 +56,7 @@ def test_what_stays_is_not_lifted() -> None:
 
 
 def test_a_quota_without_a_period_has_the_kernels() -> None:
-    cpu = resources(limits(CpuQuota=5000), swap_limit=True)["cpu"]
+    cpu = resources(limits(CpuQuota=5000), V2)["cpu"]
     assert cpu == {"quota": 5000, "period": 100_000}
 
 
@@ -71,6 +71,13 @@ def test_null_labels_are_kept_and_other_nulls_dropped() -> None:
     assert body.labels == {"a": None, "b": "1"}
     with pytest.raises(InvalidArgument, match="Labels"):
         parse_update({"Labels": {"a": 1}})
+
+
+@pytest.mark.parametrize("key", ["Devices", "DeviceCgroupRules", "Ulimits"])
+def test_what_an_update_would_pass_over_is_refused(key: str) -> None:
+    parse_update({key: None})
+    with pytest.raises(NotSupported, match=f"{key}: cannot be changed by an update"):
+        parse_update({key: [{"Name": "nofile"}]})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Puts a container's limits into its control group: at its start what the OCI runtime does not do,
+and while it runs all that an update changes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from stackr.errors import Conflict, Internal, NotSupported, StackrError
+from stackr.runtime.engine.container.groups import Groups
+from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.limits import resources, weight_writes
+from stackr.runtime.engine.container.oci_runtime import OciRuntime
+from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.spec import ContainerUpdate, HostConfig
+from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.storage import Storage
+from stackr.runtime.engine.container.store import Store
+from stackr.runtime.engine.container.update import lifted, updated
+
+__all__ = ["Limiter"]
+
+
+class Limiter:
+    """The container's lock is held by the caller of every method."""
+
+    def __init__(
+        self, host: Host, groups: Groups, *, store: Store, storage: Storage, runtime: OciRuntime
+    ) -> None:
+        self._host = host
+        self._groups = groups
+        self._store = store
+        self._storage = storage
+        self._runtime = runtime
+
+    def prepare(self, container: Container) -> None:
+        """Before the OCI runtime makes the group: what must be above it."""
+        self._groups.note(container)
+        self._allot_realtime(container, container.host_config)
+
+    def created(self, container: Container) -> None:
+        """Once the group is there, before the program begins.
+
+        Raises NotSupported where the kernel lacks a limit, Internal where it refuses one.
+        """
+        self._set_weights(container, container.host_config)
+
+    async def update(self, container: Container, body: ContainerUpdate, *, replace: bool) -> None:
+        """Change limits, restart policy and labels. What fails changes nothing.
+
+        Raises Conflict and InvalidArgument with Docker's texts, Internal where the kernel refuses.
+        """
+        if container.state.status in (Status.REMOVING, Status.DEAD):
+            raise Conflict(
+                f"Cannot update container {container.id}: container is marked for removal and"
+                ' cannot be "update"'
+            )
+        before = container.host_config, container.config
+        after = updated(container, body, self._host, replace=replace)
+        await self._apply(container, before[0], after[0])
+        container.host_config, container.config = after
+        try:
+            self._store.put(container)
+        except StackrError:
+            container.host_config, container.config = before
+            await self._apply(container, after[0], before[0])
+            raise
+
+    async def _apply(self, container: Container, before: HostConfig, after: HostConfig) -> None:
+        if not container.state.status.is_up:
+            return
+        try:
+            await self._set(container, before, after)
+        except (StackrError, OSError) as error:
+            with suppress(StackrError, OSError):
+                await self._set(container, after, before)
+            kind = type(error) if isinstance(error, StackrError) else Internal
+            raise kind(f"Cannot update container {container.id}: {error}") from error
+
+    async def _set(self, container: Container, before: HostConfig, after: HostConfig) -> None:
+        cgroups = self._host.cgroups
+        limits, weights = resources(after, cgroups), [*weight_writes(after, cgroups)]
+        if (limits, weights) == (resources(before, cgroups), [*weight_writes(before, cgroups)]):
+            return
+        self._lift(container, before, after)
+        self._allot_realtime(container, after)
+        self._set_weights(container, after)
+        if limits:
+            await self._runtime.update(container.id, limits, self._storage.bundle(container))
+
+    def _lift(self, container: Container, before: HostConfig, after: HostConfig) -> None:
+        cgroups = self._host.cgroups
+        for controller, name, value in lifted(before, after, is_v2=cgroups.is_v2):
+            try:
+                cgroups.write(self._groups.path(container), controller, name, value)
+            except OSError as error:
+                raise Internal(f"{name}: {(error.strerror or '').lower()}") from error
+
+    def _allot_realtime(self, container: Container, host_config: HostConfig) -> None:
+        """host_config: what `container` is about to have."""
+        if not host_config.cpu_realtime_runtime:
+            return
+        others = [c for c in self._store if c.state.status.is_up and c.id != container.id]
+        self._groups.allot_realtime([host_config, *(other.host_config for other in others)])
+
+    def _set_weights(self, container: Container, host_config: HostConfig) -> None:
+        cgroups = self._host.cgroups
+        for names, value in weight_writes(host_config, cgroups):
+            try:
+                cgroups.write_first(self._groups.path(container), "blkio", names, value)
+            except FileNotFoundError as error:
+                raise NotSupported(
+                    "HostConfig.BlkioWeight: your kernel does not support block I/O weights"
+                ) from error
+            except OSError as error:
+                raise Internal(
+                    f"HostConfig.BlkioWeight: {names[0]} {value}: {(error.strerror or '').lower()}",
+                    hint="weights of single devices need the I/O scheduler bfq",
+                ) from error

@@ -1,0 +1,63 @@
+"""Control groups: figures that are written under the name that the host has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container.groups import Groups
+from stackr.runtime.engine.container.spec import HostConfig
+from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy
+from stackr.runtime.engine.state import State
+
+
+@pytest.fixture
+def v1(tmp_path: Path) -> Hierarchy:
+    for tree in ("cpuset", "blkio"):
+        (tmp_path / tree / "a" / "b").mkdir(parents=True)
+    (tmp_path / "cpuset" / "a" / "cpuset.cpus").write_text("0-3\n")
+    (tmp_path / "cpuset" / "a" / "b" / "cpuset.cpus").write_text("1\n")
+    (tmp_path / "blkio" / "a" / "b" / "blkio.bfq.weight").write_text("100\n")
+    trees = {name: tmp_path / name for name in ("cpuset", "blkio")}
+    return Hierarchy(tmp_path, False, trees, None)
+
+
+def test_a_figure_is_inherited_from_the_group_above(v1: Hierarchy, tmp_path: Path) -> None:
+    v1.write("/a/b", "cpuset", "cpuset.cpus", INHERITED)
+    assert (tmp_path / "cpuset" / "a" / "b" / "cpuset.cpus").read_text() == "0-3\n"
+
+
+def test_figures_that_the_host_has_not_are_passed_over(v1: Hierarchy) -> None:
+    v1.write("/a/b", "cpuset", "cpuset.nothing", "1")
+    v1.write("/a/b", "memory", "memory.limit_in_bytes", "1")
+
+
+def test_the_first_name_that_is_there_is_written(v1: Hierarchy, tmp_path: Path) -> None:
+    v1.write_first("/a/b", "blkio", ("blkio.weight", "blkio.bfq.weight"), "300")
+    assert (tmp_path / "blkio" / "a" / "b" / "blkio.bfq.weight").read_text() == "300"
+    with pytest.raises(FileNotFoundError):
+        v1.write_first("/a/b", "blkio", ("blkio.weight",), "300")
+
+
+@pytest.mark.parametrize(
+    ("given", "parent"),
+    [
+        ("", "/stackr"),
+        ("team", "/stackr/team"),
+        ("./team//a/", "/stackr/team/a"),
+        ("/team/a", "/team/a"),
+        ("//team/", "/team"),
+        ("/", "/"),
+    ],
+)
+def test_a_parent_is_the_hosts_or_below_the_engines(
+    v1: Hierarchy, tmp_path: Path, given: str, parent: str
+) -> None:
+    state = State.open(tmp_path / "state.db")
+    try:
+        groups = Groups(EngineConfig(), v1, state)
+        assert groups.parent(HostConfig(cgroup_parent=given)) == parent
+    finally:
+        state.close()
