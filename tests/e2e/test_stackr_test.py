@@ -297,8 +297,7 @@ def test_ctrl_c_on_a_terminal(env: Stack) -> None:
     ours, theirs = pty.openpty()
     command = """\
         import signal, sys, time
-        print("begun", flush=True)
-        try: time.sleep(1000)
+        try: print("begun", flush=True); time.sleep(1000)
         except KeyboardInterrupt: print("first", flush=True); time.sleep(0.5); sys.exit(0)
         """
     process = env.start(
