@@ -702,3 +702,23 @@ def test_dockerd_has_no_leases_and_is_cleaned_up_all_the_same(tmp_path: Path) ->
         for path in ("/containers/json?all=1", "/volumes"):
             left = request(socket, "GET", path)[1]
             assert not (left["Volumes"] if isinstance(left, dict) else left)
+
+
+def test_up_for_a_time(stack: Stack) -> None:
+    stack.write(WEB.replace("container_name: fixed-name", "init: false"))
+    path = stack.folder / "compose.yaml"
+    path.write_text(re.sub(r"18080:|53:|\{name: fixed-data\}", "", path.read_text()))
+    assert "--ttl needs --detach or --wait" in stack("up", "--ttl", "1h", want=1).stderr
+    done = stack("up", "-d", "--ttl", "1h")
+    assert f"{stack.name}: is taken down at 20" in done.stderr
+    [lease] = leases(stack.engine)
+    assert (lease["project"], lease["owner"], lease["volumes"]) == (stack.name, None, False)
+    stack("up", "-d", "--ttl", "2h")
+    assert [each["id"] for each in leases(stack.engine)] == [lease["id"]]
+    stack("down")
+    assert leases(stack.engine) == []
+    stack("up", "-d", "--ttl", "1h")
+    stack("up", "-d", "--ttl", "500ms")
+    until(lambda: not leases(stack.engine))
+    assert stack.states() == {}
+    assert f"{stack.name}_data" in everything(stack.engine)

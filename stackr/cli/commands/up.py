@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
+from stackr.cli.arguments import (
+    UpArguments,
+    is_set,
+    parse_pull,
+    parse_scale,
+    parse_span,
+    split_targets,
+)
 from stackr.cli.options import options_of
 from stackr.cli.planning import plan_up
 from stackr.cli.session import Session, open_session
@@ -97,6 +104,10 @@ def up(
     timestamps: Annotated[
         bool, typer.Option("--timestamps", help="Times before the lines of output")
     ] = False,
+    ttl: Annotated[
+        str | None,
+        typer.Option("--ttl", metavar="DURATION", help="Let the engine take it down after so long"),
+    ] = None,
 ) -> int:
     """Create and start the stack, or bring what runs in line with the file."""
     arguments = UpArguments(
@@ -122,6 +133,7 @@ def up(
         no_attach=tuple(no_attach or ()),
         log_prefix=not no_log_prefix,
         timestamps=timestamps,
+        ttl_s=parse_span("--ttl", ttl) if ttl is not None else None,
     )
     with open_session(options_of(ctx)) as session:
         return _up(session, arguments)
@@ -183,6 +195,10 @@ async def _detached(
         from stackr.cli.views.plan import summary_text
 
         session.view.message(summary_text(plan))
+    if arguments.ttl_s is not None:
+        from stackr.cli.expiry import expire
+
+        await expire(session, runtime, wanted.project, arguments.ttl_s)
     return await session.run_plan(plan, runtime)
 
 
