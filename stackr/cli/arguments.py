@@ -36,6 +36,7 @@ __all__ = [
     "parse_rmi",
     "parse_scale",
     "parse_signal",
+    "parse_span",
     "parse_tail",
     "split_targets",
 ]
@@ -53,7 +54,8 @@ class Targets:
 class UpArguments:
     """`stackr up`. Times are in seconds; None is the stack's own or no limit.
 
-    attach: these services' output only; empty is all of them.
+    attach: these services' output only; empty is all of them. ttl_s: after which the engine takes
+    the stack down.
     """
 
     targets: Targets = Targets()
@@ -80,6 +82,7 @@ class UpArguments:
     watch: bool = False
     log_prefix: bool = True
     timestamps: bool = False
+    ttl_s: float | None = None
 
     def __post_init__(self) -> None:
         """Raises InvalidArgument for options that contradict each other."""
@@ -109,6 +112,8 @@ class UpArguments:
                 )
         if self.wait_timeout_s is not None and not (self.wait or self.atomic):
             raise InvalidArgument("up: --wait-timeout needs --wait or --atomic")
+        if self.ttl_s is not None and self.is_attached:
+            raise InvalidArgument("up: --ttl needs --detach or --wait")
         check_not_negative("--timeout", self.timeout_s)
         check_not_negative("--wait-timeout", self.wait_timeout_s)
 
@@ -308,6 +313,19 @@ def parse_moment(option: str, text: str | None, *, now: float) -> float | None:
 def _to_microseconds(text: str) -> str:
     """Docker prints nanoseconds, which `fromisoformat` of Python 3.11 cuts itself only to six."""
     return re.sub(r"(\.\d{6})\d+", r"\1", text)
+
+
+def parse_span(option: str, text: str) -> float | None:
+    """Seconds of "90", "1.5" or "1h30m"; None for 0, which is no limit. Raises InvalidArgument."""
+    from stackr.spec.units import parse_duration
+
+    try:
+        seconds = float(text) if _UNIX.fullmatch(text) else parse_duration(text) / 1e9
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise InvalidArgument(f'{option}: "{text}": a duration is expected, such as 90s or 1h30m')
+    return seconds or None
 
 
 def parse_signal(text: str) -> str:

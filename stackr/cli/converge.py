@@ -32,13 +32,17 @@ UNDONE = 4
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What should be up. action: how the history calls it. saved: the plan that was approved."""
+    """What should be up. action: how the history calls it. saved: the plan that was approved.
+
+    ttl_s: after how long the engine takes it down; None for never.
+    """
 
     project: Project
     wanted: Desired
     options: UpOptions
     action: str = "up"
     saved: Mapping[str, Any] | None = None
+    ttl_s: float | None = None
 
 
 async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
@@ -55,6 +59,10 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
             from stackr.cli.views.plan import summary_text
 
             session.view.message(summary_text(plan))
+        if goal.ttl_s is not None:
+            from stackr.cli.expiry import expire
+
+            await expire(session, runtime, goal.wanted.project, goal.ttl_s)
         code, status = await _carry_out(session, runtime, goal, plan, before)
         if not plan.is_empty:
             await _record(session, runtime, goal, plan, status)

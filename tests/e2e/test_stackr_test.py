@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -164,6 +165,29 @@ def test_ten_environments_at_once(env: Stack) -> None:
     assert len(databases) == 10
 
 
+def test_two_engines_and_other_programs_share_the_hosts_ports(
+    env: Stack, tmp_path: Path, new_engine: Any, busybox_image: str
+) -> None:
+    """The same ports are preferred by both; who comes second takes others."""
+    other = Stack(tmp_path, new_engine(), name=env.name)
+    other.environ["IMAGE"] = busybox_image
+    env.write(WEB)
+    wait = """\
+        import os, sys
+        print(os.environ["STACKR_WEB_80_PORT"], flush=True)
+        sys.stdin.readline()
+        """
+    processes = [each.start("test", *script(wait), stdin=-1) for each in (env, other)]
+    ports = [int(process.stdout.readline()) for process in processes if process.stdout]
+    assert len(set(ports)) == 2
+    for process in processes:
+        assert process.communicate("done\n", timeout=60)[0] == ""
+        assert process.returncode == 0
+    with socket.create_server(("127.0.0.1", min(ports))), socket.create_server(("", max(ports))):
+        third = env("test", "--", "printenv", "STACKR_WEB_80_PORT").stdout
+    assert int(third) not in ports
+
+
 def test_a_killed_stackr_leaves_nothing(env: Stack) -> None:
     env.write(WEB)
     process = started(env, *script(_WAIT))
@@ -297,8 +321,7 @@ def test_ctrl_c_on_a_terminal(env: Stack) -> None:
     ours, theirs = pty.openpty()
     command = """\
         import signal, sys, time
-        print("begun", flush=True)
-        try: time.sleep(1000)
+        try: print("begun", flush=True); time.sleep(1000)
         except KeyboardInterrupt: print("first", flush=True); time.sleep(0.5); sys.exit(0)
         """
     process = env.start(
@@ -566,6 +589,28 @@ def test_a_container_that_ends_at_once_is_no_readiness(env: Stack) -> None:
     assert "| cannot" in done.stderr
 
 
+def test_an_out_of_memory_kill_is_named(env: Stack) -> None:
+    env.write(
+        """\
+        services:
+          web: {image: "${IMAGE}", command: sleep 1000, depends_on: [greedy]}
+          greedy:
+            image: ${IMAGE}
+            command: sh -c 'echo hungry; sleep 0.5; exec tail /dev/zero'
+            mem_limit: 16m
+            memswap_limit: 16m
+        """
+    )
+    env.environ["PATH"] = f"{Path(sys.executable).parent}:{env.environ['PATH']}"
+    text = (
+        "until stackr ps -a -p $STACKR_PROJECT --status exited -q | grep -q .; do sleep 0.1; done"
+    )
+    done = env("test", "--", "sh", "-c", f"{text}; exit 1", want=1)
+    assert 'root cause: service "greedy": ran out of memory (exit code 137)' in done.stderr
+    assert "greedy-1 ran out of memory" in done.stderr
+    assert "| hungry" in done.stderr
+
+
 def test_logs_of_a_container_that_is_gone_are_kept(env: Stack) -> None:
     env.write("services: {web: {image: '${IMAGE}', command: sh -c 'echo alive; sleep 1000'}}")
     env.environ["PATH"] = f"{Path(sys.executable).parent}:{env.environ['PATH']}"
@@ -703,3 +748,23 @@ def test_dockerd_has_no_leases_and_is_cleaned_up_all_the_same(tmp_path: Path) ->
         for path in ("/containers/json?all=1", "/volumes"):
             left = request(socket, "GET", path)[1]
             assert not (left["Volumes"] if isinstance(left, dict) else left)
+
+
+def test_up_for_a_time(stack: Stack) -> None:
+    stack.write(WEB.replace("container_name: fixed-name", "init: false"))
+    path = stack.folder / "compose.yaml"
+    path.write_text(re.sub(r"18080:|53:|\{name: fixed-data\}", "", path.read_text()))
+    assert "--ttl needs --detach or --wait" in stack("up", "--ttl", "1h", want=1).stderr
+    done = stack("up", "-d", "--ttl", "1h")
+    assert f"{stack.name}: is taken down at 20" in done.stderr
+    [lease] = leases(stack.engine)
+    assert (lease["project"], lease["owner"], lease["volumes"]) == (stack.name, None, False)
+    stack("up", "-d", "--ttl", "2h")
+    assert [each["id"] for each in leases(stack.engine)] == [lease["id"]]
+    stack("down")
+    assert leases(stack.engine) == []
+    stack("up", "-d", "--ttl", "1h")
+    stack("up", "-d", "--ttl", "500ms")
+    until(lambda: not leases(stack.engine))
+    assert stack.states() == {}
+    assert f"{stack.name}_data" in everything(stack.engine)

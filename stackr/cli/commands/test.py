@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import check_choice, parse_pull, parse_scale
+from stackr.cli.arguments import check_choice, parse_pull, parse_scale, parse_span
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
-from stackr.cli.testenv.arguments import Arguments, parse_fixed_port, parse_span
+from stackr.cli.testenv.arguments import Arguments, parse_fixed_port
 from stackr.planner.instance import Keep
 
 __all__ = ["CONTEXT_SETTINGS", "environment"]

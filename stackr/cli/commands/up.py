@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
+from stackr.cli.arguments import (
+    UpArguments,
+    is_set,
+    parse_pull,
+    parse_scale,
+    parse_span,
+    split_targets,
+)
 from stackr.cli.build_flags import Build, NoBuild, QuietBuild, QuietPull, Yes, refuse_builds
 from stackr.cli.converge import Goal, converge
 from stackr.cli.options import options_of
@@ -117,6 +124,10 @@ def up(
     timestamps: Annotated[
         bool, typer.Option("--timestamps", help="Times before the lines of output")
     ] = False,
+    ttl: Annotated[
+        str | None,
+        typer.Option("--ttl", metavar="DURATION", help="Let the engine take it down after so long"),
+    ] = None,
 ) -> int:
     """Create and start the stack, or bring what runs in line with the file."""
     refuse_builds("up", build=build, quiet_build=quiet_build)
@@ -147,6 +158,7 @@ def up(
         no_attach=tuple(no_attach or ()),
         log_prefix=not no_log_prefix,
         timestamps=timestamps,
+        ttl_s=parse_span("--ttl", ttl) if ttl is not None else None,
     )
     with open_session(options_of(ctx)) as session:
         return bring_up(session.without_pull_progress() if quiet_pull else session, arguments)
@@ -165,7 +177,7 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
             raise InvalidArgument(f"no such service: {service}")
     if session.is_dry_run:
         return _dry_run(session, project, wanted, up_options)
-    goal = Goal(project, wanted, up_options)
+    goal = Goal(project, wanted, up_options, ttl_s=arguments.ttl_s)
     if arguments.is_attached:
         return asyncio.run(_attached(session, arguments, goal))
     return session.on_engine(lambda runtime: converge(session, runtime, goal))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Literal
 from stackr.errors import InvalidArgument
 from stackr.planner.instance import Keep
 
-__all__ = ["Arguments", "parse_fixed_port", "parse_span"]
-
-_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+__all__ = ["Arguments", "parse_fixed_port"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +48,6 @@ class Arguments:
             )
         if not self.command and self.timeout_s is not None:
             raise InvalidArgument("test: --timeout needs a command")
-
-
-def parse_span(option: str, text: str) -> float | None:
-    """Seconds of "90", "1.5" or "1h30m"; None for 0, which is no limit. Raises InvalidArgument."""
-    from stackr.spec.units import parse_duration
-
-    try:
-        seconds = float(text) if _NUMBER.fullmatch(text) else parse_duration(text) / 1e9
-    except ValueError:
-        seconds = -1.0
-    if seconds < 0:
-        raise InvalidArgument(f'{option}: "{text}": a duration is expected, such as 90s or 1h30m')
-    return seconds or None
 
 
 def parse_fixed_port(texts: Sequence[str]) -> frozenset[tuple[str, int]]:

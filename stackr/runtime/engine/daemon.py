@@ -93,7 +93,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     await networks.open()
     parts.push_async_callback(networks.close)
     containers = Containers(config, state, events, images, snapshots, networks, volumes)
-    leases = Leases(state, Resources(containers, networks, volumes))
+    leases = Leases(state, events, Resources(containers, networks, volumes))
     leases.restore()
     parts.push_async_callback(containers.close)
     await containers.open()

@@ -21,10 +21,10 @@ from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.network.types import Network
 from stackr.runtime.engine.volume import Volume, Volumes
 
-__all__ = ["Removed", "Resources", "remove_project"]
+__all__ = ["PROJECT", "Removed", "Resources", "remove_project"]
 
 T = TypeVar("T")
-_PROJECT = "com.docker.compose.project"
+PROJECT = "com.docker.compose.project"
 _AT_ONCE = 32
 _PATIENCE_S = 60.0
 _POLL_S = 0.05
@@ -48,6 +48,10 @@ class Resources:
     networks: Networks
     volumes: Volumes
 
+    def is_empty(self, project: str) -> bool:
+        """Whether the project has no container, running or not."""
+        return not _of(self.containers, project)
+
 
 async def remove_project(
     resources: Resources,
@@ -65,12 +69,12 @@ async def remove_project(
     containers = await _remove_containers(
         resources.containers, project, with_volumes, stop_timeout_s
     )
-    networks = [n for n in resources.networks.list() if n.spec.labels.get(_PROJECT) == project]
+    networks = [n for n in resources.networks.list() if n.spec.labels.get(PROJECT) == project]
     await _each(networks, lambda network: _remove_network(resources, network))
     volumes = [
         volume
         for volume in resources.volumes.list()
-        if volume.labels.get(_PROJECT) == project
+        if volume.labels.get(PROJECT) == project
         and volumes_since_ns is not None
         and volume.created_ns >= volumes_since_ns
     ]
@@ -98,7 +102,7 @@ async def _remove_containers(
 
 
 def _of(containers: Containers, project: str) -> list[Container]:
-    return [c for c in containers.list() if c.config.labels.get(_PROJECT) == project]
+    return [c for c in containers.list() if c.config.labels.get(PROJECT) == project]
 
 
 async def _stop(containers: Containers, container: Container, timeout_s: int) -> bool:

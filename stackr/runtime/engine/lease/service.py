@@ -1,7 +1,8 @@
 """Leases: projects that the engine takes away by itself.
 
 A lease ends when its owner's process ends, when its time runs out, or when it is told to; then
-everything of the project is removed. It is recorded before it is given, and its end before it is
+everything of the project is removed. One that nobody owns is over as well when the project's last
+container has been removed by others. It is recorded before it is given, and its end before it is
 begun, so that a daemon which starts again settles what has ended meanwhile and carries on with the
 others. What cannot be removed is tried again until it can.
 """
@@ -17,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from stackr.errors import AlreadyExists, InvalidArgument, NotFound, StackrError
+from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.lease.record import (
     Lease,
     LeasedPort,
@@ -25,7 +27,7 @@ from stackr.runtime.engine.lease.record import (
     free_instance,
     lease_from,
 )
-from stackr.runtime.engine.lease.removal import Removed, Resources, remove_project
+from stackr.runtime.engine.lease.removal import PROJECT, Removed, Resources, remove_project
 from stackr.runtime.engine.linux.process import Process, boot_id
 from stackr.runtime.engine.network.reservations import PortRequest
 from stackr.runtime.engine.state import State
@@ -70,11 +72,13 @@ class _Held:
 class Leases:
     """Call `restore` before containers are taken over, and `open` after that."""
 
-    def __init__(self, state: State, resources: Resources) -> None:
+    def __init__(self, state: State, events: EventBus, resources: Resources) -> None:
         self._state = state
+        self._events = events
         self._resources = resources
         self._reservations = resources.networks.reservations
         self._held: dict[str, _Held] = {}
+        self._listener: asyncio.Task[None] | None = None
 
     # --- the engine's life -------------------------------------------------------------------
 
@@ -88,6 +92,7 @@ class Leases:
 
     def open(self) -> None:
         """Watch the leases that hold, and end the others in the background."""
+        self._listener = asyncio.get_running_loop().create_task(self._listen())
         for held in list(self._held.values()):
             lease = held.lease
             if lease.phase is not Phase.HELD:
@@ -102,7 +107,8 @@ class Leases:
 
     async def close(self) -> None:
         """The next start carries on."""
-        tasks = [t for h in self._held.values() for t in (h.watch, h.ending) if t is not None]
+        running = [t for h in self._held.values() for t in (h.watch, h.ending)]
+        tasks = [task for task in (*running, self._listener) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -233,6 +239,19 @@ class Leases:
         if held.owner is not None:
             held.owner.close()
             held.owner = None
+
+    async def _listen(self) -> None:
+        async for event in self._events.subscribe():
+            if event.type == "container" and event.action == "destroy":
+                self._perhaps_over(event.attributes.get(PROJECT, ""))
+
+    def _perhaps_over(self, project: str) -> None:
+        """Else a lease would end what is made later under the same name."""
+        for held in list(self._held.values()):
+            lease = held.lease
+            is_free = lease.owner is None and lease.phase is Phase.HELD
+            if is_free and lease.project == project and self._resources.is_empty(project):
+                self.release(lease.id)
 
     # --- its end -----------------------------------------------------------------------------
 

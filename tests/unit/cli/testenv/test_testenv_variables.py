@@ -137,7 +137,8 @@ def test_dotenv_quotes_what_a_shell_would_read_otherwise() -> None:
 
 
 def test_spans_and_fixed_ports() -> None:
-    from stackr.cli.testenv.arguments import Arguments, parse_fixed_port, parse_span
+    from stackr.cli.arguments import parse_span
+    from stackr.cli.testenv.arguments import Arguments, parse_fixed_port
 
     assert parse_span("--ttl", "90") == 90
     assert parse_span("--ttl", "1.5") == 1.5
