@@ -19,6 +19,9 @@ from stackr.errors import InvalidArgument
 
 __all__ = [
     "AttachArguments",
+    "CommitArguments",
+    "CopyArguments",
+    "CopyPlace",
     "DownArguments",
     "EventsArguments",
     "ExecArguments",
@@ -252,6 +255,72 @@ class StatsArguments:
     all: bool = False
     is_once: bool = False
     whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPlace:
+    """One side of a copy. service: "" for this host."""
+
+    service: str
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> CopyPlace:
+        """`web:/etc/hosts`, or a local path: absolute ones and those with a dot in front."""
+        service, colon, path = text.partition(":")
+        if not colon or text.startswith(("/", ".")):
+            return cls("", text)
+        return cls(service, path)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyArguments:
+    """`stackr cp`. all: containers of `run` too. as_user: owned by the container's user."""
+
+    source: CopyPlace
+    target: CopyPlace
+    all: bool = False
+    as_user: bool = False
+    follows_link: bool = False
+    index: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.source.service and self.target.service:
+            raise InvalidArgument("cp: copying between services is not supported")
+        if not (self.source.service or self.target.service):
+            raise InvalidArgument(
+                "cp: unknown copy direction", hint="one side has to be SERVICE:PATH"
+            )
+        for place in (self.source, self.target):
+            if not place.path:
+                raise InvalidArgument(f"cp: {place.service}: a path is expected behind the colon")
+
+    @property
+    def is_upload(self) -> bool:
+        return bool(self.target.service)
+
+    @property
+    def service(self) -> str:
+        return self.target.service or self.source.service
+
+
+@dataclass(frozen=True, slots=True)
+class CommitArguments:
+    """`stackr commit`. image: `REPOSITORY[:TAG]`, or "" for none."""
+
+    service: str
+    image: str = ""
+    author: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    pause: bool = True
+    index: int | None = None
+
+    @property
+    def repository_and_tag(self) -> tuple[str, str]:
+        """A colon behind the last slash is before a tag; one in front of it, before a port."""
+        repository, colon, tag = self.image.rpartition(":")
+        return (repository, tag) if colon and "/" not in tag else (self.image, "")
 
 
 def split_targets(

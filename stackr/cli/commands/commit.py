@@ -1,0 +1,81 @@
+"""`stackr commit`: an image of what a container has become."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import CommitArguments, Targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import Session, open_session
+from stackr.errors import NotSupported
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["commit"]
+
+
+def commit(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    image: Annotated[str, typer.Argument(metavar="[REPOSITORY[:TAG]]", show_default=False)] = "",
+    author: Annotated[str, typer.Option("--author", "-a", metavar="TEXT", help="Who made it")] = "",
+    message: Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="What for")] = "",
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--change", "-c", metavar="TEXT", help='A Dockerfile instruction: "ENV A=b"'),
+    ] = None,
+    pause: Annotated[
+        bool,
+        typer.Option(
+            "--pause/--no-pause", "-p", show_default=False, help="Freeze it meanwhile (default)"
+        ),
+    ] = True,
+    index: Annotated[
+        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
+    ] = None,
+) -> None:
+    """Make an image of a container: its image's layers, and what it has changed."""
+    options = options_of(ctx)
+    arguments = CommitArguments(
+        service,
+        image,
+        author=author,
+        message=message,
+        changes=tuple(change or ()),
+        pause=pause,
+        index=index,
+    )
+    name = project_name(options)
+    check_services(options, Targets(services=(service,)))
+    with open_session(options) as session:
+        session.on_engine(lambda runtime: _commit(session, runtime, name, arguments))
+
+
+async def _commit(
+    session: Session, runtime: Runtime, project: str, arguments: CommitArguments
+) -> None:
+    from stackr.cli.replica import find_replica
+    from stackr.runtime.protocol import SupportsFiles
+
+    if not isinstance(runtime, SupportsFiles):
+        raise NotSupported("commit: this engine does not offer it")
+    container = await find_replica(runtime, project, arguments.service, arguments.index)
+    if session.is_dry_run:
+        session.would(f"commit {container.name} as {arguments.image or 'an image without a name'}")
+        return
+    session.view.message(f" {container.name}  Committing")
+    repository, tag = arguments.repository_and_tag
+    image_id = await runtime.commit(
+        container.id,
+        repository=repository,
+        tag=tag,
+        author=arguments.author,
+        message=arguments.message,
+        changes=arguments.changes,
+        pause=arguments.pause,
+    )
+    session.view.message(f" {container.name}  Committed as {image_id}")

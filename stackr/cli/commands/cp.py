@@ -1,0 +1,292 @@
+"""`stackr cp`: files between this host and containers, with the rules of `docker cp`.
+
+Source: docker/compose, pkg/compose/cp.go; moby/go-archive, copy.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import posixpath
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import CopyArguments, CopyPlace, Targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import Session, open_session
+from stackr.errors import InvalidArgument, NotFound, NotSupported
+from stackr.runtime.types import PathStat
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime, SupportsFiles
+    from stackr.runtime.types import ContainerState
+
+__all__ = ["cp"]
+
+_CHUNK = 1 << 18
+
+
+def cp(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SOURCE")],
+    target: Annotated[str, typer.Argument(metavar="TARGET")],
+    all_: Annotated[
+        bool, typer.Option("--all", help="To or from containers of run as well")
+    ] = False,
+    archive: Annotated[
+        bool,
+        typer.Option("--archive", "-a", help="What is copied belongs to the container's user"),
+    ] = False,
+    follow_link: Annotated[
+        bool, typer.Option("--follow-link", "-L", help="Copy what a symlink SOURCE leads to")
+    ] = False,
+    index: Annotated[
+        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
+    ] = None,
+) -> None:
+    """Copy files: SERVICE:PATH to a local path or "-", or the other way round.
+
+    "-" is a tar archive on stdin or stdout. Without --index, a file goes to every container of the
+    service, and comes from the first.
+    """
+    options = options_of(ctx)
+    arguments = CopyArguments(
+        CopyPlace.parse(source),
+        CopyPlace.parse(target),
+        all=all_,
+        as_user=archive,
+        follows_link=follow_link,
+        index=index,
+    )
+    name = project_name(options)
+    check_services(options, Targets(services=(arguments.service,)))
+    with open_session(options) as session:
+        session.on_engine(lambda runtime: _cp(session, runtime, name, arguments))
+
+
+async def _cp(session: Session, runtime: Runtime, project: str, arguments: CopyArguments) -> None:
+    from stackr.runtime.protocol import SupportsFiles
+
+    if not isinstance(runtime, SupportsFiles):
+        raise NotSupported("cp: this engine does not offer it")
+    containers = await _containers(runtime, project, arguments)
+    if not arguments.is_upload:
+        containers = containers[:1]
+    if arguments.source.path == "-" and len(containers) > 1:
+        raise InvalidArgument(
+            f'cp: stdin can go to one container only, and service "{arguments.service}" has'
+            f" {len(containers)}",
+            hint="name one with --index",
+        )
+    await asyncio.gather(*(_copy(session, runtime, each, arguments) for each in containers))
+
+
+async def _containers(
+    runtime: Runtime, project: str, arguments: CopyArguments
+) -> Sequence[ContainerState]:
+    from stackr.cli.logs import project_containers
+    from stackr.cli.replica import with_number
+
+    service, index = arguments.service, arguments.index
+    found = await project_containers(runtime, project, [service], oneoff=arguments.all)
+    if index is not None:
+        chosen = with_number(found, index)
+        if chosen is None:
+            raise NotFound(f'service "{service}" has no container #{index}')
+        return [chosen]
+    if not found:
+        raise NotFound(f'no container found for service "{service}"')
+    return found
+
+
+async def _copy(
+    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: CopyArguments
+) -> None:
+    if arguments.is_upload:
+        words = f"{arguments.source.path} to {container.name}:{arguments.target.path}"
+    else:
+        words = f"{container.name}:{arguments.source.path} to {arguments.target.path}"
+    if session.is_dry_run:
+        session.would(f"copy {words}")
+        return
+    if arguments.is_upload:
+        await _upload(runtime, container, arguments)
+    else:
+        await _download(session, runtime, container, arguments)
+    session.view.message(f" {container.name}  Copied {words}")
+
+
+# --- to a container ----------------------------------------------------------------------------
+
+
+async def _upload(
+    runtime: SupportsFiles, container: ContainerState, arguments: CopyArguments
+) -> None:
+    from stackr.cli.thread_streams import produced
+
+    ref, target = container.id, arguments.target.path
+    there, where = await _target(runtime, ref, target)
+    if there is not None and there.is_special:
+        raise InvalidArgument(
+            f'destination "{container.name}:{target}" must be a directory or a regular file'
+        )
+    if arguments.source.path == "-":
+        if there is None or not there.is_folder:
+            raise InvalidArgument(f'destination "{container.name}:{target}" must be a directory')
+        await runtime.put_archive(ref, where, _stdin(), as_user=arguments.as_user)
+        return
+    source = _local_source(arguments.source.path, follow=arguments.follows_link)
+    folder, name = _renamed(source, where, there)
+
+    def write(output: IO[bytes]) -> None:
+        from stackr.cli.local_files import add_tree, open_archive
+
+        with open_archive(output) as archive:
+            add_tree(archive, source.path, name)
+
+    try:
+        async with aclosing(produced(write)) as chunks:
+            await runtime.put_archive(ref, folder, chunks, as_user=arguments.as_user)
+    except OSError as error:
+        raise InvalidArgument(
+            f"{error.filename or source.path}: {(error.strerror or str(error)).lower()}"
+        ) from error
+
+
+async def _target(runtime: SupportsFiles, ref: str, path: str) -> tuple[PathStat | None, str]:
+    """What is at a path of the container, and the path itself, or where it leads as a symlink."""
+    try:
+        found = await runtime.stat_path(ref, path)
+    except NotFound:
+        return None, path
+    if not found.link_target:
+        return found, path
+    leads_to = posixpath.join(posixpath.dirname(path.rstrip("/")), found.link_target)
+    try:
+        return await runtime.stat_path(ref, leads_to), leads_to
+    except NotFound:
+        return None, leads_to
+
+
+async def _stdin() -> AsyncIterator[bytes]:
+    from stackr.cli.terminal import read_chunks
+
+    async for data in read_chunks(sys.stdin.fileno(), _CHUNK):
+        yield data
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A local path. name: what it is called where it goes; "" for what is in it alone."""
+
+    path: Path
+    name: str
+    is_folder: bool
+
+
+def _local_source(text: str, *, follow: bool) -> _Source:
+    """Raises NotFound for what is not there, InvalidArgument for a file with a slash behind it."""
+    path = Path(os.path.abspath(text))
+    name = "" if _means_content(text) else path.name
+    asserts_folder = text.endswith("/") or _means_content(text)
+    try:
+        if follow or asserts_folder:
+            path = path.resolve(strict=True)
+        is_folder = path.is_dir() and not path.is_symlink()
+        path.lstat()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise NotFound(f"{text}: {why}") from error
+    if asserts_folder and not is_folder:
+        raise InvalidArgument(f"{text}: not a directory")
+    return _Source(path, name, is_folder)
+
+
+def _means_content(text: str) -> bool:
+    return text == "." or text.endswith("/.")
+
+
+def _renamed(source: _Source, target: str, there: PathStat | None) -> tuple[str, str]:
+    """The folder to unpack in, and the name of the tree in the archive.
+
+    As with cp(1): into a folder that is there, else as the target itself.
+    """
+    if there is not None and there.is_folder:
+        return target, source.name
+    if there is not None and source.is_folder:
+        raise InvalidArgument(f"cannot copy directory to a file: {target}")
+    if there is None and not source.is_folder and target.endswith("/"):
+        raise NotFound(f"no such directory: {target}")
+    parent, name = posixpath.split(target.rstrip("/"))
+    return parent or "/", name
+
+
+# --- from a container --------------------------------------------------------------------------
+
+
+async def _download(
+    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: CopyArguments
+) -> None:
+    from stackr.cli.local_files import unpack
+    from stackr.cli.thread_streams import consumed
+
+    path, own_name = await _source(runtime, container.id, arguments)
+    target = arguments.target.path
+    if target != "-":
+        _check_parent(target)
+    async with runtime.get_archive(container.id, path) as (found, chunks):
+        if target == "-":
+            async for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            return
+        place, into = _local_target(target, found, own_name, is_content=_means_content(path))
+
+        def write(source: IO[bytes]) -> None:
+            unpack(source, place, into=into, left_out=skipped.append)
+
+        skipped: list[str] = []
+        await consumed(chunks, write)
+    for name in skipped:
+        session.view.warning(f"cp: {name}: a device or a FIFO is not copied")
+
+
+async def _source(runtime: SupportsFiles, ref: str, arguments: CopyArguments) -> tuple[str, str]:
+    """The path to read, and the name that it has here: with `-L`, that of the symlink."""
+    path = arguments.source.path
+    own_name = posixpath.basename(path.rstrip("/"))
+    if arguments.follows_link:
+        found = await runtime.stat_path(ref, path)
+        if found.link_target:
+            folder = posixpath.dirname(path.rstrip("/"))
+            return posixpath.join(folder, found.link_target), own_name
+    return path, own_name
+
+
+def _check_parent(target: str) -> None:
+    parent = Path(os.path.abspath(target)).parent
+    if not parent.is_dir():
+        raise NotFound(f'invalid output path: directory "{parent}" does not exist')
+
+
+def _local_target(
+    target: str, found: PathStat, own_name: str, *, is_content: bool
+) -> tuple[Path, bool]:
+    """Where to unpack, and whether that is a folder to unpack into."""
+    path = Path(os.path.abspath(target))
+    if path.is_dir():
+        if is_content:
+            return path, True
+        return path / (own_name or found.name), not own_name
+    if path.exists() and found.is_folder:
+        raise InvalidArgument(f"cannot copy directory to a file: {target}")
+    if not path.exists() and not found.is_folder and target.endswith("/"):
+        raise NotFound(f"no such directory: {target}")
+    return path.resolve() if path.is_symlink() else path, False

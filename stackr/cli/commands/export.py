@@ -1,0 +1,86 @@
+"""`stackr export`: a container's file system as a tar archive, to a file or to stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import Targets
+from stackr.cli.options import options_of
+from stackr.cli.project import check_services, project_name
+from stackr.cli.session import Session, open_session
+from stackr.errors import InvalidArgument, NotSupported, StackrError
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime, SupportsFiles
+
+__all__ = ["export"]
+
+
+def export(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    index: Annotated[
+        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="PATH", help="Write to a file")
+    ] = None,
+) -> None:
+    """Write a container's file system as a tar archive, without its volumes."""
+    options = options_of(ctx)
+    if output is None and sys.stdout.isatty() and not options.dry_run:
+        raise InvalidArgument("export: stdout is a terminal", hint="name a file with --output")
+    name = project_name(options)
+    check_services(options, Targets(services=(service,)))
+    with open_session(options) as session:
+        session.on_engine(lambda runtime: _export(session, runtime, name, service, index, output))
+
+
+async def _export(
+    session: Session,
+    runtime: Runtime,
+    project: str,
+    service: str,
+    index: int | None,
+    output: str | None,
+) -> None:
+    from stackr.cli.replica import find_replica
+    from stackr.runtime.protocol import SupportsFiles
+
+    if not isinstance(runtime, SupportsFiles):
+        raise NotSupported("export: this engine does not offer it")
+    container = await find_replica(runtime, project, service, index)
+    if session.is_dry_run:
+        session.would(f"export {container.name} to {output or 'stdout'}")
+    elif output is None:
+        async for chunk in runtime.export(container.id):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+    else:
+        await _to_file(runtime, container.id, Path(output))
+        session.view.message(f" {container.name}  Exported to {output}")
+
+
+async def _to_file(runtime: SupportsFiles, ref: str, path: Path) -> None:
+    """The whole archive, or nothing: it is written beside, then renamed."""
+    try:
+        if path.is_dir() or (path.exists() and not path.is_file()):
+            raise InvalidArgument(f"export: {path}: not a regular file")
+        fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                async for chunk in runtime.export(ref):
+                    file.write(chunk)
+            os.replace(beside, path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
+    except OSError as error:
+        raise StackrError(f"export: {path}: {(error.strerror or str(error)).lower()}") from error

@@ -1,0 +1,118 @@
+"""`stackr graph`: the stack, or the plan of `up`, as a graph; drawings are made by Graphviz."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import Targets, check_choice, split_targets
+from stackr.cli.options import options_of
+from stackr.cli.session import Session, open_session
+from stackr.errors import NotFound, StackrError
+
+if TYPE_CHECKING:
+    from stackr.cli.views.graph import Graph
+
+__all__ = ["graph"]
+
+_FORMATS = ("tree", "dot", "mermaid", "svg", "json")
+_PATIENCE_S = 120
+
+
+def graph(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="KIND", help="tree, dot, mermaid, svg or json")
+    ] = "tree",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="What up would do, in the order of its operations")
+    ] = False,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="PATH", help="Write to a file")
+    ] = None,
+) -> None:
+    """Show services, networks and volumes with what depends on what; no engine is asked."""
+    options, targets = options_of(ctx), split_targets(words)
+    kind = check_choice("--format", "json" if options.json else format_, _FORMATS)
+    with open_session(options) as session:
+        made = _graph(session, targets, of_plan=plan)
+        text = _text(made, kind, session, coloured=output is None)
+        if output is None:
+            session.out.stream.write(text)
+            session.out.stream.flush()
+        else:
+            _save(Path(output), text)
+
+
+def _graph(session: Session, targets: Targets, *, of_plan: bool) -> Graph:
+    from stackr.cli.project import load_project
+    from stackr.cli.stack_graph import plan_graph, stack_graph
+
+    project = load_project(session.options, targets.files, services=targets.services)
+    for warning in project.warnings:
+        session.view.warning(warning)
+    if not of_plan:
+        return stack_graph(project)
+    from stackr.cli.planning import desire, plan_up
+    from stackr.planner.options import UpOptions
+
+    up_options = UpOptions(services=targets.services)
+    wanted = desire(project, up_options, session.options)
+    plan = session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options), read_only=True)
+    return plan_graph(plan)
+
+
+def _text(graph: Graph, kind: str, session: Session, *, coloured: bool) -> str:
+    from dataclasses import replace
+
+    from stackr.cli.views.graph import graph_dot, graph_json, graph_mermaid, graph_tree
+
+    match kind:
+        case "dot":
+            return graph_dot(graph)
+        case "mermaid":
+            return graph_mermaid(graph)
+        case "svg":
+            return _drawn(graph_dot(graph))
+        case "json":
+            return graph_json(graph) + "\n"
+        case _:
+            output = session.out if coloured else replace(session.out, colour=False)
+            return "".join(f"{line}\n" for line in graph_tree(graph, output))
+
+
+def _drawn(text: str) -> str:
+    """The drawing of Graphviz's own layout."""
+    try:
+        done = subprocess.run(
+            ["dot", "-Tsvg"],
+            input=text,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=_PATIENCE_S,
+        )
+    except FileNotFoundError as error:
+        raise NotFound(
+            'graph: --format svg needs the program "dot" of Graphviz, which is not installed',
+            hint="install the package graphviz, or use --format mermaid",
+        ) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StackrError(f"graph: dot: {error}") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise StackrError(f"graph: dot: exit code {done.returncode}: {' '.join(said)[:500]}")
+    return done.stdout
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StackrError(f"cannot write {path}: {(error.strerror or '').lower()}") from error
