@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stackr.cli.views.graph import Edge, Graph, Node
-from stackr.planner.keys import image_name, network_keys, volume_keys
+from stackr.planner.keys import image_name, network_keys, replicas, volume_keys
 
 if TYPE_CHECKING:
     from stackr.planner.plan import Plan
@@ -36,9 +36,9 @@ def _volumes(project: Project, service: Service) -> list[str]:
 
 def _service_node(project: Project, name: str, service: Service) -> Node:
     image, ports = image_name(project, service), [_port(port) for port in service.ports]
-    replicas = service.replicas
-    details = [image, *([f"{replicas} replicas"] if replicas != 1 else []), *ports]
-    properties = {"image": image, "replicas": replicas, "ports": ports}
+    count = replicas(service)
+    details = [image, *([f"{count} replicas"] if count != 1 else []), *ports]
+    properties = {"image": image, "replicas": count, "ports": ports}
     return Node(f"service:{name}", "service", name, tuple(details), properties)
 
 
