@@ -20,9 +20,9 @@ from stackr.planner.observed import Observed, service_of
 from stackr.planner.options import UpOptions
 from stackr.planner.payloads import CreateContainer
 from stackr.planner.plan import Action, Change, Kind, Plan, Resource
+from stackr.planner.readiness import conditions
 from stackr.planner.reconcile import reconcile
 from stackr.planner.slots import decide
-from stackr.planner.starting import conditions
 from stackr.runtime import labels
 
 if TYPE_CHECKING:

@@ -10,16 +10,20 @@ from stackr.planner.draft import Draft
 from stackr.planner.hooks import add_start
 from stackr.planner.payloads import Commit, UnpauseContainer, WaitFor
 from stackr.planner.plan import Action, Kind, Origin, Resource
+from stackr.planner.readiness import (
+    condition_of,
+    conditions,
+    holds,
+    is_one_shot,
+    wait_timeout_s,
+)
 from stackr.planner.slots import Slot, Verdict
 from stackr.runtime.types import ContainerState
-from stackr.spec.decode import EXTENSION
 
 if TYPE_CHECKING:
     from stackr.planner.desired import DesiredService
 
-__all__ = ["condition_of", "conditions", "plan_last", "plan_starts", "plan_waits", "wait_timeout_s"]
-
-_COMPLETED = "service_completed_successfully"
+__all__ = ["plan_last", "plan_starts", "plan_waits"]
 
 
 def plan_starts(draft: Draft) -> None:
@@ -72,34 +76,11 @@ def _why_start(draft: Draft, service: DesiredService, container: ContainerState)
         return f'"{causes[0]}" is recreated' if causes else "its network is recreated"
     if container.state in ("running", "restarting", "removing"):
         return ""
-    if container.exit_code == 0 and _is_one_shot(draft, service) and container.state == "exited":
+    if container.exit_code == 0 and is_one_shot(draft, service) and container.state == "exited":
         return ""
     if container.exit_code is not None and container.state == "exited":
         return f"exited with code {container.exit_code}"
     return f"it is {container.state}"
-
-
-def _is_one_shot(draft: Draft, service: DesiredService) -> bool:
-    return any(
-        dependency.condition == _COMPLETED
-        for other in draft.desired.services.values()
-        for needed, dependency in other.depends_on.items()
-        if needed == service.name
-    )
-
-
-def condition_of(draft: Draft, service: DesiredService) -> str:
-    """When the service is ready, nobody else asking: done, if others wait for its end."""
-    return _COMPLETED if _is_one_shot(draft, service) else "running_or_healthy"
-
-
-def wait_timeout_s(draft: Draft, service: DesiredService | None) -> float | None:
-    """How long the service may take: what the options say, or `x-stackr.ready_timeout` if less."""
-    own = None
-    if service is not None and EXTENSION in service.service.extensions:
-        own = service.service.stackr.ready_timeout
-    limits = [limit for limit in (own, draft.options.wait_timeout_s) if limit is not None]
-    return min(limits) if limits else None
 
 
 def _tell_kept(draft: Draft, slot: Slot, container: ContainerState, cause: str) -> None:
@@ -113,42 +94,6 @@ def _tell_kept(draft: Draft, slot: Slot, container: ContainerState, cause: str) 
         draft.change(slot, Kind.START, cause, origin=Origin.DRIFT)
 
 
-def conditions(draft: Draft, service: DesiredService, needed: str) -> list[Entry]:
-    """What a start of `service` follows, so that `needed` is as its condition says."""
-    dependency = service.depends_on[needed]
-    entries: list[Entry] = []
-    for slot in draft.slots.get(needed, ()):
-        if slot.verdict is Verdict.REMOVE:
-            continue
-        if dependency.condition == "service_started" and dependency.required:
-            entries += draft.started(slot)
-        elif slot.name in draft.starts or not _holds(slot.container, dependency.condition):
-            entries.append(_wait(draft, slot, dependency.condition, needed, dependency.required))
-    return entries
-
-
-def _wait(draft: Draft, slot: Slot, condition: str, needed: str, required: bool) -> Entry:
-    key = (slot.name, condition, required)
-    if key not in draft.waits:
-        users = tuple(
-            name
-            for name, service in draft.desired.services.items()
-            if needed in service.depends_on
-            and service.depends_on[needed].condition == condition
-            and service.depends_on[needed].required == required
-        )
-        timeout_s = wait_timeout_s(draft, draft.desired.services.get(needed))
-        draft.waits[key] = draft.builder.add(
-            Action.WAIT_FOR,
-            slot.resource,
-            f"needed by {', '.join(users)}",
-            WaitFor(slot.name, condition, slot.service, users, timeout_s),
-            draft.started(slot),
-            is_optional=not required,
-        )
-    return draft.waits[key]
-
-
 def plan_waits(draft: Draft) -> None:
     """`--wait`: the plan ends when everything runs, is healthy if checked, or has completed."""
     for name, service in draft.desired.services.items():
@@ -156,7 +101,7 @@ def plan_waits(draft: Draft) -> None:
         for slot in draft.slots[name]:
             if slot.verdict is Verdict.REMOVE:
                 continue
-            if slot.name not in draft.starts and _holds(slot.container, condition):
+            if slot.name not in draft.starts and holds(slot.container, condition):
                 continue
             timeout_s = wait_timeout_s(draft, service)
             draft.builder.add(
@@ -207,18 +152,3 @@ def _free_names(draft: Draft) -> None:
     for name, entry in draft.takes:
         if name in draft.leaves:
             draft.builder.order(entry, [draft.leaves[name]])
-
-
-def _holds(container: ContainerState | None, condition: str) -> bool:
-    """Whether the condition holds already, as far as the snapshot tells."""
-    if container is None:
-        return False
-    match condition:
-        case "service_started":
-            return container.is_running or container.state == "exited"
-        case "service_healthy":
-            return container.health == "healthy"
-        case "service_completed_successfully":
-            return container.state == "exited" and container.exit_code == 0
-        case _:
-            return container.state == "running" and container.health in ("", "healthy")
