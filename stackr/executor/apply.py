@@ -26,12 +26,24 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.executor.operations import Context, perform
-from stackr.planner.payloads import PullImage, StopContainer, WaitFor
+from stackr.planner.payloads import (
+    Delay,
+    DrainContainer,
+    Gate,
+    MonitorContainer,
+    PullImage,
+    StopContainer,
+    WaitFor,
+)
 from stackr.planner.plan import Operation, Plan
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import PullProgress
 
 __all__ = ["Failure", "Limits", "Outcome", "Skipped", "apply"]
+
+
+_WAITS = (WaitFor, MonitorContainer, DrainContainer, Delay)
+"""They take time, and hold nothing up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +165,7 @@ class _Run:
         self._ready = later
 
     def _has_room(self, operation: Operation) -> bool:
-        if isinstance(operation.payload, WaitFor):
+        if isinstance(operation.payload, _WAITS):
             return True
         if isinstance(operation.payload, PullImage):
             return self._pulls < self._limits.pulls
@@ -162,7 +174,7 @@ class _Run:
     def _count(self, operation: Operation, step: int) -> None:
         if isinstance(operation.payload, PullImage):
             self._pulls += step
-        elif not isinstance(operation.payload, WaitFor):
+        elif not isinstance(operation.payload, _WAITS):
             self._busy += step
 
     def _collect(self) -> None:
@@ -215,7 +227,9 @@ class _Run:
         while ended:
             over, causes = ended.popleft()
             for id in self._dependents[over.id]:
-                if not over.is_optional:
+                if isinstance(gate := self._operations[id].payload, Gate):
+                    self._tell_gate(gate, over, causes)
+                elif not over.is_optional:
                     self._because[id] |= causes
                 self._missing[id] -= 1
                 if self._missing[id]:
@@ -226,6 +240,12 @@ class _Run:
                 else:
                     self._ready.append(id)
 
+    def _tell_gate(self, gate: Gate, over: Operation, causes: set[int]) -> None:
+        """A gate is reached however an update went; it decides."""
+        if causes and not over.is_optional:
+            failed = self._context.failed_replicas.setdefault(gate.service, set())
+            failed.add(over.resource.name)
+
     def _skip(self, operation: Operation) -> None:
         because = tuple(self._operations[id] for id in sorted(self._because[operation.id]))
         self._outcome.skipped.append(Skipped(operation, because))
@@ -234,7 +254,7 @@ class _Run:
     async def _wind_up(self) -> None:
         """End a cancelled run: long calls at once, short ones within the grace period."""
         for task, operation in self._tasks.items():
-            if isinstance(operation.payload, (WaitFor, PullImage, StopContainer)):
+            if isinstance(operation.payload, (*_WAITS, PullImage, StopContainer)):
                 task.cancel()
         try:
             await asyncio.wait(self._tasks, timeout=self._limits.grace_s) if self._tasks else None

@@ -17,7 +17,7 @@ from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
 
-__all__ = ["Verdict", "Watch", "judge", "wait_for"]
+__all__ = ["Verdict", "Watch", "judge", "ring", "wait_for"]
 
 _POLL_S = 2.0  # beside events
 _POLL_WITHOUT_EVENTS_S = 0.25
@@ -179,7 +179,7 @@ async def wait_for(
                 if verdict.text != seen:
                     seen = verdict.text
                     tell(seen)
-                await _ring(bell, watch)
+                await ring(bell, watch)
     except TimeoutError:
         last = await _last_seen(runtime, payload, last)
         raise DeadlineExceeded(_late(payload, seen, last)) from None
@@ -203,7 +203,8 @@ async def _last_seen(
         return before
 
 
-async def _ring(bell: asyncio.Event, watch: Watch) -> None:
+async def ring(bell: asyncio.Event, watch: Watch) -> None:
+    """Return at the next event, or when it is time to look without one."""
     poll_s = _POLL_S if watch.has_events else _POLL_WITHOUT_EVENTS_S
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(poll_s):

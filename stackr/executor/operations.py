@@ -19,10 +19,15 @@ from stackr.planner.payloads import (
     CreateContainer,
     CreateNetwork,
     CreateVolume,
+    Delay,
     DisconnectNetwork,
+    DrainContainer,
+    Gate,
     KillContainer,
+    MonitorContainer,
     PauseContainer,
     Payload,
+    PromoteContainer,
     PullImage,
     RemoveContainer,
     RemoveImage,
@@ -59,6 +64,8 @@ class Context:
     watch: Watch
     container_ids: dict[str, str] = field(default_factory=dict)
     image_ids: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+    failed_replicas: dict[str, set[str]] = field(default_factory=dict)
+    """Of updates under way: service -> the containers that did not make it."""
 
     async def image_id(self, reference: str) -> str:
         """The ID of a local image, asked for once."""
@@ -202,6 +209,34 @@ async def _commit(context: Context, payload: Commit, tell: Tell) -> None:
     """Everything before is done; there is nothing to call."""
 
 
+async def _promote_container(context: Context, payload: PromoteContainer, tell: Tell) -> None:
+    from stackr.executor.updates import promote
+
+    await promote(context.runtime, payload)
+
+
+async def _drain_container(context: Context, payload: DrainContainer, tell: Tell) -> str:
+    from stackr.executor.updates import drain
+
+    return await drain(context.runtime, payload, lambda seen: tell(PullProgress(seen)))
+
+
+async def _monitor_container(context: Context, payload: MonitorContainer, tell: Tell) -> None:
+    from stackr.executor.updates import monitor
+
+    await monitor(context.runtime, payload, context.watch)
+
+
+async def _check_update(context: Context, payload: Gate, tell: Tell) -> str:
+    from stackr.executor.updates import pronounce
+
+    return pronounce(payload, context.failed_replicas.get(payload.service, set()))
+
+
+async def _delay(context: Context, payload: Delay, tell: Tell) -> None:
+    await asyncio.sleep(payload.seconds)
+
+
 async def _run_hook(context: Context, payload: RunHook, tell: Tell) -> None:
     from stackr.executor.hooks import run_hook
 
@@ -259,4 +294,9 @@ _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]
     UpdateContainer: _update_container,
     RunHook: _run_hook,
     Commit: _commit,
+    PromoteContainer: _promote_container,
+    DrainContainer: _drain_container,
+    MonitorContainer: _monitor_container,
+    Gate: _check_update,
+    Delay: _delay,
 }

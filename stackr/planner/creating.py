@@ -37,7 +37,16 @@ if TYPE_CHECKING:
     from stackr.planner.desired import DesiredService
     from stackr.runtime.container import ContainerConfig
 
-__all__ = ["add_create", "add_rename", "plan_containers", "plan_orphans", "pull", "pull_policy"]
+__all__ = [
+    "add_create",
+    "add_rename",
+    "make_way",
+    "plan_containers",
+    "plan_orphans",
+    "pull",
+    "pull_policy",
+    "temporary_name",
+]
 
 _REFRESH = re.compile(r"daily|weekly|every_.*|refresh")
 
@@ -51,8 +60,14 @@ def pull_policy(service: DesiredService, options: UpOptions) -> str:
 
 
 def plan_containers(draft: Draft) -> None:
+    """Enter all but the starts; an update that starts first has its own way of recreating."""
+    from stackr.planner.rolling import add_standbys
+
     for name, service in draft.desired.services.items():
+        rolled = add_standbys(draft, service) if service.service.deploy is not None else ()
         for slot in draft.slots[name]:
+            if slot.name in rolled:
+                continue
             match slot.verdict:
                 case Verdict.CREATE:
                     draft.change(slot, Kind.CREATE, slot.cause)
@@ -122,10 +137,10 @@ def _recreate(draft: Draft, service: DesiredService, slot: Slot) -> None:
     stop = draft.stops.get(old.id)
     if stop is not None:
         before.append(stop)
-        if _can_be_made_beside(draft, service, old):
+        if draft.can_be_made_beside(service, old):
             draft.builder.order(stop, [created])
     before += draft.networks.detached.get(old.id, ())
-    gone = _make_way(draft, slot, old, before)
+    gone = make_way(draft, slot, old, before)
     draft.named[slot.name] = add_rename(draft, slot, name, "takes the place of the old one", [gone])
 
 
@@ -136,8 +151,8 @@ def temporary_name(slot: Slot, old: ContainerState) -> str:
     return name if old.name != name else f"{old.id[12:24]}_{slot.name}"
 
 
-def _make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[Entry]) -> Entry:
-    """After this entry the old container's name is free."""
+def make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[Entry]) -> Entry:
+    """Remove the old container, or put it aside; after this entry its name is free."""
     resource = replace(slot.resource, name=old.name)
     removal = RemoveContainer(old.id, volumes=draft.options.renew_anonymous_volumes)
     if not draft.options.atomic:
@@ -155,13 +170,6 @@ def _make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[En
         )
     )
     return entry
-
-
-def _can_be_made_beside(draft: Draft, service: DesiredService, old: ContainerState) -> bool:
-    """Whether the new container can be created while the old one runs: not where that needs
-    what only comes after the stop (a network made anew, another container's successor)."""
-    names = {*service.networks, *(endpoint.network for endpoint in old.networks)}
-    return not (service.shares or service.service.links or names & draft.networks.recreated.keys())
 
 
 def pull(draft: Draft, service: DesiredService) -> list[Entry]:

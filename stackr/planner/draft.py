@@ -30,7 +30,8 @@ class Draft:
     """stops: the stop of each observed container that is stopped, by its ID. starts: after which
     each container that is started runs, by its final name. named: after which a name belongs to
     the new container. takes, leaves: operations that take a name, and that free one.
-    last: removals that follow everything else.
+    standbys: the creation of each container that starts beside the one it replaces, by its final
+    name. last: removals that follow everything else.
     """
 
     builder: Builder
@@ -48,6 +49,7 @@ class Draft:
     waits: dict[tuple[str, str, bool], Entry] = field(default_factory=dict)
     takes: list[tuple[str, Entry]] = field(default_factory=list)
     leaves: dict[str, Entry] = field(default_factory=dict)
+    standbys: dict[str, Entry] = field(default_factory=dict)
     last: list[Entry] = field(default_factory=list)
 
     def all_slots(self) -> Iterator[Slot]:
@@ -60,6 +62,13 @@ class Draft:
     def started(self, slot: Slot) -> list[Entry]:
         """After which the slot's container runs; nothing if it does already."""
         return [self.starts[slot.name]] if slot.name in self.starts else []
+
+    def can_be_made_beside(self, service: DesiredService, old: ContainerState) -> bool:
+        """Whether the new container can be created while the old one runs: not where that needs
+        what only comes after the stop (a network made anew, another container's successor)."""
+        names = {*service.networks, *(endpoint.network for endpoint in old.networks)}
+        recreated = self.networks.recreated.keys()
+        return not (service.shares or service.service.links or names & recreated)
 
     def change(
         self,

@@ -22,6 +22,7 @@ class UpOptions:
     pull: overrides every service's `pull_policy`. wait: the plan ends when all is ready.
     timeout_s: how long a stop may take; None is each container's own. atomic: what is replaced
     or removed is only put aside until all else is ready, so that it can be undone.
+    is_rollback: services are updated as their `rollback_config` says.
     host_ports: ports of the host that single containers publish at, by service, number of the
     replica and index in the service's `ports`; the stack file's own hold for the others.
     """
@@ -39,6 +40,7 @@ class UpOptions:
     wait_timeout_s: float | None = None
     timeout_s: float | None = None
     atomic: bool = False
+    is_rollback: bool = False
     host_ports: Mapping[tuple[str, int, int], int] = field(default_factory=dict)
 
 

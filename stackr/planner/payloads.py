@@ -25,10 +25,15 @@ __all__ = [
     "CreateContainer",
     "CreateNetwork",
     "CreateVolume",
+    "Delay",
     "DisconnectNetwork",
+    "DrainContainer",
+    "Gate",
     "KillContainer",
+    "MonitorContainer",
     "PauseContainer",
     "Payload",
+    "PromoteContainer",
     "PullImage",
     "RemoveContainer",
     "RemoveImage",
@@ -145,6 +150,48 @@ class RunHook:
 
 
 @dataclass(frozen=True, slots=True)
+class PromoteContainer:
+    """A container in standby takes the ports and names of the one that it replaces (an ID)."""
+
+    ref: str
+    replaces: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainContainer:
+    """Wait until no client is connected through the container's ports, or the time is up."""
+
+    ref: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorContainer:
+    """See that a container stays running, and healthy where it is checked, for so long."""
+
+    ref: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """After a batch of a service's update: fails if more containers than `tolerated` failed.
+
+    It is reached however the operations that it follows have ended. action: pause, continue or
+    rollback: what a failure is followed by.
+    """
+
+    service: str
+    action: str
+    tolerated: int
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """No call: what follows cannot be undone, and what it depends on is all done."""
 
@@ -215,4 +262,9 @@ Payload: TypeAlias = (
     | UpdateContainer
     | RunHook
     | Commit
+    | PromoteContainer
+    | DrainContainer
+    | MonitorContainer
+    | Delay
+    | Gate
 )

@@ -61,6 +61,11 @@ class Action(Enum):
     REMOVE_CONTAINER = "remove container"
     CONNECT_NETWORK = "connect network"
     DISCONNECT_NETWORK = "disconnect network"
+    PROMOTE_CONTAINER = "promote container"
+    DRAIN_CONTAINER = "drain container"
+    MONITOR_CONTAINER = "monitor container"
+    CHECK_UPDATE = "check update"
+    DELAY = "delay"
     WAIT_FOR = "wait for"
     COMMIT = "commit"
     REMOVE_NETWORK = "remove network"
@@ -95,6 +100,11 @@ _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.REMOVE_CONTAINER: ("Removing", "Removed"),
     Action.CONNECT_NETWORK: ("Connecting", "Connected"),
     Action.DISCONNECT_NETWORK: ("Disconnecting", "Disconnected"),
+    Action.PROMOTE_CONTAINER: ("Promoting", "Promoted"),
+    Action.DRAIN_CONTAINER: ("Draining", "Drained"),
+    Action.MONITOR_CONTAINER: ("Monitoring", "Monitored"),
+    Action.CHECK_UPDATE: ("Checking", "Checked"),
+    Action.DELAY: ("Pausing", "Paused"),
     Action.WAIT_FOR: ("Waiting", "Ready"),
     Action.COMMIT: ("Committing", "Committed"),
     Action.REMOVE_NETWORK: ("Removing", "Removed"),
@@ -125,7 +135,8 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
-    """What an operation acts on. kind: image, network, volume, container or stack.
+    """What an operation acts on. kind: image, network, volume, container, service or
+    stack.
 
     name: the engine's name of it; a container has its `service` and replica `number` as well.
     """

@@ -27,9 +27,13 @@ __all__ = ["plan_last", "plan_starts", "plan_waits"]
 
 
 def plan_starts(draft: Draft) -> None:
+    """Enter the starts; those of an update go batch by batch."""
+    from stackr.planner.rolling import plan_updates
+
     for name, service in draft.desired.services.items():
+        rolled = plan_updates(draft, service) if service.service.deploy is not None else ()
         for slot in draft.slots[name]:
-            if slot.verdict is not Verdict.REMOVE:
+            if slot.verdict is not Verdict.REMOVE and slot.name not in rolled:
                 _start(draft, service, slot)
     _free_host_ports(draft)
     _free_names(draft)
