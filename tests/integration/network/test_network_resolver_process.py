@@ -15,6 +15,7 @@ from network_lab import DEADLINE_S, Engine, Lab, Process, upstream
 
 from stackr.errors import Internal
 from stackr.runtime.engine.linux.command import CommandError
+from stackr.runtime.engine.network import resolver_client
 from stackr.runtime.engine.network.resolver import wire
 from stackr.runtime.engine.network.types import EndpointSpec, NetworkSpec
 
@@ -148,6 +149,7 @@ async def test_an_unfit_resolver_is_replaced(
     await engine.abandon()
     if silent:
         os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr(resolver_client, "_GREETING_S", 0.2)
     else:
         monkeypatch.setattr(wire, "PROTOCOL", wire.PROTOCOL + 1)
     await engine.start_again()

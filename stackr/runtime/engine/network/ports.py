@@ -1,7 +1,8 @@
 """Published ports: take them on the host, and say what the firewall forwards.
 
 A port is taken by a real socket that listens on it and is held while it is published, so that a
-clash with any process is found at once and none can slip in later.
+clash with any process is found at once and none can slip in later. A container that takes another's
+place gets the other's sockets, so that the ports are never free between the two.
 """
 
 from __future__ import annotations
@@ -10,31 +11,55 @@ import errno
 import logging
 import random
 import socket
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported, StackrError
 from stackr.runtime.engine.network.firewall import Forwarding
-from stackr.runtime.engine.network.relay import TcpRelay, UdpRelay
+from stackr.runtime.engine.network.relay import Relay, TcpRelay, UdpRelay
 from stackr.runtime.engine.network.types import Endpoint, PortBinding, PublishedPort
 
-__all__ = ["HeldPort", "HostPorts", "check_binding", "forwardings"]
+__all__ = ["HeldPort", "Holding", "HostPorts", "check_binding", "forwardings"]
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 128
 _IN_USE = (errno.EADDRINUSE, errno.EACCES)
 
 
+_Key = tuple[str, str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class HeldPort:
-    """One host address and port that this process listens on."""
+    """One published host address and port, and who listens on it.
+
+    relay: None where a restarted engine found somebody else there; the kernel forwards even so.
+    """
 
     published: PublishedPort
-    relay: TcpRelay | UdpRelay
+    relay: Relay | None
+
+    @property
+    def key(self) -> _Key:
+        """What only one container can have."""
+        return self.published.protocol, self.published.host_ip, self.published.host_port
+
+    async def start(self) -> None:
+        if self.relay is not None:
+            await self.relay.start()
 
     def close(self) -> None:
-        self.relay.close()
+        if self.relay is not None:
+            self.relay.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """ports: all that a container has; fresh: those among them that no other container had."""
+
+    ports: tuple[HeldPort, ...] = ()
+    fresh: tuple[HeldPort, ...] = ()
 
 
 def check_binding(binding: PortBinding) -> None:
@@ -77,61 +102,71 @@ class HostPorts:
         self._next = random.randint(self._first, self._last)
 
     def hold(
-        self, bindings: Sequence[PortBinding], endpoint: Endpoint, default_host_ip: str = ""
-    ) -> list[HeldPort]:
-        """All of the bindings, or none. Raises Conflict that names the port."""
-        held: list[HeldPort] = []
+        self,
+        bindings: Sequence[PortBinding],
+        endpoint: Endpoint,
+        default_host_ip: str = "",
+        *,
+        others: Iterable[HeldPort] = (),
+    ) -> Holding:
+        """All of the bindings, or none. Raises Conflict that names the port.
+
+        others: of the container whose place it takes; what fits of these is used, and stays
+        as it is until the caller moves it.
+        """
+        free = {port.key: port for port in others}
+        ports: list[HeldPort] = []
+        fresh: list[HeldPort] = []
         try:
             for binding in bindings:
-                held += self._hold_one(binding, endpoint, default_host_ip)
+                taken = self._hold_one(binding, endpoint, default_host_ip, free)
+                ports += taken
+                fresh += [port for port in taken if free.pop(port.key, None) is None]
         except OSError as error:
-            _close(held)
+            _close(fresh)
             raise Internal(f"ports: {error.strerror or error}") from error
         except StackrError:
-            _close(held)
+            _close(fresh)
             raise
-        return held
+        return Holding(tuple(ports), tuple(fresh))
 
-    def hold_again(self, ports: Iterable[PublishedPort], endpoint: Endpoint) -> list[HeldPort]:
-        """After a restart: the ports that are recorded, without those that cannot be bound."""
-        held = []
-        for port in ports:
-            try:
-                listener = _listen(port.protocol, port.host_ip, port.host_port)
-            except OSError as error:
-                # The kernel's forwarding does not depend on the socket.
-                _log.warning("port %s:%d is not held: %s", port.host_ip, port.host_port, error)
-                continue
-            held.append(_held(listener, port, endpoint))
-        return held
+    def hold_again(self, ports: Iterable[PublishedPort], endpoint: Endpoint) -> Holding:
+        """After a restart: the ports that are recorded."""
+        held = tuple(_held_again(port, endpoint) for port in ports)
+        return Holding(held, held)
 
     def _hold_one(
-        self, binding: PortBinding, endpoint: Endpoint, default_host_ip: str
+        self,
+        binding: PortBinding,
+        endpoint: Endpoint,
+        default_host_ip: str,
+        others: Mapping[_Key, HeldPort],
     ) -> list[HeldPort]:
         host_ip = binding.host_ip or default_host_ip
         hosts = [str(ip_address(host_ip))] if host_ip else ["0.0.0.0", "::"]
         failure = _Failure(host_ip, 0, OSError(errno.EADDRINUSE, "all ports are allocated"))
-        for port in self._candidates(binding):
+        for port in self._candidates(binding, others.values()):
             try:
-                listeners = _listen_on(hosts, binding.protocol, port)
+                return _hold_on(hosts, port, binding, endpoint, others)
             except _Failure as error:
                 failure = error
                 if error.reason.errno not in _IN_USE:
                     break
-                continue
-            return [
-                _held(
-                    listener,
-                    PublishedPort(binding.container_port, binding.protocol, host, port),
-                    endpoint,
-                )
-                for host, listener in listeners.items()
-            ]
         raise _clash(binding, endpoint, failure)
 
-    def _candidates(self, binding: PortBinding) -> Iterator[int]:
-        if binding.host_port:
-            yield from range(binding.host_port, max(binding.host_port, binding.host_port_end) + 1)
+    def _candidates(self, binding: PortBinding, others: Iterable[HeldPort]) -> Iterator[int]:
+        """The port that the other container has for this one, before any other."""
+        first, last = binding.host_port, max(binding.host_port, binding.host_port_end)
+        for other in others:
+            published = other.published
+            is_alike = (published.container_port, published.protocol) == (
+                binding.container_port,
+                binding.protocol,
+            )
+            if is_alike and (not first or first <= published.host_port <= last):
+                yield published.host_port
+        if first:
+            yield from range(first, last + 1)
             return
         for _ in range(self._first, self._last + 1):
             port = self._next
@@ -149,22 +184,44 @@ class _Failure(Exception):
         self.reason = reason
 
 
-def _listen_on(hosts: Sequence[str], protocol: str, port: int) -> dict[str, socket.socket]:
-    """A listener on each of the addresses, or a _Failure and none.
+def _hold_on(
+    hosts: Sequence[str],
+    host_port: int,
+    binding: PortBinding,
+    endpoint: Endpoint,
+    others: Mapping[_Key, HeldPort],
+) -> list[HeldPort]:
+    """The port on each of the addresses, another container's or a new one; or a _Failure and none.
 
     Of "every address", IPv6 is left out on a host without it.
     """
-    listeners: dict[str, socket.socket] = {}
+    held: list[HeldPort] = []
+    fresh: list[HeldPort] = []
     for host in hosts:
+        published = PublishedPort(binding.container_port, binding.protocol, host, host_port)
+        other = others.get((published.protocol, host, host_port))
+        if other is not None:
+            held.append(replace(other, published=published))
+            continue
         try:
-            listeners[host] = _listen(protocol, host, port)
+            listener = _listen(published.protocol, host, host_port)
         except OSError as error:
-            if host == "::" and listeners and _without_ipv6(error):
+            if host == "::" and held and _without_ipv6(error):
                 continue
-            for listener in listeners.values():
-                listener.close()
-            raise _Failure(host, port, error) from error
-    return listeners
+            _close(fresh)
+            raise _Failure(host, host_port, error) from error
+        fresh.append(HeldPort(published, _relay(listener, published, endpoint)))
+        held.append(fresh[-1])
+    return held
+
+
+def _held_again(port: PublishedPort, endpoint: Endpoint) -> HeldPort:
+    try:
+        listener = _listen(port.protocol, port.host_ip, port.host_port)
+    except OSError as error:
+        _log.warning("port %s:%d is not held: %s", port.host_ip, port.host_port, error)
+        return HeldPort(port, None)
+    return HeldPort(port, _relay(listener, port, endpoint))
 
 
 def _listen(protocol: str, host: str, port: int) -> socket.socket:
@@ -186,10 +243,9 @@ def _listen(protocol: str, host: str, port: int) -> socket.socket:
     return listener
 
 
-def _held(listener: socket.socket, port: PublishedPort, endpoint: Endpoint) -> HeldPort:
+def _relay(listener: socket.socket, port: PublishedPort, endpoint: Endpoint) -> Relay:
     target = (endpoint.ipv4_address, port.container_port)
-    relay = TcpRelay if port.protocol == "tcp" else UdpRelay
-    return HeldPort(port, relay(listener, target))
+    return TcpRelay(listener, target) if port.protocol == "tcp" else UdpRelay(listener, target)
 
 
 def _close(held: Iterable[HeldPort]) -> None:

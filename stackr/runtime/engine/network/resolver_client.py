@@ -33,7 +33,7 @@ _PROGRAM = (
     " from stackr.runtime.engine.network.resolver.program import main; main(sys.argv[3:])"
 )
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
-_GREETING_S = 3.0
+_GREETING_S = 10.0
 _END_S = 3.0
 _BACKLOG = 8
 _LOG_BYTES = 1 << 20

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
+    "Connections",
     "ContainerNet",
     "Endpoint",
     "EndpointSpec",
@@ -133,7 +134,8 @@ class ContainerNet:
     """A container as the network part sees it.
 
     name: without the leading slash. dns: upstream resolvers instead of the host's.
-    endpoints: one per network; the network `none` or `host` stands alone.
+    endpoints: one per network; the network `none` or `host` stands alone. standby: it answers to
+    its own name alone, and its ports wait until it is promoted.
     """
 
     id: str
@@ -142,6 +144,7 @@ class ContainerNet:
     ports: tuple[PortBinding, ...] = ()
     hostname: str = ""
     dns: tuple[str, ...] = ()
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class SandboxInfo:
-    """What a started container got. endpoints: by network name, in the order of the request."""
+    """What a started container got. endpoints: by network name, in the order of the request.
+
+    standby: without its ports and aliases, as it waits for a promotion, or another replaced it.
+    """
 
     container_id: str
     sandbox_id: str = ""
@@ -179,3 +185,21 @@ class SandboxInfo:
     """`/proc/PID/ns/net` of the container's first process."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     ports: tuple[PublishedPort, ...] = ()
+    standby: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Who is being served through a container's published ports.
+
+    tcp: connections of which one side at least may still send; udp: flows with a packet of late;
+    relayed: both, of those that go through the engine's own process.
+    """
+
+    tcp: int = 0
+    udp: int = 0
+    relayed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.tcp + self.udp + self.relayed
