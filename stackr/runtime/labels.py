@@ -24,6 +24,7 @@ __all__ = [
     "REVISION",
     "SERVICE",
     "SPEC",
+    "STANDBY",
     "VERSION",
     "VOLUME",
     "WORKING_DIR",
@@ -50,6 +51,8 @@ REVISION: Final = "io.stackr.revision"
 """The first 12 hex digits of the hash of the whole resolved project."""
 FORMAT: Final = "io.stackr.format"
 """The version of what SPEC holds."""
+STANDBY: Final = "io.stackr.standby"
+"""With "true", an engine that can hand over starts the container without its ports and aliases."""
 
 COMPOSE_VERSION: Final = "2.40.3"
 """The Docker Compose whose labels and behaviour these are."""

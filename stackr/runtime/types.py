@@ -112,6 +112,8 @@ class ContainerState:
     created, started_at, finished_at: Unix seconds, 0 for never.
     The fields from `started_at` on are filled in by an inspection, not by a listing; so is
     `exit_code` by engines whose listing has it in words only.
+    standby: it has neither its ports nor its aliases, which wait for its promotion, or went to the
+    container that was promoted in its place.
     """
 
     id: str
@@ -137,6 +139,7 @@ class ContainerState:
     restart_count: int = 0
     restart_policy: str = ""
     tty: bool = False
+    standby: bool = False
     health_output: str = ""
     health_exit_code: int | None = None
     health_failing_streak: int = 0
@@ -243,3 +246,5 @@ class Capabilities:
     volume_subpath: bool = False
     interface_name: bool = False
     start_interval: bool = True
+    handover: bool = False
+    """See `protocol.SupportsHandover`."""

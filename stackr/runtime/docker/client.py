@@ -127,6 +127,8 @@ class Client:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._free: list[_Connection] = []
+        self.capabilities: frozenset[str] = frozenset()
+        """What the engine can beyond Docker's API, once `version` has asked: stackr's says so."""
         self._version: tuple[int, int] | None = None
         self._negotiation = asyncio.Lock()
 
@@ -334,7 +336,10 @@ class Client:
                 pass
         finally:
             await self._release(connection)
-        offered = dict(response.headers).get(b"api-version", b"").decode("ascii", "replace")
+        headers = dict(response.headers)
+        offered = headers.get(b"api-version", b"").decode("ascii", "replace")
+        beyond = headers.get(b"stackr-capabilities", b"").decode("ascii", "replace")
+        self.capabilities = frozenset(beyond.replace(",", " ").split())
         try:
             major, minor = offered.split(".")
             version = min(NEWEST_API, (int(major), int(minor)))

@@ -90,7 +90,13 @@ def container_listed(item: Json) -> ContainerState:
         mounts=_mounts(item),
         command=item.get("Command") or "",
         created=float(item.get("Created") or 0),
+        standby=_standby(item),
     )
+
+
+def _standby(item: Json) -> bool:
+    """Of stackr's own engine; others have no such thing."""
+    return bool((item.get("Stackr") or {}).get("Standby"))
 
 
 def _own_name(names: list[str]) -> str:
@@ -132,6 +138,7 @@ def container_inspected(item: Json) -> ContainerState:
         tty=bool(config.get("Tty")),
         health_output=(last.get("Output") or "").strip(),
         health_exit_code=last.get("ExitCode"),
+        standby=_standby(item),
         health_failing_streak=health.get("FailingStreak") or 0,
     )
 

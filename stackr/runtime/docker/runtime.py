@@ -17,6 +17,7 @@ from stackr.errors import (
     Internal,
     NotFound,
     NotModified,
+    NotSupported,
     StackrError,
     Unauthorized,
 )
@@ -74,6 +75,7 @@ class DockerRuntime:
             image_mounts=version >= _IMAGE_MOUNTS_API,
             volume_subpath=version >= _SUBPATH_API,
             start_interval=version >= _MULTIPLE_NETWORKS_API,
+            handover="handover" in client.capabilities,
         )
         return cls(client, capabilities, environ)
 
@@ -215,6 +217,24 @@ class DockerRuntime:
             timeout_s=None,
         )
         return int(answer["StatusCode"])
+
+    async def promote_container(self, ref: str, *, replaces: str = "") -> None:
+        self._check_handover()
+        path = f"/stackr/v1/containers/{_path(ref)}/promote"
+        await self._client.call("POST", path, query={"replaces": replaces or None})
+
+    async def count_connections(self, ref: str) -> int:
+        self._check_handover()
+        path = f"/stackr/v1/containers/{_path(ref)}/connections"
+        return int((await self._client.call("GET", path))["Total"])
+
+    def _check_handover(self) -> None:
+        if not self.capabilities.handover:
+            raise NotSupported(
+                f'engine "{self._client.endpoint.url}": it cannot hand a container\'s ports and'
+                " names over to another",
+                hint="stackr's own engine can: --engine embedded",
+            )
 
     async def put_files(self, ref: str, files: Sequence[ContainerFile]) -> None:
         await self._client.call(

@@ -10,9 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from stackr.errors import Conflict, DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from stackr.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    NotSupported,
+    Unavailable,
+)
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
+from stackr.runtime.docker.runtime import DockerRuntime
 
 Answer = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 2\r\n\r\nOK"
@@ -180,3 +188,31 @@ async def test_an_engine_that_is_too_old_is_refused(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="engine "):
         Endpoint.parse(url, {})
+
+
+async def test_what_an_engine_can_beyond_dockers_api_comes_with_the_ping(tmp_path: Path) -> None:
+    async with served(tmp_path, always(reply(b'{"Total": 3}'))) as (client, seen):
+        runtime = await DockerRuntime.open(client)
+        assert not runtime.capabilities.handover
+        for refused in (runtime.promote_container("web"), runtime.count_connections("web")):
+            with pytest.raises(NotSupported, match="cannot hand a container's ports"):
+                await refused
+        assert seen == ["connect", "GET /_ping"]
+
+
+async def test_a_handover_is_asked_for_by_stackrs_own_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ping = PING.replace(b"Content", b"Stackr-Capabilities: snapshots, handover\r\nContent")
+    monkeypatch.setitem(globals(), "PING", ping)
+    async with served(tmp_path, always(reply(b'{"Total": 3}'))) as (client, seen):
+        runtime = await DockerRuntime.open(client)
+        assert runtime.capabilities.handover
+        await runtime.promote_container("web-new", replaces="web/1")
+        await runtime.promote_container("web-new")
+        assert await runtime.count_connections("web") == 3
+    assert seen[2:] == [
+        "POST /v1.47/stackr/v1/containers/web-new/promote?replaces=web%2F1",
+        "POST /v1.47/stackr/v1/containers/web-new/promote",
+        "GET /v1.47/stackr/v1/containers/web/connections",
+    ]

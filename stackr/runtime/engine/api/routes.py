@@ -8,6 +8,7 @@ from stackr.runtime.engine.api import (
     container_streams,
     containers,
     exec,
+    handover,
     images,
     networks,
     stats,
@@ -26,6 +27,7 @@ ROUTES = (
     *exec.ROUTES,
     *stats.ROUTES,
     *networks.ROUTES,
+    *handover.ROUTES,
     *volumes.ROUTES,
     *absent.ROUTES,
 )

@@ -58,7 +58,7 @@ def has_own_network(container: Container) -> bool:
     )
 
 
-def container_net(container: Container) -> ContainerNet:
+def container_net(container: Container, *, standby: bool = False) -> ContainerNet:
     """What the network part needs to connect the container."""
     host_config = container.host_config
     return ContainerNet(
@@ -68,6 +68,7 @@ def container_net(container: Container) -> ContainerNet:
         ports=tuple(_ports(container.config, host_config)) if has_own_network(container) else (),
         hostname=container.hostname,
         dns=tuple(host_config.dns),
+        standby=standby,
     )
 
 

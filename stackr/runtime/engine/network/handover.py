@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from stackr.errors import StackrError
+from stackr.runtime.engine.linux import conntrack
 from stackr.runtime.engine.network.firewall import Forwarding
-from stackr.runtime.engine.network.kernel import Kernel
+from stackr.runtime.engine.network.kernel import Host, Kernel
 from stackr.runtime.engine.network.ports import Holding, HostPorts, forwardings
 from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
-from stackr.runtime.engine.network.types import ContainerNet
+from stackr.runtime.engine.network.types import ContainerNet, PublishedPort
 
-__all__ = ["Move", "carry_out", "forwardings_of", "planned_move"]
+__all__ = ["Move", "carry_out", "forget_flows", "forwardings_of", "planned_move"]
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,11 @@ def _replaced(old: Sandbox, new: SandboxRecord, holding: Holding) -> SandboxReco
 
 
 async def carry_out(move: Move, kernel: Kernel, write: Callable[[], None]) -> None:
-    """Do it, or leave everything as it was. write: records it, in one transaction, or raises."""
+    """Do it, or leave everything as it was.
+
+    write: records it, in one transaction, or raises; once it has returned, nothing can fail, nor be
+    interrupted by the event loop.
+    """
     firewall = kernel.firewall
     try:
         for port in move.holding.fresh:
@@ -97,11 +102,24 @@ async def carry_out(move: Move, kernel: Kernel, write: Callable[[], None]) -> No
         commands = firewall.remove(forwardings=move.before - move.after)
         commands += firewall.add(forwardings=move.after - move.before)
         await kernel.commit(commands)
+        await forget_flows(kernel, (port.published for port in move.holding.fresh))
         write()
     except BaseException:
         await asyncio.shield(_undo(move, kernel))
         raise
     _take(move)
+
+
+async def forget_flows(kernel: Kernel, ports: Iterable[PublishedPort]) -> None:
+    """Of UDP clients that come to these ports from a time when they had another holder, or none."""
+    udp = {port.host_port for port in ports if port.protocol == "udp"}
+    if udp:
+        await kernel.call(_forget_flows, udp)
+
+
+def _forget_flows(_: Host, ports: Iterable[int]) -> None:
+    for port in ports:
+        conntrack.forget_udp_flows(port)
 
 
 async def _undo(move: Move, kernel: Kernel) -> None:

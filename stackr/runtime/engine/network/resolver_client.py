@@ -190,9 +190,6 @@ class ResolverClient:
         data = json.dumps(message, separators=(",", ":")).encode()
         if self._connection is None:
             _close(fds)
-        elif len(data) > wire.MAX_MESSAGE:
-            _close(fds)
-            raise Internal(f"resolver: a container's names take {len(data)} bytes: too many")
         else:
             self._unsent.append((data, fds))
             self._flush()

@@ -19,9 +19,14 @@ from stackr.runtime.engine.network import bridge
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
 from stackr.runtime.engine.network.endpoint import Plug, host_interface
 from stackr.runtime.engine.network.firewall import Forwarding
-from stackr.runtime.engine.network.handover import carry_out, forwardings_of, planned_move
+from stackr.runtime.engine.network.handover import (
+    carry_out,
+    forget_flows,
+    forwardings_of,
+    planned_move,
+)
 from stackr.runtime.engine.network.kernel import Host, Kernel
-from stackr.runtime.engine.network.nameserver import Nameserver
+from stackr.runtime.engine.network.nameserver import Nameserver, check_names
 from stackr.runtime.engine.network.ports import HostPorts
 from stackr.runtime.engine.network.sandbox import (
     Sandbox,
@@ -38,7 +43,6 @@ from stackr.runtime.engine.network.types import (
     EndpointSpec,
     Network,
     PortBinding,
-    PublishedPort,
 )
 from stackr.runtime.engine.state import State
 
@@ -171,7 +175,7 @@ class Sandboxes:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        await self._forget_flows(record.ports)
+        await forget_flows(self._kernel, record.ports)
 
     async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
         """Start relays, and have names answered. again: it ran before this process did."""
@@ -199,6 +203,7 @@ class Sandboxes:
         new = self._by_container[container.id]
         target = new.record.gateway
         default = self._default_host_ip(target) if target is not None else ""
+        check_names(new.record.with_names(container.hostname))
         move = planned_move(new, old, container, self._host_ports, default)
 
         def write() -> None:
@@ -210,7 +215,6 @@ class Sandboxes:
 
         await carry_out(move, self._kernel, write)
         self._names.update(new, *((old,) if old else ()))
-        await self._forget_flows(port.published for port in move.holding.fresh)
 
     async def connections(self, sandbox: Sandbox) -> Connections:
         """Who is being served through published ports, its own or those that it has handed on."""
@@ -321,12 +325,6 @@ class Sandboxes:
     def _default_host_ip(self, target: Endpoint) -> str:
         return bridge.host_ip_of(self._store.get(target.network_id).spec)
 
-    async def _forget_flows(self, ports: Iterable[PublishedPort]) -> None:
-        """The clients of a port that had another holder, or none."""
-        udp = {port.host_port for port in ports if port.protocol == "udp"}
-        if udp:
-            await self._kernel.call(_forget_flows_to, udp)
-
     def _release(self, endpoint: Endpoint) -> None:
         self._store.release(endpoint.network_id, endpoint.ipv4_address, endpoint.ipv6_address)
 
@@ -364,11 +362,6 @@ def _interface_name(spec: EndpointSpec, network: Network, record: SandboxRecord)
         return spec.interface_name
     prefix = bridge.interface_prefix_of(network.spec)
     return next(name for i in range(len(taken) + 1) if (name := f"{prefix}{i}") not in taken)
-
-
-def _forget_flows_to(_: Host, ports: Iterable[int]) -> None:
-    for port in ports:
-        conntrack.forget_udp_flows(port)
 
 
 def _forget_flows_from(_: Host, address: str) -> None:
