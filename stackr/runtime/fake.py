@@ -57,6 +57,8 @@ class FakeRuntime:
     delays_s: seconds by method name. behaviours: by service. changes_left: how many changing calls
     still succeed; None for all.
     calls: "method reference", in the order in which calls began. most_in_flight: at once.
+    connections: how many clients a container serves, by its name: one number a count, in order,
+    the last one for good.
     """
 
     images: dict[str, ImageState] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class FakeRuntime:
     networks: dict[str, NetworkState] = field(default_factory=dict)
     volumes: dict[str, VolumeState] = field(default_factory=dict)
     files: dict[str, list[ContainerFile]] = field(default_factory=dict)
+    connections: dict[str, tuple[int, ...]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -244,6 +247,7 @@ class FakeRuntime:
             mounts=tuple(mounts),
             resources=config.resources,
             restart=config.restart or RestartPolicy("no"),
+            standby=self.capabilities.handover and config.labels.get(names.STANDBY) == "true",
         )
 
     async def start_container(self, ref: str) -> None:
@@ -251,11 +255,7 @@ class FakeRuntime:
         container = self._find(ref)
         if container.is_running:
             return
-        ports = tuple(
-            PublishedPort(p.container_port, p.protocol, p.host_ip, int(p.host_port))
-            for p in self.configs[container.id].ports
-            if p.host_port.isdecimal()
-        )
+        ports = () if container.standby else self._ports(container)
         self._check_ports(container, ports)
         behaviour = self.behaviours.get(container.labels.get(names.SERVICE, ""), Behaviour())
         if behaviour.exit_code is not None:
@@ -272,8 +272,16 @@ class FakeRuntime:
             "start",
         )
 
+    def _ports(self, container: ContainerState) -> tuple[PublishedPort, ...]:
+        return tuple(
+            PublishedPort(p.container_port, p.protocol, p.host_ip, int(p.host_port))
+            for p in self.configs[container.id].ports
+            if p.host_port.isdecimal()
+        )
+
     def _check_ports(self, container: ContainerState, ports: tuple[PublishedPort, ...]) -> None:
-        for other in self.containers.values():
+        others = [other for other in self.containers.values() if other.id != container.id]
+        for other in others:
             for port in ports:
                 if other.is_running and any(p.host_port == port.host_port for p in other.ports):
                     raise Conflict(f"driver failed: port {port.host_port} is already allocated")
@@ -354,6 +362,43 @@ class FakeRuntime:
         while self._find(ref).is_running:
             await asyncio.sleep(0)
         return self._find(ref).exit_code or 0
+
+    async def promote_container(self, ref: str, *, replaces: str = "") -> None:
+        await self._call("promote_container", ref)
+        self._check_handover()
+        container, old = self._find(ref), self._find(replaces) if replaces else None
+        if container.state != "running":
+            raise Conflict(f"Container {container.id} is not running")
+        if not container.standby:
+            if old.standby if old else container.labels.get(names.STANDBY) == "true":
+                return
+            raise Conflict(f"container {container.name} is not in standby")
+        ports = self._ports(container)
+        wanted = {port.host_port for port in ports}
+        if old is not None:
+            left = tuple(port for port in old.ports if port.host_port not in wanted)
+            self.containers[old.id] = replace(old, standby=True, ports=left)
+        try:
+            self._check_ports(container, ports)
+        except Conflict:
+            if old is not None:
+                self.containers[old.id] = old
+            raise
+        self._set(replace(container, standby=False, ports=ports), "promote")
+
+    async def count_connections(self, ref: str) -> int:
+        await self._call("count_connections", ref)
+        self._check_handover()
+        container = self._find(ref)
+        if not container.is_running:
+            raise Conflict(f"Container {container.id} is not running")
+        left = self.connections.get(container.name, (0,))
+        self.connections[container.name] = left[1:] or left
+        return left[0]
+
+    def _check_handover(self) -> None:
+        if not self.capabilities.handover:
+            raise NotSupported('engine "memory": it cannot hand over to another container')
 
     async def put_files(self, ref: str, files: Sequence[ContainerFile]) -> None:
         await self._call("put_files", ref)

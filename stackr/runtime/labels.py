@@ -28,6 +28,7 @@ __all__ = [
     "SERVICE",
     "SLUG",
     "SPEC",
+    "STANDBY",
     "VERSION",
     "VOLUME",
     "WORKING_DIR",
@@ -55,6 +56,8 @@ REVISION: Final = "io.stackr.revision"
 """The first 12 hex digits of the hash of the whole resolved project."""
 FORMAT: Final = "io.stackr.format"
 """The version of what SPEC holds."""
+STANDBY: Final = "io.stackr.standby"
+"""With "true", an engine that can hand over starts the container without its ports and aliases."""
 
 HISTORY: Final = "io.stackr.history"
 """The project whose revision a volume holds; such a volume has no data, only labels."""

@@ -47,6 +47,7 @@ __all__ = [
     "SupportsAttach",
     "SupportsExec",
     "SupportsFiles",
+    "SupportsHandover",
     "SupportsLogs",
     "SupportsRawRequest",
     "SupportsStats",
@@ -266,6 +267,33 @@ class SupportsAttach(Protocol):
 
         An end counts from the moment at which the block is entered, so that a container can be
         started in it. condition: next-exit, or removed for one that removes itself.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsHandover(Protocol):
+    """Start-first updates: a container runs beside the one whose place it will take.
+
+    One that is created with the label `labels.STANDBY` starts in standby: it has its addresses, and
+    is found by its name and ID, but its aliases lead elsewhere and its ports are not published. A
+    runtime without `capabilities.handover` raises NotSupported.
+    """
+
+    async def promote_container(self, ref: str, *, replaces: str = "") -> None:
+        """Give a running container in standby its ports and aliases, at one moment.
+
+        replaces: the container that has them so far. None of its ports is free in between, its open
+        connections stay with it, and it is in standby from then on: it can be promoted back. What
+        it does not have is published as at a start. A promotion that has been made already
+        succeeds. Raises Conflict for a port that somebody else has, and then nothing has changed.
+        """
+        ...
+
+    async def count_connections(self, ref: str) -> int:
+        """Of clients that are served through the running container's published ports.
+
+        Also through those that another has taken over, so that it can be stopped at 0.
         """
         ...
 

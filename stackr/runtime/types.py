@@ -120,6 +120,8 @@ class ContainerState:
     of an engine that has them in an inspection only.
     The fields from `started_at` on are filled in by an inspection, not by a listing; so is
     `exit_code` by engines whose listing has it in words only.
+    standby: it has neither its ports nor its aliases, which wait for its promotion, or went to the
+    container that was promoted in its place.
     """
 
     id: str
@@ -147,6 +149,7 @@ class ContainerState:
     restart_count: int = 0
     tty: bool = False
     open_stdin: bool = False
+    standby: bool = False
     health_output: str = ""
     health_exit_code: int | None = None
     health_failing_streak: int = 0
@@ -281,6 +284,7 @@ class Capabilities:
     probes: health checks of a port, an HTTP answer, output or a file, made by the engine itself.
     listed_limits: a listing has every container's `resources` and `restart` at no further cost.
     update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
+    handover: see `protocol.SupportsHandover`. leases: the engine can own a project for a while.
     """
 
     multiple_networks_on_create: bool = True
@@ -292,3 +296,5 @@ class Capabilities:
     listed_limits: bool = False
     update_labels: bool = False
     update_lifts: bool = False
+    handover: bool = False
+    leases: bool = False

@@ -232,9 +232,10 @@ class Engine:
         *networks: str | EndpointSpec,
         name: str = "web",
         ports: tuple[PortBinding, ...] = (),
+        standby: bool = False,
     ) -> str:
         """Connect a container to networks; returns its IPv4 address on the first."""
         specs = tuple(n if isinstance(n, EndpointSpec) else EndpointSpec(n) for n in networks)
-        container = ContainerNet(process.id, name, specs, ports)
+        container = ContainerNet(process.id, name, specs, ports, standby=standby)
         info = await self.networks.attach(container, process.pid)
         return next(iter(info.endpoints.values())).ipv4_address

@@ -24,6 +24,7 @@ from stackr.planner.observed import Observed, observe
 from stackr.planner.options import DownOptions, UpOptions
 from stackr.planner.plan import Kind, Plan
 from stackr.planner.reconcile import reconcile
+from stackr.runtime import labels
 from stackr.runtime.container import (
     ContainerConfig,
     ContainerFile,
@@ -31,12 +32,13 @@ from stackr.runtime.container import (
     Healthcheck,
     Mount,
     NetworkAttachment,
+    PortBinding,
     Resources,
     RestartPolicy,
 )
 from stackr.runtime.labels import SERVICE
 from stackr.runtime.limits import changed_limits
-from stackr.runtime.protocol import Runtime, SupportsExec, SupportsLogs
+from stackr.runtime.protocol import Runtime, SupportsExec, SupportsHandover, SupportsLogs
 from stackr.runtime.types import NetworkConfig, VolumeConfig
 from stackr.spec.model import service as model
 from stackr.spec.model.build import Ulimit
@@ -345,6 +347,37 @@ async def check_networks(subject: Subject) -> None:
     finally:
         for network in (one, two):
             await runtime.remove_network(network)
+
+
+async def check_handover(subject: Subject) -> None:
+    """One container takes another's place; an engine that has no such thing says so."""
+    runtime = subject.runtime
+    assert isinstance(runtime, SupportsHandover)
+    network = unique()
+    await runtime.create_network(NetworkConfig(network))
+    attachment = NetworkAttachment(network, aliases=("web",))
+    plain = subject.sleeper(
+        network_mode=network, networks=(attachment,), ports=(PortBinding(80, host_ip="127.0.0.1"),)
+    )
+    standby = replace(plain, labels={labels.STANDBY: "true"})
+    try:
+        async with subject.container(plain) as old, subject.container(standby) as new:
+            for name in (old, new):
+                await runtime.start_container(name)
+            if not runtime.capabilities.handover:
+                for refused in (runtime.promote_container(new), runtime.count_connections(old)):
+                    with pytest.raises(NotSupported, match="cannot hand"):
+                        await refused
+                return
+            before = (await runtime.inspect_container(old)).ports
+            assert (await runtime.inspect_container(new)).ports == ()
+            await runtime.promote_container(new, replaces=old)
+            assert (await runtime.inspect_container(new)).ports == before
+            assert await runtime.count_connections(old) == 0
+            state = await runtime.inspect_container(old)
+            assert (state.ports, state.standby) == ((), True)
+    finally:
+        await runtime.remove_network(network)
 
 
 async def check_limits(subject: Subject) -> None:

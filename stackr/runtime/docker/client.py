@@ -145,7 +145,6 @@ class Hijacked:
 class Client:
     """Calls of one engine. Every method raises errors of the `StackrError` tree only.
 
-    features: what the engine has beyond Docker's API, once its version is known: stackr's own only.
     read_only: a call that could change anything is refused before a byte of it is sent.
     """
 
@@ -153,8 +152,9 @@ class Client:
         self.endpoint = endpoint
         self._read_only = read_only
         self._free: list[_Connection] = []
+        self.capabilities: frozenset[str] = frozenset()
+        """What the engine can beyond Docker's API, once `version` has asked: stackr's says so."""
         self._version: tuple[int, int] | None = None
-        self.features: frozenset[str] = frozenset()
         self._negotiation = asyncio.Lock()
 
     async def close(self) -> None:
@@ -406,8 +406,9 @@ class Client:
         finally:
             await self._release(connection)
         headers = dict(response.headers)
-        self.features = frozenset(headers.get(b"stackr-features", b"").decode("latin-1").split())
         offered = headers.get(b"api-version", b"").decode("ascii", "replace")
+        beyond = headers.get(b"stackr-capabilities", b"").decode("ascii", "replace")
+        self.capabilities = frozenset(beyond.replace(",", " ").split())
         try:
             major, minor = offered.split(".")
             version = min(NEWEST_API, (int(major), int(minor)))

@@ -94,6 +94,7 @@ def container_listed(item: Json) -> ContainerState:
         command=item.get("Command") or "",
         created=float(item.get("Created") or 0),
         **(_listed_limits(host) if "RestartPolicy" in host else {}),
+        standby=_standby(item),
     )
 
 
@@ -101,6 +102,11 @@ def _listed_limits(host: Json) -> Json:
     from stackr.runtime.docker import limits
 
     return {"resources": limits.resources(host), "restart": limits.restart_policy(host)}
+
+
+def _standby(item: Json) -> bool:
+    """Of stackr's own engine; others have no such thing."""
+    return bool((item.get("Stackr") or {}).get("Standby"))
 
 
 def _own_name(names: list[str]) -> str:
@@ -146,6 +152,7 @@ def container_inspected(item: Json) -> ContainerState:
         open_stdin=bool(config.get("OpenStdin")),
         health_output=(last.get("Output") or "").strip(),
         health_exit_code=last.get("ExitCode"),
+        standby=_standby(item),
         health_failing_streak=health.get("FailingStreak") or 0,
     )
 

@@ -64,6 +64,10 @@ _IMAGE_MOUNTS_API = (1, 48)
 _SUBPATH_API = (1, 45)
 _PROBES = (("TCP",), ("HTTP",), ("LOG",), ("FILE",))
 _INSPECTIONS_AT_ONCE = 16
+_BEYOND_DOCKER = (
+    *("handover", "leases", "listed_limits", "probes", "update_labels", "update_lifts"),
+)
+"""Capabilities that an engine tells of itself."""
 
 
 class DockerRuntime:
@@ -86,10 +90,7 @@ class DockerRuntime:
             image_mounts=version >= _IMAGE_MOUNTS_API,
             volume_subpath=version >= _SUBPATH_API,
             start_interval=version >= _MULTIPLE_NETWORKS_API,
-            probes="probes" in client.features,
-            listed_limits="limits" in client.features,
-            update_labels="update" in client.features,
-            update_lifts="update" in client.features,
+            **{name: True for name in _BEYOND_DOCKER if name in client.capabilities},
         )
         return cls(client, capabilities, environ)
 
@@ -207,7 +208,7 @@ class DockerRuntime:
     def _own_socket(self) -> str:
         """Where stackr's engine listens, on its host; "" for dockerd's usual place."""
         url = self._client.endpoint.url
-        is_own = bool(self._client.features) and url.startswith("unix://")
+        is_own = bool(self._client.capabilities) and url.startswith("unix://")
         return url.removeprefix("unix://") if is_own else ""
 
     def _refuse_probe(self, config: ContainerConfig) -> None:
@@ -299,6 +300,24 @@ class DockerRuntime:
             timeout_s=None,
         )
         return int(answer["StatusCode"])
+
+    async def promote_container(self, ref: str, *, replaces: str = "") -> None:
+        self._check_handover()
+        path = f"/stackr/v1/containers/{_path(ref)}/promote"
+        await self._client.call("POST", path, query={"replaces": replaces or None})
+
+    async def count_connections(self, ref: str) -> int:
+        self._check_handover()
+        path = f"/stackr/v1/containers/{_path(ref)}/connections"
+        return int((await self._client.call("GET", path))["Total"])
+
+    def _check_handover(self) -> None:
+        if not self.capabilities.handover:
+            raise NotSupported(
+                f'engine "{self._client.endpoint.url}": it cannot hand a container\'s ports and'
+                " names over to another",
+                hint="stackr's own engine can: --engine embedded",
+            )
 
     async def put_files(self, ref: str, files: Sequence[ContainerFile]) -> None:
         await self._client.call(

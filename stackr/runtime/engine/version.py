@@ -1,11 +1,13 @@
-"""The versions of the Engine API that the engine speaks."""
+"""What the engine speaks: versions of the Engine API, and what it can beyond that."""
 
 from __future__ import annotations
 
-__all__ = ["API_VERSION", "MIN_API_VERSION", "version_text"]
+__all__ = ["API_VERSION", "CAPABILITIES", "MIN_API_VERSION", "version_text"]
 
 API_VERSION = (1, 47)
 MIN_API_VERSION = (1, 24)
+CAPABILITIES = ("handover", "leases", "listed_limits", "probes", "update_labels", "update_lifts")
+"""By the names of `runtime.types.Capabilities`; docs/engine-api.md says what belongs to each."""
 
 
 def version_text(version: tuple[int, int]) -> str:

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planner_strategies import projects
 from planning import plan_for, up
@@ -22,7 +22,7 @@ from stackr.runtime import labels
 from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.project import Project
 
-_SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=25)
 
 
 def check_order(plan: Plan) -> None:

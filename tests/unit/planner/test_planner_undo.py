@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planner_strategies import projects
 from planning import plan_for, service, stack, up
@@ -22,7 +22,7 @@ from stackr.spec.model.project import Project
 from stackr.spec.model.volume import Volume
 
 ATOMIC = UpOptions(atomic=True, remove_orphans=True)
-_SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=40)
 
 
 def essence(observed: Observed) -> Any:

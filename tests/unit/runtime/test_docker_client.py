@@ -15,6 +15,7 @@ from stackr.errors import (
     DeadlineExceeded,
     InvalidArgument,
     NotFound,
+    NotSupported,
     PermissionDenied,
     Unavailable,
 )
@@ -217,12 +218,42 @@ async def test_what_an_engine_has_beyond_dockers_api_is_in_its_ping(
 
     async with served(tmp_path, answer) as (client, _):
         await client.version()
-        assert client.features == frozenset()
-    ping = PING.replace(b"Api-Version", b"Stackr-Features: probes update\r\nApi-Version")
+        assert client.capabilities == frozenset()
+    ping = PING.replace(
+        b"Api-Version", b"Stackr-Capabilities: probes, update_labels\r\nApi-Version"
+    )
     monkeypatch.setitem(globals(), "PING", ping)
     async with served(tmp_path, answer) as (client, _):
         runtime = await DockerRuntime.open(client, {})
-        assert client.features == {"probes", "update"}
+        assert client.capabilities == {"probes", "update_labels"}
         capabilities = runtime.capabilities
         assert (capabilities.probes, capabilities.update_labels) == (True, True)
         assert not capabilities.listed_limits
+
+
+async def test_what_an_engine_can_beyond_dockers_api_comes_with_the_ping(tmp_path: Path) -> None:
+    async with served(tmp_path, always(reply(b'{"Total": 3}'))) as (client, seen):
+        runtime = await DockerRuntime.open(client)
+        assert not runtime.capabilities.handover
+        for refused in (runtime.promote_container("web"), runtime.count_connections("web")):
+            with pytest.raises(NotSupported, match="cannot hand a container's ports"):
+                await refused
+        assert seen == ["connect", "GET /_ping"]
+
+
+async def test_a_handover_is_asked_for_by_stackrs_own_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ping = PING.replace(b"Content", b"Stackr-Capabilities: snapshots, handover\r\nContent")
+    monkeypatch.setitem(globals(), "PING", ping)
+    async with served(tmp_path, always(reply(b'{"Total": 3}'))) as (client, seen):
+        runtime = await DockerRuntime.open(client)
+        assert runtime.capabilities.handover
+        await runtime.promote_container("web-new", replaces="web/1")
+        await runtime.promote_container("web-new")
+        assert await runtime.count_connections("web") == 3
+    assert seen[2:] == [
+        "POST /v1.47/stackr/v1/containers/web-new/promote?replaces=web%2F1",
+        "POST /v1.47/stackr/v1/containers/web-new/promote",
+        "GET /v1.47/stackr/v1/containers/web/connections",
+    ]

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stackr.errors import InvalidProject
@@ -84,19 +84,16 @@ def test_any_yaml_like_text(text: str) -> None:
     _load(text.encode())
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_TREES, st.booleans())
 def test_any_tree(tree: Any, interpolate: bool) -> None:
     _load(_text(tree), interpolate=interpolate)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_TREES, _TREES)
 def test_any_override(base: Any, override: Any) -> None:
     _load(_text(base), _text(override))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_SERVICES, _SERVICES, st.sampled_from(["a", "b", "c"]))
 def test_any_extension(base: Any, services: Any, target: str) -> None:
     for service in services.values():

@@ -12,7 +12,7 @@ from typing import Any
 
 from stackr.runtime.engine.api.durations import in_words
 from stackr.runtime.engine.api.timestamp import rfc3339
-from stackr.runtime.engine.container.record import Container, MountPoint
+from stackr.runtime.engine.container.record import STANDBY_LABEL, Container, MountPoint
 from stackr.runtime.engine.container.spec import HostConfig, Limits
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 
@@ -30,6 +30,7 @@ def inspection(
     endpoints: dict[str, Endpoint],
     sandbox: SandboxInfo | None,
     exec_ids: Iterable[str],
+    standby: bool,
 ) -> dict[str, Any]:
     """The whole of a container.
 
@@ -60,7 +61,15 @@ def inspection(
         "Mounts": [_mount(mount) for mount in container.mounts],
         "Config": _config(container),
         "NetworkSettings": _network_settings(container, endpoints, sandbox),
+        **_handover(container, standby),
     }
+
+
+def _handover(container: Container, standby: bool) -> dict[str, Any]:
+    """stackr's own, of containers that take part in a handover; others look as Docker's do."""
+    if STANDBY_LABEL not in container.config.labels and not container.replaced_by:
+        return {}
+    return {"Stackr": {"Standby": standby, "ReplacedBy": container.replaced_by}}
 
 
 def _state(container: Container) -> dict[str, Any]:
@@ -210,6 +219,7 @@ def summary(
     endpoints: dict[str, Endpoint],
     sandbox: SandboxInfo | None,
     version: tuple[int, int],
+    standby: bool,
 ) -> dict[str, Any]:
     """A container as one entry of a list."""
     host_config: dict[str, Any] = {
@@ -234,6 +244,7 @@ def summary(
             "Networks": {name: endpoint_settings(e) for name, e in endpoints.items()}
         },
         "Mounts": [_mount(mount) for mount in container.mounts],
+        **_handover(container, standby),
     }
 
 

@@ -32,6 +32,7 @@ async def summary(
         endpoints=_endpoints(engine, container),
         sandbox=engine.networks.sandbox(container.id),
         version=version,
+        standby=engine.containers.in_standby(container.id),
     )
     return value | (await _sizes(engine, container) if size else {})
 
@@ -132,6 +133,7 @@ async def _inspect(engine: Engine, request: Request) -> Response:
         endpoints=_endpoints(engine, container),
         sandbox=engine.networks.sandbox(container.id),
         exec_ids=engine.containers.execs_of(container.id),
+        standby=engine.containers.in_standby(container.id),
     )
     if request.flag("size"):
         value |= await _sizes(engine, container)

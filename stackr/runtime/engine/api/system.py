@@ -23,7 +23,12 @@ from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
 from stackr.runtime.engine.events import Event
 from stackr.runtime.engine.linux.facts import HostFacts, host_facts
-from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
+from stackr.runtime.engine.version import (
+    API_VERSION,
+    CAPABILITIES,
+    MIN_API_VERSION,
+    version_text,
+)
 
 __all__ = ["ROUTES"]
 
@@ -32,7 +37,7 @@ _PING_HEADERS = (
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Pragma", "no-cache"),
-    ("Stackr-Features", "limits probes update"),
+    ("Stackr-Capabilities", ", ".join(CAPABILITIES)),
     ("Swarm", "inactive"),
 )
 _DF_TYPES = frozenset({"container", "image", "volume", "build-cache"})
@@ -68,6 +73,11 @@ async def _version(engine: Engine, request: Request) -> Response:
             "Components": [
                 {"Name": "Engine", "Version": __version__, "Details": details},
                 {"Name": runtime.name, "Version": runtime.version, "Details": {"GitCommit": ""}},
+                {
+                    "Name": "stackr",
+                    "Version": __version__,
+                    "Details": {"Capabilities": ", ".join(CAPABILITIES)},
+                },
             ],
             "Version": __version__,
             "ApiVersion": details["ApiVersion"],

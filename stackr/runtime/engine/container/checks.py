@@ -16,6 +16,7 @@ from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.logs import check_log_config
 from stackr.runtime.engine.container.networking import check_ports
 from stackr.runtime.engine.container.probe import LogTest, parse_test
+from stackr.runtime.engine.container.record import STANDBY_LABEL
 from stackr.runtime.engine.container.security import parse_security_options
 from stackr.runtime.engine.container.signals import signal_number
 from stackr.runtime.engine.container.spec import Config, Healthcheck, HostConfig, RestartPolicy
@@ -62,6 +63,9 @@ def _check_config(config: Config) -> None:
         )
     if config.stop_signal:
         signal_number(config.stop_signal)
+    standby = config.labels.get(STANDBY_LABEL, "false")
+    if standby not in ("true", "false"):
+        raise InvalidArgument(f"label {STANDBY_LABEL}: true or false, not {standby!r}")
     for entry in config.env:
         if not entry.partition("=")[0] or "\0" in entry:
             raise InvalidArgument(f"invalid environment variable: {entry}")

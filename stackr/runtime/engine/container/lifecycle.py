@@ -175,7 +175,8 @@ class Lifecycle:
             self._store.put(container)
             if container.endpoints:
                 undo.push_async_callback(self.detach, container)
-                net = container_net(container)
+                standby = self._store.starts_in_standby(container)
+                net = container_net(container, standby=standby)
                 sandbox = await self._networks.attach(net, container.running.pid)
                 self._write_hosts(container, sandbox)
             await self._connect_pending(live)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.network.types import (
+    Connections,
     ContainerNet,
     Endpoint,
     EndpointSpec,
@@ -36,6 +37,10 @@ class NetworkAccess(Protocol):
         self, container_id: str, spec: EndpointSpec, hostname: str = ""
     ) -> Endpoint: ...
     async def disconnect(self, container_id: str, reference: str) -> Endpoint: ...
+    async def promote(
+        self, container: ContainerNet, replaces: str, record: Callable[[], None]
+    ) -> None: ...
+    async def connections(self, container_id: str) -> Connections: ...
     def rename(self, container_id: str, name: str) -> None: ...
     def resolv_conf(
         self,

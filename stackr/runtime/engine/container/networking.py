@@ -59,7 +59,7 @@ def has_own_network(container: Container) -> bool:
     )
 
 
-def container_net(container: Container) -> ContainerNet:
+def container_net(container: Container, *, standby: bool = False) -> ContainerNet:
     """What the network part needs to connect the container."""
     host_config = container.host_config
     return ContainerNet(
@@ -70,6 +70,7 @@ def container_net(container: Container) -> ContainerNet:
         hostname=container.hostname,
         dns=tuple(host_config.dns),
         project=container.config.labels.get(_PROJECT_LABEL, ""),
+        standby=standby,
     )
 
 

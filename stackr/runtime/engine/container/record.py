@@ -12,7 +12,19 @@ from stackr.runtime.engine.container.spec import Config, EndpointSettings, HostC
 from stackr.runtime.engine.container.state import Status
 from stackr.runtime.engine.state import Document
 
-__all__ = ["Container", "Health", "Intent", "MountPoint", "Probe", "Running", "State"]
+__all__ = [
+    "STANDBY_LABEL",
+    "Container",
+    "Health",
+    "Intent",
+    "MountPoint",
+    "Probe",
+    "Running",
+    "State",
+]
+
+STANDBY_LABEL = "io.stackr.standby"
+"""With the value "true", a container starts in standby; see `network/handover.py`."""
 
 Intent = str
 """What the daemon's next start must finish or undo.
@@ -94,7 +106,8 @@ class Container:
     """endpoints: networks to join by the name or ID the caller gave, in the caller's order.
 
     manually_stopped: `unless-stopped` must not bring it up. secrets of the caller are not kept
-    apart: the record holds the whole environment, as Docker's does.
+    apart: the record holds the whole environment, as Docker's does. standby: it waits for its
+    promotion. replaced_by: the container that took its place, by ID, for as long as that exists.
     """
 
     id: str
@@ -111,6 +124,8 @@ class Container:
     restart_count: int = 0
     manually_stopped: bool = False
     intent: Intent = ""
+    standby: bool = False
+    replaced_by: str = ""
 
     @property
     def short_id(self) -> str:
@@ -146,6 +161,8 @@ class Container:
             "restart_count": self.restart_count,
             "manually_stopped": self.manually_stopped,
             "intent": self.intent,
+            "standby": self.standby,
+            "replaced_by": self.replaced_by,
         }
 
     @classmethod

@@ -41,7 +41,13 @@ from stackr.runtime.engine.container.networking import (
     planned_endpoints,
 )
 from stackr.runtime.engine.container.oci_runtime import RuntimeFacts, choose_runtime
-from stackr.runtime.engine.container.record import Container, MountPoint, State
+from stackr.runtime.engine.container.promotion import Promotion, is_in_standby
+from stackr.runtime.engine.container.record import (
+    STANDBY_LABEL,
+    Container,
+    MountPoint,
+    State,
+)
 from stackr.runtime.engine.container.spec import (
     ContainerCreate,
     ContainerUpdate,
@@ -60,6 +66,7 @@ from stackr.runtime.engine.container.stream import (
 )
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.launcher_client import Launcher
+from stackr.runtime.engine.network.types import Connections
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State as Records
 
@@ -229,6 +236,7 @@ class Containers:
             mounts=self._named(plan_mounts(config, host_config, self._mounts_of)),
             platform=platform or image.os or "linux",
             state=State(status=Status.CREATING),
+            standby=config.labels.get(STANDBY_LABEL) == "true",
         )
         live = Live(container)
         async with live.lock:
@@ -334,6 +342,30 @@ class Containers:
             self._store.rename(live.container, new)
             self._networks.rename(live.container.id, new)
             self._lives.publish(live.container, "rename", {"oldName": f"/{old}"})
+
+    async def promote(self, ref: str, *, replaces: str = "") -> None:
+        """Give a container in standby its ports and names, in the place of another, if named.
+
+        See `Promotion`. Raises NotFound, InvalidArgument, Conflict.
+        """
+        promotion = Promotion(self._store, self._networks)
+        live, other = self._live(ref), self._live(replaces) if replaces else None
+        promoted = await promotion.run(live, other)
+        if promoted:
+            old = {"replaces": other.container.id} if other else {}
+            self._lives.publish(live.container, "promote", old)
+
+    def in_standby(self, ref: str) -> bool:
+        """Whether its ports and its service's names wait, or are another's."""
+        return is_in_standby(self.get(ref), self._store, self._networks)
+
+    async def connections(self, ref: str) -> Connections:
+        """Who is served through a container's published ports. Raises Conflict where it is down."""
+        container = self.get(ref)
+        check(container.state.status, Verb.COUNT, id=container.id, name=container.name)
+        if not container.endpoints:
+            return Connections()
+        return await self._networks.connections(container.id)
 
     async def update(
         self, ref: str, body: ContainerUpdate, *, replace: bool = False

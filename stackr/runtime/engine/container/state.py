@@ -39,6 +39,8 @@ class Verb(StrEnum):
     UNPAUSE = "unpause"
     EXEC = "exec"
     ATTACH = "attach"
+    PROMOTE = "promote"
+    COUNT = "count connections"
 
 
 _ALLOWED: Mapping[Verb, frozenset[Status]] = {
@@ -49,6 +51,8 @@ _ALLOWED: Mapping[Verb, frozenset[Status]] = {
     Verb.UNPAUSE: frozenset({Status.PAUSED}),
     Verb.EXEC: frozenset({Status.RUNNING}),
     Verb.ATTACH: frozenset({Status.RUNNING, Status.CREATED, Status.EXITED, Status.RESTARTING}),
+    Verb.PROMOTE: frozenset({Status.RUNNING}),
+    Verb.COUNT: frozenset({Status.RUNNING, Status.PAUSED}),
 }
 
 
@@ -85,5 +89,11 @@ _TEXTS: Mapping[tuple[Verb, Status | None], str] = {
     (Verb.EXEC, Status.PAUSED): "container {id} is paused, unpause the container before exec",
     (Verb.EXEC, Status.RESTARTING): _RESTARTING,
     (Verb.EXEC, None): "container {id} is not running",
+    (
+        Verb.PROMOTE,
+        Status.PAUSED,
+    ): "container {id} is paused, unpause the container before it takes over",
+    (Verb.PROMOTE, Status.RESTARTING): _RESTARTING,
+    (Verb.COUNT, Status.RESTARTING): _RESTARTING,
     (Verb.ATTACH, None): "You cannot attach to a paused container, unpause it first",
 }

@@ -93,6 +93,10 @@ class Store:
         if self._names.get(container.name) == container.id:
             del self._names[container.name]
 
+    def starts_in_standby(self, container: Container) -> bool:
+        """Whether its ports and names are, or will be, another's."""
+        return container.standby or container.replaced_by in self._containers
+
     def check_free(self, name: str) -> None:
         holder = self._names.get(name)
         if holder is not None:

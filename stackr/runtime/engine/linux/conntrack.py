@@ -1,112 +1,220 @@
-"""Make the kernel forget UDP flows to a port of the host, so that its new rules apply to them.
+"""The kernel's connection tracking: make it forget UDP flows, and count what flows to an address.
 
 A flow's address translation is fixed by its first packet. A client that keeps sending from one port
-would otherwise reach the container that had the host's port before, or none, for ever.
-Source: linux/netfilter/nfnetlink_conntrack.h.
+would otherwise reach the container that had the host's port before, or none, for ever. Everything
+is about the calling thread's network namespace. On a kernel without connection tracking's netlink
+there are no flows to speak of.
+Source: linux/netfilter/nfnetlink_conntrack.h, nf_conntrack_common.h, nf_conntrack_tcp.h.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 
 from stackr.runtime.engine.linux.netlink import NetlinkError, RouteSocket
 
-__all__ = ["forget_udp_flows"]
+__all__ = ["RECENT_S", "count_translated_flows", "forget_udp_flows", "forget_udp_flows_from"]
+
+RECENT_S = 10
+"""A UDP flow without a packet for so long counts as ended: nothing says when it does."""
 
 _NETLINK_NETFILTER = 12
 _IPCTNL_MSG_CT_GET, _IPCTNL_MSG_CT_DELETE = 0x101, 0x102
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 1, 4, 0x300
-_CTA_TUPLE_ORIG, _CTA_TUPLE_REPLY, _CTA_FILTER = 1, 2, 25
+_CTA_TUPLE_ORIG, _CTA_TUPLE_REPLY, _CTA_STATUS, _CTA_PROTOINFO = 1, 2, 3, 4
+_CTA_TIMEOUT, _CTA_FILTER = 7, 25
 _CTA_TUPLE_IP, _CTA_TUPLE_PROTO = 1, 2
-_CTA_IP_V4_SRC, _CTA_IP_V4_DST = 1, 2
+_SOURCE, _DESTINATION = {4: 1, 6: 3}, {4: 2, 6: 4}  # CTA_IP_V4_SRC and its kin, by IP version
 _CTA_PROTO_NUM, _CTA_PROTO_DST_PORT = 1, 3
+_CTA_PROTOINFO_TCP, _CTA_PROTOINFO_TCP_STATE = 1, 1
 _CTA_FILTER_ORIG_FLAGS, _CTA_FILTER_REPLY_FLAGS = 1, 2
-_FILTER_PROTO_NUM, _FILTER_PROTO_DST_PORT = 1 << 3, 1 << 5
+_FILTER_IP_SRC, _FILTER_PROTO_NUM, _FILTER_PROTO_DST_PORT = 1 << 0, 1 << 3, 1 << 5
+_IPS_ASSURED, _IPS_DST_NAT = 1 << 2, 1 << 5
+# From SYN_SENT to CLOSE_WAIT: one side at least may still send.
+_TCP_OPEN = range(1, 6)
+_UDP_TIMEOUT_S, _UDP_STREAM_TIMEOUT_S = 30, 120
 _NESTED, _TYPE_MASK = 0x8000, 0x3FFF
 _HEADER = struct.Struct("=IHHII")
-_NFGENMSG = struct.pack("=BBH", socket.AF_INET, 0, 0)
+_NFGENMSG = struct.Struct("=BBH")
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """original: the first packet's tuple, as the kernel wrote it; source: who answers."""
+
+    original: bytes
+    protocol: int
+    destination: Address
+    source: Address
+    status: int
+    tcp_state: int
+    timeout_s: int
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether it was sent to another address than it is answered from."""
+        return bool(self.status & _IPS_DST_NAT)
 
 
 def forget_udp_flows(port: int) -> None:
-    """Of the calling thread's namespace: IPv4 flows to `port` of one of its own addresses.
+    """IPv4 flows to `port` of one of the namespace's own addresses."""
+    _forget(
+        _query_to_port(socket.IPPROTO_UDP, port),
+        lambda flow: flow.destination != flow.source or _is_local(flow.destination),
+    )
 
-    Nothing is done on a kernel without connection tracking's netlink: it keeps no flows for us.
+
+def forget_udp_flows_from(address: str) -> None:
+    """Translated flows that are answered from `address`: the next packet is led anew."""
+    source = ip_address(address)
+    _forget(_query_from(source), lambda flow: flow.is_translated and flow.source == source)
+
+
+def count_translated_flows(address: str) -> tuple[int, int]:
+    """TCP connections and UDP flows that lead to `address` by another one, as published ports do.
+
+    A connection counts while one side may still send; a UDP flow, for RECENT_S after a packet.
+    Raises OSError.
     """
-    try:
-        with RouteSocket(_NETLINK_NETFILTER) as netlink:
-            tuples = [
-                original
-                for message in list(netlink.query(_query(port)))
-                if (original := _flow_to_this_host(message)) is not None
-            ]
-            netlink.send([_deletion(original) for original in tuples])
-    except NetlinkError:
-        return
+    source = ip_address(address)
+    limits = {
+        False: _setting("nf_conntrack_udp_timeout", _UDP_TIMEOUT_S),
+        True: _setting("nf_conntrack_udp_timeout_stream", _UDP_STREAM_TIMEOUT_S),
+    }
+    tcp = udp = 0
+    for flow in _flows(_query_from(source)):
+        if not flow.is_translated or flow.source != source:
+            continue
+        if flow.protocol == socket.IPPROTO_TCP:
+            tcp += flow.tcp_state in _TCP_OPEN
+        elif flow.protocol == socket.IPPROTO_UDP:
+            idle_s = limits[bool(flow.status & _IPS_ASSURED)] - flow.timeout_s
+            udp += idle_s <= RECENT_S
+    return tcp, udp
+
+
+def _forget(query: bytes, chosen: Callable[[_Flow], bool]) -> None:
+    with suppress(NetlinkError), RouteSocket(_NETLINK_NETFILTER) as netlink:
+        found = [flow for message in list(netlink.query(query)) if (flow := _flow(message))]
+        netlink.send([_deletion(flow) for flow in found if _is_udp(flow) and chosen(flow)])
+
+
+def _is_udp(flow: _Flow) -> bool:
+    return flow.protocol == socket.IPPROTO_UDP
+
+
+def _flows(query: bytes) -> Iterator[_Flow]:
+    with RouteSocket(_NETLINK_NETFILTER) as netlink:
+        for message in netlink.query(query):
+            flow = _flow(message)
+            if flow is not None:
+                yield flow
+
+
+# --- messages --------------------------------------------------------------------------------
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(payload), kind) + payload + b"\0" * (-len(payload) % 4)
 
 
-def _message(kind: int, flags: int, body: bytes) -> bytes:
-    payload = _NFGENMSG + body
+def _message(kind: int, flags: int, family: int, body: bytes) -> bytes:
+    payload = _NFGENMSG.pack(family, 0, 0) + body
     return _HEADER.pack(_HEADER.size + len(payload), kind, flags | _NLM_F_REQUEST, 0, 0) + payload
 
 
-def _query(port: int) -> bytes:
-    """All flows, by UDP and to this port."""
-    protocol = _attribute(_CTA_PROTO_NUM, bytes([socket.IPPROTO_UDP])) + _attribute(
-        _CTA_PROTO_DST_PORT, port.to_bytes(2, "big")
-    )
-    original = _attribute(_CTA_TUPLE_PROTO | _NESTED, protocol)
-    flags = struct.pack("=I", _FILTER_PROTO_NUM | _FILTER_PROTO_DST_PORT)
-    wanted = _attribute(_CTA_FILTER_ORIG_FLAGS, flags) + _attribute(
-        _CTA_FILTER_REPLY_FLAGS, struct.pack("=I", 0)
-    )
-    body = _attribute(_CTA_TUPLE_ORIG | _NESTED, original)
-    return _message(
-        _IPCTNL_MSG_CT_GET, _NLM_F_DUMP, body + _attribute(_CTA_FILTER | _NESTED, wanted)
-    )
+def _query_to_port(protocol: int, port: int) -> bytes:
+    """IPv4 flows of one protocol whose first packet went to this port."""
+    number = _attribute(_CTA_PROTO_NUM, bytes([protocol]))
+    number += _attribute(_CTA_PROTO_DST_PORT, port.to_bytes(2, "big"))
+    wanted = _attribute(_CTA_TUPLE_PROTO | _NESTED, number)
+    flags = _FILTER_PROTO_NUM | _FILTER_PROTO_DST_PORT
+    return _query(socket.AF_INET, _CTA_TUPLE_ORIG, wanted, original=flags, reply=0)
 
 
-def _deletion(original: bytes) -> bytes:
-    body = _attribute(_CTA_TUPLE_ORIG | _NESTED, original)
-    return _message(_IPCTNL_MSG_CT_DELETE, _NLM_F_ACK, body)
+def _query_from(address: Address) -> bytes:
+    """Flows that are answered from this address, at least."""
+    if address.version == 6:
+        # The kernel's filter takes IPv6 addresses the wrong way round: it gives all the others.
+        return _message(_IPCTNL_MSG_CT_GET, _NLM_F_DUMP, socket.AF_INET6, b"")
+    wanted = _attribute(_CTA_TUPLE_IP | _NESTED, _attribute(_SOURCE[4], address.packed))
+    return _query(socket.AF_INET, _CTA_TUPLE_REPLY, wanted, original=0, reply=_FILTER_IP_SRC)
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _query(family: int, direction: int, wanted: bytes, *, original: int, reply: int) -> bytes:
+    """All flows like `wanted`, a tuple of which these flags name the parts that count."""
+    flags = _attribute(_CTA_FILTER_ORIG_FLAGS, struct.pack("=I", original))
+    flags += _attribute(_CTA_FILTER_REPLY_FLAGS, struct.pack("=I", reply))
+    body = _attribute(direction | _NESTED, wanted) + _attribute(_CTA_FILTER | _NESTED, flags)
+    return _message(_IPCTNL_MSG_CT_GET, _NLM_F_DUMP, family, body)
+
+
+def _deletion(flow: _Flow) -> bytes:
+    family = socket.AF_INET if flow.source.version == 4 else socket.AF_INET6
+    body = _attribute(_CTA_TUPLE_ORIG | _NESTED, flow.original)
+    return _message(_IPCTNL_MSG_CT_DELETE, _NLM_F_ACK, family, body)
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
     offset = 0
     while offset + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, offset)
         if length < 4:
-            return
-        yield kind & _TYPE_MASK, data[offset + 4 : offset + length]
+            break
+        found[kind & _TYPE_MASK] = data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
+    return found
 
 
-def _flow_to_this_host(message: bytes) -> bytes | None:
-    """The flow's original tuple, where its destination is (or was translated from) our own."""
-    flow = dict(_attributes(message[_HEADER.size + len(_NFGENMSG) :]))
-    original = flow.get(_CTA_TUPLE_ORIG, b"")
-    destination = _address(original, _CTA_IP_V4_DST)
-    answering = _address(flow.get(_CTA_TUPLE_REPLY, b""), _CTA_IP_V4_SRC)
-    if destination is None:
+def _flow(message: bytes) -> _Flow | None:
+    """None for one without addresses or a protocol."""
+    values = _attributes(message[_HEADER.size + _NFGENMSG.size :])
+    original = values.get(_CTA_TUPLE_ORIG, b"")
+    destination = _address(original, _DESTINATION)
+    source = _address(values.get(_CTA_TUPLE_REPLY, b""), _SOURCE)
+    protocol = _attributes(_attributes(original).get(_CTA_TUPLE_PROTO, b"")).get(_CTA_PROTO_NUM)
+    if destination is None or source is None or not protocol:
         return None
-    return original if destination != answering or _is_local(destination) else None
+    tcp = _attributes(_attributes(values.get(_CTA_PROTOINFO, b"")).get(_CTA_PROTOINFO_TCP, b""))
+    return _Flow(
+        original,
+        protocol[0],
+        destination,
+        source,
+        status=int.from_bytes(values.get(_CTA_STATUS, b""), "big"),
+        tcp_state=int.from_bytes(tcp.get(_CTA_PROTOINFO_TCP_STATE, b""), "big"),
+        timeout_s=int.from_bytes(values.get(_CTA_TIMEOUT, b""), "big"),
+    )
 
 
-def _address(tuple_: bytes, kind: int) -> bytes | None:
-    addresses = dict(_attributes(tuple_)).get(_CTA_TUPLE_IP, b"")
-    return dict(_attributes(addresses)).get(kind)
+def _address(tuple_: bytes, kinds: Mapping[int, int]) -> Address | None:
+    addresses = _attributes(_attributes(tuple_).get(_CTA_TUPLE_IP, b""))
+    for kind in kinds.values():
+        if kind in addresses:
+            return ip_address(addresses[kind])
+    return None
 
 
-def _is_local(address: bytes) -> bool:
+def _is_local(address: Address) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((str(ip_address(address)), 0))
+            probe.bind((str(address), 0))
         except OSError:
             return False
     return True
+
+
+def _setting(name: str, default: int) -> int:
+    try:
+        return int(Path(f"/proc/sys/net/netfilter/{name}").read_text())
+    except (OSError, ValueError):
+        return default

@@ -7,6 +7,7 @@ gone is started again, and given new ones.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import time
@@ -14,15 +15,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from stackr.errors import Internal, StackrError
+from stackr.errors import Internal, InvalidArgument, StackrError
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
 from stackr.runtime.engine.network.endpoint import DnsSockets
 from stackr.runtime.engine.network.kernel import Kernel
+from stackr.runtime.engine.network.resolver import wire
 from stackr.runtime.engine.network.resolver_client import ResolverClient
 from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
 from stackr.runtime.engine.network.types import Endpoint
 
-__all__ = ["Nameserver", "described"]
+__all__ = ["Nameserver", "check_names", "described"]
 
 _log = logging.getLogger(__name__)
 _STEADY_S = 10.0
@@ -50,6 +52,16 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "ipv6": endpoint.ipv6_address,
         "links": {alias or target: target for target, _, alias in links},
     }
+
+
+def check_names(record: SandboxRecord) -> None:
+    """Raise InvalidArgument for more names than the resolver can be told."""
+    size = len(json.dumps(described(record)))
+    if size > wire.MAX_CONTAINER:
+        raise InvalidArgument(
+            f"container {record.container_name}: its network aliases take {size} bytes, of"
+            f" {wire.MAX_CONTAINER} at most"
+        )
 
 
 class Nameserver:
@@ -93,13 +105,14 @@ class Nameserver:
         self._started_at = time.monotonic()
 
     async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
-        """Answer a container's questions, and others' about it. Raises Internal.
+        """Answer a container's questions, and others' about it. Raises Internal, InvalidArgument.
 
         again: it ran before this process, so an earlier resolver has, or had, its sockets.
         """
         record = sandbox.record
         if not record.has_resolver:
             return
+        check_names(record)
         if sandbox.is_served or (again and record.container_id in self._client.serves):
             sandbox.is_served = True
             self.update(sandbox)

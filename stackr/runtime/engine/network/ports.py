@@ -11,18 +11,19 @@ import logging
 import random
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported, StackrError
 from stackr.runtime.engine.network.firewall import Forwarding
-from stackr.runtime.engine.network.relay import TcpRelay, UdpRelay
+from stackr.runtime.engine.network.relay import Relay, TcpRelay, UdpRelay
 from stackr.runtime.engine.network.types import Endpoint, PortBinding, PublishedPort
 
 __all__ = [
     "IN_USE",
     "BindFailure",
     "HeldPort",
+    "Holding",
     "HostPorts",
     "Listener",
     "Take",
@@ -57,17 +58,41 @@ def _nothing_reserved(*_: object) -> None:
     return None
 
 
+_Key = tuple[str, str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class HeldPort:
-    """One host address and port that this process listens on."""
+    """One published host address and port, and who listens on it.
+
+    relay: None where a restarted engine found somebody else there; the kernel forwards even so.
+    """
 
     published: PublishedPort
-    relay: TcpRelay | UdpRelay
+    relay: Relay | None
     closed: Callable[[], None] = _nobody
 
+    @property
+    def key(self) -> _Key:
+        """What only one container can have."""
+        return self.published.protocol, self.published.host_ip, self.published.host_port
+
+    async def start(self) -> None:
+        if self.relay is not None:
+            await self.relay.start()
+
     def close(self) -> None:
-        self.relay.close()
+        if self.relay is not None:
+            self.relay.close()
         self.closed()
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """ports: all that a container has; fresh: those among them that no other container had."""
+
+    ports: tuple[HeldPort, ...] = ()
+    fresh: tuple[HeldPort, ...] = ()
 
 
 def check_binding(binding: PortBinding) -> None:
@@ -120,25 +145,34 @@ class HostPorts:
         default_host_ip: str = "",
         *,
         project: str = "",
-    ) -> list[HeldPort]:
-        """All of the bindings, or none. Raises Conflict that names the port."""
-        held: list[HeldPort] = []
+        others: Iterable[HeldPort] = (),
+    ) -> Holding:
+        """All of the bindings, or none. Raises Conflict that names the port.
+
+        others: of the container whose place it takes; what fits of these is used, and stays
+        as it is until the caller moves it.
+        """
+        free = {port.key: port for port in others}
+        ports: list[HeldPort] = []
+        fresh: list[HeldPort] = []
         try:
             for binding in bindings:
-                held += self._hold_one(binding, endpoint, default_host_ip, project)
+                taken = self._hold_one(binding, endpoint, default_host_ip, project, free)
+                ports += taken
+                fresh += [port for port in taken if free.pop(port.key, None) is None]
         except OSError as error:
-            _close(held)
+            _close(fresh)
             raise Internal(f"ports: {error.strerror or error}") from error
         except StackrError:
-            _close(held)
+            _close(fresh)
             raise
-        return held
+        return Holding(tuple(ports), tuple(fresh))
 
     def hold_again(
         self, ports: Iterable[PublishedPort], endpoint: Endpoint, *, project: str = ""
-    ) -> list[HeldPort]:
-        """After a restart: the ports that are recorded, without those that cannot be bound."""
-        held = []
+    ) -> Holding:
+        """After a restart: the ports that are recorded."""
+        held: list[HeldPort] = []
         by_port: dict[tuple[str, int], list[PublishedPort]] = {}
         for port in ports:
             by_port.setdefault((port.protocol, port.host_port), []).append(port)
@@ -147,49 +181,84 @@ class HostPorts:
             listeners = self._take(project, hosts, protocol, number) or _listen_again(
                 hosts, protocol, number
             )
-            held += [
-                _held(listeners[port.host_ip], port, endpoint)
-                for port in published
-                if port.host_ip in listeners
-            ]
-        return held
+            held += [_held(listeners.get(port.host_ip), port, endpoint) for port in published]
+        return Holding(tuple(held), tuple(held))
 
     def _hold_one(
-        self, binding: PortBinding, endpoint: Endpoint, default_host_ip: str, project: str
+        self,
+        binding: PortBinding,
+        endpoint: Endpoint,
+        default_host_ip: str,
+        project: str,
+        others: Mapping[_Key, HeldPort],
     ) -> list[HeldPort]:
         host_ip = binding.host_ip or default_host_ip
         hosts = host_addresses(host_ip)
         failure = BindFailure(host_ip, 0, OSError(errno.EADDRINUSE, "all ports are allocated"))
-        for port in self._candidates(binding):
+        for port in self._candidates(binding, others.values()):
             try:
-                listeners = self._listeners(hosts, binding.protocol, port, project)
+                return self._hold_on(hosts, port, binding, endpoint, project, others)
             except BindFailure as error:
                 failure = error
                 if error.reason.errno not in IN_USE:
                     break
-                continue
-            return [
-                _held(
-                    listener,
-                    PublishedPort(binding.container_port, binding.protocol, host, port),
-                    endpoint,
-                )
-                for host, listener in listeners.items()
-            ]
         raise _clash(binding, endpoint, failure)
 
+    def _hold_on(
+        self,
+        hosts: Sequence[str],
+        host_port: int,
+        binding: PortBinding,
+        endpoint: Endpoint,
+        project: str,
+        others: Mapping[_Key, HeldPort],
+    ) -> list[HeldPort]:
+        """The port on each of the addresses, another container's or a new one.
+
+        Raises BindFailure, and holds none.
+        """
+        published = {
+            host: PublishedPort(binding.container_port, binding.protocol, host, host_port)
+            for host in hosts
+        }
+        held = [
+            replace(other, published=published[host])
+            for host in hosts
+            if (other := others.get((binding.protocol, host, host_port))) is not None
+        ]
+        missing = [host for host in hosts if (binding.protocol, host, host_port) not in others]
+        if missing:
+            listeners = self._listeners(
+                missing, binding.protocol, host_port, project, is_rest=bool(held)
+            )
+            held += [
+                _held(listener, published[host], endpoint) for host, listener in listeners.items()
+            ]
+        return held
+
     def _listeners(
-        self, hosts: Sequence[str], protocol: str, port: int, project: str
+        self, hosts: Sequence[str], protocol: str, port: int, project: str, *, is_rest: bool
     ) -> Mapping[str, Listener]:
+        """is_rest: other addresses of the same binding are held already."""
         reserved = self._take(project, hosts, protocol, port)
         if reserved is not None:
             return reserved
-        sockets = listen_on(hosts, protocol, port)
+        sockets = listen_on(hosts, protocol, port, is_rest=is_rest)
         return {host: Listener(listener) for host, listener in sockets.items()}
 
-    def _candidates(self, binding: PortBinding) -> Iterator[int]:
-        if binding.host_port:
-            yield from range(binding.host_port, max(binding.host_port, binding.host_port_end) + 1)
+    def _candidates(self, binding: PortBinding, others: Iterable[HeldPort]) -> Iterator[int]:
+        """The port that the other container has for this one, before any other."""
+        first, last = binding.host_port, max(binding.host_port, binding.host_port_end)
+        for other in others:
+            published = other.published
+            is_alike = (published.container_port, published.protocol) == (
+                binding.container_port,
+                binding.protocol,
+            )
+            if is_alike and (not first or first <= published.host_port <= last):
+                yield published.host_port
+        if first:
+            yield from range(first, last + 1)
             return
         for _ in range(self._first, self._last + 1):
             port = self._next
@@ -212,17 +281,19 @@ def host_addresses(host_ip: str) -> list[str]:
     return [str(ip_address(host_ip))] if host_ip else ["0.0.0.0", "::"]
 
 
-def listen_on(hosts: Sequence[str], protocol: str, port: int) -> dict[str, socket.socket]:
+def listen_on(
+    hosts: Sequence[str], protocol: str, port: int, *, is_rest: bool = False
+) -> dict[str, socket.socket]:
     """A listener on each of the addresses, or a BindFailure and none.
 
-    Of "every address", IPv6 is left out on a host without it.
+    Of "every address", IPv6 is left out on a host without it. is_rest: the first is held already.
     """
     listeners: dict[str, socket.socket] = {}
     for host in hosts:
         try:
             listeners[host] = _listen(protocol, host, port)
         except OSError as error:
-            if host == "::" and listeners and _without_ipv6(error):
+            if host == "::" and (listeners or is_rest) and _without_ipv6(error):
                 continue
             for listener in listeners.values():
                 listener.close()
@@ -260,7 +331,9 @@ def _listen(protocol: str, host: str, port: int) -> socket.socket:
     return listener
 
 
-def _held(listener: Listener, port: PublishedPort, endpoint: Endpoint) -> HeldPort:
+def _held(listener: Listener | None, port: PublishedPort, endpoint: Endpoint) -> HeldPort:
+    if listener is None:
+        return HeldPort(port, None)
     target = (endpoint.ipv4_address, port.container_port)
     relay = TcpRelay if port.protocol == "tcp" else UdpRelay
     return HeldPort(port, relay(listener.socket, target), listener.closed)

@@ -1,5 +1,8 @@
 """Carry what arrives at a held host port to a container, in this process.
 
+A port may be handed to another container: who comes later is led there, and who was there before
+stays with the old one. Targets are an IPv4 address and a port.
+
 nftables leads nearly everything to containers inside the kernel. What it cannot lead arrives here:
 connections to `[::]`, `::1` among them, and those made while its rules are missing.
 """
@@ -12,51 +15,67 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["TcpRelay", "UdpRelay"]
+__all__ = ["Relay", "TcpRelay", "UdpRelay"]
 
 _CHUNK_BYTES = 1 << 16
 _CONNECT_TIMEOUT_S = 10.0
 _UDP_IDLE_S = 90.0
 _UDP_CLIENTS = 1024
+_UDP_RECENT_S = 10.0
+
+Target = tuple[str, int]
 
 
 class TcpRelay:
     """Accepts at `listener` (owned from `start` on) and connects each client to `target`."""
 
-    def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, listener: socket.socket, target: Target) -> None:
         self._listener = listener
         self._target = target
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Target] = {}
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, sock=self._listener)
 
     def close(self) -> None:
-        """Stop listening, and cut what is open."""
+        """Stop listening. What is open goes on until it is cut."""
         if self._server is None:
             self._listener.close()
         else:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
+
+    def retarget(self, target: Target) -> None:
+        self._target = target
+
+    def connections(self, address: str) -> int:
+        """How many there are to the container at this address."""
+        return sum(target[0] == address for target in self._tasks.values())
+
+    def cut(self, address: str) -> None:
+        """End the connections to the container at this address."""
+        for task, target in self._tasks.items():
+            if target[0] == address:
+                task.cancel()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
+        task, target = asyncio.current_task(), self._target
         if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = target
+            task.add_done_callback(self._tasks.pop)
         try:
-            await self._serve(reader, writer)
+            await self._serve(reader, writer, target)
         except asyncio.CancelledError:
             pass  # only `close` cancels, and nobody waits for this task
         finally:
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target
+    ) -> None:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                inner_reader, inner_writer = await asyncio.open_connection(*self._target)
+                inner_reader, inner_writer = await asyncio.open_connection(*target)
         except (OSError, TimeoutError):
             return
         try:
@@ -88,7 +107,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 class UdpRelay:
     """Answers go back to the client whose datagrams led to them; a silent client is forgotten."""
 
-    def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, listener: socket.socket, target: Target) -> None:
         self._listener = listener
         self._target = target
         self._transport: asyncio.DatagramTransport | None = None
@@ -101,6 +120,7 @@ class UdpRelay:
         )
 
     def close(self) -> None:
+        """Stop listening; there is no answering without."""
         if self._transport is None:
             self._listener.close()
         else:
@@ -108,14 +128,34 @@ class UdpRelay:
         for client in list(self._clients.values()):
             client.close()
 
+    def retarget(self, target: Target) -> None:
+        self._target = target
+
+    def connections(self, address: str) -> int:
+        """How many clients of the container at this address have sent or received of late."""
+        return sum(
+            client.is_recent for client in self._clients.values() if client.target[0] == address
+        )
+
+    def cut(self, address: str) -> None:
+        """Forget the clients of the container at this address."""
+        for client in list(self._clients.values()):
+            if client.target[0] == address:
+                client.close()
+
     def _received(self, data: bytes, address: Any) -> None:
         client = self._clients.get(address)
         if client is None:
             if len(self._clients) >= _UDP_CLIENTS or self._transport is None:
                 return
-            client = _UdpClient(self._transport, address, lambda: self._clients.pop(address, None))
+            client = _UdpClient(
+                self._transport,
+                address,
+                self._target,
+                forget=lambda: self._clients.pop(address, None),
+            )
             self._clients[address] = client
-            client.start(self._target)
+            client.start()
         client.send(data)
 
 
@@ -123,8 +163,14 @@ class _UdpClient:
     """One client's socket towards the container."""
 
     def __init__(
-        self, outer: asyncio.DatagramTransport, address: Any, forget: Callable[[], object]
+        self,
+        outer: asyncio.DatagramTransport,
+        address: Any,
+        target: Target,
+        *,
+        forget: Callable[[], object],
     ) -> None:
+        self.target = target
         self._outer = outer
         self._address = address
         self._forget = forget
@@ -134,13 +180,17 @@ class _UdpClient:
         self._timer = self._loop.call_later(_UDP_IDLE_S, self.close)
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, target: tuple[str, int]) -> None:
-        self._task = self._loop.create_task(self._connect(target))
+    @property
+    def is_recent(self) -> bool:
+        return self._timer.when() - self._loop.time() >= _UDP_IDLE_S - _UDP_RECENT_S
 
-    async def _connect(self, target: tuple[str, int]) -> None:
+    def start(self) -> None:
+        self._task = self._loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
         try:
             self._inner, _ = await self._loop.create_datagram_endpoint(
-                lambda: _Datagrams(self._answered), remote_addr=target
+                lambda: _Datagrams(self._answered), remote_addr=self.target
             )
         except OSError:
             self.close()
@@ -171,3 +221,6 @@ class _UdpClient:
     def _rest(self) -> None:
         self._timer.cancel()
         self._timer = self._loop.call_later(_UDP_IDLE_S, self.close)
+
+
+Relay = TcpRelay | UdpRelay

@@ -33,7 +33,7 @@ _PROGRAM = (
     " from stackr.runtime.engine.network.resolver.program import main; main(sys.argv[3:])"
 )
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
-_GREETING_S = 3.0
+_GREETING_S = 10.0
 _END_S = 3.0
 _BACKLOG = 8
 _LOG_BYTES = 1 << 20
@@ -190,9 +190,6 @@ class ResolverClient:
         data = json.dumps(message, separators=(",", ":")).encode()
         if self._connection is None:
             _close(fds)
-        elif len(data) > wire.MAX_MESSAGE:
-            _close(fds)
-            raise Internal(f"resolver: a container's names take {len(data)} bytes: too many")
         else:
             self._unsent.append((data, fds))
             self._flush()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from stackr.runtime.engine.network.endpoint import default_gateways
 from stackr.runtime.engine.network.ports import HeldPort
+from stackr.runtime.engine.network.relay import Relay
 from stackr.runtime.engine.network.store import endpoint_from, published_port_from
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 from stackr.runtime.engine.state import Document
 
-__all__ = ["Sandbox", "SandboxRecord", "sandbox_from"]
+__all__ = ["Sandbox", "SandboxRecord", "all_names", "own_names", "sandbox_from"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class SandboxRecord:
     internal: networks whose containers stay inside. publisher: the endpoint, by ID, that the
     published ports lead to; it stays so when another endpoint takes over the default route.
     project: the stack whose reserved host ports it may publish, "" for none.
+    standby: it has neither ports nor names but its own.
     """
 
     container_id: str
@@ -31,6 +34,7 @@ class SandboxRecord:
     publisher: str = ""
     dns: tuple[str, ...] = ()
     project: str = ""
+    standby: bool = False
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,18 +54,63 @@ class SandboxRecord:
         return any(endpoint.ipv4_address for endpoint in self.endpoints)
 
     def named(self, name: str) -> SandboxRecord:
-        """The same under another container name."""
+        """The same under another container name, by which it is found from now on."""
         endpoints = tuple(
             replace(
                 endpoint,
                 container_name=name,
-                dns_names=tuple(
-                    name if old == self.container_name else old for old in endpoint.dns_names
-                ),
+                dns_names=_named(endpoint.dns_names, self.container_name, name),
             )
             for endpoint in self.endpoints
         )
         return replace(self, container_name=name, endpoints=endpoints)
+
+    def with_names(self, hostname: str) -> SandboxRecord:
+        """The same with all of its names, on the networks that have names."""
+        endpoints = tuple(
+            replace(e, dns_names=all_names(e, hostname)) if e.dns_names else e
+            for e in self.endpoints
+        )
+        return replace(self, endpoints=endpoints)
+
+    def without_names_of(self, other: SandboxRecord) -> SandboxRecord:
+        """The same with its own names alone, and of these none that is the other's as well."""
+        others = {e.network_id: _folded(e.dns_names) for e in other.endpoints}
+        endpoints = tuple(
+            replace(
+                e,
+                dns_names=tuple(
+                    name
+                    for name in own_names(e)
+                    if e.dns_names and name.lower() not in others.get(e.network_id, ())
+                ),
+            )
+            for e in self.endpoints
+        )
+        return replace(self, endpoints=endpoints)
+
+
+def own_names(endpoint: Endpoint) -> tuple[str, ...]:
+    """What only this container is found by."""
+    return endpoint.container_name, endpoint.container_id[:12]
+
+
+def all_names(endpoint: Endpoint, hostname: str) -> tuple[str, ...]:
+    name, short_id = own_names(endpoint)
+    names = (name, *endpoint.spec.aliases, short_id, hostname)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _named(names: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
+    """Without any there stay none, as on the default network."""
+    if not names:
+        return ()
+    kept = names if old in names else (old, *names)
+    return tuple(dict.fromkeys(new if name == old else name for name in kept))
+
+
+def _folded(names: Iterable[str]) -> set[str]:
+    return {name.lower() for name in names}
 
 
 def sandbox_from(document: Document) -> SandboxRecord:
@@ -74,6 +123,7 @@ def sandbox_from(document: Document) -> SandboxRecord:
         publisher=document["publisher"],
         dns=tuple(document["dns"]),
         project=document.get("project", ""),
+        standby=document.get("standby", False),
     )
 
 
@@ -81,12 +131,14 @@ def sandbox_from(document: Document) -> SandboxRecord:
 class Sandbox:
     """A record with what this process holds for it. pid: 0 until the container is adopted.
 
-    is_served: the resolver has its DNS sockets, or will be given new ones.
+    is_served: the resolver has its DNS sockets, or will be given new ones. handed: the relays of
+    ports that another container has now, with the connections to this one.
     """
 
     record: SandboxRecord
     pid: int = 0
-    held: list[HeldPort] = field(default_factory=list)
+    held: tuple[HeldPort, ...] = ()
+    handed: set[Relay] = field(default_factory=set)
     is_served: bool = False
 
     def info(self) -> SandboxInfo:
@@ -96,10 +148,24 @@ class Sandbox:
             sandbox_key=f"/proc/{self.pid}/ns/net" if self.pid else "",
             endpoints={e.network_name: e for e in self.record.endpoints},
             ports=self.record.ports,
+            standby=self.record.standby,
         )
 
+    @property
+    def addresses(self) -> list[str]:
+        ends = ((e.ipv4_address, e.ipv6_address) for e in self.record.endpoints)
+        return [address for pair in ends for address in pair if address]
+
+    @property
+    def relays(self) -> set[Relay]:
+        """Those that have, or may have, connections to this container."""
+        return self.handed | {port.relay for port in self.held if port.relay is not None}
+
     def close_ports(self) -> None:
-        """Give up the sockets; the kernel's forwarding stays."""
+        """Give up the sockets, and cut what goes through them; the kernel's forwarding stays."""
+        for relay in self.relays:
+            for address in self.addresses:
+                relay.cut(address)
         for port in self.held:
             port.close()
-        self.held.clear()
+        self.held, self.handed = (), set()

@@ -9,22 +9,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stackr.errors import StackrError
+from stackr.errors import Internal, StackrError
 from stackr.runtime.engine.linux import conntrack
 from stackr.runtime.engine.network import bridge
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
 from stackr.runtime.engine.network.endpoint import Plug, host_interface
 from stackr.runtime.engine.network.firewall import Forwarding
+from stackr.runtime.engine.network.handover import (
+    carry_out,
+    forget_flows,
+    forwardings_of,
+    planned_move,
+)
 from stackr.runtime.engine.network.kernel import Host, Kernel
-from stackr.runtime.engine.network.nameserver import Nameserver
-from stackr.runtime.engine.network.ports import HostPorts, forwardings
-from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord, sandbox_from
+from stackr.runtime.engine.network.nameserver import Nameserver, check_names
+from stackr.runtime.engine.network.ports import HostPorts
+from stackr.runtime.engine.network.sandbox import (
+    Sandbox,
+    SandboxRecord,
+    all_names,
+    own_names,
+    sandbox_from,
+)
 from stackr.runtime.engine.network.store import NetworkStore
-from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, Network, PortBinding
+from stackr.runtime.engine.network.types import (
+    Connections,
+    ContainerNet,
+    Endpoint,
+    EndpointSpec,
+    Network,
+    PortBinding,
+)
 from stackr.runtime.engine.state import State
 
 __all__ = ["Sandboxes"]
@@ -80,7 +99,7 @@ class Sandboxes:
             yield from sandbox.record.endpoints
 
     def forwardings(self) -> list[Forwarding]:
-        return [f for sandbox in self.all() for f in _forwardings(sandbox.record)]
+        return [f for sandbox in self.all() for f in forwardings_of(sandbox.record)]
 
     def save(self, sandbox: Sandbox) -> None:
         self._state.put(_KIND, sandbox.record.container_id, sandbox.record.document())
@@ -107,20 +126,23 @@ class Sandboxes:
             spec=spec,
         )
         if network.bridge:
-            endpoint = self._addressed(endpoint, record, network, hostname)
+            endpoint = self._addressed(endpoint, record, network)
+            if network.is_user_defined:
+                names = own_names(endpoint) if record.standby else all_names(endpoint, hostname)
+                endpoint = replace(endpoint, dns_names=names)
         internal = (*record.internal, network.id) if network.spec.internal else record.internal
         endpoints = (*record.endpoints, endpoint)
         sandbox.record = replace(record, endpoints=endpoints, internal=internal)
         return endpoint
 
     def hold_ports(self, sandbox: Sandbox, bindings: Sequence[PortBinding]) -> None:
-        """A container without a way out publishes nothing, as in Docker."""
+        """A container without a way out publishes nothing, as in Docker; in standby, not yet."""
         target = sandbox.record.gateway
-        if target is None or not bindings:
+        if target is None or not bindings or sandbox.record.standby:
             return
-        default = bridge.host_ip_of(self._store.get(target.network_id).spec)
+        default = self._default_host_ip(target)
         project = sandbox.record.project
-        sandbox.held = self._host_ports.hold(bindings, target, default, project=project)
+        sandbox.held = self._host_ports.hold(bindings, target, default, project=project).ports
         ports = tuple(port.published for port in sandbox.held)
         sandbox.record = replace(sandbox.record, ports=ports, publisher=target.endpoint_id)
 
@@ -128,7 +150,8 @@ class Sandboxes:
         target = sandbox.record.publishing
         if target is not None:
             record = sandbox.record
-            sandbox.held = self._host_ports.hold_again(record.ports, target, project=record.project)
+            held = self._host_ports.hold_again(record.ports, target, project=record.project)
+            sandbox.held = held.ports
 
     async def plug(self, sandbox: Sandbox, endpoints: Sequence[Endpoint]) -> None:
         """Bring endpoints, and the sandbox's ports, to the kernel."""
@@ -149,20 +172,18 @@ class Sandboxes:
         # Where one fails the other goes on by itself; the undo must come after both.
         results = await asyncio.gather(
             self._kernel.call(kernel_endpoint.plug, sandbox.pid, plugs, record.endpoints),
-            self._kernel.commit(self._kernel.firewall.add(forwardings=_forwardings(record))),
+            self._kernel.commit(self._kernel.firewall.add(forwardings=forwardings_of(record))),
             return_exceptions=True,
         )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        udp = {port.host_port for port in record.ports if port.protocol == "udp"}
-        if udp:
-            await self._kernel.call(_forget_flows, udp)
+        await forget_flows(self._kernel, record.ports)
 
     async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
         """Start relays, and have names answered. again: it ran before this process did."""
         for port in sandbox.held:
-            await port.relay.start()
+            await port.start()
         await self._names.serve(sandbox, again=again)
 
     async def serve_names(self, sandbox: Sandbox) -> None:
@@ -173,6 +194,42 @@ class Sandboxes:
         """Every container that runs has been adopted, and the others dropped."""
         self._names.settle()
 
+    # --- while it runs -----------------------------------------------------------------------
+
+    async def promote(
+        self, container: ContainerNet, old: Sandbox | None, record: Callable[[], None]
+    ) -> None:
+        """It leaves standby, in the place of `old`, as `handover.py` says.
+
+        record: what else is written in the records' transaction.
+        """
+        new = self._by_container[container.id]
+        target = new.record.gateway
+        default = self._default_host_ip(target) if target is not None else ""
+        check_names(new.record.with_names(container.hostname))
+        move = planned_move(new, old, container, self._host_ports, default)
+
+        def write() -> None:
+            with self._state.transaction():
+                for changed in (move.new_record, move.old_record):
+                    if changed is not None:
+                        self._state.put(_KIND, changed.container_id, changed.document())
+                record()
+
+        await carry_out(move, self._kernel, write)
+        self._names.update(new, *((old,) if old else ()))
+
+    async def connections(self, sandbox: Sandbox) -> Connections:
+        """Who is being served through published ports, its own or those that it has handed on."""
+        tcp = udp = 0
+        for address in sandbox.addresses:
+            counted = await self._kernel.call(_count_flows, address)
+            tcp, udp = tcp + counted[0], udp + counted[1]
+        relayed = sum(
+            relay.connections(address) for relay in sandbox.relays for address in sandbox.addresses
+        )
+        return Connections(tcp, udp, relayed)
+
     # --- on the way out ----------------------------------------------------------------------
 
     async def drop(self, container_id: str, *, now: bool = False) -> None:
@@ -182,13 +239,16 @@ class Sandboxes:
         sandbox.close_ports()
         self._names.forget(sandbox)
         pairs = {host_interface(e.endpoint_id) for e in record.endpoints if e.interface}
-        commands = self._kernel.firewall.remove(forwardings=_forwardings(record))
+        commands = self._kernel.firewall.remove(forwardings=forwardings_of(record))
         try:
             if now:
                 await self._kernel.call(bridge.remove, pairs)
             else:
                 self._lose_pairs(pairs)
             await self._kernel.commit(commands)
+            if record.standby:  # who kept to it while another took its ports
+                for address in sandbox.addresses:
+                    await self._kernel.call(_forget_flows_from, address)
         except StackrError as error:
             _log.warning("container %s: networks not fully undone: %s", container_id, error)
         finally:
@@ -219,12 +279,12 @@ class Sandboxes:
             publisher=target.endpoint_id if target is not None else "",
         )
         firewall = self._kernel.firewall
-        commands = firewall.remove(forwardings=_forwardings(before))
-        commands += firewall.add(forwardings=_forwardings(sandbox.record))
+        commands = firewall.remove(forwardings=forwardings_of(before))
+        commands += firewall.add(forwardings=forwardings_of(sandbox.record))
         await self._kernel.commit(commands)
         self.hold_ports_again(sandbox)
         for port in sandbox.held:
-            await port.relay.start()
+            await port.start()
 
     def rename(self, sandbox: Sandbox, name: str) -> None:
         sandbox.record = sandbox.record.named(name)
@@ -242,9 +302,7 @@ class Sandboxes:
 
     # --- parts of the above ------------------------------------------------------------------
 
-    def _addressed(
-        self, endpoint: Endpoint, record: SandboxRecord, network: Network, hostname: str
-    ) -> Endpoint:
+    def _addressed(self, endpoint: Endpoint, record: SandboxRecord, network: Network) -> Endpoint:
         spec = endpoint.spec
         kernel_endpoint.check_link_local(spec.link_local_ips)
         mac = kernel_endpoint.check_mac(spec.mac_address) if spec.mac_address else ""
@@ -265,8 +323,10 @@ class Sandboxes:
             ipv6_address=ipv6,
             ipv6_prefix_length=lengths.get(6, 0),
             ipv6_gateway=gateways.get(6, ""),
-            dns_names=_dns_names(endpoint, hostname) if network.is_user_defined else (),
         )
+
+    def _default_host_ip(self, target: Endpoint) -> str:
+        return bridge.host_ip_of(self._store.get(target.network_id).spec)
 
     def _release(self, endpoint: Endpoint) -> None:
         self._store.release(endpoint.network_id, endpoint.ipv4_address, endpoint.ipv6_address)
@@ -298,21 +358,6 @@ class Sandboxes:
             _log.warning("networks: %s", error)
 
 
-def _forwardings(record: SandboxRecord) -> list[Forwarding]:
-    target = record.publishing
-    return forwardings(target, record.ports) if target is not None else []
-
-
-def _dns_names(endpoint: Endpoint, hostname: str) -> tuple[str, ...]:
-    names = (
-        endpoint.container_name,
-        *endpoint.spec.aliases,
-        endpoint.container_id[:12],
-        hostname,
-    )
-    return tuple(dict.fromkeys(name for name in names if name))
-
-
 def _interface_name(spec: EndpointSpec, network: Network, record: SandboxRecord) -> str:
     taken = {endpoint.interface for endpoint in record.endpoints}
     if spec.interface_name:
@@ -322,6 +367,12 @@ def _interface_name(spec: EndpointSpec, network: Network, record: SandboxRecord)
     return next(name for i in range(len(taken) + 1) if (name := f"{prefix}{i}") not in taken)
 
 
-def _forget_flows(_: Host, ports: Iterable[int]) -> None:
-    for port in ports:
-        conntrack.forget_udp_flows(port)
+def _forget_flows_from(_: Host, address: str) -> None:
+    conntrack.forget_udp_flows_from(address)
+
+
+def _count_flows(_: Host, address: str) -> tuple[int, int]:
+    try:
+        return conntrack.count_translated_flows(address)
+    except OSError as error:
+        raise Internal(f"connections cannot be counted: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from stackr.errors import (
@@ -35,6 +35,7 @@ from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
 from stackr.runtime.engine.network.sandboxes import Sandboxes
 from stackr.runtime.engine.network.store import NetworkStore
 from stackr.runtime.engine.network.types import (
+    Connections,
     ContainerNet,
     Endpoint,
     EndpointSpec,
@@ -199,7 +200,11 @@ class Networks:
                 parse_address(server.partition("%")[0], "DNS server")
             networks = [await self._bridges.usable(network) for network in networks]
             record = SandboxRecord(
-                container.id, container.name, dns=container.dns, project=container.project
+                container.id,
+                container.name,
+                dns=container.dns,
+                project=container.project,
+                standby=container.standby,
             )
             sandbox = self._sandboxes.begin(record, pid)
             try:
@@ -270,6 +275,28 @@ class Networks:
             await self._sandboxes.withdraw(sandbox, endpoint)
         self._publish_endpoint("disconnect", endpoint)
         return endpoint
+
+    async def promote(
+        self, container: ContainerNet, replaces: str, record: Callable[[], None]
+    ) -> None:
+        """A running container leaves standby: it gets its published ports and all of its names.
+
+        replaces: the ID of another whose ports it takes over, none free for a moment, and whose
+        names but its own end; "" for none. record: called within the transaction that makes the
+        change last. Raises Conflict, with Docker's text, for a port that somebody else has; then
+        everything is as before.
+        """
+        async with AsyncExitStack() as turns:
+            for container_id in sorted({container.id, replaces} - {""}):
+                await turns.enter_async_context(self._locked(container_id))
+            self._running(container.id)
+            for binding in container.ports:
+                check_binding(binding)
+            await self._sandboxes.promote(container, self._sandboxes.get(replaces), record)
+
+    async def connections(self, container_id: str) -> Connections:
+        """Raises Conflict where it does not run, Internal where the kernel does not tell."""
+        return await self._sandboxes.connections(self._running(container_id))
 
     def rename(self, container_id: str, name: str) -> None:
         """A running container has another name from now on."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
+    "Connections",
     "ContainerNet",
     "Endpoint",
     "EndpointSpec",
@@ -135,6 +136,7 @@ class ContainerNet:
     name: without the leading slash. dns: upstream resolvers instead of the host's.
     endpoints: one per network; the network `none` or `host` stands alone.
     project: the stack it belongs to, whose reserved host ports it may publish; "" for none.
+    standby: it answers to its own name alone, and its ports wait until it is promoted.
     """
 
     id: str
@@ -144,6 +146,7 @@ class ContainerNet:
     hostname: str = ""
     dns: tuple[str, ...] = ()
     project: str = ""
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class SandboxInfo:
-    """What a started container got. endpoints: by network name, in the order of the request."""
+    """What a started container got. endpoints: by network name, in the order of the request.
+
+    standby: without its ports and aliases, as it waits for a promotion, or another replaced it.
+    """
 
     container_id: str
     sandbox_id: str = ""
@@ -181,3 +187,21 @@ class SandboxInfo:
     """`/proc/PID/ns/net` of the container's first process."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     ports: tuple[PublishedPort, ...] = ()
+    standby: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Who is being served through a container's published ports.
+
+    tcp: connections of which one side at least may still send; udp: flows with a packet of late;
+    relayed: both, of those that go through the engine's own process.
+    """
+
+    tcp: int = 0
+    udp: int = 0
+    relayed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.tcp + self.udp + self.relayed

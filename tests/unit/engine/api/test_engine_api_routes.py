@@ -34,6 +34,12 @@ def _found(method: str, path: str) -> tuple[str, dict[str, str]] | None:
         ("POST", "/networks/create", "/networks/create", {}),
         ("GET", "/networks/n-1", "/networks/{id}", {"id": "n-1"}),
         ("HEAD", "/_ping", "/_ping", {}),
+        (
+            "POST",
+            "/stackr/v1/containers/web/promote",
+            "/stackr/v1/containers/{id}/promote",
+            {"id": "web"},
+        ),
     ],
 )
 def test_paths_find_their_routes(

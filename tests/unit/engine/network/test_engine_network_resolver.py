@@ -112,6 +112,7 @@ def test_what_is_answered_here(name: str, kind: str, wanted: list[str] | None) -
     reply = dnslib.DNSRecord.parse(packet)
     assert [str(record.rdata) for record in reply.rr] == wanted
     assert all(record.rname == asked.q.qname for record in reply.rr)
+    assert all(record.ttl == 1 for record in reply.rr), "who keeps it longer asks the wrong one"
     header = reply.header
     assert (header.id, header.qr, header.rd, header.ra) == (asked.header.id, 1, 1, 1)
     assert (header.aa, header.tc, header.rcode) == (0, 0, 0)

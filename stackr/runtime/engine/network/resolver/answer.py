@@ -15,7 +15,7 @@ from stackr.runtime.engine.network.resolver.table import Container, Endpoint, Na
 
 __all__ = ["answer_locally"]
 
-_TTL_S = 600
+_TTL_S = 1  # a name may lead to another container at any time
 _FAMILIES = {message.A: socket.AF_INET, message.AAAA: socket.AF_INET6}
 
 

@@ -17,8 +17,9 @@ Increase PROTOCOL with any change: a daemon replaces a resolver that speaks anot
 
 from __future__ import annotations
 
-__all__ = ["MAX_MESSAGE", "PROTOCOL", "SERVED_IDS"]
+__all__ = ["MAX_CONTAINER", "MAX_MESSAGE", "PROTOCOL", "SERVED_IDS"]
 
 PROTOCOL = 1
 MAX_MESSAGE = 256 * 1024
+MAX_CONTAINER = 100 * 1024  # two of them fit one message
 SERVED_IDS = 100  # of a greeting's message
