@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["expire"]
 
+_STOP_TIMEOUT_S = 10  # as `down` gives to most; what is in volumes stays, and should be whole
+
 
 async def expire(session: Session, runtime: Runtime, project: str, ttl_s: float) -> None:
     """Let the project expire, counted from now. Raises NotSupported where the engine cannot."""
@@ -21,7 +23,9 @@ async def expire(session: Session, runtime: Runtime, project: str, ttl_s: float)
         raise NotSupported("up: --ttl: this engine does not offer it")
     lease = await find_lease(runtime, project)
     if lease is None:
-        request = LeaseRequest(project, ttl_s=ttl_s, watch_owner=False)
+        request = LeaseRequest(
+            project, ttl_s=ttl_s, watch_owner=False, stop_timeout_s=_STOP_TIMEOUT_S
+        )
         try:
             lease = await create_lease(runtime, request)
         except NotSupported as error:

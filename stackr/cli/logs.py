@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from stackr.cli.log_position import LogPosition
 from stackr.cli.views.logs import LogLines
 from stackr.errors import NotFound, NotSupported, StackrError
 from stackr.runtime import labels
@@ -152,10 +153,10 @@ def _moment(entry: LogEntry) -> str:
 
 @dataclass(slots=True)
 class _Followed:
-    """A container whose lines are shown; `last_ns` is the time of the last one shown."""
+    """A container whose lines are shown; `position` is after the last one shown."""
 
     container: ContainerState
-    last_ns: int = 0
+    position: LogPosition = field(default_factory=LogPosition)
     tail: int | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -217,12 +218,12 @@ class Supervisor:
             followed = self._note(container)
             if window is not None:
                 followed.tail = window.tail
-                followed.last_ns = int((window.since or 0) * 1e9)
+                followed.position = LogPosition(int((window.since or 0) * 1e9))
             elif container.is_running:
-                followed.last_ns, followed.tail = now_ns, 0
+                followed.position, followed.tail = LogPosition(now_ns), 0
             elif container.state != "created":
                 inspected = await self._runtime.inspect_container(container.id)
-                followed.last_ns = int(inspected.finished_at * 1e9)
+                followed.position = LogPosition(int(inspected.finished_at * 1e9) + 1)
 
     async def supervise_running(self) -> None:
         """Follow each container that has been started, the ones that ended since included."""
@@ -322,14 +323,13 @@ class Supervisor:
             with suppress(NotFound):
                 await self._runtime.wait_container(ref)
             return
-        since = followed.last_ns / 1e9 if followed.last_ns else None
+        since = followed.position.begin()
         tail, followed.tail = followed.tail, None
         stream = self._runtime.logs(ref, follow=True, tail=tail, since=since, timestamps=True)
         try:
             async for entry in stream:
-                if entry.time_ns and entry.time_ns <= followed.last_ns:
+                if not followed.position.take(entry.time_ns):
                     continue
-                followed.last_ns = max(entry.time_ns, followed.last_ns)
                 moment = _moment(entry) if self._timestamps else ""
                 is_error = entry.stream == "stderr"
                 self._lines.line(name, _text(entry), is_error=is_error, moment=moment)

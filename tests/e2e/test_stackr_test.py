@@ -612,7 +612,15 @@ def test_an_out_of_memory_kill_is_named(env: Stack) -> None:
 
 
 def test_logs_of_a_container_that_is_gone_are_kept(env: Stack) -> None:
-    env.write("services: {web: {image: '${IMAGE}', command: sh -c 'echo alive; sleep 1000'}}")
+    env.write(
+        """\
+        services:
+          web:
+            image: ${IMAGE}
+            command: sh -c 'echo alive; sleep 1000'
+            stop_grace_period: 0s
+        """
+    )
     env.environ["PATH"] = f"{Path(sys.executable).parent}:{env.environ['PATH']}"
     text = "stackr rm -sf -p $STACKR_PROJECT web; exit 1"
     env("test", "--artifacts", "art", "--", "sh", "-c", text, want=1)
@@ -753,7 +761,8 @@ def test_dockerd_has_no_leases_and_is_cleaned_up_all_the_same(tmp_path: Path) ->
 def test_up_for_a_time(stack: Stack) -> None:
     stack.write(WEB.replace("container_name: fixed-name", "init: false"))
     path = stack.folder / "compose.yaml"
-    path.write_text(re.sub(r"18080:|53:|\{name: fixed-data\}", "", path.read_text()))
+    text = path.read_text().replace("sleep 1000", "sh -c 'trap exit TERM; sleep 1000 & wait'")
+    path.write_text(re.sub(r"18080:|53:|\{name: fixed-data\}", "", text))
     assert "--ttl needs --detach or --wait" in stack("up", "--ttl", "1h", want=1).stderr
     done = stack("up", "-d", "--ttl", "1h")
     assert f"{stack.name}: is taken down at 20" in done.stderr
@@ -761,7 +770,7 @@ def test_up_for_a_time(stack: Stack) -> None:
     assert (lease["project"], lease["owner"], lease["volumes"]) == (stack.name, None, False)
     stack("up", "-d", "--ttl", "2h")
     assert [each["id"] for each in leases(stack.engine)] == [lease["id"]]
-    stack("down")
+    stack("down", "-t", "0")
     assert leases(stack.engine) == []
     stack("up", "-d", "--ttl", "1h")
     stack("up", "-d", "--ttl", "500ms")

@@ -397,3 +397,14 @@ def test_no_file_and_no_name(stack: Stack, tmp_path: Path) -> None:
 
 def test_version(stack: Stack) -> None:
     assert __version__ in stack("version").stdout
+
+
+def test_lines_that_come_together_are_all_shown(stack: Stack) -> None:
+    """The monitor reads many in one go, and gives them one time."""
+    script = "i=0; while [ $$i -lt 1000 ]; do echo line $$i.; i=$$((i+1)); done"
+    stack.write(f"services: {{web: {{image: '${{IMAGE}}', command: [sh, -c, '{script}']}}}}")
+    wanted = [f"line {number}." for number in range(1000)]
+    for arguments in (("up",), ("logs", "-f")):
+        shown = stack(*arguments).stdout.splitlines()
+        lines = [line.partition("| ")[2] for line in shown if "| line" in line]
+        assert lines == wanted, arguments

@@ -1,8 +1,8 @@
 """The command that a test environment is for: a process on this host.
 
-On a terminal it shares the terminal and its process group with stackr, so that keys reach it;
-elsewhere it has a group of its own, which is ended with it. It never outlives stackr: the kernel
-kills it where stackr is killed.
+In the foreground of a terminal it shares that, and the process group, with stackr, so that keys
+reach it; elsewhere it has a group of its own, which is ended with it. It never outlives stackr: the
+kernel kills it where stackr is killed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class HostCommand:
 
         Raises NotFound where there is no such program, PermissionDenied for what is none.
         """
-        on_terminal = os.isatty(0)
+        on_terminal = _is_in_foreground()
         with _kept_terminal() if on_terminal else contextlib.nullcontext():
             command = cls(_spawn(argv, environ, on_terminal), has_group=not on_terminal)
             try:
@@ -78,6 +78,14 @@ class HostCommand:
                 os.killpg(self._process.pid, number)
             elif self._process.returncode is None:
                 self._process.send_signal(number)
+
+
+def _is_in_foreground() -> bool:
+    """Whether stdin is a terminal whose keys are ours."""
+    try:
+        return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def exit_code_of(returncode: int) -> int:

@@ -1,6 +1,6 @@
 """Ask the engine what it knows of an environment that failed, and make findings of it.
 
-Nothing here fails: what cannot be had within a few seconds is left out.
+What cannot be had within a few seconds is left out; `containers_of` alone fails with the engine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackr.cli.testenv.findings import Place, Readiness, Suspect, in_order, last_check, problem_of
 from stackr.cli.testenv.timeline import Moment
-from stackr.errors import StackrError
+from stackr.errors import NotFound, StackrError
 from stackr.executor.apply import Failure, Outcome
 from stackr.planner.payloads import PullImage, WaitFor
 from stackr.planner.plan import Action, Operation
@@ -32,18 +32,18 @@ _OTHER_LINES = 5
 
 
 async def containers_of(runtime: Runtime, project: str) -> tuple[ContainerState, ...]:
-    """Every container of the project, inspected, by name."""
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            listed = await runtime.list_containers(labels=[f"{labels.PROJECT}={project}"])
-            inspected = await asyncio.gather(
-                *(runtime.inspect_container(container.id) for container in listed),
-                return_exceptions=True,
-            )
-    except (StackrError, TimeoutError):
-        return ()
-    found = [each for each in inspected if isinstance(each, ContainerState)]
+    """Every container of the project, inspected, by name. Raises what the engine does."""
+    listed = await runtime.list_containers(labels=[f"{labels.PROJECT}={project}"])
+    inspected = await asyncio.gather(*(_inspected(runtime, c.id) for c in listed))
+    found = [container for container in inspected if container is not None]
     return tuple(sorted(found, key=lambda container: container.name))
+
+
+async def _inspected(runtime: Runtime, ref: str) -> ContainerState | None:
+    try:
+        return await runtime.inspect_container(ref)
+    except NotFound:
+        return None  # it has gone meanwhile
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from stackr.errors import InvalidArgument
 
-__all__ = ["claim_folder", "write_whole"]
+__all__ = ["HIDDEN_LOGS", "claim_folder", "write_whole"]
 
+HIDDEN_LOGS = ".logs-"
+"""How the folder begins in which logs are while it is open whether they are wanted."""
 _MARK = ".stackr-test"
 
 
@@ -31,6 +34,8 @@ def claim_folder(folder: Path, former: Iterable[str]) -> None:
         for pattern in former:
             for file in folder.glob(pattern):
                 file.unlink(missing_ok=True)
+        for hidden in folder.glob(f"{HIDDEN_LOGS}*"):
+            shutil.rmtree(hidden, ignore_errors=True)
     except OSError as error:
         raise InvalidArgument(f"--artifacts: {folder}: {(error.strerror or '').lower()}") from error
 

@@ -59,7 +59,13 @@ class Holding:
         except InvalidArgument as error:
             if not request.watch_owner or "cannot be watched" not in error.message:
                 raise
-            self.lease = await create_lease(raw(self._runtime), replace(request, watch_owner=False))
+            request = replace(request, watch_owner=False)
+            self.lease = await create_lease(raw(self._runtime), request)
+        if self.lease is not None and not request.watch_owner:
+            self._session.view.warning(
+                "the engine cannot watch this process: if stackr itself is killed, the environment"
+                f" stays until {self.lease.expires or f'stackr down -v -p {name}'}"
+            )
         return self.lease
 
     @property

@@ -11,11 +11,13 @@ import re
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+from stackr.cli.log_position import LogPosition
+from stackr.cli.testenv.files import HIDDEN_LOGS
 from stackr.cli.testenv.redaction import Redactor
 from stackr.errors import StackrError
 from stackr.runtime.protocol import Runtime, SupportsLogs
@@ -29,12 +31,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 @dataclass(slots=True)
 class _Log:
-    """last_ns: the time of the last line that was written."""
-
     container: str
     path: Path
     file: TextIO
-    last_ns: int = 0
+    position: LogPosition = field(default_factory=LogPosition)
     task: asyncio.Task[None] | None = None
 
 
@@ -48,7 +48,7 @@ class LogCapture:
         self._runtime = runtime
         self._folder = folder
         self._redactor = redactor
-        self._hidden = Path(tempfile.mkdtemp(prefix=".logs-", dir=folder.parent))
+        self._hidden = Path(tempfile.mkdtemp(prefix=HIDDEN_LOGS, dir=folder.parent))
         self._logs: dict[str, _Log] = {}
         self.problems: list[str] = []
 
@@ -102,12 +102,12 @@ class LogCapture:
     async def _read(self, log: _Log, *, follow: bool) -> None:
         if not isinstance(self._runtime, SupportsLogs):
             return
-        since = log.last_ns / 1e9 if log.last_ns else None
+        since = log.position.begin()
         try:
             async for entry in self._runtime.logs(
                 log.container, follow=follow, since=since, timestamps=True
             ):
-                if entry.time_ns > log.last_ns or not entry.time_ns:
+                if log.position.take(entry.time_ns):
                     self._write(log, entry)
         except StackrError:
             return  # it was removed, or keeps no log
@@ -115,7 +115,6 @@ class LogCapture:
             self.problems.append(f"{log.path.name}: {error.strerror}")
 
     def _write(self, log: _Log, entry: LogEntry) -> None:
-        log.last_ns = max(entry.time_ns, log.last_ns)
         moment = datetime.fromtimestamp(entry.time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
         line = entry.line.decode(errors="replace").rstrip("\r")
         log.file.write(f"{moment} {self._redactor.text(line)}\n")

@@ -16,12 +16,14 @@ from stackr.cli.testenv.findings import CommandResult, Findings, Suspect
 from stackr.cli.testenv.logs import LogCapture
 from stackr.cli.testenv.redaction import Redactor
 from stackr.cli.testenv.timeline import Timeline
+from stackr.errors import StackrError
 
 if TYPE_CHECKING:
     from stackr.cli.session import Session
     from stackr.executor.apply import Outcome
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
+    from stackr.runtime.types import ContainerState
     from stackr.spec.model.project import Project
 
 __all__ = ["Report"]
@@ -79,7 +81,7 @@ class Report:
         suspects: tuple[Suspect, ...] = ()
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                containers = await containers_of(runtime, self.project.name)
+                containers = await self._containers(runtime)
                 suspects = await suspects_of(
                     self.project, containers, self.outcome, self.timeline.moments, runtime
                 )
@@ -91,6 +93,13 @@ class Report:
         if self.arguments.artifacts is not None:
             await self._write(runtime, findings)
         self._show(findings)
+
+    async def _containers(self, runtime: Runtime) -> tuple[ContainerState, ...]:
+        try:
+            return await containers_of(runtime, self.project.name)
+        except StackrError as error:
+            self._warn([f"the engine does not tell of its containers: {error.message}"])
+            return ()
 
     def _findings(
         self, headline: str, command: CommandResult | None, suspects: Sequence[Suspect] = ()
