@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from stackr.spec.rules import Branch, Path, apply, descend, table
 from stackr.spec.short import clean_path, parse_device, parse_port, parse_volume
-from stackr.spec.units import go_text
+from stackr.spec.units import go_text, is_int
 
 MAX_PORTS = 200_000
 
@@ -52,7 +52,9 @@ def _refuse(value: Any, path: Path, report: Report, wanted: str) -> Any:
     return value
 
 
-def _parsed(parse: Callable[[str], Any]) -> Rule:
+def _parsed(parse: Callable[[str], Any], *, unread: dict[str, Any] | None = None) -> Rule:
+    """Text has a form of its own; unread: what a lenient pass makes of text that has it not."""
+
     def rule(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
         if isinstance(value, dict):
             return value
@@ -63,7 +65,7 @@ def _parsed(parse: Callable[[str], Any]) -> Rule:
         except ValueError as error:
             if not report.lenient:
                 report.faults.append((path, str(error)))
-        return value
+        return value if unread is None else dict(unread)
 
     return rule
 
@@ -183,7 +185,7 @@ def _ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
             ports.append(entry)
             continue
         try:
-            if type(entry) not in (int, str):
+            if not isinstance(entry, str) and not is_int(entry):
                 raise ValueError(f"invalid port {go_text(entry)}")
             expanded = parse_port(str(entry), most=MAX_PORTS - report.ports)
             report.ports += len(expanded)
@@ -196,7 +198,7 @@ def _ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
 
 
 def _ulimit(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
-    if type(value) is not int and not isinstance(value, dict):
+    if not is_int(value) and not isinstance(value, dict):
         return _refuse(value, path, report, "an integer or a mapping")
     return value
 
@@ -236,7 +238,7 @@ _SERVICE_RULES: dict[str, Rule] = {
     "models": _names,
     "volumes.*": _parsed(_volume),
     "dns": _list,
-    "devices.*": _parsed(parse_device),
+    "devices.*": _parsed(parse_device, unread={"source": "", "target": "", "permissions": "rwm"}),
     "secrets.*": _wrapped("source"),
     "configs.*": _wrapped("source"),
     "ports": _ports,

@@ -108,7 +108,7 @@ def _expected(what: str, value: Any) -> ValueError:
 
 def read_string(value: Any) -> str:
     """A string; an integer of 64 bits counts as its digits."""
-    if type(value) is int and value <= _INT64_MAX:
+    if units.is_int(value):
         return str(value)
     if type(value) is not str:
         raise _expected("a string", value)
@@ -173,7 +173,7 @@ def read_bytes(value: Any) -> int:
     """Bytes; a number that is no integer of 64 bits counts as none, as in Docker Compose."""
     if type(value) is str:
         return units.parse_size(value)
-    return value if type(value) is int and value <= _INT64_MAX else 0
+    return value if units.is_int(value) else 0
 
 
 def read_mode(value: Any) -> int:
@@ -183,7 +183,7 @@ def read_mode(value: Any) -> int:
             return int(value.removeprefix("+"), 8) if "_" not in value else int("")
         except ValueError:
             raise ValueError(f'must be octal digits, not "{value}"') from None
-    if type(value) is not int:
+    if not units.is_int(value):
         raise _expected("a file mode", value)
     return value
 
@@ -199,7 +199,7 @@ def read_count(value: Any) -> int:
             raise ValueError(
                 f"invalid value \"{value}\", the only value allowed is 'all' or a number"
             ) from None
-    if type(value) is not int:
+    if not units.is_int(value):
         raise _expected("a number or all", value)
     return value
 
@@ -403,14 +403,14 @@ class Ulimit(Kind):
     never_empty = True
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
-        if type(value) is int:
+        if units.is_int(value):
             return {"single": value} if value else {}
         if not isinstance(value, dict):
             faults.add(path, str(_expected("an integer or a mapping", value)))
             return None
         limits = {}
         for name in ("soft", "hard"):
-            if name in value and type(value[name]) is not int:
+            if name in value and not units.is_int(value[name]):
                 faults.add((*path, name), str(_expected("an integer", value[name])))
             elif value.get(name):
                 limits[name] = value[name]

@@ -18,7 +18,7 @@ from stackr.spec import dotenv, selection
 from stackr.spec.canonical import Report, canonical, omit_empty
 from stackr.spec.decode import EXTENSION, EXTENSIONS, Faults
 from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, set_defaults
-from stackr.spec.discover import Discovered, discover
+from stackr.spec.discover import PROJECT_NAME, Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
 from stackr.spec.fields import SECTIONS
 from stackr.spec.files import HOST, Files
@@ -69,7 +69,7 @@ def load_tree(
     """Load the project's files to one canonical tree. Raises InvalidProject."""
     session = Session(options, environ, cwd, files)
     found = discover(session)
-    environment = found.environment if options.interpolate else {}
+    environment = found.environment if options.interpolate else {PROJECT_NAME: found.name}
     scope = Scope(found.working_dir, found.working_dir, environment)
     tree = _load_model(list(found.files), scope, session, paths=options.resolve_paths)
     if not tree:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from stackr.spec.rules import Branch, Path, apply, show, table
 from stackr.spec.short import parse_volume
-from stackr.spec.units import go_text
+from stackr.spec.units import go_text, is_int
 
 Merge: TypeAlias = Callable[[Any, Any, "Branch[Any] | None", Path], Any]
 
@@ -254,7 +254,7 @@ def _device_target(entry: Any) -> Any:
 
 
 def _exposed(entry: Any) -> Any:
-    if type(entry) is int or isinstance(entry, str):
+    if is_int(entry) or isinstance(entry, str):
         return str(entry)
     raise ValueError("unsupported expose value")
 
@@ -281,7 +281,7 @@ def _port(entry: Any) -> Any:
         parts = [entry["target"], entry.get("published"), entry.get("host_ip", "0.0.0.0")]
         parts.append(entry.get("protocol", "tcp"))
         return tuple((type(part).__name__, str(part)) for part in parts)
-    return str(entry) if type(entry) is int or isinstance(entry, str) else ""
+    return str(entry) if is_int(entry) or isinstance(entry, str) else ""
 
 
 def _env_file(entry: Any) -> Any:

@@ -11,7 +11,9 @@ from typing import Any
 from stackr.spec.decode import Unprintable
 from stackr.spec.fields import SECTIONS, SERVICE
 from stackr.spec.key_order import all_in_order
+from stackr.spec.merge import UNIQUE_RULES
 from stackr.spec.problems import refuse
+from stackr.spec.rules import Branch
 from stackr.spec.units import json_number
 
 _IN_JSON = ("networks", "volumes", "secrets", "configs")
@@ -36,13 +38,31 @@ def project_tree(name: str, project: dict[str, Any], *, yaml: bool) -> dict[str,
     return tree
 
 
-def _go_json_tree(value: Any) -> Any:
-    """An extension as Docker Compose writes it in JSON, where an empty list becomes null."""
+def _go_json_tree(value: Any, unique: Branch[Any] | None = None) -> Any:
+    """A tree as Docker Compose writes it in JSON: an empty list becomes null.
+
+    unique: the lists whose entries have been made unique, which stay as they are.
+    """
     if isinstance(value, dict):
-        return {key: _go_json_tree(entry) for key, entry in value.items()}
+        return {
+            key: _go_json_tree(entry, unique.below(key) if unique is not None else None)
+            for key, entry in value.items()
+        }
     if isinstance(value, list):
-        return [_go_json_tree(entry) for entry in value] or None
+        below = unique.below(0) if unique is not None else None
+        is_kept = unique is not None and unique.rule is not None
+        return [_go_json_tree(entry, below) for entry in value] or ([] if is_kept else None)
     return json_number(value) if isinstance(value, float) else value
+
+
+def unresolved_tree(tree: dict[str, Any], *, normalized: bool) -> dict[str, Any]:
+    """What `config --no-interpolate` writes as JSON of a tree that cannot be typed."""
+    result: dict[str, Any] = _go_json_tree(tree, UNIQUE_RULES)
+    for service in (result.get("services") or {}).values() if normalized else ():
+        for holder, key in ((service, "environment"), (service.get("build") or {}, "args")):
+            if holder.get(key) == []:
+                holder[key] = None
+    return result
 
 
 def _sources(section: str, project: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Source: YAML 1.2; go-yaml v3, decode.go; compose-go, loader/reset.go for `!reset
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -87,13 +88,16 @@ def documents(data: bytes) -> Iterator[Document]:
     if len(data) > MAX_BYTES:
         raise BadSource(f"the file is larger than {MAX_BYTES >> 20} MiB", 0, 0)
     parser = CParser(data)
+    escapes = _Escapes(data) if b"\\/" in data else None
     try:
         while True:
             event = parser.get_event()
             if isinstance(event, StreamEndEvent):
                 return
             if isinstance(event, DocumentStartEvent):
-                yield _Reader(parser).read()
+                if event.version not in (None, (1, 1)):
+                    raise _bad("found incompatible YAML document: only %YAML 1.1 is read", event)
+                yield _Reader(parser, escapes).read()
     except MarkedYAMLError as error:
         raise _not_yaml(data, error) from error
     except YAMLError as error:
@@ -122,10 +126,26 @@ def _unreadable(data: bytes, error: YAMLError) -> BadSource:
     return BadSource(reason, before.count(b"\n"), len(before) - line_start)
 
 
+_ESCAPED_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
+
+
+class _Escapes:
+    """Finds `\\/` in double quotes, which libyaml takes and go-yaml does not."""
+
+    def __init__(self, data: bytes) -> None:
+        self._text = data.decode("utf-8-sig", "replace")
+
+    def check(self, event: Any) -> None:
+        written = self._text[event.start_mark.index : event.end_mark.index]
+        if event.style == '"' and _ESCAPED_SLASH.search(written):
+            raise _bad("found unknown escape character: write / for \\/", event)
+
+
 class _Reader:
     """Reads the events of one document into values."""
 
-    def __init__(self, parser: Any) -> None:
+    def __init__(self, parser: Any, escapes: _Escapes | None) -> None:
+        self._escapes = escapes
         self._next = parser.get_event
         self._anchors: dict[str, _Anchor] = {}
         self._open: set[str] = set()
@@ -159,13 +179,15 @@ class _Reader:
 
     def _scalar(self, event: Any) -> None:
         self._count(event)
+        if self._escapes is not None:
+            self._escapes.check(event)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.is_map and frame.key is None:
             self._key(frame, event)
             return
         tag = event.tag
         if tag is None or tag == "!":
-            value = resolve(event.value) if event.implicit[0] else event.value
+            value = resolve(event.value) if _is_plain(event) else event.value
         elif tag in ("!reset", "!override"):
             value = self._marked(tag, event.value)
         else:
@@ -182,21 +204,27 @@ class _Reader:
 
     def _key(self, frame: _Frame, event: Any) -> None:
         name = event.value
-        if name in frame.keys:
-            line = frame.keys[name] + 1
-            raise _bad(
-                f'mapping key "{name}" already defined at line {line}', event, (*frame.path, name)
-            )
-        frame.keys[name] = event.start_mark.line
-        key = resolve(name) if event.implicit[0] and event.tag is None else name
+        self._note_key(frame, name, event)
+        if event.tag is not None and event.tag != "!":
+            key = self._tagged(event)
+        else:
+            key = resolve(name) if _is_plain(event) else name
         if type(key) is not str:
             where = "in a mapping" if frame.path else "at top level"
             raise _bad(f"non-string key {where}: {name or 'null'}", event, frame.path)
         frame.key = key
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchor(key, 1, (), [])
-        if key == _MERGE and not (event.implicit[0] or event.tag is not None):
+        if key == _MERGE and not _is_merge_key(event):
             frame.key = _QUOTED_MERGE
+
+    def _note_key(self, frame: _Frame, name: str, event: Any) -> None:
+        if name in frame.keys:
+            line = frame.keys[name] + 1
+            raise _bad(
+                f'mapping key "{name}" already defined at line {line}', event, (*frame.path, name)
+            )
+        frame.keys[name] = event.start_mark.line
 
     def _here(self) -> Path:
         """The path of the value that comes next; a merge key leaves no trace in it."""
@@ -255,6 +283,7 @@ class _Reader:
             raise _bad(f"unknown anchor '{name}' referenced", event)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.is_map and frame.key is None:
+            self._note_key(frame, name, event)
             if type(anchor.value) is not str:
                 raise _bad("non-string key in a mapping", event, frame.path)
             frame.key = anchor.value
@@ -308,6 +337,18 @@ class _QuotedMerge(str):
 
 
 _QUOTED_MERGE = _QuotedMerge(_MERGE)
+
+
+def _is_plain(event: Any) -> bool:
+    """Whether a scalar is written without quotes and is no block; the tag `!` says nothing."""
+    return not event.style
+
+
+def _is_merge_key(event: Any) -> bool:
+    """Whether `<<` is the merge key: it is neither quoted nor of another tag."""
+    if event.tag in (None, "!"):
+        return _is_plain(event)
+    return bool(event.tag == "tag:yaml.org,2002:merge")
 
 
 def _is_mergeable(value: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Any
+from typing import Any, TypeGuard
 
 NANOSECONDS = {
     "ns": 1,
@@ -29,6 +29,11 @@ _GO_INT = re.compile(r"[-+]?\d+\Z", re.ASCII)
 _SIZE = re.compile(r"(.*[0-9.])?( ?)([^0-9. ]*)\Z", re.ASCII | re.DOTALL)
 _SCALES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _INT64_MAX = (1 << 63) - 1
+
+
+def is_int(value: Any) -> TypeGuard[int]:
+    """Whether it is an integer for Go, which has another type for those beyond 63 bits."""
+    return type(value) is int and value <= _INT64_MAX
 
 
 def parse_duration(text: str) -> int:

@@ -35,6 +35,7 @@ _BREAK_AND_SPACE = re.compile(rf"[{_BREAKS}] ")
 _SPACE_AND_BREAK = re.compile(rf" [{_BREAKS}]")
 _UNPRINTABLE = re.compile("[^\t\n -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 _ESCAPED = re.compile("[^ !#-\\[\\]-~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_ANY = re.compile(".", re.DOTALL)
 _ESCAPES = {
     "\0": "0",
     "\a": "a",
@@ -142,6 +143,9 @@ def _string(text: str) -> str:
 
 
 def _double_quoted(text: str) -> str:
+    if text.startswith("\ufeff"):
+        # go-yaml looks for the mark at the start of the text, whichever character it is at.
+        return f'"{_ANY.sub(_escape, text)}"'
     return f'"{_ESCAPED.sub(_escape, text)}"'
 
 

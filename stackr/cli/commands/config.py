@@ -137,6 +137,10 @@ def _unresolved(arguments: ConfigArguments, loaded: Loaded) -> str:
         services = (tree.get("services") or {}).items()
         images = {name: {"image": each["image"]} for name, each in services if each.get("image")}
         tree = {"services": images}
+    if arguments.format == "json":
+        from stackr.spec.render import unresolved_tree
+
+        tree = unresolved_tree(tree, normalized=arguments.normalize)
     return _dump(all_in_order(tree), arguments.format)
 
 
@@ -197,14 +201,21 @@ def _hashes(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments)
 
     services = project["services"]
     platform = loaded.found.environment.get("DOCKER_DEFAULT_PLATFORM")
-    for service in services.values():
+    for name, service in services.items():
         if platform and "build" in service:
             service.setdefault("platform", platform)
+        _check_platform(name, service)
     wanted = list(services) if arguments.hash == "*" else (arguments.hash or "").split(",")
     for name in wanted:
         if name not in services:
             raise refuse(f"no such service: {name}", hint=nearest(name, services))
     return [f"{name} {service_hash(services[name])}" for name in sorted(wanted)]
+
+
+def _check_platform(name: str, service: dict[str, Any]) -> None:
+    platform, built = service.get("platform"), service.get("build", {}).get("platforms")
+    if platform and built and platform not in built:
+        raise refuse(f'service "{name}" build configuration does not support platform: {platform}')
 
 
 def _images(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments) -> Sequence[str]:

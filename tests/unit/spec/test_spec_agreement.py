@@ -10,6 +10,7 @@ import pytest
 
 from stackr.spec.load import LoadOptions, load_tree
 from stackr.spec.model.project import Project
+from stackr.spec.render import unresolved_tree
 
 Load = Callable[..., Project]
 Refused = Callable[..., list[str]]
@@ -134,3 +135,44 @@ def test_a_secret_without_a_source(typed: Callable[..., dict[str, Any]]) -> None
     text = "services: {a: {image: i, secrets: [{uid: x}]}}"
     service = typed(text, check_consistency=False)["services"]["a"]
     assert service["secrets"][0]["target"] == "/run/secrets/%!s(<nil>)"
+
+
+@pytest.mark.parametrize("attribute", ["expose: [%d]", "ulimits: {x: %d}", "ports: [%d]"])
+def test_integers_beyond_63_bits_are_none(problems: Refused, attribute: str) -> None:
+    text = f"services: {{a: {{image: i, {attribute % 2**63}}}}}"
+    assert "services.a." in problems(text)[0]
+
+
+def test_soft_limits_beyond_63_bits_are_refused(problems: Refused) -> None:
+    text = f"services: {{a: {{image: i, ulimits: {{x: {{soft: {2**63}, hard: 1}}}}}}}}"
+    assert "ulimits.x.soft: must be an integer" in problems(text)[0]
+
+
+def _unresolved(write: Write, text: str, *, normalize: bool = True) -> dict[str, Any]:
+    options = LoadOptions(interpolate=False, normalize=normalize)
+    folder = write({"compose.yaml": text})
+    return load_tree(options, {"HOME": "/h"}, folder).tree
+
+
+def test_without_interpolation_only_the_projects_name_is_known(write: Write) -> None:
+    text = "services: {a: {image: i, environment: [HOME, COMPOSE_PROJECT_NAME]}}"
+    tree = _unresolved(write, text)
+    assert tree["services"]["a"]["environment"] == ["HOME", "COMPOSE_PROJECT_NAME=proj"]
+
+
+def test_without_interpolation_a_device_of_too_many_parts_is_empty(write: Write) -> None:
+    tree = _unresolved(write, "services: {a: {image: i, devices: ['${A:-x}:/y:/z:q']}}")
+    assert tree["services"]["a"]["devices"] == [{"source": "", "target": "", "permissions": "rwm"}]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_without_interpolation_an_empty_list_is_null_in_json(write: Write, normalize: bool) -> None:
+    text = "services: {a: {image: i, environment: [], ports: [], group_add: [], x: 1.0}}"
+    text = text.replace("x: 1.0", "x-n: 1.0, build: {args: [], tags: [], cache_from: []}")
+    tree = unresolved_tree(_unresolved(write, text, normalize=normalize), normalized=normalize)
+    service = tree["services"]["a"]
+    made_anew: list[str] | None = None if normalize else []
+    assert (service["environment"], service["build"]["args"]) == (made_anew, made_anew)
+    assert (service["ports"], service["build"]["tags"]) == ([], [])
+    assert (service["group_add"], service["build"]["cache_from"]) == (None, None)
+    assert type(service["x-n"]) is int

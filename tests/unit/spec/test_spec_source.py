@@ -62,6 +62,12 @@ def test_merge_keys_fill_in_what_is_not_there() -> None:
 
 def test_a_quoted_merge_key_is_a_key() -> None:
     assert _value('{"<<": {a: 1}}') == {"<<": {"a": 1}}
+    assert _value("{!!str <<: {a: 1}}") == {"<<": {"a": 1}}
+    assert _value("{!!merge <<: {a: 1}}") == {"a": 1}
+
+
+def test_the_tag_that_says_nothing_is_ignored() -> None:
+    assert _value("{a: ! 5, b: !, ! c: ! x, d: ! '5'}") == {"a": 5, "b": None, "c": "x", "d": "5"}
 
 
 def test_aliases_share_nothing() -> None:
@@ -95,6 +101,11 @@ def test_override_inside_an_anchor_counts_where_it_is_used() -> None:
         ("a: {<<: 1}", "map merge requires", 0, 8),
         ('a: "\nb', "unexpected end of stream", 1, 1),
         ("a: !!int x", "cannot decode", 0, 3),
+        ("!!int x: 1", "cannot decode", 0, 0),
+        ("!!int 5: 1", "non-string key", 0, 0),
+        ('a: ["\\\\/",\n "\u00e9\\/b"]', "found unknown escape character", 1, 1),
+        ("%YAML 1.2\n---\na: b", "incompatible YAML document", 0, 0),
+        ("x: &k f\na: {*k : 1, k: 2}", 'key "k" already defined at line 2', 1, 12),
         ("[" * (MAX_DEPTH + 1), f"deeper than {MAX_DEPTH} levels", 0, MAX_DEPTH),
     ],
 )

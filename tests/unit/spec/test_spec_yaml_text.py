@@ -41,6 +41,8 @@ from stackr.spec.yaml_text import to_yaml
         ("\u00e9", "\u00e9"),
         ("2020-01-01", '"2020-01-01"'),
         ("<<", '"<<"'),
+        ("\ufeffab\n", '"\\uFEFF\\x61\\x62\\n"'),
+        ("a\ufeffb", '"a\\uFEFFb"'),
         ("=", '"="'),
         ("<a>", "<a>"),
         ("a\nb", "|-\n    a\n    b"),
