@@ -110,7 +110,7 @@ _SERVICE: dict[str, Row] = {
     **_no("the engine is not lent to containers", "use_api_socket"),
     **_no("hooks are not run", "post_start", "pre_stop"),
     **_inert("only for `up` in the foreground", "attach"),
-    **_inert("only for watching source files", "develop"),
+    "develop": Row(State.YES, "the actions sync, restart, sync+restart and sync+exec of `watch`"),
     **_inert("has no meaning in Docker Compose either", "pull_refresh_after"),
 }
 

@@ -12,15 +12,17 @@ from stackr.cli.build_flags import Build, NoBuild, QuietBuild, QuietPull, Yes, r
 from stackr.cli.options import options_of
 from stackr.cli.planning import plan_up
 from stackr.cli.session import Session, open_session
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument, NotSupported, StackrError
 
 if TYPE_CHECKING:
+    from stackr.cli.watch.rules import WatchRules
     from stackr.planner.desired import Desired
     from stackr.planner.options import UpOptions
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
+    from stackr.spec.model.project import Project
 
-__all__ = ["bring_up", "up"]
+__all__ = ["bring_up", "detached", "dry_run", "up"]
 
 
 def up(
@@ -157,11 +159,12 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
     for service in (arguments.exit_code_from, *arguments.attach, *arguments.no_attach):
         if service is not None and service not in wanted.services:
             raise InvalidArgument(f"no such service: {service}")
+    rules = _watch_rules(project) if arguments.watch else None
     if session.is_dry_run:
-        return session.on_engine(lambda runtime: _dry_run(session, runtime, wanted, up_options))
+        return session.on_engine(lambda runtime: dry_run(session, runtime, wanted, up_options))
     if arguments.is_attached:
-        return asyncio.run(_attached(session, arguments, wanted, up_options))
-    return session.on_engine(lambda runtime: _detached(session, runtime, wanted, up_options))
+        return asyncio.run(_attached(session, arguments, wanted, up_options, rules))
+    return session.on_engine(lambda runtime: detached(session, runtime, wanted, up_options))
 
 
 def _up_options(arguments: UpArguments) -> UpOptions:
@@ -185,7 +188,7 @@ def _up_options(arguments: UpArguments) -> UpOptions:
     )
 
 
-async def _dry_run(
+async def dry_run(
     session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
 ) -> int:
     from stackr.planner.observed import Observed
@@ -197,7 +200,7 @@ async def _dry_run(
     return await session.run_plan(plan, runtime)
 
 
-async def _detached(
+async def detached(
     session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions
 ) -> int:
     if code := await _refresh(session, runtime, wanted, up_options):
@@ -222,8 +225,18 @@ async def _refresh(
     )
 
 
+def _watch_rules(project: Project) -> WatchRules:
+    from stackr.cli.watch.rules import watch_rules
+
+    return watch_rules(project)
+
+
 async def _attached(
-    session: Session, arguments: UpArguments, wanted: Desired, up_options: UpOptions
+    session: Session,
+    arguments: UpArguments,
+    wanted: Desired,
+    up_options: UpOptions,
+    rules: WatchRules | None,
 ) -> int:
     from stackr.cli.attached import run_attached
     from stackr.planner.lifecycle import plan_stop
@@ -242,7 +255,23 @@ async def _attached(
         there = [name for name in wanted.services if observed.of_service(name)]
         return plan_stop(observed, there, timeout_s=arguments.timeout_s)
 
+    async def watch(runtime: Runtime) -> None:
+        from stackr.cli.watch.follow import follow
+
+        if rules is not None:
+            try:
+                await follow(session, runtime, wanted.project, rules)
+            except StackrError as error:  # what runs goes on, as without --watch
+                session.view.warning(f"watch: {error.message}")
+
     async with session.engine() as runtime:
         return await run_attached(
-            session, runtime, wanted.project, arguments, services=services, plan=plan, stop=stop
+            session,
+            runtime,
+            wanted.project,
+            arguments,
+            services=services,
+            plan=plan,
+            stop=stop,
+            beside=None if rules is None else watch,
         )
