@@ -108,6 +108,9 @@ class UpArguments:
             ("detach", "watch"),
             ("wait", "watch"),
             ("no_start", "watch"),
+            ("abort_on_exit", "watch"),
+            ("abort_on_failure", "watch"),
+            ("exit_code_from", "watch"),
         ):
             if getattr(self, first) and getattr(self, second):
                 raise InvalidArgument(
@@ -138,6 +141,7 @@ _SPELLING = {
     "watch": "--watch",
     "abort_on_exit": "--abort-on-container-exit",
     "abort_on_failure": "--abort-on-container-failure",
+    "exit_code_from": "--exit-code-from",
 }
 
 

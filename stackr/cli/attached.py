@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["run_attached"]
 
 _INTERRUPTED = 130
+_IDLE_S = 1.0
 
 
 async def run_attached(
@@ -37,15 +38,17 @@ async def run_attached(
     services: Collection[str],
     start: Callable[[Runtime], Awaitable[int]],
     stop: Callable[[Runtime], Awaitable[Plan]],
+    beside: Callable[[Runtime], Awaitable[None]] | None = None,
 ) -> int:
     """Bring services up, then show their output until the stack ends; the exit code.
 
     services: those that belong to this run. start: brings them up, and gives the exit code.
-    stop: makes the plan that stops them.
+    stop: makes the plan that stops them. beside: work that goes on meanwhile, and keeps the run
+    alive when all containers have ended.
     """
     interrupts = Interrupts()
     with interrupts.caught():
-        run = _Attached(session, runtime, project, arguments, services, stop)
+        run = _Attached(session, runtime, project, arguments, services, stop, beside)
         try:
             return await run.complete(start, interrupts)
         finally:
@@ -63,12 +66,14 @@ class _Attached:
         arguments: UpArguments,
         services: Collection[str],
         stop: Callable[[Runtime], Awaitable[Plan]],
+        beside: Callable[[Runtime], Awaitable[None]] | None,
     ) -> None:
         self._session = session
         self._runtime = runtime
         self._arguments = arguments
         self._services = services
         self._stop = stop
+        self._beside = beside
         self._project = project
         self._exits: asyncio.Queue[Exit] = asyncio.Queue()
         self._supervisor: Supervisor | None = None
@@ -116,11 +121,30 @@ class _Attached:
         if code := await start(self._runtime):
             return code
         await supervisor.supervise_running()
+        if self._beside is not None:
+            await self._until_done(self._beside(self._runtime), supervisor)
         ended = asyncio.ensure_future(supervisor.ended())
         try:
             return await self._first_end(ended)
         finally:
             ended.cancel()
+
+    async def _until_done(self, beside: Awaitable[None], supervisor: Supervisor) -> None:
+        """Wait for the work that goes on beside; raises what ends the output before that."""
+        work = asyncio.ensure_future(beside)
+        try:
+            while not work.done():
+                ended = asyncio.ensure_future(supervisor.ended())
+                await asyncio.wait({work, ended}, return_when=asyncio.FIRST_COMPLETED)
+                if ended.done():
+                    ended.result()
+                    await asyncio.wait({work}, timeout=_IDLE_S)
+                else:
+                    ended.cancel()
+            work.result()
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
 
     async def _first_end(self, ended: asyncio.Future[None]) -> int:
         """Wait until all have ended, or one has that ends the run."""

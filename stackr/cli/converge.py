@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
-__all__ = ["UNDONE", "Goal", "converge"]
+__all__ = ["UNDONE", "Goal", "converge", "foresee"]
 
 UNDONE = 4
 """The exit code of an atomic change that failed and was undone."""
@@ -67,6 +67,16 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
         if not plan.is_empty:
             await _record(session, runtime, goal, plan, status)
         return code
+
+
+async def foresee(session: Session, runtime: Runtime, goal: Goal) -> int:
+    """Show what `converge` would do; nothing is changed."""
+    from stackr.cli.planning import for_readers, plan_up
+
+    plan = await plan_up(runtime, goal.wanted, goal.options)
+    form = "json" if session.is_json else "text"
+    session.show_plan(for_readers(plan, goal.wanted, goal.project), form)
+    return 0
 
 
 async def _refresh(session: Session, runtime: Runtime, goal: Goal) -> int:

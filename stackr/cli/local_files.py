@@ -6,6 +6,7 @@ out of the target, through a symlink neither, devices are left out, and nobody g
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -18,7 +19,7 @@ from typing import IO, Final
 
 from stackr.errors import InvalidArgument, StackrError
 
-__all__ = ["LeftOut", "add_tree", "open_archive", "unpack"]
+__all__ = ["LeftOut", "add_path", "add_tree", "open_archive", "unpack"]
 
 _MODE: Final = 0o777 | stat.S_ISVTX
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -53,6 +54,12 @@ def add_tree(archive: tarfile.TarFile, path: Path, name: str) -> None:
                 pending += [(path / each, f"{name}/{each}" if name else each) for each in below]
         except FileNotFoundError:
             continue
+
+
+def add_path(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    """Add one path under `name`, of a folder no content. Raises OSError, but not if it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        _add(archive, path, name, path.lstat())
 
 
 def _add(archive: tarfile.TarFile, path: Path, name: str, status: os.stat_result) -> None:

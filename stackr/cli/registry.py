@@ -56,6 +56,7 @@ COMMANDS: dict[str, Entry] = {
     "events": Entry("events", "events", "Show what happens to the stack's containers"),
     "stats": Entry("stats", "stats", "Show what the stack's containers use"),
     "wait": Entry("wait", "wait", "Wait until services' containers have ended"),
+    "watch": Entry("watch", "watch", "Follow changes of source files into containers"),
     "graph": Entry("graph", "graph", "Show what depends on what"),
     "ls": Entry("ls", "ls", "List projects"),
     "engine": Entry("engine", "engine", "Start, stop and look at the embedded engine"),

@@ -311,11 +311,18 @@ class SupportsFiles(Protocol):
         ...
 
     async def put_archive(
-        self, ref: str, path: str, archive: AsyncIterator[bytes], *, as_user: bool = False
+        self,
+        ref: str,
+        path: str,
+        archive: AsyncIterator[bytes],
+        *,
+        as_user: bool = False,
+        replace: bool = False,
     ) -> None:
-        """Unpack in a folder; a file does not replace a folder, nor the other way round.
+        """Unpack in a folder.
 
         as_user: what is written belongs to the container's user, not to the archive's owners.
+        replace: a file may replace a folder, and the other way round.
         """
         ...
 

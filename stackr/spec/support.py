@@ -122,7 +122,7 @@ _SERVICE: dict[str, Row] = {
         "use_api_socket", note="at /var/run/docker.sock, with the caller's registry credentials"
     ),
     **_inert("only for `up` in the foreground", "attach"),
-    **_inert("only for watching source files", "develop"),
+    "develop": Row(State.YES, "the actions sync, restart, sync+restart and sync+exec of `watch`"),
     **_inert("has no meaning in Docker Compose either", "pull_refresh_after"),
 }
 

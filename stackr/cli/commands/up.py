@@ -16,13 +16,13 @@ from stackr.cli.arguments import (
     split_targets,
 )
 from stackr.cli.build_flags import Build, NoBuild, QuietBuild, QuietPull, Yes, refuse_builds
-from stackr.cli.converge import Goal, converge
+from stackr.cli.converge import Goal, converge, foresee
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument, NotSupported, StackrError
 
 if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
+    from stackr.cli.watch.rules import WatchRules
     from stackr.planner.options import UpOptions
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
@@ -175,11 +175,12 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
     for service in (arguments.exit_code_from, *arguments.attach, *arguments.no_attach):
         if service is not None and service not in wanted.services:
             raise InvalidArgument(f"no such service: {service}")
-    if session.is_dry_run:
-        return _dry_run(session, project, wanted, up_options)
+    rules = _watch_rules(project) if arguments.watch else None
     goal = Goal(project, wanted, up_options, ttl_s=arguments.ttl_s)
+    if session.is_dry_run:
+        return session.on_engine(lambda runtime: foresee(session, runtime, goal), read_only=True)
     if arguments.is_attached:
-        return asyncio.run(_attached(session, arguments, goal))
+        return asyncio.run(_attached(session, arguments, goal, rules))
     return session.on_engine(lambda runtime: converge(session, runtime, goal))
 
 
@@ -205,16 +206,15 @@ def _up_options(arguments: UpArguments) -> UpOptions:
     )
 
 
-def _dry_run(session: Session, project: Project, wanted: Desired, up_options: UpOptions) -> int:
-    from stackr.cli.planning import for_readers, plan_up
+def _watch_rules(project: Project) -> WatchRules:
+    from stackr.cli.watch.rules import watch_rules
 
-    plan = session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options), read_only=True)
-    form = "json" if session.is_json else "text"
-    session.show_plan(for_readers(plan, wanted, project), form)
-    return 0
+    return watch_rules(project)
 
 
-async def _attached(session: Session, arguments: UpArguments, goal: Goal) -> int:
+async def _attached(
+    session: Session, arguments: UpArguments, goal: Goal, rules: WatchRules | None
+) -> int:
     from stackr.cli.attached import run_attached
     from stackr.planner.lifecycle import plan_stop
     from stackr.planner.observed import observe
@@ -229,6 +229,15 @@ async def _attached(session: Session, arguments: UpArguments, goal: Goal) -> int
         there = [name for name in wanted.services if observed.of_service(name)]
         return plan_stop(observed, there, timeout_s=arguments.timeout_s)
 
+    async def watch(runtime: Runtime) -> None:
+        from stackr.cli.watch.follow import follow
+
+        if rules is not None:
+            try:
+                await follow(session, runtime, wanted.project, rules)
+            except StackrError as error:  # what runs goes on, as without --watch
+                session.view.warning(f"watch: {error.message}")
+
     async with session.engine() as runtime:
         return await run_attached(
             session,
@@ -238,4 +247,5 @@ async def _attached(session: Session, arguments: UpArguments, goal: Goal) -> int
             services=services,
             start=lambda engine: converge(session, engine, goal),
             stop=stop,
+            beside=None if rules is None else watch,
         )

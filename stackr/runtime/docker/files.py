@@ -44,9 +44,17 @@ async def get_archive(
 
 
 async def put_archive(
-    client: Client, ref: str, path: str, archive: AsyncIterator[bytes], *, as_user: bool
+    client: Client,
+    ref: str,
+    path: str,
+    archive: AsyncIterator[bytes],
+    *,
+    as_user: bool,
+    replace: bool,
 ) -> None:
-    query = {"path": path, "noOverwriteDirNonDir": "true"}
+    query = {"path": path}
+    if not replace:
+        query["noOverwriteDirNonDir"] = "true"
     if as_user:
         query["copyUIDGID"] = "true"
     where = f"/containers/{ref}/archive"

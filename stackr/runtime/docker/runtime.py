@@ -405,9 +405,17 @@ class DockerRuntime:
         return files.get_archive(self._client, _path(ref), path)
 
     async def put_archive(
-        self, ref: str, path: str, archive: AsyncIterator[bytes], *, as_user: bool = False
+        self,
+        ref: str,
+        path: str,
+        archive: AsyncIterator[bytes],
+        *,
+        as_user: bool = False,
+        replace: bool = False,
     ) -> None:
-        await files.put_archive(self._client, _path(ref), path, archive, as_user=as_user)
+        await files.put_archive(
+            self._client, _path(ref), path, archive, as_user=as_user, replace=replace
+        )
 
     def export(self, ref: str) -> AsyncIterator[bytes]:
         return files.export(self._client, _path(ref))

@@ -1,0 +1,70 @@
+"""`stackr watch`: the stack is brought up, and changed source files go into its containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackr.cli.arguments import split_targets
+from stackr.cli.converge import Goal, converge, foresee
+from stackr.cli.options import options_of
+from stackr.cli.session import Session, open_session
+
+if TYPE_CHECKING:
+    from stackr.cli.watch.rules import WatchRules
+    from stackr.runtime.protocol import Runtime
+
+__all__ = ["watch"]
+
+
+def watch(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
+    ] = None,
+    no_up: Annotated[
+        bool, typer.Option("--no-up", help="The services run already: do not start them")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune/--no-prune",
+            show_default=False,
+            help="Remove images that a build replaced (stackr builds none yet)",
+        ),
+    ] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not show how far pulls are")] = False,
+) -> int:
+    """Follow changes of source files, as `develop.watch` in the stack file says."""
+    from stackr.cli.planning import desire
+    from stackr.cli.project import load_project
+    from stackr.cli.watch.rules import watch_rules
+    from stackr.planner.options import UpOptions
+
+    options, targets = options_of(ctx), split_targets(words)
+    project = load_project(options, targets.files, services=targets.services)
+    rules = watch_rules(project)
+    up_options = UpOptions(services=targets.services)
+    goal = Goal(project, desire(project, up_options, options), up_options)
+    with open_session(options) as session:
+        told = session.without_pull_progress() if quiet else session
+        return session.on_engine(lambda runtime: _watch(told, runtime, rules, goal, is_up=no_up))
+
+
+async def _watch(
+    session: Session, runtime: Runtime, rules: WatchRules, goal: Goal, *, is_up: bool
+) -> int:
+    """Bring the goal up, unless it is, and follow the changes until it is interrupted."""
+    from stackr.cli.watch.follow import follow
+
+    if session.is_dry_run:
+        if not is_up:
+            await foresee(session, runtime, goal)
+        for path in rules.paths:
+            session.would(f"watch {path}")
+        return 0
+    if not is_up and (code := await converge(session, runtime, goal)):
+        return code
+    await follow(session, runtime, goal.wanted.project, rules)
+    return 0
