@@ -17,6 +17,7 @@ from stackr.errors import StackrError
 from stackr.planner.plan import Action
 
 if TYPE_CHECKING:
+    from stackr.executor.apply import Outcome
     from stackr.planner.desired import Desired
     from stackr.planner.observed import Observed
     from stackr.planner.options import UpOptions
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["UNDONE", "Goal", "converge", "foresee"]
 
 UNDONE = 4
-"""The exit code of an atomic change that failed and was undone."""
+"""The exit code of a change that failed and was taken back: atomic, or an update's rollback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +109,75 @@ async def _carry_out(
     session: Session, runtime: Runtime, goal: Goal, plan: Plan, before: Observed
 ) -> tuple[int, str]:
     """The exit code, and the revision's status."""
-    if not goal.options.atomic:
-        code = await session.run_plan(plan, runtime)
-        return code, "failed" if code else "applied"
-    from stackr.cli.undo import undo
     from stackr.executor.apply import Outcome
 
     outcome = Outcome(plan)
+    if goal.options.atomic:
+        return await _all_or_nothing(session, runtime, goal, outcome, before)
+    await session.apply_plan(outcome, runtime)
+    services = _to_roll_back(outcome)
+    code = await session.report(outcome, runtime, "" if services else None)
+    if code and services:
+        return await _roll_back(session, runtime, goal, services, code)
+    return code, "failed" if code else "applied"
+
+
+async def _all_or_nothing(
+    session: Session, runtime: Runtime, goal: Goal, outcome: Outcome, before: Observed
+) -> tuple[int, str]:
+    from stackr.cli.undo import undo
+
     try:
-        code = await session.run_plan(plan, runtime, advice="", outcome=outcome)
+        await session.apply_plan(outcome, runtime)
     except asyncio.CancelledError:
         is_committed = any(o.action is Action.COMMIT for o in outcome.done)
         if not is_committed:
             await undo(session, runtime, before)
         status = "applied" if is_committed else "undone"
-        await _record(session, runtime, goal, plan, status)
+        await _record(session, runtime, goal, outcome.plan, status)
         raise
-    if not code:
+    if not await session.report(outcome, runtime, ""):
         return 0, "applied"
     failed = await undo(session, runtime, before)
     return (failed, "failed") if failed else (UNDONE, "undone")
+
+
+def _to_roll_back(outcome: Outcome) -> list[str]:
+    """The services whose update failed, and that go back then, as update_config says."""
+    from stackr.planner.payloads import Gate
+
+    gates = [f.operation.payload for f in outcome.failed]
+    return sorted(
+        {gate.service for gate in gates if isinstance(gate, Gate) and gate.action == "rollback"}
+    )
+
+
+async def _roll_back(
+    session: Session, runtime: Runtime, goal: Goal, services: list[str], code: int
+) -> tuple[int, str]:
+    """Bring these services back to the last revision that was applied whole."""
+    from stackr.cli.history import read_history
+    from stackr.cli.rollback import goal_of
+    from stackr.executor.apply import Outcome
+    from stackr.planner.options import UpOptions
+    from stackr.planner.revision import last_applied
+
+    names = ", ".join(services)
+    revisions = await read_history(runtime, goal.project.name)
+    revision = last_applied(revisions)
+    if revision is None:
+        session.view.warning(f"{names}: no revision was applied before: there is nothing to go to")
+        return code, "failed"
+    options = UpOptions(
+        services=tuple(services), no_deps=True, is_rollback=True, timeout_s=goal.options.timeout_s
+    )
+    session.view.message(f"rolling {names} back to revision {revision.number}")
+    back = await goal_of(session, runtime, revision, revisions, options)
+    plan, _ = await plan_with_observed(runtime, back.wanted, back.options)
+    outcome = Outcome(plan)
+    await session.apply_plan(outcome, runtime)
+    failed = await session.report(outcome, runtime, None)
+    return (failed, "failed") if failed else (UNDONE, "rolled back")
 
 
 async def _record(session: Session, runtime: Runtime, goal: Goal, plan: Plan, status: str) -> None:

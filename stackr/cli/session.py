@@ -83,36 +83,34 @@ class Session:
         async with project_lock(engine, project, waiting=self.view.message):
             yield
 
-    async def run_plan(
-        self,
-        plan: Plan,
-        runtime: Runtime,
-        *,
-        advice: str | None = None,
-        outcome: Outcome | None = None,
-    ) -> int:
+    async def run_plan(self, plan: Plan, runtime: Runtime, *, advice: str | None = None) -> int:
         """Carry out `plan` and show it; the exit code, with every failure reported.
 
-        advice: how to go on after a failure; None for the usual, "" for none. outcome: is told
-        what became of each operation.
+        advice: how to go on after a failure; None for the usual, "" for none.
         A dry run prints the plan, and that is all. When cancelled, what was done is reported
         before CancelledError goes on.
         """
-        from stackr.executor.apply import Outcome, apply
+        from stackr.executor.apply import Outcome
 
         if self.is_dry_run:
             self.show_plan(plan, "json" if self.is_json else "text")
             return 0
-        for warning in plan.warnings:
+        outcome = Outcome(plan)
+        await self.apply_plan(outcome, runtime)
+        return await self.report(outcome, runtime, advice)
+
+    async def apply_plan(self, outcome: Outcome, runtime: Runtime) -> None:
+        """Carry out the plan of `outcome`, which is told what became of each operation."""
+        from stackr.executor.apply import apply
+
+        for warning in outcome.plan.warnings:
             self.view.warning(warning)
-        if plan.is_empty:
-            return 0
-        outcome = outcome if outcome is not None else Outcome(plan)
+        if outcome.plan.is_empty:
+            return
         try:
-            await apply(plan, runtime, self.view, limits=self._limits(), outcome=outcome)
+            await apply(outcome.plan, runtime, self.view, limits=self._limits(), outcome=outcome)
         finally:
             self.view.close()
-        return await self._report(outcome, runtime, advice)
 
     def _limits(self) -> Limits | None:
         from stackr.executor.apply import Limits
@@ -145,7 +143,8 @@ class Session:
                 for line in plan_lines(plan, self.out, detail=detail):
                     self.out.line(line)
 
-    async def _report(self, outcome: Outcome, runtime: Runtime, advice: str | None) -> int:
+    async def report(self, outcome: Outcome, runtime: Runtime, advice: str | None) -> int:
+        """Tell every failure; the exit code. advice: as for `run_plan`."""
         if not outcome.failed:
             return 0
         from stackr.cli.failure import failure_report

@@ -22,6 +22,7 @@ __all__ = [
     "KEPT",
     "Revision",
     "find_revision",
+    "last_applied",
     "next_number",
     "outdated",
     "previous",
@@ -38,9 +39,10 @@ _MAX_ENTRY_BYTES = 64 << 20
 class Revision:
     """number: from 1. at: Unix seconds. by: user@host. action: up, apply, rollback to 3...
 
-    status: applied, failed or undone. digest: of the stack files. model: of the resolved services.
-    images: service -> image ID. digests: service -> repository@digest. replicas: by service.
-    summary: what was changed. archive: the resolved project (`stackr.spec.archive`).
+    status: applied, failed, undone, or rolled back as an update asked for. digest: of the stack
+    files. model: of the resolved services. images: service -> image ID. digests: service ->
+    repository@digest. replicas: by service. summary: what was changed. archive: the resolved
+    project (`stackr.spec.archive`).
     """
 
     number: int
@@ -95,8 +97,8 @@ def next_number(revisions: Iterable[Revision]) -> int:
 def outdated(revisions: Iterable[Revision]) -> list[Revision]:
     """Those that make room for one more; the last applied one always stays."""
     by_number = sorted(revisions, key=lambda revision: revision.number)
-    last = max((r.number for r in by_number if r.status == "applied"), default=0)
-    return [revision for revision in by_number[: -(KEPT - 1)] if revision.number != last]
+    last = last_applied(by_number)
+    return [revision for revision in by_number[: -(KEPT - 1)] if revision is not last]
 
 
 def find_revision(revisions: Iterable[Revision], number: int) -> Revision:
@@ -108,17 +110,22 @@ def find_revision(revisions: Iterable[Revision], number: int) -> Revision:
     return kept[number]
 
 
+def last_applied(revisions: Iterable[Revision]) -> Revision | None:
+    applied = [revision for revision in revisions if revision.status == "applied"]
+    return max(applied, key=lambda revision: revision.number, default=None)
+
+
 def previous(revisions: Iterable[Revision]) -> Revision:
-    """The last applied revision that is not what the newest applied one is.
+    """The last applied revision that is not what is there now, whole or half.
 
     Raises NotFound where there is none.
     """
-    applied = sorted(
-        (revision for revision in revisions if revision.status == "applied"),
+    left = sorted(
+        (revision for revision in revisions if revision.status in ("applied", "failed")),
         key=lambda revision: revision.number,
     )
-    for revision in reversed(applied[:-1]):
-        if _essence(revision) != _essence(applied[-1]):
+    for revision in reversed(left[:-1]):
+        if revision.status == "applied" and _essence(revision) != _essence(left[-1]):
             return revision
     raise NotFound("there is no earlier revision to go back to", hint="see stackr history")
 

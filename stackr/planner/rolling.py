@@ -58,11 +58,13 @@ def rolled(draft: Draft, service: DesiredService) -> list[Slot]:
 
 
 def update_config(draft: Draft, service: DesiredService) -> UpdateConfig | None:
-    """The rules of this update: those of a rollback, where it is one."""
+    """The rules of this update: those of a rollback, where it is one and has any of its own."""
     deploy = service.service.deploy
     if deploy is None:
         return None
-    return deploy.rollback_config if draft.options.is_rollback else deploy.update_config
+    if draft.options.is_rollback and deploy.rollback_config is not None:
+        return deploy.rollback_config
+    return deploy.update_config
 
 
 def _starts_first(draft: Draft, service: DesiredService) -> bool:
