@@ -8,6 +8,7 @@ import getpass
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stackr.errors import Conflict, NotFound
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from stackr.runtime.types import ContainerState
     from stackr.spec.model.project import Project
 
-__all__ = ["forget", "read_history", "record", "who"]
+__all__ = ["forget", "read_history", "record", "record_removal", "who"]
 
 
 async def read_history(runtime: Runtime, project: str) -> list[Revision]:
@@ -77,6 +78,28 @@ async def record(
     await runtime.create_volume(revision_volume(project.name, revision))
     await _remove(runtime, project.name, outdated(history))
     return revision
+
+
+async def record_removal(runtime: Runtime, project: str, action: str) -> None:
+    """Keep that containers were removed on purpose, as a revision of what is left."""
+    history, containers = await asyncio.gather(
+        read_history(runtime, project),
+        runtime.list_containers(labels=[f"{labels.PROJECT}={project}"]),
+    )
+    if not history or history[-1].replicas == (left := _replicas(containers)):
+        return
+    revision = replace(
+        history[-1],
+        number=next_number(history),
+        at=round(time.time(), 3),
+        by=who(),
+        action=action,
+        status="applied",
+        summary={"remove": sum(history[-1].replicas.values()) - sum(left.values())},
+        replicas=left,
+    )
+    await runtime.create_volume(revision_volume(project, revision))
+    await _remove(runtime, project, outdated(history))
 
 
 async def forget(runtime: Runtime, project: str) -> None:

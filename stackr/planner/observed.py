@@ -38,7 +38,7 @@ class Observed:
 
     networks, volumes: by name; those of the project, and those that were asked for by name.
     images: by the reference that was asked for; one that is not here is left out. engine: what it
-    can do.
+    can do. history: the volumes that keep the project's revisions, by name.
     """
 
     project: str
@@ -48,6 +48,7 @@ class Observed:
     images: Mapping[str, ImageState] = field(default_factory=dict)
     engine: Capabilities = field(default_factory=Capabilities)
     oneoffs: tuple[ContainerState, ...] = ()
+    history: Mapping[str, VolumeState] = field(default_factory=dict)
 
     def of_service(self, service: str) -> list[ContainerState]:
         return [c for c in self.containers if service_of(c) == service]
@@ -91,6 +92,7 @@ async def observe(
             if image is not None
         },
         engine=runtime.capabilities,
+        history={v.name: v for v in volumes if v.labels.get(labels.HISTORY) == project},
     )
 
 

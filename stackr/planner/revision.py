@@ -12,16 +12,20 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackr.errors import NotFound
 from stackr.runtime import labels
 from stackr.runtime.types import VolumeConfig, VolumeState
 
+if TYPE_CHECKING:
+    from stackr.planner.observed import Observed
+
 __all__ = [
     "KEPT",
     "Revision",
     "find_revision",
+    "had_replicas",
     "last_applied",
     "next_number",
     "outdated",
@@ -88,6 +92,19 @@ def revision_of(volume: VolumeState) -> Revision | None:
         return Revision(**{key: value[key] for key in value if key in known})
     except (ValueError, TypeError, zlib.error):
         return None
+
+
+def had_replicas(observed: Observed, service: str, count: int) -> bool:
+    """Whether the newest revision left so many, of a project that was not taken down since."""
+    if not observed.history or not (observed.containers or observed.networks):
+        return False
+    newest = revision_of(max(observed.history.values(), key=_number))
+    return newest is not None and count <= newest.replicas.get(service, 0)
+
+
+def _number(volume: VolumeState) -> int:
+    text = volume.labels.get(labels.HISTORY_NUMBER, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def next_number(revisions: Iterable[Revision]) -> int:

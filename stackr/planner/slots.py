@@ -17,6 +17,7 @@ from stackr.planner.limits import drifted_limits, is_in_place
 from stackr.planner.observed import Observed, number_of
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import FieldChange, Origin, Resource
+from stackr.planner.revision import had_replicas
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState
 
@@ -86,11 +87,14 @@ def _service_slots(
     ]
     slots += [_kept_slot(service, number, *kept[number]) for number in kept]
     free = (number for number in range(1, service.replicas + len(kept) + 1) if number not in kept)
-    for _ in range(service.replicas - len(kept)):
+    for position in range(len(kept) + 1, service.replicas + 1):
         number = next(free)
         name = service.container_name(number)
-        cause = "no existing container"
-        slots.append(Slot(service.name, number, name, Verdict.CREATE, cause))
+        if had_replicas(observed, service.name, position):
+            cause, origin = "it was removed behind stackr's back", Origin.DRIFT
+        else:
+            cause, origin = "no existing container", Origin.FILE
+        slots.append(Slot(service.name, number, name, Verdict.CREATE, cause, origin=origin))
     return sorted(slots, key=lambda slot: (slot.number, slot.name, slot.verdict.value))
 
 

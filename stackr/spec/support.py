@@ -53,6 +53,17 @@ def _but(allowed: tuple[Any, ...], note: str) -> Row:
     return Row(State.PARTLY, note, lambda value: value not in allowed)
 
 
+def _update_rules(path: str, *actions: str) -> dict[str, Row]:
+    time = Row(State.PARTLY, "not negative", lambda seconds: seconds < 0)
+    share = Row(State.PARTLY, "from 0 to 1", lambda ratio: not 0 <= ratio <= 1)
+    return {
+        f"{path}.failure_action": _but(actions, ", ".join(actions)),
+        f"{path}.max_failure_ratio": share,
+        f"{path}.delay": time,
+        f"{path}.monitor": time,
+    }
+
+
 _SWARM = "of a cluster; Docker Compose on one host has no use for it either"
 _WINDOWS = "of Windows"
 _WHERE_POSSIBLE = "on hosts with {}; elsewhere the engine refuses it"
@@ -98,10 +109,13 @@ _SERVICE: dict[str, Row] = {
         ("bind", "volume", "tmpfs", "image"), "bind, volume, tmpfs, image (read-only)"
     ),
     **_yes("volumes.*.bind.recursive"),
-    "deploy": Row(State.YES, "replicas, resources, restart_policy"),
+    "deploy": Row(State.YES, "replicas, resources, restart_policy, update_config"),
     **_yes("deploy.replicas", "deploy.resources", "deploy.restart_policy"),
     **_inert(_SWARM, "deploy.labels", "deploy.placement", "deploy.endpoint_mode"),
-    **_inert(_SWARM, "deploy.update_config", "deploy.rollback_config"),
+    **_yes("deploy.update_config", note="replica by replica; Docker Compose ignores it"),
+    **_yes("deploy.rollback_config", note="of an update that fails; else as update_config"),
+    **_update_rules("deploy.update_config", "pause", "continue", "rollback"),
+    **_update_rules("deploy.rollback_config", "pause", "continue"),
     "deploy.mode": _but(("replicated", "global"), "replicated, global; jobs are not run as such"),
     **_no("the engine has no driver for them", "gpus"),
     **_no("the engine has no driver for them", "deploy.resources.reservations.devices"),

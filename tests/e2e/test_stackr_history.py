@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from stackr_stack import Stack, until
+
+Docker = Callable[..., Any]
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
@@ -153,3 +156,19 @@ def test_two_runs_of_one_project_wait_for_each_other(stack: Stack) -> None:
     if second.stderr:
         second.stderr.close()
     assert set(stack.states()) == {"web-1", "web-2"}
+
+
+def test_what_others_remove_is_drift_and_what_rm_removes_is_not(
+    stack: Stack, docker: Docker
+) -> None:
+    up(stack, "one")
+    docker("rm", "-f", f"{stack.name}-web-1")
+    assert "[drift]" in stack("diff").stdout
+    stack("up", "-d")
+    stack("rm", "-s", "-f", "web")
+    shown = stack("diff").stdout
+    assert "create" in shown
+    assert "[drift]" not in shown
+    assert [revision["action"] for revision in revisions(stack)] == ["rm", "up", "up"]
+    stack("rollback")
+    assert "web-1" in stack.states()

@@ -13,6 +13,7 @@ from stackr.cli.session import Session, open_session
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
+    from stackr.planner.options import DownOptions
     from stackr.runtime.protocol import Runtime
 
 __all__ = ["down"]
@@ -84,9 +85,16 @@ async def _down(
         if plan.is_empty:
             session.view.message(f"{project}: nothing to remove")
         code = await session.run_plan(plan, runtime)
-        is_all = arguments.volumes and not down_options.services
-        if is_all and not code and not session.is_dry_run:
-            from stackr.cli.history import forget
-
-            await forget(runtime, project)
+        if not code and not session.is_dry_run:
+            await _remember(runtime, project, down_options)
         return code
+
+
+async def _remember(runtime: Runtime, project: str, options: DownOptions) -> None:
+    """The history goes with the volumes; services that were taken down alone are noted in it."""
+    from stackr.cli.history import forget, record_removal
+
+    if options.services:
+        await record_removal(runtime, project, "down")
+    elif options.volumes:
+        await forget(runtime, project)

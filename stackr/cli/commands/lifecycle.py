@@ -155,6 +155,7 @@ def rm(
             observed, services, stop=stop_first, volumes=volumes
         ),
         confirm="remove" if asks else None,
+        removes=True,
         nothing="No stopped containers",
     )
 
@@ -167,12 +168,13 @@ def _run(
     needs_containers: bool = False,
     with_oneoffs: bool = False,
     confirm: str | None = None,
+    removes: bool = False,
     nothing: str = "",
 ) -> int:
     """Plan over the containers of the services named, and carry it out.
 
-    with_oneoffs: the containers of `run` count. confirm: the verb to ask about. nothing: what is
-    said where there is nothing to do.
+    with_oneoffs: the containers of `run` count. confirm: the verb to ask about. removes: the
+    history takes note of it. nothing: what is said where there is nothing to do.
     """
     from stackr.planner.observed import observe
     from stackr.planner.plan import Plan
@@ -190,7 +192,12 @@ def _run(
                 session.view.message(nothing)
             if confirm and not plan.is_empty and not _is_confirmed(plan, confirm):
                 return 0
-            return await session.run_plan(plan, runtime)
+            code = await session.run_plan(plan, runtime)
+            if removes and not code and not session.is_dry_run:
+                from stackr.cli.history import record_removal
+
+                await record_removal(runtime, name, "rm")
+            return code
 
     with open_session(options) as session:
         return session.on_engine(lambda runtime: work(session, runtime))

@@ -13,6 +13,7 @@ from stackr.errors import InvalidArgument, InvalidProject, NotFound, NotSupporte
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Change, Kind, Origin, Plan
+from stackr.planner.revision import Revision, revision_volume
 from stackr.runtime.fake import Behaviour, FakeRuntime, image
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network
@@ -163,6 +164,29 @@ async def test_one_shot_that_succeeded_is_left_alone() -> None:
     runtime = FakeRuntime.with_images("app", behaviours={"migrate": Behaviour(exit_code=0)})
     await up(runtime, project)
     assert plan_for(project, await seen(runtime, project)).is_empty
+
+
+@pytest.mark.parametrize(
+    ("left", "is_down", "origins"),
+    [
+        (2, False, [Origin.DRIFT, Origin.FILE]),
+        (1, False, [Origin.FILE, Origin.FILE]),
+        (3, True, [Origin.FILE, Origin.FILE, Origin.FILE]),
+    ],
+)
+async def test_removed_container_is_drift(left: int, is_down: bool, origins: list[Origin]) -> None:
+    """Three are wanted; the newest revision left so many, and one is there; after `down`, none."""
+    runtime = FakeRuntime.with_images("app")
+    await up(runtime, stack({"web": service(scale=1)}))
+    if is_down:
+        await runtime.remove_container("demo-web-1", force=True)
+        await runtime.remove_network("demo_default")
+    await runtime.create_volume(revision_volume("demo", Revision(1, replicas={"web": 9})))
+    await runtime.create_volume(revision_volume("demo", Revision(10, replicas={"web": left})))
+    plan = plan_for(stack({"web": service(scale=3)}), await observe(runtime, "demo"))
+    created = [change for change in plan.changes if change.resource.kind == "container"]
+    assert [change.origin for change in created] == origins
+    assert ("behind stackr's back" in created[0].cause) is (origins[0] is Origin.DRIFT)
 
 
 async def test_detached_network_is_drift() -> None:
