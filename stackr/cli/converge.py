@@ -65,6 +65,7 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
 
             await expire(session, runtime, goal.wanted.project, goal.ttl_s)
         code, status = await _carry_out(session, runtime, goal, plan, before)
+        session.show_profile()
         if not plan.is_empty:
             await _record(session, runtime, goal, plan, status)
         return code

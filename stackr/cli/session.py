@@ -17,6 +17,8 @@ from stackr.cli.views.view import View, open_view
 
 if TYPE_CHECKING:
     from stackr.executor.apply import Limits, Outcome
+    from stackr.executor.events import Event
+    from stackr.executor.profile import Profile
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
 
@@ -27,12 +29,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One invocation: results go to `out`, reports to `err`, a plan's events to `view`."""
+    """One invocation: results go to `out`, reports to `err`, a plan's events to `view`.
+
+    profile: is told of every event as well.
+    """
 
     options: GlobalOptions
     out: Output
     err: Output
     view: View
+    profile: Profile | None = None
 
     @property
     def is_json(self) -> bool:
@@ -51,6 +57,12 @@ class Session:
         from stackr.cli.views.quiet_pull import QuietPullView
 
         return replace(self, view=QuietPullView(self.view))
+
+    def with_profile(self) -> Session:
+        """The same, that measures where the time goes from now on."""
+        from stackr.executor.profile import Profile
+
+        return replace(self, profile=Profile())
 
     def on_engine(self, work: Callable[[Runtime], Awaitable[T]], *, read_only: bool = False) -> T:
         """Run `work` with the engine that `--engine` names, in an event loop of its own.
@@ -108,9 +120,28 @@ class Session:
         if outcome.plan.is_empty:
             return
         try:
-            await apply(outcome.plan, runtime, self.view, limits=self._limits(), outcome=outcome)
+            await apply(outcome.plan, runtime, self._sink, limits=self._limits(), outcome=outcome)
         finally:
             self.view.close()
+
+    def _sink(self, event: Event, /) -> None:
+        if self.profile is not None:
+            self.profile(event)
+        self.view(event)
+
+    def show_profile(self) -> None:
+        """Tell where the time went so far; nothing where that was not asked for."""
+        if self.profile is None:
+            return
+        from stackr.cli.views.gantt import gantt_json, gantt_lines
+
+        if self.is_json:
+            import json
+
+            self.out.line(json.dumps(gantt_json(self.profile)))
+        else:
+            for line in gantt_lines(self.profile, self.err):
+                self.view.message(line)
 
     def _limits(self) -> Limits | None:
         from stackr.executor.apply import Limits

@@ -146,6 +146,41 @@ def test_wait_for_health(stack: Stack) -> None:
     assert stack.containers()[f"{stack.name}-web-1"]["Health"] == "healthy"
 
 
+def test_where_the_time_went(stack: Stack) -> None:
+    stack.write(
+        """\
+        services:
+          web:
+            image: ${IMAGE}
+            command: sleep 1000
+            stop_grace_period: 0s
+            depends_on: {db: {condition: service_healthy}}
+          db:
+            image: ${IMAGE}
+            command: sleep 1000
+            stop_grace_period: 0s
+            healthcheck: {test: "true", interval: 1s}
+        """
+    )
+    lines = [
+        json.loads(line) for line in stack("up", "-d", "--profile", "--json").stdout.splitlines()
+    ]
+    [profile] = [line for line in lines if line["event"] == "profile"]
+    steps = [f"{s['action']} {s['resource']['name']}" for s in profile["longest_chain"]]
+    assert steps[-3:] == [
+        f"start container {stack.name}-db-1",
+        f"wait for {stack.name}-db-1",
+        f"start container {stack.name}-web-1",
+    ]
+    ends = {step["id"]: step["end_s"] for step in profile["operations"]}
+    assert max(ends.values()) == profile["elapsed_s"]
+    stack("down")
+    shown = stack("up", "-d", "--profile").stderr
+    assert "longest chain: " in shown
+    assert f"Container {stack.name}-db-1 " in shown
+    assert "nothing was done" in stack("up", "-d", "--profile").stderr
+
+
 def test_published_ports_answer(stack: Stack) -> None:
     port = free_port()
     stack.write(

@@ -91,6 +91,9 @@ def up(
     yes: Yes = False,
     build: Build = False,
     quiet_build: QuietBuild = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time went, and the longest chain")
+    ] = False,
     menu: Annotated[bool, typer.Option("--menu", hidden=True)] = False,
     abort_on_exit: Annotated[
         bool,
@@ -161,6 +164,7 @@ def up(
         ttl_s=parse_span("--ttl", ttl) if ttl is not None else None,
     )
     with open_session(options_of(ctx)) as session:
+        session = session.with_profile() if profile else session
         return bring_up(session.without_pull_progress() if quiet_pull else session, arguments)
 
 
