@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from bench import isolation, machine, report, scenarios
+from bench import isolation, machine, planning, report, scenarios
 from bench.peers import BenchError, Compose, Peer, Stackr, docker, run
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -83,7 +83,17 @@ def _measure(options: argparse.Namespace) -> report.Figures:
                 scenarios.run_round(peer, images, stack_files, record, options.services)
         for peer in peers:
             run(docker(peer, "rmi", images.small), peer.environment())
+    if options.only != "compose":
+        _plan(options.rounds, figures)
     return figures
+
+
+def _plan(rounds: int, figures: report.Figures) -> None:
+    """Docker Compose shows no plan: there is nothing to compare with but the growth."""
+    for number in range(rounds):
+        sys.stderr.write(f"round {number + 1} of {rounds}: plans\n")
+        for step, seconds in planning.measure():
+            figures.setdefault(step, {}).setdefault(Stackr.name, []).append(seconds)
 
 
 def _serve_images(folder: Path, undo: ExitStack) -> scenarios.Images:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from enum import Enum
 from time import monotonic
 
 from stackr.errors import Internal, StackrError
@@ -44,6 +45,20 @@ __all__ = ["Failure", "Limits", "Outcome", "Skipped", "apply"]
 
 _WAITS = (WaitFor, MonitorContainer, DrainContainer, Delay)
 """They take time, and hold nothing up."""
+
+
+class _Lane(Enum):
+    """Operations of one lane wait for each other where its limit is reached."""
+
+    WAIT = "wait"
+    PULL = "pull"
+    CALL = "call"
+
+
+def _lane(operation: Operation) -> _Lane:
+    if isinstance(operation.payload, _WAITS):
+        return _Lane.WAIT
+    return _Lane.PULL if isinstance(operation.payload, PullImage) else _Lane.CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +144,29 @@ class _Run:
         self._missing = {o.id: len(set(o.depends_on)) for o in plan.operations}
         self._dependents: dict[int, list[int]] = defaultdict(list)
         self._because: dict[int, set[int]] = defaultdict(set)
-        self._ready: deque[int] = deque()
+        self._ready: dict[_Lane, deque[Operation]] = {lane: deque() for lane in _Lane}
         self._tasks: dict[asyncio.Task[None], Operation] = {}
-        self._busy = 0
-        self._pulls = 0
+        self._ended: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
+        self._room = {
+            _Lane.WAIT: len(plan.operations),
+            _Lane.PULL: limits.pulls,
+            _Lane.CALL: limits.in_flight,
+        }
         for operation in plan.operations:
             for need in set(operation.depends_on):
                 self._dependents[need].append(operation.id)
 
     async def complete(self) -> None:
         self._emit(PlanStarted(self._outcome.plan))
-        self._ready.extend(id for id, missing in self._missing.items() if not missing)
+        for id, missing in self._missing.items():
+            if not missing:
+                self._make_ready(id)
         try:
             self._launch()
             while self._tasks:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-                self._collect()
+                self._collect(await self._ended.get())
+                while not self._ended.empty():
+                    self._collect(self._ended.get_nowait())
                 self._launch()
         except asyncio.CancelledError:
             await self._wind_up()
@@ -152,39 +174,27 @@ class _Run:
         finally:
             self._finish()
 
+    def _make_ready(self, id: int) -> None:
+        operation = self._operations[id]
+        self._ready[_lane(operation)].append(operation)
+
     def _launch(self) -> None:
         """Start what is ready, as far as the limits allow."""
-        later: deque[int] = deque()
-        while self._ready:
-            operation = self._operations[self._ready.popleft()]
-            if not self._has_room(operation):
-                later.append(operation.id)
-                continue
-            self._count(operation, +1)
-            self._tasks[asyncio.create_task(self._perform(operation))] = operation
-        self._ready = later
+        for lane, ready in self._ready.items():
+            while ready and self._room[lane] > 0:
+                operation = ready.popleft()
+                self._room[lane] -= 1
+                task = asyncio.create_task(self._perform(operation))
+                self._tasks[task] = operation
+                task.add_done_callback(self._ended.put_nowait)
 
-    def _has_room(self, operation: Operation) -> bool:
-        if isinstance(operation.payload, _WAITS):
-            return True
-        if isinstance(operation.payload, PullImage):
-            return self._pulls < self._limits.pulls
-        return self._busy < self._limits.in_flight
-
-    def _count(self, operation: Operation, step: int) -> None:
-        if isinstance(operation.payload, PullImage):
-            self._pulls += step
-        elif not isinstance(operation.payload, _WAITS):
-            self._busy += step
-
-    def _collect(self) -> None:
-        for task in [task for task in self._tasks if task.done()]:
-            operation = self._tasks.pop(task)
-            self._count(operation, -1)
-            if task.cancelled():
-                self._outcome.cancelled.append(operation)
-            elif (error := task.exception()) is not None:
-                raise error
+    def _collect(self, task: asyncio.Task[None]) -> None:
+        operation = self._tasks.pop(task)
+        self._room[_lane(operation)] += 1
+        if task.cancelled():
+            self._outcome.cancelled.append(operation)
+        elif (error := task.exception()) is not None:
+            raise error
 
     async def _perform(self, operation: Operation) -> None:
         start = self._now()
@@ -238,7 +248,7 @@ class _Run:
                     ended.append((self._operations[id], self._because[id]))
                     self._skip(self._operations[id])
                 else:
-                    self._ready.append(id)
+                    self._make_ready(id)
 
     def _tell_gate(self, gate: Gate, over: Operation, causes: set[int]) -> None:
         """A gate is reached however an update went; it decides."""
@@ -263,7 +273,8 @@ class _Run:
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            self._collect()
+            for task in tuple(self._tasks):
+                self._collect(task)
 
     def _finish(self) -> None:
         outcome = self._outcome

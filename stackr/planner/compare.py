@@ -71,7 +71,9 @@ def _told(change: Change) -> Change:
     return change if cause is None else replace(change, cause=cause)
 
 
-_ENGINE = Capabilities(probes=True, listed_limits=True, update_labels=True, update_lifts=True)
+_ENGINE = Capabilities(
+    probes=True, listed_limits=True, update_labels=True, update_lifts=True, handover=True
+)
 """stackr's own; another one recreates what this one changes in place."""
 _CAUSES = {
     ("container", Kind.CREATE): "new",

@@ -51,6 +51,17 @@ class Draft:
     leaves: dict[str, Entry] = field(default_factory=dict)
     standbys: dict[str, Entry] = field(default_factory=dict)
     last: list[Entry] = field(default_factory=list)
+    _names: dict[str, list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = {
+            service: [slot.name for slot in slots if slot.verdict is not Verdict.REMOVE]
+            for service, slots in self.slots.items()
+        }
+        for container in self.observed.containers:
+            service = service_of(container)
+            if service not in self.slots:
+                self._names.setdefault(service, []).append(container.name)
 
     def all_slots(self) -> Iterator[Slot]:
         for slots in self.slots.values():
@@ -98,7 +109,7 @@ class Draft:
         image = self.observed.images.get(service.image)
         config = service.config(
             slot.number,
-            self._names(),
+            self._names,
             image_id=image.id if image else "",
             replaces=replaces.name if replaces else "",
         )
@@ -108,14 +119,3 @@ class Draft:
 
         volumes = image.volumes if image else None
         return replace(config, mounts=inherited_mounts(config.mounts, replaces.mounts, volumes))
-
-    def _names(self) -> dict[str, list[str]]:
-        names = {
-            service: [slot.name for slot in slots if slot.verdict is not Verdict.REMOVE]
-            for service, slots in self.slots.items()
-        }
-        for container in self.observed.containers:
-            service = service_of(container)
-            if service not in self.slots:
-                names.setdefault(service, []).append(container.name)
-        return names

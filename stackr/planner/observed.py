@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,9 +49,16 @@ class Observed:
     engine: Capabilities = field(default_factory=Capabilities)
     oneoffs: tuple[ContainerState, ...] = ()
     history: Mapping[str, VolumeState] = field(default_factory=dict)
+    _by_service: Mapping[str, list[ContainerState]] = field(init=False, repr=False, compare=False)
 
-    def of_service(self, service: str) -> list[ContainerState]:
-        return [c for c in self.containers if service_of(c) == service]
+    def __post_init__(self) -> None:
+        by_service: dict[str, list[ContainerState]] = {}
+        for container in self.containers:
+            by_service.setdefault(service_of(container), []).append(container)
+        object.__setattr__(self, "_by_service", by_service)
+
+    def of_service(self, service: str) -> Sequence[ContainerState]:
+        return self._by_service.get(service, ())
 
 
 async def observe(
