@@ -74,6 +74,11 @@ def _replace(old: Any, new: Any, rules: Branch[Merge] | None, path: Path) -> Any
     return new
 
 
+def is_replaced(rules: Branch[Merge]) -> bool:
+    """Whether a value is replaced by a later one as a whole."""
+    return rules.rule is _replace
+
+
 def _sequence(old: Any, new: Any, rules: Branch[Merge] | None, path: Path) -> Any:
     return as_sequence(old) + as_sequence(new)
 

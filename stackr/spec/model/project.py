@@ -16,6 +16,8 @@ from stackr.spec.model.volume import Volume
 
 if TYPE_CHECKING:
     from stackr.spec.model.extension import Level, ProjectExtension
+    from stackr.spec.provenance import Provenance
+    from stackr.spec.rules import Path
 
 _MOST_CONTENT = 64 << 20
 
@@ -62,6 +64,7 @@ class Project(Model):
 
     _policy: dict[str, Level] = PrivateAttr(default_factory=dict)
     _files: Files = PrivateAttr(default=HOST)
+    _trace: Callable[[str | Path], Provenance] | None = PrivateAttr(default=None)
     _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
 
     @property
@@ -77,6 +80,14 @@ class Project(Model):
         It comes from where the stack file came from. Raises OSError.
         """
         return self._files.read(path, _MOST_CONTENT)
+
+    def provenance(self, path: str | Path) -> Provenance | None:
+        """Where the value at `path` comes from: a file, a variable, an env file, a default.
+
+        path: as in "services.web.ports[0]", or its parts, as keys may have dots in them.
+        None for a project that no file was loaded for. The files are read again to find out.
+        """
+        return self._trace(path) if self._trace is not None else None
 
     def position(self, path: str) -> Position | None:
         """Where `path` (as in "services.web.ports[0]") is written; its nearest parent if it is not.

@@ -99,6 +99,22 @@ def test_volumes_of_an_extended_file_have_a_form(problems: Refused, text: str) -
     assert "volumes.x" in problems(files)[0]
 
 
+def test_a_base_of_the_same_name_may_extend_another_one(project: Load) -> None:
+    files = {
+        "compose.yaml": "services: {web: {extends: {file: base.yaml, service: web}}}",
+        "base.yaml": "services: {web: {extends: deep, command: x}, deep: {image: i}}",
+    }
+    assert project(files).services["web"].image == "i"
+
+
+def test_a_base_cannot_extend_one_of_its_own_file_by_the_files_name(problems: Refused) -> None:
+    files = {
+        "compose.yaml": "services: {web: {extends: {file: base.yaml, service: web}}}",
+        "base.yaml": "services: {web: {extends: {file: base.yaml, service: d}}, d: {image: i}}",
+    }
+    assert "circular reference: web -> web" in problems(files)[0]
+
+
 def test_an_extended_file_need_not_follow_the_schema(project: Load) -> None:
     files = {
         "compose.yaml": "services: {a: {extends: {file: base.yaml, service: b}}}",

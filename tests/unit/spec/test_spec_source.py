@@ -192,5 +192,6 @@ services:
         sources = Sources("/")
         sources.add("base", b"services:\n  b:\n    image: i\n")
         sources.add("main", b"services:\n  s: {extends: {file: base, service: b}}\n")
-        sources.extends("s", "b", "base")
+        sources.layers.main = ("main",)
+        sources.layers.extend("main", "s", "base", "b")
         assert sources.find(("services", "s", "image")) == ("base", 3, 12)
