@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stackr.errors import InvalidProject
 from stackr.spec.load import LoadOptions, load_tree
 from stackr.spec.model.project import Project
 from stackr.spec.render import unresolved_tree
@@ -45,6 +46,16 @@ def test_nothing_can_be_included_into_an_empty_section(problems: Refused, sectio
         "secrets: {s: {file: x}}",
     }
     assert any(f"{section}: must be a mapping" in problem for problem in problems(files))
+
+
+def test_what_an_included_project_watches_is_relative_to_it(write: Write) -> None:
+    files = {
+        "compose.yaml": "include: [{path: i.yaml, project_directory: inc}]",
+        "i.yaml": "services: {a: {image: i, develop: {watch: [{path: d, action: rebuild}]}}}",
+        "inc/d": "",
+    }
+    tree = load_tree(LoadOptions(resolve_paths=False), {}, write(files)).tree
+    assert tree["services"]["a"]["develop"]["watch"][0]["path"] == "inc/d"
 
 
 def test_a_project_directory_may_be_a_number(project: Load) -> None:
@@ -179,6 +190,12 @@ def test_without_interpolation_only_the_projects_name_is_known(write: Write) -> 
 def test_without_interpolation_a_device_of_too_many_parts_is_empty(write: Write) -> None:
     tree = _unresolved(write, "services: {a: {image: i, devices: ['${A:-x}:/y:/z:q']}}")
     assert tree["services"]["a"]["devices"] == [{"source": "", "target": "", "permissions": "rwm"}]
+
+
+def test_without_interpolation_external_is_true_or_false(write: Write) -> None:
+    text = "services: {a: {image: i}}\nvolumes: {v: {external: '${E}'}}"
+    with pytest.raises(InvalidProject, match=r"volumes\.v\.external: must be true or false"):
+        _unresolved(write, text)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
