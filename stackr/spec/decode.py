@@ -288,13 +288,14 @@ def read_string_map(value: Any) -> dict[str, str]:
 
 
 def read_multi_options(value: Any) -> dict[str, list[str]]:
-    """A map to lists of strings."""
+    """A map to lists of strings; one that is empty is left out."""
     if not isinstance(value, dict):
         raise _expected("a mapping", value)
-    return {
+    options = {
         key: [units.go_text(each) for each in (entry if isinstance(entry, list) else [entry])]
         for key, entry in fold_extensions(value).items()
     }
+    return {key: entries for key, entries in options.items() if entries}
 
 
 def read_hosts(value: Any) -> dict[str, list[str]]:

@@ -158,6 +158,13 @@ def test_an_empty_pid_is_only_refused_where_it_has_to_be_read(
     assert tree["services"]["a"]["pid"] is None
 
 
+def test_an_option_of_a_provider_without_values_is_none(project: Load) -> None:
+    text = "services: {a: {provider: {type: t, options: {x: [], y: [1]}}}}"
+    provider = project(text).services["a"].provider
+    assert provider is not None
+    assert provider.options == {"y": ("1",)}
+
+
 def test_a_secret_without_a_source(typed: Callable[..., dict[str, Any]]) -> None:
     text = "services: {a: {image: i, secrets: [{uid: x}]}}"
     service = typed(text, check_consistency=False)["services"]["a"]
