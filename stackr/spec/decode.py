@@ -24,6 +24,8 @@ EXTENSIONS = "#extensions"
 """Where a typed map keeps its `x-*` keys."""
 EXTENSION = "x-stackr"
 """The extension that is stackr's own."""
+_SPACES = b"\t\n\v\f\r \x85\xa0"
+"""Bytes that end a name with a space for Docker Compose, though they may end a letter."""
 _INT64_MAX = (1 << 63) - 1
 _INT64_MIN = -(1 << 63)
 
@@ -262,7 +264,7 @@ def read_environment(value: Any) -> dict[str, str | None]:
     if isinstance(value, list):
         for entry in value:
             key = units.go_text(entry).partition("=")[0]
-            if key and key[-1].isspace():
+            if key.encode("utf-8", "surrogateescape")[-1:] in _SPACES and key:
                 raise ValueError(f'environment variable "{key}" has a trailing space')
     return {
         key: None if entry is None else units.go_text(entry)

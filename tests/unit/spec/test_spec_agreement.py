@@ -158,6 +158,25 @@ def test_an_empty_pid_is_only_refused_where_it_has_to_be_read(
     assert tree["services"]["a"]["pid"] is None
 
 
+def test_an_override_of_no_kind_leaves_the_build_as_it_is(project: Load) -> None:
+    files = {
+        "compose.yaml": "services: {a: {build: {context: ., target: t}}}",
+        "compose.override.yaml": "services: {a: {build: true}}",
+    }
+    build = project(files).services["a"].build
+    assert build is not None
+    assert build.target == "t"
+
+
+@pytest.mark.parametrize("name", ["voil\u00e0", "x "])
+def test_a_name_of_the_environment_ends_with_no_space(problems: Refused, name: str) -> None:
+    """To Docker Compose, \u00e0 ends with one: it looks at the last byte alone."""
+    assert (
+        "has a trailing space"
+        in problems(f"services: {{a: {{image: i, environment: ['{name}=1']}}}}")[0]
+    )
+
+
 def test_an_option_of_a_provider_without_values_is_none(project: Load) -> None:
     text = "services: {a: {provider: {type: t, options: {x: [], y: [1]}}}}"
     provider = project(text).services["a"].provider
