@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "ps": Entry("ps", "ps", "List the stack's containers"),
     "logs": Entry("logs", "logs", "Show the output of containers"),
     "config": Entry("config", "config", "Check the stack file, and print it resolved"),
+    "explain": Entry("explain", "explain", "Show where a value of the stack comes from"),
     "pull": Entry("pull", "pull", "Pull the services' images"),
     "start": Entry("lifecycle", "start", "Start existing containers"),
     "stop": Entry("lifecycle", "stop", "Stop running containers, and keep them"),

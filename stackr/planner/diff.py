@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from stackr.planner.config_hash import canonical_json
-from stackr.planner.mask import masked
 from stackr.planner.plan import FieldChange
+from stackr.spec.mask import masked
 from stackr.spec.units import format_duration
 
 __all__ = ["field_changes"]

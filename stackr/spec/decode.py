@@ -24,6 +24,8 @@ EXTENSIONS = "#extensions"
 """Where a typed map keeps its `x-*` keys."""
 EXTENSION = "x-stackr"
 """The extension that is stackr's own."""
+_SPACES = b"\t\n\v\f\r \x85\xa0"
+"""Bytes that end a name with a space for Docker Compose, though they may end a letter."""
 _INT64_MAX = (1 << 63) - 1
 _INT64_MIN = -(1 << 63)
 
@@ -270,7 +272,7 @@ def read_environment(value: Any) -> dict[str, str | None]:
     if isinstance(value, list):
         for entry in value:
             key = units.go_text(entry).partition("=")[0]
-            if key and key[-1].isspace():
+            if key.encode("utf-8", "surrogateescape")[-1:] in _SPACES and key:
                 raise ValueError(f'environment variable "{key}" has a trailing space')
     return {
         key: None if entry is None else units.go_text(entry)
@@ -296,13 +298,14 @@ def read_string_map(value: Any) -> dict[str, str]:
 
 
 def read_multi_options(value: Any) -> dict[str, list[str]]:
-    """A map to lists of strings."""
+    """A map to lists of strings; one that is empty is left out."""
     if not isinstance(value, dict):
         raise _expected("a mapping", value)
-    return {
+    options = {
         key: [units.go_text(each) for each in (entry if isinstance(entry, list) else [entry])]
         for key, entry in fold_extensions(value).items()
     }
+    return {key: entries for key, entries in options.items() if entries}
 
 
 def read_hosts(value: Any) -> dict[str, list[str]]:

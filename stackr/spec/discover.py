@@ -94,6 +94,7 @@ def _read_env_files(
     paths = [session.absolute(file) for file in named]
     if not paths and not _is_true(environment.get(_DISABLE)):
         paths = dotenv.of_folder(_working_dir(session, files), session.files)
+    session.env_files.append(paths)
     try:
         variables = dotenv.read_all(session.files, paths, environment, session.warn_unset)
     except InvalidArgument as error:

@@ -5,6 +5,7 @@ Source: compose-go, dotenv/parser.go; docker/cli, kvfile, for the `raw` format.
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from stackr.errors import InvalidArgument
 from stackr.spec.files import Files
 from stackr.spec.interpolate import Lookup, OnUnset, Substitution
 
-_EXPORT = re.compile(r"export\s+")
+_EXPORT = re.compile(r"export[\t\n\f\r ]+")
 _INLINE_SPACE = "\t\v\f\r \x85\xa0"
 _ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})', re.ASCII)
 _ESCAPED = {
@@ -44,7 +45,7 @@ def parse(text: str, variables: dict[str, str], lookup: Lookup, on_unset: OnUnse
 class _Parser:
     def __init__(self, variables: dict[str, str], lookup: Lookup, on_unset: OnUnset) -> None:
         self._variables, self._lookup = variables, lookup
-        self._substitute = Substitution(self._find, on_unset)
+        self._substitute: Callable[[str], str] = Substitution(self._find, on_unset)
         self._text = ""
 
     def parse(self, text: str) -> None:
@@ -79,6 +80,7 @@ class _Parser:
         key = text[position:end].rstrip() if end < len(text) else ""
         if " " in key:
             raise ValueError(f"line {self._line(position)}: key cannot contain a space")
+        self._note(key, position)
         inherited = end < len(text) and text[end] == "\n"
         after = _skip(text, end + 1 if end < len(text) else position)
         if inherited:
@@ -88,6 +90,9 @@ class _Parser:
             return after
         self._variables[key], after = self._value(after)
         return after
+
+    def _note(self, key: str, position: int) -> None:
+        """Told of each variable, and where its name starts."""
 
     def _name_end(self, position: int) -> int:
         text = self._text
@@ -132,12 +137,33 @@ class _Parser:
         line = text[position:].split("\n", 1)[0][:80]
         raise ValueError(f"line {self._line(position)}: unterminated quoted value {line}")
 
-    def _expand(self, value: str) -> str:
-        return self._substitute(value)
-
     def _find(self, name: str) -> str | None:
         found = self._lookup(name)
         return found if found is not None else self._variables.get(name)
+
+
+class _Locator(_Parser):
+    """Only looks for where variables are assigned."""
+
+    def __init__(self) -> None:
+        super().__init__({}, lambda name: None, lambda name: None)
+        self._substitute = lambda value: value
+        self.found: dict[str, list[tuple[int, int]]] = {}
+
+    def _note(self, key: str, position: int) -> None:
+        column = position - self._text.rfind("\n", 0, position)
+        self.found.setdefault(key, []).append((self._line(position), column))
+
+
+def places(text: str) -> dict[str, list[tuple[int, int]]]:
+    """The line and column, from 1, of each assignment of each variable; the last one counts.
+
+    A text that is wrong somewhere is looked at as far as that.
+    """
+    locator = _Locator()
+    with contextlib.suppress(ValueError):
+        locator.parse(text.removeprefix(_BOM))
+    return locator.found
 
 
 def _skip(text: str, position: int) -> int:

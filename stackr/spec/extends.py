@@ -28,6 +28,7 @@ class Extender:
     def __init__(self, session: Session, folder: str, load: LoadBase) -> None:
         self._session, self._folder, self._load = session, folder, load
         self._files: dict[str, tuple[dict[str, Any], tuple[Path, ...]]] = {}
+        self._main = ""
 
     def apply(self, tree: dict[str, Any], file: str, resets: tuple[Path, ...]) -> None:
         """Merge every service of a tree with those that it extends, in place.
@@ -40,6 +41,7 @@ class Extender:
         if not isinstance(services, dict):
             self._session.fail(("services",), "must be a mapping")
             return
+        self._main = file
         for name in list(services):
             services[name] = self._extended(name, services, file, resets, ())
 
@@ -70,14 +72,15 @@ class Extender:
                 f'cannot extend service "{name}" in {file}: service "{reference}" not found'
                 + (f" in {base_file}" if base_file is not None else ""),
             )
-        step = (where, name)
+        # As there: what extends a service of its own file counts as one of the main file.
+        step = (base_file or self._main, name)
         if step in chain:
             names = " -> ".join([*(link[1] for link in chain[chain.index(step) :]), name])
             self._session.fail((*path, "extends"), f"circular reference: {names}")
         if len(chain) >= MAX_CHAIN:
             message = f"extends more than {MAX_CHAIN} services, one after the other"
             self._session.fail((*path, "extends"), message)
-        self._session.sources.extends(name, reference, where)
+        self._session.sources.layers.extend(file, name, where, reference)
         base = self._extended(reference, source, where, base_resets, (*chain, step))
         if base is None:
             return service
@@ -100,17 +103,20 @@ class Extender:
             self._session.fail(path, f"{file}: files from Git or a registry are not supported")
         if file not in self._files:
             absolute = locate(self._folder, file)
-            tree, resets = self._load(absolute)
-            services = tree.get("services")
-            if not isinstance(services, dict):
-                self._session.fail(path, f"{absolute} has no services section")
-            relative = posixpath.relpath(posixpath.dirname(absolute), self._folder)
-            base = self._session.base("" if relative == "." else relative)
-            resolve_paths(tree, base)
-            self._session.report(base.faults)
-            self._session.problems.check()
-            self._files[file] = tree["services"], resets
+            with self._session.sources.reading(absolute):
+                self._files[file] = self._read(absolute, path)
         return self._files[file]
+
+    def _read(self, absolute: str, path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+        tree, resets = self._load(absolute)
+        if not isinstance(tree.get("services"), dict):
+            self._session.fail(path, f"{absolute} has no services section")
+        relative = posixpath.relpath(posixpath.dirname(absolute), self._folder)
+        base = self._session.base("" if relative == "." else relative)
+        resolve_paths(tree, base)
+        self._session.report(base.faults)
+        self._session.problems.check()
+        return tree["services"], resets
 
     def _merged(
         self, base: dict[str, Any], service: dict[str, Any], name: str, resets: tuple[Path, ...]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv
+from stackr.spec.layers import Inclusion
 from stackr.spec.paths import is_remote, join, locate
 from stackr.spec.session import Session
 
@@ -92,6 +93,7 @@ def _enter(
         chain = " -> ".join([*included, files[0]])
         session.fail(("include", index), f"include cycle detected: {chain}")
     env_files = _env_files(entry.env_file, folder, index, scope, session)
+    session.sources.layers.include(file, Inclusion(tuple(files), tuple(env_files)))
     try:
         variables = dotenv.read_all(session.files, env_files, scope.environment, session.warn_unset)
     except InvalidArgument as error:

@@ -34,7 +34,7 @@ class MissingVariable(ValueError):
     """A variable that the file requires, with the file's own reason."""
 
 
-class _Expression(NamedTuple):
+class Expression(NamedTuple):
     """`$name`, `${name}` or `${name<operator><word>}`; `end` is the index after it."""
 
     name: str
@@ -79,7 +79,7 @@ class Substitution:
         if self._left < 0:
             raise InvalidTemplate(f"variables expand to more than {MAX_EXPANDED >> 20} MiB")
 
-    def _value(self, expression: _Expression, depth: int) -> str:
+    def _value(self, expression: Expression, depth: int) -> str:
         name, operator = expression.name, expression.operator
         if name == _DOLLAR:
             return _DOLLAR
@@ -98,26 +98,26 @@ class Substitution:
         return value or "" if usable else word
 
 
-def _expression(text: str, at: int) -> _Expression:
+def _expression(text: str, at: int) -> Expression:
     """Read what starts at a dollar; the dollar itself where it starts nothing."""
     following = text[at + 1 : at + 2]
     if following == _DOLLAR:
-        return _Expression(_DOLLAR, "", "", at + 2)
+        return Expression(_DOLLAR, "", "", at + 2)
     if following != "{":
         named = _NAME.match(text, at + 1)
         if named is None:
-            return _Expression(_DOLLAR, "", "", at + 1)
-        return _Expression(named.group(), "", "", named.end())
+            return Expression(_DOLLAR, "", "", at + 1)
+        return Expression(named.group(), "", "", named.end())
     name = _NAME.match(text, at + 2)
     if name is None:
         raise InvalidTemplate("invalid template")
     if text[name.end() : name.end() + 1] == "}":
-        return _Expression(name.group(), "", "", name.end() + 1)
+        return Expression(name.group(), "", "", name.end() + 1)
     operator = _OPERATOR.match(text, name.end())
     end = _closing_brace(text, at, operator.end()) if operator is not None else -1
     if operator is None or end < 0:
         raise InvalidTemplate("invalid template")
-    return _Expression(name.group(), operator.group(), text[operator.end() : end], end + 1)
+    return Expression(name.group(), operator.group(), text[operator.end() : end], end + 1)
 
 
 def _closing_brace(text: str, start: int, inside: int) -> int:
@@ -299,15 +299,22 @@ def variables(tree: Any) -> dict[str, Variable]:
 
 
 def _mentions(text: str, depth: int) -> Iterator[Variable]:
+    for name, operator, word, _ in expressions(text, depth):
+        default = word if operator.endswith("-") else ""
+        alternate = word if operator.endswith("+") else ""
+        yield Variable(name, default, alternate, operator.endswith("?"))
+        yield from _mentions(default or alternate, depth + 1)
+
+
+def expressions(text: str, depth: int = 0) -> Iterator[Expression]:
+    """The expressions of a string that name a variable, but those within the words of others."""
     position = 0
     while depth <= _MAX_NESTING and (at := text.find(_DOLLAR, position)) >= 0:
         try:
-            name, operator, word, position = _expression(text, at)
+            expression = _expression(text, at)
         except InvalidTemplate:
             position = at + 1
             continue
-        if name != _DOLLAR:
-            default = word if operator.endswith("-") else ""
-            alternate = word if operator.endswith("+") else ""
-            yield Variable(name, default, alternate, operator.endswith("?"))
-            yield from _mentions(default or alternate, depth + 1)
+        position = expression.end
+        if expression.name != _DOLLAR:
+            yield expression

@@ -35,6 +35,7 @@ from stackr.spec.validate import check_normal, check_project, check_tree
 
 if TYPE_CHECKING:
     from stackr.spec.model.project import Position, Project
+    from stackr.spec.provenance import Provenance
 
 __all__ = ["LoadOptions", "Loaded", "load", "load_tree", "resolve"]
 
@@ -71,6 +72,7 @@ def load_tree(
     found = discover(session)
     environment = found.environment if options.interpolate else {PROJECT_NAME: found.name}
     scope = Scope(found.working_dir, found.working_dir, environment)
+    session.sources.layers.main = tuple(file.name for file in found.files)
     tree = _load_model(list(found.files), scope, session, paths=options.resolve_paths)
     if not tree:
         raise refuse(f"empty compose file: {_file_names(found)}", hint='it needs "services"')
@@ -118,8 +120,9 @@ def _load_model(files: list[SourceFile], scope: Scope, session: Session, *, path
     """Load files that override each other; included projects come through here too."""
     tree: Tree = {}
     for file in files:
-        for document in file.documents:
-            tree = _add_document(tree, document.value, document.resets, file, scope, session)
+        with session.sources.reading(file.name):
+            for document in file.documents:
+                tree = _add_document(tree, document.value, document.resets, file, scope, session)
     set_defaults(tree)
     check_tree(tree, session.problems)
     session.problems.check()
@@ -328,6 +331,11 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         place = session.sources.find(parse(path))
         return Position(*session.sources.relative(place)) if place is not None else None
 
+    def find_provenance(path: str | Path) -> Provenance:
+        from stackr.spec.provenance import trace
+
+        return trace(loaded, parse(path) if isinstance(path, str) else path)[0]
+
     attributes = {
         "name": found.name,
         "working_dir": found.working_dir,
@@ -342,6 +350,7 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         project["disabled_services"],
         attributes,
         locate=locate,
+        trace=find_provenance,
         files=session.files,
         policy=project.get("policy"),
         digest=session.sources.digest,

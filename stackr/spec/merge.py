@@ -74,6 +74,11 @@ def _replace(old: Any, new: Any, rules: Branch[Merge] | None, path: Path) -> Any
     return new
 
 
+def is_replaced(rules: Branch[Merge]) -> bool:
+    """Whether a value is replaced by a later one as a whole."""
+    return rules.rule is _replace
+
+
 def _sequence(old: Any, new: Any, rules: Branch[Merge] | None, path: Path) -> Any:
     return as_sequence(old) + as_sequence(new)
 
@@ -117,8 +122,10 @@ def _keyed(default: dict[str, Any] | None) -> Merge:
 
 
 def _build(old: Any, new: Any, rules: Branch[Merge] | None, path: Path) -> Any:
-    def as_map(value: Any) -> Any:
-        return {"context": value} if isinstance(value, str) else {} if value is None else value
+    def as_map(value: Any) -> dict[str, Any]:
+        if isinstance(value, str):
+            return {"context": value}
+        return value if isinstance(value, dict) else {}
 
     return _merge_maps(as_map(old), as_map(new), rules, path)
 

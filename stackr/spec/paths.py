@@ -107,9 +107,9 @@ def _watched(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
 
 
 def _without_link(path: str, files: Files) -> str:
-    """Follow the first symbolic link of a path."""
-    current = "/" if path.startswith("/") else ""
-    for part in filter(None, path.split("/")):
+    """Follow the first symbolic link of an absolute path."""
+    current = "/"
+    for part in filter(None, path.split("/") if posixpath.isabs(path) else ()):
         current = posixpath.join(current, part)
         real = files.real(current)
         if real != current:

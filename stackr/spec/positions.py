@@ -6,6 +6,7 @@ The files are only read again, for the marks of libyaml's events, when a problem
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from yaml._yaml import CParser
@@ -20,7 +21,9 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from stackr.spec.layers import Layers
 from stackr.spec.rules import Path
+from stackr.spec.scalars import resolve
 
 _MERGE = "<<"
 _MAX_DEPTH = 200
@@ -48,37 +51,54 @@ class Scalar(NamedTuple):
     column: int
 
 
-class _Node:
-    """A value's place, and the places of what is in it."""
+class Node:
+    """A value's place (line and column count from 0), and the places of what is in it."""
 
-    __slots__ = ("children", "column", "keys", "line", "merges", "plain", "text")
+    __slots__ = ("children", "column", "is_scalar", "keys", "line", "merges", "plain", "text")
 
     def __init__(self, mark: Any, text: str = "") -> None:
         self.line, self.column, self.text = mark.line, mark.column, text
-        self.plain = False
-        self.children: dict[str | int, _Node] = {}
-        self.keys: dict[str | int, _Node] = {}
-        self.merges: list[_Node] = []
+        self.plain = self.is_scalar = False
+        self.children: dict[str | int, Node] = {}
+        self.keys: dict[str | int, Node] = {}
+        self.merges: list[Node] = []
 
-    def child(self, part: str | int) -> _Node | None:
+    @property
+    def is_null(self) -> bool:
+        return self.plain and resolve(self.text) is None
+
+    def value(self) -> Any:
+        """The value as it is written, with what is merged into it."""
+        if self.is_scalar:
+            return resolve(self.text) if self.plain else self.text
+        if all(isinstance(key, int) for key in self.children) and not self.keys:
+            return [node.value() for node in self.children.values()]
+        own = {str(key): node.value() for key, node in self.children.items() if key != _MERGE}
+        for merge in self.merges:
+            sources = merge.value()
+            for source in sources if isinstance(sources, list) else [sources]:
+                own = {**source, **own} if isinstance(source, dict) else own
+        return own
+
+    def child(self, part: str | int) -> Node | None:
         return self._inherited("children", part) or self._item(part)
 
-    def key(self, part: str | int) -> _Node | None:
+    def key(self, part: str | int) -> Node | None:
         return self._inherited("keys", part)
 
-    def _item(self, part: str | int) -> _Node | None:
+    def _item(self, part: str | int) -> Node | None:
         """A short form's list item that stands for a key: `- NAME` or `- NAME=value`."""
         if isinstance(part, int):
             return None
         items = (node for key, node in self.children.items() if isinstance(key, int))
         return next((node for node in items if node.text.partition("=")[0] == part), None)
 
-    def _inherited(self, table: str, part: str | int) -> _Node | None:
+    def _inherited(self, table: str, part: str | int) -> Node | None:
         """Look in this mapping, then in those that `<<` (a mapping or a list of them) names."""
         waiting, seen = [self], {id(self)}
         while waiting:
             node = waiting.pop(0)
-            found: _Node | None = getattr(node, table).get(part)
+            found: Node | None = getattr(node, table).get(part)
             if found is not None:
                 return found
             for merge in node.merges:
@@ -96,8 +116,8 @@ class _Indexer:
     """Follows the events of a file, noting where each key and value stands."""
 
     def __init__(self) -> None:
-        self.roots: list[_Node] = []
-        self._anchors: dict[str, _Node] = {}
+        self.roots: list[Node] = []
+        self._anchors: dict[str, Node] = {}
         self._open: list[_Open] = []
 
     def feed(self, event: Any) -> None:
@@ -105,10 +125,11 @@ class _Indexer:
         if kind is MappingEndEvent or kind is SequenceEndEvent:
             self._open.pop()
         elif kind is AliasEvent:
-            self._place(self._anchors.get(event.anchor) or _Node(event.start_mark), "")
+            self._place(self._anchors.get(event.anchor) or Node(event.start_mark), "")
         elif kind in (ScalarEvent, MappingStartEvent, SequenceStartEvent):
             text = getattr(event, "value", "")
-            node = _Node(event.start_mark, text)
+            node = Node(event.start_mark, text)
+            node.is_scalar = kind is ScalarEvent
             node.plain = kind is ScalarEvent and event.implicit[0] and event.tag is None
             if event.anchor is not None:
                 self._anchors[event.anchor] = node
@@ -120,7 +141,7 @@ class _Indexer:
     def depth(self) -> int:
         return len(self._open)
 
-    def _place(self, node: _Node, text: str) -> None:
+    def _place(self, node: Node, text: str) -> None:
         if not self._open:
             self.roots.append(node)
         else:
@@ -132,12 +153,12 @@ class _Open:
 
     __slots__ = ("is_map", "key", "name", "node")
 
-    def __init__(self, node: _Node, *, is_map: bool) -> None:
+    def __init__(self, node: Node, *, is_map: bool) -> None:
         self.node, self.is_map = node, is_map
-        self.key: _Node | None = None
+        self.key: Node | None = None
         self.name = ""
 
-    def take(self, node: _Node, text: str) -> None:
+    def take(self, node: Node, text: str) -> None:
         if not self.is_map:
             self.node.children[len(self.node.children)] = node
         elif self.key is None:
@@ -150,7 +171,7 @@ class _Open:
             self.key = None
 
 
-def _index(data: bytes) -> list[_Node]:
+def _index(data: bytes) -> list[Node]:
     """The places of every value of a file's documents, as far as the text can be read."""
     indexer = _Indexer()
     parser: Any = CParser(data)
@@ -166,14 +187,15 @@ def _index(data: bytes) -> list[_Node]:
 
 
 class Sources:
-    """The files that a project was read from, in order, and who extends whom in them."""
+    """The texts that a project was read from; `layers` knows which of them counts."""
 
     def __init__(self, cwd: str) -> None:
+        self.layers = Layers()
+        self._reading: list[str] = []
         self._cwd = cwd.rstrip("/") + "/"
         self._files: dict[str, bytes] = {}
         self._order: list[str] = []
-        self._index: dict[str, list[_Node]] = {}
-        self._bases: dict[str, list[tuple[str, str]]] = {}
+        self._index: dict[str, list[Node]] = {}
 
     def add(self, file: str, data: bytes, *, searched: bool = True) -> None:
         """Remember a file's text; of those that are searched, one read later comes first."""
@@ -184,9 +206,14 @@ class Sources:
             self._order.remove(file)
         self._order.append(file)
 
-    def extends(self, service: str, base: str, file: str) -> None:
-        """Note that part of `service` is written under `base` in `file`."""
-        self._bases.setdefault(service, []).append((file, base))
+    @contextmanager
+    def reading(self, file: str) -> Iterator[None]:
+        """What is looked for in here most likely stands in this file."""
+        self._reading.append(file)
+        try:
+            yield
+        finally:
+            self._reading.pop()
 
     def digest(self) -> str:
         """The SHA-256 of all files, in their order, in hexadecimal digits."""
@@ -211,6 +238,15 @@ class Sources:
                 best = found
         return best[1] if best is not None else None
 
+    def nodes(self, file: str, path: Path) -> Iterator[tuple[int, Node]]:
+        """How far the documents of a file, the last one first, go along a path, and to what."""
+        for root in reversed(self._nodes(file)):
+            yield _follow(root, path, at_key=False)
+
+    def lines(self, file: str) -> list[str]:
+        """The lines of a file's text; [] for one that is not known."""
+        return self._files.get(file, b"").decode("utf-8", "replace").split("\n")
+
     def find_in(self, file: str, path: Path, *, at_key: bool = False) -> Place | None:
         """As `find`, in one file only."""
         found = self._deepest(file, path, at_key=at_key)
@@ -224,29 +260,23 @@ class Sources:
         return depth, Place(file, node.line + 1, node.column + 1)
 
     def _candidates(self, path: Path) -> Iterator[tuple[str, Path]]:
+        if self._reading:
+            yield self._reading[-1], path
+        for layer in self.layers.of(path):
+            yield layer.file, layer.path
         for file in reversed(self._order):
             yield file, path
-        if len(path) > 1 and path[0] == "services":
-            seen = {str(path[1])}
-            waiting = [str(path[1])]
-            while waiting:
-                for file, base in self._bases.get(waiting.pop(), ()):
-                    if base not in seen:
-                        seen.add(base)
-                        waiting.append(base)
-                    if file in self._files:
-                        yield file, ("services", base, *path[2:])
 
-    def _nodes(self, file: str) -> list[_Node]:
+    def _nodes(self, file: str) -> list[Node]:
         if file not in self._index:
-            self._index[file] = _index(self._files[file])
+            self._index[file] = _index(self._files.get(file, b""))
         return self._index[file]
 
     def scalars(self) -> Iterator[tuple[str, list[Scalar]]]:
         """Every scalar value of every file, as it is written."""
         for file in self._order:
             found: list[Scalar] = []
-            waiting: list[tuple[Path, _Node]] = [((), root) for root in self._nodes(file)]
+            waiting: list[tuple[Path, Node]] = [((), root) for root in self._nodes(file)]
             seen: set[int] = set()
             while waiting:
                 path, node = waiting.pop()
@@ -281,7 +311,7 @@ def _printable(line: str) -> str:
     return "".join(char if char.isprintable() else " " for char in line)
 
 
-def _follow(root: _Node, path: Path, *, at_key: bool) -> tuple[int, _Node]:
+def _follow(root: Node, path: Path, *, at_key: bool) -> tuple[int, Node]:
     node = root
     for depth, part in enumerate(path):
         child = node.child(part)

@@ -13,6 +13,8 @@ from stackr.spec.view import View
 if TYPE_CHECKING:
     from stackr.spec.model.extension import Level
     from stackr.spec.model.project import Position, Project
+    from stackr.spec.provenance import Provenance
+    from stackr.spec.rules import Path
 
 __all__ = ["project_of"]
 
@@ -25,6 +27,7 @@ def project_of(
     attributes: Mapping[str, Any],
     *,
     locate: Callable[[str], Position | None] = lambda path: None,
+    trace: Callable[[str | Path], Provenance] | None = None,
     files: Files = HOST,
     policy: dict[str, Level] | None = None,
     digest: Callable[[], str] = str,
@@ -32,13 +35,14 @@ def project_of(
     """The project of these typed sections.
 
     attributes: name, working_dir, compose_files, environment, profiles, warnings, extensions.
-    locate: where a path is written. files: where configs and secrets are read from. policy: of
-    the file that `x-stackr` names. digest: of the files that it was loaded from.
+    locate: where a path is written. trace: where its value comes from. files: where configs and
+    secrets are read from. policy: of the file that `x-stackr` names. digest: of the files that it
+    was loaded from.
     """
 
     def finish(model: Any) -> None:
         model._locate, model._files, model._policy = locate, files, policy
-        model._digest = digest
+        model._digest, model._trace = digest, trace
 
     own = {
         **attributes,
@@ -47,6 +51,7 @@ def project_of(
     }
     methods: Tree = {
         "position": locate,
+        "provenance": trace or (lambda path: None),
         "read": lambda path: files.read(path, MOST_CONTENT),
         "digest": digest,
     }

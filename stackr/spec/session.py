@@ -62,6 +62,9 @@ class Session:
         self.problems = Problems(self.sources)
         self.warnings: list[str] = []
         self.unset: set[str] = set()
+        self.env_files: list[list[str]] = []
+        """Those of the project's variables: of groups that are read one after the other, the first
+        counts, of files in a group the last."""
         self._files_read = 0
 
     @property
@@ -100,7 +103,11 @@ class Session:
         data = self.read_bytes(name)
         self.sources.add(name, data)
         try:
-            return SourceFile(name, tuple(documents(data)))
+            file = SourceFile(name, tuple(documents(data)))
+            self.sources.layers.reset(
+                name, [path for document in file.documents for path in document.resets]
+            )
+            return file
         except BadSource as error:
             place = Place(name, error.line + 1, error.column + 1)
             self.problems.add(error.path, error.message, place=place)

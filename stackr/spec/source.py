@@ -34,6 +34,7 @@ MAX_DEPTH = 200
 MAX_NODES = 250_000
 MAX_ALIASED_NODES = 100_000
 
+_MARK, _LETTER = "\ufeff".encode(), "\ue0ff".encode()
 _DROPPED = object()
 _MERGE = "<<"
 
@@ -87,6 +88,10 @@ def documents(data: bytes) -> Iterator[Document]:
     """
     if len(data) > MAX_BYTES:
         raise BadSource(f"the file is larger than {MAX_BYTES >> 20} MiB", 0, 0)
+    is_marked = _MARK in data[1:]
+    if is_marked:
+        # At the start of a line, libyaml skips the mark, and go-yaml takes it for a letter.
+        data = data[:1] + data[1:].replace(_MARK, _LETTER)
     parser = CParser(data)
     escapes = _Escapes(data) if b"\\/" in data else None
     try:
@@ -97,11 +102,25 @@ def documents(data: bytes) -> Iterator[Document]:
             if isinstance(event, DocumentStartEvent):
                 if event.version not in (None, (1, 1)):
                     raise _bad("found incompatible YAML document: only %YAML 1.1 is read", event)
-                yield _Reader(parser, escapes).read()
+                document = _Reader(parser, escapes).read()
+                yield _with_marks(document) if is_marked else document
     except MarkedYAMLError as error:
         raise _not_yaml(data, error) from error
     except YAMLError as error:
         raise _unreadable(data, error) from error
+
+
+def _with_marks(document: Document) -> Document:
+    """The document with the byte order marks that letters stand for."""
+
+    def restored(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {restored(key): restored(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [restored(entry) for entry in value]
+        return value.replace(_LETTER.decode(), _MARK.decode()) if type(value) is str else value
+
+    return document._replace(value=restored(document.value))
 
 
 def _not_yaml(data: bytes, error: MarkedYAMLError) -> BadSource:

@@ -27,7 +27,11 @@ def check_normal(tree: dict[str, Any], problems: Problems) -> None:
 
 
 def _external(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
-    if isinstance(value, dict) and value.get("external") is True:
+    if not isinstance(value, dict) or "external" not in value:
+        return value
+    if type(value["external"]) is not bool:
+        problems.add((*path, "external"), "must be true or false")
+    elif value["external"]:
         for key in value:
             if key not in ("name", "external") and not key.startswith("x-"):
                 message = f'conflicting parameters "external" and "{key}" specified'

@@ -72,7 +72,10 @@ _FILES = st.sampled_from(["e", ["e", "f"], [{"path": "e"}], [{"path": "no", "req
 _ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
     **{name: _of(rule) for name, rule in _DEFINITIONS["service"]["properties"].items()},
     "extends": st.sampled_from(
-        ["a", "b", "no", {"service": "base", "file": "base.yaml"}, {"service": "b"}]
+        [
+            *("a", "b", "no", "base", {"service": "b"}),
+            *({"service": name, "file": "base.yaml"} for name in ("base", "s", "a")),
+        ]
     ),
     "env_file": st.one_of(_FILES, st.just([{"path": "e", "format": "raw"}])),
     "label_file": _FILES,
@@ -111,6 +114,13 @@ def _tree(image: bool) -> st.SearchStrategy[Tree]:
     )
 
 
+def _bases() -> st.SearchStrategy[Tree]:
+    """Services to be extended, some of the names that those have that extend them."""
+    base = services().map(lambda each: {"image": "j"} | each)
+    several = st.fixed_dictionaries({"base": base}, optional={"s": services(), "a": services()})
+    return several.map(lambda found: {"services": found})
+
+
 def projects() -> st.SearchStrategy[dict[str, Tree]]:
     """Trees by file name: compose.yaml, and perhaps override.yaml, base.yaml and inc/i.yaml."""
     main = st.tuples(_tree(True), st.sampled_from([None, None, ["inc/i.yaml"]])).map(
@@ -119,7 +129,7 @@ def projects() -> st.SearchStrategy[dict[str, Tree]]:
     return st.fixed_dictionaries(
         {
             "compose.yaml": main,
-            "base.yaml": services().map(lambda each: {"services": {"base": {"image": "j"} | each}}),
+            "base.yaml": _bases(),
             "inc/i.yaml": services().map(lambda each: {"services": {"i": {"image": "k"} | each}}),
         },
         optional={"override.yaml": services().map(lambda each: {"services": {"s": each}})},

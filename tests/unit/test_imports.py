@@ -69,6 +69,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.cli.failure",
         "stackr.cli.testenv.findings",
         "stackr.executor.events",
+        "stackr.executor.profile",
         "stackr.planner.payloads",
         "stackr.planner.plan",
         "stackr.runtime.labels",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackr.planner.mask import MASK, is_secret_name, masked
+from stackr.spec.mask import MASK, is_secret_name, masked
 
 if TYPE_CHECKING:
     from stackr.spec.model.project import Project

@@ -16,6 +16,8 @@ from stackr.spec.model.volume import Volume
 
 if TYPE_CHECKING:
     from stackr.spec.model.extension import Level, ProjectExtension
+    from stackr.spec.provenance import Provenance
+    from stackr.spec.rules import Path
 
 
 class Position(NamedTuple):
@@ -61,6 +63,7 @@ class Project(Model):
     _policy: dict[str, Level] | None = PrivateAttr(default=None)
     _files: Files | None = PrivateAttr(default=None)
     _digest: Callable[[], str] = PrivateAttr(default=str)
+    _trace: Callable[[str | Path], Provenance] | None = PrivateAttr(default=None)
     _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
 
     @property
@@ -80,6 +83,14 @@ class Project(Model):
     def digest(self) -> str:
         """The SHA-256 of the files that the project was loaded from, in their order; or ""."""
         return self._digest()
+
+    def provenance(self, path: str | Path) -> Provenance | None:
+        """Where the value at `path` comes from: a file, a variable, an env file, a default.
+
+        path: as in "services.web.ports[0]", or its parts, as keys may have dots in them.
+        None for a project that no file was loaded for. The files are read again to find out.
+        """
+        return self._trace(path) if self._trace is not None else None
 
     def position(self, path: str) -> Position | None:
         """Where `path` (as in "services.web.ports[0]") is written; its nearest parent if it is not.

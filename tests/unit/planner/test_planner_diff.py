@@ -10,7 +10,7 @@ from planning import needs, port, service
 from stackr.planner.config_hash import NOT_IN_CONTAINER, canonical_json, digest, service_spec
 from stackr.planner.diff import field_changes
 from stackr.planner.graph import closure, topological_order
-from stackr.planner.mask import MASK, is_secret_name, masked
+from stackr.spec.mask import MASK, is_secret_name, masked
 from stackr.spec.model.build import Build
 from stackr.spec.model.deploy import Deploy, Resource, Resources
 from stackr.spec.model.service import Develop, EnvFile, Extends, Service

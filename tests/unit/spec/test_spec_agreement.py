@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stackr.errors import InvalidProject
 from stackr.spec.load import LoadOptions, load_tree
 from stackr.spec.model.project import Project
 from stackr.spec.render import unresolved_tree
@@ -45,6 +46,16 @@ def test_nothing_can_be_included_into_an_empty_section(problems: Refused, sectio
         "secrets: {s: {file: x}}",
     }
     assert any(f"{section}: must be a mapping" in problem for problem in problems(files))
+
+
+def test_what_an_included_project_watches_is_relative_to_it(write: Write) -> None:
+    files = {
+        "compose.yaml": "include: [{path: i.yaml, project_directory: inc}]",
+        "i.yaml": "services: {a: {image: i, develop: {watch: [{path: d, action: rebuild}]}}}",
+        "inc/d": "",
+    }
+    tree = load_tree(LoadOptions(resolve_paths=False), {}, write(files)).tree
+    assert tree["services"]["a"]["develop"]["watch"][0]["path"] == "inc/d"
 
 
 def test_a_project_directory_may_be_a_number(project: Load) -> None:
@@ -99,6 +110,22 @@ def test_volumes_of_an_extended_file_have_a_form(problems: Refused, text: str) -
     assert "volumes.x" in problems(files)[0]
 
 
+def test_a_base_of_the_same_name_may_extend_another_one(project: Load) -> None:
+    files = {
+        "compose.yaml": "services: {web: {extends: {file: base.yaml, service: web}}}",
+        "base.yaml": "services: {web: {extends: deep, command: x}, deep: {image: i}}",
+    }
+    assert project(files).services["web"].image == "i"
+
+
+def test_a_base_cannot_extend_one_of_its_own_file_by_the_files_name(problems: Refused) -> None:
+    files = {
+        "compose.yaml": "services: {web: {extends: {file: base.yaml, service: web}}}",
+        "base.yaml": "services: {web: {extends: {file: base.yaml, service: d}}, d: {image: i}}",
+    }
+    assert "circular reference: web -> web" in problems(files)[0]
+
+
 def test_an_extended_file_need_not_follow_the_schema(project: Load) -> None:
     files = {
         "compose.yaml": "services: {a: {extends: {file: base.yaml, service: b}}}",
@@ -129,6 +156,32 @@ def test_an_empty_pid_is_only_refused_where_it_has_to_be_read(
     assert "services.a.pid: must be a string" in problems(text)[0]
     tree = load_tree(LoadOptions(normalize=False), {}, write({"compose.yaml": text})).tree
     assert tree["services"]["a"]["pid"] is None
+
+
+def test_an_override_of_no_kind_leaves_the_build_as_it_is(project: Load) -> None:
+    files = {
+        "compose.yaml": "services: {a: {build: {context: ., target: t}}}",
+        "compose.override.yaml": "services: {a: {build: true}}",
+    }
+    build = project(files).services["a"].build
+    assert build is not None
+    assert build.target == "t"
+
+
+@pytest.mark.parametrize("name", ["voil\u00e0", "x "])
+def test_a_name_of_the_environment_ends_with_no_space(problems: Refused, name: str) -> None:
+    """To Docker Compose, \u00e0 ends with one: it looks at the last byte alone."""
+    assert (
+        "has a trailing space"
+        in problems(f"services: {{a: {{image: i, environment: ['{name}=1']}}}}")[0]
+    )
+
+
+def test_an_option_of_a_provider_without_values_is_none(project: Load) -> None:
+    text = "services: {a: {provider: {type: t, options: {x: [], y: [1]}}}}"
+    provider = project(text).services["a"].provider
+    assert provider is not None
+    assert provider.options == {"y": ("1",)}
 
 
 def test_a_secret_without_a_source(typed: Callable[..., dict[str, Any]]) -> None:
@@ -163,6 +216,12 @@ def test_without_interpolation_only_the_projects_name_is_known(write: Write) -> 
 def test_without_interpolation_a_device_of_too_many_parts_is_empty(write: Write) -> None:
     tree = _unresolved(write, "services: {a: {image: i, devices: ['${A:-x}:/y:/z:q']}}")
     assert tree["services"]["a"]["devices"] == [{"source": "", "target": "", "permissions": "rwm"}]
+
+
+def test_without_interpolation_external_is_true_or_false(write: Write) -> None:
+    text = "services: {a: {image: i}}\nvolumes: {v: {external: '${E}'}}"
+    with pytest.raises(InvalidProject, match=r"volumes\.v\.external: must be true or false"):
+        _unresolved(write, text)
 
 
 @pytest.mark.parametrize("normalize", [True, False])

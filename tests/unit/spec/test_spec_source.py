@@ -123,6 +123,11 @@ def test_bytes_that_are_no_text_have_a_place() -> None:
     assert (caught.value.line, caught.value.column) == (1, 3)
 
 
+def test_a_mark_within_the_text_is_a_letter() -> None:
+    assert _value("\ufeffa: 1\nb: 'x\n\ufeffy'") == {"a": 1, "b": "x \ufeffy"}
+    assert _value("a: 1\n\ufeffb: 2") == {"a": 1, "\ufeffb": 2}
+
+
 def test_utf_16_is_read() -> None:
     assert _value("a: é".encode("utf-16")) == {"a": "é"}
 
@@ -192,5 +197,6 @@ services:
         sources = Sources("/")
         sources.add("base", b"services:\n  b:\n    image: i\n")
         sources.add("main", b"services:\n  s: {extends: {file: base, service: b}}\n")
-        sources.extends("s", "b", "base")
+        sources.layers.main = ("main",)
+        sources.layers.extend("main", "s", "base", "b")
         assert sources.find(("services", "s", "image")) == ("base", 3, 12)

@@ -1,4 +1,4 @@
-"""Values that nobody should read in a plan: passwords, tokens, keys, and URLs that hold them.
+"""What nobody should read in print: passwords, tokens, keys, and URLs that hold them.
 
 What a variable holds is judged by its name; a URL with a password is known by its form.
 """
