@@ -26,12 +26,20 @@ _INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the command that `sys.argv` names, and exit with its code."""
     signal.signal(signal.SIGTERM, _terminated)
+    _open_closed_streams()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _reader_gone()
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that the caller has closed is /dev/null, not the next file opened."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the whole process
 
 
 def run(argv: Sequence[str]) -> int:

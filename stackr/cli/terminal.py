@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["raw_terminal", "read_chunks", "terminal_size", "watch_size"]
+__all__ = ["console_size", "raw_terminal", "read_chunks", "terminal_size", "watch_size"]
 
 
 @contextlib.contextmanager
@@ -33,6 +33,12 @@ def terminal_size(fd: int | None = None) -> tuple[int, int] | None:
     except OSError:
         return None
     return (size.columns, size.lines) if size.columns and size.lines else None
+
+
+def console_size(*, tty: bool) -> tuple[int, int] | None:
+    """(rows, columns) for the terminal of a program that has one."""
+    size = terminal_size() if tty else None
+    return None if size is None else (size[1], size[0])
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ those of images, which containers carry in a label.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -185,6 +186,11 @@ async def _remove_container(context: Context, payload: RemoveContainer, tell: Te
         )
     except NotFound:
         return "already gone"
+    except Conflict as error:
+        if "already in progress" not in error.message:
+            raise
+        with contextlib.suppress(NotFound):  # it removes itself: its networks are free after that
+            await context.runtime.wait_container(payload.ref, "removed")
     return None
 
 

@@ -40,6 +40,7 @@ class OneOff:
 
     command, entrypoint: None for the service's own. environment, labels: over the service's.
     ports: None for the service's own; use_aliases: answer to the service's name as well.
+    console_size: (rows, columns).
     """
 
     service: str
@@ -59,6 +60,7 @@ class OneOff:
     tty: bool = False
     stdin: bool = True
     auto_remove: bool = False
+    console_size: tuple[int, int] | None = None
 
     def container_name(self, project: str) -> str:
         return self.name or f"{project}-{self.service}-run-{self.slug[:12]}"
@@ -156,6 +158,7 @@ def _config(
         stdin_once=wanted.stdin,
         restart=None,
         auto_remove=wanted.auto_remove,
+        console_size=wanted.console_size,
     )
 
 

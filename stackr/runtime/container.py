@@ -151,6 +151,7 @@ class ContainerConfig:
     network_mode, ipc_mode, pid_mode, volumes_from: "container:NAME" and "NAME[:ro]" may name
         a container of the same plan; the executor fills in its ID.
     api_socket: the engine's socket, and the caller's registry credentials, are in the container.
+    console_size: (rows, columns) of the terminal, None for the engine's own.
     extra_hosts: "HOST:ADDRESS". exposed_ports: "80/tcp". files: written before the first start.
     """
 
@@ -168,6 +169,7 @@ class ContainerConfig:
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False
+    console_size: tuple[int, int] | None = None
     stop_signal: str = ""
     stop_timeout_s: int | None = None
     healthcheck: Healthcheck | None = None
@@ -218,10 +220,14 @@ class ContainerConfig:
 
 @dataclass(frozen=True, slots=True)
 class ExecConfig:
-    """A command for a running container; environment: "KEY=VALUE"."""
+    """A command for a running container; environment: "KEY=VALUE".
+
+    console_size: (rows, columns) of its terminal, None for the engine's own.
+    """
 
     command: tuple[str, ...]
     tty: bool = False
+    console_size: tuple[int, int] | None = None
     stdin: bool = False
     environment: tuple[str, ...] = ()
     user: str = ""

@@ -27,7 +27,7 @@ def project_of(
     attributes: Mapping[str, Any],
     *,
     locate: Callable[[str], Position | None] = lambda path: None,
-    trace: Callable[[str | Path], Provenance] | None = None,
+    trace: Callable[[str | Path], Provenance | None] = lambda path: None,
     files: Files = HOST,
     policy: dict[str, Level] | None = None,
     digest: Callable[[], str] = str,
@@ -51,7 +51,7 @@ def project_of(
     }
     methods: Tree = {
         "position": locate,
-        "provenance": trace or (lambda path: None),
+        "provenance": trace,
         "read": lambda path: files.read(path, MOST_CONTENT),
         "digest": digest,
     }

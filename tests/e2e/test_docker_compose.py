@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stackr_stack import compose_program
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
 Compose = Callable[..., subprocess.CompletedProcess[str]]
-_COMPOSE = Path(sys.executable).with_name("docker-compose")
 
 _STACK = """\
 services:
@@ -53,7 +52,7 @@ def compose(docker_host: dict[str, str], busybox_image: str, tmp_path: Path) -> 
 
     def run(*arguments: str, want: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [_COMPOSE, "-p", project, "--ansi", "never", *arguments],
+            [compose_program(), "-p", project, "--ansi", "never", *arguments],
             cwd=tmp_path,
             env=docker_host,
             capture_output=True,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
-import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from pty_process import on_terminal
 from stackr_stack import Stack, free_port, until
 
 from stackr import __version__
@@ -351,50 +348,15 @@ def test_a_signal_stops_the_stack_gracefully(stack: Stack, number: signal.Signal
     assert "Traceback" not in err
 
 
-def _read_until(fd: int, text: bytes, seen: bytes = b"") -> bytes:
-    deadline = time.monotonic() + 30
-    while text not in seen:
-        assert time.monotonic() < deadline, seen.decode(errors="replace")
-        seen += os.read(fd, 4096)
-    return seen
-
-
-def _on_terminal(stack: Stack, *arguments: str) -> tuple[subprocess.Popen[str], int]:
-    """The command on a terminal of its own, which has it in the foreground; its other end."""
-    ours, theirs = pty.openpty()
-    process = stack.start(
-        *arguments,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=_take_terminal,
-    )
-    os.close(theirs)
-    return process, ours
-
-
-def _take_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 def test_ctrl_c_twice_kills(stack: Stack) -> None:
     stack.write(_DEAF)
-    process, terminal = _on_terminal(stack, "up")
-    try:
-        seen = _read_until(terminal, b"web-1  | \x1b[0mup")
+    with on_terminal(stack, "up") as process:
+        seen = process.read_until(b"web-1  | \x1b[0mup")
         assert b"\xe2\x9c\x94 Container" in seen
-        os.write(terminal, b"\x03")
-        _read_until(terminal, b"Gracefully stopping")
-        os.write(terminal, b"\x03")
-        assert process.wait(timeout=30) == 130
-    finally:
-        process.kill()
-        process.wait()
-        os.close(terminal)
+        process.type(b"\x03")
+        process.read_until(b"Gracefully stopping")
+        process.type(b"\x03")
+        assert process.wait() == 130
     assert stack.states() == {"web-1": "exited"}
 
 
@@ -409,15 +371,10 @@ def test_exec_on_a_terminal_and_without(stack: Stack) -> None:
     assert 'service "nope"' in stack("exec", "-p", stack.name, "nope", "true", want=1).stderr
     stack("exec", "-d", "web", "touch", "/tmp/made")
     until(lambda: not stack("exec", "-T", "web", "test", "-e", "/tmp/made", want=None).returncode)
-    process, terminal = _on_terminal(stack, "exec", "web", "sh", "-c", "tty; read x; exit $x")
-    try:
-        _read_until(terminal, b"/dev/pts/")
-        os.write(terminal, b"5\n")
-        assert process.wait(timeout=30) == 5
-    finally:
-        process.kill()
-        process.wait()
-        os.close(terminal)
+    with on_terminal(stack, "exec", "web", "sh", "-c", "tty; read x; exit $x") as process:
+        process.read_until(b"/dev/pts/")
+        process.type(b"5\n")
+        assert process.wait() == 5
 
 
 def test_no_file_and_no_name(stack: Stack, tmp_path: Path) -> None:

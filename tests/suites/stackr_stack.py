@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 
 from stackr.runtime.engine.config import EngineConfig
 
-__all__ = ["Stack", "free_port", "until"]
+__all__ = ["Stack", "compose_program", "free_port", "until"]
 
 _DEADLINE_S = 30.0
 STACKR = str(Path(sys.executable).with_name("stackr"))
@@ -64,6 +65,23 @@ class Stack:
         assert "Traceback" not in done.stderr, shown
         return done
 
+    def compose(
+        self, *arguments: str, want: int | None = 0, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """The same by Docker Compose v2, with the same folder, project and engine."""
+        done = subprocess.run(
+            [compose_program(), "--ansi", "never", *arguments],
+            cwd=self.folder,
+            env={**self.environ, "DOCKER_HOST": f"unix://{self.engine.socket}"},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        shown = f"compose {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert want is None or done.returncode == want, shown
+        return done
+
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Run one command in the background, its output in pipes."""
         settings: dict[str, Any] = {
@@ -90,6 +108,13 @@ class Stack:
         return {
             name.removeprefix(prefix): value["State"] for name, value in self.containers().items()
         }
+
+
+def compose_program() -> str:
+    """Docker Compose's own binary; its wrapper in the environment's `bin` loses the exit code."""
+    found = importlib.util.find_spec("compose")
+    assert found is not None
+    return str(Path(found.origin or "").with_name("docker-compose"))
 
 
 def free_port() -> int:

@@ -13,6 +13,7 @@ from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument, NotSupported
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ async def _exec(session: Session, project: str, arguments: ExecArguments) -> int
         config = ExecConfig(
             arguments.command,
             tty=arguments.tty,
+            console_size=console_size(tty=arguments.tty and not arguments.detach),
             stdin=arguments.stdin,
             environment=arguments.environment,
             user=arguments.user or "",

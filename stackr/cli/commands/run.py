@@ -17,6 +17,7 @@ from stackr.cli.build_flags import Build, QuietBuild, QuietPull, refuse_builds
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def _one_off(project: Project, arguments: RunArguments) -> OneOff:
         tty=arguments.tty,
         stdin=arguments.stdin,
         auto_remove=arguments.auto_remove,
+        console_size=console_size(tty=arguments.tty),
     )
 
 

@@ -124,6 +124,7 @@ def _host_config(config: ContainerConfig) -> Json:
             "CgroupnsMode": config.cgroupns_mode,
             "CgroupParent": config.cgroup_parent,
             "Isolation": config.isolation,
+            "ConsoleSize": list(config.console_size or ()),
             "Runtime": config.runtime,
             "ShmSize": config.shm_size_bytes,
             "Sysctls": dict(config.sysctls),
@@ -329,7 +330,9 @@ def volume_body(config: VolumeConfig) -> Json:
 
 def exec_body(config: ExecConfig, *, attach: bool) -> Json:
     """The body of `POST /containers/{id}/exec`."""
+    size = {"ConsoleSize": list(config.console_size)} if config.console_size else {}
     return {
+        **size,
         "Cmd": list(config.command),
         "Tty": config.tty,
         "AttachStdin": config.stdin and attach,

@@ -63,7 +63,7 @@ class Project(Model):
     _policy: dict[str, Level] | None = PrivateAttr(default=None)
     _files: Files | None = PrivateAttr(default=None)
     _digest: Callable[[], str] = PrivateAttr(default=str)
-    _trace: Callable[[str | Path], Provenance] | None = PrivateAttr(default=None)
+    _trace: Callable[[str | Path], Provenance | None] | None = PrivateAttr(default=None)
     _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
 
     @property

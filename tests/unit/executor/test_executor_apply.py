@@ -19,7 +19,8 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.observed import Observed
+from stackr.planner.lifecycle import plan_down
+from stackr.planner.observed import Observed, observe
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
 from stackr.runtime import labels
@@ -301,3 +302,27 @@ async def test_wait_timeout_names_what_it_saw() -> None:
     assert outcome.failed[0].error.message == (
         "container demo-web-1 is not running or healthy after 0.02 s: it is starting"
     )
+
+
+async def test_a_container_that_removes_itself_is_waited_for() -> None:
+    runtime = _SelfRemoving.with_images("app")
+    await up(runtime, stack({"web": service()}))
+    plan = plan_down(await observe(runtime, "demo"))
+    outcome = await apply(plan, runtime, lambda event: None)
+    assert outcome.is_success
+    assert runtime.waited == ["removed"]
+
+
+class _SelfRemoving(FakeRuntime):
+    waited: list[str]
+
+    async def remove_container(
+        self, ref: str, *, force: bool = False, volumes: bool = False
+    ) -> None:
+        self.waited = []
+        raise Conflict(f"removal of container {ref} is already in progress")
+
+    async def wait_container(self, ref: str, condition: str = "not-running") -> int:
+        self.waited.append(condition)
+        await super().remove_container(ref, force=True)
+        raise NotFound(f"no such container: {ref}")
