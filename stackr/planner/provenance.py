@@ -10,11 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stackr.planner.diff import field_changes
-from stackr.planner.plan import Change, Kind, Origin, Plan, Resource, Source
+from stackr.planner.plan import Change, FieldChange, Kind, Origin, Plan, Resource, Source
+from stackr.spec.rules import Path, find, show
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
     from stackr.spec.model.project import Project
+    from stackr.spec.model.service import Service
+    from stackr.spec.provenance import Provenance
 
 __all__ = ["with_created_fields", "with_sources"]
 
@@ -53,14 +56,15 @@ def _with_source(change: Change, desired: Desired, project: Project) -> Change:
     base = _path(change.resource, desired)
     if not base:
         return change
-    fields = tuple(
-        field
-        if field.origin is Origin.DRIFT or field.new is None
-        else replace(
-            field, source=_source(project, f"{base}.{_by_index(field.path, base, project)}")
-        )
-        for field in change.fields
-    )
+    service = change.resource.service
+
+    def with_source(field: FieldChange) -> FieldChange:
+        if field.origin is Origin.DRIFT or field.new is None:
+            return field
+        path = _in_tree(field.path, service, desired, project) if service else None
+        return replace(field, source=_source(project, path or f"{base}.{field.path}"))
+
+    fields = tuple(map(with_source, change.fields))
     return replace(change, source=_source(project, base), fields=fields)
 
 
@@ -77,18 +81,55 @@ def _path(resource: Resource, desired: Desired) -> str:
     return f"{resource.kind}s.{keys[0]}" if keys else ""
 
 
-def _source(project: Project, path: str) -> Source | None:
-    position = project.position(path)
+def _source(project: Project, path: str | Path) -> Source | None:
+    """Where a path, or the nearest parent that is written, stands, and how it came there."""
+    found = project.provenance(path)
+    if found is not None and found.line:
+        return Source(found.file, found.line, found.column, _via(found))
+    position = project.position(path if isinstance(path, str) else show(path))
     return Source(position.file, position.line, position.column) if position is not None else None
 
 
-def _by_index(path: str, base: str, project: Project) -> str:
+_WAYS = {
+    "override": "override file",
+    "extends": "extended",
+    "include": "included",
+    "env_file": "env file",
+    "label_file": "label file",
+}
+
+
+def _via(found: Provenance) -> str:
+    """`override file, $LEVEL from .env:3`; "" for a value that simply stands in the stack file."""
+    words = [_WAYS[found.via]] if found.via in _WAYS else []
+    for first, *_ in found.variables:
+        match first.via:
+            case "env_file":
+                words.append(f"${first.name} from {first.file}:{first.line}")
+            case "shell":
+                words.append(f"${first.name} from the environment")
+            case "project":
+                words.append(f"${first.name} is the project's name")
+            case "unset":
+                words.append(f"${first.name} is not set")
+            case _:
+                words.append(f"the {first.via} of ${first.name}")
+    return ", ".join(words)
+
+
+def _in_tree(path: str, service: str, desired: Desired, project: Project) -> Path | None:
+    """The path of a service's field by its keys and indexes; None where the file has none."""
+    by_index = _by_index(path, project.services[service])
+    below = find(desired.services[service].spec, by_index)
+    return None if below is None else ("services", service, *below)
+
+
+def _by_index(path: str, service: Service) -> str:
     """`volumes[/data].source` as `volumes[0].source`."""
     match = _NAMED.fullmatch(path)
-    section, _, service = base.partition(".")
-    if match is None or section != "services":
+    if match is None:
         return path
-    for index, item in enumerate(getattr(project.services[service], match["list"], ())):
+    for index, item in enumerate(getattr(service, match["list"], ())):
         if match["name"] in (getattr(item, "target", None), getattr(item, "source", None)):
             return f"{match['list']}[{index}]{match['rest']}"
     return match["list"]

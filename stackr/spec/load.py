@@ -334,7 +334,8 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
     def find_provenance(path: str | Path) -> Provenance:
         from stackr.spec.provenance import trace
 
-        return trace(loaded, parse(path) if isinstance(path, str) else path)[0]
+        found = trace(loaded, parse(path) if isinstance(path, str) else path)[0]
+        return found.with_files(session.sources.shown)
 
     attributes = {
         "name": found.name,

@@ -226,8 +226,12 @@ class Sources:
         return whole.hexdigest()
 
     def relative(self, place: Place) -> Place:
-        """The place as it is shown: files below the working folder by their relative path."""
-        return place._replace(file=place.file.removeprefix(self._cwd))
+        """The place, its file as it is shown."""
+        return place._replace(file=self.shown(place.file))
+
+    def shown(self, file: str) -> str:
+        """A file as it is shown; one below the working folder by its relative path."""
+        return file.removeprefix(self._cwd)
 
     def find(self, path: Path, *, at_key: bool = False) -> Place | None:
         """Where `path` is written, or the closest of its parents that is."""

@@ -7,8 +7,8 @@ looked at again when somebody asks.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from stackr.spec.canonical import Report, canonical
@@ -48,6 +48,17 @@ class Provenance:
     column: int = 0
     text: str | None = None
     variables: tuple[tuple[VariableSource, ...], ...] = ()
+
+    def with_files(self, named: Callable[[str], str]) -> Provenance:
+        """The same, its files by other names."""
+        return replace(
+            self,
+            file=named(self.file) if self.file else "",
+            variables=tuple(
+                tuple(replace(s, file=named(s.file)) if s.file else s for s in sources)
+                for sources in self.variables
+            ),
+        )
 
 
 def trace(loaded: Loaded, path: Path) -> tuple[Provenance, ...]:

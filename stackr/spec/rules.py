@@ -6,6 +6,7 @@ branches that some pattern names, so that what no rule speaks of costs nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -41,6 +42,25 @@ def parse(text: str) -> Path:
         elif name:
             parts.append(name)
     return tuple(parts)
+
+
+def find(tree: Any, text: str) -> Path | None:
+    """Where in a tree a text leads, by the longest keys that fit: keys may have dots in them."""
+    if not text:
+        return ()
+    if isinstance(tree, list):
+        match = re.match(r"\[?(\d+)\]?\.?", text)
+        if match is None or int(match[1]) >= len(tree):
+            return None
+        below = find(tree[int(match[1])], text[match.end() :])
+        return None if below is None else (int(match[1]), *below)
+    for key in sorted(tree, key=len, reverse=True) if isinstance(tree, dict) else ():
+        rest = text.removeprefix(key)
+        if text.startswith(key) and (not rest or rest[0] in ".["):
+            below = find(tree[key], rest.removeprefix("."))
+            if below is not None:
+                return (key, *below)
+    return None
 
 
 class Branch(Generic[Rule]):

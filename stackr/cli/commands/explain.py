@@ -25,7 +25,7 @@ from stackr.spec.positions import Place
 from stackr.spec.problems import nearest
 from stackr.spec.provenance import Provenance, trace
 from stackr.spec.render import project_tree
-from stackr.spec.rules import Path, parse, show
+from stackr.spec.rules import Path, find, parse, show
 from stackr.spec.variables import VariableSource, mentions, variable_sources
 
 __all__ = ["explain", "run_explain"]
@@ -121,7 +121,7 @@ def _find(tree: dict[str, Any], loaded: Loaded, target: str) -> Path:
         starts.insert(0, (("services",), target))
     for start, text in starts:
         for candidate in (tree, loaded.tree):
-            path = _walk(_at(candidate, start), text)
+            path = find(_at(candidate, start), text)
             if path is not None:
                 return (*start, *path)
         dropped = (*start, *parse(text))
@@ -135,25 +135,6 @@ def _is_dropped(loaded: Loaded, path: Path) -> bool:
     """Whether a file gives a value that the stack does not have in the end."""
     in_a_list = any(isinstance(part, int) for part in path)
     return not in_a_list and trace(loaded, path)[-1].via != "default"
-
-
-def _walk(value: Any, text: str) -> Path | None:
-    """Follow a text through a tree, by the longest keys that fit."""
-    if not text:
-        return ()
-    if isinstance(value, list):
-        match = re.match(r"\[?(\d+)\]?\.?", text)
-        if match is None or int(match[1]) >= len(value):
-            return None
-        below = _walk(value[int(match[1])], text[match.end() :])
-        return None if below is None else (int(match[1]), *below)
-    for key in sorted(value, key=len, reverse=True) if isinstance(value, dict) else ():
-        rest = text.removeprefix(key)
-        if text.startswith(key) and (not rest or rest[0] in ".["):
-            below = _walk(value[key], rest.removeprefix("."))
-            if below is not None:
-                return (key, *below)
-    return None
 
 
 def _nearest_level(tree: dict[str, Any], start: tuple[Path, str]) -> tuple[list[str], str]:
