@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stackr.cli.flags import Timeout, Wait, WaitTimeout
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument, StackrError
@@ -25,17 +26,9 @@ _MAX_BYTES = 64 << 20
 def apply(
     ctx: typer.Context,
     path: Annotated[str, typer.Argument(metavar="PLAN")],
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until all are running or healthy")
-    ] = False,
-    wait_timeout: Annotated[
-        float | None,
-        typer.Option("--wait-timeout", metavar="SECONDS", help="How long to wait at most"),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop"),
-    ] = None,
+    wait: Wait = False,
+    wait_timeout: WaitTimeout = None,
+    timeout: Timeout = None,
     atomic: Annotated[
         bool,
         typer.Option("--atomic", help="Wait until all is ready; go back if anything fails"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import AttachArguments, Targets
+from stackr.cli.flags import Index
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
@@ -24,9 +25,7 @@ __all__ = ["attach"]
 def attach(
     ctx: typer.Context,
     service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    index: Annotated[
-        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
-    ] = None,
+    index: Index = None,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Do not pass stdin on")] = False,
     sig_proxy: Annotated[
         bool,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import CommitArguments, Targets
+from stackr.cli.flags import Index
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
@@ -34,9 +35,7 @@ def commit(
             "--pause/--no-pause", "-p", show_default=False, help="Freeze it meanwhile (default)"
         ),
     ] = True,
-    index: Annotated[
-        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
-    ] = None,
+    index: Index = None,
 ) -> None:
     """Make an image of a container: its image's layers, and what it has changed."""
     options = options_of(ctx)

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import CopyArguments, CopyPlace, Targets
+from stackr.cli.flags import Index
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
@@ -47,9 +48,7 @@ def cp(
     follow_link: Annotated[
         bool, typer.Option("--follow-link", "-L", help="Copy what a symlink SOURCE leads to")
     ] = False,
-    index: Annotated[
-        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
-    ] = None,
+    index: Index = None,
 ) -> None:
     """Copy files: SERVICE:PATH to a local path or "-", or the other way round.
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
-from stackr.cli.build_flags import Build, NoBuild, QuietPull, Yes, refuse_builds
 from stackr.cli.commands.up import bring_up
+from stackr.cli.flags import (
+    Build,
+    ForceRecreate,
+    NoBuild,
+    NoRecreate,
+    Pull,
+    QuietPull,
+    RemoveOrphans,
+    Scale,
+    Words,
+    Yes,
+    refuse_builds,
+)
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 
@@ -17,26 +27,12 @@ __all__ = ["create"]
 
 def create(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
-    scale: Annotated[
-        list[str] | None,
-        typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service"),
-    ] = None,
-    force_recreate: Annotated[
-        bool, typer.Option("--force-recreate", help="Recreate all, changed or not")
-    ] = False,
-    no_recreate: Annotated[
-        bool, typer.Option("--no-recreate", help="Keep what exists, changed or not")
-    ] = False,
-    remove_orphans: Annotated[
-        bool,
-        typer.Option("--remove-orphans", help="Remove containers of services that are gone"),
-    ] = False,
-    pull: Annotated[
-        str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
-    ] = None,
+    words: Words = None,
+    scale: Scale = None,
+    force_recreate: ForceRecreate = False,
+    no_recreate: NoRecreate = False,
+    remove_orphans: RemoveOrphans = False,
+    pull: Pull = None,
     quiet_pull: QuietPull = False,
     no_build: NoBuild = False,
     yes: Yes = False,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import Targets, check_choice, parse_pull, parse_scale, split_targets
+from stackr.cli.flags import NoDeps, Scale, Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument
@@ -52,9 +53,7 @@ class DiffArguments:
 
 def diff(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     base: Annotated[
         str | None,
         typer.Option(
@@ -79,10 +78,7 @@ def diff(
     detail: Annotated[
         bool, typer.Option("--detail", help="All of what is created, and every operation")
     ] = False,
-    scale: Annotated[
-        list[str] | None,
-        typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service"),
-    ] = None,
+    scale: Scale = None,
     remove_orphans: Annotated[
         bool, typer.Option("--remove-orphans", help="As up --remove-orphans would")
     ] = False,
@@ -95,9 +91,7 @@ def diff(
     no_recreate: Annotated[
         bool, typer.Option("--no-recreate", help="As up --no-recreate would")
     ] = False,
-    no_deps: Annotated[
-        bool, typer.Option("--no-deps", help="Only the named services, not what they need")
-    ] = False,
+    no_deps: NoDeps = False,
 ) -> int:
     """Show what up would change: each resource, each field, and why."""
     from stackr.planner.options import UpOptions

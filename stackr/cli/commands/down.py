@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import DownArguments, is_set, parse_rmi, split_targets
+from stackr.cli.flags import RemoveOrphans, Timeout, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import find_project
 from stackr.cli.session import Session, open_session
@@ -21,20 +22,12 @@ __all__ = ["down"]
 
 def down(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     volumes: Annotated[
         bool, typer.Option("--volumes", "-v", help="Remove the stack's volumes, with their data")
     ] = False,
-    remove_orphans: Annotated[
-        bool,
-        typer.Option("--remove-orphans", help="Remove containers of services that are gone"),
-    ] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop"),
-    ] = None,
+    remove_orphans: RemoveOrphans = False,
+    timeout: Timeout = None,
     rmi: Annotated[
         str | None, typer.Option("--rmi", metavar="WHICH", help="Remove images: all or local")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import EventsArguments, parse_moment, split_targets
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
@@ -22,9 +23,7 @@ __all__ = ["events"]
 
 def events(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line")] = False,
     since: Annotated[
         str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import ExecArguments, Targets
+from stackr.cli.flags import Index
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
@@ -34,9 +35,7 @@ def exec_(
         list[str] | None,
         typer.Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable"),
     ] = None,
-    index: Annotated[
-        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
-    ] = None,
+    index: Index = None,
     privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities")] = False,
     tty: Annotated[
         bool,

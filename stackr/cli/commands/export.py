@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import Targets
+from stackr.cli.flags import Index
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
@@ -26,9 +27,7 @@ __all__ = ["export"]
 def export(
     ctx: typer.Context,
     service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    index: Annotated[
-        int | None, typer.Option("--index", metavar="NUM", help="Which replica")
-    ] = None,
+    index: Index = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="PATH", help="Write to a file")
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import Targets, check_choice, split_targets
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.errors import NotFound, StackrError
@@ -24,9 +25,7 @@ _PATIENCE_S = 120
 
 def graph(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     format_: Annotated[
         str, typer.Option("--format", metavar="KIND", help="tree, dot, mermaid, svg or json")
     ] = "tree",

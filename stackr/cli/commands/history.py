@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import check_choice, split_targets
+from stackr.cli.flags import Timeout, Wait, WaitTimeout
 from stackr.cli.options import options_of
 from stackr.cli.project import project_name
 from stackr.cli.session import Session, open_session
@@ -69,17 +70,9 @@ def _table(revisions: Sequence[Revision]) -> list[str]:
 def rollback(
     ctx: typer.Context,
     number: Annotated[int | None, typer.Argument(metavar="[REVISION]", show_default=False)] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop"),
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until all are running or healthy")
-    ] = False,
-    wait_timeout: Annotated[
-        float | None,
-        typer.Option("--wait-timeout", metavar="SECONDS", help="How long to wait at most"),
-    ] = None,
+    timeout: Timeout = None,
+    wait: Wait = False,
+    wait_timeout: WaitTimeout = None,
 ) -> int:
     """Bring the stack back to an earlier revision: the one before, or REVISION."""
     from stackr.planner.options import UpOptions

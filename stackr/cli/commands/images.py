@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import check_choice, split_targets
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import open_session
@@ -23,9 +24,7 @@ __all__ = ["images"]
 
 def images(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     format_: Annotated[
         str, typer.Option("--format", metavar="KIND", help="table or json")

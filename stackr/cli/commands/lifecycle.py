@@ -15,6 +15,7 @@ from stackr.cli.arguments import (
     parse_signal,
     split_targets,
 )
+from stackr.cli.flags import Timeout, Wait, WaitTimeout, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, declared_services, project_name
 from stackr.cli.session import Session, open_session
@@ -27,24 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["kill", "pause", "restart", "rm", "start", "stop", "unpause"]
 
-Words = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-]
-Timeout = Annotated[
-    float | None, typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop")
-]
-
 
 def start(
     ctx: typer.Context,
     words: Words = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until all are running or healthy")
-    ] = False,
-    wait_timeout: Annotated[
-        float | None,
-        typer.Option("--wait-timeout", metavar="SECONDS", help="How long to wait at most"),
-    ] = None,
+    wait: Wait = False,
+    wait_timeout: WaitTimeout = None,
 ) -> int:
     """Start existing containers."""
     from stackr.planner.lifecycle import plan_start

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import LogsArguments, parse_moment, parse_tail, split_targets
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
@@ -23,9 +24,7 @@ __all__ = ["logs"]
 
 def logs(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more comes")] = False,
     tail: Annotated[
         str, typer.Option("--tail", "-n", metavar="LINES", help="Last lines of each container")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import PsArguments, check_choice, split_targets
+from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, declared_services, project_name
 from stackr.cli.session import open_session
@@ -27,9 +28,7 @@ _STATES = ("paused", "restarting", "removing", "running", "dead", "created", "ex
 
 def ps(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     all_: Annotated[
         bool, typer.Option("--all", "-a", help="Stopped containers as well, and those of run")
     ] = False,
@@ -54,7 +53,7 @@ def ps(
             help="Containers of services that the file does not have as well (default)",
         ),
     ] = True,
-    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Cut nothing")] = False,
+    no_trunc: NoTrunc = False,
 ) -> None:
     """List the stack's containers."""
     from stackr.cli.views.containers import COLUMNS, HEADINGS, container_fields

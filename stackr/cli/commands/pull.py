@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import check_choice, split_targets
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 
@@ -21,9 +22,7 @@ __all__ = ["pull"]
 
 def pull(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress")] = False,
     ignore_failures: Annotated[
         bool,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import RunArguments, is_set, parse_pull
-from stackr.cli.build_flags import Build, QuietBuild, QuietPull, refuse_builds
+from stackr.cli.flags import Build, Pull, QuietBuild, QuietPull, RemoveOrphans, refuse_builds
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
@@ -106,17 +106,12 @@ def run(
     no_deps: Annotated[
         bool, typer.Option("--no-deps", help="Do not start what the service depends on")
     ] = False,
-    pull: Annotated[
-        str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
-    ] = None,
+    pull: Pull = None,
     quiet_pull: QuietPull = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show nothing but the program's output")
     ] = False,
-    remove_orphans: Annotated[
-        bool,
-        typer.Option("--remove-orphans", help="Remove containers of services that are gone"),
-    ] = False,
+    remove_orphans: RemoveOrphans = False,
     build: Build = False,
     quiet_build: QuietBuild = False,
 ) -> int:

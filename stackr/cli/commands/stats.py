@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import StatsArguments, split_targets
+from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
@@ -28,12 +29,10 @@ _HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 def stats(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     all_: Annotated[bool, typer.Option("--all", "-a", help="Stopped containers as well")] = False,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Once only")] = False,
-    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Cut nothing")] = False,
+    no_trunc: NoTrunc = False,
     format_: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
     ] = "table",

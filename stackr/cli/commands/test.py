@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from stackr.cli.arguments import check_choice, parse_pull, parse_scale, parse_span
+from stackr.cli.flags import Pull, Scale
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.testenv.arguments import Arguments, parse_fixed_port
@@ -30,13 +31,8 @@ def environment(
         list[str] | None,
         typer.Option("--service", metavar="SERVICE", help="Only this, and what it depends on"),
     ] = None,
-    scale: Annotated[
-        list[str] | None,
-        typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service"),
-    ] = None,
-    pull: Annotated[
-        str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
-    ] = None,
+    scale: Scale = None,
+    pull: Pull = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the environment up")] = False,
     keep_on_failure: Annotated[
         bool, typer.Option("--keep-on-failure", help="Leave it up if anything fails")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from stackr.cli.arguments import split_targets
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import open_session
@@ -24,9 +25,7 @@ __all__ = ["top"]
 
 def top(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
 ) -> None:
     """List the processes of the stack's running containers."""
     from stackr.cli.views.processes import processes_table

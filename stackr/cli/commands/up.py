@@ -15,8 +15,24 @@ from stackr.cli.arguments import (
     parse_span,
     split_targets,
 )
-from stackr.cli.build_flags import Build, NoBuild, QuietBuild, QuietPull, Yes, refuse_builds
 from stackr.cli.converge import Goal, converge, foresee
+from stackr.cli.flags import (
+    Build,
+    ForceRecreate,
+    NoBuild,
+    NoDeps,
+    NoRecreate,
+    Pull,
+    QuietBuild,
+    QuietPull,
+    RemoveOrphans,
+    Scale,
+    Timeout,
+    WaitTimeout,
+    Words,
+    Yes,
+    refuse_builds,
+)
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument, NotSupported, StackrError
@@ -33,38 +49,18 @@ __all__ = ["bring_up", "up"]
 
 def up(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running")] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until all are running or healthy; implies -d")
     ] = False,
-    wait_timeout: Annotated[
-        float | None,
-        typer.Option("--wait-timeout", metavar="SECONDS", help="How long to wait at most"),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop"),
-    ] = None,
-    scale: Annotated[
-        list[str] | None,
-        typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service"),
-    ] = None,
-    force_recreate: Annotated[
-        bool, typer.Option("--force-recreate", help="Recreate all, changed or not")
-    ] = False,
-    no_recreate: Annotated[
-        bool, typer.Option("--no-recreate", help="Keep what exists, changed or not")
-    ] = False,
-    remove_orphans: Annotated[
-        bool,
-        typer.Option("--remove-orphans", help="Remove containers of services that are gone"),
-    ] = False,
-    pull: Annotated[
-        str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
-    ] = None,
+    wait_timeout: WaitTimeout = None,
+    timeout: Timeout = None,
+    scale: Scale = None,
+    force_recreate: ForceRecreate = False,
+    no_recreate: NoRecreate = False,
+    remove_orphans: RemoveOrphans = False,
+    pull: Pull = None,
     always_recreate_deps: Annotated[
         bool,
         typer.Option("--always-recreate-deps", help="Recreate what the services need as well"),
@@ -73,9 +69,7 @@ def up(
         bool,
         typer.Option("--renew-anon-volumes", "-V", help="New anonymous volumes, without the data"),
     ] = False,
-    no_deps: Annotated[
-        bool, typer.Option("--no-deps", help="Only the named services, not what they need")
-    ] = False,
+    no_deps: NoDeps = False,
     no_start: Annotated[
         bool, typer.Option("--no-start", help="Create the containers, and start none")
     ] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stackr.cli.arguments import split_targets
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
 from stackr.cli.session import open_session
@@ -36,9 +37,7 @@ _HEADINGS = {
 
 def volumes(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only names")] = False,
     format_: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')

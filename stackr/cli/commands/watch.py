@@ -8,6 +8,7 @@ import typer
 
 from stackr.cli.arguments import split_targets
 from stackr.cli.converge import Goal, converge, foresee
+from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 
@@ -20,9 +21,7 @@ __all__ = ["watch"]
 
 def watch(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
-    ] = None,
+    words: Words = None,
     no_up: Annotated[
         bool, typer.Option("--no-up", help="The services run already: do not start them")
     ] = False,
