@@ -237,10 +237,8 @@ class _Run:
         while ended:
             over, causes = ended.popleft()
             for id in self._dependents[over.id]:
-                if isinstance(gate := self._operations[id].payload, Gate):
-                    self._tell_gate(gate, over, causes)
-                elif not over.is_optional:
-                    self._because[id] |= causes
+                if not over.is_optional:
+                    self._because[id] |= self._left_to_gate(id, over, causes)
                 self._missing[id] -= 1
                 if self._missing[id]:
                     continue
@@ -250,11 +248,15 @@ class _Run:
                 else:
                     self._make_ready(id)
 
-    def _tell_gate(self, gate: Gate, over: Operation, causes: set[int]) -> None:
-        """A gate is reached however an update went; it decides."""
-        if causes and not over.is_optional:
-            failed = self._context.failed_replicas.setdefault(gate.service, set())
-            failed.add(over.resource.name)
+    def _left_to_gate(self, id: int, over: Operation, causes: set[int]) -> set[int]:
+        """The causes that skip operation `id`; a gate decides itself on replicas that failed."""
+        gate = self._operations[id].payload
+        if not causes or not isinstance(gate, Gate):
+            return causes
+        if any(self._operations[cause].resource.service != gate.service for cause in causes):
+            return causes  # the update did not get to these replicas
+        self._context.failed_replicas.setdefault(gate.service, set()).add(over.resource.name)
+        return set()
 
     def _skip(self, operation: Operation) -> None:
         because = tuple(self._operations[id] for id in sorted(self._because[operation.id]))

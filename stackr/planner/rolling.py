@@ -43,7 +43,8 @@ _STOP_GRACE_S = 10.0
 def rolled(draft: Draft, service: DesiredService) -> list[Slot]:
     """The replicas that are replaced one after the other; [] for a service without such a rule.
 
-    Not those that are down, and none where the replacement cannot be made beside the old one.
+    Not those that are down, none where the replacement cannot be made beside the old one, and none
+    that stops before what it depends on does (`restart: true`).
     """
     if update_config(draft, service) is None or not draft.options.start:
         return []
@@ -53,6 +54,7 @@ def rolled(draft: Draft, service: DesiredService) -> list[Slot]:
         if slot.verdict is Verdict.RECREATE
         and slot.container is not None
         and slot.container.id in draft.stops
+        and slot.container.id not in draft.stop_causes
         and draft.can_be_made_beside(service, slot.container)
     ]
 

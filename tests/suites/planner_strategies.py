@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from planning import service, stack
+from planning import published, service, stack
 
+from stackr.runtime.types import Capabilities
+from stackr.spec.model.deploy import Deploy, UpdateConfig
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Dependency, Service
 from stackr.spec.model.volume import Volume
 
-__all__ = ["projects", "services"]
+__all__ = ["engines", "projects", "services"]
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -51,8 +53,34 @@ def services(draw: st.DrawFn) -> dict[str, Service]:
                 ServiceVolume(type="volume", source="data", target="/data"),
                 ServiceVolume(type="volume", target="/anonymous"),
             )
+        if draw(st.booleans()):
+            attributes["deploy"] = Deploy(update_config=draw(update_configs()))
+        if draw(st.booleans()) and "network_mode" not in attributes:
+            attributes["ports"] = published(
+                *([8000 + ord(name)] if attributes["scale"] == 1 else [])
+            )
         made[name] = service(**attributes)
     return made
+
+
+def update_configs() -> st.SearchStrategy[UpdateConfig]:
+    return st.builds(
+        UpdateConfig,
+        order=st.sampled_from(["start-first", "stop-first", None]),
+        parallelism=st.sampled_from([None, 0, 1, 2]),
+        failure_action=st.sampled_from(["pause", "continue", "rollback", None]),
+    )
+
+
+def engines() -> st.SearchStrategy[Capabilities]:
+    """What an engine can do beyond Docker's: all of it, some, or nothing."""
+    return st.builds(
+        Capabilities,
+        handover=st.booleans(),
+        listed_limits=st.booleans(),
+        update_labels=st.booleans(),
+        update_lifts=st.booleans(),
+    )
 
 
 @st.composite

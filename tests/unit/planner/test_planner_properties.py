@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planner_strategies import projects
+from planner_strategies import engines, projects
 from planning import plan_for, up
 
 from stackr.planner.desired import desired
@@ -20,6 +20,7 @@ from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
 from stackr.runtime import labels
 from stackr.runtime.fake import FakeRuntime
+from stackr.runtime.types import Capabilities
 from stackr.spec.model.project import Project
 
 _SETTINGS = settings(max_examples=25)
@@ -37,14 +38,17 @@ async def look(runtime: FakeRuntime, project: Project) -> Observed:
 
 
 @_SETTINGS
-@given(projects(), projects(), st.randoms(use_true_random=False))
-def test_applied_plans_converge(first: Project, second: Project, chance: random.Random) -> None:
+@given(projects(), projects(), engines(), st.booleans(), st.randoms(use_true_random=False))
+def test_applied_plans_converge(
+    first: Project, second: Project, engine: Capabilities, atomic: bool, chance: random.Random
+) -> None:
     """From one stack to another, with accidents between: one `up` reaches it, and is enough."""
 
     async def scenario() -> None:
         runtime = FakeRuntime.with_images("app", "other")
+        runtime.capabilities = engine
         for project in (first, second):
-            options = UpOptions(remove_orphans=True)
+            options = UpOptions(remove_orphans=True, atomic=atomic)
             plan, outcome = await up(runtime, project, options)
             check_order(plan)
             assert outcome.is_success, [str(failure.error) for failure in outcome.failed]
@@ -139,12 +143,15 @@ def test_down_leaves_nothing(project: Project) -> None:
 
 
 @_SETTINGS
-@given(projects(), st.integers(0, 40))
-def test_interrupted_up_is_finished_by_the_next(project: Project, steps: int) -> None:
+@given(projects(), engines(), st.integers(0, 40))
+def test_interrupted_up_is_finished_by_the_next(
+    project: Project, engine: Capabilities, steps: int
+) -> None:
     """The client dies after some calls; the next `up` carries on from what is there."""
 
     async def scenario() -> None:
         runtime = FakeRuntime.with_images("app", "other")
+        runtime.capabilities = engine
         await up(runtime, project)
         changed = project.model_copy(
             update={
