@@ -87,10 +87,11 @@ async def _containers(
 
 async def _once(runtime: SupportsStats, ref: str) -> ContainerStats:
     """Nothing of a container that has gone."""
+    last = ContainerStats()
     with contextlib.suppress(NotFound, Conflict):
         async for reading in runtime.stats(ref, stream=False):
-            return reading
-    return ContainerStats()
+            last = reading
+    return last
 
 
 class _Readers:

@@ -227,19 +227,6 @@ class Client:
         finally:
             await self._release(connection)
 
-    async def json_lines(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Query | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Any]:
-        """The JSON values of a streamed answer, one a line (progress, events, statistics)."""
-        async with self.stream(method, path, query=query, headers=headers) as chunks:
-            async for value in self.lines(chunks, path):
-                yield value
-
     async def lines(self, chunks: AsyncIterator[bytes], what: str) -> AsyncIterator[Any]:
         """The JSON values, one a line, of a body that comes in chunks."""
         pending = b""

@@ -390,9 +390,9 @@ class DockerRuntime:
 
     async def stats(self, ref: str, *, stream: bool = True) -> AsyncIterator[ContainerStats]:
         path = f"/containers/{_path(ref)}/stats"
-        lines = self._client.json_lines("GET", path, query={"stream": stream})
-        async for item in lines:
-            yield observe.container_stats(item)
+        async with self._client.stream("GET", path, query={"stream": stream}) as chunks:
+            async for item in self._client.lines(chunks, path):
+                yield observe.container_stats(item)
 
     # --- files ---------------------------------------------------------------------------------
 
@@ -514,11 +514,12 @@ class DockerRuntime:
         if "@" not in reference and ":" not in reference.rpartition("/")[2]:
             query["tag"] = "latest"  # an untagged name means every tag to the API
         headers = {"X-Registry-Auth": auth} if auth else {}
-        lines = self._client.json_lines("POST", "/images/create", query=query, headers=headers)
-        async for item in lines:
-            if item.get("error"):
-                raise _pull_error(str(item["error"]))
-            yield observe.pull_progress(item)
+        path = "/images/create"
+        async with self._client.stream("POST", path, query=query, headers=headers) as chunks:
+            async for item in self._client.lines(chunks, path):
+                if item.get("error"):
+                    raise _pull_error(str(item["error"]))
+                yield observe.pull_progress(item)
 
     async def resolve_image(self, reference: str) -> str:
         auth = await registry_auth(reference, self._environ)

@@ -138,7 +138,8 @@ async def test_lines_of_json_come_one_by_one_over_any_chunks(tmp_path: Path) -> 
         return True
 
     async with served(tmp_path, answer) as (client, _seen):
-        found = [value async for value in client.json_lines("GET", "/events")]
+        async with client.stream("GET", "/events") as chunks:
+            found = [value async for value in client.lines(chunks, "/events")]
     assert found == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
