@@ -46,6 +46,13 @@ class PtyProcess:
                     raise AssertionError(self.seen.decode(errors="replace")) from error
         return self.seen
 
+    def until_raw(self) -> None:
+        """Until keys go to the program as they are typed."""
+        deadline = time.monotonic() + _DEADLINE_S
+        while termios.tcgetattr(self.terminal)[3] & termios.ICANON:
+            assert time.monotonic() < deadline, self.seen.decode(errors="replace")
+            time.sleep(0.02)
+
     def wait(self) -> int:
         """The exit code; what is written meanwhile is read, so that nothing waits for a reader."""
         deadline = time.monotonic() + _DEADLINE_S

@@ -12,24 +12,39 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.body import boolean, console_size
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
-from stackr.runtime.engine.api.stream import Attached, content_type, pump
+from stackr.runtime.engine.api.stream import content_type, pump
 from stackr.runtime.engine.container.spec import parse_exec
 
 if TYPE_CHECKING:
+    from stackr.runtime.engine.api.backends import ContainerBackend
     from stackr.runtime.engine.container.exec import ExecSession
+    from stackr.runtime.engine.container.stream import PipeStream
 
 __all__ = ["ROUTES"]
 
 
 class _UntilEnded:
-    """A session's stream whose end is the process's: clients then ask for the exit code."""
+    """A session's stream whose end is the process's: clients then ask for the exit code.
 
-    def __init__(self, stream: Attached, session: ExecSession) -> None:
+    A client that goes before that leaves the process running, with nobody to read its output.
+    """
+
+    def __init__(
+        self, stream: PipeStream, session: ExecSession, containers: ContainerBackend
+    ) -> None:
         self._session = session
         self._stream = stream
+        self._containers = containers
         self.write = stream.write
         self.close_stdin = stream.close_stdin
-        self.close = stream.close
+
+    async def close(self) -> None:
+        if self._session.ended.is_set():
+            await self._stream.close()
+            return
+        if not self._session.request.tty:
+            await self._stream.close_stdin()
+        self._containers.drain(self._stream)
 
     async def read(self) -> tuple[int, bytes] | None:
         output = await self._stream.read()
@@ -56,7 +71,8 @@ async def _start(engine: Engine, request: Request) -> Response | None:
         return Response(200)
     tty, stdin = session.request.tty, session.request.attach_stdin
     client = await request.hijack(content_type(request.api_version, tty=tty))
-    await pump(client, _UntilEnded(stream, session), stdin=stdin, framed=not tty)
+    until_ended = _UntilEnded(stream, session, engine.containers)
+    await pump(client, until_ended, stdin=stdin, framed=not tty)
     return None
 
 

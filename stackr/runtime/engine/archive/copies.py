@@ -108,15 +108,25 @@ class Copies:
 
     @asynccontextmanager
     async def pack(
-        self, seen: View, path: str, *, where: str, started: Callable[[Launched], None]
+        self,
+        seen: View,
+        path: str,
+        *,
+        where: str,
+        started: Callable[[Launched], None],
+        content: bool = False,
     ) -> AsyncIterator[tuple[PathStat, AsyncGenerator[bytes, None]]]:
-        """What is at a path, and an archive of it in chunks, which raise what goes wrong."""
+        """What is at a path, and an archive of it in chunks, which raise what goes wrong.
+
+        content: of what is in the folder there, without the folder itself.
+        """
+        request = _request("pack", path, content=content)
         reader, writer = _pipe()
         async with AsyncExitStack() as stack:
             stack.callback(os.close, reader)
             close_writer = stack.enter_context(_Closing(writer))
             answers = await stack.enter_async_context(
-                self._process(seen, _request("pack", path), {1: writer}, where, started)
+                self._process(seen, request, {1: writer}, where, started)
             )
             close_writer()
             stat = await answers.stat()

@@ -7,6 +7,7 @@ followed. Sockets are left out and times are whole seconds, as Docker has it. So
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import Final, Protocol
@@ -32,7 +33,7 @@ _TYPES: Final = {
 
 
 class Packer:
-    """Writes one archive to a descriptor; call `add` once, then `close`."""
+    """Writes one archive to a descriptor; call `add` or `add_content` once, then `close`."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -49,6 +50,16 @@ class Packer:
             self._add_other(folder, name, archive_name, status)
             return
         self._add_tree(open_at(folder, name, _READ_FOLDER), archive_name)
+
+    def add_content(self, folder: int, name: bytes) -> None:
+        """Add what is in a folder, under its own names, and not the folder itself."""
+        inner = open_at(folder, name, _READ_FOLDER)
+        try:
+            for each in sorted(map(os.fsencode, os.listdir(inner))):
+                with contextlib.suppress(FileNotFoundError):
+                    self.add(inner, each, each)
+        finally:
+            os.close(inner)
 
     def close(self) -> None:
         """Write the end mark and what is held back."""

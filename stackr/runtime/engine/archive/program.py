@@ -110,7 +110,10 @@ def _read(request: dict[str, Any], place: Place) -> None:
     if request["verb"] == "pack":
         folder, name = find(place)
         packer = Packer(_OUTPUT_FD)
-        packer.add(folder, name, b"" if place.path == "/" else place.archive_name)
+        if request["content"]:
+            packer.add_content(folder, name)
+        else:
+            packer.add(folder, name, b"" if place.path == "/" else place.archive_name)
         packer.close()
 
 

@@ -1,7 +1,8 @@
 """Further processes in a running container: exec sessions of callers, and health probes.
 
 The OCI runtime's own `exec` stays beside the process and ends with its exit code; a daemon that
-dies closes the pipes, as a caller that hangs up does. Source: Docker Engine API, `Exec`.
+dies closes the pipes, and a caller that hangs up leaves the process running.
+Source: Docker Engine API, `Exec`.
 """
 
 from __future__ import annotations

@@ -123,7 +123,9 @@ class ContainerFiles:
             raise Conflict(f"You cannot export container {container.id} which is being removed")
         async with (
             self._hold(live, bare=True) as held,
-            self._copies.pack(held.view, "/", where=container.id, started=held.started) as packed,
+            self._copies.pack(
+                held.view, "/", where=container.id, started=held.started, content=True
+            ) as packed,
         ):
             yield held.watched(packed[1])
 
