@@ -208,6 +208,8 @@ def _merged(tree: Tree, own: Tree, session: Session) -> Tree:
 
 def _check_schema(tree: Tree, session: Session) -> None:
     for violation in violations(tree):
+        if session.problems.is_full:
+            break
         hint = nearest(violation.name, violation.known) if violation.name is not None else None
         session.problems.add(violation.path, violation.message, hint=hint, at_key=violation.at_key)
 
@@ -351,6 +353,6 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
     )
     result._locate = locate
     result._trace = find_provenance
-    result._files = loaded.session.files
+    result._files = loaded.session.files.unmetered
     result._policy = project.get("policy", {})
     return result
