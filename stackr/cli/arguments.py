@@ -1,7 +1,6 @@
 """What each command was asked for: argv as frozen dataclasses, checked, with nothing read or run.
 
-Texts of `SERVICE=NUM`, moments and signals are parsed here and travel as typed values. A word that
-is a file (`stack.yml`, `./dir/stack`) is a stack file, any other is a service's name.
+Texts of `SERVICE=NUM`, moments and signals are parsed here and travel as typed values.
 """
 
 from __future__ import annotations
@@ -9,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument
 
 __all__ = [
@@ -35,21 +35,13 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """The words of a command line: stack files, and services in the order given."""
-
-    files: tuple[str, ...] = ()
-    services: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class UpArguments:
     """`stackr up`. Times are in seconds; None is the stack's own or no limit.
 
     attach: these services' output only; empty is all of them.
     """
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     detach: bool = False
     wait: bool = False
     wait_timeout_s: float | None = None
@@ -116,7 +108,7 @@ _SPELLING = {
 class DownArguments:
     """`stackr down`. remove_images: None, "local" (those without a registry's name) or "all"."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     volumes: bool = False
     remove_orphans: bool = False
     timeout_s: float | None = None
@@ -130,7 +122,7 @@ class DownArguments:
 class LogsArguments:
     """`stackr logs`. tail: lines of each container, None for all; since, until: Unix seconds."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     follow: bool = False
     tail: int | None = None
     since: float | None = None
@@ -153,18 +145,6 @@ class ExecArguments:
     tty: bool = True
     user: str | None = None
     working_dir: str | None = None
-
-
-def split_targets(
-    words: Iterable[str] | None, *, is_file: Callable[[str], bool] = os.path.exists
-) -> Targets:
-    """Tell stack files from services' names; `-` is the stack file on stdin."""
-    files: list[str] = []
-    services: list[str] = []
-    for word in words or ():
-        named_like_a_file = word == "-" or word.endswith((".yml", ".yaml"))
-        (files if named_like_a_file or ("/" in word and is_file(word)) else services).append(word)
-    return Targets(tuple(files), tuple(services))
 
 
 def parse_scale(words: Sequence[str] | None) -> dict[str, int]:

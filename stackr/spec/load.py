@@ -9,9 +9,8 @@ Source: Compose Specification; compose-go v2.9.1, loader/loader.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, selection
@@ -41,8 +40,7 @@ __all__ = ["LoadOptions", "Loaded", "load", "load_tree", "resolve"]
 Tree = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A project's canonical tree, before its values are typed."""
 
     tree: Tree

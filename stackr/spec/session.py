@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from stackr.spec.files import HOST, Files, Metered
 from stackr.spec.paths import Base
@@ -40,8 +41,7 @@ class LoadOptions:
     all_resources: bool = False
 
 
-@dataclass(frozen=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """A stack file that has been read; `name` is its absolute path, or "-"."""
 
     name: str

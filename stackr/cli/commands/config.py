@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stackr.cli.arguments import Targets, split_targets
 from stackr.cli.options import GlobalOptions, options_of
+from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument, StackrError
 from stackr.spec.key_order import all_in_order
 from stackr.spec.load import Loaded, LoadOptions, load_tree, resolve

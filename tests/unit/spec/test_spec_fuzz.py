@@ -57,6 +57,11 @@ _TREES = st.tuples(_SERVICES, st.dictionaries(_SECTIONS, _VALUES, max_size=2)).m
 )
 
 
+_unhurried = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
 def _load(*texts: bytes, interpolate: bool = True) -> None:
     with tempfile.TemporaryDirectory() as folder:
         names = []
@@ -103,29 +108,31 @@ def _text(tree: Any) -> bytes:
         return repr(tree).encode("utf-8", "replace")
 
 
+@_unhurried
 @given(st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
     _load(data)
 
 
+@_unhurried
 @given(st.text(alphabet="ab:{}[],-&*!|>#'\"\n \t?%@$<", max_size=60))
 def test_any_yaml_like_text(text: str) -> None:
     _load(text.encode())
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@_unhurried
 @given(_TREES, st.booleans())
 def test_any_tree(tree: Any, interpolate: bool) -> None:
     _load(_text(tree), interpolate=interpolate)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@_unhurried
 @given(_TREES, _TREES)
 def test_any_override(base: Any, override: Any) -> None:
     _load(_text(base), _text(override))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@_unhurried
 @given(_SERVICES, _SERVICES, st.sampled_from(["a", "b", "c"]))
 def test_any_extension(base: Any, services: Any, target: str) -> None:
     for service in services.values():
@@ -138,7 +145,7 @@ def test_any_extension(base: Any, services: Any, target: str) -> None:
             to_project(resolve(loaded), loaded)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@_unhurried
 @given(projects(), dotenv_texts(), dotenv_texts())
 def test_any_project(trees: Any, env: str, env_file: str) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -151,6 +158,7 @@ def test_any_project(trees: Any, env: str, env_file: str) -> None:
         _load_folder(folder, ("compose.yaml", *(file for file in trees if file[0] == "o")))
 
 
+@_unhurried
 @given(st.one_of(st.binary(max_size=200), dotenv_texts().map(str.encode)), st.booleans())
 def test_any_env_file(data: bytes, raw: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -161,6 +169,7 @@ def test_any_env_file(data: bytes, raw: bool) -> None:
     dotenv.places(data.decode("utf-8", "surrogateescape"))
 
 
+@_unhurried
 @given(st.one_of(templates(), st.text(alphabet="${}:-+?AB\n x", max_size=30)))
 def test_any_template(text: str) -> None:
     with contextlib.suppress(InvalidTemplate, MissingVariable):
