@@ -1,7 +1,6 @@
 """What each command was asked for: argv as frozen dataclasses, checked, with nothing read or run.
 
-Texts of `SERVICE=NUM`, moments and signals are parsed here and travel as typed values. A word that
-is a file (`stack.yml`, `./dir/stack`) is a stack file, any other is a service's name.
+Texts of `SERVICE=NUM`, moments and signals are parsed here and travel as typed values.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument
 
 __all__ = [
@@ -46,14 +46,6 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """The words of a command line: stack files, and services in the order given."""
-
-    files: tuple[str, ...] = ()
-    services: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class UpArguments:
     """`stackr up`. Times are in seconds; None is the stack's own or no limit.
 
@@ -61,7 +53,7 @@ class UpArguments:
     the stack down.
     """
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     detach: bool = False
     wait: bool = False
     wait_timeout_s: float | None = None
@@ -149,7 +141,7 @@ _SPELLING = {
 class DownArguments:
     """`stackr down`. remove_images: None, "local" (those without a registry's name) or "all"."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     volumes: bool = False
     remove_orphans: bool = False
     timeout_s: float | None = None
@@ -163,7 +155,7 @@ class DownArguments:
 class LogsArguments:
     """`stackr logs`. tail: lines of each container, None for all; since, until: Unix seconds."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     follow: bool = False
     tail: int | None = None
     since: float | None = None
@@ -236,7 +228,7 @@ class AttachArguments:
 class PsArguments:
     """`stackr ps`. all: stopped ones and those of `run` too. states: only these; () for any."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     all: bool = False
     states: tuple[str, ...] = ()
 
@@ -245,7 +237,7 @@ class PsArguments:
 class EventsArguments:
     """`stackr events`. since, until: Unix seconds."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     json: bool = False
     since: float | None = None
     until: float | None = None
@@ -255,7 +247,7 @@ class EventsArguments:
 class StatsArguments:
     """`stackr stats`. all: stopped containers too. whole: nothing is cut."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     all: bool = False
     is_once: bool = False
     whole: bool = False
@@ -325,18 +317,6 @@ class CommitArguments:
         """A colon behind the last slash is before a tag; one in front of it, before a port."""
         repository, colon, tag = self.image.rpartition(":")
         return (repository, tag) if colon and "/" not in tag else (self.image, "")
-
-
-def split_targets(
-    words: Iterable[str] | None, *, is_file: Callable[[str], bool] = os.path.exists
-) -> Targets:
-    """Tell stack files from services' names; `-` is the stack file on stdin."""
-    files: list[str] = []
-    services: list[str] = []
-    for word in words or ():
-        named_like_a_file = word == "-" or word.endswith((".yml", ".yaml"))
-        (files if named_like_a_file or ("/" in word and is_file(word)) else services).append(word)
-    return Targets(tuple(files), tuple(services))
 
 
 def parse_scale(words: Sequence[str] | None, *, option: str = "--scale") -> dict[str, int]:

@@ -12,6 +12,7 @@ import binascii
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ _HUB_KEY = "https://index.docker.io/v1/"
 def pin(images: Iterable[str]) -> dict[str, str]:
     """Each image with its digest, `NAME[:TAG]@sha256:...`, by the name it was given with.
 
-    An image that has a digest already is only written in full. Raises StackrError for a name that
-    is not valid, and for what the registry refuses.
+    An image that has a digest already is written in full, without its tag. Raises StackrError for
+    a name that is not valid, and for what the registry refuses.
     """
     return asyncio.run(_pin_all(sorted(set(images)), _credentials(os.environ)))
 
@@ -51,7 +52,7 @@ async def _pin_all(images: list[str], credentials: Mapping[str, RegistryAuth]) -
 async def _pin_one(image: str, credentials: Mapping[str, RegistryAuth]) -> str:
     reference = parse_reference(image)
     if reference.digest is not None:
-        return str(reference)
+        return str(replace(reference, tag=None))
     tagged = reference.with_default_tag()
     key = _HUB_KEY if tagged.domain == "docker.io" else tagged.domain
     plain_http = is_plain_http(tagged.domain, ())

@@ -6,7 +6,6 @@ Source: compose-go, transform/canonical.go and the files beside it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from stackr.spec.rules import Branch, Path, apply, descend, table
@@ -16,14 +15,14 @@ from stackr.spec.units import go_text, is_int
 MAX_PORTS = 200_000
 
 
-@dataclass
 class Report:
     """Where a pass over the tree leaves what it has to say; `ports` counts those expanded."""
 
-    lenient: bool = False
-    faults: list[tuple[Path, str]] = field(default_factory=list)
-    warnings: list[tuple[Path, str]] = field(default_factory=list)
-    ports: int = 0
+    def __init__(self, *, lenient: bool = False) -> None:
+        self.lenient = lenient
+        self.faults: list[tuple[Path, str]] = []
+        self.warnings: list[tuple[Path, str]] = []
+        self.ports = 0
 
 
 Rule: TypeAlias = Callable[[Any, Branch[Any], Path, Report], Any]

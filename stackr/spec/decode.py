@@ -26,6 +26,7 @@ EXTENSION = "x-stackr"
 """The extension that is stackr's own."""
 _SPACES = b"\t\n\v\f\r \x85\xa0"
 """Bytes that end a name with a space for Docker Compose, though they may end a letter."""
+_MOST_HOSTS = 16 << 20
 _INT64_MAX = (1 << 63) - 1
 _INT64_MIN = -(1 << 63)
 
@@ -323,6 +324,8 @@ def read_hosts(value: Any) -> dict[str, list[str]]:
             hosts.setdefault(host, []).extend(addresses)
     else:
         raise _expected("a mapping or a list", value)
+    if sum(len(host) * len(addresses) for host, addresses in hosts.items()) > _MOST_HOSTS:
+        raise ValueError(f"names and addresses make more than {_MOST_HOSTS >> 20} MiB together")
     for host, addresses in hosts.items():
         if not host or set(host) & {":", "="}:
             raise ValueError(f"bad host name '{host}'")

@@ -6,8 +6,8 @@ Source: compose-go, cli/options.go; docker/compose, cmd/compose/compose.go.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv
@@ -29,8 +29,7 @@ _DISABLE = "COMPOSE_DISABLE_ENV_FILE"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
-@dataclass(frozen=True)
-class Discovered:
+class Discovered(NamedTuple):
     """What is to be loaded; `environment` is what variables are looked up in."""
 
     files: tuple[SourceFile, ...]
@@ -94,6 +93,8 @@ def _read_env_files(
     paths = [session.absolute(file) for file in named]
     if not paths and not _is_true(environment.get(_DISABLE)):
         paths = dotenv.of_folder(_working_dir(session, files), session.files)
+    if paths in session.env_files:
+        return
     session.env_files.append(paths)
     try:
         variables = dotenv.read_all(session.files, paths, environment, session.warn_unset)

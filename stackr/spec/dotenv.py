@@ -15,7 +15,12 @@ from stackr.spec.files import Files
 from stackr.spec.interpolate import Lookup, OnUnset, Substitution
 
 _EXPORT = re.compile(r"export[\t\n\f\r ]+")
+_SIMPLE = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=([^\s"'#$][^\n#$]*)?\n""")
+"""The most frequent kind of line: no quotes, no variables, no comment."""
+_BLANK = re.compile(r"\s+")
+_PIECE = {quote: re.compile(rf"[^{quote}\\]+|\\(.)|{quote}", re.DOTALL) for quote in "\"'"}
 _INLINE_SPACE = "\t\v\f\r \x85\xa0"
+_INLINE = re.compile(f"[{_INLINE_SPACE}]*")
 _ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})', re.ASCII)
 _ESCAPED = {
     "a": "\a",
@@ -30,7 +35,7 @@ _ESCAPED = {
     "$": "$$",
 }
 _BOM = "\ufeff"
-MAX_BYTES = 16 << 20
+MAX_BYTES = 4 << 20
 
 
 def parse(text: str, variables: dict[str, str], lookup: Lookup, on_unset: OnUnset) -> None:
@@ -52,7 +57,14 @@ class _Parser:
         self._text = text
         position = self._statement(0)
         while position < len(text):
-            position = self._statement(self._assignment(position))
+            simple = _SIMPLE.match(text, position)
+            if simple is not None:
+                self._note(simple[1], position)
+                self._variables[simple[1]] = (simple[2] or "").rstrip()
+                position = simple.end()
+            else:
+                position = self._assignment(position)
+            position = self._statement(position)
 
     def _line(self, position: int) -> int:
         return self._text.count("\n", 0, position) + 1
@@ -61,11 +73,12 @@ class _Parser:
         """The start of the next statement; the text's length if there is none."""
         text = self._text
         while position < len(text):
-            if text[position].isspace():
-                position += 1
-            elif text[position] == "#":
+            if text[position] == "#":
                 end = text.find("\n", position)
                 position = len(text) if end < 0 else end
+            elif text[position].isspace():
+                blank = _BLANK.match(text, position)
+                position = blank.end() if blank is not None else position + 1
             else:
                 break
         return position
@@ -120,20 +133,14 @@ class _Parser:
 
     def _quoted(self, position: int, quote: str) -> tuple[str, int]:
         text = self._text
-        chars: list[str] = []
+        pieces: list[str] = []
         index = position + 1
-        while index < len(text):
-            char = text[index]
-            if char == quote:
-                value = "".join(chars)
-                return (self._substitute(_unescape(value)) if quote == '"' else value), index + 1
-            if char == "\\" and index + 1 < len(text):
-                index += 1
-                following = text[index]
-                chars.append(following if following == quote else "\\" + following)
-            elif char != "\\":
-                chars.append(char)
-            index += 1
+        while (piece := _PIECE[quote].match(text, index)) is not None:
+            index = piece.end()
+            if piece[0] == quote:
+                value = "".join(pieces)
+                return (self._substitute(_unescape(value)) if quote == '"' else value), index
+            pieces.append(quote if piece[1] == quote else piece[0])
         line = text[position:].split("\n", 1)[0][:80]
         raise ValueError(f"line {self._line(position)}: unterminated quoted value {line}")
 
@@ -167,9 +174,8 @@ def places(text: str) -> dict[str, list[tuple[int, int]]]:
 
 
 def _skip(text: str, position: int) -> int:
-    while position < len(text) and text[position] in _INLINE_SPACE:
-        position += 1
-    return position
+    space = _INLINE.match(text, position)
+    return space.end() if space is not None else position
 
 
 def _unescape(text: str) -> str:

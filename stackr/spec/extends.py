@@ -13,7 +13,7 @@ from stackr.spec.merge import CannotMerge, extend_service
 from stackr.spec.paths import is_remote, locate, resolve_paths
 from stackr.spec.rules import Path
 from stackr.spec.session import Session
-from stackr.spec.source import clone
+from stackr.spec.source import MAX_PROJECT_NODES, clone, size
 
 LoadBase: TypeAlias = Callable[[str], tuple[dict[str, Any], tuple[Path, ...]]]
 """Reads a file by absolute path: its tree in canonical form, and the paths that it resets."""
@@ -84,6 +84,9 @@ class Extender:
         base = self._extended(reference, source, where, base_resets, (*chain, step))
         if base is None:
             return service
+        if not self._session.budget.spend(size(base)):
+            message = f"with what they extend, services have more than {MAX_PROJECT_NODES} values"
+            self._session.fail((*path, "extends"), message)
         services[name] = self._merged(clone(base), service, name, resets)
         return services[name]
 

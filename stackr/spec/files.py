@@ -13,13 +13,15 @@ import stat
 import sys
 from typing import Protocol
 
-__all__ = ["HOST", "MOST_CONTENT", "STDIN", "Files", "HostFiles"]
+__all__ = ["HOST", "MOST_CONTENT", "STDIN", "Files", "HostFiles", "Metered"]
 
 STDIN = "-"
 SILENCE_S = 0.5
 """How long a named pipe or a terminal may say nothing."""
 MOST_CONTENT = 64 << 20
 """How much is read of a config or secret."""
+MAX_TOTAL_BYTES = 64 << 20
+"""What a load may read, in all."""
 _CHUNK = 1 << 16
 
 
@@ -73,6 +75,23 @@ class HostFiles:
 
 
 HOST = HostFiles()
+
+
+class Metered:
+    """Files of which a load may read so much and no more, all of them together."""
+
+    def __init__(self, files: Files) -> None:
+        self.unmetered = files
+        self._left = MAX_TOTAL_BYTES
+        self.exists, self.is_folder, self.real = files.exists, files.is_folder, files.real
+
+    def read(self, path: str, most: int) -> bytes:
+        data = self.unmetered.read(path, most)
+        self._left -= len(data)
+        if self._left < 0:
+            reason = f"the project's files have more than {MAX_TOTAL_BYTES >> 20} MiB together"
+            raise OSError(errno.EFBIG, reason, path)
+        return data
 
 
 def _read(descriptor: int, path: str, most: int) -> bytes:

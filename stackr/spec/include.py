@@ -31,6 +31,8 @@ class Scope(NamedTuple):
 
 LoadModel: TypeAlias = Callable[[list[str], Scope], dict[str, Any]]
 
+MAX_DEPTH = 100
+
 SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 
 
@@ -89,6 +91,9 @@ def _enter(
     files = [locate(scope.folder, path) for path in entry.path]
     folder, prefix = _project_directory(entry.project_directory, files[0], scope, session)
     included = (*scope.included, file)
+    if len(included) > MAX_DEPTH:
+        message = f"includes are nested deeper than {MAX_DEPTH} levels"
+        session.fail(("include", index), message)
     if files[0] in included:
         chain = " -> ".join([*included, files[0]])
         session.fail(("include", index), f"include cycle detected: {chain}")

@@ -21,9 +21,12 @@ OnUnset: TypeAlias = Callable[[str], None]
 MAX_EXPANDED = 64 << 20
 """Characters that the values of one file may expand to, and be looked at, together."""
 _MAX_NESTING = 50
+_MOST_BRACES = 500
+_OVERHEAD = 64
+"""Characters that an expression counts for, beside its own."""
 _NAME = re.compile(r"[_a-zA-Z\u017f\u212a][_a-zA-Z0-9\u017f\u212a]*")
 _OPERATOR = re.compile(r":?[-+?]")
-_BRACES = re.compile(r"[{}]")
+_BRACES = re.compile(r"[{}\n]")
 
 
 class InvalidTemplate(ValueError):
@@ -68,7 +71,7 @@ class Substitution:
         while (at := text.find(_DOLLAR, position)) >= 0:
             parts.append(text[position:at])
             expression = _expression(text, at)
-            self._spend(expression.end - at)
+            self._spend(expression.end - at + _OVERHEAD)
             parts.append(self._value(expression, depth))
             self._spend(len(parts[-1]))
             position = expression.end
@@ -77,7 +80,7 @@ class Substitution:
     def _spend(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise InvalidTemplate(f"variables expand to more than {MAX_EXPANDED >> 20} MiB")
+            raise InvalidTemplate(f"too much to expand: more than {MAX_EXPANDED >> 20} MiB")
 
     def _value(self, expression: Expression, depth: int) -> str:
         name, operator = expression.name, expression.operator
@@ -114,30 +117,34 @@ def _expression(text: str, at: int) -> Expression:
     if text[name.end() : name.end() + 1] == "}":
         return Expression(name.group(), "", "", name.end() + 1)
     operator = _OPERATOR.match(text, name.end())
-    end = _closing_brace(text, at, operator.end()) if operator is not None else -1
+    end = _closing_brace(text, at) if operator is not None else -1
     if operator is None or end < 0:
         raise InvalidTemplate("invalid template")
     return Expression(name.group(), operator.group(), text[operator.end() : end], end + 1)
 
 
-def _closing_brace(text: str, start: int, inside: int) -> int:
+def _closing_brace(text: str, start: int) -> int:
     """The index of the brace that ends the expression at `start`, or -1.
 
     It is the one that closes the first brace, or the last one of the line if none does.
     """
-    line_end = text.find("\n", inside)
-    last = text.rfind("}", inside, line_end if line_end >= 0 else len(text))
-    depth, skip = 0, -1
-    for brace in _BRACES.finditer(text, start, last + 1):
-        if brace.start() == skip:
+    depth, skip, last = 0, -1, -1
+    for found in _BRACES.finditer(text, start):
+        if found.group() == "\n":
+            break
+        if found.group() == "}":
+            last = found.start()
+        if found.start() == skip:
             continue
-        if brace.group() == "{":
+        if found.group() == "{":
             depth += 1
-            skip = brace.start() + 1
+            skip = found.start() + 1
+            if depth > _MOST_BRACES:
+                raise InvalidTemplate("nested too deeply")
         else:
             depth -= 1
             if depth == 0:
-                return brace.start()
+                return last
     return last
 
 

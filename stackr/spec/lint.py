@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from stackr.spec.load import Loaded
-from stackr.spec.positions import Place, Scalar
+from stackr.spec.positions import Place, Scalar, Sources
+from stackr.spec.problems import nearest
 from stackr.spec.rules import Path, show
 from stackr.spec.scalars import resolve
 
@@ -47,12 +48,16 @@ def lint(loaded: Loaded, project: dict[str, Any]) -> list[Warning_]:
             if message is not None:
                 place = Place(file, scalar.line, scalar.column)
                 found.append(Warning_(place, scalar.path, message))
-    for path, message in (*_unused(loaded.tree, project), *_port_clashes(project)):
-        found.append(Warning_(sources.find(path, at_key=True), path, message))
+    for path, message in _findings(loaded, project):
+        found.append(Warning_(_place(sources, path), path, message))
     placed = [each for each in found if each.place is not None]
     loose = [each for each in found if each.place is None]
     shown = [each._replace(place=sources.relative(each.place)) for each in placed if each.place]
     return loose + sorted(set(shown), key=lambda each: (each.place or (), each.message))
+
+
+def _place(sources: Sources, path: Path) -> Place | None:
+    return sources.find(path, at_key=True) if path else None
 
 
 def _scalar_message(scalar: Scalar) -> str | None:
@@ -89,15 +94,63 @@ def _unused(tree: dict[str, Any], project: dict[str, Any]) -> Iterator[tuple[Pat
                 yield (kind, name), f"{singular} is declared and never used"
 
 
+def _findings(loaded: Loaded, project: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    yield from _unused(loaded.tree, project)
+    yield from _port_clashes(project)
+    yield from _profiles(loaded, project)
+    for name, service in project["services"].items():
+        path: Path = ("services", name)
+        if service.get("links"):
+            message = "links are of old: services reach each other by their names on a network"
+            yield (*path, "links"), message
+        if "build" not in service and _is_moving(service.get("image", "")):
+            message = f'"{service["image"]}" is whatever is newest: name a version or a digest'
+            yield (*path, "image"), message
+
+
+def _is_moving(image: str) -> bool:
+    """Whether a reference has no digest, and no tag or only `latest`."""
+    tag = image.rpartition("/")[2].partition(":")[2]
+    return bool(image) and "@" not in image and tag in ("", "latest")
+
+
+def _profiles(loaded: Loaded, project: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Profiles that no service has, and dependencies that no active profile enables."""
+    disabled = project["disabled_services"]
+    services = (*project["services"].values(), *disabled.values())
+    known = {profile for service in services for profile in service.get("profiles", ())}
+    for profile in loaded.found.profiles:
+        if profile not in ("", "*") and profile not in known:
+            hint = nearest(profile, known)
+            yield (), f'no service has the profile "{profile}"' + (f": {hint}" if hint else "")
+    for name, service in project["services"].items():
+        for target in service.get("depends_on", {}):
+            if target in disabled:
+                profiles = ", ".join(disabled[target].get("profiles", ()))
+                message = f"{target} is not waited for: only the profile {profiles} enables it"
+                yield ("services", name, "depends_on", target), message
+
+
+_Binding: TypeAlias = tuple[str, Path]
+
+
 def _port_clashes(project: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    owners: dict[tuple[str, str, str], str] = {}
+    bound: dict[tuple[str, str], list[_Binding]] = {}
     for name, service in project["services"].items():
         for index, port in enumerate(service.get("ports", ())):
             published = port.get("published", "")
             if not published or "-" in published:
                 continue
-            key = (port.get("host_ip", ""), published, port.get("protocol", "tcp"))
-            owner = owners.setdefault(key, name)
-            if owner != name:
-                message = f"port {published}/{key[2]} of the host is published by {owner} as well"
-                yield ("services", name, "ports", index), message
+            path: Path = ("services", name, "ports", index)
+            address = port.get("host_ip", "")
+            others = bound.setdefault((published, port.get("protocol", "tcp")), [])
+            for other, owner in others:
+                if address == other or _is_any(address) or _is_any(other):
+                    what = f"port {published}/{port.get('protocol', 'tcp')} of the host"
+                    yield path, f"{what} is published by {show(owner)} as well"
+                    break
+            others.append((address, path))
+
+
+def _is_any(address: str) -> bool:
+    return address in ("", "0.0.0.0", "::")

@@ -9,9 +9,8 @@ Source: Compose Specification; compose-go v2.9.1, loader/loader.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, selection
@@ -42,8 +41,7 @@ __all__ = ["LoadOptions", "Loaded", "load", "load_tree", "resolve"]
 Tree = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A project's canonical tree, before its values are typed."""
 
     tree: Tree
@@ -209,6 +207,8 @@ def _merged(tree: Tree, own: Tree, session: Session) -> Tree:
 
 def _check_schema(tree: Tree, session: Session) -> None:
     for violation in violations(tree):
+        if session.problems.is_full:
+            break
         hint = nearest(violation.name, violation.known) if violation.name is not None else None
         session.problems.add(violation.path, violation.message, hint=hint, at_key=violation.at_key)
 
@@ -352,7 +352,7 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         attributes,
         locate=locate,
         trace=find_provenance,
-        files=session.files,
+        files=session.files.unmetered,
         policy=project.get("policy"),
         digest=session.sources.digest,
     )

@@ -196,10 +196,12 @@ class Sources:
         self._files: dict[str, bytes] = {}
         self._order: list[str] = []
         self._index: dict[str, list[Node]] = {}
+        self._lines: dict[str, list[str]] = {}
 
     def add(self, file: str, data: bytes, *, searched: bool = True) -> None:
         """Remember a file's text; of those that are searched, one read later comes first."""
         self._files[file] = data
+        self._lines.pop(file, None)
         if not searched:
             return
         if file in self._order:
@@ -249,7 +251,10 @@ class Sources:
 
     def lines(self, file: str) -> list[str]:
         """The lines of a file's text; [] for one that is not known."""
-        return self._files.get(file, b"").decode("utf-8", "replace").split("\n")
+        if file not in self._lines:
+            text = self._files.get(file, b"").decode("utf-8", "replace")
+            self._lines[file] = text.splitlines()
+        return self._lines[file]
 
     def find_in(self, file: str, path: Path, *, at_key: bool = False) -> Place | None:
         """As `find`, in one file only."""
@@ -296,10 +301,7 @@ class Sources:
 
     def snippet(self, place: Place) -> str:
         """The line of a place and the one before it, numbered, with a marker below."""
-        data = self._files.get(place.file)
-        if data is None:
-            return ""
-        lines = data.decode("utf-8", "replace").splitlines()
+        lines = self.lines(place.file)
         numbers = range(max(place.line - 1, 1), min(place.line, len(lines)) + 1)
         if not numbers:
             return ""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 MAX_PROBLEMS = 200
+_LONGEST_NAME = 100
+_LONGEST_TEXT = 1000
+_CANDIDATES = 8
 
 
 class Finding(NamedTuple):
@@ -58,6 +61,11 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._findings)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many that no further one is kept."""
+        return len(self._findings) >= MAX_PROBLEMS
+
     def add(
         self,
         path: Path,
@@ -69,7 +77,7 @@ class Problems:
     ) -> None:
         """Note a problem; the same one twice counts once, and there is an end to them."""
         finding = Finding(path, message, hint, at_key, place)
-        if len(self._findings) < MAX_PROBLEMS:
+        if not self.is_full:
             self._findings[finding] = None
 
     def take(self, findings: Iterable[Finding]) -> None:
@@ -87,10 +95,17 @@ class Problems:
         subject = f"{show(finding.path)}: " if finding.path else ""
         where = f"{self._sources.relative(place)}: " if place is not None else ""
         return Problem.of(
-            f"{where}{subject}{finding.message}",
+            _shortened(f"{where}{subject}{finding.message}"),
             hint=finding.hint,
             snippet=self._sources.snippet(place) if place is not None else "",
         )
+
+
+def _shortened(text: str) -> str:
+    """The start and the end of a text that is too long to be read."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return f"{text[: _LONGEST_TEXT * 3 // 4]}...{text[-_LONGEST_TEXT // 4 :]}"
 
 
 def invalid_project(problems: list[Problem]) -> InvalidProject:
@@ -101,10 +116,20 @@ def invalid_project(problems: list[Problem]) -> InvalidProject:
 
 def refuse(message: str, *, hint: str | None = None) -> InvalidProject:
     """An error that belongs to no line of a file."""
+    message = _shortened(message)
     return InvalidProject(message, problems=[Problem.of(message, hint=hint, snippet="")], hint=hint)
+
+
+def _likeness(one: str, other: str) -> float:
+    """How many letters two names share, by their length: quick, and good enough to choose from."""
+    shared = len(set(one) & set(other))
+    return shared / max(len(set(one) | set(other)), 1) - abs(len(one) - len(other)) / 100
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the known spelling closest to `name`, if one is close."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    if len(name) > _LONGEST_NAME:
+        return None
+    likely = sorted(known, key=lambda each: -_likeness(name, each))[:_CANDIDATES]
+    close = get_close_matches(name, likely, n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else None

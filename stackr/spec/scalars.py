@@ -35,6 +35,7 @@ _INT = re.compile(
     r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))\Z", re.ASCII
 )
 _BASES = (16, 2, 8, 10)
+_MOST_DIGITS = 64
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})"
     r"(?:([Tt ])(\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d+)?(Z|[-+]\d\d:\d\d)?)?\Z",
@@ -84,9 +85,12 @@ def integer(text: str) -> int | None:
     if match is None:
         return None
     sign, *digits = match.groups()
-    magnitude = next(
-        int(part, base) for part, base in zip(digits, _BASES, strict=True) if part is not None
+    part, base = next(
+        (part, base) for part, base in zip(digits, _BASES, strict=True) if part is not None
     )
+    if len(part.lstrip("0")) > _MOST_DIGITS:
+        return None
+    magnitude = int(part, base)
     number = -magnitude if sign == "-" else magnitude
     return number if number in _INT64 or (not sign and number in _UINT64) else None
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from stackr.spec.files import HOST, Files
+from stackr.spec.files import HOST, Files, Metered
 from stackr.spec.paths import Base
 from stackr.spec.positions import Place, Sources
 from stackr.spec.problems import Problems, refuse
 from stackr.spec.rules import Path as KeyPath
 from stackr.spec.rules import show
-from stackr.spec.source import MAX_BYTES, BadSource, Document, documents
+from stackr.spec.source import MAX_BYTES, BadSource, Budget, Document, documents
 
 MAX_FILES = 1000
 
@@ -40,8 +41,7 @@ class LoadOptions:
     all_resources: bool = False
 
 
-@dataclass(frozen=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """A stack file that has been read; `name` is its absolute path, or "-"."""
 
     name: str
@@ -54,13 +54,14 @@ class Session:
     def __init__(
         self, options: LoadOptions, environ: Mapping[str, str], cwd: Path, files: Files = HOST
     ) -> None:
-        self.files = files
+        self.files = Metered(files)
+        self.budget = Budget()
         self.options = options
         self.environ = environ
         self.cwd = cwd
         self.sources = Sources(str(cwd))
         self.problems = Problems(self.sources)
-        self.warnings: list[str] = []
+        self._warnings: dict[str, None] = {}
         self.unset: set[str] = set()
         self.env_files: list[list[str]] = []
         """Those of the project's variables: of groups that are read one after the other, the first
@@ -78,8 +79,12 @@ class Session:
 
     def warn(self, message: str) -> None:
         """Note a warning, once."""
-        if message not in self.warnings:
-            self.warnings.append(message)
+        self._warnings[message] = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What has been noted, in order."""
+        return list(self._warnings)
 
     def warn_unset(self, name: str) -> None:
         """Note that a variable is not set and has no default."""
@@ -103,7 +108,7 @@ class Session:
         data = self.read_bytes(name)
         self.sources.add(name, data)
         try:
-            file = SourceFile(name, tuple(documents(data)))
+            file = SourceFile(name, tuple(documents(data, self.budget)))
             self.sources.layers.reset(
                 name, [path for document in file.documents for path in document.resets]
             )
@@ -119,8 +124,8 @@ class Session:
         try:
             return self.files.read(name, MAX_BYTES + 1)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise refuse(f"open {name}: {reason}") from error
+            reason = error.strerror or str(error)
+            raise refuse(f"open {name}: {reason[:1].lower()}{reason[1:]}") from error
 
     def fail(self, path: KeyPath, message: str, *, hint: str | None = None) -> None:
         """Stop with a problem, and those noted before it."""

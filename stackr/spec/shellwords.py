@@ -6,8 +6,13 @@ of the line dropped. Source: mattn/go-shellwords, shellwords.go.
 
 from __future__ import annotations
 
+import re
+
 _STOPS = ";&|<>"
 _SPACES = " \t\r\n"
+_RUN = re.compile(r"""([^;&|<>\s"'`()\\]*)([;&|<>\s"'`()\\]?)""")
+"""Characters that mean themselves, and one that may not."""
+MAX_LENGTH = 2 << 20
 
 
 class _Splitter:
@@ -26,8 +31,7 @@ class _Splitter:
     def feed(self, char: str) -> bool:
         """Take a character; False when the line ends here."""
         if self.escaped:
-            self.escaped = False
-            self._take(char)
+            self.take(char)
         elif char == "\\":
             self._backslash()
         elif char in _SPACES:
@@ -37,12 +41,14 @@ class _Splitter:
                 self.pending = False
             return False
         elif not self._opens_or_closes(char):
-            self._take(char)
+            self.take(char)
         return True
 
-    def _take(self, char: str) -> None:
-        self.word += char
+    def take(self, text: str) -> None:
+        """Take characters that mean themselves."""
+        self.word += text
         self.pending = True
+        self.escaped = False
 
     def _backslash(self) -> None:
         if self.inside["'"]:
@@ -87,9 +93,13 @@ class _Splitter:
 
 def split(line: str) -> list[str]:
     """The words of a command line; ValueError for a quote or bracket that is not closed."""
+    if len(line) > MAX_LENGTH:
+        raise ValueError(f"is longer than {MAX_LENGTH >> 20} MiB, which no kernel takes")
     splitter = _Splitter()
-    for char in line:
-        if not splitter.feed(char):
+    for run in _RUN.finditer(line):
+        if run[1]:
+            splitter.take(run[1])
+        if run[2] and not splitter.feed(run[2]):
             break
     if splitter.pending:
         splitter.words.append(splitter.word)

@@ -8,8 +8,10 @@ Source: compose-go, format/volume.go and transform/; docker/go-connections, nat.
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import Any
 
+_SEPARATORS = re.compile(r"\$\{|[}:]")
 _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 _MAX_PORT = 65535
 
@@ -120,19 +122,18 @@ def parse_volume(text: str) -> dict[str, Any]:
 
 def _split_volume(text: str) -> list[str]:
     """Split at colons, but those in `${...}` and after a Windows drive's letter."""
-    parts = [""]
-    depth = 0
-    for index, char in enumerate(text):
-        part = parts[-1]
-        if char == "$" and text[index + 1 : index + 2] == "{":
+    parts: list[str] = []
+    depth = start = 0
+    for found in _SEPARATORS.finditer(text):
+        index, char = found.start(), found.group()
+        if char == "${":
             depth += 1
-        elif char == "}" and depth:
-            depth -= 1
-        elif char == ":" and not depth and not (len(part) == 1 and part.isalpha()):
-            parts.append("")
-            continue
-        parts[-1] += char
-    return parts if not depth else parts[:-1]
+        elif char == "}":
+            depth = max(depth - 1, 0)
+        elif not depth and not (index - start == 1 and text[start].isalpha()):
+            parts.append(text[start:index])
+            start = index + 1
+    return parts if depth else [*parts, text[start:]]
 
 
 def _volume_fields(parts: list[str]) -> dict[str, Any]:

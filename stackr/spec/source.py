@@ -33,6 +33,8 @@ MAX_BYTES = 16 << 20
 MAX_DEPTH = 200
 MAX_NODES = 250_000
 MAX_ALIASED_NODES = 100_000
+MAX_PROJECT_NODES = 1_000_000
+_LONG = 128
 
 _MARK, _LETTER = "\ufeff".encode(), "\ue0ff".encode()
 _DROPPED = object()
@@ -45,6 +47,18 @@ class BadSource(Exception):
     def __init__(self, message: str, line: int, column: int, path: Path = ()) -> None:
         super().__init__(message)
         self.message, self.line, self.column, self.path = message, line, column, path
+
+
+class Budget:
+    """What all files of a load may hold together, with what aliases and `extends` repeat."""
+
+    def __init__(self) -> None:
+        self.left = MAX_PROJECT_NODES
+
+    def spend(self, nodes: int) -> bool:
+        """Whether so many keys and values are still allowed."""
+        self.left -= nodes
+        return self.left >= 0
 
 
 class Document(NamedTuple):
@@ -61,6 +75,10 @@ class _Anchor(NamedTuple):
     nodes: int
     overrides: tuple[Path, ...]
     uses: list[Path]
+
+
+def _anchor(value: Any, nodes: int, overrides: tuple[Path, ...] = ()) -> _Anchor:
+    return _Anchor(value, nodes, overrides, [])
 
 
 class _Frame:
@@ -80,10 +98,10 @@ class _Frame:
         self.override = False
 
 
-def documents(data: bytes) -> Iterator[Document]:
+def documents(data: bytes, budget: Budget | None = None) -> Iterator[Document]:
     """Read the YAML documents of a file, one after the other.
 
-    data: the file's bytes, UTF-8 or UTF-16 with a byte order mark.
+    data: the file's bytes, UTF-8 or UTF-16 with a byte order mark. budget: what is left for it.
     Raises BadSource for text that is not YAML, or that is too large or too deep.
     """
     if len(data) > MAX_BYTES:
@@ -102,7 +120,10 @@ def documents(data: bytes) -> Iterator[Document]:
             if isinstance(event, DocumentStartEvent):
                 if event.version not in (None, (1, 1)):
                     raise _bad("found incompatible YAML document: only %YAML 1.1 is read", event)
-                document = _Reader(parser, escapes).read()
+                reader = _Reader(parser, escapes)
+                document = reader.read()
+                if budget is not None and not budget.spend(reader.nodes):
+                    raise _bad(f"the files have more than {MAX_PROJECT_NODES} values", event)
                 yield _with_marks(document) if is_marked else document
     except MarkedYAMLError as error:
         raise _not_yaml(data, error) from error
@@ -171,8 +192,17 @@ class _Reader:
         self._resets: list[Path] = []
         self._stack: list[_Frame] = []
         self._nodes = 0
+        self._long = 0
         self._aliased = 0
         self._result: Any = None
+
+    @property
+    def nodes(self) -> int:
+        """How many keys and values have been read, those that aliases stand for included.
+
+        A long text counts for several.
+        """
+        return self._nodes + self._aliased + self._long
 
     def read(self) -> Document:
         while True:
@@ -198,6 +228,8 @@ class _Reader:
 
     def _scalar(self, event: Any) -> None:
         self._count(event)
+        if len(event.value) >= _LONG:
+            self._long += len(event.value) // _LONG
         if self._escapes is not None:
             self._escapes.check(event)
         frame = self._stack[-1] if self._stack else None
@@ -212,7 +244,9 @@ class _Reader:
         else:
             value = self._tagged(event)
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchor(value, 1, ((),) if tag == "!override" else (), [])
+            self._anchors[event.anchor] = _Anchor(
+                value, size(value), ((),) if tag == "!override" else (), []
+            )
         self._emit(value, event)
 
     def _tagged(self, event: Any) -> Any:
@@ -233,7 +267,7 @@ class _Reader:
             raise _bad(f"non-string key {where}: {name or 'null'}", event, frame.path)
         frame.key = key
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchor(key, 1, (), [])
+            self._anchors[event.anchor] = _anchor(key, 1)
         if key == _MERGE and not _is_merge_key(event):
             frame.key = _QUOTED_MERGE
 
@@ -269,7 +303,7 @@ class _Reader:
             raise _bad(f"nested deeper than {MAX_DEPTH} levels", event)
         if self._stack and self._stack[-1].is_map and self._stack[-1].key is None:
             raise _bad("a mapping or a list cannot be a key", event, self._stack[-1].path)
-        frame = _Frame(value, self._here(), event.anchor, self._nodes + self._aliased)
+        frame = _Frame(value, self._here(), event.anchor, self.nodes)
         if event.anchor is not None:
             self._open.add(event.anchor)
         if event.tag in ("!reset", "!override"):
@@ -289,8 +323,9 @@ class _Reader:
             self._open.discard(frame.anchor)
             depth = len(frame.path)
             overrides = tuple(path[depth:] for path in self._resets if path[:depth] == frame.path)
-            nodes = self._nodes + self._aliased - frame.start + 1
-            self._anchors[frame.anchor] = _Anchor(value, nodes, overrides, [])
+            self._anchors[frame.anchor] = _Anchor(
+                value, self.nodes - frame.start + 1, overrides, []
+            )
         self._emit(value, event)
 
     def _alias(self, event: Any) -> None:
@@ -383,6 +418,15 @@ def _merge(value: dict[str, Any], merged: Any, event: Any) -> None:
 
 def _bad(message: str, event: Any, path: Path = ()) -> BadSource:
     return BadSource(message, event.start_mark.line, event.start_mark.column, path)
+
+
+def size(value: Any) -> int:
+    """How much a tree holds: its keys and values, a long text counting for several."""
+    if isinstance(value, dict):
+        return 1 + sum(1 + size(entry) for entry in value.values())
+    if isinstance(value, list):
+        return 1 + sum(map(size, value))
+    return 1 + len(value) // _LONG if type(value) is str else 1
 
 
 def clone(value: Any) -> Any:

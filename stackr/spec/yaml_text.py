@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from stackr.spec.scalars import Timestamp, resolve
@@ -33,8 +34,9 @@ _NOT_PLAIN = re.compile(
 )
 _BREAK_AND_SPACE = re.compile(rf"[{_BREAKS}] ")
 _SPACE_AND_BREAK = re.compile(rf" [{_BREAKS}]")
-_UNPRINTABLE = re.compile("[^\t\n -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
-_ESCAPED = re.compile("[^ !#-\\[\\]-~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_UNPRINTABLE = re.compile("[^\t\n -~]")
+_ESCAPED = re.compile(r"[^ !#-\[\]-~]")
+_WIDE = "\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd"
 _ANY = re.compile(".", re.DOTALL)
 _ESCAPES = {
     "\0": "0",
@@ -58,48 +60,55 @@ _NUMBERS = {"NaN": ".nan", "+Inf": ".inf", "-Inf": "-.inf"}
 
 def to_yaml(tree: dict[str, Any]) -> str:
     """A map as a block of YAML; keys keep their order."""
-    return "".join(f"{line}\n" for line in _map(tree, "")) if tree else "{}\n"
+    if not tree:
+        return "{}\n"
+    lines: list[str] = []
+    _map(tree, "", lines)
+    return "\n".join([*lines, ""])
 
 
-def _map(tree: dict[str, Any], indent: str) -> Iterator[str]:
+def _map(tree: dict[str, Any], indent: str, lines: list[str]) -> None:
     for key, value in tree.items():
-        if len(key.encode("utf-8", "surrogatepass")) > _MOST_OF_A_KEY or _BREAK.search(key):
-            yield from _entry(f"{indent}?", key, indent + "  ")
-            yield from _under(f"{indent}:", value, indent + "  ")
+        if _BREAK.search(key) or len(key.encode("utf-8", "surrogatepass")) > _MOST_OF_A_KEY:
+            _entry(f"{indent}?", key, indent + "  ", lines)
+            _under(f"{indent}:", value, indent + "  ", lines)
         else:
-            yield from _entry(f"{indent}{_string(key)}:", value, indent + "  ")
+            _entry(f"{indent}{_string(key)}:", value, indent + "  ", lines)
 
 
-def _under(start: str, value: Any, indent: str) -> Iterator[str]:
+def _under(start: str, value: Any, indent: str, lines: list[str]) -> None:
     """A map or list begins on the line of what it belongs to."""
-    if value and isinstance(value, (dict, list)):
-        lines = _map(value, indent) if isinstance(value, dict) else _list(value, indent)
-        yield f"{start} {next(lines)[len(indent) :]}"
-        yield from lines
+    if not (value and isinstance(value, (dict, list))):
+        _entry(start, value, indent, lines)
+        return
+    first = len(lines)
+    if isinstance(value, dict):
+        _map(value, indent, lines)
     else:
-        yield from _entry(start, value, indent)
+        _list(value, indent, lines)
+    lines[first] = f"{start} {lines[first][len(indent) :]}"
 
 
-def _list(items: list[Any], indent: str) -> Iterator[str]:
+def _list(items: list[Any], indent: str, lines: list[str]) -> None:
     for item in items:
-        yield from _under(f"{indent}-", item, indent + "  ")
+        _under(f"{indent}-", item, indent + "  ", lines)
 
 
-def _entry(start: str, value: Any, indent: str) -> Iterator[str]:
+def _entry(start: str, value: Any, indent: str, lines: list[str]) -> None:
     if isinstance(value, dict) and value:
-        yield start
-        yield from _map(value, indent)
+        lines.append(start)
+        _map(value, indent, lines)
     elif isinstance(value, list) and value:
-        yield start
-        yield from _list(value, indent)
+        lines.append(start)
+        _list(value, indent, lines)
     elif isinstance(value, str) and "\n" in value and _may_be_block(value):
-        yield from _block(start, value, indent)
+        lines += _block(start, value, indent)
     else:
-        yield f"{start} {_scalar(value)}"
+        lines.append(f"{start} {_scalar(value)}")
 
 
 def _may_be_block(text: str) -> bool:
-    if text.endswith(" ") or _UNPRINTABLE.search(text):
+    if text.endswith(" ") or _has_unprintable(text):
         return False
     return _SPACE_AND_BREAK.search(text) is None
 
@@ -129,7 +138,7 @@ def _string(text: str) -> str:
     ambiguous = text in _WORDS or _SEXAGESIMAL.fullmatch(text) or type(resolve(text)) is not str
     if ambiguous or "\n" in text:
         return _double_quoted(text)
-    unprintable = _UNPRINTABLE.search(text) is not None
+    unprintable = _has_unprintable(text)
     if not unprintable and not _NOT_PLAIN.match(text):
         return text
     if (
@@ -146,7 +155,19 @@ def _double_quoted(text: str) -> str:
     if text.startswith("\ufeff"):
         # go-yaml looks for the mark at the start of the text, whichever character it is at.
         return f'"{_ANY.sub(_escape, text)}"'
-    return f'"{_ESCAPED.sub(_escape, text)}"'
+    escaped = _ESCAPED if text.isascii() else _wide(_ESCAPED.pattern)
+    return f'"{escaped.sub(_escape, text)}"'
+
+
+def _has_unprintable(text: str) -> bool:
+    pattern = _UNPRINTABLE if text.isascii() else _wide(_UNPRINTABLE.pattern)
+    return pattern.search(text) is not None
+
+
+@cache
+def _wide(pattern: str) -> re.Pattern[str]:
+    """The same for text that is not ASCII only; to compile it takes milliseconds."""
+    return re.compile(f"{pattern[:-1]}{_WIDE}]")
 
 
 def _escape(match: re.Match[str]) -> str:

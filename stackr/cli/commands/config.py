@@ -7,6 +7,7 @@ tree, without the models, as this command has to be quick.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stackr.cli.arguments import Targets, split_targets
 from stackr.cli.options import GlobalOptions, options_of
+from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument, StackrError
 from stackr.spec.key_order import all_in_order
 from stackr.spec.load import Loaded, LoadOptions, load_tree, resolve
@@ -110,15 +111,18 @@ def _whole(arguments: ConfigArguments, loaded: Loaded, project: dict[str, Any]) 
     services = project["services"]
     if arguments.resolve_image_digests or arguments.lock_image_digests:
         _pin_images(services)
+    name = loaded.found.name
     if arguments.lock_image_digests:
-        images = {
-            name: {"image": service["image"]}
-            for name, service in services.items()
-            if service.get("image")
-        }
-        return _dump({"services": images}, arguments.format)
-    tree = project_tree(loaded.found.name, project, yaml=in_yaml)
+        name, project = "", {**{key: {} for key in project}, "services": _only_images(services)}
+    tree = project_tree(name, project, yaml=in_yaml)
     return _dump(tree, arguments.format).replace("$", "$$")
+
+
+def _only_images(services: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {key: value for key, value in service.items() if key == "image"}
+        for name, service in services.items()
+    }
 
 
 def _unresolved(arguments: ConfigArguments, loaded: Loaded) -> str:
@@ -134,9 +138,7 @@ def _unresolved(arguments: ConfigArguments, loaded: Loaded) -> str:
     if arguments.resolve_image_digests or arguments.lock_image_digests:
         _pin_images(tree.get("services") or {})
     if arguments.lock_image_digests:
-        services = (tree.get("services") or {}).items()
-        images = {name: {"image": each["image"]} for name, each in services if each.get("image")}
-        tree = {"services": images}
+        tree = {"services": _only_images(tree.get("services") or {})}
     if arguments.format == "json":
         from stackr.spec.render import unresolved_tree
 
@@ -164,7 +166,8 @@ def _variables(loaded: Loaded, format_: str | None) -> str:
             name: dict(zip(keys if format_ == "json" else map(str.lower, keys), each, strict=True))
             for name, each in found
         }
-        return _dump(tree, format_)
+        text = _dump(tree, format_)
+        return text if format_ == "json" else re.sub(r"(?m)^ +", lambda match: match[0] * 2, text)
     rows = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
     rows += [
         (name, str(each.required).lower(), each.default, each.alternate) for name, each in found

@@ -170,3 +170,13 @@ def test_the_json() -> None:
     assert found["used"] == [
         {"path": "services.web.image", "file": "compose.yaml", "line": 3, "column": 12}
     ]
+
+
+def test_the_command(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    from stackr.cli.main import run
+
+    assert run(["explain", "networks.front.driver"]) == 0
+    assert run(["explain", "$NONE_SUCH"]) == 1
+    shown, failed = capfdbinary.readouterr()
+    assert shown == b"networks.front.driver: bridge\n  from  compose.yaml:16:19  bridge\n"
+    assert failed.startswith(b"stackr: $NONE_SUCH: not set, and the stack does not use it")

@@ -137,9 +137,11 @@ async def test_lines_of_json_come_one_by_one_over_any_chunks(tmp_path: Path) -> 
         writer.write(b"0\r\n\r\n")
         return True
 
-    async with served(tmp_path, answer) as (client, _seen):
-        async with client.stream("GET", "/events") as chunks:
-            found = [value async for value in client.lines(chunks, "/events")]
+    async with (
+        served(tmp_path, answer) as (client, _seen),
+        client.stream("GET", "/events") as chunks,
+    ):
+        found = [value async for value in client.lines(chunks, "/events")]
     assert found == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 

@@ -12,6 +12,8 @@ import pytest
 from yaml import safe_load
 
 from stackr.errors import InvalidProject
+from stackr.spec.decode import Struct
+from stackr.spec.extension import PROBE, PROJECT, SERVICE
 from stackr.spec.load import LoadOptions, load_tree
 from stackr.spec.model.extension import Probe, ProjectExtension, ServiceExtension
 from stackr.spec.model.project import Project
@@ -195,6 +197,11 @@ def test_the_committed_schemas_are_current(made: dict[str, Any]) -> None:
     path = ROOT / "docs" / "schema" / made["$id"]
     assert json.loads(path.read_text(encoding="utf-8")) == made
     jsonschema.Draft7Validator.check_schema(made)
+
+
+@pytest.mark.parametrize("struct", [PROJECT, SERVICE, PROBE], ids=lambda struct: struct.name)
+def test_each_struct_has_the_fields_of_its_model(struct: Struct) -> None:
+    assert set(struct.model_class().model_fields) - {"extensions"} == set(struct.fields)
 
 
 def test_every_key_is_documented() -> None:

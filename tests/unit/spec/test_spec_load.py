@@ -10,8 +10,7 @@ import pytest
 
 from stackr.errors import InvalidProject
 from stackr.spec.discover import normalize_name
-from stackr.spec.lint import lint
-from stackr.spec.load import LoadOptions, load, load_tree, resolve
+from stackr.spec.load import LoadOptions, load, load_tree
 from stackr.spec.model.project import Project
 
 Load = Callable[..., Project]
@@ -405,26 +404,3 @@ class TestRefusals:
         files = {f"c{n}.yaml": f"include: [c{n + 1}.yaml, c{n + 1}.yaml]" for n in range(40)}
         files["c40.yaml"] = "services: {a: {image: i}}"
         assert "more than 1000 files" in problems(files, files=("c0.yaml",))[0]
-
-
-def test_lint_finds_what_is_not_meant(write: Write) -> None:
-    folder = write(
-        {
-            "compose.yaml": "version: '3'\nservices:\n  a:\n    image: ${NO}i\n"
-            "    ports: [22:22, '80:80']\n    environment: {A: yes, M: 0644}\n    restart: no\n"
-            "  b: {image: i, ports: ['80:81'], external_links: []}\nvolumes: {v: {}}\n"
-        }
-    )
-    loaded = load_tree(LoadOptions(all_resources=True), {}, folder)
-    found = [str(warning) for warning in lint(loaded, resolve(loaded))]
-    for place, text in (
-        ("", "the attribute `version` is obsolete"),
-        ("", 'The "NO" variable is not set'),
-        ("compose.yaml:5:13: ", "to the base 60"),
-        ("compose.yaml:6:22: ", '"yes" is a string here'),
-        ("compose.yaml:6:30: ", "octal number 420"),
-        ("compose.yaml:8:25: ", "port 80/tcp of the host is published by a as well"),
-        ("compose.yaml:9:11: ", "volumes.v: volume is declared and never used"),
-    ):
-        assert any(each.startswith(place) and text in each for each in found), (text, found)
-    assert len(found) == 7
