@@ -22,7 +22,6 @@ import pytest
 
 from stackr.runtime.engine.config import EngineConfig
 
-
 _SEED = "STACKR_SEED"
 
 

@@ -12,11 +12,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
-
-from typer import Abort, Exit, TyperException
+from typing import TYPE_CHECKING, NoReturn
 
 from stackr.errors import InvalidProject, StackrError
+
+if TYPE_CHECKING:
+    from typer import TyperException
 
 __all__ = ["main", "run"]
 
@@ -26,16 +27,22 @@ _INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the command that `sys.argv` names, and exit with its code."""
     signal.signal(signal.SIGTERM, _terminated)
-    code = run(sys.argv[1:])
     try:
+        code = run(sys.argv[1:])
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it is done: there is nothing to interrupt
         sys.stdout.flush()
     except BrokenPipeError:
         code = _reader_gone()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     sys.exit(code)
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; the exit code, with every failure already reported on stderr."""
+    from typer import Abort, TyperException
+
     try:
         return _invoke(list(argv) or ["--help"])
     except StackrError as error:
@@ -51,6 +58,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
+    from typer import Exit
+
     from stackr.cli.group import root_group
 
     group = root_group()

@@ -1,30 +1,31 @@
 """A realistic stack, random moments at which its commands are interrupted, and what must hold then.
 
-A moment is a number of progress events that a command has told, and a short while after: so all of
-its steps are met, however fast the machine is. `dice` (tests/conftest.py) makes a failure repeatable.
+A moment is a number of progress events that a command has told, and a short while after: so all
+its steps are met, however fast the machine is. `dice` (tests/conftest.py) makes it repeatable.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
+import re
 import signal
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import docker
 from stackr_stack import Stack, until
 
-__all__ = ["Interrupted", "Site", "everything"]
+__all__ = ["Interrupted", "Life", "Site", "everything"]
 
 _STEP_S = 0.1  # about as long as an operation takes
 _START_S = 0.5  # about as long as a command takes before its first event
 _DEADLINE_S = 60
+_PULL_EVENTS = 12
 
 _STACK = """\
     x-service: &service
@@ -94,23 +95,31 @@ class Interrupted:
     err: str
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One run of a container."""
+
+    pid: int
+    started_at: str
+
+
 @dataclass(slots=True)
 class Site:
     """The stack, at one version of its file; a version differs in every service."""
 
     stack: Stack
     port: int
-    version: int = 0
+    version: int = 1
 
     def write(self, version: int) -> None:
         self.version = version
         self.stack.write(_STACK.format(version=version, port=self.port))
 
     def interrupt(
-        self, dice: random.Random, *command: str, most: int, strike: Callable[[int], None]
+        self, dice: random.Random, *command: str, strike: Callable[[int], None]
     ) -> Interrupted:
-        """Run a command, and `strike` it (told its process ID) at a random one of `most` events."""
-        events, wait_s = dice.randrange(most), dice.random()
+        """Run a command, and `strike` (told its process ID) at a random one of its events."""
+        events, wait_s = dice.randrange(self._events(*command)), dice.random()
         wait_s *= _STEP_S if events else _START_S
         moment = f"{' '.join(command)}: {wait_s:.3f} s after event {events}"
         with self.stack.start("--json", *command) as process:
@@ -118,6 +127,7 @@ class Site:
             for _ in range(events):
                 if not process.stdout.readline():
                     break
+            until(lambda: process.poll() is not None or _handles_signals(process.pid))
             time.sleep(wait_s)
             strike(process.pid)
             _, err = process.communicate(timeout=_DEADLINE_S)
@@ -125,9 +135,12 @@ class Site:
         assert "internal error" not in err, f"{moment}: {err}"
         return Interrupted(moment, process.returncode, err)
 
-    def events_of(self, *command: str) -> int:
-        """How many events a command tells that nothing interrupts."""
-        return len(self.stack("--json", *command).stdout.splitlines())
+    def _events(self, *command: str) -> int:
+        """How many events it will tell, about: each operation starts and ends."""
+        if command[0] == "pull":
+            return _PULL_EVENTS
+        dry = self.stack("--dry-run", "--json", *command).stdout
+        return 2 * len(json.loads(dry)["operations"]) + 2
 
     def converges(self, after: str) -> None:
         """One more `up` is enough, and all is as the file says; after: what happened before."""
@@ -146,10 +159,24 @@ class Site:
         with urllib.request.urlopen(url, timeout=5) as reply:
             return str(reply.read().decode())
 
-    def is_gone(self, after: str) -> None:
-        """`down -v` takes all that there is of the project."""
-        self.stack("down", "-v")
-        assert everything(self.stack) == [], after
+    def lives(self) -> dict[str, Life]:
+        """Of the containers that run, by service and number."""
+        client: Any = docker.DockerClient(base_url=f"unix://{self.stack.engine.socket}", timeout=60)
+        try:
+            found = {c.name: c.attrs["State"] for c in client.containers.list()}
+        finally:
+            client.close()
+        prefix = f"{self.stack.name}-"
+        return {
+            name.removeprefix(prefix): Life(state["Pid"], state["StartedAt"])
+            for name, state in found.items()
+        }
+
+
+def _handles_signals(pid: int) -> bool:
+    """Whether the command itself runs: while Python starts, it ends a process as it likes."""
+    caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def everything(stack: Stack) -> list[str]:
