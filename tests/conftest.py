@@ -4,6 +4,7 @@
 * `busybox_image`: a reference in it, to a small image with every busybox applet (session).
 * `engine`: a private embedded engine, on folders of its own (session); gives its EngineConfig.
 * `new_engine`: makes further engines for one test, which stops them and counts what they leave.
+* `dice`: a random generator of this test; the run's seed is shown, and set by `STACKR_SEED`.
 
 At the end of the session the shared engine is emptied and stopped, and nothing may be left of it.
 """
@@ -11,6 +12,8 @@ At the end of the session the shared engine is emptied and stopped, and nothing 
 from __future__ import annotations
 
 import os
+import random
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +21,23 @@ from pathlib import Path
 import pytest
 
 from stackr.runtime.engine.config import EngineConfig
+
+_SEED = "STACKR_SEED"
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault(_SEED, str(secrets.randbelow(10**6)))  # xdist's workers inherit it
+
+
+def pytest_report_header() -> str:
+    return f"{_SEED}={os.environ[_SEED]}"
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    seed = os.environ[_SEED]
+    request.node.add_report_section("setup", "dice", f"{_SEED}={seed}")
+    return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
-
-from typer import Abort, Exit, TyperException
+from typing import TYPE_CHECKING, NoReturn
 
 from stackr.errors import InvalidProject, StackrError
+
+if TYPE_CHECKING:
+    from typer import TyperException
 
 __all__ = ["main", "run"]
 
@@ -29,11 +30,15 @@ def main() -> NoReturn:
     """Run the command that `sys.argv` names, and exit with its code."""
     signal.signal(signal.SIGTERM, _terminated)
     _open_closed_streams()
-    code = run(sys.argv[1:])
     try:
+        code = run(sys.argv[1:])
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it is done: there is nothing to interrupt
         sys.stdout.flush()
     except BrokenPipeError:
         code = _reader_gone()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     _leave(code)
 
 
@@ -55,6 +60,8 @@ def _open_closed_streams() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; the exit code, with every failure already reported on stderr."""
+    from typer import Abort, TyperException
+
     try:
         return _invoke(list(argv) or ["--help"])
     except StackrError as error:
@@ -70,6 +77,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
+    from typer import Exit
+
     from stackr.cli.group import root_group
 
     group = root_group()

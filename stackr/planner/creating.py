@@ -216,7 +216,7 @@ def _remove(draft: Draft, slot: Slot, cause: str) -> None:
         Action.REMOVE_CONTAINER,
         slot.resource,
         cause,
-        RemoveContainer(container.id),
+        RemoveContainer(container.id, volumes=container.is_unfinished),
         [stop] if stop is not None else [],
     )
 
@@ -235,7 +235,7 @@ def _remove_last(draft: Draft, slot: Slot, container: ContainerState, cause: str
             Action.REMOVE_CONTAINER,
             slot.resource,
             cause,
-            RemoveContainer(container.id),
+            RemoveContainer(container.id, volumes=container.is_unfinished),
             first,
             is_optional=True,
         )

@@ -288,7 +288,7 @@ def _in_order(
     wait_timeout_s: float | None = None,
 ) -> Plan:
     builder = Builder(observed.project)
-    chosen = _chosen(observed, services)
+    chosen = [c for c in _chosen(observed, services) if not c.is_unfinished]
     by_service = _by_service(chosen)
     started: dict[str, Entry] = {}
     waits: dict[_Dependency, list[Entry]] = {}

@@ -69,11 +69,14 @@ def decide(desired: Desired, observed: Observed, options: UpOptions) -> dict[str
 def _service_slots(
     service: DesiredService, observed: Observed, options: UpOptions, shared: tuple[str, ...]
 ) -> list[Slot]:
+    there = observed.of_service(service.name)
     judged = [
         (_judge(service, container, observed, options, shared), container)
-        for container in observed.of_service(service.name)
+        for container in there
+        if not container.is_unfinished
     ]
     kept, surplus = _choose(service, judged)
+    surplus += [(c, "its creation was interrupted") for c in there if c.is_unfinished]
     slots = [
         Slot(
             service.name,

@@ -9,9 +9,11 @@ seconds, bytes, nano-CPUs; 0, "" and None leave a setting to the engine unless s
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from stackr.runtime.limits import Resources, RestartPolicy
@@ -34,6 +36,7 @@ __all__ = [
     "PullProgress",
     "VolumeConfig",
     "VolumeState",
+    "unfinished_name",
 ]
 
 # --- what is asked of the engine ---------------------------------------------------------------
@@ -107,6 +110,14 @@ class MountState:
     read_only: bool = False
 
 
+_UNFINISHED: Final = re.compile(r"-unfinished-[0-9a-f]{12}$")
+
+
+def unfinished_name(name: str) -> str:
+    """What a container is called until it is whole, where more than one call makes it so."""
+    return f"{name}-unfinished-{os.urandom(6).hex()}"
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerState:
     """A container as the engine sees it.
@@ -157,6 +168,11 @@ class ContainerState:
     @property
     def is_running(self) -> bool:
         return self.state in ("running", "paused", "restarting")
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Its creation was cut off before it was whole: good for nothing but removal."""
+        return self.state == "created" and _UNFINISHED.search(self.name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ from stackr.runtime.types import (
     PullProgress,
     VolumeConfig,
     VolumeState,
+    unfinished_name,
 )
 
 if TYPE_CHECKING:
@@ -178,7 +179,10 @@ class DockerRuntime:
         )
 
     async def create_container(self, name: str, config: ContainerConfig) -> str:
-        """A container that could not be made whole is removed again."""
+        """A container that could not be made whole is removed again.
+
+        One that takes several calls gets its name by the last of them.
+        """
         self._refuse_probe(config)
         if config.api_socket:
             from stackr.runtime.docker.api_socket import with_api_socket
@@ -187,10 +191,12 @@ class DockerRuntime:
         at_once = config.networks
         if not self.capabilities.multiple_networks_on_create:
             at_once = config.networks[:1]
+        is_whole = at_once == config.networks and not config.files
+        first_name = name if is_whole else unfinished_name(name)
         answer = await self._client.call(
             "POST",
             "/containers/create",
-            query={"name": name, "platform": config.platform or None},
+            query={"name": first_name, "platform": config.platform or None},
             body=create.container_body(config, at_once),
         )
         container_id = str(answer["Id"])
@@ -199,6 +205,8 @@ class DockerRuntime:
                 await self.connect_network(container_id, attachment)
             if config.files:
                 await self.put_files(container_id, config.files)
+            if not is_whole:
+                await self.rename_container(container_id, name)
         except BaseException:
             await self.remove_container(container_id, force=True, volumes=True)
             raise

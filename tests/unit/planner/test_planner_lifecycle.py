@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 import pytest
 from planning import needs, published, service, stack, up
@@ -289,3 +290,14 @@ def test_all_resources_are_wanted_on_request() -> None:
     everything = desired(project, all_resources=True)
     assert set(everything.networks) == {"default", "unused"}
     assert set(everything.volumes) == {"data"}
+
+
+async def test_what_was_never_whole_is_not_started_and_goes() -> None:
+    _, observed = await running()
+    half_made = tuple(
+        replace(c, name=f"{c.name}-unfinished-0123456789ab", state="created")
+        for c in observed.containers
+    )
+    observed = replace(observed, containers=half_made)
+    assert shape(plan_start(observed)) == shape(plan_restart(observed)) == ""
+    assert plan_down(observed).summary["remove"] == 3

@@ -514,3 +514,23 @@ async def test_order_of_lists_that_mean_sets_changes_nothing() -> None:
     await up(runtime, stack({"web": service(cap_add=("A", "B"), ports=published(1, 2))}))
     after = stack({"web": service(cap_add=("B", "A"), ports=published(2, 1))})
     assert plan_for(after, await seen(runtime, after)).is_empty
+
+
+async def test_a_container_whose_creation_was_cut_off_is_made_anew() -> None:
+    project = stack({"web": service()})
+    runtime = FakeRuntime.with_images("app")
+    await up(runtime, project)
+    [web] = (await seen(runtime, project)).containers
+    half_made = replace(web, name="w-unfinished-0123456789ab", state="created")
+    observed = replace(await seen(runtime, project), containers=(half_made,))
+    assert text(plan_for(project, observed)) == want(
+        """
+        #1 container:demo-web-1 create container: no existing container
+        #2 container:w-unfinished-0123456789ab remove container: its creation was interrupted
+        [1] -> #3 container:demo-web-1 start container: created
+        """
+    )
+    beside = replace(observed, containers=(half_made, web))
+    assert changes(plan_for(project, beside)) == [(half_made.name, Kind.REMOVE)]
+    running = replace(half_made, state="running")  # a name of the user's own choice
+    assert not running.is_unfinished
