@@ -23,12 +23,11 @@ def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> D
     """What should exist. Raises InvalidProject for what the engine in use does not honour."""
     if not project.services:
         raise InvalidProject("no service selected")
-    if _is_embedded(options):
-        from stackr.spec.support import unsupported
+    from stackr.spec.support import unsupported
 
-        problems = unsupported(project)
-        if problems:
-            raise InvalidProject(str(problems[0]), problems=problems)
+    problems = unsupported(project, embedded=_is_embedded(options))
+    if problems:
+        raise InvalidProject(str(problems[0]), problems=problems)
     return desired(project, up_options, all_resources=options.all_resources)
 
 

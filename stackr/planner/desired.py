@@ -17,7 +17,6 @@ from stackr.planner.graph import closure, topological_order
 from stackr.planner.host_ports import check_host_ports, published_at
 from stackr.planner.keys import image_name, mounted_image, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
-from stackr.planner.probe import probe_of
 from stackr.runtime import labels
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
 from stackr.spec.decode import EXTENSION
@@ -31,9 +30,18 @@ if TYPE_CHECKING:
     from stackr.spec.model.service import Dependency, Service
     from stackr.spec.model.volume import Volume
 
-__all__ = ["Desired", "DesiredNetwork", "DesiredService", "DesiredVolume", "desired"]
+__all__ = [
+    "IN_EXTENSION",
+    "Desired",
+    "DesiredNetwork",
+    "DesiredService",
+    "DesiredVolume",
+    "desired",
+]
 
 SPEC_FORMAT = "1"
+IN_EXTENSION = ("probe",)
+"""What of `x-stackr` goes into a service's containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +95,9 @@ class DesiredService:
 
     @property
     def identity(self) -> dict[str, str]:
-        """The labels that say what its containers are made of."""
+        """The labels that say what its containers are made of, and what they follow."""
         named = (labels.SPEC, labels.CONFIG_HASH, labels.REVISION, labels.FORMAT)
-        return {name: self.base_labels[name] for name in named}
+        return {name: self.base_labels[name] for name in (*named, labels.DEPENDS_ON)}
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -294,9 +302,11 @@ def _service(
 
 
 def _extension_spec(service: Service) -> dict[str, Any]:
-    """What of `x-stackr` goes into the service's containers."""
-    probe = probe_of(service)
-    return {} if probe is None else {EXTENSION: {"probe": sparse(probe)}}
+    if EXTENSION not in service.extensions:
+        return {}
+    found = {name: getattr(service.stackr, name) for name in IN_EXTENSION}
+    given = {name: sparse(value) for name, value in found.items() if value is not None}
+    return {EXTENSION: given} if given else {}
 
 
 def _service_labels(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackr.errors import NotFound
 from stackr.planner.plan import Resource
@@ -29,6 +29,7 @@ __all__ = [
     "observe",
     "resource_of",
     "service_of",
+    "told_dependencies",
 ]
 
 
@@ -110,13 +111,21 @@ def resource_of(container: ContainerState) -> Resource:
 
 
 def dependencies_of(container: ContainerState) -> list[tuple[str, str]]:
-    """The services that the container's own one needs, each with the condition.
+    """The services that the container's own one needs, each with the condition."""
+    told = told_dependencies(container.labels.get(labels.DEPENDS_ON, ""))
+    return [(name, each["condition"]) for name, each in told.items()]
 
-    From its label, as `db:service_healthy:false,...`.
-    """
-    entries = container.labels.get(labels.DEPENDS_ON, "").split(",")
-    parts = [entry.split(":") for entry in entries if entry]
-    return [(p[0], p[1] if len(p) > 1 else "service_started") for p in parts]
+
+def told_dependencies(text: str) -> dict[str, dict[str, Any]]:
+    """What a container's label, as `db:service_healthy:false,...`, says of `depends_on`."""
+    entries = (entry.split(":") for entry in text.split(",") if entry)
+    return {
+        name: {
+            "condition": rest[0] if rest else "service_started",
+            "restart": rest[1:] == ["true"],
+        }
+        for name, *rest in entries
+    }
 
 
 def number_of(container: ContainerState) -> int:

@@ -7,18 +7,18 @@ desired service, the observed containers and the options in, slots out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from stackr.planner.diff import field_changes
 from stackr.planner.limits import drifted_limits, is_in_place
-from stackr.planner.observed import Observed, number_of
+from stackr.planner.observed import Observed, number_of, told_dependencies
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import FieldChange, Origin, Resource
 from stackr.runtime import labels
-from stackr.runtime.types import ContainerState
+from stackr.runtime.types import Capabilities, ContainerState
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredService
@@ -175,13 +175,12 @@ def _judge(
     )
     drifted = _detached(service, container, observed)
     if from_file:
-        cause = f"{', '.join(dict.fromkeys(_top(change.path) for change in from_file))} changed"
+        from_file += _order_changes(service, container, observed.engine)
         if not (drifted or shared or policy == "force") and is_in_place(
             from_file, service.service, container, observed.engine
         ):
-            fields = tuple(replace(change, forces_recreate=False) for change in from_file)
-            return _Judgement(cause, in_place=True, fields=fields)
-        return _Judgement(cause, fields=(*from_file, *drifted))
+            return _in_place(from_file)
+        return _Judgement(_cause(from_file), fields=(*from_file, *drifted))
     if labels.SPEC not in container.labels:
         return _Judgement("made by another tool: its configuration is not known")
     if container.labels.get(labels.CONFIG_HASH) != service.hash:
@@ -193,18 +192,29 @@ def _judge(
         return _Judgement("it was detached", fields=drifted, origin=Origin.DRIFT)
     if policy == "force":
         return _Judgement("forced")
-    return _limits_judgement(service, container, observed)
+    return _quiet_judgement(service, container, observed)
 
 
-def _limits_judgement(
+def _quiet_judgement(
     service: DesiredService, container: ContainerState, observed: Observed
 ) -> _Judgement:
+    """What a container is made of has not changed: its limits may have, or what it follows."""
     drifted = drifted_limits(service.service, container, observed.engine)
+    ordered = _order_changes(service, container, observed.engine)
     if not drifted:
-        return _Judgement()
+        return _in_place(ordered) if ordered else _Judgement()
     cause = f"{', '.join(change.path for change in drifted)} changed behind stackr's back"
     in_place = not any(change.forces_recreate for change in drifted)
-    return _Judgement(cause, in_place, drifted, Origin.DRIFT)
+    return _Judgement(cause, in_place, (*drifted, *ordered), Origin.DRIFT)
+
+
+def _in_place(changes: tuple[FieldChange, ...]) -> _Judgement:
+    fields = tuple(replace(change, forces_recreate=False) for change in changes)
+    return _Judgement(_cause(changes), in_place=True, fields=fields)
+
+
+def _cause(changes: tuple[FieldChange, ...]) -> str:
+    return f"{', '.join(dict.fromkeys(_top(change.path) for change in changes))} changed"
 
 
 def _top(path: str) -> str:
@@ -225,6 +235,20 @@ def _file_changes(service: DesiredService, container: ContainerState) -> tuple[F
         return ()
     stored = stored_spec(container.labels)
     return () if stored is None else field_changes(stored, service.spec)
+
+
+def _order_changes(
+    service: DesiredService, container: ContainerState, engine: Capabilities
+) -> tuple[FieldChange, ...]:
+    """What the container says that it depends on, where the engine can write that anew."""
+    old, new = (
+        all_labels.get(labels.DEPENDS_ON, "")
+        for all_labels in (container.labels, service.base_labels)
+    )
+    if old == new or not engine.update_labels or labels.SPEC not in container.labels:
+        return ()
+    before, after = ({"depends_on": told_dependencies(text)} for text in (old, new))
+    return field_changes(before, after)
 
 
 def _image_changes(
@@ -259,19 +283,38 @@ def _mounted_image_changes(
 def _detached(
     service: DesiredService, container: ContainerState, observed: Observed
 ) -> tuple[FieldChange, ...]:
-    """Networks and volumes that the container should have, and has no longer."""
+    """Networks and volumes that the container was made with, and has no longer."""
+    networks, volumes = _made_with(service, container)
     changes = []
     joined = {endpoint.network for endpoint in container.networks}
     if container.is_running:
         changes += [
             FieldChange(f"networks.{name}", None, {}, note="detached", origin=Origin.DRIFT)
             for name in service.networks
-            if name not in joined and name in observed.networks
+            if name in networks and name not in joined and name in observed.networks
         ]
     mounted = {mount.name for mount in container.mounts if mount.type == "volume"}
     changes += [
         FieldChange(f"volumes.{name}", None, {}, note="not mounted", origin=Origin.DRIFT)
         for name in service.volumes
-        if name not in mounted and name in observed.volumes
+        if name in volumes and name not in mounted and name in observed.volumes
     ]
     return tuple(changes)
+
+
+def _made_with(
+    service: DesiredService, container: ContainerState
+) -> tuple[Container[str], Container[str]]:
+    """The names of the networks and volumes that the container's recorded configuration has."""
+    if container.labels.get(labels.CONFIG_HASH) == service.hash:
+        return service.networks, service.volumes
+    stored, project = stored_spec(container.labels) or {}, service.project
+    sources = {volume.get("source") for volume in stored.get("volumes", ())}
+    return (
+        {
+            each.name or key
+            for key, each in project.networks.items()
+            if key in stored.get("networks", ())
+        },
+        {each.name or key for key, each in project.volumes.items() if key in sources},
+    )

@@ -30,19 +30,23 @@ class State(Enum):
 
 
 class Row(NamedTuple):
-    """An attribute's state. refuses: whether a value is refused, for `PARTLY`; `NO` refuses all."""
+    """An attribute's state. refuses: whether a value is refused, for `PARTLY`; `NO` refuses all.
+
+    is_everywhere: of `NO`, that no other engine honours it either.
+    """
 
     state: State
     note: str = ""
     refuses: Callable[[Any], bool] | None = None
+    is_everywhere: bool = False
 
 
 def _yes(*names: str, note: str = "") -> dict[str, Row]:
     return {name: Row(State.YES, note) for name in names}
 
 
-def _no(note: str, *names: str) -> dict[str, Row]:
-    return {name: Row(State.NO, note) for name in names}
+def _no(note: str, *names: str, is_everywhere: bool = False) -> dict[str, Row]:
+    return {name: Row(State.NO, note, None, is_everywhere) for name in names}
 
 
 def _inert(note: str, *names: str) -> dict[str, Row]:
@@ -98,10 +102,12 @@ _SERVICE: dict[str, Row] = {
         ("bind", "volume", "tmpfs", "image"), "bind, volume, tmpfs, image (read-only)"
     ),
     **_yes("volumes.*.bind.recursive"),
-    "deploy": Row(State.YES, "replicas, resources, restart_policy"),
+    "deploy": Row(State.YES, "replicas, resources, restart_policy, updates"),
     **_yes("deploy.replicas", "deploy.resources", "deploy.restart_policy"),
+    **_yes("deploy.update_config", "deploy.rollback_config"),
     **_inert(_SWARM, "deploy.labels", "deploy.placement", "deploy.endpoint_mode"),
-    **_inert(_SWARM, "deploy.update_config", "deploy.rollback_config"),
+    **_inert(_SWARM, "deploy.restart_policy.delay", "deploy.restart_policy.window"),
+    **_inert(_SWARM, "deploy.resources.reservations.cpus"),
     "deploy.mode": _but(("replicated", "global"), "replicated, global; jobs are not run as such"),
     **_no("the engine has no driver for them", "gpus"),
     **_no("the engine has no driver for them", "deploy.resources.reservations.devices"),
@@ -112,12 +118,13 @@ _SERVICE: dict[str, Row] = {
     "cgroup_parent": Row(
         State.YES, "an absolute path is a group of the host's; others are below the engine's own"
     ),
-    **_no(_WINDOWS, "cpu_count", "cpu_percent", "credential_spec"),
+    **_no(_WINDOWS, "cpu_count", "cpu_percent"),
+    **_no(_WINDOWS, "credential_spec", is_everywhere=True),
     **_yes("cpu_rt_period", "cpu_rt_runtime", note=_WHERE_POSSIBLE.format("real-time groups")),
     **_yes("mem_swappiness", note=_WHERE_POSSIBLE.format("cgroup v1")),
     **_no("overlayfs has no quota of its own", "storage_opt"),
-    **_no("services that other programs run", "provider"),
-    **_no("no language models are run", "models"),
+    **_no("services that other programs run", "provider", is_everywhere=True),
+    **_no("no language models are run", "models", is_everywhere=True),
     **_yes(
         "use_api_socket", note="at /var/run/docker.sock, with the caller's registry credentials"
     ),
@@ -164,14 +171,15 @@ SUPPORT: Mapping[str, Row] = {
 _EMPTY: tuple[object, ...] = (None, "", 0, False, (), {})
 
 
-def unsupported(project: Project) -> list[Problem]:
-    """What a project sets and the embedded engine does not honour; [] if there is nothing.
+def unsupported(project: Project, *, embedded: bool = True) -> list[Problem]:
+    """What a project sets and the engine does not honour; [] if there is nothing.
 
-    Each reads `file:line:column: path: message`. Only enabled services count.
+    embedded: it is stackr's own. Each reads `file:line:column: path: message`. Only enabled
+    services count.
     """
     found = []
     for pattern, row in SUPPORT.items():
-        if row.state in (State.NO, State.PARTLY):
+        if row.is_everywhere or (embedded and row.state in (State.NO, State.PARTLY)):
             for path, value in _values(project, pattern.split("."), ()):
                 if _is_refused(project, path, value, row):
                     found.append(_problem(project, path, row))
@@ -190,7 +198,8 @@ def _problem(project: Project, path: Path, row: Row) -> Problem:
     place = project.position(show(path))
     where = f"{place}: " if place is not None else ""
     reason = f": {row.note}" if row.note else ""
-    text = f"{where}{show(path)}: not supported by the embedded engine{reason}"
+    by = "" if row.is_everywhere else " by the embedded engine"
+    text = f"{where}{show(path)}: not supported{by}{reason}"
     return Problem.of(text, hint=None, snippet="")
 
 
