@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
-__all__ = ["check_policy", "desire", "for_readers", "plan_up", "plan_with_observed"]
+__all__ = [
+    "check_policy",
+    "desire",
+    "for_readers",
+    "mounts_from_here",
+    "plan_up",
+    "plan_with_observed",
+]
 
 
 def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> Desired:
@@ -28,11 +35,28 @@ def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> D
     problems = unsupported(project, embedded=_is_embedded(options))
     if problems:
         raise InvalidProject(str(problems[0]), problems=problems)
-    return desired(project, up_options, all_resources=options.all_resources)
+    return desired(
+        project,
+        up_options,
+        all_resources=options.all_resources,
+        bound_files=mounts_from_here(options),
+    )
+
+
+def _engine(options: GlobalOptions) -> str:
+    return options.engine or os.environ.get("STACKR_ENGINE") or "embedded"
 
 
 def _is_embedded(options: GlobalOptions) -> bool:
-    return (options.engine or os.environ.get("STACKR_ENGINE") or "embedded") == "embedded"
+    return _engine(options) == "embedded"
+
+
+def mounts_from_here(options: GlobalOptions) -> bool:
+    """Whether the engine's files are those of this machine: it is reached by a socket of it."""
+    engine = _engine(options)
+    if engine == "docker":
+        engine = os.environ.get("DOCKER_HOST") or "unix://"
+    return "://" not in engine or engine.startswith("unix://")
 
 
 def for_readers(plan: Plan, wanted: Desired, project: Project, *, detail: bool = False) -> Plan:

@@ -21,6 +21,7 @@ SILENCE_S = 0.5
 MOST_CONTENT = 64 << 20
 """How much is read of a config or secret."""
 _CHUNK = 1 << 16
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class Files(Protocol):
@@ -28,6 +29,10 @@ class Files(Protocol):
 
     def read(self, path: str, most: int) -> bytes:
         """The first `most` bytes of a file. Raises OSError as `open` does."""
+        ...
+
+    def read_file(self, path: str, most: int) -> bytes | None:
+        """What is in a regular file of at most so many bytes; None for anything else."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -54,13 +59,29 @@ class HostFiles:
         if path == STDIN:
             return sys.stdin.buffer.read(most)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+            descriptor = os.open(path, _OPEN)
         except ValueError as error:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path) from error
         try:
             return _read(descriptor, path, most)
         finally:
             os.close(descriptor)
+
+    def read_file(self, path: str, most: int) -> bytes | None:
+        try:
+            descriptor = os.open(path, _OPEN)
+        except (OSError, ValueError):
+            return None
+        try:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode) or state.st_size > most:
+                return None
+            content = _read(descriptor, path, most + 1)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        return content if len(content) <= most else None
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)

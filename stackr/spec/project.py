@@ -48,6 +48,7 @@ def project_of(
     methods: Tree = {
         "position": locate,
         "read": lambda path: files.read(path, MOST_CONTENT),
+        "read_file": files.read_file,
         "digest": digest,
     }
     if EXTENSION in attributes["extensions"]:

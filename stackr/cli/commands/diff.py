@@ -170,6 +170,7 @@ def _against_base(
     wanted: Desired,
 ) -> Plan:
     from stackr.cli.base import open_base
+    from stackr.cli.planning import mounts_from_here
     from stackr.planner.compare import compare, moved
     from stackr.planner.desired import desired
 
@@ -177,7 +178,8 @@ def _against_base(
     with open_base(
         arguments.base or "", session.options, targets.files, project, services=targets.services
     ) as base:
-        before = moved(desired(base), base.working_dir, project.working_dir)
+        before = desired(base, bound_files=mounts_from_here(session.options))
+        before = moved(before, base.working_dir, project.working_dir)
     return compare(before, wanted, up_options)
 
 
@@ -185,6 +187,7 @@ def _against_revision(
     session: Session, number: int, up_options: UpOptions, wanted: Desired
 ) -> Plan:
     from stackr.cli.history import read_history
+    from stackr.cli.planning import mounts_from_here
     from stackr.planner.compare import compare
     from stackr.planner.desired import desired
     from stackr.planner.options import UpOptions
@@ -197,4 +200,6 @@ def _against_revision(
     revision = find_revision(revisions, number)
     project = restored(revision.archive, os.environ)
     scale = {name: n for name, n in revision.replicas.items() if name in project.services}
-    return compare(desired(project, UpOptions(scale=scale)), wanted, up_options)
+    is_here = mounts_from_here(session.options)
+    before = desired(project, UpOptions(scale=scale), bound_files=is_here)
+    return compare(before, wanted, up_options)

@@ -118,7 +118,10 @@ def test_names_that_do_not(name: str) -> None:
         ("environment.LOG", "info", "info"),
         ("environment.TOKEN", None, None),
         ("healthcheck.test", ["CMD", "pg", "--token", "x"], ["CMD", "pg", "--token", "x"]),
-        ("secrets[db]", {"source": "db", "sha256": "ab"}, {"source": "db", "sha256": "ab"}),
+        ("secrets[db]", {"source": "db", "sha256": "ab"}, {"source": "db", "sha256": MASK}),
+        ("secrets[db.key].sha256", "ab", MASK),
+        ("secrets[db].target", "/x", "/x"),
+        ("configs[db].sha256", "ab", "ab"),
     ],
 )
 def test_masked(path: str, value: Any, shown: Any) -> None:
