@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from stackr.errors import InvalidProject, PermissionDenied
 from stackr.planner.desired import Desired, desired
 from stackr.planner.observed import Observed, observe
+from stackr.planner.plan import Plan
 
 if TYPE_CHECKING:
     from stackr.cli.options import GlobalOptions
     from stackr.planner.options import UpOptions
-    from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
@@ -20,7 +20,9 @@ __all__ = [
     "check_policy",
     "desire",
     "for_readers",
+    "foresee_up",
     "mounts_from_here",
+    "plan_pulls",
     "plan_up",
     "plan_with_observed",
 ]
@@ -79,6 +81,35 @@ def check_policy(plan: Plan) -> None:
             + "; ".join(f"{risk.id}: {risk.message}" for risk in refused),
             hint="nothing was changed; stackr diff shows the whole plan",
         )
+
+
+async def plan_pulls(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:
+    """The pulls that are due before it is known what they change; empty for most projects."""
+    policies = {up_options.pull or each.pull_policy for each in wanted.services.values()}
+    if policies <= _NEVER_AGAIN:
+        return Plan(wanted.project)
+    from stackr.planner.refresh import plan_refresh
+
+    return plan_refresh(wanted, await observe(runtime, wanted.project, wanted), up_options)
+
+
+_NEVER_AGAIN = {"", "missing", "if_not_present", "never"}
+"""Pull policies that leave an image alone that is here."""
+
+
+async def foresee_up(
+    runtime: Runtime, wanted: Desired, up_options: UpOptions
+) -> tuple[Plan, Observed]:
+    """What an `up` would do after its pulls, and the state that this was told from.
+
+    Registries are asked for what is pulled again; nothing is changed.
+    """
+    from stackr.planner.reconcile import reconcile
+    from stackr.planner.refresh import ask_registries
+
+    observed = await observe(runtime, wanted.project, wanted, limits=True)
+    observed = await ask_registries(runtime, wanted, observed, up_options)
+    return reconcile(wanted, observed, up_options), observed
 
 
 async def plan_up(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:

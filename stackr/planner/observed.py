@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ class Observed:
 
     networks, volumes: by name; those of the project, and those that were asked for by name.
     images: by the reference that was asked for; one that is not here is left out. engine: what it
-    can do.
+    can do. at: when it was looked at, in Unix seconds. moved: references that have another digest
+    in their registry by now, with that digest; only where the registry was asked.
     """
 
     project: str
@@ -49,6 +51,8 @@ class Observed:
     images: Mapping[str, ImageState] = field(default_factory=dict)
     engine: Capabilities = field(default_factory=Capabilities)
     oneoffs: tuple[ContainerState, ...] = ()
+    at: float = 0
+    moved: Mapping[str, str] = field(default_factory=dict)
 
     def of_service(self, service: str) -> list[ContainerState]:
         return [c for c in self.containers if service_of(c) == service]
@@ -92,6 +96,7 @@ async def observe(
             if image is not None
         },
         engine=runtime.capabilities,
+        at=time.time(),
     )
 
 

@@ -18,7 +18,7 @@ from stackr.planner.observed import Observed, number_of, told_dependencies
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import FieldChange, Origin, Resource
 from stackr.runtime import labels
-from stackr.runtime.types import Capabilities, ContainerState
+from stackr.runtime.types import Capabilities, ContainerState, ImageState
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredService
@@ -180,7 +180,11 @@ def _judge(
             from_file, service.service, container, observed.engine
         ):
             return _in_place(from_file)
-        return _Judgement(_cause(from_file), fields=(*from_file, *drifted))
+        fields = (*from_file, *drifted)
+        is_drift = all(change.origin is Origin.DRIFT for change in fields)
+        return _Judgement(
+            _cause(from_file), fields=fields, origin=Origin.DRIFT if is_drift else Origin.FILE
+        )
     if labels.SPEC not in container.labels:
         return _Judgement("made by another tool: its configuration is not known")
     if container.labels.get(labels.CONFIG_HASH) != service.hash:
@@ -260,10 +264,22 @@ def _image_changes(
         return ()  # told as a change of the file
     image = observed.images.get(service.image)
     used = container.labels.get(labels.IMAGE) or container.image_id
+    moved = observed.moved.get(service.image)
+    if moved is not None and image is not None:
+        return (_moved("image", _known_as(image) if image.id == used else used, moved),)
     if image is None or not used or image.id == used:
         return ()
     note = f"{service.image} names another image now"
     return (FieldChange("image", used, image.id, note=note, origin=Origin.DRIFT),)
+
+
+def _moved(path: str, old: str, digest: str) -> FieldChange:
+    return FieldChange(path, old, digest, note="moved at its registry", origin=Origin.DRIFT)
+
+
+def _known_as(image: ImageState) -> str:
+    """The digest that its registry knows it by, or its ID."""
+    return next((each.rpartition("@")[2] for each in image.digests), image.id)
 
 
 def _mounted_image_changes(
@@ -273,7 +289,10 @@ def _mounted_image_changes(
     changes = []
     for mount in container.mounts:
         image = observed.images.get(mount.source) if mount.type == "image" else None
-        if image is not None and mount.name and mount.name != image.id:
+        if image is not None and mount.source in observed.moved:
+            old, new = _known_as(image), observed.moved[mount.source]
+            changes.append(_moved(f"volumes.{mount.target}", old, new))
+        elif image is not None and mount.name and mount.name != image.id:
             note = f"{mount.source} names another image now"
             path = f"volumes.{mount.target}"
             changes.append(FieldChange(path, mount.name, image.id, note=note, origin=Origin.DRIFT))

@@ -57,6 +57,10 @@ def _but(allowed: tuple[Any, ...], note: str) -> Row:
     return Row(State.PARTLY, note, lambda value: value not in allowed)
 
 
+def _but_not(refused: tuple[Any, ...], note: str) -> Row:
+    return Row(State.PARTLY, note, lambda value: value in refused)
+
+
 _SWARM = "of a cluster; Docker Compose on one host has no use for it either"
 _WINDOWS = "of Windows"
 _WHERE_POSSIBLE = "on hosts with {}; elsewhere the engine refuses it"
@@ -76,13 +80,16 @@ _SERVICE: dict[str, Row] = {
         "pre_stop",
         "privileged",
         "profiles",
-        "pull_policy",
         "read_only",
         "restart",
     ),
     **_yes("scale", "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period"),
     **_yes("stop_signal", "sysctls", "tmpfs", "tty", "ulimits", "user", "volumes_from"),
     **_yes("working_dir"),
+    "pull_policy": _but_not(
+        ("build", "refresh"),
+        "always, missing, if_not_present, never, daily, weekly, every_DURATION",
+    ),
     "ipc": Row(State.YES, "private, shareable, host, none, service:NAME, container:NAME"),
     "pid": Row(State.YES, "host, service:NAME, container:NAME"),
     "network_mode": Row(State.YES, "bridge, host, none, service:NAME, container:NAME"),

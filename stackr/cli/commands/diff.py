@@ -149,10 +149,10 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
 def _against_engine(
     session: Session, arguments: DiffArguments, up_options: UpOptions, wanted: Desired
 ) -> Plan:
-    from stackr.cli.planning import plan_with_observed
+    from stackr.cli.planning import foresee_up
 
     plan, observed = session.on_engine(
-        lambda runtime: plan_with_observed(runtime, wanted, up_options), read_only=True
+        lambda runtime: foresee_up(runtime, wanted, up_options), read_only=True
     )
     if arguments.out is not None:
         from stackr.cli.saved import save_plan

@@ -1,4 +1,4 @@
-"""What files hold counts as what they are: configs, secrets, profiles, and files bound read-only."""
+"""What files hold counts: of configs, secrets and profiles, and of what is bound read-only."""
 
 from __future__ import annotations
 
