@@ -53,9 +53,10 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
     Conflict where the plan that was approved is out of date.
     """
     async with session.locked(goal.wanted.project):
+        approved = await _approved(runtime, goal)
         if code := await _refresh(session, runtime, goal):
             return code
-        plan, before = await _checked_plan(runtime, goal)
+        plan, before = await _checked_plan(runtime, goal, approved)
         if plan.is_empty:
             from stackr.cli.views.plan import summary_text
 
@@ -73,36 +74,53 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
 
 async def foresee(session: Session, runtime: Runtime, goal: Goal) -> int:
     """Show what `converge` would do; nothing is changed."""
-    from stackr.cli.planning import for_readers, plan_up
+    from stackr.cli.planning import for_readers, foresee_up
 
-    plan = await plan_up(runtime, goal.wanted, goal.options)
+    plan, _ = await foresee_up(runtime, goal.wanted, goal.options)
     form = "json" if session.is_json else "text"
     session.show_plan(for_readers(plan, goal.wanted, goal.project), form)
     return 0
 
 
-async def _refresh(session: Session, runtime: Runtime, goal: Goal) -> int:
-    """Pull what is always pulled, before it is known what that changes."""
-    from stackr.planner.observed import Observed
-    from stackr.planner.reconcile import plan_refresh
+async def _approved(runtime: Runtime, goal: Goal) -> Observed | None:
+    """The world that the saved plan was approved for, as it still is; None without such a plan.
 
-    refresh = plan_refresh(goal.wanted, Observed(goal.wanted.project), goal.options)
+    Raises Conflict where another plan would be made now.
+    """
+    if goal.saved is None:
+        return None
+    from stackr.cli.planning import foresee_up
+    from stackr.planner.saved import check_fresh, options_of
+
+    plan, observed = await foresee_up(runtime, goal.wanted, options_of(goal.saved))
+    check_fresh(goal.saved, plan, goal.wanted, observed)
+    return observed
+
+
+async def _refresh(session: Session, runtime: Runtime, goal: Goal) -> int:
+    """Pull what is pulled again, before it is known what that changes."""
+    from stackr.cli.planning import plan_pulls
+
+    refresh = await plan_pulls(runtime, goal.wanted, goal.options)
     if refresh.is_empty:
         return 0
-    await _checked_plan(runtime, goal)
+    await _checked_plan(runtime, goal, None)
     return await session.run_plan(refresh, runtime)
 
 
-async def _checked_plan(runtime: Runtime, goal: Goal) -> tuple[Plan, Observed]:
+async def _checked_plan(
+    runtime: Runtime, goal: Goal, approved: Observed | None
+) -> tuple[Plan, Observed]:
     """The plan, if the stack's policy allows it and it is the one that was approved."""
     plan, observed = await plan_with_observed(runtime, goal.wanted, goal.options)
     check_policy(plan)
-    if goal.saved is not None:
+    if approved is not None and goal.saved is not None:
         from stackr.planner.reconcile import reconcile
-        from stackr.planner.saved import check_fresh, options_of
+        from stackr.planner.saved import as_approved, check_fresh, options_of
 
-        approved = reconcile(goal.wanted, observed, options_of(goal.saved))
-        check_fresh(goal.saved, approved, goal.wanted, observed)
+        before = as_approved(approved, observed)
+        again = reconcile(goal.wanted, before, options_of(goal.saved))
+        check_fresh(goal.saved, again, goal.wanted, before)
     return plan, observed
 
 

@@ -101,6 +101,15 @@ class GitFiles:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         return place.repository.objects.read(place.entry.oid, most)
 
+    def read_file(self, path: str, most: int) -> bytes | None:
+        place = self._lead(path)
+        if not place.in_revision:
+            return HOST.read_file(place.path, most)
+        if place.entry is None or place.entry.is_tree or place.repository is None:
+            return None
+        content = place.repository.objects.read(place.entry.oid, most + 1)
+        return content if len(content) <= most else None
+
     def exists(self, path: str) -> bool:
         place = self._lead(path)
         return place.entry is not None if place.in_revision else HOST.exists(place.path)

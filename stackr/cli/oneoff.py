@@ -84,12 +84,11 @@ class _OneOffRun:
     def _ref(self) -> str:
         return self.wanted.container_name(self.desired.project)
 
-    def _refresh(self) -> Plan:
-        from stackr.planner.observed import Observed
-        from stackr.planner.reconcile import plan_refresh
+    async def _refresh(self) -> Plan:
+        from stackr.cli.planning import plan_pulls
 
         options = needs_options(self.wanted.service, self.up_options)
-        return plan_refresh(self.desired, Observed(self.desired.project), options)
+        return await plan_pulls(self.runtime, self.desired, options)
 
     async def whole_plan(self) -> Plan:
         """All that would be done, of which the end is told from what is there before it."""
@@ -98,12 +97,12 @@ class _OneOffRun:
         observed = await observe(self.runtime, self.desired.project, self.desired)
         needs = plan_needs(self.desired, observed, self.wanted.service, self.up_options)
         own = plan_one_off(self.desired, observed, self.wanted, self.up_options)
-        return in_sequence(in_sequence(self._refresh(), needs), own)
+        return in_sequence(in_sequence(await self._refresh(), needs), own)
 
     async def prepare(self) -> int:
         """Bring up what it needs, and create it; the exit code where that fails."""
         session, runtime, project = self.session, self.runtime, self.desired.project
-        if code := await session.run_plan(self._refresh(), runtime):
+        if code := await session.run_plan(await self._refresh(), runtime):
             return code
         observed = await observe(runtime, project, self.desired)
         needs = plan_needs(self.desired, observed, self.wanted.service, self.up_options)

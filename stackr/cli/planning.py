@@ -8,32 +8,57 @@ from typing import TYPE_CHECKING
 from stackr.errors import InvalidProject, PermissionDenied
 from stackr.planner.desired import Desired, desired
 from stackr.planner.observed import Observed, observe
+from stackr.planner.plan import Plan
 
 if TYPE_CHECKING:
     from stackr.cli.options import GlobalOptions
     from stackr.planner.options import UpOptions
-    from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
 
-__all__ = ["check_policy", "desire", "for_readers", "plan_up", "plan_with_observed"]
+__all__ = [
+    "check_policy",
+    "desire",
+    "for_readers",
+    "foresee_up",
+    "mounts_from_here",
+    "plan_pulls",
+    "plan_up",
+    "plan_with_observed",
+]
 
 
 def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> Desired:
     """What should exist. Raises InvalidProject for what the engine in use does not honour."""
     if not project.services:
         raise InvalidProject("no service selected")
-    if _is_embedded(options):
-        from stackr.spec.support import unsupported
+    from stackr.spec.support import unsupported
 
-        problems = unsupported(project)
-        if problems:
-            raise InvalidProject(str(problems[0]), problems=problems)
-    return desired(project, up_options, all_resources=options.all_resources)
+    problems = unsupported(project, embedded=_is_embedded(options))
+    if problems:
+        raise InvalidProject(str(problems[0]), problems=problems)
+    return desired(
+        project,
+        up_options,
+        all_resources=options.all_resources,
+        bound_files=mounts_from_here(options),
+    )
+
+
+def _engine(options: GlobalOptions) -> str:
+    return options.engine or os.environ.get("STACKR_ENGINE") or "embedded"
 
 
 def _is_embedded(options: GlobalOptions) -> bool:
-    return (options.engine or os.environ.get("STACKR_ENGINE") or "embedded") == "embedded"
+    return _engine(options) == "embedded"
+
+
+def mounts_from_here(options: GlobalOptions) -> bool:
+    """Whether the engine's files are those of this machine: it is reached by a socket of it."""
+    engine = _engine(options)
+    if engine == "docker":
+        engine = os.environ.get("DOCKER_HOST") or "unix://"
+    return "://" not in engine or engine.startswith("unix://")
 
 
 def for_readers(plan: Plan, wanted: Desired, project: Project, *, detail: bool = False) -> Plan:
@@ -56,6 +81,35 @@ def check_policy(plan: Plan) -> None:
             + "; ".join(f"{risk.id}: {risk.message}" for risk in refused),
             hint="nothing was changed; stackr diff shows the whole plan",
         )
+
+
+async def plan_pulls(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:
+    """The pulls that are due before it is known what they change; empty for most projects."""
+    policies = {up_options.pull or each.pull_policy for each in wanted.services.values()}
+    if policies <= _NEVER_AGAIN:
+        return Plan(wanted.project)
+    from stackr.planner.refresh import plan_refresh
+
+    return plan_refresh(wanted, await observe(runtime, wanted.project, wanted), up_options)
+
+
+_NEVER_AGAIN = {"", "missing", "if_not_present", "never"}
+"""Pull policies that leave an image alone that is here."""
+
+
+async def foresee_up(
+    runtime: Runtime, wanted: Desired, up_options: UpOptions
+) -> tuple[Plan, Observed]:
+    """What an `up` would do after its pulls, and the state that this was told from.
+
+    Registries are asked for what is pulled again; nothing is changed.
+    """
+    from stackr.planner.reconcile import reconcile
+    from stackr.planner.refresh import ask_registries
+
+    observed = await observe(runtime, wanted.project, wanted, limits=True)
+    observed = await ask_registries(runtime, wanted, observed, up_options)
+    return reconcile(wanted, observed, up_options), observed
 
 
 async def plan_up(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:

@@ -31,6 +31,7 @@ async def goal_of(
 
     Services that later revisions brought are removed; those that stackr never made stay.
     """
+    from stackr.cli.planning import mounts_from_here
     from stackr.planner.desired import desired
     from stackr.spec.archive import restored
 
@@ -43,7 +44,7 @@ async def goal_of(
     project = restored(archive, os.environ)
     scale = {name: n for name, n in revision.replicas.items() if name in project.services}
     options = replace(up_options, scale=scale)
-    wanted = desired(project, options)
+    wanted = desired(project, options, bound_files=mounts_from_here(session.options))
     brought = {name for each in revisions for name in each.archive.get("services", ())}
     existing = await runtime.list_containers(labels=[f"{labels.PROJECT}={project.name}"])
     strangers = {container.labels.get(labels.SERVICE, "") for container in existing} - brought

@@ -7,7 +7,6 @@ the old one is only put aside, and removed at the very end.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ from stackr.planner.draft import Draft
 from stackr.planner.hooks import add_stop
 from stackr.planner.limits import resources, restart_policy
 from stackr.planner.observed import service_of
-from stackr.planner.options import UpOptions
 from stackr.planner.payloads import (
     ConnectNetwork,
     CreateContainer,
@@ -44,19 +42,8 @@ __all__ = [
     "plan_containers",
     "plan_orphans",
     "pull",
-    "pull_policy",
     "temporary_name",
 ]
-
-_REFRESH = re.compile(r"daily|weekly|every_.*|refresh")
-
-
-def pull_policy(service: DesiredService, options: UpOptions) -> str:
-    """always, missing or never. Raises NotSupported for policies that need a builder or a clock."""
-    policy = options.pull or service.pull_policy or "missing"
-    if policy == "build" or _REFRESH.fullmatch(policy):
-        raise NotSupported(f"services.{service.name}.pull_policy: not supported: {policy}")
-    return "missing" if policy == "if_not_present" else policy
 
 
 def plan_containers(draft: Draft) -> None:
@@ -64,6 +51,8 @@ def plan_containers(draft: Draft) -> None:
     from stackr.planner.rolling import add_standbys
 
     for name, service in draft.desired.services.items():
+        if draft.observed.moved:
+            pull(draft, service)
         rolled = add_standbys(draft, service) if service.service.deploy is not None else ()
         for slot in draft.slots[name]:
             if slot.name in rolled:
@@ -173,12 +162,18 @@ def make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[Ent
 
 
 def pull(draft: Draft, service: DesiredService) -> list[Entry]:
-    """What follows when the service's images are here; nothing where they are already."""
-    missing = [image for image in service.images if image not in draft.observed.images]
-    return [_pull_image(draft, service, image) for image in missing]
+    """What follows when the service's images are here; nothing where they are already.
+
+    An image that its registry has anew by now is pulled again.
+    """
+    here, moved = draft.observed.images, draft.observed.moved
+    wanted = [image for image in service.images if image not in here or image in moved]
+    return [_pull_image(draft, service, image) for image in wanted]
 
 
 def _pull_image(draft: Draft, service: DesiredService, image: str) -> Entry:
+    from stackr.planner.refresh import pull_policy
+
     policy = pull_policy(service, draft.options)
     if service.is_built and image == service.image:
         raise NotSupported(
@@ -197,9 +192,10 @@ def _pull_image(draft: Draft, service: DesiredService, image: str) -> Entry:
             for other in draft.desired.services.values()
             if image in other.images and other.platform == service.platform
         )
-        draft.builder.changes.append(Change(resource, Kind.PULL, "not found"))
+        cause = "its registry has another one" if image in draft.observed.moved else "not found"
+        draft.builder.changes.append(Change(resource, Kind.PULL, cause))
         payload = PullImage(image, service.platform, users)
-        draft.pulls[key] = draft.builder.add(Action.PULL_IMAGE, resource, "not found", payload)
+        draft.pulls[key] = draft.builder.add(Action.PULL_IMAGE, resource, cause, payload)
     return draft.pulls[key]
 
 

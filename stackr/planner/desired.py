@@ -6,34 +6,40 @@ that is to be created; to see that nothing changed takes the service's hash alon
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.config_hash import canonical_json, digest, service_spec, sparse
+from stackr.planner.contents import content_hashes
 from stackr.planner.graph import closure, topological_order
 from stackr.planner.host_ports import check_host_ports, published_at
 from stackr.planner.keys import image_name, mounted_image, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
-from stackr.planner.probe import probe_of
 from stackr.runtime import labels
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
 from stackr.spec.decode import EXTENSION
 
 if TYPE_CHECKING:
     from stackr.runtime.container import ContainerConfig
-    from stackr.spec.model.mounts import FileGrant
     from stackr.spec.model.network import Network
     from stackr.spec.model.project import Project
-    from stackr.spec.model.secret import FileObject
     from stackr.spec.model.service import Dependency, Service
     from stackr.spec.model.volume import Volume
 
-__all__ = ["Desired", "DesiredNetwork", "DesiredService", "DesiredVolume", "desired"]
+__all__ = [
+    "IN_EXTENSION",
+    "Desired",
+    "DesiredNetwork",
+    "DesiredService",
+    "DesiredVolume",
+    "desired",
+]
 
 SPEC_FORMAT = "1"
+IN_EXTENSION = ("probe",)
+"""What of `x-stackr` goes into a service's containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +93,9 @@ class DesiredService:
 
     @property
     def identity(self) -> dict[str, str]:
-        """The labels that say what its containers are made of."""
+        """The labels that say what its containers are made of, and what they follow."""
         named = (labels.SPEC, labels.CONFIG_HASH, labels.REVISION, labels.FORMAT)
-        return {name: self.base_labels[name] for name in named}
+        return {name: self.base_labels[name] for name in (*named, labels.DEPENDS_ON)}
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -149,12 +155,17 @@ class Desired:
 
 
 def desired(
-    project: Project, options: UpOptions | None = None, *, all_resources: bool = False
+    project: Project,
+    options: UpOptions | None = None,
+    *,
+    all_resources: bool = False,
+    bound_files: bool = True,
 ) -> Desired:
     """What should exist once the options' services are up.
 
-    Files of configs and secrets are read for their hashes.
+    Files that go into containers are read for their hashes.
     all_resources: every network and volume of the project, also those that no service uses.
+    bound_files: the engine mounts files of this machine, so what they hold counts.
     Raises InvalidArgument or InvalidProject for names that no service has, a cycle, host ports
     that clash, and a container name that several replicas would share.
     """
@@ -167,7 +178,14 @@ def desired(
     revision = _revision(project, order)
     services = {
         name: replace(
-            _service(project, project.services[name], replicas[name], name in targets, revision),
+            _service(
+                project,
+                project.services[name],
+                replicas[name],
+                is_target=name in targets,
+                revision=revision,
+                bound_files=bound_files,
+            ),
             host_ports=options.host_ports,
         )
         for name in order
@@ -244,15 +262,17 @@ def _revision(project: Project, order: Iterable[str]) -> str:
 
 
 def _service(
-    project: Project, service: Service, replicas: int, is_target: bool, revision: str
+    project: Project,
+    service: Service,
+    replicas: int,
+    *,
+    is_target: bool,
+    revision: str,
+    bound_files: bool,
 ) -> DesiredService:
     image = image_name(project, service)
-    spec = {
-        **service_spec(service),
-        "image": image,
-        **_content_hashes(project, service),
-        **_extension_spec(service),
-    }
+    spec = {**service_spec(service), "image": image, **_extension_spec(service)}
+    spec |= content_hashes(project, service, spec, bound_files=bound_files)
     text = canonical_json(spec)
     hashed = digest(text)
     keys = network_keys(project, service)
@@ -294,9 +314,11 @@ def _service(
 
 
 def _extension_spec(service: Service) -> dict[str, Any]:
-    """What of `x-stackr` goes into the service's containers."""
-    probe = probe_of(service)
-    return {} if probe is None else {EXTENSION: {"probe": sparse(probe)}}
+    if EXTENSION not in service.extensions:
+        return {}
+    found = {name: getattr(service.stackr, name) for name in IN_EXTENSION}
+    given = {name: sparse(value) for name, value in found.items() if value is not None}
+    return {EXTENSION: given} if given else {}
 
 
 def _service_labels(
@@ -318,40 +340,6 @@ def _service_labels(
         labels.REVISION: revision,
         labels.FORMAT: SPEC_FORMAT,
     }
-
-
-def _content_hashes(project: Project, service: Service) -> dict[str, Any]:
-    """The grants of the service with the hash of what each file holds."""
-    hashes: dict[str, Any] = {}
-    sections: tuple[tuple[str, tuple[FileGrant, ...], Mapping[str, FileObject]], ...] = (
-        ("configs", service.configs, project.configs),
-        ("secrets", service.secrets, project.secrets),
-    )
-    for section, grants, sources in sections:
-        if grants:
-            hashes[section] = sorted(
-                (
-                    {**sparse(grant), "sha256": _content_hash(project, sources, grant)}
-                    for grant in grants
-                ),
-                key=canonical_json,
-            )
-    return hashes
-
-
-def _content_hash(project: Project, sources: Mapping[str, FileObject], grant: FileGrant) -> str:
-    """ "" for what is not there; the engine, or the container's creation, then says so."""
-    source = sources.get(grant.source or "")
-    if source is None:
-        return ""
-    if source.content is not None:
-        return digest(source.content)
-    if source.environment is not None:
-        return digest(project.environment.get(source.environment, ""))
-    try:
-        return hashlib.sha256(project.read(source.file or "")).hexdigest()
-    except OSError:
-        return ""
 
 
 def _network(project: Project, key: str) -> DesiredNetwork:

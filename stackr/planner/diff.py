@@ -17,19 +17,20 @@ from stackr.spec.units import format_duration
 
 __all__ = ["field_changes"]
 
-_IDENTITIES: Mapping[str, str] = {
-    "volumes": "target",
-    "devices": "target",
-    "configs": "source",
-    "secrets": "source",
-    "ipam.config": "subnet",
+_IDENTITIES: Mapping[str, tuple[str, ...]] = {
+    "volumes": ("target", "source"),
+    "devices": ("target", "source"),
+    "configs": ("source", "target"),
+    "secrets": ("source", "target"),
+    "ipam.config": ("subnet",),
 }
-"""Path of a list -> the key of its items that tells one from another."""
+"""Path of a list -> the keys of its items that tell one from another, the telling one first."""
 
 
 def _port(item: Mapping[str, Any]) -> str:
     host = ":".join(filter(None, [item.get("host_ip"), item.get("published")]))
-    return f"{host}:{item.get('target')}/{item.get('protocol', 'tcp')}"
+    mode = f", {item['mode']}" if item.get("mode", "ingress") != "ingress" else ""
+    return f"{host}:{item.get('target')}/{item.get('protocol', 'tcp')}{mode}"
 
 
 def field_changes(
@@ -66,8 +67,10 @@ _SIZES = frozenset(
 
 
 def _with_unit(path: str, value: Any) -> Any:
-    """Seconds and bytes as a stack file has them: "1m30s", "512m"."""
+    """Seconds, bytes and file modes as a stack file has them: "1m30s", "512m", "0440"."""
     name = path.rpartition(".")[2]
+    if name == "mode" and isinstance(value, int):
+        return f"0{value:o}"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         return value
     if name in _DURATIONS:
@@ -91,7 +94,7 @@ def _walk(path: str, old: Any, new: Any) -> Iterator[_Difference]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
             below = f"{path}.{key}" if path else str(key)
-            yield from _walk(below, old.get(key), new.get(key))
+            yield from _walk(below, _entry(below, old, key), _entry(below, new, key))
     elif _is_list(old) and _is_list(new):
         yield from _lists(path, old or [], new or [])
     elif isinstance(new, Mapping) and old is None and _splits(path):
@@ -102,25 +105,56 @@ def _walk(path: str, old: Any, new: Any) -> Iterator[_Difference]:
         yield path, old, new
 
 
+def _entry(path: str, values: Mapping[str, Any], key: str) -> Any:
+    """A map's value, None where it has none; that something is there without a value is told."""
+    if key in values and values[key] is None:
+        return _UNSET if path.startswith("environment.") else {}
+    return values.get(key)
+
+
+_UNSET = "(unset)"
+"""A variable that the image may set, and that is not to be set."""
+_SPLIT = frozenset(
+    {
+        *("environment", "labels", "annotations", "sysctls", "driver_opts", "networks"),
+        "depends_on",
+    }
+)
+
+
 def _is_list(value: Any) -> bool:
     return value is None or isinstance(value, list)
 
 
 def _splits(path: str) -> bool:
     """Maps of free keys, of which each is named even when the whole map comes or goes."""
-    return path in ("environment", "labels", "annotations", "sysctls", "driver_opts", "networks")
+    return path in _SPLIT
 
 
 def _lists(path: str, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
     if path in _IDENTITIES:
-        key = _IDENTITIES[path]
-        yield from _named(path, old, new, lambda item: str(item.get(key) or item.get("source")))
+        yield from _named(path, old, new, _names(_IDENTITIES[path], old, new))
     elif path == "ports":
         yield from _as_sets(path, [*map(_port, old)], [*map(_port, new)])
     elif path in ("command", "entrypoint", "healthcheck.test", "dns", "dns_search"):
         yield path, old or None, new or None
     else:
         yield from _as_sets(path, old, new)
+
+
+def _names(
+    keys: tuple[str, ...], old: list[Any], new: list[Any]
+) -> Callable[[Mapping[str, Any]], str]:
+    """What to call an item: by its first key, or by all where that is not its own."""
+
+    def short(item: Mapping[str, Any]) -> str:
+        return str(next((item[key] for key in keys if item.get(key)), None))
+
+    def whole(item: Mapping[str, Any]) -> str:
+        return ":".join(str(item.get(key)) for key in keys)
+
+    is_unique = all(len({*map(short, items)}) == len(items) for items in (old, new))
+    return short if is_unique else whole
 
 
 def _named(

@@ -20,7 +20,7 @@ from stackr.runtime.types import Capabilities, ContainerState
 if TYPE_CHECKING:
     from stackr.spec.model.service import Service
 
-__all__ = ["drifted_limits", "is_in_place", "resources", "restart_policy"]
+__all__ = ["changes_in_place", "drifted_limits", "is_in_place", "resources", "restart_policy"]
 
 _RESTART_NAMES = {"none": "no", "any": "always"}
 _IN_PLACE = (
@@ -28,9 +28,11 @@ _IN_PLACE = (
     *("cpus", "cpu_shares", "cpu_quota", "cpu_period", "cpu_rt_period", "cpu_rt_runtime"),
     *("cpuset", "pids_limit", "blkio_config", "restart", "deploy.restart_policy"),
     *("deploy.resources.limits", "deploy.resources.reservations.memory"),
-    "deploy.resources.reservations.cpus",
+    *("pre_stop", "depends_on"),
 )
-"""Paths in a service whose change needs no new container, on an engine that can do it."""
+"""Paths in a service whose change needs no new container, on an engine that can do it.
+
+The last ones are nothing but what the container's labels tell of it."""
 _KEYS = {
     "memory_bytes": "mem_limit",
     "memory_swap_bytes": "memswap_limit",
@@ -64,13 +66,14 @@ def is_in_place(
     """
     if not engine.update_labels or container.resources is None:
         return False
-    if not all(_is_limit(change.path) for change in changes):
+    if not all(changes_in_place(change.path) for change in changes):
         return False
     wanted = resources(service)
     return not fixed_limits(container.resources, wanted, lifts=engine.update_lifts)
 
 
-def _is_limit(path: str) -> bool:
+def changes_in_place(path: str) -> bool:
+    """Whether an attribute is one of those whose change needs no new container."""
     return any(path == each or path.startswith(f"{each}.") for each in _IN_PLACE)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackr.errors import NotFound
 from stackr.planner.plan import Resource
@@ -29,6 +30,7 @@ __all__ = [
     "observe",
     "resource_of",
     "service_of",
+    "told_dependencies",
 ]
 
 
@@ -38,7 +40,9 @@ class Observed:
 
     networks, volumes: by name; those of the project, and those that were asked for by name.
     images: by the reference that was asked for; one that is not here is left out. engine: what it
-    can do. history: the volumes that keep the project's revisions, by name.
+    can do. history: the volumes that keep the project's revisions, by name. at: when it was looked
+    at, in Unix seconds. moved: references that have another digest in their registry by now, with
+    that digest; only where the registry was asked.
     """
 
     project: str
@@ -49,6 +53,8 @@ class Observed:
     engine: Capabilities = field(default_factory=Capabilities)
     oneoffs: tuple[ContainerState, ...] = ()
     history: Mapping[str, VolumeState] = field(default_factory=dict)
+    at: float = 0
+    moved: Mapping[str, str] = field(default_factory=dict)
     _by_service: Mapping[str, list[ContainerState]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +106,7 @@ async def observe(
         },
         engine=runtime.capabilities,
         history={v.name: v for v in volumes if v.labels.get(labels.HISTORY) == project},
+        at=time.time(),
     )
 
 
@@ -119,13 +126,21 @@ def resource_of(container: ContainerState) -> Resource:
 
 
 def dependencies_of(container: ContainerState) -> list[tuple[str, str]]:
-    """The services that the container's own one needs, each with the condition.
+    """The services that the container's own one needs, each with the condition."""
+    told = told_dependencies(container.labels.get(labels.DEPENDS_ON, ""))
+    return [(name, each["condition"]) for name, each in told.items()]
 
-    From its label, as `db:service_healthy:false,...`.
-    """
-    entries = container.labels.get(labels.DEPENDS_ON, "").split(",")
-    parts = [entry.split(":") for entry in entries if entry]
-    return [(p[0], p[1] if len(p) > 1 else "service_started") for p in parts]
+
+def told_dependencies(text: str) -> dict[str, dict[str, Any]]:
+    """What a container's label, as `db:service_healthy:false,...`, says of `depends_on`."""
+    entries = (entry.split(":") for entry in text.split(",") if entry)
+    return {
+        name: {
+            "condition": rest[0] if rest else "service_started",
+            "restart": rest[1:] == ["true"],
+        }
+        for name, *rest in entries
+    }
 
 
 def number_of(container: ContainerState) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import Conflict, InvalidArgument
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from stackr.planner.desired import Desired
     from stackr.runtime.types import ContainerState
 
-__all__ = ["SAVED_VERSION", "check_fresh", "options_of", "saved_plan", "unsealed"]
+__all__ = [
+    "SAVED_VERSION",
+    "as_approved",
+    "check_fresh",
+    "options_of",
+    "saved_plan",
+    "unsealed",
+]
 
 SAVED_VERSION = 1
 _OPTIONS = (
@@ -101,6 +108,25 @@ def check_fresh(
         )
 
 
+def as_approved(approved: Observed, observed: Observed) -> Observed:
+    """What is there after the pulls, as it was before them.
+
+    Raises Conflict where the images that are here now are not those that were approved.
+    """
+    for reference, image in observed.images.items():
+        before, digest = approved.images.get(reference), approved.moved.get(reference)
+        if digest is not None:
+            is_same = any(each.endswith(f"@{digest}") for each in image.digests)
+        else:
+            is_same = before is None or before.id == image.id
+        if not is_same:
+            raise Conflict(
+                f"the plan is out of date: image {reference} changed while it was pulled",
+                hint="no container was changed; look at a new plan: stackr diff",
+            )
+    return replace(observed, images=approved.images, moved=approved.moved)
+
+
 def _differences(where: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     changed = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
     for names, what in (
@@ -142,6 +168,8 @@ def _world_prints(observed: Observed) -> Iterator[tuple[str, str]]:
         yield f"volume {name}", digest(canonical_json(sorted(volume.labels.items())))[:32]
     for reference, image in observed.images.items():
         yield f"image {reference}", image.id
+    for reference, newer in observed.moved.items():
+        yield f"image {reference} at its registry", newer
 
 
 def _lasting(container: ContainerState) -> list[Any]:

@@ -7,19 +7,19 @@ desired service, the observed containers and the options in, slots out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from stackr.planner.diff import field_changes
 from stackr.planner.limits import drifted_limits, is_in_place
-from stackr.planner.observed import Observed, number_of
+from stackr.planner.observed import Observed, number_of, told_dependencies
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import FieldChange, Origin, Resource
 from stackr.planner.revision import had_replicas
 from stackr.runtime import labels
-from stackr.runtime.types import ContainerState
+from stackr.runtime.types import Capabilities, ContainerState, ImageState
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredService
@@ -182,13 +182,16 @@ def _judge(
     )
     drifted = _detached(service, container, observed)
     if from_file:
-        cause = f"{', '.join(dict.fromkeys(_top(change.path) for change in from_file))} changed"
+        from_file += _order_changes(service, container, observed.engine)
         if not (drifted or shared or policy == "force") and is_in_place(
             from_file, service.service, container, observed.engine
         ):
-            fields = tuple(replace(change, forces_recreate=False) for change in from_file)
-            return _Judgement(cause, in_place=True, fields=fields)
-        return _Judgement(cause, fields=(*from_file, *drifted))
+            return _in_place(from_file)
+        fields = (*from_file, *drifted)
+        is_drift = all(change.origin is Origin.DRIFT for change in fields)
+        return _Judgement(
+            _cause(from_file), fields=fields, origin=Origin.DRIFT if is_drift else Origin.FILE
+        )
     if labels.SPEC not in container.labels:
         return _Judgement("made by another tool: its configuration is not known")
     if container.labels.get(labels.CONFIG_HASH) != service.hash:
@@ -200,18 +203,29 @@ def _judge(
         return _Judgement("it was detached", fields=drifted, origin=Origin.DRIFT)
     if policy == "force":
         return _Judgement("forced")
-    return _limits_judgement(service, container, observed)
+    return _quiet_judgement(service, container, observed)
 
 
-def _limits_judgement(
+def _quiet_judgement(
     service: DesiredService, container: ContainerState, observed: Observed
 ) -> _Judgement:
+    """What a container is made of has not changed: its limits may have, or what it follows."""
     drifted = drifted_limits(service.service, container, observed.engine)
+    ordered = _order_changes(service, container, observed.engine)
     if not drifted:
-        return _Judgement()
+        return _in_place(ordered) if ordered else _Judgement()
     cause = f"{', '.join(change.path for change in drifted)} changed behind stackr's back"
     in_place = not any(change.forces_recreate for change in drifted)
-    return _Judgement(cause, in_place, drifted, Origin.DRIFT)
+    return _Judgement(cause, in_place, (*drifted, *ordered), Origin.DRIFT)
+
+
+def _in_place(changes: tuple[FieldChange, ...]) -> _Judgement:
+    fields = tuple(replace(change, forces_recreate=False) for change in changes)
+    return _Judgement(_cause(changes), in_place=True, fields=fields)
+
+
+def _cause(changes: tuple[FieldChange, ...]) -> str:
+    return f"{', '.join(dict.fromkeys(_top(change.path) for change in changes))} changed"
 
 
 def _top(path: str) -> str:
@@ -234,6 +248,20 @@ def _file_changes(service: DesiredService, container: ContainerState) -> tuple[F
     return () if stored is None else field_changes(stored, service.spec)
 
 
+def _order_changes(
+    service: DesiredService, container: ContainerState, engine: Capabilities
+) -> tuple[FieldChange, ...]:
+    """What the container says that it depends on, where the engine can write that anew."""
+    old, new = (
+        all_labels.get(labels.DEPENDS_ON, "")
+        for all_labels in (container.labels, service.base_labels)
+    )
+    if old == new or not engine.update_labels or labels.SPEC not in container.labels:
+        return ()
+    before, after = ({"depends_on": told_dependencies(text)} for text in (old, new))
+    return field_changes(before, after)
+
+
 def _image_changes(
     service: DesiredService, container: ContainerState, observed: Observed
 ) -> tuple[FieldChange, ...]:
@@ -243,10 +271,22 @@ def _image_changes(
         return ()  # told as a change of the file
     image = observed.images.get(service.image)
     used = container.labels.get(labels.IMAGE) or container.image_id
+    moved = observed.moved.get(service.image)
+    if moved is not None and image is not None:
+        return (_moved("image", _known_as(image) if image.id == used else used, moved),)
     if image is None or not used or image.id == used:
         return ()
     note = f"{service.image} names another image now"
     return (FieldChange("image", used, image.id, note=note, origin=Origin.DRIFT),)
+
+
+def _moved(path: str, old: str, digest: str) -> FieldChange:
+    return FieldChange(path, old, digest, note="moved at its registry", origin=Origin.DRIFT)
+
+
+def _known_as(image: ImageState) -> str:
+    """The digest that its registry knows it by, or its ID."""
+    return next((each.rpartition("@")[2] for each in image.digests), image.id)
 
 
 def _mounted_image_changes(
@@ -256,7 +296,10 @@ def _mounted_image_changes(
     changes = []
     for mount in container.mounts:
         image = observed.images.get(mount.source) if mount.type == "image" else None
-        if image is not None and mount.name and mount.name != image.id:
+        if image is not None and mount.source in observed.moved:
+            old, new = _known_as(image), observed.moved[mount.source]
+            changes.append(_moved(f"volumes.{mount.target}", old, new))
+        elif image is not None and mount.name and mount.name != image.id:
             note = f"{mount.source} names another image now"
             path = f"volumes.{mount.target}"
             changes.append(FieldChange(path, mount.name, image.id, note=note, origin=Origin.DRIFT))
@@ -266,19 +309,38 @@ def _mounted_image_changes(
 def _detached(
     service: DesiredService, container: ContainerState, observed: Observed
 ) -> tuple[FieldChange, ...]:
-    """Networks and volumes that the container should have, and has no longer."""
+    """Networks and volumes that the container was made with, and has no longer."""
+    networks, volumes = _made_with(service, container)
     changes = []
     joined = {endpoint.network for endpoint in container.networks}
     if container.is_running:
         changes += [
             FieldChange(f"networks.{name}", None, {}, note="detached", origin=Origin.DRIFT)
             for name in service.networks
-            if name not in joined and name in observed.networks
+            if name in networks and name not in joined and name in observed.networks
         ]
     mounted = {mount.name for mount in container.mounts if mount.type == "volume"}
     changes += [
         FieldChange(f"volumes.{name}", None, {}, note="not mounted", origin=Origin.DRIFT)
         for name in service.volumes
-        if name not in mounted and name in observed.volumes
+        if name in volumes and name not in mounted and name in observed.volumes
     ]
     return tuple(changes)
+
+
+def _made_with(
+    service: DesiredService, container: ContainerState
+) -> tuple[Container[str], Container[str]]:
+    """The names of the networks and volumes that the container's recorded configuration has."""
+    if container.labels.get(labels.CONFIG_HASH) == service.hash:
+        return service.networks, service.volumes
+    stored, project = stored_spec(container.labels) or {}, service.project
+    sources = {volume.get("source") for volume in stored.get("volumes", ())}
+    return (
+        {
+            each.name or key
+            for key, each in project.networks.items()
+            if key in stored.get("networks", ())
+        },
+        {each.name or key for key, each in project.volumes.items() if key in sources},
+    )

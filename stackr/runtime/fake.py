@@ -496,7 +496,7 @@ class FakeRuntime:
     async def inspect_image(self, ref: str) -> ImageState:
         await self._call("inspect_image", ref)
         for reference, state in self.images.items():
-            if ref in (reference, state.id):
+            if ref in (reference, state.id, *state.digests):
                 return state
         raise NotFound(f"No such image: {ref}")
 

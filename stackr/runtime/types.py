@@ -201,6 +201,7 @@ class ImageState:
     """id: the image's (config or manifest) digest, as containers name it.
 
     volumes: the paths for which the image wants anonymous volumes. size_bytes: unpacked.
+    created, tagged: Unix seconds; when it last got a name, by a pull too, 0 for never.
     """
 
     id: str
@@ -208,6 +209,7 @@ class ImageState:
     digests: tuple[str, ...] = ()
     size_bytes: int = 0
     created: float = 0
+    tagged: float = 0
     os: str = ""
     architecture: str = ""
     variant: str = ""

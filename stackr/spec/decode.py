@@ -347,7 +347,7 @@ class ListOf(Kind):
     """A list, each of its entries of one kind."""
 
     def __init__(self, kind: Kind, empty: Any = None) -> None:
-        self._kind, self._empty = kind, empty
+        self.entry, self._empty = kind, empty
 
     def absent(self, build: Build) -> Any:
         return ()
@@ -357,22 +357,22 @@ class ListOf(Kind):
             faults.add(path, str(_expected("a list", value)))
             return None
         return [
-            self._empty if entry is None else self._kind.decode(entry, (*path, index), faults)
+            self._empty if entry is None else self.entry.decode(entry, (*path, index), faults)
             for index, entry in enumerate(value)
         ]
 
     def plain(self, value: Any, *, yaml: bool) -> Any:
-        return [None if entry is None else self._kind.plain(entry, yaml=yaml) for entry in value]
+        return [None if entry is None else self.entry.plain(entry, yaml=yaml) for entry in value]
 
     def hold(self, value: Any, build: Build) -> Any:
-        return tuple(self._kind.hold({} if entry is None else entry, build) for entry in value)
+        return tuple(self.entry.hold({} if entry is None else entry, build) for entry in value)
 
 
 class MapOf(Kind):
     """A map from names, each of its values of one kind; `named`: x-* is a name as any other."""
 
     def __init__(self, kind: Kind, *, nullable: bool = False, named: bool = False) -> None:
-        self._kind, self._nullable, self._named = kind, nullable, named
+        self.entry, self._nullable, self._named = kind, nullable, named
 
     def absent(self, build: Build) -> Any:
         return {}
@@ -383,7 +383,7 @@ class MapOf(Kind):
             return None
         entries = value if self._named else fold_extensions(value)
         return {
-            key: self._none() if entry is None else self._kind.decode(entry, (*path, key), faults)
+            key: self._none() if entry is None else self.entry.decode(entry, (*path, key), faults)
             for key, entry in entries.items()
         }
 
@@ -392,13 +392,13 @@ class MapOf(Kind):
 
     def plain(self, value: Any, *, yaml: bool) -> Any:
         return {
-            key: None if entry is None else self._kind.plain(entry, yaml=yaml)
+            key: None if entry is None else self.entry.plain(entry, yaml=yaml)
             for key, entry in _sorted(value, yaml=yaml).items()
         }
 
     def hold(self, value: Any, build: Build) -> Any:
         return {
-            key: None if entry is None else self._kind.hold(entry, build)
+            key: None if entry is None else self.entry.hold(entry, build)
             for key, entry in value.items()
         }
 
@@ -467,18 +467,18 @@ class EnvFile(Kind):
     never_empty = True
 
     def __init__(self, struct: Struct) -> None:
-        self._struct = struct
+        self.struct = struct
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
-        return self._struct.decode(value, path, faults)
+        return self.struct.decode(value, path, faults)
 
     def plain(self, value: Any, *, yaml: bool) -> Any:
         if value.get("required"):
             return value.get("path", "")
-        return {**self._struct.plain(value, yaml=yaml), "required": False}
+        return {**self.struct.plain(value, yaml=yaml), "required": False}
 
     def hold(self, value: Any, build: Build) -> Any:
-        return build(self._struct, value)
+        return build(self.struct, value)
 
 
 class Field(NamedTuple):

@@ -23,6 +23,7 @@ MOST_CONTENT = 64 << 20
 MAX_TOTAL_BYTES = 64 << 20
 """What a load may read, in all."""
 _CHUNK = 1 << 16
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class Files(Protocol):
@@ -30,6 +31,10 @@ class Files(Protocol):
 
     def read(self, path: str, most: int) -> bytes:
         """The first `most` bytes of a file. Raises OSError as `open` does."""
+        ...
+
+    def read_file(self, path: str, most: int) -> bytes | None:
+        """What is in a regular file of at most so many bytes; None for anything else."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -56,13 +61,29 @@ class HostFiles:
         if path == STDIN:
             return sys.stdin.buffer.read(most)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+            descriptor = os.open(path, _OPEN)
         except ValueError as error:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path) from error
         try:
             return _read(descriptor, path, most)
         finally:
             os.close(descriptor)
+
+    def read_file(self, path: str, most: int) -> bytes | None:
+        try:
+            descriptor = os.open(path, _OPEN)
+        except (OSError, ValueError):
+            return None
+        try:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode) or state.st_size > most:
+                return None
+            content = _read(descriptor, path, most + 1)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        return content if len(content) <= most else None
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
@@ -84,6 +105,7 @@ class Metered:
         self.unmetered = files
         self._left = MAX_TOTAL_BYTES
         self.exists, self.is_folder, self.real = files.exists, files.is_folder, files.real
+        self.read_file = files.read_file
 
     def read(self, path: str, most: int) -> bytes:
         data = self.unmetered.read(path, most)

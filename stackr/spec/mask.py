@@ -44,10 +44,21 @@ def masked(path: str, value: Any) -> tuple[Any, bool]:
     section, _, name = path.partition(".")
     if value is None or isinstance(value, bool):
         return value, False
+    if path.startswith("secrets["):
+        return _without_hash(path.rpartition(".")[2], value)
     if name and section in ("environment", "labels", "annotations") and is_secret_name(name):
         return MASK, True
     shown = _hide(value)
     return shown, shown != value
+
+
+def _without_hash(name: str, value: Any) -> tuple[Any, bool]:
+    """A grant of a secret: the hash of a short one would tell what it is."""
+    if name == "sha256":
+        return MASK, True
+    if isinstance(value, dict) and "sha256" in value:
+        return {**value, "sha256": MASK}, True
+    return value, False
 
 
 def _hide(value: Any) -> Any:

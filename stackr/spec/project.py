@@ -53,6 +53,7 @@ def project_of(
         "position": locate,
         "provenance": trace,
         "read": lambda path: files.read(path, MOST_CONTENT),
+        "read_file": files.read_file,
         "digest": digest,
     }
     if EXTENSION in attributes["extensions"]:

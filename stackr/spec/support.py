@@ -30,19 +30,23 @@ class State(Enum):
 
 
 class Row(NamedTuple):
-    """An attribute's state. refuses: whether a value is refused, for `PARTLY`; `NO` refuses all."""
+    """An attribute's state. refuses: whether a value is refused, for `PARTLY`; `NO` refuses all.
+
+    is_everywhere: of `NO`, that no other engine honours it either.
+    """
 
     state: State
     note: str = ""
     refuses: Callable[[Any], bool] | None = None
+    is_everywhere: bool = False
 
 
 def _yes(*names: str, note: str = "") -> dict[str, Row]:
     return {name: Row(State.YES, note) for name in names}
 
 
-def _no(note: str, *names: str) -> dict[str, Row]:
-    return {name: Row(State.NO, note) for name in names}
+def _no(note: str, *names: str, is_everywhere: bool = False) -> dict[str, Row]:
+    return {name: Row(State.NO, note, None, is_everywhere) for name in names}
 
 
 def _inert(note: str, *names: str) -> dict[str, Row]:
@@ -64,6 +68,10 @@ def _update_rules(path: str, *actions: str) -> dict[str, Row]:
     }
 
 
+def _but_not(refused: tuple[Any, ...], note: str) -> Row:
+    return Row(State.PARTLY, note, lambda value: value in refused)
+
+
 _SWARM = "of a cluster; Docker Compose on one host has no use for it either"
 _WINDOWS = "of Windows"
 _WHERE_POSSIBLE = "on hosts with {}; elsewhere the engine refuses it"
@@ -83,13 +91,16 @@ _SERVICE: dict[str, Row] = {
         "pre_stop",
         "privileged",
         "profiles",
-        "pull_policy",
         "read_only",
         "restart",
     ),
     **_yes("scale", "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period"),
     **_yes("stop_signal", "sysctls", "tmpfs", "tty", "ulimits", "user", "volumes_from"),
     **_yes("working_dir"),
+    "pull_policy": _but_not(
+        ("build", "refresh"),
+        "always, missing, if_not_present, never, daily, weekly, every_DURATION",
+    ),
     "ipc": Row(State.YES, "private, shareable, host, none, service:NAME, container:NAME"),
     "pid": Row(State.YES, "host, service:NAME, container:NAME"),
     "network_mode": Row(State.YES, "bridge, host, none, service:NAME, container:NAME"),
@@ -116,6 +127,8 @@ _SERVICE: dict[str, Row] = {
     **_yes("deploy.rollback_config", note="of an update that fails; else as update_config"),
     **_update_rules("deploy.update_config", "pause", "continue", "rollback"),
     **_update_rules("deploy.rollback_config", "pause", "continue"),
+    **_inert(_SWARM, "deploy.restart_policy.delay", "deploy.restart_policy.window"),
+    **_inert(_SWARM, "deploy.resources.reservations.cpus"),
     "deploy.mode": _but(("replicated", "global"), "replicated, global; jobs are not run as such"),
     **_no("the engine has no driver for them", "gpus"),
     **_no("the engine has no driver for them", "deploy.resources.reservations.devices"),
@@ -126,12 +139,13 @@ _SERVICE: dict[str, Row] = {
     "cgroup_parent": Row(
         State.YES, "an absolute path is a group of the host's; others are below the engine's own"
     ),
-    **_no(_WINDOWS, "cpu_count", "cpu_percent", "credential_spec"),
+    **_no(_WINDOWS, "cpu_count", "cpu_percent"),
+    **_no(_WINDOWS, "credential_spec", is_everywhere=True),
     **_yes("cpu_rt_period", "cpu_rt_runtime", note=_WHERE_POSSIBLE.format("real-time groups")),
     **_yes("mem_swappiness", note=_WHERE_POSSIBLE.format("cgroup v1")),
     **_no("overlayfs has no quota of its own", "storage_opt"),
-    **_no("services that other programs run", "provider"),
-    **_no("no language models are run", "models"),
+    **_no("services that other programs run", "provider", is_everywhere=True),
+    **_no("no language models are run", "models", is_everywhere=True),
     **_yes(
         "use_api_socket", note="at /var/run/docker.sock, with the caller's registry credentials"
     ),
@@ -178,14 +192,15 @@ SUPPORT: Mapping[str, Row] = {
 _EMPTY: tuple[object, ...] = (None, "", 0, False, (), {})
 
 
-def unsupported(project: Project) -> list[Problem]:
-    """What a project sets and the embedded engine does not honour; [] if there is nothing.
+def unsupported(project: Project, *, embedded: bool = True) -> list[Problem]:
+    """What a project sets and the engine does not honour; [] if there is nothing.
 
-    Each reads `file:line:column: path: message`. Only enabled services count.
+    embedded: it is stackr's own. Each reads `file:line:column: path: message`. Only enabled
+    services count.
     """
     found = []
     for pattern, row in SUPPORT.items():
-        if row.state in (State.NO, State.PARTLY):
+        if row.is_everywhere or (embedded and row.state in (State.NO, State.PARTLY)):
             for path, value in _values(project, pattern.split("."), ()):
                 if _is_refused(project, path, value, row):
                     found.append(_problem(project, path, row))
@@ -204,7 +219,8 @@ def _problem(project: Project, path: Path, row: Row) -> Problem:
     place = project.position(show(path))
     where = f"{place}: " if place is not None else ""
     reason = f": {row.note}" if row.note else ""
-    text = f"{where}{show(path)}: not supported by the embedded engine{reason}"
+    by = "" if row.is_everywhere else " by the embedded engine"
+    text = f"{where}{show(path)}: not supported{by}{reason}"
     return Problem.of(text, hint=None, snippet="")
 
 

@@ -110,6 +110,34 @@ def test_secrets_are_masked_in_every_form(stack: Stack) -> None:
         assert "second-one" not in shown
 
 
+def test_a_file_that_is_bound_read_only_counts_by_what_it_holds(stack: Stack) -> None:
+    stack.write("listen 80\n", "nginx.conf")
+    stack.write("one\n", "state")
+    stack.write(
+        """\
+        services:
+          web:
+            image: ${IMAGE}
+            command: sleep 1000
+            stop_grace_period: 0s
+            volumes: ["./nginx.conf:/etc/nginx.conf:ro", "./state:/state"]
+        """
+    )
+    stack("up", "-d")
+    ids = stack.ids()
+    stack("exec", "-T", "web", "sh", "-c", "echo two > /state")
+    stack("diff", "--exit-code")
+    stack.write("listen 81\n", "new.conf").replace(stack.folder / "nginx.conf")
+    shown = stack("diff", "--exit-code", want=2).stdout
+    assert "volumes[/etc/nginx.conf]: content changed (sha256 " in shown
+    assert "  compose.yaml:6" in shown
+    stack("up", "-d")
+    assert stack.ids().keys() == ids.keys()
+    assert stack.ids() != ids
+    assert stack("exec", "-T", "web", "cat", "/etc/nginx.conf").stdout == "listen 81\n"
+    stack("diff", "--exit-code")
+
+
 def test_a_git_revision_needs_no_engine(stack: Stack) -> None:
     path = stack.write(STACK)
     path.write_text("include: [more.yaml]\n" + path.read_text())

@@ -143,10 +143,10 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
 def _against_engine(
     session: Session, arguments: DiffArguments, up_options: UpOptions, wanted: Desired
 ) -> Plan:
-    from stackr.cli.planning import plan_with_observed
+    from stackr.cli.planning import foresee_up
 
     plan, observed = session.on_engine(
-        lambda runtime: plan_with_observed(runtime, wanted, up_options), read_only=True
+        lambda runtime: foresee_up(runtime, wanted, up_options), read_only=True
     )
     if arguments.out is not None:
         from stackr.cli.saved import save_plan
@@ -164,6 +164,7 @@ def _against_base(
     wanted: Desired,
 ) -> Plan:
     from stackr.cli.base import open_base
+    from stackr.cli.planning import mounts_from_here
     from stackr.planner.compare import compare, moved
     from stackr.planner.desired import desired
 
@@ -171,7 +172,8 @@ def _against_base(
     with open_base(
         arguments.base or "", session.options, targets.files, project, services=targets.services
     ) as base:
-        before = moved(desired(base), base.working_dir, project.working_dir)
+        before = desired(base, bound_files=mounts_from_here(session.options))
+        before = moved(before, base.working_dir, project.working_dir)
     return compare(before, wanted, up_options)
 
 
@@ -179,6 +181,7 @@ def _against_revision(
     session: Session, number: int, up_options: UpOptions, wanted: Desired
 ) -> Plan:
     from stackr.cli.history import read_history
+    from stackr.cli.planning import mounts_from_here
     from stackr.planner.compare import compare
     from stackr.planner.desired import desired
     from stackr.planner.options import UpOptions
@@ -191,4 +194,6 @@ def _against_revision(
     revision = find_revision(revisions, number)
     project = restored(revision.archive, os.environ)
     scale = {name: n for name, n in revision.replicas.items() if name in project.services}
-    return compare(desired(project, UpOptions(scale=scale)), wanted, up_options)
+    is_here = mounts_from_here(session.options)
+    before = desired(project, UpOptions(scale=scale), bound_files=is_here)
+    return compare(before, wanted, up_options)

@@ -58,7 +58,7 @@ def pull(
 
 async def _pull(session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions) -> int:
     from stackr.planner.observed import observe
-    from stackr.planner.reconcile import plan_pull
+    from stackr.planner.refresh import plan_pull
 
     plan = plan_pull(wanted, await observe(runtime, wanted.project, wanted), up_options)
     return await session.run_plan(plan, runtime)

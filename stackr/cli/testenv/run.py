@@ -164,11 +164,9 @@ class _Run:
             waits[service] = max(event.at_s, waits.get(service, 0.0))
 
     async def _plan(self) -> Plan:
-        from stackr.cli.planning import desire, plan_up
+        from stackr.cli.planning import desire, plan_pulls, plan_up
         from stackr.executor.apply import apply
-        from stackr.planner.observed import Observed
         from stackr.planner.options import UpOptions
-        from stackr.planner.reconcile import plan_refresh
 
         arguments = self._arguments
         options = UpOptions(
@@ -180,7 +178,7 @@ class _Run:
             host_ports=self._blueprint.host_ports(self._holding.lease),
         )
         wanted = desire(self._blueprint.instance.project, options, self._session.options)
-        refresh = plan_refresh(wanted, Observed(wanted.project), options)
+        refresh = await plan_pulls(self._runtime, wanted, options)
         if not refresh.is_empty:
             outcome = await apply(refresh, self._runtime, self._note)
             if outcome.failed:

@@ -17,6 +17,8 @@ from stackr.planner.plan import Change, FieldChange, Kind, Origin, Plan, Risk, R
 __all__ = [
     "MARKS",
     "field_notes",
+    "field_text",
+    "is_content",
     "is_multiline",
     "plan_lines",
     "summary_text",
@@ -93,8 +95,7 @@ def _field_lines(field: FieldChange, output: Output) -> Iterator[str]:
             colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
             yield output.paint(_fit(f"      {line}", output), colour)
     else:
-        value = f"{value_text(field.old)} → {value_text(field.new)}"
-        yield from _with_source(f"    {field.path}: {value}{suffix}", field, output)
+        yield from _with_source(f"    {field_text(field)}{suffix}", field, output)
 
 
 def _with_source(text: str, field: FieldChange, output: Output) -> Iterator[str]:
@@ -106,6 +107,38 @@ def _with_source(text: str, field: FieldChange, output: Output) -> Iterator[str]
     yield _fit(text, output)
     if source:
         yield output.paint(_fit(f"    {source}", output), "dim")
+
+
+def field_text(field: FieldChange, longest: int | None = None) -> str:
+    """`path: old → new`; of a file, that its content changed.
+
+    longest: of a value that is shown.
+    """
+    old, new = (_short(value, longest) for value in (field.old, field.new))
+    if not is_content(field):
+        return f"{field.path}: {old} → {new}"
+    path = field.path.removesuffix(_CONTENT)
+    hashes = "" if field.is_secret else f" (sha256 {_digest(field.old)} → {_digest(field.new)})"
+    return f"{path}: content changed{hashes}"
+
+
+_CONTENT = ".sha256"
+_DIGEST_DIGITS = 12
+
+
+def is_content(field: FieldChange) -> bool:
+    """Whether it is what a file holds that changed."""
+    return field.path.endswith(_CONTENT) and "[" in field.path
+
+
+def _digest(value: Any) -> str:
+    return str(value)[:_DIGEST_DIGITS] if value else _NOTHING
+
+
+def _short(value: Any, longest: int | None) -> str:
+    """`value_text`, cut to a length."""
+    text = value_text(value)
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
 
 
 def field_notes(field: FieldChange) -> str:

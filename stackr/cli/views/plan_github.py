@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stackr.cli.views.plan import field_notes, summary_text, value_text
+from stackr.cli.views.plan import field_notes, field_text, summary_text
 from stackr.planner.plan import FieldChange, Plan, RiskLevel, Source
 
 __all__ = ["annotation", "plan_annotations"]
@@ -39,14 +39,9 @@ def annotation(level: str, message: str, title: str, source: Source | None) -> s
 
 
 def _field_text(field: FieldChange) -> str:
-    old, new = (_short(value_text(value)) for value in (field.old, field.new))
     notes = field_notes(field)
     via = f", {field.source.via}" if field.source is not None and field.source.via else ""
-    return f"{field.path}: {old} → {new}{via}" + (f" ({notes})" if notes else "")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
+    return f"{field_text(field, _VALUE_CHARACTERS)}{via}" + (f" ({notes})" if notes else "")
 
 
 def _data(text: str) -> str:

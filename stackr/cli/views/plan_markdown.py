@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from stackr.cli.views.plan import (
     MARKS,
     field_notes,
+    field_text,
+    is_content,
     is_multiline,
     summary_text,
     text_diff,
@@ -85,6 +87,9 @@ def _field(field: FieldChange) -> Iterator[str]:
     if is_multiline(field.old) or is_multiline(field.new):
         yield f"  {field.path}:{suffix}"
         yield from (line[:_FIELD_CHARACTERS] for line in text_diff(field))
+        return
+    if is_content(field):
+        yield f"! {field_text(field)}{suffix}"
         return
     if field.old is not None:
         yield f"- {field.path}: {value_text(field.old)[:_FIELD_CHARACTERS]}"

@@ -237,6 +237,7 @@ def image_state(item: Json) -> ImageState:
         digests=tuple(item.get("RepoDigests") or ()),
         size_bytes=item.get("Size") or 0,
         created=unix_time(item.get("Created")),
+        tagged=unix_time((item.get("Metadata") or {}).get("LastTagTime")),
         os=item.get("Os") or "",
         architecture=item.get("Architecture") or "",
         variant=item.get("Variant") or "",

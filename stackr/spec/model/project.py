@@ -80,6 +80,10 @@ class Project(Model):
         """
         return (self._files or HOST).read(path, MOST_CONTENT)
 
+    def read_file(self, path: str, most: int) -> bytes | None:
+        """What is in a regular file of at most so many bytes; None for anything else."""
+        return (self._files or HOST).read_file(path, most)
+
     def digest(self) -> str:
         """The SHA-256 of the files that the project was loaded from, in their order; or ""."""
         return self._digest()

@@ -244,3 +244,15 @@ def test_an_object_that_is_missing(repository: Path, at: At) -> None:
     (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(StackrError, match=f"object {blob} cannot be read"):
         at(repository, "HEAD").read(f"{repository}/a", 1)
+
+
+def test_a_small_file_is_read_whole(repository: Path, at: At) -> None:
+    _commit(repository, {"conf": "12345", "folder/x": "", ".gitignore": "own\n"})
+    _commit(repository, {"conf": "changed", "later": "12345"})
+    (repository / "own").write_text("mine")
+    files = at(repository, "HEAD~1")
+    assert files.read_file(f"{repository}/conf", 5) == b"12345"
+    assert files.read_file(f"{repository}/own", 5) == b"mine"
+    for none in ("folder", "later", "nothing"):
+        assert files.read_file(f"{repository}/{none}", 5) is None
+    assert files.read_file(f"{repository}/conf", 4) is None

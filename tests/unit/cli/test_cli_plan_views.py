@@ -64,6 +64,20 @@ def test_text() -> None:
     ]
 
 
+def test_what_a_file_holds() -> None:
+    volume = FieldChange("volumes[/etc/x.conf].sha256", "a" * 64, "b" * 64)
+    secret = FieldChange("secrets[word].sha256", "****", "****", is_secret=True)
+    changed = "volumes[/etc/x.conf]: content changed (sha256 aaaaaaaaaaaa → bbbbbbbbbbbb)"
+    assert text(plan(volume, secret))[3:] == [
+        f"    {changed}",
+        "    secrets[word]: content changed",
+    ]
+    assert f"\n! {changed}\n! secrets[word]: content changed\n" in plan_markdown(
+        plan(volume, secret)
+    )
+    assert changed in next(plan_annotations(plan(volume)))
+
+
 def test_a_narrow_terminal_gets_cut_lines_and_the_source_below() -> None:
     lines = text(plan(LEVEL), width=50)
     assert '    environment.LEVEL: "info" → "debug"' in lines

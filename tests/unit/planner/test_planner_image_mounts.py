@@ -8,7 +8,7 @@ from planning import service, stack, up
 
 from stackr.planner.desired import desired
 from stackr.planner.observed import observe
-from stackr.planner.reconcile import plan_pull
+from stackr.planner.refresh import plan_pull
 from stackr.runtime.fake import FakeRuntime, image
 from stackr.spec.model.mounts import ImageOptions, ServiceVolume
 from stackr.spec.model.project import Project

@@ -24,7 +24,8 @@ from stackr.planner.lifecycle import (
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import DownOptions, UpOptions
 from stackr.planner.plan import Plan
-from stackr.planner.reconcile import plan_pull, plan_refresh, reconcile
+from stackr.planner.reconcile import reconcile
+from stackr.planner.refresh import plan_pull, plan_refresh
 from stackr.planner.sequence import in_sequence
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig

@@ -27,6 +27,9 @@ class Shelf:
             raise FileNotFoundError(2, "No such file or directory", path)
         return self.files[path].encode()[:most]
 
+    def read_file(self, path: str, most: int) -> bytes | None:
+        return self.read(path, most) if path in self.files else None
+
     def exists(self, path: str) -> bool:
         return path in self.files or self.is_folder(path)
 
@@ -110,3 +113,15 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
             HOST.read(f"{tmp_path}/{name}", 1)
     with pytest.raises(IsADirectoryError):
         HOST.read(str(tmp_path), 1)
+
+
+def test_only_a_regular_file_of_the_size_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    assert HOST.read_file(str(tmp_path / "file"), 5) == b"12345"
+    assert HOST.read_file(str(tmp_path / "link"), 5) == b"12345"
+    assert HOST.read_file(str(tmp_path / "file"), 4) is None
+    for other in (tmp_path, tmp_path / "pipe", tmp_path / "nothing", Path("/dev/zero")):
+        assert HOST.read_file(str(other), 5) is None
+    assert HOST.read_file("no\0name", 5) is None

@@ -26,9 +26,9 @@ def _structs(kind: Kind, seen: dict[str, Struct]) -> dict[str, Struct]:
         for field in kind.fields.values():
             _structs(field.kind, seen)
     elif isinstance(kind, (ListOf, MapOf)):
-        _structs(kind._kind, seen)
+        _structs(kind.entry, seen)
     elif isinstance(kind, EnvFile):
-        _structs(kind._struct, seen)
+        _structs(kind.struct, seen)
     return seen
 
 
@@ -84,7 +84,6 @@ def test_the_documentation_has_the_table() -> None:
         ("logging: {driver: syslog}", "logging.driver"),
         ("volumes: [{type: npipe, source: i, target: /x}]", "volumes[0].type"),
         ("userns_mode: keep", "userns_mode"),
-        ("provider: {type: x}", "provider"),
         ("storage_opt: {size: 1G}", "storage_opt"),
     ],
 )
@@ -95,6 +94,13 @@ def test_what_is_not_supported_is_refused_by_name(
     (problem,) = unsupported(loaded)
     assert f"services.a.{path}: not supported by the embedded engine" in problem
     assert problem.startswith("compose.yaml:4:")
+
+
+def test_what_no_engine_honours_is_refused_everywhere(project: Callable[..., Project]) -> None:
+    loaded = project("services: {a: {image: i, provider: {type: x}, storage_opt: {size: 1G}}}")
+    (problem,) = unsupported(loaded, embedded=False)
+    assert "services.a.provider: not supported: services that other programs run" in problem
+    assert len(unsupported(loaded)) == 2
 
 
 def test_what_is_supported_is_not_refused(project: Callable[..., Project]) -> None:
