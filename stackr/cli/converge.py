@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from stackr.cli.planning import check_policy, plan_with_observed
 from stackr.cli.session import Session
-from stackr.errors import StackrError
 from stackr.planner.plan import Action
 
 if TYPE_CHECKING:
@@ -200,9 +199,7 @@ async def _roll_back(
 
 
 async def _record(session: Session, runtime: Runtime, goal: Goal, plan: Plan, status: str) -> None:
-    from stackr.cli.history import record
+    from stackr.cli.history import if_possible, record
 
-    try:
+    with if_possible(session.view):
         await record(runtime, goal.project, goal.wanted, plan, action=goal.action, status=status)
-    except StackrError as error:
-        session.view.warning(f"history: this revision is not kept: {error.message}")

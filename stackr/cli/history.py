@@ -7,11 +7,11 @@ import contextlib
 import getpass
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stackr.errors import Conflict, NotFound
+from stackr.errors import Conflict, NotFound, StackrError
 from stackr.planner.revision import (
     Revision,
     next_number,
@@ -22,13 +22,14 @@ from stackr.planner.revision import (
 from stackr.runtime import labels
 
 if TYPE_CHECKING:
+    from stackr.cli.views.view import View
     from stackr.planner.desired import Desired
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
     from stackr.runtime.types import ContainerState
     from stackr.spec.model.project import Project
 
-__all__ = ["forget", "read_history", "record", "record_removal", "who"]
+__all__ = ["forget", "if_possible", "read_history", "record", "record_removal", "who"]
 
 
 async def read_history(runtime: Runtime, project: str) -> list[Revision]:
@@ -100,6 +101,15 @@ async def record_removal(runtime: Runtime, project: str, action: str) -> None:
     )
     await runtime.create_volume(revision_volume(project, revision))
     await _remove(runtime, project, outdated(history))
+
+
+@contextlib.contextmanager
+def if_possible(view: View) -> Iterator[None]:
+    """What is done is done: that no revision can be kept of it (a full disk) is a warning."""
+    try:
+        yield
+    except StackrError as error:
+        view.warning(f"history: this revision is not kept: {error.message}")
 
 
 async def forget(runtime: Runtime, project: str) -> None:

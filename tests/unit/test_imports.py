@@ -81,9 +81,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 # Within the engine, in layers: each may import those before it, and none after; parts of one
 # layer (in one string) do not meet, except that images become snapshots.
 ENGINE_LAYERS = (
+    "reserve",
     "config events state version",
     "linux",
-    "snapshot",
+    "snapshot volume_content",
     "image network volume",
     "container",
     "lease",

@@ -79,15 +79,16 @@ async def _down(
             session.view.message(f"{project}: nothing to remove")
         code = await session.run_plan(plan, runtime)
         if not code and not session.is_dry_run:
-            await _remember(runtime, project, down_options)
+            await _remember(session, runtime, project, down_options)
         return code
 
 
-async def _remember(runtime: Runtime, project: str, options: DownOptions) -> None:
+async def _remember(session: Session, runtime: Runtime, project: str, options: DownOptions) -> None:
     """The history goes with the volumes; services that were taken down alone are noted in it."""
-    from stackr.cli.history import forget, record_removal
+    from stackr.cli.history import forget, if_possible, record_removal
 
     if options.services:
-        await record_removal(runtime, project, "down")
+        with if_possible(session.view):
+            await record_removal(runtime, project, "down")
     elif options.volumes:
         await forget(runtime, project)

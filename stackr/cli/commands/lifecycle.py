@@ -183,9 +183,10 @@ def _run(
                 return 0
             code = await session.run_plan(plan, runtime)
             if removes and not code and not session.is_dry_run:
-                from stackr.cli.history import record_removal
+                from stackr.cli.history import if_possible, record_removal
 
-                await record_removal(runtime, name, "rm")
+                with if_possible(session.view):
+                    await record_removal(runtime, name, "rm")
             return code
 
     with open_session(options) as session:

@@ -88,7 +88,6 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     await asyncio.to_thread(snapshots.open)
     await images.open()
     parts.push_async_callback(images.close)
-    parts.push_async_callback(images.close)
     await volumes.open()
     await networks.open()
     parts.push_async_callback(networks.close)

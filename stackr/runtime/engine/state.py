@@ -3,7 +3,8 @@
 The only file that speaks SQL. Each store keeps its own objects in memory and writes through; a
 crash leaves the last committed transaction, which the next start reads back. Commits are not
 fsynced one by one (`synchronous=NORMAL`): after a power failure the newest may be missing, never
-half there.
+half there. On a full disk, records of what exists find room in a `Reserve`; nobody else opens the
+database meanwhile, so that it needs no shared index, which is a file too.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from stackr.errors import Internal
+from stackr.runtime.engine.reserve import RESERVED_BYTES, Reserve
 
 __all__ = ["Document", "State"]
 
 Document = dict[str, Any]
 
 _SCHEMA_VERSION = 1
+_LOG_PAGES = RESERVED_BYTES // 4096 * 3 // 4  # a commit may write some more
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
     kind TEXT NOT NULL,
@@ -39,17 +42,22 @@ class State:
     Raises Internal where the database is damaged, full or of a newer version.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, reserve: Reserve) -> None:
         self._connection = connection
+        self._reserve = reserve
         self._lock = threading.RLock()
         self._depth = 0
 
     @classmethod
     def open(cls, path: Path) -> State:
         """Open or create the database at `path`; its folder must exist."""
+        reserve = Reserve(path)
+        reserve.release()
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             connection.execute("PRAGMA synchronous=NORMAL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > _SCHEMA_VERSION:
@@ -57,19 +65,27 @@ class State:
                     f'state "{path}": version {version} is newer than this stackr understands',
                     hint="start the engine with the stackr that wrote it, or a newer one",
                 )
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            if version < _SCHEMA_VERSION:
+                connection.executescript(_SCHEMA)
+                connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
         except sqlite3.Error as error:
             connection.close()
             raise Internal(f'state "{path}": cannot be opened: {error}') from error
         except Internal:
             connection.close()
             raise
-        return cls(connection)
+        reserve.take()
+        return cls(connection, reserve)
+
+    def check_room(self) -> None:
+        """Before something new is made: raises Internal where the disk is full."""
+        with self._lock:
+            self._reserve.check_room()
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+            self._reserve.keep()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from stackr.errors import Conflict, InvalidArgument, NotFound, NotSupported
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.state import Document, State
+from stackr.runtime.engine.volume_content import fill, recover
 
 __all__ = ["ANONYMOUS_LABEL", "TmpfsMount", "Volume", "Volumes", "disk_usage"]
 
@@ -88,6 +90,7 @@ class Volumes:
         self._events = events
         self._volumes: dict[str, Volume] = {}
         self._users: dict[str, set[str]] = {}
+        self._fills: dict[str, threading.Lock] = {}
 
     async def open(self) -> None:
         """Read the records, finish interrupted removals, and put back missing empty folders."""
@@ -103,6 +106,7 @@ class Volumes:
         for name, document in self._state.all(_KIND).items():
             volume = _from_document(name, self._root, document)
             volume.mountpoint.mkdir(mode=0o755, parents=True, exist_ok=True)
+            recover(volume.mountpoint)
             self._volumes[name] = volume
 
     def list(self) -> list[Volume]:
@@ -142,11 +146,28 @@ class Volumes:
         options = dict(driver_opts or {})
         _check_options(name, options)
         volume = Volume(name, self._root / name / "_data", time.time_ns(), labels, options)
-        volume.mountpoint.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._state.check_room()
         self._state.put(_KIND, name, _to_document(volume))
+        try:
+            volume.mountpoint.mkdir(mode=0o755, parents=True, exist_ok=True)
+        except OSError:
+            self._state.delete(_KIND, name)
+            raise
         self._volumes[name] = volume
         self._events.publish("volume", "create", name, {"driver": "local"})
         return volume
+
+    def fill(self, name: str, copy: Callable[[Path], bool]) -> None:
+        """Let `copy` give an empty volume its first content; blocking. Raises OSError.
+
+        A folder of the host that the volume stands for is filled in place.
+        """
+        volume = self.get(name)
+        with self._fills.setdefault(name, threading.Lock()):
+            if volume.source == volume.mountpoint:
+                fill(volume.mountpoint, copy)
+            elif not os.listdir(volume.source):
+                copy(volume.source)
 
     def acquire(self, name: str, container_id: str) -> Volume:
         """Note that a container uses the volume, which protects it. Raises NotFound, Conflict."""
@@ -190,6 +211,7 @@ class Volumes:
             self._volumes[name] = volume
             raise
         self._state.delete(_KIND, name)
+        self._fills.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": volume.driver})
         await asyncio.to_thread(_delete_tree, doomed)
 

@@ -1,11 +1,12 @@
 """What goes wrong while a request is handled, as the API's answer: a status and one line.
 
-A `StackrError` carries its status. Anything else is a defect: it is logged whole, and the client
-sees that it happened, not where.
+A `StackrError` carries its status, and a disk's failure says what it is. Anything else is a defect:
+it is logged whole, and the client sees that it happened, not where.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 
 from stackr.errors import NotSupported, StackrError
@@ -13,6 +14,7 @@ from stackr.runtime.engine.api.http import Response, error_body, json_response
 
 __all__ = ["error_response", "explain"]
 
+_DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 _log = logging.getLogger(__name__)
 
 
@@ -22,6 +24,10 @@ def explain(error: Exception, what: str) -> tuple[int, dict[str, str]]:
         if error.status >= 500 and not isinstance(error, NotSupported):
             _log.warning("%s: %s", what, error.message)
         return error.status, error_body(error)
+    if isinstance(error, OSError) and error.errno in _DISK_FAILURES:
+        _log.warning("%s: %s", what, error)
+        subject = f"{error.filename}: " if error.filename else ""
+        return 500, {"message": f"{subject}{error.strerror}"}
     _log.error("%s: failed unexpectedly", what, exc_info=error)
     message = f"internal error: {type(error).__name__}: see the engine's log"
     return 500, {"message": message}

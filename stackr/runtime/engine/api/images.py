@@ -188,6 +188,8 @@ async def _create(engine: Engine, request: Request) -> Response | None:
     try:
         await lines.send_until(pull)
         await pull
+    except ConnectionError:
+        raise  # the caller has gone
     except Exception as error:
         if not lines.started:
             raise

@@ -86,7 +86,7 @@ class Storage:
             return replace(mount, type="tmpfs", options=volume.tmpfs.options, copy_up=False)
         source = volume.source
         if mount.copy_up and not mount.subpath:
-            await asyncio.to_thread(self._copy_up, container.id, mount.destination, source)
+            await asyncio.to_thread(self._copy_up, container.id, mount)
         if mount.subpath:
             source = _inside(source, mount.subpath)
         return replace(mount, source=str(source), rw=mount.rw and not volume.is_read_only)
@@ -133,9 +133,9 @@ class Storage:
         else:
             path.touch()
 
-    def _copy_up(self, container_id: str, destination: str, volume: Path) -> None:
-        if not os.listdir(volume):
-            self._snapshots.container_view(container_id).copy_up(destination, volume)
+    def _copy_up(self, container_id: str, mount: MountPoint) -> None:
+        view = self._snapshots.container_view(container_id)
+        self._volumes.fill(mount.name, lambda folder: view.copy_up(mount.destination, folder))
 
     def acquire(self, container: Container) -> None:
         """Note again, after a start of the daemon, which volumes the container uses."""

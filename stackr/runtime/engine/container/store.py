@@ -69,11 +69,12 @@ class Store:
         return id in self._containers
 
     def add(self, container: Container) -> None:
-        """Raises Conflict where the name is taken."""
+        """Raises Conflict where the name is taken, Internal where the disk is full."""
         self.check_free(container.name)
+        self._state.check_room()
+        self.put(container)
         self._containers[container.id] = container
         self._names[container.name] = container.id
-        self.put(container)
 
     def put(self, container: Container) -> None:
         """Write a changed record."""

@@ -157,10 +157,14 @@ class Ingest:
             self.offset += len(chunk)
 
     def write(self, data: bytes | bytearray) -> None:
-        """Append and hash. Raises OSError, as for a full disk."""
+        """Append and hash. Raises OSError, as for a full disk, whose room is given back."""
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            self._partial.unlink(missing_ok=True)
+            raise
         self._sha256.update(data)
         self.offset += len(data)
 

@@ -157,7 +157,7 @@ class Images:
             try:
                 image, digest = await self._current_or_pulled(transport, name, wanted, progress)
             except OSError as error:
-                reason = error.strerror or error
+                reason = f"{self._config.data_root}: {error.strerror or error}"
                 raise Internal(f"image {name.familiar}: cannot be stored: {reason}") from error
         self._settle_later()
         news = "Image is up to date for" if before == image.id else "Downloaded newer image for"
@@ -198,6 +198,7 @@ class Images:
             digest = name.digest or await self._puller.current_digest(transport, name)
             if digest and str(name.with_digest(digest)) in image.names:
                 return image, digest
+        self._state.check_room()
         with self._pinning() as pin:
             pulled = await self._puller.pull(
                 transport, name, platform=wanted, report=report, pin=pin
@@ -313,6 +314,7 @@ class Images:
 
         name = _taggable(commit.reference) if commit.reference else None
         base = self._find(commit.base)
+        self._state.check_room()
         with self._pinning() as pin:
             pin((*base.blobs, *base.diff_ids))
             layer = await pack_layer(commit.upper, self._content)

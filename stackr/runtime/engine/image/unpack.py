@@ -86,7 +86,8 @@ class Unpacker:
             await asyncio.shield(process.wait())
             raise
         if "failure" in answer:
-            raise Internal(f"layer {diff_id}: cannot be unpacked: {answer['failure']}")
+            reason = f"{target.parent}: {answer['failure']}"
+            raise Internal(f"layer {diff_id}: cannot be unpacked: {reason}")
         if "error" in answer:
             raise InvalidArgument(f"layer {diff_id}: {answer['error']}")
         done: dict[str, Any] = answer["done"]

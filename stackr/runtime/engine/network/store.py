@@ -110,6 +110,7 @@ class NetworkStore:
     def define(self, spec: NetworkSpec) -> Network:
         """Check a request, choose subnets, and record the network."""
         self._check(spec)
+        self._state.check_room()
         return self._record(spec)
 
     def forget(self, network: Network) -> None:
