@@ -6,7 +6,7 @@ import os
 import pytest
 from container_engine import Engine, refused, until
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, NotModified
+from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, NotModified
 from stackr.runtime.engine.container.state import Status
 
 pytestmark = pytest.mark.root
@@ -214,6 +214,24 @@ async def test_fifty_start_together(engine: Engine) -> None:
     fds = len(os.listdir("/proc/self/fd"))
     await engine.clear()
     assert len(os.listdir("/proc/self/fd")) <= fds - 50
+
+
+async def test_a_removal_that_failed_is_done_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = await engine.create("one", ["sleep", "100"], Volumes={"/data": {}})
+    await engine.containers.start(id)
+
+    def fail(kind: str, id: str) -> None:
+        raise Internal("state: cannot be read or written: database or disk is full")
+
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(engine.state, "delete", fail)
+        error = await refused(engine.containers.remove(id, force=True, volumes=True))
+    assert "disk is full" in error.message
+    await engine.containers.remove(id, volumes=True)
+    assert engine.containers.list() == []
+    assert engine.volumes.list() == []
 
 
 async def test_a_forced_removal_comes_after_a_start_under_way(engine: Engine) -> None:

@@ -20,7 +20,7 @@ from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.lifecycle import Lifecycle
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.needs import NetworkAccess
-from stackr.runtime.engine.container.record import Health
+from stackr.runtime.engine.container.record import Container, Health
 from stackr.runtime.engine.container.restart import comes_up_with_daemon
 from stackr.runtime.engine.container.state import Status
 from stackr.runtime.engine.container.storage import Storage
@@ -114,11 +114,17 @@ class Adoption:
                 case Status.RUNNING | Status.PAUSED:
                     await self._take_over(live)
                 case Status.RESTARTING:
+                    self._clear_bundle(container)
                     self._lifecycle.schedule_restart(live, 0.1)
                 case _:
+                    self._clear_bundle(container)
                     await self._come_up(live)
         except (StackrError, OSError) as error:
             _log.error("container %s: cannot be adopted: %s", container.short_id, error)
+
+    def _clear_bundle(self, container: Container) -> None:
+        """Its end was recorded, and the daemon killed before the bundle was gone."""
+        remove_tree(self._storage.bundle(container))
 
     async def _start_again(self, live: Live) -> None:
         """A start that was cut off: whatever there is of it goes, and it is made anew."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
+from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import health
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
@@ -138,6 +138,10 @@ class Lifecycle:
         except StackrError as error:
             self._record_failure(live, 128, error.message)
             raise
+        except OSError as error:
+            broken = Internal(f"{error.filename or 'start'}: {error.strerror or error}")
+            self._record_failure(live, 128, broken.message)
+            raise broken from error
         except BaseException:
             self._record_failure(live, 128, "the start was interrupted")
             raise
@@ -343,10 +347,10 @@ class Lifecycle:
         container = live.container
         report = self.monitor.exit_report(self._storage.bundle(container))
         oom = report.oom or self._host.cgroups.oom_kills(self.groups.path(container)) > 0
-        for release in (self.detach, self.clear):
+        for release in (self.detach, self._clear_processes):
             try:
                 await release(container)
-            except StackrError as error:
+            except (StackrError, OSError) as error:
                 _log.error("container %s: not all is released: %s", container.short_id, error)
         state = container.state
         finished_ns = max(report.finished_ns, state.started_ns)  # a file's time is coarse
@@ -365,6 +369,7 @@ class Lifecycle:
         state.status = Status.RESTARTING if restarts else Status.EXITED
         container.running, container.intent = None, ""
         self._store.put(container)
+        remove_tree(self._storage.bundle(container))  # the report is in it
         if oom:
             self.publish(container, "oom")
         duration = {"execDuration": str(max(0, int(uptime_s)))}
@@ -383,6 +388,10 @@ class Lifecycle:
 
     async def clear(self, container: Container) -> None:
         """No process, group, mount or bundle of the container is left; whatever state it was in."""
+        await self._clear_processes(container)
+        remove_tree(self._storage.bundle(container))
+
+    async def _clear_processes(self, container: Container) -> None:
         group = self.groups.path(container)
         monitor = self.monitor.find(container.running)
         if monitor is not None:
@@ -392,7 +401,6 @@ class Lifecycle:
         await self.runtime.delete(container.id)
         await self.remove_group(group)
         self.groups.sweep()
-        remove_tree(self._storage.bundle(container))
 
     async def remove_group(self, group: str) -> None:
         """Killed processes leave their group a moment later."""
@@ -565,7 +573,7 @@ class Lifecycle:
         container = live.container
         if container.id not in self.lives:
             raise NotFound(f"No such container: {container.id}")
-        if container.state.status is Status.REMOVING:
+        if container.state.status is Status.REMOVING and live.lock.locked():
             raise Conflict(f"removal of container {container.name} is already in progress")
         while not await self._remove_stopped(live, volumes=volumes):
             if not force:
@@ -576,11 +584,14 @@ class Lifecycle:
             await self._force_down(live)
 
     async def _remove_stopped(self, live: Live, *, volumes: bool) -> bool:
-        """False where the container runs, or does so once a start under way is done."""
+        """False where the container runs, or does so once a start under way is done.
+
+        A removal that failed (a full disk) is done again.
+        """
         container = live.container
         async with live.lock:
             status = container.state.status
-            if status is Status.REMOVING or container.id not in self.lives:
+            if container.id not in self.lives:
                 return True
             if status.is_up or status is Status.RESTARTING:
                 return False
