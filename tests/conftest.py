@@ -3,7 +3,8 @@
 * `registry`: host:port of a Debian docker-registry on loopback (session).
 * `busybox_image`: a reference in it, to a small image with every busybox applet (session).
 * `engine`: a private embedded engine, on folders of its own (session); gives its EngineConfig.
-* `new_engine`: makes further engines for one test, which stops them and counts what they leave.
+* `new_engine`: makes further engines for one test, which stops them and counts what they leave;
+  with a size ("8m"), on a disk that is no larger.
 * `dice`: a random generator of this test; the run's seed is shown, and set by `STACKR_SEED`.
 
 At the end of the session the shared engine is emptied and stopped, and nothing may be left of it.
@@ -11,9 +12,11 @@ At the end of the session the shared engine is emptied and stopped, and nothing 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import secrets
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +24,9 @@ from pathlib import Path
 import pytest
 
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import log_path
 
+_LOG_CHARS = 20_000
 _SEED = "STACKR_SEED"
 
 
@@ -96,18 +101,39 @@ def engine() -> Iterator[EngineConfig]:
         _stop(config)
 
 
-@pytest.fixture
-def new_engine() -> Iterator[Callable[[], EngineConfig]]:
-    configs: list[EngineConfig] = []
-    with tempfile.TemporaryDirectory(prefix="stackr-test-") as folder:
+@contextlib.contextmanager
+def _disk(folder: Path, size: str) -> Iterator[None]:
+    """A tmpfs of this size, as mount(8) takes it."""
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
-        def start() -> EngineConfig:
-            configs.append(_start(Path(folder, str(len(configs)))))
+
+@pytest.fixture
+def new_engine(request: pytest.FixtureRequest) -> Iterator[Callable[..., EngineConfig]]:
+    configs: list[EngineConfig] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="stackr-test-") as folder,
+        contextlib.ExitStack() as disks,
+    ):
+
+        def start(disk: str = "") -> EngineConfig:
+            root = Path(folder, str(len(configs)))
+            if disk:
+                disks.enter_context(_disk(root / "data", disk))
+            configs.append(_start(root))
             return configs[-1]
 
         yield start
-        for config in configs:
-            _stop(config)
+        for number, config in enumerate(configs):
+            try:
+                _stop(config)
+            finally:
+                log = log_path(config).read_text(errors="replace")
+                request.node.add_report_section("teardown", f"engine {number}", log[-_LOG_CHARS:])
 
 
 @pytest.fixture

@@ -61,6 +61,5 @@ def stack(engine: EngineConfig, tmp_path: Path, pulled: str) -> Iterator[Stack]:
     made = Stack(tmp_path, engine)
     made.environ["IMAGE"] = pulled
     yield made
-    made.end()
     made("down", "-v", "-t", "0", "--remove-orphans", "-p", made.name)
     assert made.containers() == {}

@@ -12,8 +12,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import loopback_registry
 import pytest
 from interruption import Interrupted, Site, everything
+from oci_builder import archive, build, member
 from stackr_stack import Stack, free_port, until
 
 from stackr.runtime.engine.config import EngineConfig
@@ -22,8 +24,9 @@ from stackr.runtime.engine.lock import holder
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
-ROUNDS = int(os.environ.get("STACKR_KILLS", "3"))
+ROUNDS = int(os.environ.get("STACKR_KILLS", "1"))
 INTERRUPTED = 130
+_NOISE_BYTES = 32 << 20
 
 
 @pytest.fixture
@@ -53,12 +56,8 @@ def test_the_command_ends_at_any_moment(
 def test_the_daemon_is_killed_at_any_moment(site: Site, dice: random.Random) -> None:
     """The command that it served says so in a line; the next one starts another daemon."""
 
-    def kill_daemon(_: int) -> None:
-        if (pid := holder(site.stack.engine.data_root)) is not None:
-            os.kill(pid, signal.SIGKILL)
-
     def strike(*command: str) -> Interrupted:
-        struck = site.interrupt(dice, *command, strike=kill_daemon)
+        struck = site.interrupt(dice, *command, strike=lambda _: _kill_daemon(site.stack))
         assert struck.returncode in (0, 1), struck
         assert not struck.returncode or "stackr: " in struck.err, struck
         return struck
@@ -88,9 +87,7 @@ def test_a_site_is_served_while_no_daemon_runs(site: Site) -> None:
     site.stack("up", "-d", "--wait")
     before = site.lives()
     config = site.stack.engine
-    pid = holder(config.data_root)
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    _kill_daemon(site.stack)
     until(lambda: not is_running(config))
     for _ in range(20):
         assert site.answer() == "1"
@@ -103,6 +100,64 @@ def test_a_site_is_served_while_no_daemon_runs(site: Site) -> None:
     assert site.lives() == before
     site.stack("down", "-v")
     assert everything(site.stack) == []
+
+
+def test_what_ends_while_no_daemon_runs(
+    tmp_path: Path, new_engine: Callable[[], EngineConfig], busybox_image: str
+) -> None:
+    """Its exit code and its last words are known, and its restart policy is followed."""
+    stack = Stack(tmp_path, new_engine())
+    stack.write(
+        f"""\
+        x-service: &service {{image: '{busybox_image}', init: true, stop_grace_period: 0s}}
+        services:
+          once: {{<<: *service, command: sh -c "sleep 1; echo bye; exit 7"}}
+          again: {{<<: *service, command: sh -c "echo up; sleep 1000", restart: always}}
+          retry: {{<<: *service, command: sh -c "sleep 1; echo try; exit 3", restart: on-failure:1}}
+        """
+    )
+    stack("up", "-d")
+    lives = Site(stack, 0).lives()
+    _kill_daemon(stack)
+    os.kill(lives["again-1"].pid, signal.SIGKILL)
+    processes = [Path(f"/proc/{life.pid}") for life in lives.values()]
+    until(lambda: not any(path.exists() for path in processes), "the containers' end")
+    assert not is_running(stack.engine)
+    wanted = {"again-1": "running", "once-1": "exited", "retry-1": "exited"}
+    until(lambda: stack.states() == wanted, "what the policies say")
+    codes = {c["Service"]: c["ExitCode"] for c in stack.containers().values()}
+    assert codes == {"again": 0, "once": 7, "retry": 3}
+    told = {name: stack("logs", "--no-log-prefix", name).stdout.split() for name in codes}
+    assert told == {"again": ["up", "up"], "once": ["bye"], "retry": ["try", "try"]}
+    stack("down")
+
+
+def _kill_daemon(stack: Stack) -> None:
+    if (pid := holder(stack.engine.data_root)) is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_registry_is_killed_in_the_middle_of_a_pull(stack: Stack, tmp_path: Path) -> None:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    address = loopback_registry.configure(folder)
+    image = build(archive(member("noise", os.urandom(_NOISE_BYTES))))
+    stack.write(f"services: {{app: {{image: '{address}/big:latest', command: /noise}}}}")
+    (layer,) = image.layers
+    partial = stack.engine.content_root / "ingest" / layer.replace(":", "-")
+    with loopback_registry.run(folder, address) as registry:
+        loopback_registry.push(image, f"{address}/big:latest", folder / "layout")
+        with stack.start("pull") as pull:
+            until(lambda: partial.exists() and partial.stat().st_size, "the layer's first bytes")
+            registry.kill()
+            _, told = pull.communicate(timeout=60)
+    assert pull.returncode == 1
+    assert "Traceback" not in told
+    assert address in told
+    with loopback_registry.run(folder, address):
+        stack("pull")
+    stack("create", "--pull", "never")
+    stack("down", "--rmi", "all")
 
 
 def _within(pid: int, *argv: str) -> int:

@@ -57,7 +57,12 @@ def _processes(config: EngineConfig) -> list[str]:
 def _mounts(config: EngineConfig) -> list[str]:
     roots = (str(config.data_root), str(config.exec_root))
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [f"mount {line}" for line in lines if any(root in line for root in roots)]
+    own = {str(config.data_root)}  # a disk of a test's own
+    return [
+        f"mount {line}"
+        for line in lines
+        if any(root in line for root in roots) and line.split()[4] not in own
+    ]
 
 
 def _cgroups(config: EngineConfig) -> list[str]:

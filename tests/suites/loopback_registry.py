@@ -26,20 +26,31 @@ _DEADLINE_S = 20.0
 @contextmanager
 def serve(folder: Path, *, htpasswd: str = "") -> Iterator[str]:
     """A running registry; gives its host:port. htpasswd: the lines of one, to ask for passwords."""
+    address = configure(folder, htpasswd=htpasswd)
+    with run(folder, address):
+        yield address
+
+
+def configure(folder: Path, *, htpasswd: str = "") -> str:
+    """Prepare a registry, whose content is in `folder` too, for `run`; gives its host:port."""
     address = f"127.0.0.1:{_free_port()}"
-    config = folder / "registry.yml"
     text = _CONFIG.format(root=folder / "registry", address=address)
     if htpasswd:
         (folder / "htpasswd").write_text(htpasswd)
         text += _PASSWORD.format(file=folder / "htpasswd")
-    config.write_text(text)
+    (folder / "registry.yml").write_text(text)
+    return address
+
+
+@contextmanager
+def run(folder: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of a registry."""
+    argv = ["docker-registry", "serve", str(folder / "registry.yml")]
     with (folder / "registry.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", config], stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_until_ready(address)
-            yield address
+            yield process
         finally:
             process.terminate()
             process.wait(_DEADLINE_S)
