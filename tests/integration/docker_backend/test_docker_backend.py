@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import loopback_registry
 import private_dockerd
 import pytest
+from oci_builder import archive, build, member
 from runtime_suite import CHECKS, Subject
 
 from stackr.errors import NotFound
@@ -39,18 +40,21 @@ async def test_dockerd(check: str, dockerd: Path) -> None:
         await CHECKS[check](Subject(runtime, _IMPORTED))
 
 
-async def test_a_tag_is_resolved_without_a_pull(engine: EngineConfig, busybox_image: str) -> None:
-    repository = busybox_image.rpartition(":")[0]
+async def test_a_tag_is_resolved_without_a_pull(
+    engine: EngineConfig, registry: str, tmp_path: Path
+) -> None:
+    repository = f"{registry}/test/resolved"
+    image = f"{repository}:latest"
+    loopback_registry.push(build(archive(member("file", b"of this test"))), image, tmp_path)
     async with await connect(f"unix://{engine.socket}") as runtime:
-        with contextlib.suppress(NotFound):
-            await runtime.remove_image(busybox_image)
-        digest = await runtime.resolve_image(busybox_image)
+        digest = await runtime.resolve_image(image)
         with pytest.raises(NotFound):
-            await runtime.inspect_image(busybox_image)
+            await runtime.inspect_image(image)
         with pytest.raises(NotFound, match="manifest unknown"):
             await runtime.resolve_image(f"{repository}:nosuch")
-        async for _ in runtime.pull_image(busybox_image):
+        async for _ in runtime.pull_image(image):
             pass
-        state = await runtime.inspect_image(busybox_image)
+        state = await runtime.inspect_image(image)
         assert f"{repository}@{digest}" in state.digests
         assert await runtime.resolve_image(f"{repository}@{digest}") == digest
+        await runtime.remove_image(image)
