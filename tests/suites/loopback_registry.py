@@ -85,7 +85,8 @@ def _wait_until_ready(address: str) -> None:
         try:
             with urllib.request.urlopen(f"http://{address}/v2/", timeout=1):
                 return
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as error:
+            error.close()
             return
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > deadline:

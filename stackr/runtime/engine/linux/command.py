@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from stackr.errors import Internal
 
@@ -41,8 +42,9 @@ async def run(argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.
     try:
         out, err = await asyncio.wait_for(process.communicate(stdin or None), timeout_s)
     except (TimeoutError, asyncio.CancelledError) as error:
-        process.kill()
-        await process.wait()
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()  # to the pipes' ends, which closes them
         if isinstance(error, TimeoutError):
             raise CommandError(argv, 124, f"did not end within {timeout_s:g} s") from error
         raise
