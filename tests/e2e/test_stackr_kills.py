@@ -53,6 +53,20 @@ def test_the_command_ends_at_any_moment(
     _rounds(site, strike)
 
 
+def test_up_is_killed_at_twenty_moments(site: Site, dice: random.Random) -> None:
+    """A first one and one that changes everything, in turn."""
+    for number in range(20):
+        if number % 2:
+            site.write(site.version + 1)
+        else:
+            site.stack("down", "-v")
+        struck = site.interrupt(dice, "up", "-d", strike=lambda pid: os.kill(pid, signal.SIGKILL))
+        assert struck.returncode in (0, -signal.SIGKILL), struck
+        site.converges(struck.moment)
+    site.stack("down", "-v")
+    assert everything(site.stack) == []
+
+
 def test_the_daemon_is_killed_at_any_moment(site: Site, dice: random.Random) -> None:
     """The command that it served says so in a line; the next one starts another daemon."""
 
