@@ -12,7 +12,8 @@ from typer.main import get_command
 
 from stackr.cli.options import shared_parameters
 from stackr.cli.parameters import QuickCommand, keep_words
-from stackr.cli.registry import COMMANDS, Entry
+from stackr.cli.registry import COMMANDS, REFUSED, Entry
+from stackr.errors import NotSupported
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
@@ -53,6 +54,8 @@ class RootGroup(TyperGroup):
         name = args[0]
         if name in COMMANDS:
             return name, self.get_command(ctx, name), args[1:]
+        if name in REFUSED:
+            raise NotSupported(f"{name}: not supported: {REFUSED[name]}")
         if not name.startswith("-"):
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             ctx.fail(f'unknown command "{name}"' + (f', did you mean "{near[0]}"?' if near else ""))

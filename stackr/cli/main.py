@@ -63,7 +63,7 @@ def run(argv: Sequence[str]) -> int:
     from typer import Abort, TyperException
 
     try:
-        return _invoke(list(argv) or ["--help"])
+        return _invoke(_as_command(argv))
     except StackrError as error:
         return _report(error)
     except (KeyboardInterrupt, Abort):
@@ -74,6 +74,13 @@ def run(argv: Sequence[str]) -> int:
         return _report_usage(error)
     except Exception as error:
         return _report_unexpected(error)
+
+
+def _as_command(argv: Sequence[str]) -> list[str]:
+    """No words ask for help, and `--version` in front is the command."""
+    if argv[:1] in (["--version"], ["-v"]):
+        return ["version", *argv[1:]]
+    return list(argv) or ["--help"]
 
 
 def _invoke(argv: list[str]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["COMMANDS", "Entry"]
+__all__ = ["COMMANDS", "REFUSED", "Entry"]
 
 
 class Entry(NamedTuple):
@@ -64,3 +64,12 @@ COMMANDS: dict[str, Entry] = {
     "completion": Entry("completion", "completion", "Print a shell's completion script"),
     "version": Entry("version", "version", "Show the versions of stackr and of the engine"),
 }
+
+REFUSED: dict[str, str] = {
+    "build": "stackr does not build images yet",
+    "push": "stackr pushes to no registry yet",
+    "publish": "stackr pushes to no registry yet",
+    "bridge": "stackr converts stack files to no other format",
+    "convert": "it is called config",
+}
+"""Docker Compose's commands that stackr has not, and why."""

@@ -58,8 +58,20 @@ def stack(engine: EngineConfig, tmp_path: Path, pulled: str) -> Iterator[Stack]:
 
     Whatever the test brings up is taken down afterwards, and nothing of the project may be left.
     """
-    made = Stack(tmp_path, engine)
-    made.environ["IMAGE"] = pulled
+    yield from _stack(engine, tmp_path, pulled)
+
+
+@pytest.fixture(scope="module")
+def standing(
+    engine: EngineConfig, tmp_path_factory: pytest.TempPathFactory, busybox_image: str
+) -> Iterator[Stack]:
+    """The same for a whole module, whose tests leave it as they find it."""
+    yield from _stack(engine, tmp_path_factory.mktemp("standing"), busybox_image)
+
+
+def _stack(engine: EngineConfig, folder: Path, image: str) -> Iterator[Stack]:
+    made = Stack(folder, engine)
+    made.environ["IMAGE"] = image
     yield made
     made("down", "-v", "-t", "0", "--remove-orphans", "-p", made.name)
     assert made.containers() == {}

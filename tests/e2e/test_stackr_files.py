@@ -28,7 +28,7 @@ STACK = """\
           - -c
           - |
             mkdir -p /tree/sub; echo a > /tree/a; echo b > /tree/sub/b
-            ln -s a /tree/l; ln -s /tree /treelink; touch /ready; sleep 1000
+            ln -sfn a /tree/l; ln -sfn /tree /treelink; touch /ready; sleep 1000
         user: ${USER_OF_WEB:-0}
         scale: 2
         healthcheck: {test: test -e /ready, interval: 0.2s}
@@ -36,11 +36,12 @@ STACK = """\
     """
 
 
-@pytest.fixture
-def stack(stack: Stack) -> Stack:
-    stack.write(STACK)
-    stack("up", "-d", "--wait")
-    return stack
+@pytest.fixture(scope="module")
+def stack(standing: Stack) -> Stack:
+    """One for all: each test writes to places of its own."""
+    standing.write(STACK)
+    standing("up", "-d", "--wait")
+    return standing
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -77,18 +78,22 @@ _OUT = [
 ]
 
 
-@pytest.mark.parametrize("options", [(), ("-L",)], ids=["", "L"])
-@pytest.mark.timeout(400)
-def test_out_of_a_container_as_docker_compose(stack: Stack, options: tuple[str, ...]) -> None:
+_LINKS = [("/tree", "new"), ("/tree/l", "new"), ("/treelink", "new"), ("/treelink/", "there")]
+
+
+@pytest.mark.parametrize(("options", "pairs"), [((), _OUT), (("-L",), _LINKS)], ids=["", "L"])
+def test_out_of_a_container_as_docker_compose(
+    stack: Stack, tmp_path: Path, options: tuple[str, ...], pairs: list[tuple[str, str]]
+) -> None:
     differences = {}
-    for number, (source, target) in enumerate(_OUT):
+    for number, (source, target) in enumerate(pairs):
         outcomes = []
         runs: tuple[Run, ...] = (stack, stack.compose)
         for run, name in zip(runs, ("ours", "theirs"), strict=True):
-            folder = stack.folder / f"{name}{number}"
+            folder = tmp_path / f"{name}{number}"
             (folder / "there").mkdir(parents=True)
             (folder / "file").write_text("before")
-            done = run("cp", *options, f"web:{source}", f"{folder.name}/{target}", want=None)
+            done = run("cp", *options, f"web:{source}", f"{folder}/{target}", want=None)
             outcomes.append((done.returncode, tree(folder), done.stderr.splitlines()[-1:]))
         if outcomes[0][:2] != outcomes[1][:2]:
             differences[source, target] = outcomes
@@ -116,36 +121,67 @@ _IN = [
 ]
 
 
-@pytest.mark.parametrize("options", [(), ("-L",), ("-a",)], ids=["", "L", "a"])
-@pytest.mark.timeout(400)
+_FOLLOWED = [("src", "/new"), ("src/link", "/new"), ("dirlink", "/new"), ("dirlink/", "/there")]
+_OWNED = [("src", "/new"), ("src/x", "/there"), ("src/x", "/file")]
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs"),
+    [((), _IN), (("-L",), _FOLLOWED), (("-a",), _OWNED)],
+    ids=["", "L", "a"],
+)
 def test_into_a_container_as_docker_compose(
-    stack: Stack, docker: Docker, options: tuple[str, ...]
+    stack: Stack, source_tree: Path, options: tuple[str, ...], pairs: list[tuple[str, str]]
 ) -> None:
-    src = stack.folder / "src"
+    rooms = [f"/r/{who}/{number}" for who in ("ours", "theirs") for number in range(len(pairs))]
+    _in_web(
+        stack,
+        f"rm -rf /r; for d in {' '.join(rooms)}; do "
+        "mkdir -p $d/there; echo old > $d/file; ln -s there $d/linked; done",
+    )
+    done = [
+        run(
+            "cp",
+            "--index",
+            "1",
+            *options,
+            f"{source_tree}/{source}",
+            f"web:{room}{target}",
+            want=None,
+        )
+        for run, half in ((stack, rooms[: len(pairs)]), (stack.compose, rooms[len(pairs) :]))
+        for room, (source, target) in zip(half, pairs, strict=True)
+    ]
+    codes = [each.returncode for each in done]
+    assert codes[: len(pairs)] == codes[len(pairs) :], [each.stderr for each in done]
+    assert _shown(stack, "/r/ours") == _shown(stack, "/r/theirs")
+
+
+@pytest.fixture
+def source_tree(tmp_path: Path) -> Path:
+    """A file of another owner, a folder, a link to each."""
+    src = tmp_path / "src"
     (src / "deep").mkdir(parents=True)
     (src / "x").write_text("x")
     (src / "x").chmod(0o640)
     os.chown(src / "x", 1234, 1235)
     (src / "deep/y").write_text("y")
     (src / "link").symlink_to("x")
-    (stack.folder / "dirlink").symlink_to("src")
-    prepare = "mkdir -p /r/there; echo old > /r/file; ln -s there /r/linked"
-    show = "find /r | sort | xargs ls -ldn | awk '{print $1, $3, $4, $9, $10, $11}'"
-    differences = {}
-    for source, target in _IN:
-        outcomes = []
-        runs: tuple[Run, ...] = (stack, stack.compose)
-        for run in runs:
-            docker("exec", f"{stack.name}-web-1", "sh", "-c", f"rm -rf /r; {prepare}")
-            done = run("cp", "--index", "1", *options, source, f"web:/r{target}", want=None)
-            shown = docker("exec", f"{stack.name}-web-1", "sh", "-c", show).stdout
-            outcomes.append((done.returncode, shown.splitlines(), done.stderr.splitlines()[-1:]))
-        if outcomes[0][:2] != outcomes[1][:2]:
-            differences[source, target] = outcomes
-    assert not differences
+    (tmp_path / "dirlink").symlink_to("src")
+    return tmp_path
 
 
-def test_every_replica_gets_it_and_the_first_gives_it(stack: Stack) -> None:
+def _shown(stack: Stack, folder: str) -> list[str]:
+    """Mode, owner, path and a link's target of everything below the container's folder."""
+    show = f"cd {folder}; find . | sort | xargs ls -ldn | awk '{{print $1, $3, $4, $9, $10, $11}}'"
+    return _in_web(stack, show).splitlines()
+
+
+def _in_web(stack: Stack, script: str) -> str:
+    return stack("exec", "-T", "--index", "1", "web", "sh", "-c", script).stdout
+
+
+def test_every_replica_gets_it_and_the_first_gives_it(stack: Stack, docker: Docker) -> None:
     (stack.folder / "f").write_text("to all")
     stack("cp", "f", "web:/f")
     for number in ("1", "2"):
@@ -155,9 +191,10 @@ def test_every_replica_gets_it_and_the_first_gives_it(stack: Stack) -> None:
     assert (stack.folder / "back").read_text() == "to all"
     stack("cp", "--index", "2", "web:/f", "back")
     assert (stack.folder / "back").read_text() == "second\n"
-    stack("run", "-d", "web", "sleep", "1000")
-    stack("cp", "--all", "f", "web:/g")
+    oneoff = stack("run", "-d", "web", "sleep", "1000").stdout.strip()
+    assert stack("cp", "--all", "f", "web:/g").stderr.count("Copied") == 3
     assert stack("cp", "f", "web:/h").stderr.count("Copied") == 2
+    docker("rm", "-f", oneoff)
 
 
 def test_archives_through_pipes(stack: Stack) -> None:
@@ -183,6 +220,7 @@ def test_a_stopped_container(stack: Stack) -> None:
     stack("cp", "f", "web:/f")
     stack("cp", "web:/f", "back")
     assert (stack.folder / "back").read_text() == "still"
+    stack("start")
 
 
 def test_much_is_copied(stack: Stack) -> None:
@@ -220,8 +258,10 @@ def test_commit_makes_an_image_that_runs(stack: Stack, docker: Docker) -> None:
 
 
 def _commit(stack: Stack, docker: Docker, name: str) -> None:
-    stack("exec", "-T", "web", "sh", "-c", "echo kept > /tree/kept; rm /tree/a; rm -r /data")
+    script = "echo kept > /tree/kept; rm /tree/a; rm -r /data"
+    stack("exec", "-T", "--index", "2", "web", "sh", "-c", script)
     options = [
+        *("--index", "2"),
         *("-a", "Me <me@example.org>", "-m", "why", "-c", 'CMD ["cat", "/tree/kept"]'),
         *("-c", "ENV A=b", "--change", "LABEL x=y", "-c", "EXPOSE 80"),
     ]
@@ -242,8 +282,8 @@ def _commit(stack: Stack, docker: Docker, name: str) -> None:
 
 def test_a_dry_run_changes_nothing(stack: Stack, docker: Docker) -> None:
     (stack.folder / "f").write_text("")
-    assert "would copy f to" in stack("cp", "--dry-run", "f", "web:/f").stdout
-    stack("exec", "-T", "web", "test", "!", "-e", "/f")
+    assert "would copy f to" in stack("cp", "--dry-run", "f", "web:/dry").stdout
+    stack("exec", "-T", "web", "test", "!", "-e", "/dry")
     assert "would" in stack("cp", "--dry-run", "web:/tree", "out").stdout
     assert "would" in stack("export", "--dry-run", "-o", "out", "web").stdout
     assert not (stack.folder / "out").exists()

@@ -33,11 +33,16 @@ STACK = """\
     """
 
 
-@pytest.fixture
-def stack(stack: Stack) -> Stack:
-    stack.write(STACK)
+@pytest.fixture(scope="module")
+def stack(standing: Stack) -> Stack:
+    """One for all: what a test ends, the next one starts again."""
+    standing.write(STACK)
+    return standing
+
+
+@pytest.fixture(autouse=True)
+def is_up(stack: Stack) -> None:
     stack("up", "-d")
-    return stack
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,9 @@ def test_exec_leaves_stdin_alone_when_asked(stack: Stack) -> None:
 
 
 def test_exec_on_a_terminal(stack: Stack) -> None:
-    with on_terminal(stack, "exec", "web", "sh", "-c", "stty size; cat", rows=20, columns=70) as it:
+    # the size may be told a moment after the program has begun
+    script = "until stty size 2>&1 | grep '^20 70'; do sleep 0.02; done; cat"
+    with on_terminal(stack, "exec", "web", "sh", "-c", script, rows=20, columns=70) as it:
         it.read_until(b"20 70")
         it.type(b"one\r")
         it.read_until(b"one\r\none\r\n")
@@ -111,7 +118,7 @@ def test_attach_by_index_and_without_stdin(stack: Stack) -> None:
         assert process.stdin is not None
         process.stdin.write("unheard\n")
         process.stdin.flush()
-        until(lambda: stack.states()["web-2"] == "running")
+        until(lambda: _sockets(process.pid) >= 2)
         stack("kill", "web")
         out, _ = process.communicate(timeout=60)
     assert "unheard" not in out

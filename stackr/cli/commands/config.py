@@ -85,7 +85,7 @@ def _load_options(arguments: ConfigArguments, shared: GlobalOptions) -> LoadOpti
         normalize=arguments.normalize,
         resolve_paths=arguments.resolve_paths,
         check_consistency=arguments.check_consistency,
-        all_resources=arguments.lint,
+        all_resources=arguments.lint or shared.all_resources,
     )
 
 

@@ -31,6 +31,12 @@ def pull(
     include_deps: Annotated[
         bool, typer.Option("--include-deps", help="What the named services need as well")
     ] = False,
+    ignore_buildable: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-buildable", help="Leave out images that are built, which stackr always does"
+        ),
+    ] = False,
     policy: Annotated[
         str, typer.Option("--policy", metavar="POLICY", help="always or missing")
     ] = "always",

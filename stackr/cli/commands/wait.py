@@ -47,6 +47,10 @@ async def _wait(
     running = [container for container in listed if container.is_running]
     if not running:
         raise NotFound(f'no containers for project "{project}"', hint="nothing of them runs")
+    if session.is_dry_run:
+        for container in running:
+            session.would(f"wait for {container.name}")
+        return await _down(session, runtime, project) if down_project else 0
     last = 0
 
     async def ended(ref: str) -> None:

@@ -34,6 +34,7 @@ HEADINGS: Mapping[str, str] = {
     "Publishers": "PUBLISHERS",
     "RunningFor": "CREATED",
     "Service": "SERVICE",
+    "Size": "SIZE",
     "State": "STATE",
     "Status": "STATUS",
 }
@@ -68,6 +69,7 @@ def container_fields(
         "Publishers": [_publisher(port) for port in container.ports],
         "RunningFor": f"{age(now - container.created)} ago" if container.created else "",
         "Service": own.get(labels.SERVICE, ""),
+        "Size": "0B",  # Docker Compose does not ask for it either
         "State": container.state,
         "Status": container.status or container.state.capitalize(),
     }

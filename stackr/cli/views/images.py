@@ -29,7 +29,7 @@ def images_table(
                 _platform(image),
                 _short_digest(container.image_id),
                 size(image.size_bytes) if image else "",
-                f"{age(now - image.created)} ago" if image and image.created else "N/A",
+                f"{age(now - _tagged(image))} ago" if _tagged(image) else "N/A",
             )
             for container, image in rows
         ],
@@ -50,10 +50,15 @@ def images_json(rows: Sequence[tuple[ContainerState, ImageState | None]]) -> str
                 "Tag": tag,
                 "Platform": _platform(image),
                 "Size": image.size_bytes if image else 0,
-                "Created": _date(image.created) if image else "",
+                "LastTagTime": _date(_tagged(image)),
             }
         )
     return json.dumps(listed)
+
+
+def _tagged(image: ImageState | None) -> float:
+    """When the image got its name here, which Docker Compose shows as its age."""
+    return (image.tagged or image.created) if image else 0
 
 
 def _date(moment: float) -> str:

@@ -44,10 +44,10 @@ def is_true(value: Any) -> bool:
 
 
 def _json(value: Any) -> str:
-    """Methods are left out; keys stand in alphabetical order, as with Docker."""
+    """Methods are left out; keys stand in alphabetical order, as with Docker, at the top only."""
     if isinstance(value, Mapping):
-        value = {key: each for key, each in value.items() if not callable(each)}
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        value = {key: value[key] for key in sorted(value) if not callable(value[key])}
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _join(items: Sequence[Any], separator: str) -> str:

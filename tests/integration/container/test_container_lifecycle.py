@@ -110,6 +110,14 @@ async def test_exec_carries_streams_codes_and_terminals(engine: Engine) -> None:
     assert output == "uid=1000(web) gid=1000(web) groups=50(extra),1000(web)\n"
 
 
+async def test_all_that_is_written_to_a_terminal_arrives(engine: Engine) -> None:
+    id = await engine.create("busy", ["sleep", "100"])
+    await engine.containers.start(id)
+    for _ in range(6):
+        runs = [engine.execute(id, ["echo", "said"], tty=True) for _ in range(8)]
+        assert await asyncio.gather(*runs) == [(0, "said\r\n")] * 8
+
+
 async def test_restart_policy_counts_and_gives_up(engine: Engine) -> None:
     policy = {"Name": "on-failure", "MaximumRetryCount": 2}
     id = await engine.create("flaky", ["false"], RestartPolicy=policy)

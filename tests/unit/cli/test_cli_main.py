@@ -158,3 +158,19 @@ def test_a_shell_asks_for_commands() -> None:
         check=True,
     )
     assert done.stdout.split() == ["version"]
+
+
+def test_a_command_of_docker_compose_that_is_not_there_is_refused_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["build", "--no-cache", "web"]) == 1
+    assert capsys.readouterr().err == (
+        "stackr: build: not supported: stackr does not build images yet\n"
+    )
+
+
+def test_the_version_as_an_option_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == run(["-v"]) == 0
+    assert capsys.readouterr().out.count("stackr version ") == 2
+    assert run(["version", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["version"]

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from stackr.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from stackr.runtime.engine.container.bundle import Surroundings, exec_process
+from stackr.runtime.engine.container.console_socket import ConsoleSocket
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.oci_runtime import OciRuntime, StartFailure, start_failure
@@ -68,6 +69,7 @@ class _Launch:
     launched: Launched
     folder: Path
     program: str
+    console: ConsoleSocket | None = None
 
     @property
     def pid(self) -> int:
@@ -193,7 +195,10 @@ class Executor:
         except OSError as error:
             raise Conflict(f"container {container.id} is not running") from error
         (folder / "process.json").write_text(json.dumps(process))
+        console: ConsoleSocket | None = None
         try:
+            if request.tty and self._runtime.hands_over_terminals:
+                console = ConsoleSocket(folder)
             launched = await self._runtime.exec(
                 container.id,
                 process=folder / "process.json",
@@ -201,11 +206,14 @@ class Executor:
                 log=folder / "log",
                 fds=fds,
                 tty=request.tty,
+                console_socket=console.path if console else "",
             )
         except BaseException:
+            if console is not None:
+                console.close()
             remove_tree(folder)
             raise
-        return _Launch(launched, folder, request.cmd[0])
+        return _Launch(launched, folder, request.cmd[0], console)
 
     async def _kill(self, launch: _Launch, container: Container) -> None:
         """End the process and its children, and wait until the runtime has noticed; it may not
@@ -225,7 +233,7 @@ class Executor:
         """
         request = session.request
         session.started = session.running = True
-        ours, theirs = _terminal(session) if request.tty else _pipes(stdin=request.attach_stdin)
+        ours, theirs = self._ends(session)
         try:
             launch = await self._launch(session.container, request, theirs.fds, _size_of(session))
         except BaseException:
@@ -236,6 +244,8 @@ class Executor:
         finally:
             theirs.close_all()
         launch.launched.ended.add_done_callback(lambda _: _end_session(session, launch))
+        if launch.console is not None:
+            ours = await _handed_over(session, launch.launched, launch.console)
         stream = PipeStream(
             ours.outputs,
             ours.stdin,
@@ -244,6 +254,13 @@ class Executor:
         )
         stream.start()
         return stream
+
+    def _ends(self, session: ExecSession) -> tuple[_Ends, _Ends]:
+        if not session.request.tty:
+            return _pipes(stdin=session.request.attach_stdin)
+        if self._runtime.hands_over_terminals:
+            return _Ends(), _Ends()
+        return _terminal(session)
 
 
 @dataclass(slots=True)
@@ -280,6 +297,24 @@ def _terminal(session: ExecSession) -> tuple[_Ends, _Ends]:
     if size is not None:
         set_size(master, size[0], size[1])
     return _Ends(outputs={STDOUT: master}, stdin=master), _Ends(fds={0: slave, 1: slave, 2: slave})
+
+
+async def _handed_over(session: ExecSession, launched: Launched, console: ConsoleSocket) -> _Ends:
+    """The terminal that the runtime made; where it made none, output that has ended."""
+    try:
+        terminal = await console.receive(launched.ended)
+    finally:
+        console.close()
+    if terminal is None:
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.close(writer)
+        return _Ends(outputs={STDOUT: reader})
+    size = _size_of(session)
+    if size is not None:
+        set_size(terminal, size[0], size[1])
+    if session.running:
+        session.terminal = terminal
+    return _Ends(outputs={STDOUT: terminal}, stdin=terminal)
 
 
 def _size_of(session: ExecSession) -> tuple[int, int] | None:

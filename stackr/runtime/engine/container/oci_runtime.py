@@ -171,6 +171,14 @@ class OciRuntime:
         except FileNotFoundError:
             return []
 
+    @property
+    def hands_over_terminals(self) -> bool:
+        """Whether `exec` sends a terminal away and stays all the same, which runc refuses.
+
+        What a program leaves in a terminal as it ends at once, crun 1.8 does not pass on itself.
+        """
+        return self.name == "crun"
+
     async def exec(
         self,
         id: str,
@@ -180,16 +188,20 @@ class OciRuntime:
         log: Path,
         fds: dict[int, int],
         tty: bool,
+        console_socket: str = "",
     ) -> Launched:
         """Start one more process in the container; the runtime stays, and ends with its exit code.
 
         process: a `process.json`. pid_file appears once the program runs; where it does not, `log`
-        has the reason. tty: descriptors 0 to 2 are one terminal.
+        has the reason. tty: descriptors 0 to 2 are one terminal, or the runtime sends the program's
+        to `console_socket`.
         """
         arguments = ["--log", str(log), *self.global_arguments, "exec"]
         arguments += ["--pid-file", str(pid_file), "--process", str(process)]
         arguments += ["--tty"] if tty else []
-        return await self._launcher.spawn([self.path, *arguments, id], fds=fds, tty=tty)
+        arguments += ["--console-socket", console_socket] if console_socket else []
+        has_terminal = tty and not console_socket
+        return await self._launcher.spawn([self.path, *arguments, id], fds=fds, tty=has_terminal)
 
 
 async def choose_runtime(

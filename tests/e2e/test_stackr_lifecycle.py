@@ -1,0 +1,275 @@
+"""Commands on what exists, and --dry-run of all that change anything, beside Docker Compose."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from pty_process import on_terminal
+from stackr_stack import Stack, until
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
+
+Docker = Callable[..., subprocess.CompletedProcess[str]]
+
+STACK = """\
+    services:
+      web:
+        image: ${IMAGE}
+        command: [sh, -c, "trap 'exit 5' TERM; trap 'exit 6' USR1; while :; do sleep 0.05; done"]
+        depends_on: [db]
+        stop_grace_period: 5s
+      db:
+        image: ${IMAGE}
+        command: sleep 1000
+        stop_grace_period: 0s
+        volumes: ["/anonymous", "data:/data"]
+      tool:
+        image: ${IMAGE}
+        command: "true"
+        profiles: [extra]
+    volumes: {data: {}}
+    """
+
+
+@pytest.fixture
+def stack(stack: Stack) -> Stack:
+    stack.write(STACK)
+    return stack
+
+
+def everything(stack: Stack, docker: Docker) -> dict[str, str]:
+    """Name and state of each container, those of `run` too."""
+    label = f"label=com.docker.compose.project={stack.name}"
+    shown = docker("ps", "-a", "-f", label, "--format", "{{.Names}} {{.State}}").stdout
+    found = dict(line.split() for line in shown.splitlines())
+    return {name.removeprefix(f"{stack.name}-"): state for name, state in found.items()}
+
+
+def test_create_makes_and_starts_nothing(stack: Stack, docker: Docker) -> None:
+    stack("create", "--scale", "db=2")
+    assert everything(stack, docker) == {"web-1": "created", "db-1": "created", "db-2": "created"}
+    before = stack.ids()
+    stack("create", "--no-recreate", "--scale", "db=2")
+    assert stack.ids() == before
+    stack("create", "--force-recreate", "db")
+    assert stack.ids()[f"{stack.name}-db-1"] != before[f"{stack.name}-db-1"]
+    stack("start")
+    assert set(stack.states().values()) == {"running"}
+
+
+def test_scale_touches_its_service_alone(stack: Stack) -> None:
+    stack("scale", "web=2")
+    assert stack.states() == {"web-1": "running", "web-2": "running", "db-1": "running"}
+    before = stack.ids()
+    stack("scale", "db=3", "web=1")
+    assert set(stack.states()) == {"web-1", "db-1", "db-2", "db-3"}
+    assert stack.ids().items() >= {f"{stack.name}-db-1": before[f"{stack.name}-db-1"]}.items()
+    stack("scale", "web=0", "db=1")
+    assert stack.states() == {"db-1": "running"}
+    stack("down", "-t", "0")
+    stack("scale", "--no-deps", "web=1")
+    assert stack.states() == {"web-1": "running"}
+
+
+def test_pause_and_unpause(stack: Stack) -> None:
+    stack("up", "-d")
+    assert f"Container {stack.name}-db-1  Paused" in stack("pause", "db").stderr
+    assert stack.states() == {"web-1": "running", "db-1": "paused"}
+    stack("pause", "web")
+    assert set(stack.states().values()) == {"paused"}
+    stack("unpause")
+    assert set(stack.states().values()) == {"running"}
+
+
+def test_kill_with_signals_and_oneoffs(stack: Stack, docker: Docker) -> None:
+    stack("up", "-d")
+    stack("kill", "-s", "USR1", "web")
+    until(lambda: stack.states()["web-1"] == "exited")
+    assert stack.containers()[f"{stack.name}-web-1"]["ExitCode"] == 6
+    stack("run", "-d", "--no-deps", "--name", f"{stack.name}-own", "db", "sleep", "1000")
+    stack("kill", "db")
+    until(lambda: everything(stack, docker)["own"] == "exited")
+    assert everything(stack, docker)["db-1"] == "exited"
+    assert "No container to kill" in stack("kill").stderr
+
+
+def test_stop_start_and_restart_leave_oneoffs(stack: Stack, docker: Docker) -> None:
+    stack("up", "-d")
+    stack("run", "-d", "--no-deps", "--name", f"{stack.name}-own", "db", "sleep", "1000")
+    started = docker("inspect", "-f", "{{.State.StartedAt}}", f"{stack.name}-own").stdout
+    stack("restart", "-t", "0")
+    stack("stop", "-t", "0")
+    assert everything(stack, docker) == {"web-1": "exited", "db-1": "exited", "own": "running"}
+    assert docker("inspect", "-f", "{{.State.StartedAt}}", f"{stack.name}-own").stdout == started
+    stack("start", "--wait")
+    assert set(everything(stack, docker).values()) == {"running"}
+
+
+def test_rm_of_what_stands_still(stack: Stack, docker: Docker) -> None:
+    stack("up", "-d")
+    volumes = set(docker("volume", "ls", "-q").stdout.split())
+    stack("run", "--no-deps", "--name", f"{stack.name}-own", "db", "true")
+    stack("stop", "-t", "0", "web")
+    with on_terminal(stack, "rm") as process:
+        process.read_until(b"[y/N]")
+        process.type(b"n\r")
+        process.wait()
+    assert set(everything(stack, docker)) == {"web-1", "db-1", "own"}
+    with on_terminal(stack, "rm", "web") as process:
+        process.read_until(b"[y/N]")
+        process.type(b"y\r")
+        assert process.wait() == 0
+    assert "web-1" not in everything(stack, docker)
+    stack("rm", "-sfv")
+    assert everything(stack, docker) == {"own": "exited"}  # as with Docker Compose
+    left = set(docker("volume", "ls", "-q").stdout.split())
+    assert volumes - left != set()
+    assert f"{stack.name}_data" in left
+
+
+def test_wait_gives_the_exit_code(stack: Stack) -> None:
+    stack("up", "-d")
+    with stack.start("wait", "web") as process:
+        time.sleep(1)
+        assert process.poll() is None
+        stack("kill", "-s", "USR1", "web")
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 6
+    stack("start")
+    with stack.start("kill", "-s", "USR1", "web"):
+        peer = stack.compose("wait", "web", want=6)
+    assert out == peer.stdout
+    with stack.start("wait", "--down-project", "db") as process:
+        time.sleep(1)
+        stack("kill", "db")
+        process.communicate(timeout=60)
+    assert process.returncode == 137
+    assert stack.states() == {}
+
+
+def test_wait_is_interrupted(stack: Stack) -> None:
+    stack("up", "-d")
+    with stack.start("wait", "web") as process:
+        time.sleep(1)
+        process.send_signal(2)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+_DRY = [
+    (("up", "-d", "--scale", "web=2"), "web-2"),
+    (("up", "--force-recreate"), "web-1"),
+    (("create", "--force-recreate"), "web-1"),
+    (("scale", "web=3"), "web-3"),
+    (("down", "-v"), "web-1"),
+    (("stop",), "web-1"),
+    (("restart",), "web-1"),
+    (("pause",), "web-1"),
+    (("kill",), "web-1"),
+    (("rm", "-sf"), "web-1"),
+    (("rm", "-s"), "web-1"),
+    (("pull",), ""),
+    (("run", "--rm", "tool"), "tool-run-"),
+    (("exec", "-T", "web", "touch", "/x"), "web-1"),
+    (("wait", "--down-project", "web"), "web-1"),
+    (("commit", "web", "x/y"), "web-1"),
+    (("cp", "compose.yaml", "web:/x"), "web-1"),
+    (("export", "-o", "x.tar", "web"), "web-1"),
+    (("attach", "web"), "web-1"),
+]
+
+
+def test_a_dry_run_changes_nothing(stack: Stack, docker: Docker) -> None:
+    stack("up", "-d")
+    begun = f"{time.time():.6f}"
+    before = everything(stack, docker)
+    for number, (arguments, shown) in enumerate(_DRY):
+        behind = (*arguments[:1], "--dry-run", *arguments[1:])
+        told = stack(*(behind if number % 2 else ("--dry-run", *arguments))).stdout
+        assert shown in told, arguments
+    assert everything(stack, docker) == before
+    window = ("--since", begun, "--until", f"{time.time():.6f}")
+    label = f"label=com.docker.compose.project={stack.name}"
+    assert docker("events", *window, "-f", label).stdout == ""
+    assert not (stack.folder / "x.tar").exists()
+
+
+def test_a_dry_run_as_json(stack: Stack) -> None:
+    plan = json.loads(stack("up", "--dry-run", "--json").stdout)
+    assert plan["summary"]["create"] == 4
+    assert stack.containers() == {}
+
+
+def test_dry_run_of_start_and_unpause(stack: Stack) -> None:
+    stack("create")
+    assert "web-1" in stack("start", "--dry-run").stdout
+    assert set(stack.states().values()) == {"created"}
+    stack("start")
+    stack("pause")
+    assert "web-1" in stack("unpause", "--dry-run").stdout
+    assert set(stack.states().values()) == {"paused"}
+
+
+def test_parallel_calls(stack: Stack) -> None:
+    stack("--parallel", "1", "up", "-d")
+    stack.environ["COMPOSE_PARALLEL_LIMIT"] = "2"
+    stack("restart", "-t", "0")
+    stack.environ["COMPOSE_PARALLEL_LIMIT"] = "many"
+    assert "COMPOSE_PARALLEL_LIMIT" in stack("stop", want=1).stderr
+    del stack.environ["COMPOSE_PARALLEL_LIMIT"]
+
+
+def test_all_resources(stack: Stack, docker: Docker) -> None:
+    stack.write(
+        "services: {web: {image: '${IMAGE}', command: sleep 1000, stop_grace_period: 0s}}\n"
+        "volumes: {unused: {}}\nnetworks: {unused: {}}\n"
+    )
+    stack("up", "-d")
+    assert f"{stack.name}_unused" not in docker("volume", "ls", "-q").stdout
+    stack("--all-resources", "up", "-d")
+    assert f"{stack.name}_unused" in docker("volume", "ls", "-q").stdout
+    assert f"{stack.name}_unused" in docker("network", "ls").stdout
+    assert "unused" in stack("config", "--all-resources").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("up", "--build"), "up: --build: not supported: stackr does not build images yet"),
+        (("create", "--build"), "create: --build: not supported"),
+        (("up", "--menu"), "up: --menu: not supported"),
+        (("up", "-d", "--watch"), "up: --detach and --watch cannot be combined"),
+        (("--compatibility", "up"), "--compatibility: not supported"),
+        (("scale", "web"), '"web": SERVICE=NUM is expected'),
+        (("scale", "nope=1"), "no such service: nope"),
+        (("scale", "web=-1"), "SERVICE=NUM is expected"),
+        (("wait",), "missing argument"),
+        (("wait", "nope"), "no such service: nope"),
+        (("kill", "-s", "NOPE"), "Invalid signal: NOPE"),
+        (("pause", "nope"), "no such service: nope"),
+        (("--parallel", "0", "up"), '--parallel: "0"'),
+        (("logs", "--index", "1"), "--index needs one service"),
+        (("rm",), "there is no terminal to ask at"),
+        (("stop", "-t", "-1"), "--timeout: -1"),
+        (("up", "--pull", "daily"), '--pull: unknown value "daily"'),
+        (("frobnicate",), 'unknown command "frobnicate"'),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_usage(stack: Stack, arguments: tuple[str, ...], message: str) -> None:
+    shown = stack(*arguments, want=1).stderr
+    assert message.lower() in shown.lower()
+    assert len(shown.splitlines()) <= 2
+
+
+def test_composes_environment_variables(stack: Stack) -> None:
+    stack("up", "-d")
+    stack.write("services: {web: {image: '${IMAGE}', command: sleep 1000, stop_grace_period: 0s}}")
+    stack.environ["COMPOSE_REMOVE_ORPHANS"] = "1"
+    stack("up", "-d")
+    assert set(stack.states()) == {"web-1"}
