@@ -31,8 +31,9 @@ lint: setup ## ruff check, ruff format --check, mypy --strict
 bench: setup ## measure stackr beside Docker Compose on dockerd (root); writes bench/results
 	@$(PYTHON) -m bench
 
-schema: setup ## write docs/schema from the models
+schema: setup ## write docs/schema from the models and the plan
 	@$(PYTHON) -m stackr.spec.schema.extension docs/schema
+	@$(PYTHON) -m stackr.planner.schema docs/schema
 
 fuzz: setup ## give the property tests made-up input for FUZZ_SECONDS (60)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/fuzz.py

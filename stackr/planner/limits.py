@@ -14,6 +14,7 @@ from stackr.runtime.limits import (
     RestartPolicy,
     changed_limits,
     fixed_limits,
+    without_discarded,
 )
 from stackr.runtime.types import Capabilities, ContainerState
 
@@ -84,6 +85,8 @@ def drifted_limits(
     if container.resources is None:
         return ()
     wanted = resources(service)
+    if not engine.update_lifts:
+        wanted = without_discarded(container.resources, wanted)
     fixed = fixed_limits(container.resources, wanted, lifts=engine.update_lifts)
     changes = [
         _drift(

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-__all__ = ["Blkio", "Resources", "RestartPolicy", "changed_limits", "fixed_limits"]
+__all__ = [
+    "Blkio",
+    "Resources",
+    "RestartPolicy",
+    "changed_limits",
+    "fixed_limits",
+    "without_discarded",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,33 @@ def _plain(limits: Resources) -> Resources:
         pids_limit=max(0, limits.pids_limit),
         blkio=None if limits.blkio == Blkio() else limits.blkio,
     )
+
+
+def without_discarded(found: Resources, wanted: Resources) -> Resources:
+    """`wanted`, less what a Docker Engine discarded as its kernel has no such limit.
+
+    It warns and makes the container without. A limit that is not there was never there, as no
+    update takes one away, but for that of processes; swap is then unlimited.
+    Source: moby, daemon/daemon_unix.go, `verifyPlatformContainerResources`.
+    """
+    discarded = {
+        field.name: getattr(found, field.name)
+        for field in fields(Resources)
+        if not getattr(found, field.name) and field.name not in _NEVER_DISCARDED
+    }
+    if found.memory_swap_bytes < 0:
+        discarded["memory_swap_bytes"] = found.memory_swap_bytes
+    if wanted.blkio is not None:
+        discarded["blkio"] = _blkio_without_discarded(found.blkio or Blkio(), wanted.blkio)
+    return replace(wanted, **discarded)
+
+
+_NEVER_DISCARDED = ("pids_limit", "memory_swap_bytes")
+
+
+def _blkio_without_discarded(found: Blkio, wanted: Blkio) -> Blkio:
+    names = [field.name for field in fields(Blkio) if not getattr(found, field.name)]
+    return replace(wanted, **{name: getattr(found, name) for name in names})
 
 
 def fixed_limits(found: Resources, wanted: Resources, *, lifts: bool) -> tuple[str, ...]:

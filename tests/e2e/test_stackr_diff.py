@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ STACK = """\
 
 def changes(stack: Stack, *arguments: str, want: int = 0) -> dict[str, dict[str, Any]]:
     """The changes of a diff, by the resource's name without the project's."""
-    plan = json.loads(stack("diff", "--format", "json", *arguments, want=want).stdout)
+    plan = stack.plan("diff", "--format", "json", *arguments, want=want)
     prefix = f"{stack.name}-"
     return {c["resource"]["name"].removeprefix(prefix): c for c in plan["changes"]}
 
@@ -42,7 +41,9 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("command", [("diff",), ("up", "--dry-run"), ("diff", "--pull", "always")])
+@pytest.mark.parametrize(
+    "command", [("diff",), ("diff", "--pull", "always"), ("up", "--dry-run", "--pull", "always")]
+)
 def test_no_mutating_call_leaves_the_process(
     stack: Stack, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -56,6 +57,16 @@ def test_no_mutating_call_leaves_the_process(
     assert len(seen) >= 4
     assert {line.partition(" ")[0] for line in seen} <= {"GET", "HEAD"}
     assert stack.ids() == before
+
+
+def test_up_tells_the_same_plan_beforehand(stack: Stack) -> None:
+    path = stack.write(STACK)
+    assert stack.plan("up", "--dry-run", "--json") == stack.plan("diff", "--format", "json")
+    stack("up", "-d")
+    path.write_text(path.read_text().replace("sleep 1000", "sleep 2000", 1))
+    plan = stack.plan("up", "--dry-run", "--json")
+    assert plan == stack.plan("diff", "--json")
+    assert plan["summary"] == {"recreate": 1}
 
 
 def test_fields_have_their_place_and_the_plan_its_risks(stack: Stack) -> None:

@@ -1,15 +1,18 @@
 """A change of every attribute of a service: a value before and one after, and where it shows.
 
 `CASES` has at least one for each row of `stackr.planner.effects`, but for what is refused.
-`stack_file` makes one stack of many of them, each a service of its own; `environ` are its
-variables, and `write_files` makes the files that they name.
+`stack_file` makes one stack of many of them, each a service of its own, and `mixed_file` one of
+services that have many of them; `environ` are its variables, and `write_files` makes the files
+that they name.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import re
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -26,6 +29,8 @@ __all__ = [
     "filled",
     "found_at",
     "has_value",
+    "mixed_file",
+    "mixtures",
     "stack_file",
     "write_files",
 ]
@@ -112,7 +117,12 @@ def _hooks(name: str) -> list[Case]:
         _case(name, "", f"{name}: [{_HOOK}]"),
         _case(f"{name}.*.command", *hooks(_HOOK, '{command: [echo, "1"]}'), shown=name),
         _case(f"{name}.*.user", *option('user: "0"'), shown=name),
-        _case(f"{name}.*.privileged", *option("privileged: true"), shown=name),
+        _case(
+            f"{name}.*.privileged",
+            *option("privileged: true"),
+            shown=name,
+            needs="privileged_hooks",
+        ),
         _case(f"{name}.*.working_dir", *option("working_dir: /tmp"), shown=name),
         _case(f"{name}.*.environment", *option("environment: {A: b}"), shown=name),
     ]
@@ -379,7 +389,6 @@ def _depends() -> list[Case]:
             at,
             "helper:service_started:false",
             shown="depends_on.helper",
-            needs="update_labels",
         ),
         _case(
             "depends_on.*.condition",
@@ -388,7 +397,6 @@ def _depends() -> list[Case]:
             at,
             "helper:service_healthy:false",
             shown="depends_on.helper.condition",
-            needs="update_labels",
         ),
         _case(
             "depends_on.*.restart",
@@ -397,7 +405,6 @@ def _depends() -> list[Case]:
             at,
             "helper:service_started:true",
             shown="depends_on.helper.restart",
-            needs="update_labels",
         ),
         _case("depends_on.*.required", of(""), of("required: false")),
     ]
@@ -454,18 +461,18 @@ def _networks() -> list[Case]:
         ),
         _case(
             f"{path}ipv4_address",
-            of("ipv4_address: 10.97.31.131", "pool"),
-            of("ipv4_address: 10.97.31.132", "pool"),
+            of("ipv4_address: '${POOL}.131'", "pool"),
+            of("ipv4_address: '${POOL}.132'", "pool"),
             at("IPAddress", "pool"),
-            "10.97.31.132",
+            "${POOL}.132",
             shown="networks.pool.ipv4_address",
         ),
         _case(
             f"{path}ipv6_address",
-            of("ipv6_address: 'fd00:97:31::91'", "pool"),
-            of("ipv6_address: 'fd00:97:31::92'", "pool"),
+            of("ipv6_address: '${POOL6}::91'", "pool"),
+            of("ipv6_address: '${POOL6}::92'", "pool"),
             at("GlobalIPv6Address", "pool"),
-            "fd00:97:31::92",
+            "${POOL6}::92",
             shown="networks.pool.ipv6_address",
             needs="ipv6",
         ),
@@ -894,7 +901,14 @@ CASES: tuple[Case, ...] = (
         {"Name": "nofile", "Soft": 2048, "Hard": 2048},
         shown="ulimits.nofile.single",
     ),
-    _plain("use_api_socket", False, True, "Mounts.Destination", "/var/run/docker.sock"),
+    _plain(
+        "use_api_socket",
+        False,
+        True,
+        "Mounts.Destination",
+        "/var/run/docker.sock",
+        needs="api_socket",
+    ),
     _plain("user", None, "1000", "Config.User"),
     _plain("userns_mode", None, "host", _HOST + "UsernsMode"),
     _plain("uts", None, "host", _HOST + "UTSMode"),
@@ -926,7 +940,7 @@ networks:
   default: {}
   front: {}
   back: {}
-  pool: {enable_ipv6: true, ipam: {config: [{subnet: 10.97.31.0/24}, {subnet: "fd00:97:31::/64"}]}}
+  pool: {enable_ipv6: true, ipam: {config: [{subnet: "${POOL}.0/24"}, {subnet: "${POOL6}::/64"}]}}
 volumes: {data: {}, other: {}}
 configs: {conf_a: {content: a}, conf_b: {content: b}}
 secrets: {sec_a: {environment: SECRET_A}, sec_b: {environment: SECRET_B}}
@@ -958,20 +972,84 @@ def stack_file(cases: Iterable[Case], side: Side) -> str:
 
     They may use what `helper` has made in the volume `data`, so it has to be up first.
     """
-    services = {"helper": yaml.safe_load(_HELPER)}
+    return _stack_file({case.service: [case] for case in cases}, side)
+
+
+def mixed_file(mixtures: Iterable[Sequence[Case]], side: Side) -> str:
+    """A stack with a service for each mixture, which has the attributes of all of its cases."""
+    return _stack_file({f"mixed-{n}": cases for n, cases in enumerate(mixtures)}, side)
+
+
+def mixtures(cases: Sequence[Case], count: int, dice: random.Random) -> list[list[Case]]:
+    """As many of the cases as can be had together in so many services, each in the first."""
+    made: list[list[Case]] = [[] for _ in range(count)]
+    taken: list[set[str]] = [set() for _ in range(count)]
+    for case in dice.sample(cases, len(cases)):
+        keys = _keys(case)
+        place = next((n for n, others in enumerate(taken) if _fit(keys, others)), None)
+        if place is not None:
+            made[place].append(case)
+            taken[place] |= keys
+    return made
+
+
+_APART = (
+    ("network_mode", "networks ports dns dns_opt dns_search expose extra_hosts sysctls hostname"),
+    ("network_mode", "domainname links external_links mac_address"),
+    ("networks", "links external_links mac_address"),
+    ("deploy", "cpus cpu_quota cpu_period restart scale container_name mem_limit mem_reservation"),
+    ("deploy", "memswap_limit pids_limit ports networks"),
+    ("scale", "container_name ports networks"),
+    ("cpus", "cpu_quota cpu_period"),
+    ("healthcheck", "x-stackr"),
+    ("read_only", "configs secrets use_api_socket"),
+    ("uts", "hostname domainname"),
+    ("command", "entrypoint"),
+)
+"""Attributes that exclude those after them: one is refused beside the other, or gives way to it."""
+
+
+def _fit(keys: set[str], others: set[str]) -> bool:
+    return not keys & others and not any(
+        (name in keys and others & {*rest.split()}) or (name in others and keys & {*rest.split()})
+        for name, rest in _APART
+    )
+
+
+def _keys(case: Case) -> set[str]:
+    sides = (yaml.safe_load(text) or {} for text in (case.before, case.after))
+    return {key for side in sides for key in side}
+
+
+def _stack_file(services: Mapping[str, Sequence[Case]], side: Side) -> str:
+    made = {name: _service(cases, side) for name, cases in services.items()}
+    made["helper"] = yaml.safe_load(_HELPER)
+    return json.dumps({"services": made, **yaml.safe_load(_TOP)}, indent=1)
+
+
+def _service(cases: Sequence[Case], side: Side) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
     for case in cases:
-        attributes = yaml.safe_load("" if side == "bare" else getattr(case, side)) or {}
-        base = {"image": "${IMAGE}", "command": ["sleep", "1000"], "stop_signal": "KILL"}
-        if not case.networked and not any(key in attributes for key in _NETWORK_KEYS):
-            base["network_mode"] = "none"
-        services[case.service] = {**base, **attributes}
-    return json.dumps({"services": services, **yaml.safe_load(_TOP)}, indent=1)
+        attributes |= yaml.safe_load("" if side == "bare" else getattr(case, side)) or {}
+    base = {"image": "${IMAGE}", "command": ["sleep", "1000"], "stop_signal": "KILL"}
+    is_networked = any(case.networked for case in cases)
+    if not is_networked and not any(key in attributes for key in _NETWORK_KEYS):
+        base["network_mode"] = "none"
+    return {**base, **attributes}
 
 
 def environ(ports: Iterable[int], **values: str) -> dict[str, str]:
-    """The variables of the stack. values: IMAGE, OTHER_IMAGE, PROJECT and so on."""
+    """The variables of the stack. values: IMAGE, OTHER_IMAGE, PROJECT and so on.
+
+    Its subnets are random, as several runs may share a host.
+    """
     numbered = {f"P{number}": str(port) for number, port in enumerate(ports, start=1)}
-    return {"SECRET_A": "a", "SECRET_B": "b", **numbered, **values}
+    pool = secrets.randbelow(1 << 13)
+    subnets = {
+        "POOL": f"10.{96 + (pool >> 8)}.{pool & 255}",
+        "POOL6": f"fd00:97:{pool:x}",
+    }
+    return {"SECRET_A": "a", "SECRET_B": "b", **subnets, **numbered, **values}
 
 
 def found_at(value: Any, path: str) -> Any:

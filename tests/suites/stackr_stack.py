@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
+from stackr.planner.schema import plan_schema
 from stackr.runtime.engine.config import EngineConfig
 
 __all__ = ["Stack", "compose_program", "free_port", "until"]
@@ -64,6 +67,13 @@ class Stack:
         assert want is None or done.returncode == want, shown
         assert "Traceback" not in done.stderr, shown
         return done
+
+    def plan(self, *arguments: str, want: int | None = 0) -> dict[str, Any]:
+        """The plan that a command prints as JSON, which is as its schema says."""
+        value = json.loads(self(*arguments, want=want).stdout)
+        jsonschema.Draft7Validator(plan_schema()).validate(value)
+        assert isinstance(value, dict)
+        return value
 
     def compose(
         self, *arguments: str, want: int | None = 0, stdin: str = ""

@@ -8,6 +8,10 @@ __all__ = ["hint_for"]
 
 _HINTS: tuple[tuple[str, str], ...] = (
     (
+        r"(?-i:Address already in use)",  # of a network; a port's words begin in lower case
+        'another container has the address: give "ipv4_address" or "ipv6_address" another value',
+    ),
+    (
         r"address already in use|port is already allocated",
         "publish another host port, or end what listens on this one: ss -lntup shows it",
     ),

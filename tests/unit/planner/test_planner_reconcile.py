@@ -15,6 +15,7 @@ from stackr.planner.options import UpOptions
 from stackr.planner.plan import Change, Kind, Origin, Plan
 from stackr.planner.revision import Revision, revision_volume
 from stackr.runtime.fake import Behaviour, FakeRuntime, image
+from stackr.runtime.limits import Resources
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network
 from stackr.spec.model.service import Healthcheck
@@ -198,6 +199,20 @@ async def test_detached_network_is_drift() -> None:
     assert change.kind is Kind.RECREATE
     assert change.origin is Origin.DRIFT
     assert change.fields[0].path == "networks.demo_default"
+
+
+@pytest.mark.parametrize("lifts", [False, True])
+async def test_a_limit_that_docker_discarded_is_no_drift(lifts: bool) -> None:
+    project = stack({"web": service(mem_limit=64, memswap_limit=128, cpu_shares=5, pids_limit=9)})
+    runtime = FakeRuntime.with_images("app")
+    await up(runtime, project)
+    observed = await seen(runtime, project)
+    left = Resources(memory_bytes=64, memory_swap_bytes=-1, pids_limit=9)
+    containers = tuple(replace(each, resources=left) for each in observed.containers)
+    engine = replace(observed.engine, update_lifts=lifts)
+    found = plan_for(project, replace(observed, containers=containers, engine=engine)).changes
+    paths = [field.path for change in found for field in change.fields]
+    assert paths == (["memswap_limit", "cpu_shares"] if lifts else [])
 
 
 async def test_scale_down_takes_the_highest_numbers() -> None:

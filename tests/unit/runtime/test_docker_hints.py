@@ -10,6 +10,7 @@ from stackr.runtime.docker.hints import hint_for
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
+        ("Address already in use: 10.9.0.7", "ipv4_address"),
         ("failed to bind host port for 0.0.0.0:80: address already in use", "another host port"),
         ("Bind for 0.0.0.0:80 failed: port is already allocated", "another host port"),
         ("manifest for a/b:1 not found: manifest unknown", 'name or tag of "image"'),

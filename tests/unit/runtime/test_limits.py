@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from stackr.runtime.limits import (
     RestartPolicy,
     changed_limits,
     fixed_limits,
+    without_discarded,
 )
 from stackr.runtime.types import Capabilities
 
@@ -64,6 +66,34 @@ def test_what_docker_cannot_change(
     assert fixed_limits(before, after, lifts=False) == fixed
     lifting = tuple(name for name in fixed if name == "oom_kill_disable")
     assert fixed_limits(before, after, lifts=True) == lifting
+
+
+_READ = Blkio(read_bps=(("/dev/sda", 1),))
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "drifted"),
+    [
+        ({}, {"blkio": Blkio(weight=100)}, ()),
+        ({"blkio": _READ}, {"blkio": replace(_READ, weight=100)}, ()),
+        ({"blkio": replace(_READ, weight=200)}, {"blkio": replace(_READ, weight=100)}, ("blkio",)),
+        ({"memory_bytes": 9, "memory_swap_bytes": -1}, {"memory_bytes": 9}, ()),
+        ({}, {"memory_bytes": 9, "memory_swap_bytes": 9}, ()),
+        ({"memory_swap_bytes": -1}, {"memory_bytes": 9, "memory_swap_bytes": 9}, ()),
+        ({"memory_swappiness": None}, {"memory_swappiness": 10}, ()),
+        ({"oom_kill_disable": False}, {"oom_kill_disable": True}, ()),
+        ({"cpuset_cpus": ""}, {"cpuset_cpus": "0"}, ()),
+        ({"cpu_quota_us": -1}, {"cpu_quota_us": 9}, ("cpu_quota_us",)),
+        ({"pids_limit": 0}, {"pids_limit": 9}, ("pids_limit",)),
+        ({"memory_bytes": 8}, {"memory_bytes": 9}, ("memory_bytes",)),
+        ({"nano_cpus": 5}, {}, ("nano_cpus",)),
+    ],
+)
+def test_what_docker_discards_is_no_drift(
+    found: dict[str, Any], wanted: dict[str, Any], drifted: tuple[str, ...]
+) -> None:
+    before = Resources(**found)
+    assert changed_limits(before, without_discarded(before, Resources(**wanted))) == drifted
 
 
 def test_stackrs_engine_gets_the_whole() -> None:

@@ -1,0 +1,175 @@
+"""The JSON Schema of plans: current, and true of plans with every kind of change and operation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from planning import needs, port, service, stack
+
+from stackr.planner.compare import compare, imagined
+from stackr.planner.desired import desired
+from stackr.planner.lifecycle import (
+    plan_down,
+    plan_kill,
+    plan_pause,
+    plan_restart,
+    plan_stop,
+    plan_unpause,
+)
+from stackr.planner.observed import Observed
+from stackr.planner.options import DownOptions, UpOptions
+from stackr.planner.plan import Action, Kind, Plan, RiskLevel, Source
+from stackr.planner.provenance import with_created_fields
+from stackr.planner.reconcile import reconcile
+from stackr.planner.risk import RISKS
+from stackr.planner.schema import plan_schema
+from stackr.runtime.types import Capabilities
+from stackr.spec.model.deploy import Deploy, UpdateConfig
+from stackr.spec.model.mounts import ServiceVolume
+from stackr.spec.model.network import Ipam, IpamPool, Network
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Hook
+from stackr.spec.model.volume import Volume
+
+ROOT = Path(__file__).parents[3]
+_ENGINE = Capabilities(update_labels=True, update_lifts=True, handover=True)
+_DATA = ServiceVolume(type="volume", source="data", target="/data")
+_DANGERS: dict[str, Any] = {
+    "ports": (port(80, "80"),),
+    "privileged": True,
+    "cap_add": ("NET_ADMIN",),
+    "pid": "host",
+    "use_api_socket": True,
+    "image": "other",
+    "volumes": (),
+}
+
+
+def project(**changes: Any) -> Project:
+    """A stack with all that a plan can be about; `changes` are those of its services."""
+    update = UpdateConfig(order="start-first", monitor=1, delay=1)
+    hooks = (Hook(command=("true",)),)
+    services = {
+        "db": {"volumes": (_DATA,), "mem_limit": 1 << 26},
+        "web": {
+            "depends_on": needs("db", restart=True),
+            "networks": {"default": None, "back": None},
+        },
+        "rolled": {"deploy": Deploy(update_config=update), "scale": 2},
+        "hooked": {"post_start": hooks, "pre_stop": hooks},
+        **changes.pop("more", {}),
+    }
+    made = {name: {**each, **changes.pop(name, {})} for name, each in services.items()}
+    pool = changes.pop("subnet", "10.9.0.0/24")
+    back = Network(name="demo_back", ipam=Ipam(config=(IpamPool(subnet=pool),)))
+    return stack(
+        {name: service(**each) for name, each in made.items()},
+        networks={"back": back},
+        volumes={"data": Volume(name="demo_data")},
+        extensions={"x-stackr": {"policy": {"privileged": "error"}}},
+    )
+
+
+def up_plans() -> Iterator[Plan]:
+    """Of `diff` and `up --dry-run`: from nothing, and from a stack that is up to another one."""
+    before = desired(project())
+    yield reconcile(before, Observed("demo"), UpOptions(wait=True))
+    yield with_created_fields(reconcile(before, Observed("demo")), before)
+    yield compare(before, desired(project(db=_DANGERS)))
+    seen = replace(imagined(before, before), engine=_ENGINE)
+    for changes in (
+        {"db": {"mem_limit": 1 << 27}},
+        {"db": _DANGERS},
+        {"db": {"command": ("x",)}, "rolled": {"command": ("x",)}, "hooked": {"command": ("x",)}},
+        {"rolled": {"scale": 1}, "subnet": "10.10.0.0/24"},
+        {"more": {"new": {"image": "app"}}},
+    ):
+        wanted = desired(project(**changes))
+        yield reconcile(wanted, seen, UpOptions(remove_orphans=True))
+        yield reconcile(wanted, seen, UpOptions(atomic=True))
+    moved = replace(seen, moved={"app": "sha256:1"})
+    yield reconcile(before, moved)
+    ended = tuple(replace(each, state="exited", exit_code=1) for each in seen.containers)
+    yield reconcile(before, replace(seen, containers=ended))
+    paused = tuple(replace(each, state="paused") for each in seen.containers)
+    yield reconcile(before, replace(seen, containers=paused))
+
+
+def other_plans() -> Iterator[Plan]:
+    """Of the event `plan_started` of other commands."""
+    seen = imagined(desired(project()), desired(project()))
+    paused = tuple(replace(each, state="paused") for each in seen.containers)
+    yield plan_stop(seen)
+    yield plan_kill(seen)
+    yield plan_restart(seen)
+    yield plan_pause(seen)
+    yield plan_unpause(replace(seen, containers=paused))
+    yield plan_down(seen, DownOptions(volumes=True, images="all"))
+
+
+PLANS = [*up_plans(), *other_plans()]
+
+
+def _closed(schema: Any) -> Any:
+    """The schema, where no object may have more than its properties."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(each) for key, each in schema.items()}
+    is_object = schema.get("type") == "object"
+    return {**closed, "additionalProperties": False} if is_object else closed
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_plan_is_as_the_schema_says(plan: Plan) -> None:
+    jsonschema.Draft7Validator(_closed(plan_schema())).validate(plan.to_json())
+
+
+def test_these_are_plans_of_every_kind() -> None:
+    changes = [change for plan in PLANS for change in plan.changes]
+    assert {each.action for plan in PLANS for each in plan.operations} == set(Action)
+    assert {change.kind for change in changes} == set(Kind)
+    assert {change.origin.value for change in changes} == {"file", "drift"}
+    risks = [risk for plan in PLANS for risk in plan.risks]
+    assert {risk.id for risk in risks} == set(RISKS)
+    assert {risk.level for risk in risks} == set(RiskLevel)
+
+
+def test_places_are_as_the_schema_says() -> None:
+    plan = next(plan for plan in PLANS if plan.risks and plan.changes)
+    place = Source("compose.yaml", 1, 2, "$X")
+    placed = replace(
+        plan,
+        changes=tuple(replace(each, source=place) for each in plan.changes),
+        risks=tuple(replace(each, source=place) for each in plan.risks),
+    )
+    jsonschema.Draft7Validator(_closed(plan_schema())).validate(placed.to_json())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"version": 2},
+        {"project": None},
+        {"changes": [{}]},
+        {"summary": {"create": 0}},
+        {"summary": {"explode": 1}},
+        {"operations": [{"id": 1}]},
+    ],
+)
+def test_what_is_no_plan_is_refused(spoil: dict[str, Any]) -> None:
+    value = {**PLANS[0].to_json(), **spoil}
+    assert not jsonschema.Draft7Validator(plan_schema()).is_valid(value)
+
+
+def test_the_committed_schema_is_current() -> None:
+    jsonschema.Draft7Validator.check_schema(plan_schema())
+    text = (ROOT / "docs/schema/plan.json").read_text(encoding="utf-8")
+    assert json.loads(text) == plan_schema()
