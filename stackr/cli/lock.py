@@ -36,7 +36,7 @@ async def project_lock(
     engine: as `--engine` names it. Raises DeadlineExceeded after `timeout_s`, StackrError where no
     lock can be made.
     """
-    path = _folder(engine) / f"{project}.lock"
+    path = _path(engine, project)
     descriptor = await _acquire(path, project, waiting, timeout_s)
     try:
         yield
@@ -46,19 +46,19 @@ async def project_lock(
         os.close(descriptor)
 
 
-def _folder(engine: str) -> Path:
-    """A folder for this engine's locks: of the engine itself, or else of this user alone."""
+def _path(engine: str, project: str) -> Path:
+    """The lock's file: in a folder of the engine itself, or else of this user alone."""
     if engine == "embedded":
         from stackr.runtime.engine.config import EngineConfig
 
-        return _made(EngineConfig.from_environment().exec_root / "locks")
+        return _made(EngineConfig.from_environment().exec_root / "locks") / f"{project}.lock"
     from hashlib import sha256
 
     root = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "")
     if root == Path(""):
         root = Path(tempfile.gettempdir())
     mine = _made(root / f"stackr-locks-{os.geteuid()}")
-    return _made(mine / sha256(engine.encode()).hexdigest()[:16])
+    return mine / f"{sha256(engine.encode()).hexdigest()[:16]}-{project}.lock"
 
 
 def _made(folder: Path) -> Path:
