@@ -55,9 +55,24 @@ require_root() {
     [ "$(id -u)" -eq 0 ] || die "root is needed (packages, namespaces, mounts): run it as root"
 }
 
-# require_packages "NEEDS"...: install what is missing, and nothing if nothing is.
+usable_python() {
+    command -v "$1" >/dev/null 2>&1 &&
+        "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Sets `python`. An interpreter that the user chose or installed goes before the distribution's.
+find_python() {
+    for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if usable_python "$python"; then return 0; fi
+    done
+    [ -z "${PYTHON:-}" ] || die "$PYTHON: not a Python of at least 3.11 with venv and ensurepip"
+    return 1
+}
+
+# require_packages "NEEDS"...: install what is missing, Python included, and nothing if nothing is.
 require_packages() {
     packages_missing=""
+    find_python || packages_missing=" python3 python3-venv"
     for need in $(printf '%s\n' "$@" | sed -n 's/^\([^ ]\{1,\}\) \{1,\}\([^ ]\{1,\}\)$/\1=\2/p'); do
         command -v "${need%%=*}" >/dev/null 2>&1 || packages_missing="$packages_missing ${need#*=}"
     done
@@ -74,8 +89,8 @@ install_packages() {
     deny_services
     packages_status=0
     # shellcheck disable=SC2086  # one word a package
-    apt_quietly install --no-install-recommends $packages_chosen || {
-        # The lists may name versions that the mirror no longer has.
+    apt_quietly install --no-install-recommends $packages_chosen 2>/dev/null || {
+        # The lists may name versions that the mirror no longer has; what else it was, apt says again.
         refresh_package_lists && apt_quietly install --no-install-recommends $packages_chosen
     } || packages_status=$?
     restore_services
