@@ -7,7 +7,8 @@
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 
-# What stackr and its engine run on.
+# What stackr and its engine run on: zstd for layers that are packed so, tini for `init: true`, ps for
+# `stackr top`.
 RUNTIME_NEEDS="
 conmon conmon
 crun crun
@@ -15,6 +16,9 @@ runc runc
 nft nftables
 ip iproute2
 modprobe kmod
+zstd zstd
+tini tini
+ps procps
 "
 
 # What the images of the demo, the tests and the benchmark are made with and served from.
@@ -37,7 +41,6 @@ wrk wrk
 iptables iptables
 git git
 make make
-ps procps
 tmux tmux
 "
 
