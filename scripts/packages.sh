@@ -83,13 +83,15 @@ require_packages() {
     [ -z "$packages_missing" ] || install_packages "$packages_missing"
 }
 
-# install_packages "PACKAGE[|PACKAGE...] ...": with apt, and without starting any service.
+# install_packages "PACKAGE[|PACKAGE...] ...": with apt, and without starting any service, now or with
+# the next boot.
 install_packages() {
     command -v apt-get >/dev/null 2>&1 || die "apt-get: not found: Debian 12, 13 or Ubuntu 24.04 is needed"
     has_package_lists || refresh_package_lists
     packages_chosen=$(choose_packages "$1")
     note "installing packages:$packages_chosen"
     deny_services
+    services_before=$(installed_services)
     packages_status=0
     # shellcheck disable=SC2086  # one word a package
     apt_quietly install --no-install-recommends $packages_chosen 2>/dev/null || {
@@ -97,6 +99,7 @@ install_packages() {
         refresh_package_lists && apt_quietly install --no-install-recommends $packages_chosen
     } || packages_status=$?
     restore_services
+    disable_services_but "$services_before"
     [ "$packages_status" -eq 0 ] || die "apt-get: cannot install$packages_chosen"
 }
 
@@ -133,6 +136,23 @@ apt_quietly() {
     [ "$apt_status" -eq 0 ] || tail -n 30 "$apt_log" >&2
     rm -f "$apt_log"
     return "$apt_status"
+}
+
+# The services of the packages above that would start with the next boot.
+installed_services() {
+    for service in docker.service docker.socket containerd.service docker-registry.service; do
+        if [ -e "/usr/lib/systemd/system/$service" ] || [ -e "/lib/systemd/system/$service" ]; then
+            echo "$service"
+        fi
+    done
+}
+
+# Those that the user had go on as they were.
+disable_services_but() {
+    command -v systemctl >/dev/null 2>&1 || return 0
+    for service in $(installed_services); do
+        case "$1" in *"$service"*) ;; *) systemctl --quiet disable "$service" >/dev/null 2>&1 || true ;; esac
+    done
 }
 
 # Packages such as docker.io start their service when they are installed, unless policy-rc.d says
