@@ -7,7 +7,8 @@
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 
-# What stackr and its engine run on.
+# What stackr and its engine run on: zstd for layers that are packed so, tini for `init: true`, ps for
+# `stackr top`.
 RUNTIME_NEEDS="
 conmon conmon
 crun crun
@@ -15,6 +16,9 @@ runc runc
 nft nftables
 ip iproute2
 modprobe kmod
+zstd zstd
+tini tini
+ps procps
 "
 
 # What the images of the demo, the tests and the benchmark are made with and served from.
@@ -37,7 +41,6 @@ wrk wrk
 iptables iptables
 git git
 make make
-ps procps
 tmux tmux
 "
 
@@ -55,9 +58,24 @@ require_root() {
     [ "$(id -u)" -eq 0 ] || die "root is needed (packages, namespaces, mounts): run it as root"
 }
 
-# require_packages "NEEDS"...: install what is missing, and nothing if nothing is.
+usable_python() {
+    command -v "$1" >/dev/null 2>&1 &&
+        "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Sets `python`. An interpreter that the user chose or installed goes before the distribution's.
+find_python() {
+    for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if usable_python "$python"; then return 0; fi
+    done
+    [ -z "${PYTHON:-}" ] || die "$PYTHON: not a Python of at least 3.11 with venv and ensurepip"
+    return 1
+}
+
+# require_packages "NEEDS"...: install what is missing, Python included, and nothing if nothing is.
 require_packages() {
     packages_missing=""
+    find_python || packages_missing=" python3 python3-venv"
     for need in $(printf '%s\n' "$@" | sed -n 's/^\([^ ]\{1,\}\) \{1,\}\([^ ]\{1,\}\)$/\1=\2/p'); do
         command -v "${need%%=*}" >/dev/null 2>&1 || packages_missing="$packages_missing ${need#*=}"
     done
@@ -65,20 +83,23 @@ require_packages() {
     [ -z "$packages_missing" ] || install_packages "$packages_missing"
 }
 
-# install_packages "PACKAGE[|PACKAGE...] ...": with apt, and without starting any service.
+# install_packages "PACKAGE[|PACKAGE...] ...": with apt, and without starting any service, now or with
+# the next boot.
 install_packages() {
     command -v apt-get >/dev/null 2>&1 || die "apt-get: not found: Debian 12, 13 or Ubuntu 24.04 is needed"
     has_package_lists || refresh_package_lists
     packages_chosen=$(choose_packages "$1")
     note "installing packages:$packages_chosen"
     deny_services
+    services_before=$(installed_services)
     packages_status=0
     # shellcheck disable=SC2086  # one word a package
-    apt_quietly install --no-install-recommends $packages_chosen || {
-        # The lists may name versions that the mirror no longer has.
+    apt_quietly install --no-install-recommends $packages_chosen 2>/dev/null || {
+        # The lists may name versions that the mirror no longer has; what else it was, apt says again.
         refresh_package_lists && apt_quietly install --no-install-recommends $packages_chosen
     } || packages_status=$?
     restore_services
+    disable_services_but "$services_before"
     [ "$packages_status" -eq 0 ] || die "apt-get: cannot install$packages_chosen"
 }
 
@@ -115,6 +136,23 @@ apt_quietly() {
     [ "$apt_status" -eq 0 ] || tail -n 30 "$apt_log" >&2
     rm -f "$apt_log"
     return "$apt_status"
+}
+
+# The services of the packages above that would start with the next boot.
+installed_services() {
+    for service in docker.service docker.socket containerd.service docker-registry.service; do
+        if [ -e "/usr/lib/systemd/system/$service" ] || [ -e "/lib/systemd/system/$service" ]; then
+            echo "$service"
+        fi
+    done
+}
+
+# Those that the user had go on as they were.
+disable_services_but() {
+    command -v systemctl >/dev/null 2>&1 || return 0
+    for service in $(installed_services); do
+        case "$1" in *"$service"*) ;; *) systemctl --quiet disable "$service" >/dev/null 2>&1 || true ;; esac
+    done
 }
 
 # Packages such as docker.io start their service when they are installed, unless policy-rc.d says

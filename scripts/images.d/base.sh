@@ -12,7 +12,8 @@ build() {
         --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/info/*' \
-        "$(distribution | cut -d ' ' -f 1)" "$rootfs" "$CACHE/apt/sources.list"
+        "$(distribution | cut -d ' ' -f 1)" "$rootfs" "$CACHE/apt/sources.list" 2>"$work/mmdebstrap.log" ||
+        { tail -n 20 "$work/mmdebstrap.log" >&2 && die "$name: mmdebstrap: failed"; }
     find "$rootfs/dev" -mindepth 1 -delete
     rm -rf "$rootfs"/var/lib/apt/lists "$rootfs"/var/cache/apt "$rootfs"/etc/apt/apt.conf.d/99mmdebstrap \
         "$rootfs"/etc/machine-id "$rootfs"/etc/resolv.conf "$rootfs"/etc/hostname

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
+import signal
 import subprocess
 import tempfile
 import time
@@ -15,10 +15,14 @@ from pathlib import Path
 
 import leak_census
 import pytest
+from stackr_stack import free_port, until
 
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import is_running
+from stackr.runtime.engine.lock import holder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+STACK = "examples/stacks/guestbook/compose.yaml"
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -43,16 +47,38 @@ class Demo:
             "GUESTBOOK_PORT": str(self.port),
         }
 
-    def run(self, *command: str, want: int = 0) -> str:
+    def run(self, *command: str, want: int = 0, **variables: str) -> str:
         done = subprocess.run(
-            command, cwd=CHECKOUT, env=self.environment(), capture_output=True, text=True
+            command,
+            cwd=CHECKOUT,
+            env=self.environment() | variables,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == want, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def stackr(self, *arguments: str, want: int = 0) -> str:
-        stack = "examples/stacks/guestbook/compose.yaml"
-        return self.run(str(CHECKOUT / ".venv/bin/stackr"), "-f", stack, *arguments, want=want)
+    def stackr(self, *arguments: str, want: int = 0, **variables: str) -> str:
+        command = [str(CHECKOUT / ".venv/bin/stackr"), "-f", STACK, *arguments]
+        images = (self.folder / "demo/images").read_text().strip()
+        return self.run(*command, want=want, STACKR_IMAGES=images, **variables)
+
+    def docker(self, *arguments: str) -> list[str]:
+        return self.run("docker", "-H", f"unix://{self.config.socket}", *arguments).split()
+
+    def pids(self) -> dict[str, int]:
+        """Each service's process on the host; 0 where it does not run. Another is another life."""
+        return {
+            service: int(*self.docker("inspect", "-f", "{{.State.Pid}}", f"guestbook-{service}-1"))
+            for service in ("web", "app", "db", "cache")
+        }
+
+    def links(self) -> frozenset[str]:
+        """The bridges of the engine's networks, and the ends there of the containers' veths."""
+        ids = self.docker("network", "ls", "-q", "--filter", "driver=bridge", "--no-trunc")
+        bridges = {f"sk-{id[:12]}" for id in ids} & set(os.listdir("/sys/class/net"))
+        ports = (os.listdir(f"/sys/class/net/{bridge}/brif") for bridge in bridges)
+        return frozenset(bridges.union(*ports))
 
     def book(self) -> dict[str, object]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -78,10 +104,8 @@ class Demo:
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="stackr-demo-") as folder:
-        made = Demo(Path(folder), port)
+        made = Demo(Path(folder), free_port())
         yield made
         made.run("scripts/demo", "down")
         leak_census.assert_nothing_left(made.config)
@@ -93,42 +117,60 @@ def test_guestbook_from_nothing_to_nothing(demo: Demo) -> None:
     assert "visits counted in Redis: 1" in shown
     assert "entries kept in PostgreSQL: 1" in shown
     assert [demo.book()["visits"], demo.book()["visits"]] == [2, 3]
+    demo.stackr("diff", "--exit-code")
 
     again = demo.run("scripts/demo")
     assert "entries kept in PostgreSQL: 2" in again
 
+    links = demo.links()
+    assert len(links) >= 2 + 5, "two networks' bridges, and five places on them"
+    registry = (demo.folder / "registry/pid").read_text().strip()
     demo.run("scripts/demo", "down")
     assert not (demo.folder / "demo").exists()
     assert not (demo.folder / "registry").exists()
-    leak_census.assert_nothing_left(demo.config)
+    until(lambda: not Path("/proc", registry).exists())
+    leak_census.assert_nothing_left(demo.config, links)
 
 
 def test_down_without_up_says_so(demo: Demo) -> None:
     assert "not up" in demo.run("scripts/demo", "down")
 
 
-def test_one_changed_variable_recreates_one_service(
-    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_changed_variable_recreates_one_service(demo: Demo) -> None:
     demo.run("scripts/demo")
-    monkeypatch.setenv("GUESTBOOK_TITLE", "Another title")
-    images = (demo.folder / "demo/images").read_text().strip()
-    env_file = tmp_path / "env"
-    env_file.write_text(f"STACKR_IMAGES={images}\n")
+    title = "Another title"
+    shown = demo.stackr("diff", "--exit-code", want=2, GUESTBOOK_TITLE=title)
+    assert f'environment.TITLE: "Guestbook" → "{title}"' in shown
 
-    shown = demo.stackr("--env-file", str(env_file), "diff", "--exit-code", want=2)
-    assert "TITLE" in shown
-
-    def started(service: str) -> str:
-        socket_url = f"unix://{demo.config.socket}"
-        format_ = "{{.State.StartedAt}}"
-        return demo.run(
-            "docker", "-H", socket_url, "inspect", "-f", format_, f"guestbook-{service}-1"
-        )
-
-    before = {service: started(service) for service in ("app", "db", "cache")}
-    demo.stackr("--env-file", str(env_file), "up", "-d", "--wait")
-    after = {service: started(service) for service in before}
+    before = demo.pids()
+    demo.stackr("up", "-d", "--wait", GUESTBOOK_TITLE=title)
+    after = demo.pids()
     assert {service for service in before if before[service] != after[service]} == {"app"}
     assert demo.book_again()["entries"], "the entries outlive the application"
-    demo.stackr("--env-file", str(env_file), "diff", "--exit-code")
+    demo.stackr("diff", "--exit-code", GUESTBOOK_TITLE=title)
+
+
+def test_the_site_outlives_the_daemon(demo: Demo) -> None:
+    """A process of its own goes on answering names, so that each request still finds its way."""
+    demo.run("scripts/demo")
+    before = demo.pids()
+    daemon = holder(demo.config.data_root)
+    assert daemon is not None
+    os.kill(daemon, signal.SIGKILL)
+    until(lambda: not is_running(demo.config))
+    assert [demo.book()["visits"], demo.book()["visits"]] == [2, 3]
+
+    os.kill(before["cache"], signal.SIGKILL)
+    until(lambda: not Path("/proc", str(before["cache"])).exists())
+    assert not is_running(demo.config), "nothing of the above has started a daemon"
+    assert "guestbook-cache-1" in demo.stackr("ps", "--all")
+    assert is_running(demo.config)
+    until(lambda: demo.pids()["cache"], "the restart that its policy asks for")
+    after = demo.pids()
+    assert {service for service in before if before[service] != after[service]} == {"cache"}
+    assert demo.book_again()["entries"]
+    demo.stackr("diff", "--exit-code")
+
+    links = demo.links()
+    demo.run("scripts/demo", "down")
+    leak_census.assert_nothing_left(demo.config, links)

@@ -41,13 +41,17 @@ class Output:
 
     @property
     def width(self) -> int:
-        """Columns of the terminal now (it can be resized), or 80 where there is none."""
+        """Columns of the terminal now (it can be resized), or 80 where there is none.
+
+        A terminal on a serial line knows no size, and says 0.
+        """
         if not self.is_terminal:
             return _FALLBACK_SIZE[0]
         try:
-            return max(os.get_terminal_size(self.stream.fileno()).columns, 20)
+            columns = os.get_terminal_size(self.stream.fileno()).columns
         except OSError:
-            return shutil.get_terminal_size(_FALLBACK_SIZE).columns
+            columns = 0
+        return max(columns, 20) if columns else shutil.get_terminal_size(_FALLBACK_SIZE).columns
 
     def line(self, text: str = "") -> None:
         """Write one line, and let the reader see it at once."""

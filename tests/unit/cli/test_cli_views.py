@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import termios
 
 import pytest
 
@@ -18,6 +20,17 @@ from stackr.errors import InvalidArgument
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+@pytest.mark.parametrize(("columns", "want"), [(0, 80), (1, 20), (132, 132)])
+def test_the_width_of_a_terminal(columns: int, want: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 is what a terminal on a serial line says."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("sys.__stdout__", None)  # shutil looks there
+    controller, terminal = os.openpty()
+    with open(controller, "rb"), open(terminal, "w") as stream:
+        termios.tcsetwinsize(terminal, (0, columns))
+        assert Output(stream, True, False).width == want
 
 
 @pytest.mark.parametrize(
