@@ -73,5 +73,6 @@ def _stack(engine: EngineConfig, folder: Path, image: str) -> Iterator[Stack]:
     made = Stack(folder, engine)
     made.environ["IMAGE"] = image
     yield made
+    made.end()
     made("down", "-v", "-t", "0", "--remove-orphans", "-p", made.name)
     assert made.containers() == {}

@@ -317,10 +317,17 @@ def test_orphans(stack: Stack) -> None:
 
 
 def test_its_end_is_told_at_once(stack: Stack) -> None:
-    begun = time.monotonic()
-    for _ in range(3):
-        stack("run", "--rm", "plain", "true")
-    assert time.monotonic() - begun < 20
+    """No poll or time-out is waited for: it takes about as long as with Docker Compose."""
+
+    def quickest(command: Callable[..., object]) -> float:
+        times = []
+        for _ in range(3):
+            begun = time.monotonic()
+            command("run", "--rm", "plain", "true")
+            times.append(time.monotonic() - begun)
+        return min(times)
+
+    assert quickest(stack) < 2 * quickest(stack.compose)
 
 
 @pytest.mark.parametrize(

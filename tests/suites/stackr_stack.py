@@ -23,7 +23,7 @@ from stackr.runtime.engine.config import EngineConfig
 
 __all__ = ["Stack", "compose_program", "free_port", "until"]
 
-_DEADLINE_S = 30.0
+_DEADLINE_S = 60.0
 STACKR = str(Path(sys.executable).with_name("stackr"))
 
 
@@ -43,6 +43,7 @@ class Stack:
             "COMPOSE_PROJECT_NAME": self.name,
             "PYTHONUNBUFFERED": "1",
         }
+        self._started: list[subprocess.Popen[str]] = []
 
     def write(self, text: str, name: str = "compose.yaml") -> Path:
         """The stack file, dedented."""
@@ -93,16 +94,28 @@ class Stack:
         return done
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Run one command in the background, its output in pipes."""
+        """Run one command in the background, its output in pipes; `end` ends it at the latest."""
         settings: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             **options,
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [STACKR, *arguments], cwd=self.folder, env=self.environ, text=True, **settings
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what was started and still runs, and close its pipes."""
+        for process in self._started:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+        self._started.clear()
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """What `ps` says of every container, by name."""
