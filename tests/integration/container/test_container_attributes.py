@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -157,10 +158,14 @@ async def test_real_time_is_shared_out_or_refused(engine: Engine) -> None:
         error = await refused(engine.create("box", ["true"], **share))
         assert isinstance(error, NotSupported)
         return
-    ids = [await running(engine, f"box-{number}", **share) for number in range(2)]
-    for id in ids:
-        assert read(engine, id, "cpu", "cpu.rt_runtime_us") == "20000"
-        assert read(engine, id, "cpu", "cpu.rt_period_us") == "500000"
+    parents = ("", "inner") * 3
+    ids = await asyncio.gather(
+        *(running(engine, f"box-{n}", **share, CgroupParent=p) for n, p in enumerate(parents))
+    )
+    for id, name in zip(ids, parents, strict=True):
+        parent = f"{engine.config.cgroup_parent}/{name}".rstrip("/")
+        assert read(engine, id, "cpu", "cpu.rt_runtime_us", parent) == "20000"
+        assert read(engine, id, "cpu", "cpu.rt_period_us", parent) == "500000"
     await engine.containers.update(ids[0], parse_update({"CpuRealtimeRuntime": 30_000}))
     assert read(engine, ids[0], "cpu", "cpu.rt_runtime_us") == "30000"
     too_much = await engine.create("more", ["true"], CpuRealtimeRuntime=999_000)

@@ -100,7 +100,11 @@ class Limiter:
         """host_config: what `container` is about to have."""
         if not host_config.cpu_realtime_runtime:
             return
-        others = [c for c in self._store if c.state.status.is_up and c.id != container.id]
+        others = [
+            other
+            for other in self._store
+            if (other.state.status.is_up or other.intent == "start") and other.id != container.id
+        ]
         self._groups.allot_realtime([host_config, *(other.host_config for other in others)])
 
     def _set_weights(self, container: Container, host_config: HostConfig) -> None:
