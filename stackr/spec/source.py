@@ -31,6 +31,7 @@ from stackr.spec.scalars import resolve, resolve_tagged
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 200
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 MAX_NODES = 250_000
 MAX_ALIASED_NODES = 100_000
 MAX_PROJECT_NODES = 1_000_000
@@ -148,6 +149,8 @@ def _not_yaml(data: bytes, error: MarkedYAMLError) -> BadSource:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return BadSource(error.problem or str(error), 0, 0)
+    if "maximum nesting depth" in (error.problem or ""):  # libyaml has a limit of its own
+        return BadSource(_TOO_DEEP, mark.line, mark.column)
     context, begin = error.context, error.context_mark
     if context and begin is not None and begin.line != mark.line:
         context = f"{context} that begins at line {begin.line + 1}"
@@ -300,7 +303,7 @@ class _Reader:
     def _push(self, event: Any, value: Any) -> None:
         self._count(event)
         if len(self._stack) >= MAX_DEPTH:
-            raise _bad(f"nested deeper than {MAX_DEPTH} levels", event)
+            raise _bad(_TOO_DEEP, event)
         if self._stack and self._stack[-1].is_map and self._stack[-1].key is None:
             raise _bad("a mapping or a list cannot be a key", event, self._stack[-1].path)
         frame = _Frame(value, self._here(), event.anchor, self.nodes)
