@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,24 @@ _SEED = "STACKR_SEED"
 
 def pytest_configure() -> None:
     os.environ.setdefault(_SEED, str(secrets.randbelow(10**6)))  # xdist's workers inherit it
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadscope`, a file's tests run in one process, for what they share.
+
+    The two engines of one file, which share nothing, may have one each.
+    """
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            return f"{file}@docker" if "[docker" in test else file
+
+    return ByFile(config, log)
 
 
 def pytest_report_header() -> str:

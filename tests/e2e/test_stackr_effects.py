@@ -99,13 +99,9 @@ _EMBEDDED = frozenset(
         *("start_interval", "volume_subpath"),
     }
 )
-_PARAMS = [
-    pytest.param(name, marks=pytest.mark.xdist_group(f"effects-{name}"))
-    for name in ("embedded", "docker")
-]
 
 
-@pytest.fixture(scope="module", params=_PARAMS)
+@pytest.fixture(scope="module", params=["embedded", "docker"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     if request.param == "embedded":
         socket = request.getfixturevalue("engine").socket

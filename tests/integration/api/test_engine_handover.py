@@ -263,7 +263,10 @@ def test_a_promotion_is_an_event(site: Site) -> None:
     since = int(time.time())
     site.promote(new, old)
     events = site.client.api.events(
-        since=since, until=int(time.time()) + 1, filters={"event": "promote"}, decode=True
+        since=since,
+        until=int(time.time()) + 1,
+        filters={"event": "promote", "container": new.id},
+        decode=True,
     )
     (event,) = list(events)
     assert event["Actor"]["ID"] == new.id

@@ -328,7 +328,7 @@ async def test_probes_that_hang_do_not_pile_up(engine: Engine) -> None:
     health = await started(engine, "hang", test, check=check)
     await until(lambda: health.status == "unhealthy")
     await until(lambda: len(health.log) == 5)
-    assert health.log[-1].output == "Health check exceeded timeout (0.1s)"
+    assert health.log[-1].output.startswith("Health check exceeded timeout (0.1s)")
     _, rows = await engine.containers.top("hang", "-eo pid,args")
     assert sum("sleep 77" in row[-1] for row in rows) <= 2, rows
 
