@@ -7,11 +7,12 @@ noted before, and removed when the last container in it is gone. A parent that w
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stackr.errors import InvalidArgument
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _KIND = "cgroup"
 _MOST_PATH = 1024
 _SECOND_US = 1_000_000
+_RT_RUNTIME = "cpu.rt_runtime_us"
 
 
 def check_parent(path: str) -> None:
@@ -45,6 +47,8 @@ class Groups:
         self._hierarchy = hierarchy
         self._state = state
         self._made: set[str] = set()
+        self._awaited: dict[str, str] = {}
+        """The parents of containers whose own groups are about to be made, by container."""
 
     def open(self) -> None:
         self._made = set(self._state.all(_KIND))
@@ -60,17 +64,34 @@ class Groups:
     def note(self, container: Container) -> None:
         """Note the folders that the container's start will make above its own group."""
         parent = self.parent(container.host_config)
-        for folder in self._hierarchy.paths(parent) if parent != self._own else ():
+        if parent == self._own:
+            return
+        self._awaited[container.id] = parent
+        for folder in self._hierarchy.paths(parent):
             for each in (folder, *folder.parents):
                 if each.exists():
                     break
                 self._made.add(str(each))
                 self._state.put(_KIND, str(each), {})
 
+    def _paths(self, group: str) -> Iterator[Path]:
+        """The group's folders, and all above them."""
+        for folder in self._hierarchy.paths(group):
+            yield folder
+            yield from folder.parents
+
+    def is_made(self, container: Container) -> None:
+        """The container's own group is there now, and holds what is above it."""
+        self._awaited.pop(container.id, None)
+
     def sweep(self) -> None:
-        """Remove the noted folders that are empty, inner ones first."""
-        for folder in sorted(self._made, key=len, reverse=True):
+        """Remove the noted folders that are empty and that no start needs, inner ones first."""
+        if not self._made:
+            return
+        awaited = {str(each) for group in self._awaited.values() for each in self._paths(group)}
+        for folder in sorted(self._made - awaited, key=len, reverse=True):
             try:
+                _give_back(Path(folder))
                 os.rmdir(folder)
             except FileNotFoundError:
                 pass
@@ -102,7 +123,7 @@ class Groups:
         folder = self._hierarchy.path(group, "cpu")
         if folder is None:
             return
-        file = folder / "cpu.rt_runtime_us"
+        file = folder / _RT_RUNTIME
         try:
             folder.mkdir(exist_ok=True)
             if _number(file) < needed_us:
@@ -112,6 +133,17 @@ class Groups:
                 f"HostConfig.CpuRealtimeRuntime: the host has not so much real-time left: {group}"
                 f" needs {needed_us} us a second: {(error.strerror or '').lower()}"
             ) from error
+
+
+def _give_back(folder: Path) -> None:
+    """Its share of real time is free at once; else only when the kernel has forgotten the group.
+
+    The kernel refuses where a group below still has a share.
+    """
+    file = folder / _RT_RUNTIME
+    with contextlib.suppress(OSError):
+        if _number(file):
+            file.write_text("0")
 
 
 def _number(file: Path) -> int:

@@ -397,9 +397,11 @@ class Lifecycle:
         if monitor is not None:
             with monitor:
                 monitor.kill()
+        self._limiter.ending(container)
         self._host.cgroups.kill(group)
         await self.runtime.delete(container.id)
         await self.remove_group(group)
+        self.groups.is_made(container)
         self.groups.sweep()
 
     async def remove_group(self, group: str) -> None:

@@ -5,6 +5,7 @@ and while it runs all that an update changes.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from stackr.errors import Conflict, Internal, NotSupported, StackrError
 from stackr.runtime.engine.container.groups import Groups
@@ -19,6 +20,15 @@ from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.update import lifted, updated
 
 __all__ = ["Limiter"]
+
+
+_HOLDS_UP: dict[str, Any] = {
+    "cpu_realtime_runtime": 0,
+    "blkio_device_read_bps": [],
+    "blkio_device_write_bps": [],
+    "blkio_device_read_iops": [],
+    "blkio_device_write_iops": [],
+}
 
 
 class Limiter:
@@ -43,7 +53,21 @@ class Limiter:
 
         Raises NotSupported where the kernel lacks a limit, Internal where it refuses one.
         """
+        self._groups.is_made(container)
         self._set_weights(container, container.host_config)
+
+    def ending(self, container: Container) -> None:
+        """Lift what would hold up the end of its processes, or outlive them: a slow disk, which the
+        last one waits for as it unmounts, and a share of real time, which is free only when the
+        kernel has forgotten the group.
+        """
+        before = container.host_config
+        if not any(getattr(before, name) for name in _HOLDS_UP):
+            return
+        after = before.model_copy(update=_HOLDS_UP)
+        for controller, name, value in lifted(before, after, is_v2=self._host.cgroups.is_v2):
+            with suppress(OSError):
+                self._host.cgroups.write(self._groups.path(container), controller, name, value)
 
     async def update(self, container: Container, body: ContainerUpdate, *, replace: bool) -> None:
         """Change limits, restart policy and labels. What fails changes nothing.
