@@ -37,7 +37,7 @@ services:
     stop_grace_period: 1s
   job:
     image: {image}
-    command: sh -c 'echo job done; nslookup database; until test -e /kept/end; do sleep 0.1; done'
+    command: sh -c 'echo job done; nslookup database; {linger}'
     volumes: ["kept:/kept"]
     depends_on: {{web: {{condition: service_started}}}}
     networks: [back]
@@ -68,8 +68,9 @@ def compose(docker_host: dict[str, str], busybox_image: str, tmp_path: Path) -> 
     run("down", "-v", "-t", "1", "--remove-orphans")
 
 
-def _write(folder: Path, image: str, greeting: str) -> None:
-    (folder / "compose.yaml").write_text(_STACK.format(image=image, greeting=greeting))
+def _write(folder: Path, image: str, greeting: str, linger: str = "true") -> None:
+    text = _STACK.format(image=image, greeting=greeting, linger=linger)
+    (folder / "compose.yaml").write_text(text)
 
 
 def _services(compose: Compose) -> dict[str, dict[str, str]]:
@@ -80,6 +81,8 @@ def _services(compose: Compose) -> dict[str, dict[str, str]]:
 def test_a_stack_from_up_to_down(
     compose: Compose, docker_host: dict[str, str], busybox_image: str, tmp_path: Path
 ) -> None:
+    until_told = "until test -e /kept/end; do sleep 0.1; done"
+    _write(tmp_path, busybox_image, "hello", until_told)
     compose("up", "-d", "--wait", "web", "db")
     compose("up", "-d", "--no-recreate")
     services = _services(compose)

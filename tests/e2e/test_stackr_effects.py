@@ -134,10 +134,13 @@ def _dockerd_features() -> frozenset[str]:
 
 @pytest.fixture(scope="module")
 def world(
-    subject: Subject, engine: EngineConfig, tmp_path_factory: pytest.TempPathFactory
+    subject: Subject,
+    client: docker.DockerClient,
+    engine: EngineConfig,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
     cases = tuple(case for case in CASES if case.needs <= subject.features)
-    with _client(subject) as client, _stack(subject, engine, tmp_path_factory) as stack:
+    with _stack(subject, engine, tmp_path_factory) as stack:
         made = World(subject, stack.environ, cases, [], [])
         stack.write(stack_file(cases, subject.ups[0]))
         stack("up", "--wait", "helper")
@@ -151,8 +154,8 @@ def world(
         yield made
 
 
-@contextlib.contextmanager
-def _client(subject: Subject) -> Iterator[docker.DockerClient]:
+@pytest.fixture(scope="module")
+def client(subject: Subject) -> Iterator[docker.DockerClient]:
     """A client of the engine, which has the image also by another name meanwhile."""
     client = docker.DockerClient(base_url=f"unix://{subject.socket}", timeout=60)
     try:
@@ -263,6 +266,7 @@ def _check_value(world: World, case: Case) -> None:
     )
 
 
+@pytest.mark.usefixtures("client")
 def test_nothing_differs_after_up_of_mixtures(
     subject: Subject,
     engine: EngineConfig,
@@ -271,7 +275,7 @@ def test_nothing_differs_after_up_of_mixtures(
 ) -> None:
     cases = [case for case in CASES if case.needs <= subject.features]
     mixed = mixtures(cases, 6, dice)
-    with _client(subject), _stack(subject, engine, tmp_path_factory) as stack:
+    with _stack(subject, engine, tmp_path_factory) as stack:
         sides: tuple[Side, ...] = ("before", "after")
         for side in sides:
             stack.write(mixed_file(mixed, side))
