@@ -242,6 +242,7 @@ async def test_very_deep_trees_are_unpacked_and_removed(parts: Parts, tmp_path: 
         (gzip.compress(archive(member("other"))), "diff ID mismatch: want sha256:.* got sha256:"),
         (b"", "diff ID mismatch"),
     ],
+    ids=["gzip", "cut gzip", "bzip2", "xz", "tar", "zstd", "another", "nothing"],
 )  # fmt: skip
 async def test_damage_is_explained(parts: Parts, tmp_path: Path, blob: bytes, match: str) -> None:
     with pytest.raises(InvalidArgument, match=match) as raised:
