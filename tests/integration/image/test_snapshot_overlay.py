@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,22 @@ async def test_removal_frees_the_disk(snapshotter: Factory, tmp_path: Path) -> N
     assert overlay.containers() == []
     root = tmp_path / "data" / "snapshots"
     assert [str(path.relative_to(root)) for path in root.glob("*/*")] == ["l/empty"]
+
+
+def test_layers_are_placed_apart_on_ext4(snapshotter: Factory, tmp_path: Path) -> None:
+    disk, root = tmp_path / "disk", tmp_path / "data" / "snapshots"
+    with disk.open("wb") as file:
+        file.truncate(32 << 20)
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    root.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-o", "loop", disk, root], check=True)
+    try:
+        snapshotter()
+        for name in ("new", "c"):
+            flags = subprocess.run(["lsattr", "-d", root / name], capture_output=True, text=True)
+            assert "T" in flags.stdout.split()[0], flags
+    finally:
+        subprocess.run(["umount", root], check=True)
 
 
 async def test_layers_that_an_image_wants_stay(snapshotter: Factory) -> None:

@@ -1,4 +1,4 @@
-"""Directory trees made by others: remove, measure and sync them, whatever their depth.
+"""Directory trees made by others: place, remove, measure and sync them, whatever their depth.
 
 Written without recursion and without one descriptor per level: a container can nest directories
 far deeper than Python's stack, a path's limit or the descriptor limit allow.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
-__all__ = ["disk_usage", "remove_tree", "sync_file_system"]
+__all__ = ["disk_usage", "remove_tree", "spread_children", "sync_file_system"]
 
+_GET_FLAGS: Final = 0x80086601
+_SET_FLAGS: Final = 0x40086602
+_TOP_OF_HIERARCHIES: Final = 0x00020000
 _ASIDE: Final = b".wh..wh.aside."  # a prefix that no layer and no container file system shows
 
 
@@ -104,6 +108,27 @@ def _size_once(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> int:
             return 0
         seen.add(inode)
     return status.st_size
+
+
+def spread_children(path: str | os.PathLike[str]) -> None:
+    """Have the file system place each directory in `path`, with all below, apart from the others.
+
+    On ext4 trees that are written at once then do not take turns at one group of blocks, nor do new
+    ones search for inodes among those of a tree that has just been removed. It is advice: nothing
+    happens where a file system does not take it. Source: ioctl_iflags(2), FS_TOPDIR_FL.
+    """
+    import fcntl
+
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = bytearray(8)
+        fcntl.ioctl(fd, _GET_FLAGS, flags)
+        wanted = int.from_bytes(flags[:4], sys.byteorder) | _TOP_OF_HIERARCHIES
+        fcntl.ioctl(fd, _SET_FLAGS, wanted.to_bytes(4, sys.byteorder) + bytes(4))
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
 
 
 def sync_file_system(path: str | os.PathLike[str]) -> None:

@@ -29,7 +29,12 @@ from typing import Any, Final
 
 from stackr.errors import AlreadyExists, Internal, InvalidArgument, NotFound
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.linux.tree import disk_usage, remove_tree, sync_file_system
+from stackr.runtime.engine.linux.tree import (
+    disk_usage,
+    remove_tree,
+    spread_children,
+    sync_file_system,
+)
 from stackr.runtime.engine.snapshot.lookup import LayerStack
 from stackr.runtime.engine.state import State
 
@@ -108,6 +113,8 @@ class Overlay:
         """Read the records and remove what a crash has left; blocking, for the daemon's start."""
         for name in ("l/empty", "new", "c", "trash"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
+        for name in ("new", "c"):
+            spread_children(self._root / name)
         self._root.chmod(0o700)
         self._options = tuple(
             f"{name}=off" for name in _SWITCHED_OFF if (_PARAMETERS / name).exists()
