@@ -30,7 +30,8 @@ docker-registry docker-registry
 "
 
 # What the tests and the benchmark compare with and look through.
-TEST_NEEDS="e2fsprogs 
+TEST_NEEDS="
+mkfs.ext4 e2fsprogs
 dockerd docker.io
 docker docker-cli|docker.io
 htpasswd apache2-utils
