@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -150,8 +151,11 @@ def _is_attached(pid: int) -> bool:
 
 
 def _sockets(pid: int) -> int:
-    folder = Path(f"/proc/{pid}/fd")
-    return sum(str(path.readlink()).startswith("socket:") for path in folder.iterdir())
+    found = 0
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += str(path.readlink()).startswith("socket:")
+    return found
 
 
 @pytest.mark.parametrize(
