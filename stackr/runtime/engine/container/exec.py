@@ -213,14 +213,7 @@ class Executor:
                 console.close()
             remove_tree(folder)
             raise
-        launched.ended.add_done_callback(lambda _: self._clear_after(container))
         return _Launch(launched, folder, request.cmd[0], console)
-
-    def _clear_after(self, container: Container) -> None:
-        """crun makes the group anew for a command, where that went with its container meanwhile."""
-        if not container.state.status.is_up and not container.intent:
-            self._host.cgroups.remove(self._groups.path(container))
-            self._groups.sweep()
 
     async def _kill(self, launch: _Launch, container: Container) -> None:
         """End the process and its children, and wait until the runtime has noticed; it may not
