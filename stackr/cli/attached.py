@@ -12,10 +12,10 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from stackr.cli.arguments import UpArguments
 from stackr.cli.interrupts import Interrupts
 from stackr.cli.logs import Exit, Supervisor, project_containers, with_logs
 from stackr.cli.session import Session
+from stackr.cli.up_arguments import UpArguments
 from stackr.cli.views.logs import LogLines
 from stackr.errors import Conflict, NotFound
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import AttachArguments, Targets
+from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
     from stackr.runtime.types import ContainerState
 
 __all__ = ["attach"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr attach`. detach_keys: the bytes of the sequence."""
+
+    service: str
+    index: int | None = None
+    stdin: bool = True
+    forwards_signals: bool = True
+    detach_keys: bytes = b""
 
 
 def attach(
@@ -49,7 +61,7 @@ def attach(
 
     options = options_of(ctx)
     keys = DEFAULT_KEYS if not detach_keys else parse_detach_keys(detach_keys)
-    arguments = AttachArguments(
+    arguments = _Arguments(
         service, index=index, stdin=not no_stdin, forwards_signals=sig_proxy, detach_keys=keys
     )
     name = project_name(options)
@@ -58,7 +70,7 @@ def attach(
         return run_interruptible(_attach(session, name, arguments))
 
 
-async def _attach(session: Session, project: str, arguments: AttachArguments) -> int:
+async def _attach(session: Session, project: str, arguments: _Arguments) -> int:
     from stackr.cli.replica import find_replica
     from stackr.runtime.protocol import SupportsAttach
 
@@ -88,7 +100,7 @@ async def _joined(
     session: Session,
     runtime: SupportsAttach,
     container: ContainerState,
-    arguments: AttachArguments,
+    arguments: _Arguments,
 ) -> int:
     from stackr.cli.streams import join
 

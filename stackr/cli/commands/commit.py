@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import CommitArguments, Targets
+from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
@@ -17,6 +18,25 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
 
 __all__ = ["commit"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr commit`. image: `REPOSITORY[:TAG]`, or "" for none."""
+
+    service: str
+    image: str = ""
+    author: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    pause: bool = True
+    index: int | None = None
+
+    @property
+    def repository_and_tag(self) -> tuple[str, str]:
+        """A colon behind the last slash is before a tag; one in front of it, before a port."""
+        repository, colon, tag = self.image.rpartition(":")
+        return (repository, tag) if colon and "/" not in tag else (self.image, "")
 
 
 def commit(
@@ -39,7 +59,7 @@ def commit(
 ) -> None:
     """Make an image of a container: its image's layers, and what it has changed."""
     options = options_of(ctx)
-    arguments = CommitArguments(
+    arguments = _Arguments(
         service,
         image,
         author=author,
@@ -54,9 +74,7 @@ def commit(
         session.on_engine(lambda runtime: _commit(session, runtime, name, arguments))
 
 
-async def _commit(
-    session: Session, runtime: Runtime, project: str, arguments: CommitArguments
-) -> None:
+async def _commit(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
     from stackr.cli.replica import find_replica
     from stackr.runtime.protocol import SupportsFiles
 

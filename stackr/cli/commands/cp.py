@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import CopyArguments, CopyPlace, Targets
+from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
@@ -32,6 +32,53 @@ if TYPE_CHECKING:
 __all__ = ["cp"]
 
 _CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One side of a copy. service: "" for this host."""
+
+    service: str
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> _Place:
+        """`web:/etc/hosts`, or a local path: absolute ones and those with a dot in front."""
+        service, colon, path = text.partition(":")
+        if not colon or text.startswith(("/", ".")):
+            return cls("", text)
+        return cls(service, path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr cp`. all: containers of `run` too. as_user: owned by the container's user."""
+
+    source: _Place
+    target: _Place
+    all: bool = False
+    as_user: bool = False
+    follows_link: bool = False
+    index: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.source.service and self.target.service:
+            raise InvalidArgument("cp: copying between services is not supported")
+        if not (self.source.service or self.target.service):
+            raise InvalidArgument(
+                "cp: unknown copy direction", hint="one side has to be SERVICE:PATH"
+            )
+        for place in (self.source, self.target):
+            if not place.path:
+                raise InvalidArgument(f"cp: {place.service}: a path is expected behind the colon")
+
+    @property
+    def is_upload(self) -> bool:
+        return bool(self.target.service)
+
+    @property
+    def service(self) -> str:
+        return self.target.service or self.source.service
 
 
 def cp(
@@ -56,9 +103,9 @@ def cp(
     service, and comes from the first.
     """
     options = options_of(ctx)
-    arguments = CopyArguments(
-        CopyPlace.parse(source),
-        CopyPlace.parse(target),
+    arguments = _Arguments(
+        _Place.parse(source),
+        _Place.parse(target),
         all=all_,
         as_user=archive,
         follows_link=follow_link,
@@ -70,7 +117,7 @@ def cp(
         session.on_engine(lambda runtime: _cp(session, runtime, name, arguments))
 
 
-async def _cp(session: Session, runtime: Runtime, project: str, arguments: CopyArguments) -> None:
+async def _cp(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
     from stackr.runtime.protocol import SupportsFiles
 
     if not isinstance(runtime, SupportsFiles):
@@ -88,7 +135,7 @@ async def _cp(session: Session, runtime: Runtime, project: str, arguments: CopyA
 
 
 async def _containers(
-    runtime: Runtime, project: str, arguments: CopyArguments
+    runtime: Runtime, project: str, arguments: _Arguments
 ) -> Sequence[ContainerState]:
     from stackr.cli.logs import project_containers
     from stackr.cli.replica import with_number
@@ -106,7 +153,7 @@ async def _containers(
 
 
 async def _copy(
-    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: CopyArguments
+    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: _Arguments
 ) -> None:
     if arguments.is_upload:
         words = f"{arguments.source.path} to {container.name}:{arguments.target.path}"
@@ -125,9 +172,7 @@ async def _copy(
 # --- to a container ----------------------------------------------------------------------------
 
 
-async def _upload(
-    runtime: SupportsFiles, container: ContainerState, arguments: CopyArguments
-) -> None:
+async def _upload(runtime: SupportsFiles, container: ContainerState, arguments: _Arguments) -> None:
     from stackr.cli.thread_streams import produced
 
     ref, target = container.id, arguments.target.path
@@ -231,7 +276,7 @@ def _renamed(source: _Source, target: str, there: PathStat | None) -> tuple[str,
 
 
 async def _download(
-    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: CopyArguments
+    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: _Arguments
 ) -> None:
     from stackr.cli.local_files import unpack
     from stackr.cli.thread_streams import consumed
@@ -257,7 +302,7 @@ async def _download(
         session.view.warning(f"cp: {name}: a device or a FIFO is not copied")
 
 
-async def _source(runtime: SupportsFiles, ref: str, arguments: CopyArguments) -> tuple[str, str]:
+async def _source(runtime: SupportsFiles, ref: str, arguments: _Arguments) -> tuple[str, str]:
     """The path to read, and the name that it has here: with `-L`, that of the symlink."""
     path = arguments.source.path
     own_name = posixpath.basename(path.rstrip("/"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from stackr.cli.arguments import UpArguments, is_set, parse_pull, parse_scale, split_targets
+from stackr.cli.arguments import is_set, parse_pull, parse_scale, split_targets
 from stackr.cli.commands.up import bring_up
 from stackr.cli.flags import (
     Build,
@@ -21,6 +21,7 @@ from stackr.cli.flags import (
 )
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
+from stackr.cli.up_arguments import UpArguments
 
 __all__ = ["create"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stackr.cli.arguments import DownArguments, is_set, parse_rmi, split_targets
+from stackr.cli.arguments import Targets, check_not_negative, is_set, parse_rmi, split_targets
 from stackr.cli.flags import RemoveOrphans, Timeout, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import find_project
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
 
 __all__ = ["down"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr down`. remove_images: None, "local" (those without a registry's name) or "all"."""
+
+    targets: Targets = field(default_factory=Targets)
+    volumes: bool = False
+    remove_orphans: bool = False
+    timeout_s: float | None = None
+    remove_images: Literal["all", "local"] | None = None
+
+    def __post_init__(self) -> None:
+        check_not_negative("--timeout", self.timeout_s)
 
 
 def down(
@@ -33,7 +48,7 @@ def down(
     ] = None,
 ) -> int:
     """Stop and remove the stack's containers and networks; volumes only with -v."""
-    arguments = DownArguments(
+    arguments = _Arguments(
         split_targets(words),
         volumes=volumes,
         remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
@@ -60,7 +75,7 @@ async def _down(
     runtime: Runtime,
     project: str,
     wanted: Desired | None,
-    arguments: DownArguments,
+    arguments: _Arguments,
 ) -> int:
     from stackr.planner.lifecycle import plan_down
     from stackr.planner.observed import observe

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import EventsArguments, parse_moment, split_targets
+from stackr.cli.arguments import Targets, parse_moment, split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
 
 __all__ = ["events"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr events`. since, until: Unix seconds."""
+
+    targets: Targets = field(default_factory=Targets)
+    json: bool = False
+    since: float | None = None
+    until: float | None = None
 
 
 def events(
@@ -35,7 +46,7 @@ def events(
 ) -> None:
     """Show what happens to the stack's containers, until Ctrl-C."""
     options, now = options_of(ctx), time.time()
-    arguments = EventsArguments(
+    arguments = _Arguments(
         split_targets(words),
         json=json or options.json,
         since=parse_moment("--since", since, now=now),
@@ -49,9 +60,7 @@ def events(
         session.on_engine(lambda runtime: _events(session, runtime, name, arguments))
 
 
-async def _events(
-    session: Session, runtime: Runtime, project: str, arguments: EventsArguments
-) -> None:
+async def _events(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
     from stackr.cli.views.events import event_json, event_line
 
     services = arguments.targets.services

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import ExecArguments, Targets
+from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
@@ -24,6 +25,22 @@ if TYPE_CHECKING:
 __all__ = ["CONTEXT_SETTINGS", "exec_"]
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr exec`. environment: `KEY=VALUE`, or `KEY` for the caller's own value."""
+
+    service: str
+    command: tuple[str, ...]
+    detach: bool = False
+    environment: tuple[str, ...] = ()
+    index: int | None = None
+    privileged: bool = False
+    tty: bool = True
+    stdin: bool = True
+    user: str | None = None
+    working_dir: str | None = None
 
 
 def exec_(
@@ -61,7 +78,7 @@ def exec_(
 ) -> int:
     """Run a command in a running container; its exit code is stackr's."""
     options = options_of(ctx)
-    arguments = ExecArguments(
+    arguments = _Arguments(
         service,
         tuple(command),
         detach=detach,
@@ -87,7 +104,7 @@ def _with_value(text: str) -> str:
     return text if equals or key not in os.environ else f"{key}={os.environ[key]}"
 
 
-async def _exec(session: Session, project: str, arguments: ExecArguments) -> int:
+async def _exec(session: Session, project: str, arguments: _Arguments) -> int:
     from stackr.cli.replica import find_replica
     from stackr.runtime.container import ExecConfig
     from stackr.runtime.protocol import SupportsExec

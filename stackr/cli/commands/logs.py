@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import LogsArguments, parse_moment, parse_tail, split_targets
+from stackr.cli.arguments import Targets, parse_moment, parse_tail, split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
     from stackr.runtime.types import ContainerState
 
 __all__ = ["logs"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr logs`. tail: lines of each container, None for all; since, until: Unix seconds."""
+
+    targets: Targets = field(default_factory=Targets)
+    follow: bool = False
+    tail: int | None = None
+    since: float | None = None
+    until: float | None = None
+    timestamps: bool = False
+    prefix: bool = True
+    index: int | None = None
 
 
 def logs(
@@ -48,7 +63,7 @@ def logs(
 ) -> None:
     """Show the output of the stack's containers."""
     options, now = options_of(ctx), time.time()
-    arguments = LogsArguments(
+    arguments = _Arguments(
         split_targets(words),
         follow=follow,
         tail=parse_tail(tail),
@@ -66,7 +81,7 @@ def logs(
         session.on_engine(lambda runtime: _logs(session, runtime, name, arguments))
 
 
-async def _logs(session: Session, runtime: Runtime, project: str, arguments: LogsArguments) -> None:
+async def _logs(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
     from stackr.cli.logs import LogWindow, Supervisor, print_logs, project_containers, with_logs
     from stackr.cli.views.logs import LogLines
 

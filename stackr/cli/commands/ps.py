@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import PsArguments, check_choice, split_targets
+from stackr.cli.arguments import Targets, check_choice, split_targets
 from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, declared_services, project_name
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["ps"]
 
 _STATES = ("paused", "restarting", "removing", "running", "dead", "created", "exited")
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr ps`. all: stopped ones and those of `run` too. states: only these; () for any."""
+
+    targets: Targets = field(default_factory=Targets)
+    all: bool = False
+    states: tuple[str, ...] = ()
 
 
 def ps(
@@ -62,7 +72,7 @@ def ps(
     options = options_of(ctx)
     form = Format.parse("json" if options.json else format_, columns=COLUMNS)
     targets = split_targets(words)
-    arguments = PsArguments(targets, all=all_, states=_states(status or (), filter_))
+    arguments = _Arguments(targets, all=all_, states=_states(status or (), filter_))
     name = project_name(options, targets.files)
     check_services(options, targets)
     chosen = targets.services
@@ -98,7 +108,7 @@ def _states(status: Sequence[str], filter_: str | None) -> tuple[str, ...]:
 
 
 async def _containers(
-    runtime: Runtime, project: str, services: Sequence[str], arguments: PsArguments
+    runtime: Runtime, project: str, services: Sequence[str], arguments: _Arguments
 ) -> list[ContainerState]:
     from stackr.cli.logs import project_containers
 

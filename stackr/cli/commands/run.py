@@ -6,13 +6,13 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stackr.cli.arguments import RunArguments, is_set, parse_pull
+from stackr.cli.arguments import is_set, parse_pull
 from stackr.cli.flags import Build, Pull, QuietBuild, QuietPull, RemoveOrphans, refuse_builds
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
@@ -29,6 +29,38 @@ if TYPE_CHECKING:
 __all__ = ["CONTEXT_SETTINGS", "run"]
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr run`, with its texts as they were given. command, entrypoint: None for its own."""
+
+    service: str
+    command: tuple[str, ...] | None = None
+    detach: bool = False
+    auto_remove: bool = False
+    name: str = ""
+    entrypoint: str | None = None
+    environment: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    service_ports: bool = False
+    use_aliases: bool = False
+    user: str | None = None
+    working_dir: str | None = None
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = True
+    no_deps: bool = False
+    pull: Literal["always", "missing", "never"] | None = None
+    remove_orphans: bool = False
+
+    def __post_init__(self) -> None:
+        if self.service_ports and self.ports:
+            raise InvalidArgument("run: --service-ports and --publish cannot be combined")
 
 
 def run(
@@ -120,7 +152,7 @@ def run(
     options = options_of(ctx)
     if quiet:
         options = replace(options, progress="quiet", json=False)
-    arguments = RunArguments(
+    arguments = _Arguments(
         service=service,
         command=tuple(command) if command else None,
         detach=detach,
@@ -157,7 +189,7 @@ def _has_terminal(asked: bool | None, *, interactive: bool) -> bool:
     return asked
 
 
-def _run(session: Session, arguments: RunArguments) -> int:
+def _run(session: Session, arguments: _Arguments) -> int:
     from stackr.cli.oneoff import run_one_off
     from stackr.cli.planning import desire
     from stackr.cli.project import load_project
@@ -175,7 +207,7 @@ def _run(session: Session, arguments: RunArguments) -> int:
     )
 
 
-def _one_off(project: Project, arguments: RunArguments) -> OneOff:
+def _one_off(project: Project, arguments: _Arguments) -> OneOff:
     from stackr.planner.oneoff import OneOff
     from stackr.spec.shellwords import split
 
@@ -207,7 +239,7 @@ def _one_off(project: Project, arguments: RunArguments) -> OneOff:
     )
 
 
-def _environment(project: Project, arguments: RunArguments) -> dict[str, str]:
+def _environment(project: Project, arguments: _Arguments) -> dict[str, str]:
     """Those of the files, then those of `-e`; `KEY` alone takes the value that the stack sees."""
     from stackr.spec import dotenv
     from stackr.spec.files import HOST

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, UpArguments, parse_scale
+from stackr.cli.arguments import Targets, parse_scale
 from stackr.cli.commands.up import bring_up
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
+from stackr.cli.up_arguments import UpArguments
 
 __all__ = ["scale"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import StatsArguments, split_targets
+from stackr.cli.arguments import Targets, split_targets
 from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import check_services, project_name
@@ -25,6 +26,16 @@ __all__ = ["stats"]
 
 _INTERVAL_S = 1.0
 _HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """`stackr stats`. all: stopped containers too. whole: nothing is cut."""
+
+    targets: Targets = field(default_factory=Targets)
+    all: bool = False
+    is_once: bool = False
+    whole: bool = False
 
 
 def stats(
@@ -43,7 +54,7 @@ def stats(
 
     options = options_of(ctx)
     form = Format.parse("json" if options.json else format_, columns=COLUMNS)
-    arguments = StatsArguments(split_targets(words), all=all_, is_once=no_stream, whole=no_trunc)
+    arguments = _Arguments(split_targets(words), all=all_, is_once=no_stream, whole=no_trunc)
     name = project_name(options, arguments.targets.files)
     check_services(options, arguments.targets)
     with open_session(options) as session:
@@ -51,7 +62,7 @@ def stats(
 
 
 async def _stats(
-    session: Session, runtime: Runtime, project: str, arguments: StatsArguments, form: Format
+    session: Session, runtime: Runtime, project: str, arguments: _Arguments, form: Format
 ) -> None:
     from stackr.runtime.protocol import SupportsStats
 
@@ -75,7 +86,7 @@ async def _stats(
 
 
 async def _containers(
-    runtime: Runtime, project: str, arguments: StatsArguments
+    runtime: Runtime, project: str, arguments: _Arguments
 ) -> list[ContainerState]:
     from stackr.cli.logs import project_containers
 
@@ -128,7 +139,7 @@ def _show(
     session: Session,
     form: Format,
     rows: Sequence[tuple[ContainerState, ContainerStats]],
-    arguments: StatsArguments,
+    arguments: _Arguments,
 ) -> None:
     """The rows; on a terminal in place of those before."""
     from stackr.cli.views.usage import HEADINGS, stats_fields

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import (
-    UpArguments,
     is_set,
     parse_pull,
     parse_scale,
@@ -35,6 +34,7 @@ from stackr.cli.flags import (
 )
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument, NotSupported, StackrError
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import pytest
 
 from stackr.cli.arguments import (
     Targets,
-    UpArguments,
     is_set,
     parse_moment,
     parse_pull,
@@ -16,6 +15,7 @@ from stackr.cli.arguments import (
     parse_tail,
     split_targets,
 )
+from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument
 
 
