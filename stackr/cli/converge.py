@@ -16,7 +16,7 @@ from stackr.cli.session import Session
 from stackr.planner.plan import Action
 
 if TYPE_CHECKING:
-    from stackr.executor.apply import Outcome
+    from stackr.executor.outcome import Outcome
     from stackr.planner.desired import Desired
     from stackr.planner.observed import Observed
     from stackr.planner.options import UpOptions
@@ -127,7 +127,7 @@ async def _carry_out(
     session: Session, runtime: Runtime, goal: Goal, plan: Plan, before: Observed
 ) -> tuple[int, str]:
     """The exit code, and the revision's status."""
-    from stackr.executor.apply import Outcome
+    from stackr.executor.outcome import Outcome
 
     outcome = Outcome(plan)
     if goal.options.atomic:
@@ -176,7 +176,7 @@ async def _roll_back(
     """Bring these services back to the last revision that was applied whole."""
     from stackr.cli.history import read_history
     from stackr.cli.rollback import goal_of
-    from stackr.executor.apply import Outcome
+    from stackr.executor.outcome import Outcome
     from stackr.planner.options import UpOptions
     from stackr.planner.revision import last_applied
 

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from stackr.errors import StackrError
-from stackr.executor.apply import Failure, Outcome
+from stackr.executor.outcome import Failure, Outcome
 from stackr.planner.payloads import WaitFor
 from stackr.planner.plan import Action, Operation
 from stackr.runtime.protocol import Runtime, SupportsLogs

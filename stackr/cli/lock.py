@@ -12,7 +12,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -56,7 +55,9 @@ def _path(engine: str, project: str) -> Path:
 
     root = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "")
     if root == Path(""):
-        root = Path(tempfile.gettempdir())
+        from tempfile import gettempdir
+
+        root = Path(gettempdir())
     mine = _made(root / f"stackr-locks-{os.geteuid()}")
     return mine / f"{sha256(engine.encode()).hexdigest()[:16]}-{project}.lock"
 

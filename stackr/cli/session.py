@@ -16,8 +16,9 @@ from stackr.cli.views.output import Output, open_output
 from stackr.cli.views.view import View, open_view
 
 if TYPE_CHECKING:
-    from stackr.executor.apply import Limits, Outcome
+    from stackr.executor.apply import Limits
     from stackr.executor.events import Event
+    from stackr.executor.outcome import Outcome
     from stackr.executor.profile import Profile
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
@@ -102,7 +103,7 @@ class Session:
         A dry run prints the plan, and that is all. When cancelled, what was done is reported
         before CancelledError goes on.
         """
-        from stackr.executor.apply import Outcome
+        from stackr.executor.outcome import Outcome
 
         if self.is_dry_run:
             self.show_plan(plan, "json" if self.is_json else "text")
@@ -113,12 +114,12 @@ class Session:
 
     async def apply_plan(self, outcome: Outcome, runtime: Runtime) -> None:
         """Carry out the plan of `outcome`, which is told what became of each operation."""
-        from stackr.executor.apply import apply
-
         for warning in outcome.plan.warnings:
             self.view.warning(warning)
         if outcome.plan.is_empty:
             return
+        from stackr.executor.apply import apply
+
         try:
             await apply(outcome.plan, runtime, self._sink, limits=self._limits(), outcome=outcome)
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
 
@@ -27,6 +27,7 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.executor.operations import Context, perform
+from stackr.executor.outcome import Failure, Outcome, Skipped
 from stackr.planner.payloads import (
     Delay,
     DrainContainer,
@@ -40,7 +41,7 @@ from stackr.planner.plan import Operation, Plan
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import PullProgress
 
-__all__ = ["Failure", "Limits", "Outcome", "Skipped", "apply"]
+__all__ = ["Limits", "apply"]
 
 
 _WAITS = (WaitFor, MonitorContainer, DrainContainer, Delay)
@@ -71,39 +72,6 @@ class Limits:
     in_flight: int = 24
     pulls: int = 4
     grace_s: float = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A root cause."""
-
-    operation: Operation
-    error: StackrError
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """because: the failed operations that it depends on, directly or not."""
-
-    operation: Operation
-    because: tuple[Operation, ...]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of each operation of a plan, in the order in which it ended."""
-
-    plan: Plan
-    done: list[Operation] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    cancelled: list[Operation] = field(default_factory=list)
-    elapsed_s: float = 0
-
-    @property
-    def is_success(self) -> bool:
-        """All is done; a failed operation that is optional does not count."""
-        return not self.cancelled and all(f.operation.is_optional for f in self.failed)
 
 
 async def apply(

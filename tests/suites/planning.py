@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stackr.executor.apply import Limits, Outcome, apply
+from stackr.executor.apply import Limits, apply
 from stackr.executor.events import Event
+from stackr.executor.outcome import Outcome
 from stackr.planner.desired import Desired, desired
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import UpOptions

@@ -17,7 +17,8 @@ import pytest
 from planning import Recorder, needs, service, stack
 
 from stackr.errors import Conflict, NotFound, NotSupported, StackrError
-from stackr.executor.apply import Outcome, apply
+from stackr.executor.apply import apply
+from stackr.executor.outcome import Outcome
 from stackr.planner.desired import desired
 from stackr.planner.lifecycle import plan_down, plan_start, plan_stop
 from stackr.planner.observed import Observed, observe

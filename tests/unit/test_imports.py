@@ -188,7 +188,7 @@ def test_no_module_is_named_after_nothing() -> None:
 )
 def test_light_imports(module: str) -> None:
     """What a command that has nothing to do must not pay for."""
-    heavy = ("networkx", "aiohttp", "pyroute2", "rich")
+    heavy = ("networkx", "aiohttp", "pyroute2", "rich", "tarfile")
     program = f"import sys, {module}; print(*(n for n in {heavy!r} if n in sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stackr.cli.testenv.findings import Place, Readiness, Suspect, in_order, last_check, problem_of
 from stackr.cli.testenv.timeline import Moment
 from stackr.errors import NotFound, StackrError
-from stackr.executor.apply import Failure, Outcome
+from stackr.executor.outcome import Failure, Outcome
 from stackr.planner.payloads import PullImage, WaitFor
 from stackr.planner.plan import Action, Operation
 from stackr.runtime import labels

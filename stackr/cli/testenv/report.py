@@ -20,7 +20,7 @@ from stackr.errors import StackrError
 
 if TYPE_CHECKING:
     from stackr.cli.session import Session
-    from stackr.executor.apply import Outcome
+    from stackr.executor.outcome import Outcome
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
     from stackr.runtime.types import ContainerState

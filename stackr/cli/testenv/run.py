@@ -106,7 +106,8 @@ class _Run:
 
     async def _bring_up(self) -> str:
         """Why the environment is not ready; "" if it is, and everybody has been told."""
-        from stackr.executor.apply import Outcome, apply
+        from stackr.executor.apply import apply
+        from stackr.executor.outcome import Outcome
 
         await self._hold()
         await self._listen()

@@ -6,7 +6,6 @@ Source: Docker Engine API, ContainerCreate, HostConfig, NetworkCreate, VolumeCre
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -347,6 +346,8 @@ def exec_body(config: ExecConfig, *, attach: bool) -> Json:
 
 def files_archive(files: Sequence[ContainerFile]) -> bytes:
     """A tar archive of the files, their paths from the root on; folders are left as they are."""
+    import tarfile
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in files:

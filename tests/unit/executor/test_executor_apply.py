@@ -9,7 +9,7 @@ import pytest
 from planning import Recorder, needs, plan_for, service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument, NotFound, Unauthorized
-from stackr.executor.apply import Limits, Outcome, apply
+from stackr.executor.apply import Limits, apply
 from stackr.executor.events import (
     OperationFailed,
     OperationFinished,
@@ -19,6 +19,7 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
+from stackr.executor.outcome import Outcome
 from stackr.planner.lifecycle import plan_down
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import UpOptions
