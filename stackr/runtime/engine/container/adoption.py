@@ -93,7 +93,7 @@ class Adoption:
             if id not in self._store:
                 cgroups.kill(f"{group}/{id}")
                 await runtime.delete(id)
-                await self._lifecycle.remove_group(f"{group}/{id}")
+                await self._lifecycle.teardown.remove_group(f"{group}/{id}")
                 remove_tree(self._config.bundles_root / id)
         for id in _names(self._config.containers_root):
             if id not in self._store:
@@ -106,7 +106,7 @@ class Adoption:
                 case Status.CREATING:
                     await self._lifecycle.finish_removal(live, volumes=True)
                 case Status.REMOVING:
-                    await self._lifecycle.clear(container)
+                    await self._lifecycle.teardown.clear(container)
                     volumes = container.intent == "remove with volumes"
                     await self._lifecycle.finish_removal(live, volumes=volumes)
                 case _ if container.intent == "start":
@@ -130,8 +130,8 @@ class Adoption:
         """A start that was cut off: whatever there is of it goes, and it is made anew."""
         container = live.container
         with suppress(StackrError):
-            await self._lifecycle.detach(container)
-        await self._lifecycle.clear(container)
+            await self._lifecycle.teardown.detach(container)
+        await self._lifecycle.teardown.clear(container)
         container.running, container.intent = None, ""
         if container.state.status.is_up or container.state.status is Status.RESTARTING:
             container.state.status = Status.EXITED

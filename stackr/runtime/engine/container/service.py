@@ -21,6 +21,7 @@ from stackr.runtime.engine.archive.copies import PathStat
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import host as host_facts
 from stackr.runtime.engine.container.adoption import Adoption
+from stackr.runtime.engine.container.bring_up import BringUp
 from stackr.runtime.engine.container.checks import check_create, limit_warnings
 from stackr.runtime.engine.container.commit import FrozenContainer, frozen
 from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
@@ -28,6 +29,7 @@ from stackr.runtime.engine.container.files import ContainerFiles
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.health import Probes
 from stackr.runtime.engine.container.lifecycle import Lifecycle
+from stackr.runtime.engine.container.limiter import Limiter
 from stackr.runtime.engine.container.limits import adapted
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.logs import LogEntry, LogQuery, read_log
@@ -40,7 +42,7 @@ from stackr.runtime.engine.container.networking import (
     has_own_network,
     planned_endpoints,
 )
-from stackr.runtime.engine.container.oci_runtime import RuntimeFacts, choose_runtime
+from stackr.runtime.engine.container.oci_runtime import OciRuntime, RuntimeFacts, choose_runtime
 from stackr.runtime.engine.container.promotion import Promotion, is_in_standby
 from stackr.runtime.engine.container.record import (
     STANDBY_LABEL,
@@ -64,6 +66,7 @@ from stackr.runtime.engine.container.stream import (
     PendingStream,
     PipeStream,
 )
+from stackr.runtime.engine.container.teardown import Teardown
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.launcher_client import Launcher
 from stackr.runtime.engine.network.types import Connections
@@ -123,20 +126,7 @@ class Containers:
         )
         self._executor = Executor(self._host, self._storage, self._groups, runtime)
         self._probes = Probes(self._executor, self._storage)
-        self._lifecycle = Lifecycle(
-            config,
-            self._host,
-            store=self._store,
-            storage=self._storage,
-            groups=self._groups,
-            snapshots=self._snapshots,
-            networks=self._networks,
-            events=self._events,
-            runtime=runtime,
-            monitor=Monitor(find_conmon(), self._launcher, runtime),
-            probes=self._probes,
-            tasks=self._tasks,
-        )
+        self._lifecycle = self._new_lifecycle(runtime, self._probes)
         self._store.open()
         self._groups.open()
         adoption = Adoption(
@@ -149,6 +139,46 @@ class Containers:
             tasks=self._tasks,
         )
         await adoption.run()
+
+    def _new_lifecycle(self, runtime: OciRuntime, probes: Probes) -> Lifecycle:
+        host, store, storage, groups = self._host, self._store, self._storage, self._groups
+        monitor = Monitor(find_conmon(), self._launcher, runtime)
+        limiter = Limiter(host, groups, store=store, storage=storage, runtime=runtime)
+        teardown = Teardown(
+            host,
+            storage=storage,
+            groups=groups,
+            networks=self._networks,
+            runtime=runtime,
+            monitor=monitor,
+            limiter=limiter,
+        )
+        bring_up = BringUp(
+            host,
+            store=store,
+            storage=storage,
+            groups=groups,
+            snapshots=self._snapshots,
+            networks=self._networks,
+            runtime=runtime,
+            monitor=monitor,
+            limiter=limiter,
+            teardown=teardown,
+        )
+        return Lifecycle(
+            host,
+            store=store,
+            storage=storage,
+            groups=groups,
+            events=self._events,
+            runtime=runtime,
+            monitor=monitor,
+            limiter=limiter,
+            bring_up=bring_up,
+            teardown=teardown,
+            probes=probes,
+            tasks=self._tasks,
+        )
 
     async def close(self) -> None:
         """Containers go on running; a later `open` takes them over."""
