@@ -7,48 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import dataclasses
 import logging
 import os
-import secrets
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError, Unavailable
+from stackr.errors import Conflict, InvalidArgument, Unavailable
 from stackr.runtime.engine.archive.copies import PathStat
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import host as host_facts
 from stackr.runtime.engine.container.adoption import Adoption
 from stackr.runtime.engine.container.bring_up import BringUp
-from stackr.runtime.engine.container.checks import check_create, limit_warnings
+from stackr.runtime.engine.container.checks import limit_warnings
 from stackr.runtime.engine.container.commit import FrozenContainer, frozen
+from stackr.runtime.engine.container.creation import Creation
 from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
 from stackr.runtime.engine.container.files import ContainerFiles
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.health import Probes
 from stackr.runtime.engine.container.lifecycle import Lifecycle
 from stackr.runtime.engine.container.limiter import Limiter
-from stackr.runtime.engine.container.limits import adapted
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.logs import LogEntry, LogQuery, read_log
-from stackr.runtime.engine.container.merge import merge_config
+from stackr.runtime.engine.container.membership import Membership
 from stackr.runtime.engine.container.monitor import Monitor, connect_attach, find_conmon
-from stackr.runtime.engine.container.mounts import plan_mounts
 from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
-from stackr.runtime.engine.container.networking import (
-    endpoint_spec,
-    has_own_network,
-    planned_endpoints,
-)
 from stackr.runtime.engine.container.oci_runtime import OciRuntime, RuntimeFacts, choose_runtime
 from stackr.runtime.engine.container.promotion import Promotion, is_in_standby
 from stackr.runtime.engine.container.record import (
-    STANDBY_LABEL,
     Container,
-    MountPoint,
-    State,
 )
 from stackr.runtime.engine.container.spec import (
     ContainerCreate,
@@ -58,7 +46,7 @@ from stackr.runtime.engine.container.spec import (
 )
 from stackr.runtime.engine.container.state import Status, Verb, check
 from stackr.runtime.engine.container.stats import Usage, read_usage
-from stackr.runtime.engine.container.storage import Storage, name_volumes
+from stackr.runtime.engine.container.storage import Storage
 from stackr.runtime.engine.container.store import Store, check_name
 from stackr.runtime.engine.container.stream import (
     AttachStream,
@@ -98,6 +86,7 @@ class Containers:
         self._networks = networks
         self._store = Store(state)
         self._storage = Storage(config, images, snapshots, volumes)
+        self._membership = Membership(self._store, networks)
         self._tasks = Tasks()
         self._sessions = ExecSessions()
         self._launcher = Launcher()
@@ -224,10 +213,7 @@ class Containers:
 
     def get(self, ref: str) -> Container:
         """Raises NotFound (`No such container: x`), InvalidArgument for an ambiguous ID."""
-        container = self._store.get(ref)
-        if container.state.status is Status.CREATING:
-            raise NotFound(f"No such container: {ref}")
-        return container
+        return self._store.existing(ref)
 
     def list(self) -> list[Container]:
         """Every container, the newest first."""
@@ -245,63 +231,13 @@ class Containers:
         Raises NotFound for the image, Conflict for the name, InvalidArgument and NotSupported for
         settings. Nothing is left of a create that fails.
         """
-        chosen = check_name(name) if name else self._store.free_name()
-        self._store.check_free(chosen)
-        image = self._images.get(body.image)
-        config = merge_config(body.config(), image.config)
-        host_config = adapted(body.host_config)
-        warnings = check_create(config, host_config, self._host)
-        for mode in (host_config.network_mode, host_config.ipc_mode, host_config.pid_mode):
-            if mode.startswith("container:"):
-                self.get(mode.partition(":")[2])
-        endpoints = body.networking_config.endpoints_config
-        container = Container(
-            id=secrets.token_hex(32),
-            name=chosen,
-            created_ns=time.time_ns(),
-            image_id=image.id,
-            config=config,
-            host_config=host_config,
-            endpoints=planned_endpoints(config, host_config, endpoints),
-            mounts=self._named(plan_mounts(config, host_config, self._mounts_of)),
-            platform=platform or image.os or "linux",
-            state=State(status=Status.CREATING),
-            standby=config.labels.get(STANDBY_LABEL) == "true",
-        )
-        live = Live(container)
-        async with live.lock:
-            self._store.add(container)
-            self._lives.lives[container.id] = live
-            try:
-                container.mounts = await self._storage.make(container, image.diff_ids)
-                self._storage.user(container)
-                container.state.status = Status.CREATED
-                self._store.put(container)
-            except BaseException:
-                await self._undo_create(live)
-                raise
-        self._lives.publish(container, "create")
-        return container.id, warnings
-
-    async def _undo_create(self, live: Live) -> None:
-        try:
-            await self._storage.remove(live.container, anonymous_volumes=True)
-        except (StackrError, OSError) as error:
-            _log.warning("container %s: undo of create: %s", live.container.short_id, error)
-        self._store.delete(live.container)
-        self._lives.lives.pop(live.container.id, None)
-
-    def _named(self, mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
-        """With names for anonymous volumes and the IDs of images. Raises NotFound for an image."""
-        return tuple(
-            dataclasses.replace(mount, name=self._images.get(mount.source).id)
-            if mount.type == "image"
-            else mount
-            for mount in name_volumes(mounts)
-        )
-
-    def _mounts_of(self, ref: str) -> tuple[MountPoint, ...]:
-        return self.get(ref).mounts
+        return await Creation(
+            self._host,
+            self._images,
+            store=self._store,
+            storage=self._storage,
+            lifecycle=self._lives,
+        ).run(name, body, platform)
 
     async def start(self, ref: str) -> None:
         """Raises NotModified where it runs; InvalidArgument where its program cannot be run."""
@@ -557,40 +493,11 @@ class Containers:
 
     async def connect(self, ref: str, network: str, settings: EndpointSettings) -> None:
         """Join a network, now where the container runs, else at its next start."""
-        live = self._live(ref)
-        async with live.lock:
-            container = live.container
-            if container.endpoints and not has_own_network(container):
-                raise Conflict(
-                    "container sharing network namespace with another container or host cannot be"
-                    " connected to any other network"
-                )
-            name = self._networks.get(network).name
-            if name in container.endpoints:
-                raise Conflict(
-                    f"endpoint with name {container.name} already exists in network {name}"
-                )
-            if container.pid:
-                spec = endpoint_spec(name, settings)
-                await self._networks.connect(container.id, spec, container.hostname)
-            container.endpoints = {**container.endpoints, name: settings}
-            self._store.put(container)
+        await self._membership.connect(self._live(ref), network, settings)
 
     async def disconnect(self, ref: str, network: str, *, force: bool = False) -> None:
         """Leave a network. Raises NotFound where the container is not on it."""
-        live = self._live(ref)
-        async with live.lock:
-            container = live.container
-            with suppress(NotFound):
-                network = self._networks.get(network).name
-            if network not in container.endpoints:
-                if force:
-                    return
-                raise NotFound(f"container {container.id} is not connected to network {network}")
-            if container.pid:
-                await self._networks.disconnect(container.id, network)
-            container.endpoints = {n: e for n, e in container.endpoints.items() if n != network}
-            self._store.put(container)
+        await self._membership.disconnect(self._live(ref), network, force=force)
 
 
 async def _drain(stream: PipeStream) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.state import Status
 from stackr.runtime.engine.state import State
 
 __all__ = ["Store", "check_name", "random_name"]
@@ -128,3 +129,10 @@ class Store:
         if not matches:
             raise NotFound(f"No such container: {ref}")
         return self._containers[matches[0]]
+
+    def existing(self, ref: str) -> Container:
+        """As `get`, without those whose creation is under way."""
+        container = self.get(ref)
+        if container.state.status is Status.CREATING:
+            raise NotFound(f"No such container: {ref}")
+        return container
