@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from stackr.spec import decode as d
+from stackr.spec import readers
 from stackr.spec.decode import EXTENSION, Faults, Kind, Scalar, Struct
 from stackr.spec.fields import BOOL_POINTER, seconds
 from stackr.spec.paths import absolute
@@ -35,21 +35,21 @@ _URL = re.compile(r"https?://[^/\s]+(/\S*)?\Z", re.IGNORECASE)
 
 
 def _port(value: Any) -> int:
-    port = d.read_int(value)
+    port = readers.read_int(value)
     if not 0 < port <= _MAX_PORT:
         raise ValueError(f"must be a port from 1 to {_MAX_PORT}, not {port}")
     return port
 
 
 def _count(value: Any) -> int:
-    count = d.read_int(value)
+    count = readers.read_int(value)
     if count < 1:
         raise ValueError(f"must be 1 or more, not {count}")
     return count
 
 
 def _url(value: Any) -> str:
-    url = d.read_string(value)
+    url = readers.read_string(value)
     if not _URL.match(url):
         raise ValueError(f'must be a URL as "http://localhost:8080/health", not "{url}"')
     return url
@@ -57,7 +57,7 @@ def _url(value: Any) -> str:
 
 def _status(value: Any) -> tuple[tuple[int, int], ...]:
     """Codes and ranges of them, as in "200-399" or "200,204"."""
-    text = d.read_string(value)
+    text = readers.read_string(value)
     ranges = []
     for part in text.split(","):
         match = _STATUS.fullmatch(part.strip())
@@ -69,7 +69,7 @@ def _status(value: Any) -> tuple[tuple[int, int], ...]:
 
 
 def _pattern(value: Any) -> str:
-    pattern = d.read_string(value)
+    pattern = readers.read_string(value)
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
@@ -78,21 +78,21 @@ def _pattern(value: Any) -> str:
 
 
 def _container_path(value: Any) -> str:
-    path = d.read_string(value)
+    path = readers.read_string(value)
     if not path.startswith("/"):
         raise ValueError(f'must be an absolute path in the container, not "{path}"')
     return path
 
 
 def _time(value: Any) -> int:
-    nanoseconds = d.read_duration(value)
+    nanoseconds = readers.read_duration(value)
     if nanoseconds <= 0:
         raise ValueError(f"must be longer than 0, not {value}")
     return nanoseconds
 
 
 def _period(value: Any) -> int:
-    nanoseconds = d.read_duration(value)
+    nanoseconds = readers.read_duration(value)
     if nanoseconds < 0:
         raise ValueError(f"must not be negative, as {value} is")
     return nanoseconds

@@ -6,7 +6,7 @@ Source: compose-go v2.9.1, types/types.go and types/project.go.
 
 from __future__ import annotations
 
-from stackr.spec import decode as d
+from stackr.spec import readers
 from stackr.spec.decode import EnvFile, Field, Kind, ListOf, MapOf, Scalar, SshKeys, Struct, Ulimit
 from stackr.spec.units import format_duration, json_number
 
@@ -22,39 +22,39 @@ def _octal(mode: int) -> str:
     return f"0{mode:o}" if mode >= 0 else f"0-{-mode:o}"
 
 
-STRING = Scalar(d.read_string)
-TEXT = Scalar(d.read_string, absent=str)
-BOOL = Scalar(d.read_bool, absent=bool)
-BOOL_POINTER = Scalar(d.read_bool, pointer=True)
-INT = Scalar(d.read_int, absent=int)
-INT_POINTER = Scalar(d.read_int, pointer=True)
-UINT16 = Scalar(d.read_unsigned(16), absent=int)
-UINT32 = Scalar(d.read_unsigned(32), absent=int)
-UINT64 = Scalar(d.read_unsigned(64), absent=int)
-UINT64_POINTER = Scalar(d.read_unsigned(64), pointer=True)
-SINGLE = Scalar(d.read_single, write=json_number, absent=float)
-CPUS = Scalar(d.read_cpus, write=json_number, absent=float)
-BYTES = Scalar(d.read_bytes, write=str, absent=int)
-DURATION = Scalar(d.read_duration, write=format_duration, hold=seconds, absent=float)
-DURATION_POINTER = Scalar(d.read_duration, write=format_duration, hold=seconds, pointer=True)
-FILE_MODE = Scalar(d.read_mode, write=_octal, pointer=True)
-COUNT = Scalar(d.read_count, absent=int)
-COMMAND = Scalar(d.read_command, hold=tuple, pointer=True)
-TEST = Scalar(d.read_test, hold=tuple, absent=tuple)
-STRINGS = Scalar(d.read_strings, hold=tuple, absent=tuple)
-NUMBERS = Scalar(d.read_numbers, hold=tuple, absent=tuple)
-LABELS = Scalar(d.read_labels, absent=dict)
-ENVIRONMENT = Scalar(d.read_environment, absent=dict)
-OPTIONS = Scalar(d.read_options, absent=dict)
-STRING_MAP = Scalar(d.read_string_map, absent=dict)
+STRING = Scalar(readers.read_string)
+TEXT = Scalar(readers.read_string, absent=str)
+BOOL = Scalar(readers.read_bool, absent=bool)
+BOOL_POINTER = Scalar(readers.read_bool, pointer=True)
+INT = Scalar(readers.read_int, absent=int)
+INT_POINTER = Scalar(readers.read_int, pointer=True)
+UINT16 = Scalar(readers.read_unsigned(16), absent=int)
+UINT32 = Scalar(readers.read_unsigned(32), absent=int)
+UINT64 = Scalar(readers.read_unsigned(64), absent=int)
+UINT64_POINTER = Scalar(readers.read_unsigned(64), pointer=True)
+SINGLE = Scalar(readers.read_single, write=json_number, absent=float)
+CPUS = Scalar(readers.read_cpus, write=json_number, absent=float)
+BYTES = Scalar(readers.read_bytes, write=str, absent=int)
+DURATION = Scalar(readers.read_duration, write=format_duration, hold=seconds, absent=float)
+DURATION_POINTER = Scalar(readers.read_duration, write=format_duration, hold=seconds, pointer=True)
+FILE_MODE = Scalar(readers.read_mode, write=_octal, pointer=True)
+COUNT = Scalar(readers.read_count, absent=int)
+COMMAND = Scalar(readers.read_command, hold=tuple, pointer=True)
+TEST = Scalar(readers.read_test, hold=tuple, absent=tuple)
+STRINGS = Scalar(readers.read_strings, hold=tuple, absent=tuple)
+NUMBERS = Scalar(readers.read_numbers, hold=tuple, absent=tuple)
+LABELS = Scalar(readers.read_labels, absent=dict)
+ENVIRONMENT = Scalar(readers.read_environment, absent=dict)
+OPTIONS = Scalar(readers.read_options, absent=dict)
+STRING_MAP = Scalar(readers.read_string_map, absent=dict)
 MULTI_OPTIONS = Scalar(
-    d.read_multi_options,
+    readers.read_multi_options,
     hold=lambda options: {key: tuple(value) for key, value in options.items()},
     absent=dict,
 )
 HOSTS = Scalar(
-    d.read_hosts,
-    write=d.write_hosts,
+    readers.read_hosts,
+    write=readers.write_hosts,
     hold=lambda hosts: {host: tuple(addresses) for host, addresses in hosts.items()},
     absent=dict,
 )
@@ -237,9 +237,9 @@ MOUNT = Struct(
 )
 DEPENDENCY = Struct(
     "service:Dependency",
-    condition=Scalar(d.read_string, absent=lambda: "service_started"),
+    condition=Scalar(readers.read_string, absent=lambda: "service_started"),
     restart=BOOL,
-    required=Field(Scalar(d.read_bool, absent=lambda: True), always=True, zero=False),
+    required=Field(Scalar(readers.read_bool, absent=lambda: True), always=True, zero=False),
 )
 ENV_FILE = EnvFile(
     Struct(
