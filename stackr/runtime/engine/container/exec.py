@@ -192,11 +192,11 @@ class Executor:
         )
         try:
             folder.mkdir()
-        except OSError as error:
+        except FileNotFoundError as error:
             raise Conflict(f"container {container.id} is not running") from error
-        (folder / "process.json").write_text(json.dumps(process))
         console: ConsoleSocket | None = None
         try:
+            (folder / "process.json").write_text(json.dumps(process))
             if request.tty and self._runtime.hands_over_terminals:
                 console = ConsoleSocket(folder)
             launched = await self._runtime.exec(
