@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,9 @@ __all__ = ["Context", "Tell", "perform"]
 
 Tell = Callable[[PullProgress], None]
 _CONTAINER = "container:"
+_IN_USE = "still in use"
+_LET_GO_S = 15.0
+_LET_GO_POLL_S = 0.1
 
 
 @dataclass(slots=True)
@@ -256,7 +260,23 @@ async def _wait_for(context: Context, payload: WaitFor, tell: Tell) -> str:
 
 
 async def _remove_network(context: Context, payload: RemoveNetwork, tell: Tell) -> str | None:
-    return await _remove_unused(context.runtime.remove_network(payload.ref))
+    """dockerd lets go of a network some time after it has told that its last container is gone."""
+    deadline = time.monotonic() + _LET_GO_S
+    while True:
+        told = await _remove_unused(context.runtime.remove_network(payload.ref))
+        if not (told or "").startswith(_IN_USE) or time.monotonic() > deadline:
+            return told
+        if await _is_used(context.runtime, payload.ref):
+            return told
+        await asyncio.sleep(_LET_GO_POLL_S)
+
+
+async def _is_used(runtime: Runtime, network: str) -> bool:
+    return any(
+        network in (endpoint.network, endpoint.network_id)
+        for container in await runtime.list_containers(all=False)
+        for endpoint in container.networks
+    )
 
 
 async def _remove_volume(context: Context, payload: RemoveVolume, tell: Tell) -> str | None:
@@ -274,7 +294,7 @@ async def _remove_unused(removal: Awaitable[None]) -> str | None:
     except NotFound:
         return "already gone"
     except (Conflict, PermissionDenied) as error:
-        return f"still in use: {error.message}"
+        return f"{_IN_USE}: {error.message}"
     return None
 
 
