@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from host_ports import free_port
 
 from stackr.planner.schema import plan_schema
 from stackr.runtime.engine.config import EngineConfig
@@ -138,13 +138,6 @@ def compose_program() -> str:
     found = importlib.util.find_spec("compose")
     assert found is not None
     return str(Path(found.origin or "").with_name("docker-compose"))
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
