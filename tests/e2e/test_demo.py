@@ -23,6 +23,7 @@ from stackr.runtime.engine.lock import holder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "examples/stacks/guestbook/compose.yaml"
+_PATIENCE_S = 60
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -33,6 +34,7 @@ class Demo:
 
     folder: Path
     port: int
+    registry_port: int
 
     @property
     def config(self) -> EngineConfig:
@@ -44,6 +46,7 @@ class Demo:
             "STACKR_EXEC_ROOT": str(self.config.exec_root),
             "STACKR_DEMO_RUN": str(self.folder / "demo"),
             "STACKR_REGISTRY_RUN": str(self.folder / "registry"),
+            "STACKR_REGISTRY_PORT": str(self.registry_port),
             "GUESTBOOK_PORT": str(self.port),
         }
 
@@ -81,7 +84,7 @@ class Demo:
         return frozenset(bridges.union(*ports))
 
     def book(self) -> dict[str, object]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE_S)
         try:
             connection.request("GET", "/api")
             answer = json.loads(connection.getresponse().read())
@@ -92,7 +95,7 @@ class Demo:
 
     def book_again(self) -> dict[str, object]:
         """Once nginx, which remembers an address for a second, has found the new application."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 return self.book()
@@ -105,7 +108,7 @@ class Demo:
 @pytest.fixture
 def demo() -> Iterator[Demo]:
     with tempfile.TemporaryDirectory(prefix="stackr-demo-") as folder:
-        made = Demo(Path(folder), free_port())
+        made = Demo(Path(folder), free_port(), free_port())
         yield made
         made.run("scripts/demo", "down")
         leak_census.assert_nothing_left(made.config)
