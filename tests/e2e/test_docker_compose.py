@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stackr_stack import compose_program
+from recording_proxy import recording_proxy
+from stackr_stack import compose_program, until
+
+from stackr.runtime.engine.config import EngineConfig
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
@@ -24,14 +27,14 @@ services:
     environment: {{GREETING: "{greeting}"}}
     tmpfs: [/www]
     ports: ["127.0.0.1::80"]
-    healthcheck: {{test: test -s /www/index.html, interval: 1s}}
+    healthcheck: {{test: "wget -q -O- http://127.0.0.1/", interval: 1s, retries: 60}}
     depends_on: {{db: {{condition: service_healthy}}}}
     networks: [front, back]
     stop_grace_period: 1s
   db:
     image: {image}
     command: sh -c 'date > /kept/ready; exec sleep 1000'
-    healthcheck: {{test: test -s /kept/ready, interval: 1s}}
+    healthcheck: {{test: test -s /kept/ready, interval: 1s, retries: 60}}
     volumes: ["kept:/kept"]
     networks: {{back: {{aliases: [database]}}}}
     stop_grace_period: 1s
@@ -47,13 +50,20 @@ volumes: {{kept: {{}}}}
 
 
 @pytest.fixture
-def compose(docker_host: dict[str, str], busybox_image: str, tmp_path: Path) -> Iterator[Compose]:
-    project = f"c{uuid.uuid4().hex[:8]}"
+def argv() -> list[str]:
+    """Compose with a project of the test's own."""
+    return [compose_program(), "-p", f"c{uuid.uuid4().hex[:8]}", "--ansi", "never"]
+
+
+@pytest.fixture
+def compose(
+    argv: list[str], docker_host: dict[str, str], busybox_image: str, tmp_path: Path
+) -> Iterator[Compose]:
     _write(tmp_path, busybox_image, "hello")
 
     def run(*arguments: str, want: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [compose_program(), "-p", project, "--ansi", "never", *arguments],
+            [*argv, *arguments],
             cwd=tmp_path,
             env=docker_host,
             capture_output=True,
@@ -68,6 +78,9 @@ def compose(docker_host: dict[str, str], busybox_image: str, tmp_path: Path) -> 
     run("down", "-v", "-t", "1", "--remove-orphans")
 
 
+_UNTIL_TOLD = "until test -e /kept/end; do sleep 0.1; done"
+
+
 def _write(folder: Path, image: str, greeting: str, linger: str = "true") -> None:
     text = _STACK.format(image=image, greeting=greeting, linger=linger)
     (folder / "compose.yaml").write_text(text)
@@ -79,20 +92,28 @@ def _services(compose: Compose) -> dict[str, dict[str, str]]:
 
 
 def test_a_stack_from_up_to_down(
-    compose: Compose, docker_host: dict[str, str], busybox_image: str, tmp_path: Path
+    compose: Compose,
+    argv: list[str],
+    docker_host: dict[str, str],
+    engine: EngineConfig,
+    busybox_image: str,
+    tmp_path: Path,
 ) -> None:
-    until_told = "until test -e /kept/end; do sleep 0.1; done"
-    _write(tmp_path, busybox_image, "hello", until_told)
+    _write(tmp_path, busybox_image, "hello", _UNTIL_TOLD)
     compose("up", "-d", "--wait", "web", "db")
     compose("up", "-d", "--no-recreate")
     services = _services(compose)
     assert services["web"]["Health"] == services["db"]["Health"] == "healthy"
-    wait = ["sh", "-c", f"sleep 1; docker exec {services['db']['ID']} touch /kept/end"]
-    with subprocess.Popen(wait, env=docker_host):  # `wait` knows only of what runs
-        compose("wait", "job")
+    # `wait` knows only of what runs, so that the end is told once it has asked the engine for it.
+    with recording_proxy(tmp_path, engine.socket) as (proxy, seen):
+        environ = {**docker_host, "DOCKER_HOST": f"unix://{proxy}"}
+        with subprocess.Popen([*argv, "wait", "job"], cwd=tmp_path, env=environ) as waiting:
+            until(lambda: any("/wait" in request for request in seen))
+            compose("exec", "-T", "db", "touch", "/kept/end")
+            assert waiting.wait(60) == 0
     assert "job done" in compose("logs", "job").stdout
     address = compose("port", "web", "80").stdout.strip()
-    with urllib.request.urlopen(f"http://{address}/", timeout=10) as response:
+    with urllib.request.urlopen(f"http://{address}/", timeout=60) as response:
         assert response.read() == b"hello from the image\n"
     assert compose("exec", "-T", "web", "sh", "-c", "echo $GREETING").stdout == "hello\n"
     compose("exec", "-T", "web", "nslookup", "database")
@@ -120,9 +141,23 @@ def test_a_stack_from_up_to_down(
     assert "kept" not in listed.stdout
 
 
-def test_up_attached_follows_and_passes_on_an_exit_code(compose: Compose) -> None:
-    done = compose("up", "--exit-code-from", "job", "job")
-    assert "job done" in done.stdout
+def test_up_attached_follows_and_passes_on_an_exit_code(
+    compose: Compose,
+    argv: list[str],
+    docker_host: dict[str, str],
+    busybox_image: str,
+    tmp_path: Path,
+) -> None:
+    _write(tmp_path, busybox_image, "hello", f"{_UNTIL_TOLD}; exit 3")
+    up = [*argv, "up", "--exit-code-from", "job", "job"]
+    output = tmp_path / "output"
+    with (
+        output.open("w") as shown,
+        subprocess.Popen(up, cwd=tmp_path, env=docker_host, stdout=shown) as attached,
+    ):
+        until(lambda: "job done" in output.read_text())
+        compose("exec", "-T", "db", "touch", "/kept/end")
+        assert attached.wait(60) == 3
 
 
 def test_scaling(compose: Compose) -> None:
