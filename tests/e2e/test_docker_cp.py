@@ -19,13 +19,15 @@ Docker = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def running(docker: Docker, pulled: str, name: str) -> str:
-    docker("run", "-d", "--name", name, "--tmpfs", "/scratch", "-v", "/kept", pulled, "sleep", "99")
+    docker(
+        "run", "-d", "--name", name, "--tmpfs", "/scratch", "-v", "/kept", pulled, "sleep", "1000"
+    )
     return name
 
 
 @pytest.fixture
 def created(docker: Docker, pulled: str, name: str) -> str:
-    docker("create", "--name", name, "-v", "/kept", pulled, "sleep", "99")
+    docker("create", "--name", name, "-v", "/kept", pulled, "sleep", "1000")
     return name
 
 
@@ -148,7 +150,7 @@ def test_read_only_containers_are_not_written(
 ) -> None:
     (tmp_path / "f").write_text("x")
     options = ("--read-only", "--tmpfs", "/tmp", "-v", "/kept", "-v", f"{tmp_path}:/host:ro")
-    docker("create", "--name", name, *options, pulled, "sleep", "99")
+    docker("create", "--name", name, *options, pulled, "sleep", "1000")
     for verb in ("create", "start"):
         if verb == "start":
             docker("start", name)
@@ -164,7 +166,7 @@ def test_read_only_containers_are_not_written(
 def test_the_owner_can_be_the_containers_user(
     docker: Docker, pulled: str, name: str, tmp_path: Path
 ) -> None:
-    docker("run", "-d", "--name", name, "-u", "nobody", pulled, "sleep", "99")
+    docker("run", "-d", "--name", name, "-u", "nobody", pulled, "sleep", "1000")
     (tmp_path / "f").write_text("x")
     os.chown(tmp_path / "f", 7, 8)
     docker("cp", str(tmp_path / "f"), f"{name}:/tmp/plain")

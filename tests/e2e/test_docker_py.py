@@ -128,7 +128,7 @@ def test_networks_and_volumes(client: Any, sleeper: Any) -> None:
 
 def test_events_are_followed(client: Any, busybox_image: str) -> None:
     seen: list[str] = []
-    events = client.events(decode=True, filters={"type": "container", "image": busybox_image})
+    events = client.events(decode=True, filters={"type": "container", "container": "watched"})
 
     def listen() -> None:
         for event in events:
@@ -140,7 +140,7 @@ def test_events_are_followed(client: Any, busybox_image: str) -> None:
     listener.start()
     client.containers.run(busybox_image, ["true"], remove=False, name="watched")
     client.containers.get("watched").remove()
-    listener.join(20)
+    listener.join(60)
     events.close()
     for action in ("create", "start", "die", "destroy"):
         assert action in seen
