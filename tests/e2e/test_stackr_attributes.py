@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from stackr_stack import Stack
+from stackr_stack import Stack, until
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.linux import cgroup
@@ -30,11 +30,15 @@ def test_an_image_is_mounted_by_name_and_by_service(stack: Stack) -> None:
             stop_signal: KILL
     """)
     stack("up", "-d", "--wait")
-    output = stack("logs", "reader").stdout
+    output = until(lambda: _whole(stack("logs", "reader").stdout))
     assert "busybox" in output
     assert "-rwx" in output
-    assert "Read-only file system" in output
     assert "no changes" in stack("diff").stdout
+
+
+def _whole(output: str) -> str:
+    """Once the last of its commands has told its own."""
+    return output if "Read-only file system" in output else ""
 
 
 def test_the_engines_api_is_in_the_container(
@@ -78,4 +82,4 @@ def test_limits_and_a_parent_reach_the_kernel(stack: Stack, engine: EngineConfig
     assert folder is not None
     assert (folder / "pids.max").read_text().strip() == "77"
     stack("down")
-    assert not any(path.exists() for path in hierarchy.paths(team))
+    until(lambda: not any(path.exists() for path in hierarchy.paths(team)), "the group's end")

@@ -28,10 +28,11 @@ STACK = """\
           - -c
           - |
             mkdir -p /tree/sub; echo a > /tree/a; echo b > /tree/sub/b
-            ln -sfn a /tree/l; ln -sfn /tree /treelink; touch /ready; sleep 1000
+            ln -sfn a /tree/l; ln -sfn /tree /treelink; touch /made/all; sleep 1000
         user: ${USER_OF_WEB:-0}
         scale: 2
-        healthcheck: {test: test -e /ready, interval: 0.2s}
+        healthcheck: {test: test -e /made/all, interval: 0.2s, retries: 300}
+        tmpfs: [/made]
         stop_grace_period: 0s
     """
 
@@ -221,6 +222,7 @@ def test_a_stopped_container(stack: Stack) -> None:
     stack("cp", "web:/f", "back")
     assert (stack.folder / "back").read_text() == "still"
     stack("start")
+    stack("up", "-d", "--wait")
 
 
 def test_much_is_copied(stack: Stack) -> None:

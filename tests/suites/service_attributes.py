@@ -933,7 +933,7 @@ image: ${IMAGE}
 command: [sh, -c, "mkdir -p /helped/a /helped/b; exec sleep 1000"]
 stop_signal: KILL
 volumes: ["data:/helped"]
-healthcheck: {test: [CMD, test, -d, /helped/b], interval: 1s}
+healthcheck: {test: [CMD, test, -d, /helped/b], interval: 1s, retries: 60}
 """
 _TOP = """
 networks:
