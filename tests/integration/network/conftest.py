@@ -7,6 +7,7 @@ import ctypes
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ def lab(host: None) -> Iterator[Lab]:
 
 @pytest.fixture
 async def engine(lab: Lab, tmp_path: Path) -> AsyncIterator[Engine]:
+    async with _engine(lab, tmp_path) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def second_engine(lab: Lab, tmp_path: Path) -> AsyncIterator[Engine]:
+    """Another on the same host."""
+    (tmp_path / "second").mkdir()
+    async with _engine(lab, tmp_path / "second") as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def _engine(lab: Lab, tmp_path: Path) -> AsyncIterator[Engine]:
     config = EngineConfig.at(tmp_path / "data", tmp_path / "run")
     config.data_root.mkdir()
     config.exec_root.mkdir()

@@ -46,6 +46,31 @@ async def test_a_restarted_engine_carries_on(lab: Lab, engine: Engine) -> None:
     assert await engine.attach(late, "app", name="late") not in (address, "")
 
 
+async def test_engines_that_choose_at_once_choose_apart(
+    lab: Lab, engine: Engine, second_engine: Engine
+) -> None:
+    """Each sees what is free before any has taken it."""
+    made = await asyncio.gather(
+        *(
+            each.networks.create(NetworkSpec(name))
+            for name in "abc"
+            for each in (engine, second_engine)
+        )
+    )
+    subnets = [pool.subnet for network in made for pool in network.spec.pools]
+    assert len({*subnets}) == len(made)
+    routes = subprocess.run(["ip", "route"], check=True, capture_output=True, text=True).stdout
+    for network, subnet in zip(made, subnets, strict=True):
+        assert f"{subnet} dev {network.bridge} " in routes
+        owner = engine if network in engine.networks.list() else second_engine
+        assert owner.networks.get(network.id) == network
+    both = [(engine, lab.process()), (second_engine, lab.process())]
+    addresses = await asyncio.gather(*(each.attach(web, "bridge") for each, web in both))
+    for address, (_, web) in zip(addresses, both, strict=True):
+        lab.serve(web, 80, address)
+        assert (await lab.ask(address, 80)).startswith(address)
+
+
 async def test_containers_that_ended_meanwhile_are_dropped(lab: Lab, engine: Engine) -> None:
     network = await engine.networks.create(NetworkSpec("app"))
     web = lab.process()

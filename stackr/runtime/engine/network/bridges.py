@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Collection, Iterable, Sequence
 
 from stackr.errors import StackrError
@@ -16,6 +17,8 @@ from stackr.runtime.engine.network.types import Network
 
 __all__ = ["Bridges"]
 
+_TRIES = 20
+_APART_S = 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +30,7 @@ class Bridges:
         self._kernel = kernel
         self._store = store
         self._foreign = ForeignFirewall(owner)
-        self._realised: dict[str, asyncio.Task[None]] = {}
+        self._realised: dict[str, asyncio.Task[Network]] = {}
 
     async def open(
         self, wanted: Sequence[Network], pairs: Collection[str], forwardings: Iterable[Forwarding]
@@ -65,14 +68,17 @@ class Bridges:
             await self._kernel.destroy_firewall()
             await self._foreign.withdraw(())
 
-    async def realise(self, network: Network) -> None:
-        """Make the network's bridge and rules, once however many ask."""
+    async def realise(self, network: Network, *, is_new: bool = False) -> Network:
+        """Make the network's bridge and rules, once however many ask; returns it as it is then.
+
+        is_new: its subnets have just been chosen, and are chosen anew where others take them.
+        """
         task = self._realised.get(network.id)
         if task is None:
-            task = asyncio.create_task(self._make(network))
+            task = asyncio.create_task(self._make(network, is_new=is_new))
             self._realised[network.id] = task
         try:
-            await asyncio.shield(task)
+            return await asyncio.shield(task)
         except StackrError:
             self._realised.pop(network.id, None)
             raise
@@ -81,10 +87,10 @@ class Bridges:
         """The network with its bridge made; the default one's subnet may be chosen anew."""
         if not network.bridge:
             return network
-        if network.is_predefined and network.id not in self._realised:
-            network = self._store.refresh_default(network)
-        await self.realise(network)
-        return network
+        is_new = network.is_predefined and network.id not in self._realised
+        if is_new:
+            network = self._store.refresh(network)
+        return await self.realise(network, is_new=is_new)
 
     async def discard(self, network: Network) -> None:
         """Remove the network: its record first, so that no container comes to its bridge.
@@ -107,8 +113,26 @@ class Bridges:
         await self._foreign.withdraw(firewall.bridges)
         self._realised.pop(network.id, None)
 
-    async def _make(self, network: Network) -> None:
+    async def _make(self, network: Network, *, is_new: bool) -> Network:
         firewall = self._kernel.firewall
         await self._kernel.call(bridge.realise, network, self._owner)
+        if is_new:
+            network = await self._settle_apart(network)
         await self._kernel.commit(firewall.add([bridge.bridge_rules(network)]))
         await self._foreign.accept(self._kernel, firewall.bridges)
+        return network
+
+    async def _settle_apart(self, network: Network) -> Network:
+        """Have subnets to itself, where another engine of this host has chosen the same meanwhile.
+
+        Each looks once its own bridge is to be seen by the other, so that one at least finds the
+        clash; who does gives way, for a time by chance, as both may.
+        """
+        for _ in range(_TRIES):
+            if not self._store.clashes(network):
+                break
+            await self._kernel.call(bridge.remove, [network.bridge])
+            await asyncio.sleep(random.uniform(0, _APART_S))
+            network = self._store.refresh(network)
+            await self._kernel.call(bridge.realise, network, self._owner)
+        return network

@@ -147,7 +147,7 @@ class Networks:
         """Raises AlreadyExists, InvalidArgument, NotSupported, PermissionDenied (overlap)."""
         network = self._store.define(spec)
         try:
-            await self._bridges.realise(network)
+            network = await self._bridges.realise(network, is_new=True)
         except StackrError:
             # The bridge has undone itself, or is somebody else's.
             await self._bridges.forget(network)

@@ -118,16 +118,32 @@ class NetworkStore:
         self._networks.pop(network.id, None)
         self._addresses.pop(network.id, None)
 
-    def refresh_default(self, network: Network) -> Network:
-        """Choose another subnet for the unused default bridge where the host took its own."""
-        taken = self._taken(without=network.id)
-        subnets = [ip_network(pool.subnet) for pool in network.spec.pools]
-        if not any(ipam.overlapping(subnet, taken) for subnet in subnets):
+    def clashes(self, network: Network) -> bool:
+        """Whether others have taken a subnet that was chosen for a network that is still there."""
+        return network.id in self._networks and self._overlaps(network, self._taken(network.id))
+
+    def refresh(self, network: Network) -> Network:
+        """Choose other subnets for an unused network where others have taken its own."""
+        taken = self._taken(network.id)
+        if network.id not in self._networks or not self._overlaps(network, taken):
             return network
-        spec = replace(network.spec, pools=self._resolve(replace(network.spec, pools=()), taken))
-        renewed = replace(network, spec=spec)
+        pools = tuple(
+            self._choose(ip_network(pool.subnet).version, taken)
+            if _is_chosen(network, pool)
+            else pool
+            for pool in network.spec.pools
+        )
+        renewed = replace(network, spec=replace(network.spec, pools=pools))
         self._save(renewed)
         return renewed
+
+    def _overlaps(self, network: Network, taken: dict[str, ipam.Subnet]) -> bool:
+        pools = (pool for pool in network.spec.pools if _is_chosen(network, pool))
+        return any(ipam.overlapping(ip_network(pool.subnet), taken) for pool in pools)
+
+    def _choose(self, version: int, taken: dict[str, ipam.Subnet]) -> IpamPool:
+        subnet = ipam.choose_subnet(self._pools, taken.values(), version)
+        return ipam.resolve_pool(IpamPool(), subnet)
 
     def allocate(self, network: Network, spec: EndpointSpec) -> tuple[str, str]:
         """An IPv4 and an IPv6 address on the network, "" where it has no such subnet.
@@ -258,9 +274,7 @@ class NetworkStore:
             fixed[f"subnet {subnet}"] = taken[f"subnet {subnet}"] = subnet
             missing.discard(subnet.version)
             resolved.append(ipam.resolve_pool(pool, subnet))
-        for version in sorted(missing):
-            subnet = ipam.choose_subnet(self._pools, taken.values(), version)
-            resolved.append(ipam.resolve_pool(IpamPool(), subnet))
+        resolved += [self._choose(version, taken) for version in sorted(missing)]
         return tuple(resolved)
 
     def _check_static(self, network: Network, text: str, version: int) -> None:
@@ -280,6 +294,11 @@ class NetworkStore:
             )
         if not any(address in subnet for subnet in subnets):
             raise InvalidArgument(f"{prefix}: no configured subnet contains IP address {address}")
+
+
+def _is_chosen(network: Network, pool: IpamPool) -> bool:
+    """Whether nobody has asked for this subnet."""
+    return pool.subnet not in network.configured_subnets
 
 
 def _take(addresses: ipam.Addresses, wanted: str) -> str:
