@@ -21,7 +21,7 @@ __all__ = ["Verdict", "Watch", "judge", "ring", "wait_for"]
 
 _POLL_S = 2.0  # beside events
 _POLL_WITHOUT_EVENTS_S = 0.25
-_LAST_WORD_S = 2.0
+_LAST_WORD_S = 10.0
 _OUTPUT_SHOWN = 400
 _LOOSE = ("", "running", "starting")
 

@@ -41,7 +41,7 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _PROBE_ID = "stackr-probe"
-_PROBE_TIMEOUT_S = 10.0
+_PROBE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

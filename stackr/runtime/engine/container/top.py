@@ -20,7 +20,7 @@ async def process_table(pids: Collection[int], arguments: str) -> tuple[list[str
     """
     words = arguments.split() or [_DEFAULT]
     try:
-        output = await run(["ps", *words], timeout_s=10)
+        output = await run(["ps", *words])
     except CommandError as error:
         raise InvalidArgument(f"Error running ps: {error.output}") from error
     lines = output.splitlines()
