@@ -8,7 +8,7 @@ import urllib.parse
 
 def ask(address: str, method: str, path: str, body: str = "") -> bytes:
     """The body of the answer; redirects are not followed, as they would count as visits."""
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()

@@ -1,11 +1,11 @@
-"""Wait until the registry at ADDRESS answers; exit 1 when it has not within 20 seconds."""
+"""Wait until the registry at ADDRESS answers; exit 1 when it has not within 60 seconds."""
 
 import sys
 import time
 import urllib.error
 import urllib.request
 
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 while time.monotonic() < deadline:
     try:

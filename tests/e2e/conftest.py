@@ -20,7 +20,7 @@ def docker(docker_host: dict[str, str]) -> Docker:
     """Run one `docker` command; fails the test where the exit code is not `want`."""
 
     def run(
-        *arguments: str, want: int = 0, stdin: str = "", timeout_s: float = 60
+        *arguments: str, want: int = 0, stdin: str = "", timeout_s: float = 180
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             ["docker", *arguments],

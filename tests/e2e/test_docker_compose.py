@@ -68,7 +68,7 @@ def compose(
             env=docker_host,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=180,
         )
         shown = f"compose {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == want, shown
@@ -136,7 +136,7 @@ def test_a_stack_from_up_to_down(
         env=docker_host,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=180,
     )
     assert "kept" not in listed.stdout
 

@@ -38,7 +38,7 @@ def container(request: pytest.FixtureRequest) -> str:
 
 def _piped(docker_host: dict[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
     done = subprocess.run(
-        ["docker", *arguments], env=docker_host, input=stdin, capture_output=True, timeout=60
+        ["docker", *arguments], env=docker_host, input=stdin, capture_output=True, timeout=180
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

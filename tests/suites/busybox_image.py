@@ -17,7 +17,7 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def busybox_image(**config: Any) -> BuiltImage:
     """`config` is laid over the image's configuration (`Cmd`, `Env`, ...)."""
     applets = subprocess.run(
-        [_BUSYBOX, "--list"], check=True, capture_output=True, text=True, timeout=10
+        [_BUSYBOX, "--list"], check=True, capture_output=True, text=True
     ).stdout.split()
     folders = [member(name) for name in ("bin/", "etc/", "root/", "data/", "usr/", "usr/bin/")]
     programs = [member("bin/busybox", _BUSYBOX.read_bytes(), mode=0o755)]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["load_image", "serve"]
 
-_DEADLINE_S = 60.0
+_DEADLINE_S = 180.0
 
 
 @contextlib.contextmanager

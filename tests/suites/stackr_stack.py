@@ -24,6 +24,7 @@ from stackr.runtime.engine.config import EngineConfig
 __all__ = ["Stack", "compose_program", "free_port", "until"]
 
 _DEADLINE_S = 60.0
+_COMMAND_S = 180.0
 STACKR = str(Path(sys.executable).with_name("stackr"))
 
 
@@ -52,7 +53,7 @@ class Stack:
         return path
 
     def __call__(
-        self, *arguments: str, want: int | None = 0, stdin: str = "", timeout_s: float = 90
+        self, *arguments: str, want: int | None = 0, stdin: str = "", timeout_s: float = _COMMAND_S
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end; fails unless the exit code is `want` (None: any)."""
         done = subprocess.run(
@@ -87,7 +88,7 @@ class Stack:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=_COMMAND_S,
         )
         shown = f"compose {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert want is None or done.returncode == want, shown
