@@ -18,7 +18,7 @@ from stackr.runtime.protocol import Runtime, SupportsLogs
 __all__ = ["Cause", "FailureReport", "failure_report"]
 
 _LOG_LINES = 10
-_PATIENCE_S = 15.0
+_PATIENCE_S = 20.0
 _RAN = (Action.START_CONTAINER, Action.RESTART_CONTAINER, Action.WAIT_FOR)
 
 
