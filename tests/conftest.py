@@ -16,7 +16,6 @@ import contextlib
 import os
 import random
 import secrets
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,13 +101,14 @@ def _stop(config: EngineConfig) -> None:
     ensure_running(config)
     client = docker.DockerClient(base_url=f"unix://{config.socket}", timeout=60)
     try:
-        for container in client.containers.list(all=True):
-            container.remove(force=True, v=True)
+        for container in client.containers.list(all=True, ignore_removed=True):
+            with contextlib.suppress(docker.errors.NotFound):  # one that removes itself
+                container.remove(force=True, v=True)
         bridges = frozenset(f"sk-{network.id[:12]}" for network in client.networks.list())
         client.networks.prune()
     finally:
         client.close()
-    control.stop(config, timeout_s=30)
+    control.stop(config, timeout_s=60)
     leak_census.assert_nothing_left(config, bridges)
 
 
@@ -123,12 +123,11 @@ def engine() -> Iterator[EngineConfig]:
 @contextlib.contextmanager
 def _disk(folder: Path, size: str) -> Iterator[None]:
     """A tmpfs of this size, as mount(8) takes it."""
+    from small_disk import small_disk
+
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    try:
+    with small_disk(folder, size):
         yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture

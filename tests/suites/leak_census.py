@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stackr.runtime.engine.config import EngineConfig
 
-_SETTLE_S = 10.0
+_SETTLE_S = 60.0
 _POLL_S = 0.05
 
 
@@ -74,6 +74,6 @@ def _cgroups(config: EngineConfig) -> list[str]:
 
 def _tables(config: EngineConfig) -> list[str]:
     listing = subprocess.run(
-        ["nft", "list", "tables"], check=True, capture_output=True, text=True, timeout=10
+        ["nft", "list", "tables"], check=True, capture_output=True, text=True, timeout=_SETTLE_S
     ).stdout
     return [line for line in listing.splitlines() if line.split()[-1] == config.nft_table]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import http.client
 import subprocess
 import time
 import urllib.error
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from host_ports import free_port
 from oci_builder import BuiltImage, write_layout
 
 _CONFIG = """\
@@ -20,7 +21,7 @@ storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
 http: {{addr: "{address}"}}
 """
 _PASSWORD = "auth: {{htpasswd: {{realm: test, path: {file}}}}}\n"
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def serve(folder: Path, *, htpasswd: str = "") -> Iterator[str]:
 
 def configure(folder: Path, *, htpasswd: str = "") -> str:
     """Prepare a registry, whose content is in `folder` too, for `run`; gives its host:port."""
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     text = _CONFIG.format(root=folder / "registry", address=address)
     if htpasswd:
         (folder / "htpasswd").write_text(htpasswd)
@@ -49,7 +50,7 @@ def run(folder: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
     with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait_until_ready(address)
+            _wait_until_ready(process, address)
             yield process
         finally:
             process.terminate()
@@ -69,26 +70,21 @@ def push(image: BuiltImage, reference: str, folder: Path, *options: str) -> None
         ],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=_DEADLINE_S,
     )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(address: str) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
     deadline = time.monotonic() + _DEADLINE_S
     while True:
+        assert process.poll() is None, "the registry has ended"
         try:
-            with urllib.request.urlopen(f"http://{address}/v2/", timeout=1):
+            with urllib.request.urlopen(f"http://{address}/v2/", timeout=_DEADLINE_S):
                 return
         except urllib.error.HTTPError as error:
             error.close()
             return
-        except (urllib.error.URLError, ConnectionError):
+        except (OSError, http.client.HTTPException):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)

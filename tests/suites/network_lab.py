@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
+import random
 import secrets
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, PortBinding
 from stackr.runtime.engine.state import State
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
+_PATIENCE_S = 30.0
+_SILENCE_S = 1.5
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,6 +38,14 @@ def eventually(check: Callable[[], bool], what: str) -> None:
     while not check():
         assert time.monotonic() < deadline, f"not reached in time: {what}"
         time.sleep(0.01)
+
+
+async def until(fact: Callable[[], Awaitable[bool]], what: str) -> None:
+    """`eventually`, for a fact that one has to wait for."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not await fact():
+        assert time.monotonic() < deadline, f"not reached in time: {what}"
+        await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -87,21 +99,44 @@ class Lab:
         return server
 
     async def ask(
-        self, address: str, port: int, *, source: Process | None = None, udp: bool = False
+        self,
+        address: str,
+        port: int,
+        *,
+        source: Process | None = None,
+        udp: bool = False,
+        patience_s: float = _PATIENCE_S,
     ) -> str:
-        """What the server says; "" where it cannot be reached."""
+        """What the server says; "" where it cannot be reached, or is silent for so long."""
         inside = ["nsenter", "-n", "-t", str(source.pid)] if source else []
         program = f"import socket,sys\n{_CLIENT}"
-        argv = [*inside, "python3", "-S", "-c", program, address, str(port), "udp" if udp else ""]
+        argv = [*inside, "python3", "-S", "-c", program, address, str(port), str(patience_s)]
         try:
-            return (await run(argv, timeout_s=DEADLINE_S)).strip()
+            return (await run([*argv, "udp" if udp else ""], timeout_s=DEADLINE_S)).strip()
         except CommandError:
             return ""
 
-    async def dig(self, process: Process, *arguments: str) -> list[str]:
+    async def is_cut_off(
+        self, address: str, port: int, *, source: Process | None = None, udp: bool = False
+    ) -> bool:
+        """Whether nothing is heard of a server that would answer at once."""
+        answer = await self.ask(address, port, source=source, udp=udp, patience_s=_SILENCE_S)
+        return answer == ""
+
+    async def dig(self, process: Process, *arguments: str, patience_s: int = 30) -> list[str]:
         inside = ["nsenter", "-n", "-t", str(process.pid)]
-        query = ["dig", "@127.0.0.11", "+tries=1", "+timeout=5", *arguments]
+        query = ["dig", "@127.0.0.11", "+tries=1", f"+timeout={patience_s}", *arguments]
         return (await run([*inside, *query])).splitlines()
+
+    async def answered(self, source: Process, name: str, address: str) -> None:
+        """Sooner or later: a resolver was just lost, or waits for another, which it gives up."""
+
+        async def is_answered() -> bool:
+            with suppress(CommandError):
+                return await self.dig(source, "+short", name, patience_s=2) == [address]
+            return False
+
+        await until(is_answered, f"an answer for {name}")
 
     def run_in(self, process: Process, commands: str) -> str:
         inside = ["nsenter", "-n", "-t", str(process.pid), "sh", "-ec", commands]
@@ -144,10 +179,10 @@ while True:
 """
 
 _CLIENT = """
-address, port, udp = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+address, port, patience_s, udp = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
 s = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
-s.settimeout(1.5)
+s.settimeout(patience_s)
 s.connect((address, port))
 if udp:
     s.send(b"?")
@@ -155,12 +190,38 @@ print(s.recv(1000).decode())
 """
 
 
+def lookup(pid: int, name: str, *, is_lost: bool = False) -> str:
+    """What `nslookup` prints in a container, by its own resolv.conf; that needs no daemon.
+
+    It waits for a few seconds only, and is run again where the resolver was not that quick.
+    is_lost: there is no resolver to wait for.
+    """
+    argv = ["nsenter", "-m", "-n", "-r", "-t", str(pid), "nslookup", name]
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        told = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_S).stdout
+        if is_lost or "timed out" not in told or time.monotonic() > deadline:
+            return told
+
+
+def own_listener() -> socket.socket:
+    """For `upstream`: on an address of the loopback that no other test has."""
+    while True:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            listener.bind((f"127.53.{random.randrange(256)}.{random.randrange(1, 255)}", 53))
+        except OSError:
+            listener.close()
+        else:
+            return listener
+
+
 @contextmanager
-def upstream(address: str = "127.0.0.53") -> Iterator[list[str]]:
+def upstream(at: str | socket.socket = "127.0.0.53") -> Iterator[list[str]]:
     """A resolver on the host's loopback that answers 192.0.2.7; yields the names it was asked."""
     asked: list[str] = []
-    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listener.bind((address, 53))
+    listener = at if isinstance(at, socket.socket) else _listener(at)
+    address = listener.getsockname()
 
     def serve() -> None:
         while data := listener.recvfrom(4096):
@@ -179,9 +240,15 @@ def upstream(address: str = "127.0.0.53") -> Iterator[list[str]]:
         yield asked
     finally:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
-            stopper.sendto(b"stop", (address, 53))
+            stopper.sendto(b"stop", address)
         thread.join()
         listener.close()
+
+
+def _listener(address: str) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.bind((address, 53))
+    return listener
 
 
 def host_interfaces() -> set[str]:

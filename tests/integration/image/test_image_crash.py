@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,14 +56,15 @@ async def pull_and_kill(root: Path, reference: str, at: asyncio.Event | str) -> 
 
 
 async def no_unpacker_left(root: Path) -> None:
-    """Its orphans see that their parent is gone, and end."""
+    """Its orphans see that their parent is gone, and end.
+
+    They begin in the folder that they make their root once they have come up.
+    """
     while True:
         folders = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                folders.append(os.readlink(f"/proc/{pid}/root"))
-            except OSError:
-                continue
+            with suppress(OSError):
+                folders.append(os.readlink(f"/proc/{pid}/cwd"))
         if not any(folder.startswith(str(root)) for folder in folders):
             return
         await asyncio.sleep(0.02)
@@ -97,7 +99,7 @@ async def test_killed_in_the_middle_of_a_blob(
         await response.prepare(request)
         await response.write(data[: 2 << 20])
         partial = tmp_path / "data/content/ingest" / built.layers[1].replace(":", "-")
-        while partial.stat().st_size < 1 << 20:
+        while not partial.exists() or partial.stat().st_size < 1 << 20:
             await asyncio.sleep(0.01)
         sent.set()
         await asyncio.sleep(30)

@@ -11,6 +11,7 @@ import pytest
 from image_parts import start_parts
 from misbehaving_registry import MisbehavingRegistry
 from oci_builder import archive, build, member
+from small_disk import small_disk
 
 from stackr.errors import Internal
 
@@ -20,10 +21,9 @@ NOISE = os.urandom(3 << 20)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path], check=True)
-    yield tmp_path
-    subprocess.run(["umount", tmp_path], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, "2m"):
+        yield tmp_path
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     ids=["while downloading", "while unpacking"],
 )
 async def test_no_space(
-    bad_registry: MisbehavingRegistry, small_disk: Path, room_bytes: int, match: str
+    bad_registry: MisbehavingRegistry, disk: Path, room_bytes: int, match: str
 ) -> None:
-    remount = ["mount", "-o", f"remount,size={room_bytes}", str(small_disk)]
+    remount = ["mount", "-o", f"remount,size={room_bytes}", str(disk)]
     subprocess.run(remount, check=True)
     reference = bad_registry.add(build(archive(member("big", NOISE))))
-    parts = await start_parts(small_disk)
+    parts = await start_parts(disk)
     try:
         with pytest.raises(Internal, match=match):
             await parts.images.pull(reference)
         assert (parts.leftovers(), parts.images.list()) == ([], [])
-        subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
         pulled = await parts.images.pull(reference)
         assert parts.snapshots.image_view(pulled.diff_ids).read("/big") == NOISE
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import snapshotter_suite
+from small_disk import unmount
 from snapshotter_suite import add_layer, in_mount, whiteout, write
 
 from stackr.errors import InvalidArgument
@@ -53,7 +54,7 @@ def test_layers_are_placed_apart_on_ext4(snapshotter: Factory, tmp_path: Path) -
             flags = subprocess.run(["lsattr", "-d", root / name], capture_output=True, text=True)
             assert "T" in flags.stdout.split()[0], flags
     finally:
-        subprocess.run(["umount", root], check=True)
+        unmount(root)
 
 
 async def test_layers_that_an_image_wants_stay(snapshotter: Factory) -> None:

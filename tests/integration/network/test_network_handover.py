@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import subprocess
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from network_lab import Engine, Lab, Process, eventually, ruleset
+from network_lab import DEADLINE_S, Engine, Lab, Process, eventually, ruleset, until
 
 from stackr.errors import Conflict, Internal
 from stackr.runtime.engine.linux import conntrack
@@ -117,7 +118,8 @@ async def test_ports_and_names_move_and_come_back(lab: Lab, service: Service) ->
         port = 5353 if udp else 8080
         sources = [("127.0.0.1", None), ("::1", None), ("10.9.0.1", None), ("10.9.0.1", neighbour)]
         sources += [("10.9.0.1", service.client), ("10.9.0.1", old), ("10.9.0.1", new)]
-        answers = [await lab.ask(a, port, source=source, udp=udp) for a, source in sources]
+        asked = (lab.ask(a, port, source=source, udp=udp) for a, source in sources)
+        answers = await asyncio.gather(*asked)
         return {answer.partition(" ")[0] for answer in answers}
 
     for current, other, address in ((new, old, second), (old, new, first), (new, old, second)):
@@ -227,42 +229,46 @@ async def test_another_port_of_the_container(lab: Lab, service: Service) -> None
 # --- under load ------------------------------------------------------------------------------
 
 _ASKER = """
-import json, signal, socket, sys
+import signal, socket, sys
 target, port = sys.argv[1], int(sys.argv[2])
 family = socket.AF_INET6 if ":" in target else socket.AF_INET
-seen, stop = {}, []
+stop = []
 signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
 print("ready", flush=True)
 while not stop:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as s:
-            s.settimeout(10)
+            s.settimeout(60)
             s.connect((target, port))
             name = s.recv(100).decode().partition(" ")[0]
     except OSError as error:
         name = repr(error)
-    seen[name] = seen.get(name, 0) + 1
-print(json.dumps(seen), flush=True)
+    print(name, flush=True)
 """
 
 
 @asynccontextmanager
-async def asking(
-    address: str, *, source: Process | None = None
-) -> AsyncIterator[list[dict[str, int]]]:
-    """A client that opens a new connection for each request; who answered how often, at the end."""
+async def asking(address: str, *, source: Process | None = None) -> AsyncIterator[Counter[str]]:
+    """A client that opens a new connection for each request; who has answered how often."""
     inside = ["nsenter", "-n", "-t", str(source.pid)] if source else []
     client = await asyncio.create_subprocess_exec(
         *(*inside, "python3", "-S", "-c", _ASKER, address, "8080"),
         stdout=asyncio.subprocess.PIPE,
     )
-    seen: list[dict[str, int]] = []
+    seen: Counter[str] = Counter()
+    output = client.stdout
+    assert output is not None
+
+    async def count() -> None:
+        async for line in output:
+            seen[line.decode().strip()] += 1
+
     try:
-        assert client.stdout is not None
-        assert await client.stdout.readline() == b"ready\n"
+        assert await output.readline() == b"ready\n"
+        counting = asyncio.create_task(count())
         yield seen
         client.terminate()
-        seen.append(json.loads(await client.stdout.readline()))
+        await counting
     finally:
         with suppress(ProcessLookupError):
             client.kill()
@@ -279,14 +285,20 @@ async def test_no_request_is_lost(lab: Lab, service: Service) -> None:
         asking("10.9.0.1") as host,
         asking("10.9.0.1", source=service.client) as hairpin,
     ):
-        for turn in range(30):
+        clients = (local, local6, host, hairpin)
+
+        def is_enough() -> bool:
+            each = all(min(seen["old"], seen["new"]) > 20 for seen in clients)
+            return each and sum(seen.total() for seen in clients) >= 2000
+
+        turn, deadline = 0, time.monotonic() + DEADLINE_S
+        while turn < 30 or not is_enough():
+            assert time.monotonic() < deadline, clients
             current, other = (new, old) if turn % 2 == 0 else (old, new)
             await service.promote(current, "new" if current is new else "old", other)
             await asyncio.sleep(0.1)
-    clients = [counts for (counts,) in (local, local6, host, hairpin)]
-    assert {name for counts in clients for name in counts} == {"old", "new"}, clients
-    assert sum(sum(counts.values()) for counts in clients) >= 2000
-    assert all(min(counts.values()) > 20 for counts in clients), clients
+            turn += 1
+    assert {name for seen in clients for name in seen} == {"old", "new"}, clients
 
 
 _ECHO = """
@@ -320,7 +332,7 @@ async def echoes(lab: Lab, service: Service) -> tuple[Process, Process]:
 async def say(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], text: str) -> str:
     reader, writer = connection
     writer.write(f"{text}\n".encode())
-    return (await asyncio.wait_for(reader.readline(), 10)).decode().strip()
+    return (await asyncio.wait_for(reader.readline(), DEADLINE_S)).decode().strip()
 
 
 async def test_open_connections_stay_and_are_counted(
@@ -341,14 +353,10 @@ async def test_open_connections_stay_and_are_counted(
         writer.close()
         await writer.wait_closed()
 
-    async def left() -> Connections:
-        return await networks.connections(old.id)
+    async def is_left() -> bool:
+        return await networks.connections(old.id) == Connections(tcp=1)
 
-    for _ in range(1000):
-        if await left() == Connections(tcp=1):
-            break
-        await asyncio.sleep(0.01)
-    assert await left() == Connections(tcp=1)
+    await until(is_left, "the end of the closed connections")
     assert await say(before[0], "4") == "old 4"
     late = await asyncio.open_connection("::1", 7007)
     await service.promote(old, "old", new)
@@ -423,6 +431,7 @@ async def test_a_udp_client_stays_until_the_old_one_ends(
         client.stdin.write(b"\n")
         return (await client.stdout.readline()).decode().partition(" ")[0].strip()
 
+    monkeypatch.setattr(conntrack, "RECENT_S", DEADLINE_S)
     assert await ask() == "old"
     await service.promote(new, "new", old)
     assert await ask() == "old"
@@ -440,7 +449,7 @@ async def test_a_udp_client_stays_until_the_old_one_ends(
 _FLOW = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(2)
+s.settimeout(30)
 s.connect(("10.9.0.1", 5353))
 for _ in sys.stdin:
     s.send(b"?")

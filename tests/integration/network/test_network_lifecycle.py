@@ -253,9 +253,11 @@ async def test_starts_that_are_cancelled_leave_nothing(lab: Lab, engine: Engine)
         start = asyncio.create_task(engine.attach(process, "app", ports=ports))
         for _ in range(turns * 2):
             await asyncio.sleep(0)
-        start.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await start
+        if start.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await start
+        else:  # it was quicker
+            await engine.networks.detach(process.id)
         assert not engine.networks.endpoints(network.id)
     await engine.attach(processes[0], "app", ports=(PortBinding(80, host_port=8080),))
     assert sum(name.startswith("skv") for name in host_interfaces()) == 1

@@ -7,7 +7,12 @@ import socket
 from contextlib import closing, suppress
 from functools import partial
 
+import pytest
+
+from stackr.runtime.engine.network import relay as module
 from stackr.runtime.engine.network.relay import TcpRelay, UdpRelay
+
+_DEADLINE_S = 60.0
 
 
 def listener(kind: socket.SocketKind) -> socket.socket:
@@ -69,16 +74,15 @@ async def test_a_relay_cuts_the_connections_of_one_container() -> None:
 
 
 async def test_a_target_that_refuses_closes_the_client() -> None:
-    with closing(listener(socket.SOCK_STREAM)) as unused:
-        target = unused.getsockname()
-    front = listener(socket.SOCK_STREAM)
-    relay = TcpRelay(front, target)
-    address = front.getsockname()
-    await relay.start()
-    reader, writer = await asyncio.open_connection(*address)
-    assert await reader.read() == b""
-    writer.close()
-    relay.close()
+    with closing(bound_to(1, socket.SOCK_STREAM)) as unused:  # which nobody listens on
+        front = listener(socket.SOCK_STREAM)
+        relay = TcpRelay(front, unused.getsockname())
+        address = front.getsockname()
+        await relay.start()
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.read() == b""
+        writer.close()
+        relay.close()
 
 
 async def test_each_udp_client_gets_its_own_answers() -> None:
@@ -98,7 +102,7 @@ async def test_each_udp_client_gets_its_own_answers() -> None:
         async def ask(text: bytes) -> bytes:
             with closing(listener(socket.SOCK_DGRAM)) as client:
                 client.sendto(text, address)
-                return await asyncio.wait_for(loop.sock_recv(client, 100), 5)
+                return await asyncio.wait_for(loop.sock_recv(client, 100), _DEADLINE_S)
 
         answers = await asyncio.gather(*(ask(b"%d" % n) for n in range(5)))
         assert answers == [b"echo %d" % n for n in range(5)]
@@ -149,7 +153,8 @@ async def test_who_comes_after_a_change_of_target_is_led_to_the_new_one() -> Non
     new.close()
 
 
-async def test_a_udp_client_stays_until_it_is_cut() -> None:
+async def test_a_udp_client_stays_until_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_UDP_RECENT_S", module._UDP_IDLE_S)
     loop = asyncio.get_running_loop()
     targets = {name: bound_to(address) for name, address in (("old", 1), ("new", 2))}
     for name, target in targets.items():
@@ -162,7 +167,7 @@ async def test_a_udp_client_stays_until_it_is_cut() -> None:
 
         async def ask() -> bytes:
             client.send(b"?")
-            return await asyncio.wait_for(loop.sock_recv(client, 100), 5)
+            return await asyncio.wait_for(loop.sock_recv(client, 100), _DEADLINE_S)
 
         assert await ask() == b"old"
         relay.retarget(targets["new"].getsockname())
@@ -178,8 +183,8 @@ async def test_a_udp_client_stays_until_it_is_cut() -> None:
     await asyncio.sleep(0)
 
 
-def bound_to(last: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def bound_to(last: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, kind)
     bound.setblocking(False)
     bound.bind((f"127.0.0.{last}", 0))
     return bound

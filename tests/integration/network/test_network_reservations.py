@@ -1,4 +1,4 @@
-"""Reserved host ports, on real sockets of the loopback: who gets them, and when."""
+"""Reserved host ports, on real sockets of a host of each test's own: who gets them, and when."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stackr.errors import Conflict, InvalidArgument
+from stackr.runtime.engine.network import reservations as module
 from stackr.runtime.engine.network.ports import BindFailure, listen_on
 from stackr.runtime.engine.network.reservations import (
     HostPort,
@@ -18,11 +19,14 @@ from stackr.runtime.engine.network.reservations import (
     preferred_port,
 )
 
+pytestmark = pytest.mark.root
+
 PORTS = (21300, 21319)
+_DEADLINE_S = 60.0
 
 
 @pytest.fixture
-async def reservations() -> AsyncIterator[Reservations]:
+async def reservations(host: None) -> AsyncIterator[Reservations]:
     made = Reservations(PORTS)
     yield made
     made.close()
@@ -130,19 +134,29 @@ async def _first_byte(port: int) -> bytes:
         writer.close()
 
 
-async def test_who_comes_too_early_is_turned_away(reservations: Reservations) -> None:
+async def test_who_comes_too_early_is_turned_away(
+    reservations: Reservations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, is_discarded = asyncio.get_running_loop(), asyncio.Event()
+    discard = module._discard
+
+    def noted(listener: socket.socket) -> None:
+        discard(listener)
+        is_discarded.set()
+
+    monkeypatch.setattr(module, "_discard", noted)
     tcp, udp = reservations.reserve("demo", [PortRequest("a"), PortRequest("b", "udp")])
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(_first_byte(tcp), 10)
+        await asyncio.wait_for(_first_byte(tcp), _DEADLINE_S)
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
         client.sendto(b"early", ("127.0.0.1", udp))
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(is_discarded.wait(), _DEADLINE_S)
         taken = reservations.take("demo", ["0.0.0.0", "::"], "udp", udp)
         assert taken is not None
         with pytest.raises(BlockingIOError):
             taken["0.0.0.0"].socket.recv(10)
         client.sendto(b"in time", ("127.0.0.1", udp))
-        await asyncio.sleep(0.05)
-        assert taken["0.0.0.0"].socket.recv(10) == b"in time"
+        received = loop.sock_recv(taken["0.0.0.0"].socket, 10)
+        assert await asyncio.wait_for(received, _DEADLINE_S) == b"in time"
         for listener in taken.values():
             listener.socket.close()

@@ -62,8 +62,8 @@ async def test_the_rest_goes_to_the_hosts_resolver(lab: Lab, engine: Engine) -> 
     await engine.attach(web, "bridge")
     with upstream() as asked:
         engine.resolv_conf.write_text("nameserver 127.0.0.53\n")
-        assert await lab.dig(web, "+short", "example.org") == ["192.0.2.7"]
-        assert asked == ["example.org."]
+        await lab.answered(web, "example.org", "192.0.2.7")
+        assert set(asked) == {"example.org."}
     answers = await asyncio.gather(*(lab.dig(web, "example.org") for _ in range(5)))
     assert {status(answer) for answer in answers} == {"SERVFAIL"}, "nothing listens upstream"
 
@@ -74,8 +74,8 @@ async def test_a_container_may_have_resolvers_of_its_own(lab: Lab, engine: Engin
     with upstream("127.0.0.54") as asked:
         container = ContainerNet(web.id, "web", (EndpointSpec("app"),), dns=("127.0.0.54",))
         await engine.networks.attach(container, web.pid)
-        assert await lab.dig(web, "+short", "example.org") == ["192.0.2.7"]
-    assert asked == ["example.org."]
+        await lab.answered(web, "example.org", "192.0.2.7")
+    assert set(asked) == {"example.org."}
 
 
 async def test_nothing_leaves_an_internal_network(lab: Lab, engine: Engine) -> None:
