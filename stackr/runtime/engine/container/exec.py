@@ -40,7 +40,8 @@ __all__ = ["ExecSession", "ExecSessions", "Executor"]
 _OUTPUT_LIMIT = 4096
 _KILL_PATIENCE_S = 5.0
 _KILL_AGAIN_S = 0.05
-_VERDICT_S = 1.0
+_VERDICT_S = 30.0
+_VERDICT_AGAIN_S = 0.02
 _PROBES_FOR_EACH_CPU = 2
 _BEGIN_S = 0.2
 
@@ -329,10 +330,10 @@ def set_size(terminal: int, height: int, width: int) -> None:
 
 async def _verdict(session: ExecSession, launch: _Launch) -> str:
     """Why the program never ran. The runtime notes the pid as it begins, or ends without."""
-    if launch.pid:
-        return ""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(session.ended.wait(), _VERDICT_S)
+        async with asyncio.timeout(_VERDICT_S):
+            while not launch.pid and not session.ended.is_set():
+                await asyncio.sleep(_VERDICT_AGAIN_S)
     return session.error
 
 

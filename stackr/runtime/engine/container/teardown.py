@@ -20,7 +20,7 @@ __all__ = ["Teardown"]
 
 _log = logging.getLogger(__name__)
 
-_GROUP_PATIENCE_S = 5
+_GROUP_PATIENCE_S = 30
 
 
 class Teardown:
