@@ -28,6 +28,8 @@ from stackr.runtime.engine.volume import Volumes
 LAYER = "sha256:" + "b" * 64
 APPLETS = "sh sleep echo cat ls id true false kill env stty touch seq grep head hostname".split()  # noqa: SIM905
 
+_DEADLINE_S = 60.0
+
 PASSWD = "root:x:0:0::/root:/bin/sh\nweb:x:1000:1000::/home/web:/bin/sh\n"
 GROUP = "root:x:0:\nweb:x:1000:\nextra:x:50:web\n"
 
@@ -146,8 +148,18 @@ class Engine:
         assert session.exit_code is not None
         return session.exit_code, output.decode()
 
+    async def assert_nothing_left(self) -> None:
+        """Once every container is removed and the engine is closed.
+
+        A process that has been told to end does so in its own time.
+        """
+        deadline = time.monotonic() + _DEADLINE_S
+        while (left := self.leftovers()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        assert not left, left
+
     def leftovers(self) -> list[str]:
-        """What must not be there once every container is removed and the engine is closed."""
+        """What must not be there then."""
         found = [str(path) for path in self.config.bundles_root.iterdir()]
         found += [str(path) for path in self.config.containers_root.iterdir()]
         hierarchy = cgroup.detect()
@@ -161,8 +173,8 @@ class Engine:
         return found
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _DEADLINE_S
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError("the condition did not come true in time")

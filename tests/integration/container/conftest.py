@@ -24,4 +24,4 @@ async def engine(root: Path) -> AsyncIterator[Engine]:
     yield engine
     await engine.clear()
     await engine.close()
-    assert engine.leftovers() == []
+    await engine.assert_nothing_left()

@@ -15,6 +15,7 @@ from container_engine import Engine, until
 
 from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.linux.process import start_ticks
 
 pytestmark = pytest.mark.root
 
@@ -23,26 +24,30 @@ async def test_containers_outlive_the_engine_and_are_taken_over(root: Path) -> N
     script = "while :; do echo tick; sleep 0.05; done"
     engine = await Engine.open(root)
     await engine.create("lasting", ["sh", "-c", script])
-    await engine.create("ending", ["sh", "-c", "sleep 0.2; exit 9"])
+    script = "until [ -e /alone ]; do sleep 0.02; done; exit 9"
+    await engine.create("ending", ["sh", "-c", script])
     for name in ("lasting", "ending"):
         await engine.containers.start(name)
-    pid = engine.containers.get("lasting").pid
+    pid, ending = engine.containers.get("lasting").pid, engine.containers.get("ending").running
+    assert ending is not None
     await engine.close()
-    time.sleep(0.5)  # "ending" ends while no engine is there
+    Path(f"/proc/{ending.pid}/root/alone").touch()
+    await until(lambda: not start_ticks(ending.monitor_pid))
 
     engine = await Engine.open(root)
     try:
         assert engine.containers.get("lasting").pid == pid
         state = engine.containers.get("ending").state
         assert (state.status, state.exit_code) == (Status.EXITED, 9)
-        before = len((await engine.output("lasting")).splitlines())
-        assert before > 5
+        async with asyncio.timeout(60):
+            while len((await engine.output("lasting")).splitlines()) <= 5:
+                await asyncio.sleep(0.02)
         os.kill(pid, signal.SIGKILL)
-        assert await asyncio.wait_for(engine.containers.wait("lasting"), 20) == 137
+        assert await asyncio.wait_for(engine.containers.wait("lasting"), 60) == 137
     finally:
         await engine.clear()
         await engine.close()
-    assert engine.leftovers() == []
+    await engine.assert_nothing_left()
 
 
 async def test_a_policy_brings_back_what_was_killed_meanwhile(root: Path) -> None:
@@ -60,11 +65,11 @@ async def test_a_policy_brings_back_what_was_killed_meanwhile(root: Path) -> Non
     engine = await Engine.open(root)
     try:
         await until(lambda: engine.containers.get("again").state.status is Status.RUNNING)
-        assert engine.containers.get("gone").state.exit_code == 137
+        await until(lambda: engine.containers.get("gone").state.exit_code == 137)
     finally:
         await engine.clear()
         await engine.close()
-    assert engine.leftovers() == []
+    await engine.assert_nothing_left()
 
 
 @pytest.mark.parametrize("after_s", [0.01, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4, 0.7])
@@ -88,7 +93,7 @@ async def test_a_kill_at_any_point_is_finished_or_undone(root: Path, after_s: fl
     finally:
         await engine.clear()
         await engine.close()
-    assert engine.leftovers() == []
+    await engine.assert_nothing_left()
     assert engine.volumes.list() == []
 
 

@@ -96,13 +96,13 @@ def loop_device(tmp_path: Path) -> Iterator[Path]:
     with file.open("wb") as disk:
         disk.truncate(16 * MIB)
     done = subprocess.run(
-        ["losetup", "--show", "-f", file], capture_output=True, text=True, timeout=10
+        ["losetup", "--show", "-f", file], capture_output=True, text=True, timeout=60
     )
     if done.returncode:
         pytest.skip(f"no loop device: {done.stderr}")
     device = Path(done.stdout.strip())
     yield device
-    subprocess.run(["losetup", "-d", device], check=True, timeout=10)
+    subprocess.run(["losetup", "-d", device], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("scheduler", ["bfq", "none"])
@@ -314,7 +314,7 @@ async def test_a_donor_of_shared_memory_must_agree(engine: Engine) -> None:
 async def test_a_folder_is_read_only_to_its_depth(engine: Engine, tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(inner)], check=True, timeout=10)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(inner)], check=True, timeout=60)
     try:
         mount = {"Type": "bind", "Source": str(tmp_path), "Target": "/x", "ReadOnly": True}
         forced = mount | {"BindOptions": {"ReadOnlyForceRecursive": True}}
@@ -324,4 +324,4 @@ async def test_a_folder_is_read_only_to_its_depth(engine: Engine, tmp_path: Path
         error = await refused(engine.create("box", ["true"], Mounts=[open_mount]))
         assert "ReadOnlyForceRecursive requires ReadOnly" in error.message
     finally:
-        subprocess.run(["umount", str(inner)], check=True, timeout=10)
+        subprocess.run(["umount", str(inner)], check=True, timeout=60)

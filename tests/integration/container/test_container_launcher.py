@@ -33,6 +33,8 @@ async def test_orphans_are_reaped(launcher: Launcher) -> None:
     orphan = int(
         (await launcher.run(["/bin/sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"])).output
     )
+    # Not before `exec`: until then the shell's child moves its descriptors.
+    await until(lambda: Path(f"/proc/{orphan}/cmdline").read_bytes().startswith(b"sleep"))
     assert sorted(os.listdir(f"/proc/{orphan}/fd")) == ["0", "1", "2"]
     assert _parent(orphan) == launcher.pid
     os.kill(orphan, signal.SIGKILL)

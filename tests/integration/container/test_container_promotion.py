@@ -43,7 +43,7 @@ async def test_two_promotions_at_once_do_not_wait_for_each_other(engine: Engine)
     old, new = await started(engine, "old"), await started(engine, "new", standby=True)
     calls = [engine.containers.promote(new.id, replaces=old.id) for _ in range(2)]
     calls += [engine.containers.promote(old.id, replaces=new.id) for _ in range(2)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(outcome is None or isinstance(outcome, StackrError) for outcome in outcomes)
     states = {engine.containers.in_standby(each.id) for each in (old, new)}

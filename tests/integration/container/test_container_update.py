@@ -36,7 +36,7 @@ async def engine(
     yield engine
     await engine.clear()
     await engine.close()
-    assert engine.leftovers() == []
+    await engine.assert_nothing_left()
 
 
 def figure(engine: Engine, name: str, v1: str, v2: str) -> str:
@@ -205,9 +205,11 @@ async def test_nothing_changes_where_the_kernel_refuses(engine: Engine) -> None:
 
 
 async def test_a_new_restart_policy_counts_at_the_next_end(engine: Engine) -> None:
-    id = await engine.create("box", ["sh", "-c", "sleep 0.5; exit 3"])
+    script = "until [ -e /updated ]; do sleep 0.02; done; exit 3"
+    id = await engine.create("box", ["sh", "-c", script])
     await engine.containers.start(id)
     await update(engine, "box", RestartPolicy={"Name": "on-failure", "MaximumRetryCount": 2})
+    Path(f"/proc/{engine.containers.get(id).pid}/root/updated").touch()
     assert await engine.containers.wait(id) == 3
     assert engine.containers.get(id).restart_count == 2
 
