@@ -25,7 +25,7 @@ from stackr.runtime.engine.lock import DataRootLock, holder
 pytestmark = pytest.mark.root
 
 NewEngine = Callable[[], EngineConfig]
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 def _client(config: EngineConfig) -> Any:
@@ -96,7 +96,9 @@ def test_only_root_starts_and_connects(new_engine: NewEngine, tmp_path: Path) ->
 
     def as_nobody(data: Path, run: Path) -> str:
         argv = [sys.executable, "-c", code, str(data), str(run)]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(
+            argv, check=True, capture_output=True, text=True, timeout=_DEADLINE_S
+        ).stdout
 
     os.chmod(config.exec_root.parent.parent, 0o755)
     os.chmod(config.exec_root.parent, 0o755)
@@ -169,15 +171,17 @@ def test_an_ended_container_is_restarted_by_policy_at_the_next_start(
 def test_an_idle_engine_does_nothing(new_engine: NewEngine) -> None:
     config = new_engine()
     pid = holder(config.data_root)
-    time.sleep(1.5)  # what follows a start
 
     def ticks() -> int:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
-    before = ticks()
-    time.sleep(1.5)
-    assert ticks() - before <= 1
+    def is_idle() -> bool:
+        before = ticks()
+        time.sleep(1.5)
+        return ticks() - before <= 1
+
+    _until(is_idle)  # what follows a start takes its time
 
 
 def test_it_runs_in_the_foreground_and_tells_systemd(tmp_path: Path) -> None:

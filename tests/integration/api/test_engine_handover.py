@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import threading
 import time
 import uuid
@@ -21,6 +20,8 @@ from typing import Any
 import docker
 import pytest
 import requests
+from host_ports import free_port
+from network_lab import lookup
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime import labels
@@ -33,7 +34,7 @@ from stackr.runtime.engine.lock import holder
 pytestmark = pytest.mark.root
 
 NewEngine = Callable[[], EngineConfig]
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 _SITE = "mkdir /www; echo $NAME >/www/name; exec httpd -f -p 80 -h /www"
 
 
@@ -49,7 +50,7 @@ class Site:
         self.client.images.pull(image.rpartition(":")[0], tag="latest")
         self.name = f"site{uuid.uuid4().hex[:8]}"
         self.network = self.client.networks.create(self.name)
-        self.port = _free_port()
+        self.port = free_port()
         self.containers: list[Any] = []
 
     def start(self, name: str, *, standby: bool = False, **settings: Any) -> Any:
@@ -90,9 +91,7 @@ class Site:
     def addresses(self, alias: str, source: Any) -> str:
         """What `nslookup` prints in a container; it needs no daemon."""
         source.reload()
-        pid = str(source.attrs["State"]["Pid"])
-        argv = ["nsenter", "-m", "-n", "-r", "-t", pid, "nslookup", alias]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=30).stdout
+        return lookup(source.attrs["State"]["Pid"], alias)
 
     def drain(self, container: Any) -> None:
         _until(lambda: self.connections(container)["Total"] == 0, "nobody is served any more")
@@ -108,7 +107,7 @@ class Site:
 def ask(address: str, port: int) -> str:
     """The name that a new connection gets."""
     try:
-        with closing(socket.create_connection((address, port), timeout=10)) as connection:
+        with closing(socket.create_connection((address, port), timeout=_DEADLINE_S)) as connection:
             connection.sendall(b"GET /name HTTP/1.0\r\n\r\n")
             answer = b""
             while chunk := connection.recv(4096):
@@ -137,11 +136,6 @@ def asking(*addresses: str, port: int) -> Iterator[Counter[str]]:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def _free_port() -> int:
-    with closing(socket.create_server(("0.0.0.0", 0))) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _until(condition: Callable[[], object], what: str) -> None:
@@ -276,12 +270,14 @@ def test_a_promotion_is_an_event(site: Site) -> None:
 def test_no_request_is_lost_while_containers_change_places(site: Site) -> None:
     old = site.start("old")
     with asking("127.0.0.1", "::1", _host_address(), port=site.port) as seen:
+        _until(lambda: seen["old"], "an answer of the first")
         for turn in range(5):
             new = site.start(f"new{turn}", standby=True)
             assert site.promote(new, old).status_code == 204
             site.drain(old)
             old.remove(force=True)
             old = new
+            _until(lambda name=f"new{turn}": seen[name], "an answer of the new one")  # type: ignore[misc]
         _until(lambda: seen.total() >= 2000, "enough requests")
     assert set(seen) == {"old", *(f"new{turn}" for turn in range(5))}
 
@@ -289,10 +285,10 @@ def test_no_request_is_lost_while_containers_change_places(site: Site) -> None:
 def test_an_open_connection_stays(site: Site) -> None:
     old = site.start("old")
     new = site.start("new", standby=True)
-    with closing(socket.create_connection(("127.0.0.1", site.port), timeout=10)) as lasting:
+    with closing(socket.create_connection(("127.0.0.1", site.port), timeout=60)) as lasting:
         lasting.sendall(b"GET /name HTTP/1.0\r\n")
         assert site.connections(old) == {"Total": 1, "TCP": 1, "UDP": 0, "Relayed": 0}
-        with closing(socket.create_connection(("::1", site.port), timeout=10)) as relayed:
+        with closing(socket.create_connection(("::1", site.port), timeout=60)) as relayed:
             _until(lambda: site.connections(old)["Relayed"] == 1, "the relay's is counted")
             site.promote(new, old)
             assert ask("127.0.0.1", site.port) == "new"
@@ -365,8 +361,8 @@ def test_a_daemon_killed_at_any_moment_leaves_one_of_both(
                 _promote_and_kill(site, other, current)
                 ensure_running(site.config)
                 _check_whole(site, one, two)
+            _until(lambda: seen.total() > 100, "enough requests")
         assert set(seen) <= {"one", "two"}, seen
-        assert seen.total() > 100
     finally:
         site.close()
 
