@@ -26,7 +26,7 @@ class DataRootLock:
         """Wait for a daemon that is ending. Raises Unavailable, which names the holder's pid."""
         fd = os.open(data_root / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + timeout_s
-        while not _try_lock(fd):
+        while not _try_lock(fd, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 pid = os.pread(fd, 32, 0).decode(errors="replace").strip()
                 os.close(fd)
@@ -41,13 +41,16 @@ class DataRootLock:
 
 
 def holder(data_root: Path) -> int | None:
-    """The pid of the daemon that runs on this data root, None where none does."""
+    """The pid of the daemon that runs on this data root, None where none does.
+
+    Any number of processes may ask at a time: none of them is taken for a daemon.
+    """
     try:
         fd = os.open(data_root / _NAME, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        if _try_lock(fd):
+        if _try_lock(fd, fcntl.LOCK_SH):
             return None
         text = os.pread(fd, 32, 0).decode(errors="replace").strip()
         return int(text) if text.isdigit() else None
@@ -55,9 +58,9 @@ def holder(data_root: Path) -> int | None:
         os.close(fd)
 
 
-def _try_lock(fd: int) -> bool:
+def _try_lock(fd: int, kind: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
