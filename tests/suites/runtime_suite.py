@@ -51,6 +51,8 @@ from stackr.spec.model.volume import Volume
 
 __all__ = ["CHECKS", "Subject"]
 
+_DEADLINE_S = 60.0
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -185,7 +187,7 @@ async def check_probes_of_the_engine(subject: Subject) -> None:
         return
     async with subject.container(config) as name:
         await runtime.start_container(name)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_DEADLINE_S):
             while (state := await runtime.inspect_container(name)).health != "healthy":
                 await asyncio.sleep(0.05)
         assert state.health_output == "/bin/sh: exists"
@@ -396,13 +398,13 @@ async def check_health_and_events(subject: Subject) -> None:
     label = unique()
     config = subject.sleeper(
         labels={label: ""},
-        healthcheck=Healthcheck(("CMD", "false"), interval_s=0.2, timeout_s=5, retries=1),
+        healthcheck=Healthcheck(("CMD", "false"), interval_s=0.2, retries=1),
     )
     events = runtime.events(labels=[label])
     assert (await anext(events)).type == ""
     async with subject.container(config) as name:
         await runtime.start_container(name)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(_DEADLINE_S):
             async for event in events:
                 if event.action == "health_status: unhealthy":
                     break
@@ -545,7 +547,7 @@ async def check_stop_start_and_drift(subject: Subject) -> None:
 
 
 async def settled(it: Stack, condition: Callable[[Observed], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(_DEADLINE_S):
         while not condition(await it.observe()):
             await asyncio.sleep(0.02)
 

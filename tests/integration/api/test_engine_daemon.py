@@ -136,8 +136,13 @@ def test_containers_outlive_a_stop_and_a_kill(new_engine: NewEngine, busybox_ima
     Path(f"/proc/{pid}/root/stop").touch()
     _until(lambda: not Path(f"/proc/{pid}").exists())
     ensure_running(config)
-    counter.reload()
-    assert (counter.status, counter.attrs["State"]["ExitCode"]) == ("exited", 9)
+
+    def has_ended() -> bool:  # its monitor writes down the exit code a little later
+        counter.reload()
+        return bool(counter.status == "exited")
+
+    _until(has_ended)
+    assert counter.attrs["State"]["ExitCode"] == 9
     lines = counter.logs().decode().split()
     assert lines == [str(number) for number in range(1, len(lines) + 1)]
     client.close()
