@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from container_engine import PASSWD, Engine, refused
+from small_disk import unmount
 
 from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.runtime.engine.container.spec import parse_update
@@ -324,4 +325,4 @@ async def test_a_folder_is_read_only_to_its_depth(engine: Engine, tmp_path: Path
         error = await refused(engine.create("box", ["true"], Mounts=[open_mount]))
         assert "ReadOnlyForceRecursive requires ReadOnly" in error.message
     finally:
-        subprocess.run(["umount", str(inner)], check=True, timeout=60)
+        unmount(inner)
