@@ -18,6 +18,7 @@ import struct
 import termios
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from stackr.errors import Conflict, InvalidArgument, NotFound, Unavailable
@@ -39,7 +40,7 @@ __all__ = ["ExecSession", "ExecSessions", "Executor"]
 
 _OUTPUT_LIMIT = 4096
 _KILL_PATIENCE_S = 5.0
-_KILL_AGAIN_S = 0.05
+_KILL_AGAIN_S = 0.02
 _VERDICT_S = 30.0
 _VERDICT_AGAIN_S = 0.02
 _PROBES_FOR_EACH_CPU = 2
@@ -221,11 +222,14 @@ class Executor:
         have started it yet.
         """
         ended, group = launch.launched.ended, self._groups.path(container)
+        members = partial(self._host.cgroups.pids, group)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_KILL_PATIENCE_S):
                 while not ended.done():
-                    kill_tree(launch.pid, among=self._host.cgroups.pids(group))
+                    kill_tree(launch.pid, members)
                     await asyncio.wait({ended}, timeout=_KILL_AGAIN_S)
+        if not ended.done():
+            kill_tree(launch.pid, members, at_once=True)
 
     async def start(self, session: ExecSession) -> PipeStream:
         """Start a session's process; its output comes through the stream, whoever listens.

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -66,23 +66,50 @@ def proc_folder(pid: int, started: int) -> Iterator[int]:
         os.close(folder)
 
 
-def kill_tree(pid: int, among: Iterable[int]) -> None:
-    """SIGKILL to a process and to those of `among` that descend from it; ended ones are fine.
+def kill_tree(pid: int, among: Callable[[], Iterable[int]], *, at_once: bool = False) -> None:
+    """SIGKILL to a process and to those of `among` that descend from it; to be called until they
+    have ended.
 
-    Each is held by a descriptor before it is looked at once more, so that no other process that
-    gets its number anew is hit.
+    They are stopped first, and killed by a later call: who forks at the moment of its end leaves a
+    child that is nobody's, and that nobody finds. at_once: those that are known now, all the same.
     """
-    if pid <= 0:
-        return
-    parents = {process: _field(process, _PARENT) for process in among}
-    doomed, more = {pid}, {pid}
+    tree = _tree(pid, among())
+    is_whole = all(_is_stopped(number) for number in tree) and _tree(pid, among()) == tree
+    with contextlib.ExitStack() as held:
+        # All of them before the first is killed: its children are another's from then on.
+        processes = [held.enter_context(process) for process in _held(tree)]
+        for process in processes:
+            process.kill(signal.SIGKILL if at_once or is_whole else signal.SIGSTOP)
+
+
+def _tree(pid: int, among: Iterable[int]) -> dict[int, int]:
+    """Those of `among` that are this process or descend from it, each with its parent."""
+    parents = {process: _field(process, _PARENT) for process in among} if pid > 0 else {}
+    found, more = {pid}, {pid}
     while more:
-        more = {child for child, parent in parents.items() if parent in more} - doomed
-        doomed |= more
-    for number in doomed & parents.keys():
-        with contextlib.suppress(OSError), Process(number, os.pidfd_open(number)) as process:
-            if _field(number, _PARENT) == parents[number]:
-                process.kill()
+        more = {child for child, parent in parents.items() if parent in more} - found
+        found |= more
+    return {process: parents[process] for process in found & parents.keys()}
+
+
+def _held(tree: Mapping[int, int]) -> Iterator[Process]:
+    """Each is held before it is looked at once more: its number may be another's by now."""
+    for number, parent in tree.items():
+        with contextlib.suppress(OSError):
+            process = Process(number, os.pidfd_open(number))
+            if _field(number, _PARENT) == parent:
+                yield process
+            else:
+                process.close()
+
+
+def _is_stopped(pid: int) -> bool:
+    """Or has ended: it does nothing any more."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return True
+    return stat[stat.rindex(b")") + 2 :].split()[0] in (b"T", b"t", b"Z", b"X")
 
 
 class Process:
