@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import select
 import signal
 import subprocess
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import pytest
 from interruption import Interrupted, Site, everything
 from oci_builder import archive, build, member
 from stackr_stack import Stack, free_port, until
+from stalling_relay import stalling_relay
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import is_running
@@ -46,7 +49,7 @@ def test_the_command_ends_at_any_moment(
     codes = (0, -signal.SIGKILL if number is signal.SIGKILL else INTERRUPTED)
 
     def strike(*command: str) -> Interrupted:
-        struck = site.interrupt(dice, *command, strike=lambda pid: os.kill(pid, number))
+        struck = site.interrupt(dice, *command, strike=lambda it: it.send_signal(number))
         assert struck.returncode in codes, struck
         return struck
 
@@ -60,7 +63,7 @@ def test_up_is_killed_at_twenty_moments(site: Site, dice: random.Random) -> None
             site.write(site.version + 1)
         else:
             site.stack("down", "-v")
-        struck = site.interrupt(dice, "up", "-d", strike=lambda pid: os.kill(pid, signal.SIGKILL))
+        struck = site.interrupt(dice, "up", "-d", strike=lambda it: it.kill())
         assert struck.returncode in (0, -signal.SIGKILL), struck
         site.converges(struck.moment)
     site.stack("down", "-v")
@@ -106,9 +109,9 @@ def test_a_site_is_served_while_no_daemon_runs(site: Site) -> None:
     for _ in range(20):
         assert site.answer() == "1"
         assert _within(before["worker-1"].pid, "nslookup", "web") == 0
-        assert _within(before["worker-1"].pid, "nc", "-w", "5", "web", "80") == 0
-        assert _within(before["web-1"].pid, "nc", "-w", "5", "database", "6379") != 0
-        assert _within(before["web-1"].pid, "nc", "-w", "5", "cache", "6379") == 0
+        assert _within(before["worker-1"].pid, "nc", "-w", "30", "web", "80") == 0
+        assert _within(before["web-1"].pid, "nc", "-w", "30", "database", "6379") != 0
+        assert _within(before["web-1"].pid, "nc", "-w", "30", "cache", "6379") == 0
     assert not is_running(config), "nothing of the above has started a daemon"
     site.converges("the daemon's death")
     assert site.lives() == before
@@ -123,53 +126,90 @@ def test_what_ends_while_no_daemon_runs(
     stack = Stack(tmp_path, new_engine())
     stack.write(
         f"""\
-        x-service: &service {{image: '{busybox_image}', init: true, stop_grace_period: 0s}}
+        x-service: &service
+          image: '{busybox_image}'
+          init: true
+          stop_grace_period: 0s
+          volumes: ["./go:/go"]
         services:
-          once: {{<<: *service, command: sh -c "sleep 1; echo bye; exit 7"}}
+          once:
+            <<: *service
+            command: sh -c "until [ -e /go/now ]; do sleep 0.1; done; echo bye; exit 7"
           again: {{<<: *service, command: sh -c "echo up; sleep 1000", restart: always}}
-          retry: {{<<: *service, command: sh -c "sleep 1; echo try; exit 3", restart: on-failure:1}}
+          retry:
+            <<: *service
+            command: sh -c "until [ -e /go/now ]; do sleep 0.1; done; echo try; exit 3"
+            restart: on-failure:1
         """
     )
+    (tmp_path / "go").mkdir()
     stack("up", "-d")
     lives = Site(stack, 0).lives()
-    _kill_daemon(stack)
-    os.kill(lives["again-1"].pid, signal.SIGKILL)
-    processes = [Path(f"/proc/{life.pid}") for life in lives.values()]
-    until(lambda: not any(path.exists() for path in processes), "the containers' end")
+    assert sorted(lives) == ["again-1", "once-1", "retry-1"]
+    until(lambda: stack("logs", "--no-log-prefix", "again").stdout == "up\n")
+    with contextlib.ExitStack() as opened:
+        processes = {name: os.pidfd_open(life.pid) for name, life in lives.items()}
+        for process in processes.values():
+            opened.callback(os.close, process)
+        _kill_daemon(stack)
+        (tmp_path / "go" / "now").touch()
+        signal.pidfd_send_signal(processes["again-1"], signal.SIGKILL)
+        until(lambda: all(map(_has_ended, processes.values())), "the containers' end")
     assert not is_running(stack.engine)
     wanted = {"again-1": "running", "once-1": "exited", "retry-1": "exited"}
     until(lambda: stack.states() == wanted, "what the policies say")
     codes = {c["Service"]: c["ExitCode"] for c in stack.containers().values()}
     assert codes == {"again": 0, "once": 7, "retry": 3}
-    told = {name: stack("logs", "--no-log-prefix", name).stdout.split() for name in codes}
-    assert told == {"again": ["up", "up"], "once": ["bye"], "retry": ["try", "try"]}
+
+    def told() -> dict[str, list[str]]:
+        return {name: stack("logs", "--no-log-prefix", name).stdout.split() for name in codes}
+
+    wanted_words = {"again": ["up", "up"], "once": ["bye"], "retry": ["try", "try"]}
+    until(lambda: told() == wanted_words, f"{wanted_words} in their logs")
     stack("down")
 
 
 def _kill_daemon(stack: Stack) -> None:
-    if (pid := holder(stack.engine.data_root)) is not None:
-        os.kill(pid, signal.SIGKILL)
+    """Returns once it has ended."""
+    if (pid := holder(stack.engine.data_root)) is None:
+        return
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        until(lambda: _has_ended(process), "the daemon's end")
+    finally:
+        os.close(process)
+
+
+def _has_ended(process: int) -> bool:
+    """process: a descriptor of it, as its number may be another one's then."""
+    return bool(select.select([process], [], [], 0)[0])
 
 
 def test_a_registry_is_killed_in_the_middle_of_a_pull(stack: Stack, tmp_path: Path) -> None:
     folder = tmp_path / "registry"
     folder.mkdir()
-    address = loopback_registry.configure(folder)
+    server = loopback_registry.configure(folder)
     image = build(archive(member("noise", os.urandom(_NOISE_BYTES))))
-    stack.write(f"services: {{app: {{image: '{address}/big:latest', command: /noise}}}}")
-    (layer,) = image.layers
-    partial = stack.engine.content_root / "ingest" / layer.replace(":", "-")
-    with loopback_registry.run(folder, address) as registry:
-        loopback_registry.push(image, f"{address}/big:latest", folder / "layout")
-        with stack.start("pull") as pull:
-            until(lambda: partial.exists() and partial.stat().st_size, "the layer's first bytes")
-            registry.kill()
-            _, told = pull.communicate(timeout=60)
-    assert pull.returncode == 1
-    assert "Traceback" not in told
-    assert address in told
-    with loopback_registry.run(folder, address):
-        stack("pull")
+    with stalling_relay(server, passes=_NOISE_BYTES // 4) as relay:
+        reference = f"{relay.address}/big:latest"
+        stack.write(f"services: {{app: {{image: '{reference}', command: /noise}}}}")
+        with loopback_registry.run(folder, server) as registry:
+            loopback_registry.push(image, f"{server}/big:latest", folder / "layout")
+            with stack.start("pull") as pull:
+                assert relay.stalled.wait(60), "the layer's first bytes"
+                registry.kill()
+                registry.wait()
+                relay.server_is_gone()
+                _, told = pull.communicate(timeout=60)
+        assert pull.returncode == 1
+        assert "Traceback" not in told
+        assert relay.address in told
+        with loopback_registry.run(folder, server):
+            stack("pull")
     stack("create", "--pull", "never")
     stack("down", "--rmi", "all")
 

@@ -10,6 +10,7 @@ import json
 import random
 import re
 import signal
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
@@ -116,9 +117,9 @@ class Site:
         self.stack.write(_STACK.format(version=version, port=self.port))
 
     def interrupt(
-        self, dice: random.Random, *command: str, strike: Callable[[int], None]
+        self, dice: random.Random, *command: str, strike: Callable[[subprocess.Popen[str]], None]
     ) -> Interrupted:
-        """Run a command, and `strike` (told its process ID) at a random one of its events."""
+        """Run a command, and `strike` (given its process) at a random one of its events."""
         events, wait_s = dice.randrange(self._events(*command)), dice.random()
         wait_s *= _STEP_S if events else _START_S
         moment = f"{' '.join(command)}: {wait_s:.3f} s after event {events}"
@@ -129,7 +130,7 @@ class Site:
                     break
             until(lambda: process.poll() is not None or _handles_signals(process.pid))
             time.sleep(wait_s)
-            strike(process.pid)
+            strike(process)
             _, err = process.communicate(timeout=_DEADLINE_S)
         assert "Traceback" not in err, f"{moment}: {err}"
         assert "internal error" not in err, f"{moment}: {err}"
@@ -156,7 +157,7 @@ class Site:
     def answer(self) -> str:
         """What the published port says."""
         url = f"http://127.0.0.1:{self.port}/"
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(url, timeout=30) as reply:
             return str(reply.read().decode())
 
     def lives(self) -> dict[str, Life]:

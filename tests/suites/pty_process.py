@@ -17,7 +17,7 @@ from stackr_stack import Stack
 
 __all__ = ["PtyProcess", "on_terminal"]
 
-_DEADLINE_S = 30.0
+_DEADLINE_S = 60.0
 
 
 class PtyProcess:
