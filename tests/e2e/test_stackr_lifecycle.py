@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 from pty_process import on_terminal
-from stackr_stack import Stack, until
+from recording_proxy import asking
+from stackr_stack import STACKR, Stack, compose_program, until
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -19,7 +20,10 @@ STACK = """\
     services:
       web:
         image: ${IMAGE}
-        command: [sh, -c, "trap 'exit 5' TERM; trap 'exit 6' USR1; while :; do sleep 0.05; done"]
+        command:
+          - sh
+          - -c
+          - "trap 'exit 5' TERM; trap 'exit 6' USR1; echo ready; while :; do sleep 0.05; done"
         depends_on: [db]
         stop_grace_period: 5s
       db:
@@ -47,6 +51,11 @@ def everything(stack: Stack, docker: Docker) -> dict[str, str]:
     shown = docker("ps", "-a", "-f", label, "--format", "{{.Names}} {{.State}}").stdout
     found = dict(line.split() for line in shown.splitlines())
     return {name.removeprefix(f"{stack.name}-"): state for name, state in found.items()}
+
+
+def until_it_heeds_signals(stack: Stack, *, lives: int = 1) -> None:
+    """lives: how often the program of `web` has been started."""
+    until(lambda: stack("logs", "web").stdout.count("ready") == lives, "the program's handlers")
 
 
 def test_create_makes_and_starts_nothing(stack: Stack, docker: Docker) -> None:
@@ -87,6 +96,7 @@ def test_pause_and_unpause(stack: Stack) -> None:
 
 def test_kill_with_signals_and_oneoffs(stack: Stack, docker: Docker) -> None:
     stack("up", "-d")
+    until_it_heeds_signals(stack)
     stack("kill", "-s", "USR1", "web")
     until(lambda: stack.states()["web-1"] == "exited")
     assert stack.containers()[f"{stack.name}-web-1"]["ExitCode"] == 6
@@ -133,18 +143,18 @@ def test_rm_of_what_stands_still(stack: Stack, docker: Docker) -> None:
 
 def test_wait_gives_the_exit_code(stack: Stack) -> None:
     stack("up", "-d")
-    with stack.start("wait", "web") as process:
-        time.sleep(1)
-        assert process.poll() is None
-        stack("kill", "-s", "USR1", "web")
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 6
-    stack("start")
-    with stack.start("kill", "-s", "USR1", "web"):
-        peer = stack.compose("wait", "web", want=6)
-    assert out == peer.stdout
-    with stack.start("wait", "--down-project", "db") as process:
-        time.sleep(1)
+    until_it_heeds_signals(stack)
+    told = []
+    for life, program in enumerate((STACKR, compose_program()), 1):
+        with asking(stack, "/wait", "wait", "web", program=program) as process:
+            assert process.poll() is None
+            stack("kill", "-s", "USR1", "web")
+            told.append(process.communicate(timeout=60)[0])
+        assert process.returncode == 6
+        stack("start")
+        until_it_heeds_signals(stack, lives=life + 1)
+    assert told[0] == told[1]
+    with asking(stack, "/wait", "wait", "--down-project", "db") as process:
         stack("kill", "db")
         process.communicate(timeout=60)
     assert process.returncode == 137
@@ -153,10 +163,9 @@ def test_wait_gives_the_exit_code(stack: Stack) -> None:
 
 def test_wait_is_interrupted(stack: Stack) -> None:
     stack("up", "-d")
-    with stack.start("wait", "web") as process:
-        time.sleep(1)
+    with asking(stack, "/wait", "wait", "web") as process:
         process.send_signal(2)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
 

@@ -5,20 +5,36 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["recording_proxy"]
+from stackr_stack import STACKR, Stack, until
+
+__all__ = ["Requests", "asking", "recording_proxy"]
 
 _REQUEST = re.compile(rb"^([A-Z]+) (\S+) HTTP/1\.[01]\r$", re.MULTILINE)
 
 
+class Requests(list[str]):
+    """Those seen so far. answered: those of them to which an answer has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered: list[str] = []
+
+    def until_answered(self, part: str) -> None:
+        """Until a request with `part` in it is: the engine knows what is wanted from then on."""
+        until(lambda: any(part in line for line in self.answered), f"an answer to {part}")
+
+
 @contextlib.contextmanager
-def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, list[str]]]:
+def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, Requests]]:
     """The proxy's own socket, and the list of requests ("GET /v1.47/info") seen so far."""
     path = folder / "proxy.sock"
-    seen: list[str] = []
+    seen = Requests()
     threads: list[threading.Thread] = []
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
@@ -31,8 +47,12 @@ def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, list[str
                     client = stack.enter_context(listener.accept()[0])
                     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                     stack.enter_context(server).connect(str(engine))
-                    for arguments in ((client, server, seen), (server, client, None)):
-                        threads.append(threading.Thread(target=_copy, args=arguments))
+                    asked: list[str] = []
+                    for target, arguments in (
+                        (_ask, (client, server, seen, asked)),
+                        (_answer, (server, client, seen, asked)),
+                    ):
+                        threads.append(threading.Thread(target=target, args=arguments))
                         threads[-1].start()
 
         acceptor = threading.Thread(target=accept)
@@ -40,17 +60,72 @@ def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, list[str
         try:
             yield path, seen
         finally:
+            path.unlink()
             listener.shutdown(socket.SHUT_RDWR)
             acceptor.join()
             for thread in threads:
                 thread.join()
 
 
-def _copy(source: socket.socket, target: socket.socket, log: list[str] | None) -> None:
+@contextlib.contextmanager
+def asking(
+    stack: Stack, part: str, *command: str, program: str = STACKR, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A command in the background, from when its request with `part` in it is being answered.
+
+    program: stackr, or Docker Compose. The command is killed at the end, if it still runs.
+    """
+    with recording_proxy(stack.folder, stack.engine.socket) as (proxy, seen):
+        address = f"unix://{proxy}"
+        settings: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **options,
+        }
+        with subprocess.Popen(
+            [program, *command],
+            cwd=stack.folder,
+            env={**stack.environ, "STACKR_ENGINE": address, "DOCKER_HOST": address},
+            text=True,
+            **settings,
+        ) as process:
+            try:
+                seen.until_answered(part)
+                yield process
+            finally:
+                process.kill()
+
+
+def _ask(client: socket.socket, server: socket.socket, seen: Requests, asked: list[str]) -> None:
+    """asked: the requests of this connection whose answer is awaited."""
+    for data in _received(client):
+        lines = [f"{m[1].decode()} {m[2].decode()}" for m in _REQUEST.finditer(data)]
+        seen += lines
+        asked += lines
+        _send(server, data)
+    _end(server)
+
+
+def _answer(server: socket.socket, client: socket.socket, seen: Requests, asked: list[str]) -> None:
+    for data in _received(server):
+        _send(client, data)
+        seen.answered += asked
+        asked.clear()
+    _end(client)
+
+
+def _received(source: socket.socket) -> Iterator[bytes]:
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
-            if log is not None:
-                log += [f"{m[1].decode()} {m[2].decode()}" for m in _REQUEST.finditer(data)]
-            target.sendall(data)
+            yield data
+
+
+def _send(target: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # nobody reads any more
+        target.sendall(data)
+
+
+def _end(target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
