@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from recording_proxy import asking
 from stackr_stack import Stack, free_port, until
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -22,7 +23,7 @@ STACK = """\
         image: ${IMAGE}
         command: [sh, -c, "cd /data; exec httpd -f -p 80"]
         ports: ["127.0.0.1:${PORT}:80", "127.0.0.1::81/udp", "82"]
-        healthcheck: {test: "true", interval: 0.2s}
+        healthcheck: {test: "true", interval: 1h, start_period: 1h, start_interval: 0.2s}
         volumes: [data:/kept, "/anonymous"]
         scale: 1
       db:
@@ -45,10 +46,14 @@ def stack(standing: Stack) -> Stack:
     standing.environ["PORT"] = str(free_port())
     standing.write(STACK)
     standing("up", "-d")
-    until(lambda: standing.containers()[f"{standing.name}-web-1"]["Health"] == "healthy")
+    until_it_is_healthy(standing)  # and is not looked at any more, so that lists stay as they are
     until(lambda: standing.states()["job-1"] == "exited")
     standing("run", "-d", "--no-deps", "--name", f"{standing.name}-oneoff", "db", "sleep", "1000")
     return standing
+
+
+def until_it_is_healthy(stack: Stack) -> None:
+    until(lambda: stack.containers()[f"{stack.name}-web-1"]["Health"] == "healthy")
 
 
 def assert_same(stack: Stack, *arguments: str) -> None:
@@ -170,6 +175,7 @@ def test_projects(stack: Stack, docker: Docker) -> None:
     assert rows(stack("ls", "-a").stdout) == rows(stack.compose("ls", "-a").stdout)
     stack("start", "web", "db")
     docker("start", f"{stack.name}-oneoff")
+    until_it_is_healthy(stack)
 
 
 def test_processes(stack: Stack) -> None:
@@ -202,7 +208,7 @@ def test_use_of_resources(stack: Stack) -> None:
         assert process.stdout is not None
         seen = "".join(process.stdout.readline() for _ in range(4))
         process.send_signal(2)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert seen.count(f"{stack.name}-web-1") >= 1
     assert process.returncode == 130
 
@@ -232,14 +238,13 @@ def test_events_that_were(stack: Stack) -> None:
 
 
 def test_events_as_they_come(stack: Stack) -> None:
-    with stack.start("events", "--json", "web") as process:
+    with asking(stack, "/events", "events", "--json", "web") as process:
         assert process.stdout is not None
-        time.sleep(1.0)
         stack("pause", "db", "web")
         stack("unpause", "db", "web")
         seen = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(2)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert process.returncode == 130
     assert [event["action"] for event in seen] == ["pause", "unpause"]
     assert {event["service"] for event in seen} == {"web"}
