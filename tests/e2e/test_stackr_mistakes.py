@@ -21,7 +21,7 @@ from stackr_stack import Stack
 
 from stackr.runtime.engine.config import EngineConfig
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 T = TypeVar("T")
 Docker = Callable[..., Any]

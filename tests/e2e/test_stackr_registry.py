@@ -13,7 +13,7 @@ import loopback_registry
 import pytest
 from stackr_stack import Stack, until
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 Docker = Callable[..., Any]
 

@@ -17,7 +17,7 @@ import pytest
 from pty_process import on_terminal
 from stackr_stack import Stack, free_port, until
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,7 +39,7 @@ STACK = """\
       db:
         image: ${IMAGE}
         command: [sh, -c, "sleep 0.4; touch /tmp/ready; sleep 1000"]
-        healthcheck: {test: test -e /tmp/ready, interval: 0.2s}
+        healthcheck: {test: test -e /tmp/ready, interval: 0.2s, retries: 10000}
         stop_grace_period: 0s
       once:
         image: ${IMAGE}
@@ -194,6 +194,15 @@ def test_the_container_is_as_docker_composes(
         assert re.fullmatch(r"/PROJECT-web-run-[0-9a-f]{12}", each["Name"])
 
 
+def answer(port: int) -> bytes:
+    """What its server says; nothing while it does not listen."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/hello", timeout=30) as reply:
+            return bytes(reply.read())
+    except OSError:
+        return b""
+
+
 def test_ports(stack: Stack, docker: Docker) -> None:
     port, other = int(stack.environ["PORT"]), free_port()
     serve = ["web", "sh", "-c", "cd /data; exec httpd -f -p 80"]
@@ -203,8 +212,7 @@ def test_ports(stack: Stack, docker: Docker) -> None:
     stack("run", "-d", "--no-deps", "-P", "--name", second, *serve)
     stack("run", "-d", "--no-deps", "-p", f"127.0.0.1:{other}:80", "--name", third, *serve)
     for number in (port, other):
-        with urllib.request.urlopen(f"http://127.0.0.1:{number}/hello", timeout=10) as answer:
-            assert answer.read() == b"hello from the image\n"
+        assert until(lambda number=number: answer(number)) == b"hello from the image\n"
     refused = stack("run", "-P", "-p", "1:1", "web", want=1)
     assert "--service-ports and --publish cannot be combined" in refused.stderr
 
@@ -231,28 +239,29 @@ def test_signals_go_to_the_program(stack: Stack, docker: Docker, number: signal.
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (9, "got\n"), err
     assert everything(stack, docker) == []
 
 
 def test_nothing_stays_when_the_command_is_killed(stack: Stack, docker: Docker) -> None:
-    script = "echo up; sleep 3"
+    script = "echo up; sleep 1000"
     with stack.start("run", "--rm", "plain", "sh", "-c", script) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.kill()
     assert len(everything(stack, docker)) == 1
+    stack("kill", "plain")
     until(lambda: not everything(stack, docker))
 
 
 def test_interrupted_while_its_needs_start(stack: Stack, docker: Docker) -> None:
     path = stack.folder / "compose.yaml"
-    path.write_text(path.read_text().replace("sleep 0.4;", "sleep 30;"))
+    path.write_text(path.read_text().replace("sleep 0.4;", "sleep 1000;"))
     with stack.start("run", "--rm", "web", "true") as process:
         until(lambda: len(everything(stack, docker)) == 2)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert process.returncode == 130
     assert oneoffs(stack, docker) == []
 
@@ -319,15 +328,14 @@ def test_orphans(stack: Stack) -> None:
 def test_its_end_is_told_at_once(stack: Stack) -> None:
     """No poll or time-out is waited for: it takes a time as with Docker Compose."""
 
-    def quickest(command: Callable[..., object]) -> float:
-        times = []
-        for _ in range(3):
-            begun = time.monotonic()
-            command("run", "--rm", "plain", "true")
-            times.append(time.monotonic() - begun)
-        return min(times)
+    def time_of(command: Callable[..., object]) -> float:
+        begun = time.monotonic()
+        command("run", "--rm", "plain", "true")
+        return time.monotonic() - begun
 
-    assert quickest(stack) < 10 * quickest(stack.compose)
+    times = [(time_of(stack), time_of(stack.compose)) for _ in range(3)]  # in turn: loads change
+    ours, theirs = zip(*times, strict=True)
+    assert min(ours) < 10 * min(theirs)
 
 
 @pytest.mark.parametrize(

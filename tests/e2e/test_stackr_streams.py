@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-from pathlib import Path
+import subprocess
 
 import pytest
 from pty_process import on_terminal
+from recording_proxy import asking
 from stackr_stack import Stack, until
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 STACK = """\
     services:
@@ -23,7 +23,7 @@ STACK = """\
         stop_grace_period: 0s
       plain:
         image: ${IMAGE}
-        command: [sh, -c, "trap 'echo usr; exit 6' USR1; while :; do sleep 0.1; done"]
+        command: [sh, -c, "trap 'echo usr; exit 6' USR1; echo up; while :; do sleep 0.1; done"]
         stop_grace_period: 0s
       shell:
         image: ${IMAGE}
@@ -115,11 +115,11 @@ def test_attach_joins_the_programs_own_streams(stack: Stack) -> None:
 
 
 def test_attach_by_index_and_without_stdin(stack: Stack) -> None:
-    with stack.start("attach", "--index", "2", "--no-stdin", "web", stdin=-1) as process:
+    command = ("attach", "--index", "2", "--no-stdin", "web")
+    with asking(stack, "/attach", *command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write("unheard\n")
         process.stdin.flush()
-        until(lambda: _sockets(process.pid) >= 2)
         stack("kill", "web")
         out, _ = process.communicate(timeout=60)
     assert "unheard" not in out
@@ -127,35 +127,20 @@ def test_attach_by_index_and_without_stdin(stack: Stack) -> None:
 
 
 def test_attach_passes_signals_on(stack: Stack) -> None:
-    with stack.start("attach", "plain") as process:
-        until(lambda: _is_attached(process.pid))
+    stack("up", "-d", "--force-recreate", "plain")
+    until(lambda: "up" in stack("logs", "plain").stdout, "the program's handler")
+    with asking(stack, "/attach", "attach", "plain") as process:
         process.send_signal(signal.SIGUSR1)
         out, err = process.communicate(timeout=60)
     assert (out, process.returncode) == ("usr\n", 6), err
 
 
 def test_attach_keeps_signals_to_itself_when_asked(stack: Stack) -> None:
-    with stack.start("attach", "--sig-proxy=false", "plain") as process:
-        until(lambda: _sockets(process.pid) >= 2)
+    with asking(stack, "/attach", "attach", "--sig-proxy=false", "plain") as process:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
     assert stack.states()["plain-1"] == "running"
-
-
-def _is_attached(pid: int) -> bool:
-    """Whether the process has its handler of a signal that it passes on."""
-    with open(f"/proc/{pid}/status") as status:
-        caught = next(line for line in status if line.startswith("SigCgt")).split()[1]
-    return bool(int(caught, 16) & 1 << signal.SIGUSR1 - 1)
-
-
-def _sockets(pid: int) -> int:
-    found = 0
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            found += str(path.readlink()).startswith("socket:")
-    return found
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
 from stackr.runtime.engine.lock import holder
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 WEB = """\
     services:

@@ -13,7 +13,7 @@ from stackr_stack import Stack, free_port, until
 
 from stackr import __version__
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 TWO = """\
     services:
@@ -135,10 +135,10 @@ def test_wait_for_health(stack: Stack) -> None:
             image: ${IMAGE}
             command: sh -c "sleep 0.5; touch /tmp/ready; sleep 1000"
             stop_grace_period: 0s
-            healthcheck: {test: "test -e /tmp/ready", interval: 200ms, retries: 50}
+            healthcheck: {test: "test -e /tmp/ready", interval: 200ms, retries: 10000}
         """
     )
-    done = stack("up", "--wait", "--wait-timeout", "30")
+    done = stack("up", "--wait", "--wait-timeout", "60")
     assert f"Container {stack.name}-web-1  " in done.stderr
     assert stack.containers()[f"{stack.name}-web-1"]["Health"] == "healthy"
 
@@ -256,17 +256,24 @@ def test_logs_are_merged_by_time_and_cut(stack: Stack) -> None:
         services:
           a:
             image: ${IMAGE}
-            command: sh -c "echo one; sleep 0.4; echo three"
+            command: sh -c "echo one; until [ -e /go/a ]; do sleep 0.1; done; echo three"
+            volumes: [./go:/go]
           b:
             image: ${IMAGE}
-            command: sh -c "sleep 0.2; echo two >&2; sleep 0.4; echo four"
+            command: sh -c "echo two >&2; until [ -e /go/b ]; do sleep 0.1; done; echo four"
+            volumes: [./go:/go]
         """
     )
-    stack("up", "-d")
-    until(lambda: set(stack.states().values()) == {"exited"})
+    go = stack.folder / "go"
+    go.mkdir()
+    for service, word in (("a", "one"), ("b", "two")):
+        stack("up", "-d", service)
+        until(lambda name=service, said=word: said in stack("logs", name).stdout)
+    for service in ("a", "b"):
+        (go / service).touch()
+        until(lambda name=f"{service}-1": stack.states()[name] == "exited")
     lines = stack("logs").stdout.splitlines()
-    assert lines[0] == "a-1  | one"
-    assert sorted(lines) == ["a-1  | one", "a-1  | three", "b-1  | four", "b-1  | two"]
+    assert lines == ["a-1  | one", "b-1  | two", "a-1  | three", "b-1  | four"]
     assert stack("logs", "-n", "1", "b").stdout == "b-1  | four\n"
     assert stack("logs", "--no-log-prefix", "--since", "1h", "a").stdout == "one\nthree\n"
     stamped = stack("logs", "-t", "-n", "1", "a").stdout.split()
@@ -308,7 +315,10 @@ def test_the_first_end_ends_all(stack: Stack, option: tuple[str, ...], code: int
         """\
         services:
           a: {image: "${IMAGE}", command: sh -c "sleep 0.3; exit 3"}
-          b: {image: "${IMAGE}", command: sh -c "trap 'exit 143' TERM; while :; do sleep 0.1; done"}
+          b:
+            image: ${IMAGE}
+            command: sh -c "trap 'exit 143' TERM; while :; do sleep 0.1; done"
+            stop_grace_period: 60s
         """
     )
     stack("up", *option, want=code)
@@ -320,7 +330,7 @@ _LASTING = """\
       web:
         image: ${IMAGE}
         command: sh -c "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1; done"
-        stop_grace_period: 10s
+        stop_grace_period: 60s
     """
 _DEAF = """\
     services:
@@ -340,7 +350,7 @@ def test_a_signal_stops_the_stack_gracefully(stack: Stack, number: signal.Signal
             if line == "web-1  | up\n":
                 break
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Gracefully stopping... (press Ctrl+C again to force)" in err
     assert "web-1  | bye" in out

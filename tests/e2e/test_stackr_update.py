@@ -19,7 +19,7 @@ from stackr_stack import Stack, free_port, until
 CHECKOUT = Path(__file__).resolve().parents[2]
 UNDONE = 4
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SERVER = """\
     services:

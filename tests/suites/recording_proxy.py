@@ -36,6 +36,7 @@ def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, Requests
     path = folder / "proxy.sock"
     seen = Requests()
     threads: list[threading.Thread] = []
+    servers: list[socket.socket] = []
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         listener.bind(str(path))
@@ -47,6 +48,7 @@ def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, Requests
                     client = stack.enter_context(listener.accept()[0])
                     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                     stack.enter_context(server).connect(str(engine))
+                    servers.append(server)
                     asked: list[str] = []
                     for target, arguments in (
                         (_ask, (client, server, seen, asked)),
@@ -63,6 +65,8 @@ def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, Requests
             path.unlink()
             listener.shutdown(socket.SHUT_RDWR)
             acceptor.join()
+            for server in servers:  # one that is attached to may go on without a client
+                _end(server, socket.SHUT_RDWR)
             for thread in threads:
                 thread.join()
 
@@ -126,6 +130,6 @@ def _send(target: socket.socket, data: bytes) -> None:
         target.sendall(data)
 
 
-def _end(target: socket.socket) -> None:
+def _end(target: socket.socket, how: int = socket.SHUT_WR) -> None:
     with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        target.shutdown(how)
