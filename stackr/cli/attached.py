@@ -17,7 +17,7 @@ from stackr.cli.logs import Exit, Supervisor, project_containers, with_logs
 from stackr.cli.session import Session
 from stackr.cli.up_arguments import UpArguments
 from stackr.cli.views.logs import LogLines
-from stackr.errors import Conflict, NotFound
+from stackr.errors import Conflict, NotFound, StackrError
 
 if TYPE_CHECKING:
     from stackr.planner.plan import Plan
@@ -27,6 +27,7 @@ __all__ = ["run_attached"]
 
 _INTERRUPTED = 130
 _IDLE_S = 1.0
+_LAST_WORDS_S = 30.0
 
 
 async def run_attached(
@@ -178,18 +179,17 @@ class _Attached:
         """Stop the others, and find the exit code that was asked for."""
         self._session.view.message("Aborting on container exit...")
         await self._stop_all()
+        await self._last_words()
         wanted = self._arguments.exit_code_from
         if wanted is None or first.service == wanted:
             return first.code
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                while (exit_ := await self._exits.get()).service != wanted:
-                    continue
+        while not self._exits.empty():
+            if (exit_ := self._exits.get_nowait()).service == wanted:
                 return exit_.code
         return first.code
 
     async def _interrupted(self, interrupts: Interrupts) -> int:
-        """Stop gracefully; at the next signal, kill."""
+        """Stop gracefully; at the next signal, kill; at the one after, wait for nothing more."""
         self._session.view.message("Gracefully stopping... (press Ctrl+C again to force)")
         stopping = asyncio.ensure_future(self._stop_all())
         signal = asyncio.ensure_future(interrupts.next())
@@ -199,8 +199,19 @@ class _Attached:
             with contextlib.suppress(asyncio.CancelledError):
                 await stopping
             await self._kill_all()
-        signal.cancel()
+            signal = asyncio.ensure_future(interrupts.next())
+        showing = asyncio.ensure_future(self._last_words())
+        await asyncio.wait({showing, signal}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (showing, signal):
+            task.cancel()
         return _INTERRUPTED
+
+    async def _last_words(self) -> None:
+        """Wait until all is shown that those which have been stopped wrote to the very end."""
+        assert self._supervisor is not None
+        with contextlib.suppress(TimeoutError, StackrError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._supervisor.ended()
 
     async def _stop_all(self) -> None:
         async with self._session.locked(self._project):
