@@ -31,10 +31,9 @@ SERVER = """\
         environment: {{VERSION: "{version}"}}
         {ports}
         healthcheck:
-          test: wget -q -O- http://127.0.0.1/
+          test: wget -q -O- http://127.0.0.1/ && touch /probed
           interval: 100ms
-          timeout: 2s
-          retries: 30
+          retries: {retries}
         deploy:
           replicas: {replicas}
           update_config: {{{update}}}
@@ -55,7 +54,12 @@ def write(
     ports = f'ports: ["127.0.0.1:{port}:80"]' if port else ""
     stack.write(
         SERVER.format(
-            version=version, update=update, command=command, replicas=replicas, ports=ports
+            version=version,
+            update=update,
+            command=command,
+            replicas=replicas,
+            ports=ports,
+            retries=10 if command == BAD else 10_000,
         )
     )
 
@@ -68,7 +72,7 @@ def versions(stack: Stack) -> list[str]:
 
 
 def served(port: int) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/")
         return connection.getresponse().read().decode().strip()
@@ -95,7 +99,8 @@ def test_the_port_moves_once_the_new_one_is_ready(stack: Stack) -> None:
     stack("diff", "--exit-code")
     stack("up", "-d")
     stack("restart", "-t", "0")
-    assert until(lambda: served(port)) == "2"
+    until(lambda: stack.containers()[f"{stack.name}-web-1"]["Health"] == "healthy")
+    assert served(port) == "2"
 
 
 def test_a_new_one_that_is_never_ready_takes_nothing_over(stack: Stack) -> None:
@@ -154,8 +159,8 @@ def test_parallelism_delay_and_tolerated_failures(stack: Stack) -> None:
 def test_a_container_that_ends_while_it_is_monitored(stack: Stack) -> None:
     write(stack, "1", "order: start-first", replicas=2)
     stack("up", "-d", "--wait")
-    rules = "order: start-first, monitor: 10s, failure_action: pause"
-    ends = "httpd -h /www; sleep 1; echo giving up; exit 3"
+    rules = "order: start-first, monitor: 60s, failure_action: pause"
+    ends = "httpd -h /www; until [ -e /probed ]; do sleep 0.1; done; sleep 5; exit 3"
     write(stack, "2", rules, command=ends, replicas=2)
     told = stack("up", "-d", want=1).stderr
     assert "it exited (3) while it was monitored" in told
@@ -211,7 +216,7 @@ NGINX = """\
         healthcheck:
           test: ["CMD", "bash", "-c", ": >/dev/tcp/127.0.0.1/80"]
           interval: 200ms
-          retries: 30
+          retries: 10000
         deploy:
           update_config: {{order: start-first, monitor: 1s}}
     """
@@ -226,18 +231,22 @@ def test_no_request_fails_through_an_update_of_nginx(stack: Stack, nginx: str) -
 
     write_version(0)
     stack("up", "-d", "--wait")
+    begun = time.monotonic()
     load = subprocess.Popen(
-        ["wrk", "-t1", "-c8", "-d20s", "-H", "Connection: close", f"http://127.0.0.1:{port}/"],
+        [
+            *("wrk", "-t1", "-c8", "-d600s", "--timeout", "60s", "-H", "Connection: close"),
+            f"http://127.0.0.1:{port}/",
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        version = 0
-        while load.poll() is None and version < 3:
-            version += 1
+        for version in (1, 2, 3):
             write_version(version)
             stack("up", "-d")
-        assert version == 3, "three updates while the load lasts"
+        time.sleep(max(0, 20 - (time.monotonic() - begun)))
+        assert load.poll() is None, "the load lasts"
+        load.send_signal(signal.SIGINT)  # it tells what there was
         said = load.communicate(timeout=60)[0]
     finally:
         load.kill()
