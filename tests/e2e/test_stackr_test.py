@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pty
+import random
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import textwrap
 import time
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ from typing import Any
 import private_dockerd
 import pytest
 from engine_request import request
+from pty_process import on_terminal
 from stackr_stack import Stack, free_port, until
 
 from stackr.runtime.engine.config import EngineConfig
@@ -29,6 +30,7 @@ from stackr.runtime.engine.lock import holder
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
+_SUBNET = f"10.{random.randrange(200, 250)}.{random.randrange(16, 256)}"  # of this process alone
 WEB = """\
     services:
       web:
@@ -37,18 +39,19 @@ WEB = """\
         container_name: fixed-name
         ports: ["18080:80"]
         depends_on: {db: {condition: service_healthy}}
+        healthcheck: {test: "wget -q -O- http://127.0.0.1/", interval: 100ms, retries: 10000}
       db:
         image: ${IMAGE}
         command: sleep 1000
         ports: ["127.0.0.1::5432", "53:53/udp"]
         healthcheck: {test: ["CMD", "test", "-d", "/data"], interval: 100ms}
         volumes: [data:/data, /anonymous]
-        networks: {default: {ipv4_address: 10.213.7.5}}
+        networks: {default: {ipv4_address: SUBNET.5}}
     networks:
-      default: {ipam: {config: [{subnet: 10.213.7.0/24}]}}
+      default: {ipam: {config: [{subnet: SUBNET.0/24}]}}
     volumes:
       data: {name: fixed-data}
-    """
+    """.replace("SUBNET", _SUBNET)
 SLEEP = "services: {web: {image: '${IMAGE}', command: sleep 1000, volumes: [/anonymous]}}"
 
 
@@ -71,6 +74,13 @@ def leases(engine: EngineConfig) -> list[dict[str, Any]]:
     return found
 
 
+def expire(env: Env) -> None:
+    """Let the time of the only lease run out now."""
+    [lease] = leases(env.engine)
+    path = f"/stackr/v1/leases/{lease['id']}/renew"
+    assert request(env.engine.socket, "POST", path, {"ttl_s": 0.001})[0] == 200
+
+
 @dataclass
 class Env(Stack):
     """A stack, and what others had made before on its engine."""
@@ -90,7 +100,7 @@ def env(stack: Stack) -> Iterator[Env]:
     yield made
     made.end()
     until(lambda: not leases(stack.engine), "the end of every lease")
-    assert made.everything() == []
+    until(lambda: not made.everything(), "the end of what was being made for a killed command")
 
 
 def script(text: str) -> tuple[str, ...]:
@@ -121,7 +131,7 @@ def test_the_command_is_told_where_everything_answers(env: Env) -> None:
             """\
             import json, os, sys, urllib.request
             told = {k: v for k, v in os.environ.items() if k.startswith("STACKR_")}
-            with urllib.request.urlopen(told["STACKR_WEB_80_URL"], timeout=10) as page:
+            with urllib.request.urlopen(told["STACKR_WEB_80_URL"], timeout=60) as page:
                 told["page"] = page.read().decode()
             print(json.dumps(told))
             sys.exit(7)
@@ -166,15 +176,15 @@ def test_ten_environments_at_once(env: Env) -> None:
         from pathlib import Path
         web = json.loads(os.environ["STACKR_SERVICES"])["web"][0]
         Path("ports", os.environ["STACKR_WEB_80_PORT"]).write_text(os.environ["STACKR_DB_5432"])
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 200
         while len(list(Path("ports").iterdir())) < 10:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        page = urllib.request.urlopen(os.environ["STACKR_WEB_80_URL"], timeout=20).read().decode()
+        page = urllib.request.urlopen(os.environ["STACKR_WEB_80_URL"], timeout=60).read().decode()
         assert page.strip() == web["id"][:12], page
         """
     processes = [env.start("test", *script(text)) for _ in range(10)]
-    told = [process.communicate(timeout=150) for process in processes]
+    told = [process.communicate(timeout=250) for process in processes]
     assert [process.returncode for process in processes] == [0] * 10, told
     databases = {path.read_text() for path in (env.folder / "ports").iterdir()}
     assert len(databases) == 10
@@ -258,7 +268,11 @@ def test_time_is_limited(env: Env) -> None:
     env.write(SLEEP)
     done = env("test", "--timeout", "0.5", "--", "sleep", "100", want=124)
     assert "the command did not end within 0.5 s" in done.stderr
-    done = env("test", "--ttl", "2s", "--", "sleep", "100", want=124)
+    for ttl in ("3s", "30s"):  # of all, also of what comes before the command
+        done = env("test", "--ttl", ttl, "--", "sleep", "100", want=None)
+        if "ready in" in done.stderr:
+            break
+    assert done.returncode == 124
     assert "did not end within" in done.stderr
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(100)"
     done = env("test", "--timeout", "500ms", "--", sys.executable, "-c", stubborn, want=124)
@@ -268,12 +282,14 @@ def test_time_is_limited(env: Env) -> None:
 def test_the_engine_ends_what_outlives_its_time(env: Env) -> None:
     """Even where stackr itself does not move any more."""
     env.write(SLEEP)
-    process = started(env, "--ttl", "3s", *script(_WAIT))
-    os.kill(process.pid, signal.SIGSTOP)
+    process = started(env, "--ttl", "1h", *script(_WAIT))
+    process.send_signal(signal.SIGSTOP)
+    expire(env)
     until(lambda: not env.everything(), "the end of the environment")
-    os.kill(process.pid, signal.SIGCONT)
-    assert process.wait(timeout=30) == 124
-    process.communicate()
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -331,48 +347,18 @@ def test_a_signal_while_it_comes_up(env: Env) -> None:
 def test_ctrl_c_on_a_terminal(env: Env) -> None:
     """It reaches the command by the terminal, once, and the terminal is as it was."""
     env.write(SLEEP)
-    ours, theirs = pty.openpty()
     command = """\
         import signal, sys, time
         try: print("begun", flush=True); time.sleep(1000)
         except KeyboardInterrupt: print("first", flush=True); time.sleep(0.5); sys.exit(0)
         """
-    process = env.start(
-        "test",
-        *script(command),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=_take_terminal,
-    )
-    os.close(theirs)
-    try:
-        _read_until(ours, b"begun")
-        os.write(ours, b"\x03")
-        seen = _read_until(ours, b"removed in")
-        assert b"first" in seen
-        assert process.wait(timeout=30) == 130
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
-def _take_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def _read_until(terminal: int, text: bytes) -> bytes:
-    seen, deadline = b"", time.monotonic() + 30
-    while text not in seen:
-        assert time.monotonic() < deadline, seen
-        if select.select([terminal], [], [], 0.1)[0]:
-            seen += os.read(terminal, 4096)
-    return seen
+    with on_terminal(env, "test", *script(command)) as process:
+        before = termios.tcgetattr(process.terminal)
+        process.read_until(b"begun")
+        process.type(b"\x03")
+        assert b"first" in process.read_until(b"removed in")
+        assert process.wait() == 130
+        assert termios.tcgetattr(process.terminal) == before
 
 
 def test_it_is_kept_when_asked(env: Env) -> None:
@@ -400,10 +386,14 @@ def test_a_failure_is_kept_when_asked(env: Env) -> None:
 
 def test_what_is_kept_for_a_time_goes_then(env: Env) -> None:
     env.write(SLEEP)
-    done = env("test", "--keep", "--ttl", "2s", "--", "true")
+    done = env("test", "--keep", "--ttl", "1h", "--", "true")
     assert "kept until 20" in done.stderr
     assert len(env.everything()) == 3
-    until(lambda: not env.everything())
+    [lease] = leases(env.engine)
+    assert f"kept until {lease['expires']}" in done.stderr
+    assert lease["owner"] is None
+    expire(env)
+    until(lambda: not env.everything(), "the end of the environment")
 
 
 def test_variables_in_files(env: Env) -> None:
@@ -489,10 +479,10 @@ FAILING = """\
         depends_on: {db: {condition: service_healthy}}
       db:
         image: ${IMAGE}
-        command: sh -c 'echo starting with tok-12345-secret; echo "::error::forged"; sleep 1000'
+        command: sh -c 'echo starting with tok-12345-secret; echo ::error::forged; :>/t; sleep 1000'
         environment: {POSTGRES_USER: postgres, POSTGRES_PASSWORD: postgres}
         healthcheck:
-          test: ["CMD", "sh", "-c", "echo postgres refuses; exit 3"]
+          test: until [ -e /t ]; do sleep 0.1; done; sleep 0.5; echo postgres refuses; exit 3
           interval: 100ms
           retries: 2
     """
@@ -589,12 +579,19 @@ def test_a_container_that_ends_at_once_is_no_readiness(env: Env) -> None:
         """\
         services:
           web: {image: "${IMAGE}", command: sleep 1000}
-          broken: {image: "${IMAGE}", command: sh -c 'echo cannot; exit 6'}
+          broken:
+            image: ${IMAGE}
+            command: sh -c 'echo cannot; touch /shared/ends; exit 6'
+            volumes: [shared:/shared]
           slow:
             image: ${IMAGE}
             command: sleep 1000
             depends_on: [broken]
-            healthcheck: {test: ["CMD", "sleep", "0.5"], interval: 100ms}
+            healthcheck:
+              test: until [ -e /shared/ends ]; do sleep 0.1; done; sleep 3
+              interval: 100ms
+            volumes: [shared:/shared]
+        volumes: {shared: }
         """
     )
     done = env("test", "--", "true", want=125)
@@ -609,16 +606,18 @@ def test_an_out_of_memory_kill_is_named(env: Env) -> None:
           web: {image: "${IMAGE}", command: sleep 1000, depends_on: [greedy]}
           greedy:
             image: ${IMAGE}
-            command: sh -c 'echo hungry; sleep 0.5; exec tail /dev/zero'
+            command: sh -c 'echo hungry; until [ -e /go ]; do sleep 0.1; done; exec tail /dev/zero'
             mem_limit: 16m
             memswap_limit: 16m
         """
     )
     env.environ["PATH"] = f"{Path(sys.executable).parent}:{env.environ['PATH']}"
     text = (
-        "until stackr ps -a -p $STACKR_PROJECT --status exited -q | grep -q .; do sleep 0.1; done"
+        "stackr exec -T -p $STACKR_PROJECT greedy touch /go;"
+        " until stackr ps -a -p $STACKR_PROJECT --status exited -q | grep -q .; do sleep 0.1; done;"
+        " exit 1"
     )
-    done = env("test", "--", "sh", "-c", f"{text}; exit 1", want=1)
+    done = env("test", "--", "sh", "-c", text, want=1)
     assert 'root cause: service "greedy": ran out of memory (exit code 137)' in done.stderr
     assert "greedy-1 ran out of memory" in done.stderr
     assert "| hungry" in done.stderr
@@ -635,7 +634,10 @@ def test_logs_of_a_container_that_is_gone_are_kept(env: Env) -> None:
         """
     )
     env.environ["PATH"] = f"{Path(sys.executable).parent}:{env.environ['PATH']}"
-    text = "stackr rm -sf -p $STACKR_PROJECT web; exit 1"
+    text = (
+        "until stackr logs -p $STACKR_PROJECT web | grep -q alive; do sleep 0.1; done;"
+        " stackr rm -sf -p $STACKR_PROJECT web; exit 1"
+    )
     env("test", "--artifacts", "art", "--", "sh", "-c", text, want=1)
     [log] = (env.folder / "art" / "logs").iterdir()
     assert log.read_text().endswith(" alive\n")
@@ -697,9 +699,9 @@ def test_mistakes_are_told_before_anything_is_made(env: Env, options: list[str],
 
 def test_a_wait_is_limited_and_explained(env: Env) -> None:
     env.write(FAILING.replace("retries: 2", "retries: 1000"))
-    done = env("test", "--wait-timeout", "1s", "--", "true", want=125)
+    done = env("test", "--wait-timeout", "10s", "--", "true", want=125)
     assert 'root cause: service "db"' in done.stderr
-    assert "is not healthy after 1 s: it is starting" in done.stderr
+    assert "is not healthy after 10 s: it is starting" in done.stderr
     assert 'last health check exited 3: "postgres refuses"' in done.stderr
 
 
@@ -727,13 +729,16 @@ def test_containers_may_stop_in_peace(env: Env) -> None:
         services:
           web:
             image: ${IMAGE}
-            command: sh -c 'trap "echo bye > /out/bye; exit" TERM; while :; do sleep 0.1; done'
+            command: >
+              sh -c 'trap "echo bye > /out/bye; exit" TERM; touch /out/up;
+              while :; do sleep 0.1; done'
             volumes: [./out:/out]
         """
     )
-    env("test", "--", "true")
+    text = "until [ -e out/up ]; do sleep 0.1; done; rm out/up"
+    env("test", "--", "sh", "-c", text)
     assert not (env.folder / "out" / "bye").exists()
-    done = env("test", "--stop-timeout", "5s", "--", "true")
+    done = env("test", "--stop-timeout", "60s", "--", "sh", "-c", text)
     assert (env.folder / "out" / "bye").exists()
     assert f'note: service "web": {env.folder}/out is writable, and shared' in done.stderr
 
