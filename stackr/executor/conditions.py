@@ -182,6 +182,8 @@ async def wait_for(
                 await ring(bell, watch)
     except TimeoutError:
         last = await _last_seen(runtime, payload, last)
+        if not seen and last is not None:
+            seen = judge(last, payload).text
         raise DeadlineExceeded(_late(payload, seen, last)) from None
 
 

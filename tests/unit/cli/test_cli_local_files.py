@@ -206,4 +206,4 @@ async def test_a_consumer_that_stops_ends_the_producer() -> None:
 
     async with aclosing(produced(produce)) as chunks:
         assert len(await anext(chunks)) > 0
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 60)

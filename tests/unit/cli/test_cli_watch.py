@@ -293,7 +293,7 @@ def test_the_first_batch_is_what_the_image_does_not_have_yet(tmp_path: Path) -> 
 
 
 async def _seen(
-    paths: Sequence[Path], change: Callable[[], Any], until: Path, patience_s: float = 20
+    paths: Sequence[Path], change: Callable[[], Any], until: Path, patience_s: float = 60
 ) -> set[Path]:
     """What is reported of a change, up to a path."""
     seen: set[Path] = set()
@@ -327,7 +327,7 @@ async def test_a_folder_and_a_file_are_followed(tmp_path: Path) -> None:
 async def test_a_folder_that_comes_later_is_followed(tmp_path: Path) -> None:
     late = tmp_path / "not/yet"
     seen: set[Path] = set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with aclosing(changed_paths([late])) as batches:
             assert await anext(batches) == set()
             late.mkdir(parents=True)
@@ -347,7 +347,7 @@ async def test_a_folder_that_is_replaced_is_followed_further(tmp_path: Path) -> 
         shutil.rmtree(src)
         src.mkdir()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with aclosing(changed_paths([src])) as batches:
             assert await anext(batches) == set()
             replace()
@@ -359,7 +359,7 @@ async def test_a_folder_that_is_replaced_is_followed_further(tmp_path: Path) -> 
 
 
 async def test_nothing_is_missed_while_a_batch_is_worked_on(tmp_path: Path) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with aclosing(changed_paths([tmp_path])) as batches:
             await anext(batches)
             (tmp_path / "a").write_text("")

@@ -220,7 +220,7 @@ async def test_empty_plan() -> None:
 
 
 async def cancelled(
-    runtime: FakeRuntime, project: Project, when: str, *, grace_s: float = 5
+    runtime: FakeRuntime, project: Project, when: str, *, grace_s: float = 60
 ) -> tuple[Outcome, Recorder]:
     """Cancel a run once a call that starts with `when` has begun."""
     plan = plan_for(project, Observed("demo", images=runtime.images))

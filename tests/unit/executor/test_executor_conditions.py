@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stackr.errors import Conflict, Unavailable
+from stackr.errors import Conflict, DeadlineExceeded, Unavailable
 from stackr.executor.conditions import Verdict, Watch, judge, wait_for
 from stackr.planner.payloads import WaitFor
 from stackr.runtime import labels
@@ -21,7 +21,7 @@ EXITED = replace(RUNNING, state="exited", exit_code=3)
 UNHEALTHY = replace(RUNNING, health="unhealthy", health_exit_code=1, health_output="no\nroute\n")
 
 
-def wait(condition: str, *needed_by: str, timeout_s: float | None = 1) -> WaitFor:
+def wait(condition: str, *needed_by: str, timeout_s: float | None = 60) -> WaitFor:
     return WaitFor("demo-db-1", condition, "db", needed_by, timeout_s)
 
 
@@ -104,22 +104,29 @@ def with_container(runtime: FakeRuntime, state: ContainerState) -> None:
     runtime.containers[state.id] = replace(state, labels={labels.PROJECT: "demo"})
 
 
-async def test_an_event_ends_the_wait_at_once() -> None:
+async def test_an_event_ends_the_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackr.executor.conditions._POLL_S", 1000)
     runtime = FakeRuntime()
     with_container(runtime, replace(RUNNING, health="starting"))
     watch = Watch(runtime, "demo")
     seen: list[str] = []
-    waiting = asyncio.create_task(
-        wait_for(runtime, wait("service_healthy", timeout_s=1), watch, seen.append)
-    )
+    waiting = asyncio.create_task(wait_for(runtime, wait("service_healthy"), watch, seen.append))
     while not seen:
         await asyncio.sleep(0)
     state = replace(runtime.containers["1"], health="healthy")
     runtime.containers["1"] = state
     runtime.emit("health_status: healthy", state)
-    async with asyncio.timeout(1):  # well before the poll
-        assert await waiting == "healthy"
+    assert await waiting == "healthy"
     assert seen == ["starting"]
+    await watch.close()
+
+
+async def test_a_wait_that_is_over_before_it_has_looked_tells_what_is_there() -> None:
+    runtime = FakeRuntime()
+    with_container(runtime, replace(RUNNING, health="starting"))
+    watch = Watch(runtime, "demo")
+    with pytest.raises(DeadlineExceeded, match="is not healthy after 0 s: it is starting"):
+        await wait_for(runtime, wait("service_healthy", timeout_s=0), watch, lambda seen: None)
     await watch.close()
 
 
@@ -151,9 +158,7 @@ async def test_without_events_it_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     with_container(runtime, replace(RUNNING, health="starting"))
     watch = Watch(runtime, "demo")
     seen: list[str] = []
-    waiting = asyncio.create_task(
-        wait_for(runtime, wait("service_healthy", timeout_s=1), watch, seen.append)
-    )
+    waiting = asyncio.create_task(wait_for(runtime, wait("service_healthy"), watch, seen.append))
     while not seen:
         await asyncio.sleep(0)
     runtime.containers["1"] = replace(runtime.containers["1"], health="healthy")

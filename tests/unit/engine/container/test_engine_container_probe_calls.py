@@ -26,7 +26,7 @@ async def test_a_file_system_that_hangs_blocks_one_thread(monkeypatch: pytest.Mo
     answers = threading.Event()
 
     def open_at(folder: int, path: bytes, flags: int, *, resolve: int) -> int:
-        answers.wait(20)
+        answers.wait(60)
         return os.open("/dev/null", os.O_RDONLY)
 
     monkeypatch.setattr(probe_file, "open_at", open_at)
