@@ -198,4 +198,5 @@ def test_a_layer_that_reaches_out_of_its_folder(
         done = stack("pull", want=None)
     assert done.returncode == 0 or done.stderr.count("stackr: ") == 1
     assert os.stat("/etc/shadow").st_mtime_ns == before
-    assert not list(engine.data_root.rglob("outside"))
+    names = (name for _, *both in os.walk(engine.data_root) for each in both for name in each)
+    assert "outside" not in names  # folders may go meanwhile, which os.walk takes well

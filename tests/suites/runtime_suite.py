@@ -398,7 +398,7 @@ async def check_health_and_events(subject: Subject) -> None:
     label = unique()
     config = subject.sleeper(
         labels={label: ""},
-        healthcheck=Healthcheck(("CMD", "false"), interval_s=0.2, retries=1),
+        healthcheck=Healthcheck(("CMD", "false"), interval_s=0.2, timeout_s=60, retries=1),
     )
     events = runtime.events(labels=[label])
     assert (await anext(events)).type == ""
