@@ -211,8 +211,8 @@ def test_ports(stack: Stack, docker: Docker) -> None:
     assert inspect(docker, first)["HostConfig"]["PortBindings"] in ({}, None)
     stack("run", "-d", "--no-deps", "-P", "--name", second, *serve)
     stack("run", "-d", "--no-deps", "-p", f"127.0.0.1:{other}:80", "--name", third, *serve)
-    for number in (port, other):
-        assert until(lambda number=number: answer(number)) == b"hello from the image\n"
+    assert until(lambda: answer(port)) == b"hello from the image\n"
+    assert until(lambda: answer(other)) == b"hello from the image\n"
     refused = stack("run", "-P", "-p", "1:1", "web", want=1)
     assert "--service-ports and --publish cannot be combined" in refused.stderr
 

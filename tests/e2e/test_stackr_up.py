@@ -266,12 +266,14 @@ def test_logs_are_merged_by_time_and_cut(stack: Stack) -> None:
     )
     go = stack.folder / "go"
     go.mkdir()
-    for service, word in (("a", "one"), ("b", "two")):
-        stack("up", "-d", service)
-        until(lambda name=service, said=word: said in stack("logs", name).stdout)
-    for service in ("a", "b"):
-        (go / service).touch()
-        until(lambda name=f"{service}-1": stack.states()[name] == "exited")
+    stack("up", "-d", "a")
+    until(lambda: "one" in stack("logs", "a").stdout)
+    stack("up", "-d", "b")
+    until(lambda: "two" in stack("logs", "b").stdout)
+    (go / "a").touch()
+    until(lambda: stack.states()["a-1"] == "exited")
+    (go / "b").touch()
+    until(lambda: stack.states()["b-1"] == "exited")
     lines = stack("logs").stdout.splitlines()
     assert lines == ["a-1  | one", "b-1  | two", "a-1  | three", "b-1  | four"]
     assert stack("logs", "-n", "1", "b").stdout == "b-1  | four\n"
