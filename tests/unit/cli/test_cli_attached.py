@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from planning import service, stack, up
 
-from stackr.cli.arguments import UpArguments
 from stackr.cli.attached import run_attached
 from stackr.cli.options import GlobalOptions
 from stackr.cli.session import open_session
+from stackr.cli.up_arguments import UpArguments
 from stackr.planner.lifecycle import plan_stop
 from stackr.planner.observed import observe
 from stackr.planner.plan import Plan
