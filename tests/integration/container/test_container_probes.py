@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -402,3 +403,30 @@ async def test_a_pause_ends_the_probes_and_they_begin_again(engine: Engine) -> N
         assert health.log[-1].start_ns == seen
         await engine.containers.unpause("paused")
         await until(lambda: health.log[-1].start_ns > seen)
+
+
+async def test_what_a_visit_brings_back_too_late_is_let_go() -> None:
+    """A pause cuts a probe off while its sockets are made."""
+    visitor = netns.Visitor()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def make() -> list[socket.socket]:
+        begun.set()
+        go_on.wait(60)
+        return [socket.socket()]
+
+    brought: list[socket.socket] = []
+    visit = asyncio.create_task(visitor.run(netns.open_current, make, discard=brought.extend))
+    try:
+        await asyncio.to_thread(begun.wait, 60)
+        visit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await visit
+        assert not brought
+        go_on.set()
+        await until(lambda: bool(brought))
+    finally:
+        go_on.set()
+        visitor.close()
+        for each in brought:
+            each.close()

@@ -28,6 +28,7 @@ from stackr.runtime.engine.linux.process import proc_folder
 __all__ = ["HttpProbe", "TcpProbe"]
 
 _Address = tuple[socket.AddressFamily, str]
+_Candidates = list[tuple[socket.socket, str]]
 
 _LOOPBACKS: tuple[_Address, ...] = (
     (socket.AF_INET, "127.0.0.1"),
@@ -55,7 +56,9 @@ class Namespace:
 
         Raises OSError: that of the last address, a refusal before anything else.
         """
-        candidates = await self._visitor.run(self._open, lambda: _sockets(address))
+        candidates = await self._visitor.run(
+            self._open, lambda: _sockets(address), discard=_close_all
+        )
         errors: list[OSError] = []
         try:
             while candidates:
@@ -66,8 +69,7 @@ class Namespace:
                 connection.close()
                 errors.append(error)
         finally:
-            for connection, _ in candidates:
-                connection.close()
+            _close_all(candidates)
         raise next(
             (e for e in errors if e.errno == errno.ECONNREFUSED),
             errors[-1] if errors else OSError(errno.EADDRNOTAVAIL, "no address"),
@@ -78,7 +80,12 @@ class Namespace:
             return os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
 
 
-def _sockets(address: str) -> list[tuple[socket.socket, str]]:
+def _close_all(candidates: _Candidates) -> None:
+    for connection, _ in candidates:
+        connection.close()
+
+
+def _sockets(address: str) -> _Candidates:
     """In the thread: a socket for each address to try; a family that is switched off has none."""
     if address:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

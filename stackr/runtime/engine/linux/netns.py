@@ -71,11 +71,28 @@ class Visitor:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "netns")
 
-    async def run(self, namespace: Callable[[], int], work: Callable[[], _Result]) -> _Result:
-        """namespace: opens a descriptor of it, which is closed here. Raises OSError."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, _visit, namespace, work
-        )
+    async def run(
+        self,
+        namespace: Callable[[], int],
+        work: Callable[[], _Result],
+        *,
+        discard: Callable[[_Result], object],
+    ) -> _Result:
+        """namespace: opens a descriptor of it, which is closed here. Raises OSError.
+
+        discard: called with a result that comes when the caller has been cancelled.
+        """
+        visit = asyncio.get_running_loop().run_in_executor(self._thread, _visit, namespace, work)
+
+        def drop(ended: asyncio.Future[_Result]) -> None:
+            if not ended.cancelled() and ended.exception() is None:
+                discard(ended.result())
+
+        try:
+            return await asyncio.shield(visit)
+        except asyncio.CancelledError:
+            visit.add_done_callback(drop)
+            raise
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
