@@ -33,9 +33,9 @@ async def test_orphans_are_reaped(launcher: Launcher) -> None:
     orphan = int(
         (await launcher.run(["/bin/sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"])).output
     )
-    # Not before `exec`: until then the shell's child moves its descriptors.
+    # The shell moves descriptors until `exec`, and the dynamic linker opens libraries after it.
     await until(lambda: Path(f"/proc/{orphan}/cmdline").read_bytes().startswith(b"sleep"))
-    assert sorted(os.listdir(f"/proc/{orphan}/fd")) == ["0", "1", "2"]
+    await until(lambda: sorted(os.listdir(f"/proc/{orphan}/fd")) == ["0", "1", "2"])
     assert _parent(orphan) == launcher.pid
     os.kill(orphan, signal.SIGKILL)
     await until(lambda: not Path(f"/proc/{orphan}").exists())
