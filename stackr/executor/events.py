@@ -14,6 +14,7 @@ from stackr.errors import StackrError
 from stackr.planner.plan import Operation, Plan
 
 __all__ = [
+    "IN_USE",
     "Event",
     "EventSink",
     "OperationFailed",
@@ -50,6 +51,10 @@ class OperationProgress:
     layer: str = ""
     current: int = 0
     total: int = 0
+
+
+IN_USE = "still in use"
+"""How the detail begins of a removal that was not done, as others use the resource."""
 
 
 @dataclass(frozen=True, slots=True)

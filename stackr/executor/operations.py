@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackr.errors import Conflict, NotFound, PermissionDenied, StackrError
 from stackr.executor.conditions import Watch, wait_for
+from stackr.executor.events import IN_USE
 from stackr.planner.payloads import (
     Commit,
     ConnectNetwork,
@@ -56,7 +57,6 @@ __all__ = ["Context", "Tell", "perform"]
 
 Tell = Callable[[PullProgress], None]
 _CONTAINER = "container:"
-_IN_USE = "still in use"
 _LET_GO_S = 15.0
 _LET_GO_POLL_S = 0.1
 
@@ -264,7 +264,7 @@ async def _remove_network(context: Context, payload: RemoveNetwork, tell: Tell) 
     deadline = time.monotonic() + _LET_GO_S
     while True:
         told = await _remove_unused(context.runtime.remove_network(payload.ref))
-        if not (told or "").startswith(_IN_USE) or time.monotonic() > deadline:
+        if not (told or "").startswith(IN_USE) or time.monotonic() > deadline:
             return told
         if await _is_used(context.runtime, payload.ref):
             return told
@@ -294,7 +294,7 @@ async def _remove_unused(removal: Awaitable[None]) -> str | None:
     except NotFound:
         return "already gone"
     except (Conflict, PermissionDenied) as error:
-        return f"{_IN_USE}: {error.message}"
+        return f"{IN_USE}: {error.message}"
     return None
 
 

@@ -17,6 +17,7 @@ from stackr.planner.draft import Draft
 from stackr.planner.hooks import add_stop
 from stackr.planner.limits import resources, restart_policy
 from stackr.planner.observed import service_of
+from stackr.planner.orphans import orphans_warning
 from stackr.planner.payloads import (
     ConnectNetwork,
     CreateContainer,
@@ -298,11 +299,10 @@ def plan_orphans(draft: Draft) -> None:
     if not orphans:
         return
     if not draft.options.remove_orphans:
-        names = ", ".join(container.name for container in orphans)
-        draft.builder.warnings.append(
-            f"found orphan containers ({names}) for this project: if their services were "
-            "removed from the stack file, --remove-orphans cleans them up"
+        advice = (
+            "if their services were removed from the stack file, --remove-orphans cleans them up"
         )
+        draft.builder.warnings.append(orphans_warning(orphans, draft.desired.working_dir, advice))
         return
     for container in orphans:
         slot = Slot(service_of(container), 0, container.name, Verdict.REMOVE, "orphan", container)

@@ -138,7 +138,7 @@ class Desired:
     """A project, as the options select from it. services: in dependency order.
 
     known_services: all of the stack file, disabled ones too; containers of others are orphans.
-    is_partial: only some services were asked for.
+    is_partial: only some services were asked for. working_dir: the project's folder, "" if none.
     """
 
     project: str
@@ -152,6 +152,7 @@ class Desired:
     """Risk's identifier -> error, warn or ignore."""
     revision: str = ""
     """12 hex digits of the hash of all services, as containers bear it."""
+    working_dir: str = ""
 
 
 def desired(
@@ -207,6 +208,7 @@ def desired(
         warnings=project.warnings,
         policy=_policy(project),
         revision=revision,
+        working_dir=project.working_dir,
     )
 
 

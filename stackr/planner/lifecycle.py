@@ -15,6 +15,7 @@ from stackr.planner.graph import topological_order
 from stackr.planner.hooks import add_restart, add_start, add_stop, hooks_of
 from stackr.planner.observed import Observed, dependencies_of, resource_of, service_of
 from stackr.planner.options import DownOptions
+from stackr.planner.orphans import orphans_warning
 from stackr.planner.payloads import (
     KillContainer,
     PauseContainer,
@@ -59,10 +60,9 @@ def plan_down(
     builder = Builder(observed.project)
     going, orphans = _going(observed, options, desired)
     if orphans:
-        names = ", ".join(container.name for container in orphans)
-        builder.warnings.append(
-            f"found orphan containers ({names}) for this project: --remove-orphans removes them"
-        )
+        folder = desired.working_dir if desired else ""
+        warning = orphans_warning(orphans, folder, "--remove-orphans removes them")
+        builder.warnings.append(warning)
     stops = _stop_in_order(builder, going, options.timeout_s, "down")
     removed: list[Entry] = []
     for container in going:

@@ -121,6 +121,14 @@ def service_of(container: ContainerState) -> str:
     return container.labels.get(labels.SERVICE, "")
 
 
+def other_stack_of(container: ContainerState, working_dir: str) -> str:
+    """The stack file, or folder, that a container was made from; "" where that is this folder's."""
+    folder = container.labels.get(labels.WORKING_DIR, "")
+    if not folder or not working_dir or folder == working_dir:
+        return ""
+    return container.labels.get(labels.CONFIG_FILES, "").partition(",")[0] or folder
+
+
 def resource_of(container: ContainerState) -> Resource:
     return Resource("container", container.name, service_of(container), number_of(container))
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stackr.planner.plan import Change, Kind, Risk, RiskLevel
+from stackr.planner.observed import other_stack_of
+from stackr.planner.plan import Change, Kind, Resource, Risk, RiskLevel
 from stackr.planner.slots import stored_spec
 from stackr.spec.decode import EXTENSION
 
@@ -30,6 +31,7 @@ RISKS: Mapping[str, str] = {
     "image-unpinned": "an image has no tag, or `latest`: it is another one tomorrow",
     "stateful-recreated": "a service that keeps data is recreated, and is away meanwhile",
     "dependants-restarted": "services restart because of a change elsewhere",
+    "other-stack": "a container goes that a stack of this name in another folder has made",
 }
 """Identifier -> what it means."""
 
@@ -106,6 +108,20 @@ def _of_change(change: Change, desired: Desired, observed: Observed) -> Iterator
             f"services.{resource.service}",
             f'service "{resource.service}" keeps data and is recreated',
         )
+    if change.kind in (Kind.REMOVE, Kind.RECREATE) and resource.kind == "container":
+        yield from _of_other_stack(resource, desired, observed)
+
+
+def _of_other_stack(resource: Resource, desired: Desired, observed: Observed) -> Iterator[_Finding]:
+    """Two folders of one name are one project for each other, as with Docker Compose."""
+    for container in (*observed.containers, *observed.oneoffs):
+        origin = other_stack_of(container, desired.working_dir)
+        if container.name == resource.name and origin:
+            yield (
+                "other-stack",
+                f"services.{resource.service}" if resource.service in desired.services else "name",
+                f"container {container.name} was made from {origin}",
+            )
 
 
 _PAST = {Kind.RESTART: "restarts", Kind.RECREATE: "is recreated"}

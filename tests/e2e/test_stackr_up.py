@@ -115,6 +115,29 @@ def test_orphans_are_told_and_removed_on_request(stack: Stack) -> None:
     assert set(stack.states()) == {"db-1"}
 
 
+def test_two_folders_with_one_name(stack: Stack) -> None:
+    """What the other has made is told, before it goes; its network is left to it."""
+    stack.write("services: {web: {image: '${IMAGE}', command: sleep 1000, stop_grace_period: 0s}}")
+    stack("up", "-d")
+    other = stack.folder / "other"
+    other.mkdir()
+    file = other / "compose.yaml"
+    file.write_text("services: {api: {image: '${IMAGE}', command: sleep 1000}}")
+    arguments = ("-f", str(file))
+    origin = str(stack.folder / "compose.yaml")
+    told = stack(*arguments, "down").stderr
+    assert f"Network {stack.name}_default  Resource is still in use" in told
+    assert origin in told
+    assert origin in stack(*arguments, "diff").stderr
+    [risk] = [
+        risk
+        for risk in stack.plan(*arguments, "diff", "--remove-orphans", "--format", "json")["risks"]
+        if risk["id"] == "other-stack"
+    ]
+    assert origin in risk["message"]
+    assert stack.states() == {"web-1": "running"}
+
+
 def test_recreate_on_request_and_never(stack: Stack) -> None:
     path = stack.write(TWO)
     stack("up", "-d")

@@ -27,8 +27,8 @@ class PlainView:
         match event:
             case OperationStarted(operation=operation):
                 self._state(event, doing(operation))
-            case OperationFinished(operation=operation):
-                self._state(event, done(operation))
+            case OperationFinished(operation=operation, detail=detail):
+                self._state(event, done(operation, detail))
             case OperationFailed(operation=operation):
                 self._state(event, "Error", f": {event.error.message}")
             case OperationSkipped(operation=operation, because=because) if because:

@@ -51,8 +51,8 @@ class TtyView:
                 self._begin(operation)
             case OperationProgress():
                 self._progress(event)
-            case OperationFinished(operation=operation):
-                self._end(operation, done(operation), RowState.DONE)
+            case OperationFinished(operation=operation, detail=detail):
+                self._end(operation, done(operation, detail), RowState.DONE)
             case OperationFailed(operation=operation):
                 self._end(operation, "Error", RowState.FAILED)
             case OperationSkipped(operation=operation, because=because) if because:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from stackr.cli.views.output import Output
 from stackr.errors import InvalidArgument
-from stackr.executor.events import Event
+from stackr.executor.events import IN_USE, Event
 from stackr.planner.payloads import WaitFor
 from stackr.planner.plan import Action, Operation, Resource
 
@@ -85,8 +85,10 @@ def doing(operation: Operation) -> str:
     return operation.action.doing
 
 
-def done(operation: Operation) -> str:
-    """`Created`; of a wait, the state that it was for: `Healthy`."""
+def done(operation: Operation, detail: str = "") -> str:
+    """`Created`; of a wait, the state that it was for: `Healthy`. detail: that of the event."""
+    if detail.startswith(IN_USE):
+        return "Resource is still in use"
     if operation.action is Action.WAIT_FOR and isinstance(operation.payload, WaitFor):
         return _READY.get(operation.payload.condition, operation.action.done)
     return operation.action.done

@@ -13,6 +13,7 @@ from stackr.cli.views.quiet import QuietView
 from stackr.cli.views.tty import TtyView
 from stackr.errors import NotFound
 from stackr.executor.events import (
+    IN_USE,
     Event,
     OperationFailed,
     OperationFinished,
@@ -22,7 +23,13 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.payloads import CreateContainer, PullImage, StartContainer, WaitFor
+from stackr.planner.payloads import (
+    CreateContainer,
+    PullImage,
+    RemoveNetwork,
+    StartContainer,
+    WaitFor,
+)
 from stackr.planner.plan import Action, Change, FieldChange, Kind, Operation, Origin, Plan, Resource
 from stackr.runtime.container import ContainerConfig
 
@@ -97,6 +104,19 @@ def test_plain_lines() -> None:
         " Container demo-web-1  Skipped",
         " Container demo-web-1  Waiting",
         " Container demo-web-1  Healthy",
+    ]
+
+
+def test_a_resource_that_others_use_is_not_called_removed() -> None:
+    stream = io.StringIO()
+    view = PlainView(Output(stream, False, False))
+    network = Resource("network", "demo_default")
+    removal = Operation(1, Action.REMOVE_NETWORK, network, "down", RemoveNetwork("demo_default"))
+    view(OperationStarted(removal, 0.0))
+    view(OperationFinished(removal, 0.1, 0.1, f"{IN_USE}: it has active endpoints"))
+    assert stream.getvalue().splitlines() == [
+        " Network demo_default  Removing",
+        " Network demo_default  Resource is still in use",
     ]
 
 

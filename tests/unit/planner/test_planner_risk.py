@@ -10,6 +10,7 @@ from planning import needs, plan_for, port, published, service, stack, up
 
 from stackr.planner.desired import desired
 from stackr.planner.observed import Observed, observe
+from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan, RiskLevel
 from stackr.planner.risk import RISKS
 from stackr.runtime.fake import FakeRuntime
@@ -103,6 +104,29 @@ async def test_dependants_that_restart() -> None:
     assert [(risk.id, risk.message) for risk in plan.risks] == [
         ("dependants-restarted", 'service "web" restarts because of db')
     ]
+
+
+async def test_a_stack_of_the_same_name_in_another_folder() -> None:
+    """Its containers are this project's, for Docker Compose too; that they go is said."""
+    runtime = FakeRuntime.with_images("app:1", "app:2")
+    theirs = stack({"web": service(image="app:1"), "db": service(image="app:1")})
+    await up(runtime, theirs)
+    here = {"working_dir": "/here", "compose_files": ("/here/compose.yml",)}
+    ours = stack({"web": service(image="app:2")}).model_copy(update=here)
+    observed = await observe(runtime, "demo", desired(ours))
+    plan = plan_for(ours, observed)
+    assert [(r.id, r.path, r.message) for r in plan.risks] == [
+        ("other-stack", "services.web", "container demo-web-1 was made from /demo")
+    ]
+    [orphans] = plan.warnings
+    assert orphans.startswith("found orphan containers (demo-db-1) for this project: /demo made")
+    plan = plan_for(ours, observed, UpOptions(remove_orphans=True))
+    assert [(r.id, r.path) for r in plan.risks] == [
+        ("other-stack", "services.web"),
+        ("other-stack", "name"),
+    ]
+    again = theirs.model_copy(update={"services": {"web": service(image="app:2")}})
+    assert ids(plan_for(again, observed, UpOptions(remove_orphans=True))) == []
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ def up_plans() -> Iterator[Plan]:
         wanted = desired(project(**changes))
         yield reconcile(wanted, seen, UpOptions(remove_orphans=True))
         yield reconcile(wanted, seen, UpOptions(atomic=True))
+    elsewhere = desired(project(db=_DANGERS).model_copy(update={"working_dir": "/elsewhere"}))
+    yield reconcile(elsewhere, seen)
     moved = replace(seen, moved={"app": "sha256:1"})
     yield reconcile(before, moved)
     ended = tuple(replace(each, state="exited", exit_code=1) for each in seen.containers)
