@@ -137,6 +137,16 @@ async def test_auto_remove_leaves_nothing(engine: Engine) -> None:
     assert engine.volumes.list() == []
 
 
+async def test_auto_remove_of_what_cannot_be_started(engine: Engine) -> None:
+    """It is gone when the failure is told."""
+    id = await engine.create("broken", ["/no-such"], AutoRemove=True, Volumes={"/data": {}})
+    removed = engine.containers.waiter(id, "removed")
+    assert "no such file" in (await refused(engine.containers.start(id))).message
+    assert removed.done()
+    assert engine.containers.list() == []
+    assert engine.volumes.list() == []
+
+
 async def test_health_follows_the_probe(engine: Engine) -> None:
     check = {"Test": ["CMD-SHELL", "cat /ok"], "Interval": 50_000_000, "Retries": 2}
     script = "sleep 0.3; touch /ok; sleep 1000"

@@ -87,7 +87,9 @@ class Lifecycle:
         self._events.publish("container", action, container.id, attributes)
 
     async def start(self, live: Live) -> None:
-        """Raises NotModified where it runs already, and the reason where it cannot be started."""
+        """Raises NotModified where it runs already, and the reason where it cannot be started; one
+        that is to be removed at its end is gone by then.
+        """
         async with live.lock:
             container = live.container
             check(container.state.status, Verb.START, id=container.id, name=container.name)
@@ -99,10 +101,12 @@ class Lifecycle:
             container.manually_stopped = False
             try:
                 await self._start(live)
-            except StackrError:
-                if container.host_config.auto_remove:
-                    self._tasks.start(self._auto_remove(live), f"remove {container.short_id}")
-                raise
+                return
+            except StackrError as error:
+                failure = error
+        if container.host_config.auto_remove:
+            await self._auto_remove(live)  # before the failure is told, as moby does
+        raise failure
 
     async def _start(self, live: Live) -> None:
         container = live.container
