@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stackr.planner.observed import other_stack_of
-from stackr.planner.plan import Change, Kind, Resource, Risk, RiskLevel
+from stackr.planner.plan import Change, Kind, Risk, RiskLevel
 from stackr.planner.slots import stored_spec
 from stackr.spec.decode import EXTENSION
 
@@ -68,8 +68,9 @@ def risks(
     policy: identifier -> "error", "warn" or "ignore"; "warn" for those that are left out.
     """
     found: dict[_Finding, None] = {}
+    others = _made_elsewhere(desired, observed)
     for change in changes:
-        found |= dict.fromkeys(_of_change(change, desired, observed))
+        found |= dict.fromkeys(_of_change(change, desired, others))
     for subject in _subjects(changes, desired, observed):
         for rule in _RULES:
             found |= dict.fromkeys(rule(subject))
@@ -90,7 +91,18 @@ def _subjects(
             yield _Subject(service, service.spec, next((s for s in specs if s is not None), {}))
 
 
-def _of_change(change: Change, desired: Desired, observed: Observed) -> Iterator[_Finding]:
+def _made_elsewhere(desired: Desired, observed: Observed) -> dict[str, str]:
+    """The containers of another folder's stack, each with its stack file.
+
+    Two folders of one name are one project for each other, as with Docker Compose.
+    """
+    containers = (*observed.containers, *observed.oneoffs)
+    origins = {each.name: other_stack_of(each, desired.working_dir) for each in containers}
+    return {name: origin for name, origin in origins.items() if origin}
+
+
+def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> Iterator[_Finding]:
+    """others: containers that other stacks have made, each with its stack file."""
     resource = change.resource
     if resource.kind == "volume" and change.kind is Kind.REMOVE:
         yield "volume-removed", f"volumes.{resource.name}", f"volume {resource.name} and its data"
@@ -108,20 +120,13 @@ def _of_change(change: Change, desired: Desired, observed: Observed) -> Iterator
             f"services.{resource.service}",
             f'service "{resource.service}" keeps data and is recreated',
         )
-    if change.kind in (Kind.REMOVE, Kind.RECREATE) and resource.kind == "container":
-        yield from _of_other_stack(resource, desired, observed)
-
-
-def _of_other_stack(resource: Resource, desired: Desired, observed: Observed) -> Iterator[_Finding]:
-    """Two folders of one name are one project for each other, as with Docker Compose."""
-    for container in (*observed.containers, *observed.oneoffs):
-        origin = other_stack_of(container, desired.working_dir)
-        if container.name == resource.name and origin:
-            yield (
-                "other-stack",
-                f"services.{resource.service}" if resource.service in desired.services else "name",
-                f"container {container.name} was made from {origin}",
-            )
+    origin = others.get(resource.name) if resource.kind == "container" else None
+    if change.kind in (Kind.REMOVE, Kind.RECREATE) and origin is not None:
+        yield (
+            "other-stack",
+            "name" if service is None else f"services.{resource.service}",
+            f"container {resource.name} was made from {origin}",
+        )
 
 
 _PAST = {Kind.RESTART: "restarts", Kind.RECREATE: "is recreated"}

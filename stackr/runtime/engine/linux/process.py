@@ -17,6 +17,7 @@ from pathlib import Path
 __all__ = ["Process", "boot_id", "kill_tree", "proc_folder", "start_ticks"]
 
 _PARENT, _START = 4, 22
+_STOPPED, _ENDED = (b"T", b"t"), (b"Z", b"X")
 
 
 @cache
@@ -30,18 +31,28 @@ def start_ticks(pid: int) -> int:
     return _field(pid, _START)
 
 
-def _field(pid: int, number: int) -> int:
+def _stat(pid: int) -> bytes:
+    """/proc/PID/stat; empty where there is no such process."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        return Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return 0
-    return _field_of(stat, number)
+        return b""
+
+
+def _fields(stat: bytes) -> list[bytes]:
+    """From the third on, the state; the second, a name, may hold anything."""
+    return stat[stat.rindex(b")") + 2 :].split()
+
+
+def _field(pid: int, number: int) -> int:
+    stat = _stat(pid)
+    return _field_of(stat, number) if stat else 0
 
 
 def _field_of(stat: bytes, number: int) -> int:
     """A field by its number in proc(5); 0 of a process that has ended."""
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[number - 3])
+    fields = _fields(stat)
+    return 0 if fields[0] in _ENDED else int(fields[number - 3])
 
 
 @contextlib.contextmanager
@@ -105,11 +116,8 @@ def _held(tree: Mapping[int, int]) -> Iterator[Process]:
 
 def _is_stopped(pid: int) -> bool:
     """Or has ended: it does nothing any more."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return True
-    return stat[stat.rindex(b")") + 2 :].split()[0] in (b"T", b"t", b"Z", b"X")
+    stat = _stat(pid)
+    return not stat or _fields(stat)[0] in (*_STOPPED, *_ENDED)
 
 
 class Process:
