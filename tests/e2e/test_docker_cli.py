@@ -15,18 +15,12 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from polling import until
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 _DEADLINE_S = 60.0
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def _inspect(docker: Docker, name: str, path: str) -> str:
@@ -119,7 +113,7 @@ def test_detached_container_its_logs_and_its_end(docker: Docker, pulled: str, na
         done = docker("logs", name)
         return done.stdout, done.stderr
 
-    _until(lambda: output() == ("one\n", "two\n"))
+    until(lambda: output() == ("one\n", "two\n"))
     assert name in docker("ps").stdout
     assert docker("logs", "--tail", "1", name).stdout in ("one\n", "")
     stamped = docker("logs", "-t", name).stdout
@@ -154,7 +148,7 @@ def test_a_published_port_is_reached(docker: Docker, pulled: str, name: str) -> 
         except (OSError, http.client.HTTPException):
             return False
 
-    _until(answers)
+    until(answers)
 
 
 def test_exec(docker: Docker, pulled: str, name: str) -> None:
@@ -168,7 +162,7 @@ def test_exec(docker: Docker, pulled: str, name: str) -> None:
     )
     assert docker("exec", "-u", "nobody", name, "id", "-u").stdout == "65534\n"
     docker("exec", "-d", name, "touch", "/made")
-    _until(lambda: docker("exec", name, "ls", "/").stdout.find("made") >= 0)
+    until(lambda: docker("exec", name, "ls", "/").stdout.find("made") >= 0)
     docker("exec", name, "no-such-program", want=127)
 
 
@@ -295,13 +289,13 @@ def test_health_is_shown(docker: Docker, pulled: str, name: str) -> None:
         *("run", "-d", "--name", name, "--health-cmd", "test -e /ready", "--health-interval", "1s"),
         *(pulled, "sh", "-c", "touch /ready; sleep 1000"),
     )
-    _until(lambda: _inspect(docker, name, ".State.Health.Status") == "healthy")
+    until(lambda: _inspect(docker, name, ".State.Health.Status") == "healthy")
     assert "(healthy)" in docker("ps", "--filter", f"name={name}").stdout
 
 
 def test_pause_top_and_limits(docker: Docker, pulled: str, name: str) -> None:
     docker("run", "-d", "--name", name, "-m", "64m", pulled, "sleep", "1234")
-    _until(lambda: "sleep 1234" in docker("top", name).stdout)  # the runtime's own, just before
+    until(lambda: "sleep 1234" in docker("top", name).stdout)  # the runtime's own, just before
     docker("pause", name)
     assert "(Paused)" in docker("ps", "--filter", f"name={name}").stdout
     docker("unpause", name)
@@ -316,7 +310,7 @@ def test_stats(docker: Docker, pulled: str, name: str) -> None:
         assert isinstance(shown, dict)
         return shown
 
-    _until(lambda: figures()["PIDs"] == "1")  # the runtime's own may have several, just before
+    until(lambda: figures()["PIDs"] == "1")  # the runtime's own may have several, just before
     assert figures()["MemUsage"].endswith("/ 64MiB")
 
 

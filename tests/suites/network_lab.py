@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dnslib
+from polling import until
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
@@ -32,16 +33,8 @@ _SILENCE_S = 1.5
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def eventually(check: Callable[[], bool], what: str) -> None:
-    """Wait for a fact, at most until the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not check():
-        assert time.monotonic() < deadline, f"not reached in time: {what}"
-        time.sleep(0.01)
-
-
-async def until(fact: Callable[[], Awaitable[bool]], what: str) -> None:
-    """`eventually`, for a fact that one has to wait for."""
+async def eventually(fact: Callable[[], Awaitable[bool]], what: str) -> None:
+    """`polling.until`, for a fact that one has to wait for."""
     deadline = time.monotonic() + DEADLINE_S
     while not await fact():
         assert time.monotonic() < deadline, f"not reached in time: {what}"
@@ -81,7 +74,7 @@ class Lab:
                 f"/proc/{process.pid}/cmdline"
             ).read_bytes().startswith(b"busybox")
 
-        eventually(is_apart, "a namespace of its own")
+        until(is_apart, "a namespace of its own")
         return process
 
     def serve(self, process: Process, port: int, text: str, *, udp: bool = False) -> Process:
@@ -93,9 +86,7 @@ class Lab:
         table = Path(f"/proc/{process.pid}/net/{'udp' if udp else 'tcp'}")
         table6 = table.with_name(f"{table.name}6")
         wanted = f":{port:04X} "
-        eventually(
-            lambda: any(wanted in path.read_text() for path in (table, table6)), "a listener"
-        )
+        until(lambda: any(wanted in path.read_text() for path in (table, table6)), "a listener")
         return server
 
     async def ask(
@@ -136,7 +127,7 @@ class Lab:
                 return await self.dig(source, "+short", name, patience_s=2) == [address]
             return False
 
-        await until(is_answered, f"an answer for {name}")
+        await eventually(is_answered, f"an answer for {name}")
 
     def run_in(self, process: Process, commands: str) -> str:
         inside = ["nsenter", "-n", "-t", str(process.pid), "sh", "-ec", commands]

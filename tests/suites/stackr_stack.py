@@ -8,22 +8,20 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 from host_ports import free_port
+from polling import until
 
 from stackr.planner.schema import plan_schema
 from stackr.runtime.engine.config import EngineConfig
 
 __all__ = ["Stack", "compose_program", "free_port", "until"]
 
-_DEADLINE_S = 60.0
 _COMMAND_S = 180.0
 STACKR = str(Path(sys.executable).with_name("stackr"))
 
@@ -139,14 +137,3 @@ def compose_program() -> str:
     found = importlib.util.find_spec("compose")
     assert found is not None
     return str(Path(found.origin or "").with_name("docker-compose"))
-
-
-def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
-    """Poll until `condition` gives something true, and return it."""
-    deadline = time.monotonic() + _DEADLINE_S
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"{what} did not come true"
-        time.sleep(0.05)

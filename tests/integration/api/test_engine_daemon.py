@@ -15,6 +15,7 @@ from typing import Any
 
 import docker
 import pytest
+from polling import until
 
 from stackr.errors import Unavailable
 from stackr.runtime.engine import control
@@ -39,16 +40,9 @@ def _kill(config: EngineConfig) -> None:
     process = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(process, signal.SIGKILL)
-        _until(lambda: holder(config.data_root) is None)
+        until(lambda: holder(config.data_root) is None)
     finally:
         os.close(process)
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_concurrent_starters_start_one_daemon(new_engine: NewEngine) -> None:
@@ -134,14 +128,14 @@ def test_containers_outlive_a_stop_and_a_kill(new_engine: NewEngine, busybox_ima
     assert counter.exec_run(["true"]).exit_code == 0
     _kill(config)
     Path(f"/proc/{pid}/root/stop").touch()
-    _until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: not Path(f"/proc/{pid}").exists())
     ensure_running(config)
 
     def has_ended() -> bool:  # its monitor writes down the exit code a little later
         counter.reload()
         return bool(counter.status == "exited")
 
-    _until(has_ended)
+    until(has_ended)
     assert counter.attrs["State"]["ExitCode"] == 9
     lines = counter.logs().decode().split()
     assert lines == [str(number) for number in range(1, len(lines) + 1)]
@@ -161,7 +155,7 @@ def test_an_ended_container_is_restarted_by_policy_at_the_next_start(
     pid = kept.attrs["State"]["Pid"]
     _kill(config)
     os.kill(pid, signal.SIGKILL)
-    _until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: not Path(f"/proc/{pid}").exists())
     ensure_running(config)
 
     def is_up_again() -> bool:
@@ -169,7 +163,7 @@ def test_an_ended_container_is_restarted_by_policy_at_the_next_start(
         state = kept.attrs["State"]
         return bool(state["Running"] and state["Pid"] not in (0, pid))
 
-    _until(is_up_again)
+    until(is_up_again)
     client.close()
 
 
@@ -186,7 +180,7 @@ def test_an_idle_engine_does_nothing(new_engine: NewEngine) -> None:
         time.sleep(1.5)
         return ticks() - before <= 1
 
-    _until(is_idle)  # what follows a start takes its time
+    until(is_idle)  # what follows a start takes its time
 
 
 def test_it_runs_in_the_foreground_and_tells_systemd(tmp_path: Path) -> None:

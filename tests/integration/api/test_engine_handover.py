@@ -22,6 +22,7 @@ import pytest
 import requests
 from host_ports import free_port
 from network_lab import lookup
+from polling import until
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime import labels
@@ -70,7 +71,7 @@ class Site:
         container.start()
         container.reload()
         address = container.attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-        _until(lambda: ask(address, 80) == name, f"{name} serves")
+        until(lambda: ask(address, 80) == name, f"{name} serves")
         return container
 
     def promote(self, container: Any, replaces: Any = None) -> requests.Response:
@@ -94,7 +95,7 @@ class Site:
         return lookup(source.attrs["State"]["Pid"], alias)
 
     def drain(self, container: Any) -> None:
-        _until(lambda: self.connections(container)["Total"] == 0, "nobody is served any more")
+        until(lambda: self.connections(container)["Total"] == 0, "nobody is served any more")
 
     def close(self) -> None:
         for container in self.containers:
@@ -136,13 +137,6 @@ def asking(*addresses: str, port: int) -> Iterator[Counter[str]]:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def _until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def _host_address() -> str:
@@ -204,7 +198,7 @@ def test_a_container_takes_anothers_place(site: Site) -> None:
     old.remove(force=True)
     new.restart(timeout=0)
     assert ports(new) == [str(site.port)] * 2, "a later start publishes"
-    _until(lambda: ask("127.0.0.1", site.port) == "new", "it serves again")
+    until(lambda: ask("127.0.0.1", site.port) == "new", "it serves again")
 
 
 def test_who_was_replaced_stays_so_until_its_successor_is_gone(site: Site) -> None:
@@ -270,15 +264,15 @@ def test_a_promotion_is_an_event(site: Site) -> None:
 def test_no_request_is_lost_while_containers_change_places(site: Site) -> None:
     old = site.start("old")
     with asking("127.0.0.1", "::1", _host_address(), port=site.port) as seen:
-        _until(lambda: seen["old"], "an answer of the first")
+        until(lambda: seen["old"], "an answer of the first")
         for turn in range(5):
             new = site.start(f"new{turn}", standby=True)
             assert site.promote(new, old).status_code == 204
             site.drain(old)
             old.remove(force=True)
             old = new
-            _until(lambda name=f"new{turn}": seen[name], "an answer of the new one")  # type: ignore[misc]
-        _until(lambda: seen.total() >= 2000, "enough requests")
+            until(lambda name=f"new{turn}": seen[name], "an answer of the new one")  # type: ignore[misc]
+        until(lambda: seen.total() >= 2000, "enough requests")
     assert set(seen) == {"old", *(f"new{turn}" for turn in range(5))}
 
 
@@ -289,7 +283,7 @@ def test_an_open_connection_stays(site: Site) -> None:
         lasting.sendall(b"GET /name HTTP/1.0\r\n")
         assert site.connections(old) == {"Total": 1, "TCP": 1, "UDP": 0, "Relayed": 0}
         with closing(socket.create_connection(("::1", site.port), timeout=60)) as relayed:
-            _until(lambda: site.connections(old)["Relayed"] == 1, "the relay's is counted")
+            until(lambda: site.connections(old)["Relayed"] == 1, "the relay's is counted")
             site.promote(new, old)
             assert ask("127.0.0.1", site.port) == "new"
             assert site.connections(old) == {"Total": 2, "TCP": 1, "UDP": 0, "Relayed": 1}
@@ -343,7 +337,7 @@ def _kill(config: EngineConfig) -> None:
     process = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(process, signal.SIGKILL)
-        _until(lambda: holder(config.data_root) is None, "the end of the daemon")
+        until(lambda: holder(config.data_root) is None, "the end of the daemon")
     finally:
         os.close(process)
 
@@ -361,7 +355,7 @@ def test_a_daemon_killed_at_any_moment_leaves_one_of_both(
                 _promote_and_kill(site, other, current)
                 ensure_running(site.config)
                 _check_whole(site, one, two)
-            _until(lambda: seen.total() > 100, "enough requests")
+            until(lambda: seen.total() > 100, "enough requests")
         assert set(seen) <= {"one", "two"}, seen
     finally:
         site.close()

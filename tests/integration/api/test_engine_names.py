@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import docker
 import leak_census
 import pytest
 from network_lab import lookup, own_listener, upstream
+from polling import until
 
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
@@ -25,18 +25,11 @@ NewEngine = Callable[[], EngineConfig]
 _DEADLINE_S = 60.0
 
 
-def _until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 def _kill(pid: int | None) -> None:
     """End a process as the kernel would, and wait for its end."""
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    _until(lambda: not _is_alive(pid), f"the end of process {pid}")
+    until(lambda: not _is_alive(pid), f"the end of process {pid}")
 
 
 def _is_alive(pid: int) -> bool:
@@ -97,7 +90,7 @@ def test_names_outlive_the_daemon(names: Names) -> None:
     with upstream(names.upstream):
         for _ in range(3):
             assert f"Address: {db}" in lookup(web, "db")
-            _until(lambda: "Address: 192.0.2.7" in lookup(web, "example.org"), "what is outside")
+            until(lambda: "Address: 192.0.2.7" in lookup(web, "example.org"), "what is outside")
     ensure_running(names.config)
     _, late = names.start("late")
     assert f"Address: {late}" in lookup(web, "late")
@@ -114,7 +107,7 @@ def test_a_killed_resolver_is_replaced(names: Names) -> None:
     _, db = names.start("db")
     (resolver,) = _resolvers(names.config)
     _kill(resolver)
-    _until(
+    until(
         lambda: f"Address: {db}" in lookup(web, "db", is_lost=True),
         "an answer of the next resolver",
     )
@@ -135,10 +128,10 @@ def test_nothing_stays_of_containers_that_end_without_a_daemon(names: Names) -> 
     for pid in (web, db):
         assert _is_alive(resolver)
         _kill(pid)
-    _until(lambda: not _resolvers(names.config), "the end of the resolver")
+    until(lambda: not _resolvers(names.config), "the end of the resolver")
     assert not names.config.resolver_socket.exists()
     # The kernel takes a network namespace, and the link into it, down some time after its end.
-    _until(lambda: not _ports(names.network), "the end of the links")
+    until(lambda: not _ports(names.network), "the end of the links")
 
 
 def _ports(network: Any) -> list[str]:

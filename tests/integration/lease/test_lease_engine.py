@@ -18,6 +18,7 @@ import docker
 import lease_owner
 import pytest
 from engine_request import request
+from polling import until
 
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
@@ -125,13 +126,6 @@ class World:
 
 def _name() -> str:
     return f"t{uuid.uuid4().hex[:8]}"
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
 
 
 @pytest.fixture

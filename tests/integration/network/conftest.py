@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from network_lab import Engine, Lab, eventually, host_interfaces, ruleset
+from network_lab import Engine, Lab, host_interfaces, ruleset
+from polling import until
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
@@ -31,7 +32,7 @@ def host() -> Iterator[None]:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         before = host_interfaces()
         yield
-        eventually(lambda: host_interfaces() <= before, "no interface is left")
+        until(lambda: host_interfaces() <= before, "no interface is left")
         assert "stackr" not in ruleset()
     finally:
         assert _libc.setns(home, CLONE_NEWNET) == 0

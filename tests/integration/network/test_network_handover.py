@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from network_lab import DEADLINE_S, Engine, Lab, Process, eventually, ruleset, until
+from network_lab import DEADLINE_S, Engine, Lab, Process, eventually, ruleset
+from polling import until
 
 from stackr.errors import Conflict, Internal
 from stackr.runtime.engine.linux import conntrack
@@ -324,7 +325,7 @@ async def echoes(lab: Lab, service: Service) -> tuple[Process, Process]:
         server = Process(subprocess.Popen(argv))
         lab._processes.append(server)
         table = Path(f"/proc/{process.pid}/net/tcp6")
-        eventually(lambda table=table: ":0007 " in table.read_text(), "a listener")  # type: ignore[misc]
+        until(lambda table=table: ":0007 " in table.read_text(), "a listener")  # type: ignore[misc]
         processes.append(process)
     return processes[0], processes[1]
 
@@ -356,7 +357,7 @@ async def test_open_connections_stay_and_are_counted(
     async def is_left() -> bool:
         return await networks.connections(old.id) == Connections(tcp=1)
 
-    await until(is_left, "the end of the closed connections")
+    await eventually(is_left, "the end of the closed connections")
     assert await say(before[0], "4") == "old 4"
     late = await asyncio.open_connection("::1", 7007)
     await service.promote(old, "old", new)
@@ -391,7 +392,7 @@ async def test_ipv6_flows_are_counted_as_well(lab: Lab, engine: Engine) -> None:
     argv = ["nsenter", "-n", "-t", str(web.pid), "python3", "-S", "-c", _ECHO, "7", "web"]
     lab._processes.append(Process(subprocess.Popen(argv)))
     table = Path(f"/proc/{web.pid}/net/tcp6")
-    eventually(lambda: ":0007 " in table.read_text(), "a listener")
+    until(lambda: ":0007 " in table.read_text(), "a listener")
     rules = f"""
         table ip6 own {{
             chain output {{

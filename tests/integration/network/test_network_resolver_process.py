@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from network_lab import DEADLINE_S, Engine, Lab, Process, until, upstream
+from network_lab import DEADLINE_S, Engine, Lab, Process, eventually, upstream
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.network import resolver_client
@@ -24,7 +24,7 @@ async def ended(pid: int) -> None:
             os.waitpid(pid, os.WNOHANG)
         return not Path(f"/proc/{pid}").exists()
 
-    await until(is_gone, "the end of the resolver")
+    await eventually(is_gone, "the end of the resolver")
 
 
 async def resolver(engine: Engine, *, other_than: int | None = None) -> int:
@@ -33,7 +33,7 @@ async def resolver(engine: Engine, *, other_than: int | None = None) -> int:
     async def is_there() -> bool:
         return engine.names.pid not in (None, other_than)
 
-    await until(is_there, "a resolver")
+    await eventually(is_there, "a resolver")
     assert engine.names.pid is not None
     return engine.names.pid
 
@@ -81,7 +81,7 @@ async def test_who_ends_while_no_engine_runs_is_forgotten(lab: Lab, engine: Engi
     async def is_forgotten() -> bool:
         return await lab.dig(client, "+short", "db") == []
 
-    await until(is_forgotten, "no answer for the container that has ended")
+    await eventually(is_forgotten, "no answer for the container that has ended")
     client.kill()
     await ended(pid)
     assert not engine.config.resolver_socket.exists()

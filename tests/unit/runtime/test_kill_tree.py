@@ -6,6 +6,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from polling import until
+
 from stackr.runtime.engine.linux.process import kill_tree, start_ticks
 
 _DEADLINE_S = 60.0
@@ -39,10 +41,7 @@ def test_a_child_that_comes_between_the_look_and_the_kill_is_found() -> None:
 
         _until_ended(process, members)
     (child,) = children
-    deadline = time.monotonic() + _DEADLINE_S
-    while start_ticks(child):
-        assert time.monotonic() < deadline, "it is still there"
-        time.sleep(0.01)
+    until(lambda: not start_ticks(child), "the end of the child")
 
 
 def test_one_that_is_in_no_group_yet_is_left_alone() -> None:
