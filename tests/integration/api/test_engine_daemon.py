@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +205,34 @@ def test_it_runs_in_the_foreground_and_tells_systemd(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.wait()
+
+
+def _has_told(container: Any) -> bool:
+    return len(container.logs().split()) == 2
+
+
+def test_the_daemon_may_open_what_the_host_allows_and_containers_what_they_are_given(
+    new_engine: NewEngine, busybox_image: str
+) -> None:
+    config = new_engine()
+    control.stop(config, timeout_s=_DEADLINE_S)
+    _, most = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, most))  # the shell's that starts it
+    try:
+        ensure_running(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    pid = holder(config.data_root)
+    assert pid is not None
+    assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (most, most)
+    client = _client(config)
+    client.images.pull(busybox_image.rpartition(":")[0], tag="latest")
+    given, default = (64, 128), (min(most, 1 << 20),) * 2
+    told = ["sh", "-c", "ulimit -Sn; ulimit -Hn; exec sleep 1000"]
+    for ulimits, wanted in (([{"Name": "nofile", "Soft": 64, "Hard": 128}], given), ([], default)):
+        container = client.containers.run(busybox_image, told, detach=True, ulimits=ulimits)
+        until(partial(_has_told, container))
+        inside = container.exec_run(["sh", "-c", "ulimit -Sn; ulimit -Hn"]).output
+        for output in (container.logs(), inside):
+            assert tuple(int(word) for word in output.split()) == wanted
+    client.close()

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 
 import pytest
-from network_lab import Engine, Lab, host_interfaces, ruleset
+from network_lab import Engine, Lab, host_interfaces, many_descriptors, ruleset
 
 from stackr.errors import (
     AlreadyExists,
@@ -278,6 +278,23 @@ async def test_a_network_that_goes_while_a_container_comes(lab: Lab, engine: Eng
         assert isinstance(failures[0], StackrError)
         attached = engine.networks.sandbox(process.id) is not None
         assert (network.bridge in host_interfaces()) == attached
+
+
+async def test_networks_are_made_by_a_process_with_many_descriptors(
+    lab: Lab, engine: Engine
+) -> None:
+    """libnftables ends a process that gives it a descriptor above 1,023."""
+    with many_descriptors():
+        await engine.restart()
+        await engine.networks.create(NetworkSpec("app"))
+        web = lab.process()
+        address = await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+        lab.serve(web, 80, "web")
+        assert (await lab.ask("127.0.0.1", 8080)).startswith("web")
+        assert await lab.dig(web, "+short", "web") == [address]
+        await engine.restart()
+        await engine.networks.adopt(web.id, web.pid)
+        assert await lab.dig(web, "+short", "web") == [address]
 
 
 async def test_the_nft_program_serves_where_its_library_is_missing(

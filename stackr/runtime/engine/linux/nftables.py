@@ -1,22 +1,29 @@
 """Run nftables commands in this process, by libnftables; by the `nft` program where it is missing.
 
-A call is one transaction: all of it takes effect, or nothing. It blocks, and acts on the network
-namespace of the calling thread. Source: libnftables(3), nft(8).
+A call is one transaction: all of it takes effect, or nothing. libnftables waits by select(2), which
+ends a process that gives it a descriptor above 1,023. So it runs on a thread of its own that has a
+table of descriptors of its own, with nothing else in it.
+Source: libnftables(3), nft(8), unshare(2).
 """
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from stackr.errors import Internal
+from stackr.runtime.engine.linux import netns
 
 __all__ = ["NftError", "Nftables"]
 
 _LIBRARY = "libnftables.so.1"
 _TIMEOUT_S = 30
+_CLONE_FILES = 0x00000400
+_FIRST_FD, _LAST_FD = 3, 0x7FFFFFFF
 
 
 class NftError(Internal):
@@ -41,39 +48,82 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
+def _own_descriptors() -> None:
+    """The calling thread has none but the standard streams from now on; the others keep theirs."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_FILES) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"unshare: {os.strerror(code)}")
+    os.closerange(_FIRST_FD, _LAST_FD)
+
+
 class Nftables:
-    """A handle on one network namespace's rules; a context manager. Not for two threads at once."""
+    """The rules of the network namespace it is made in, and of those it visits. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._library = _library()
+        self._thread = ThreadPoolExecutor(1, "nftables")
         self._context: int | None = None
-        if self._library is not None:
-            self._context = self._library.nft_ctx_new(0)
-            self._library.nft_ctx_buffer_output(self._context)
-            self._library.nft_ctx_buffer_error(self._context)
-
-    def __enter__(self) -> Nftables:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._thread.submit(self._open).result()
 
     def close(self) -> None:
-        if self._library is not None and self._context is not None:
-            self._library.nft_ctx_free(self._context)
-            self._context = None
+        self._thread.submit(_free, self._context).result()
+        self._context = None
+        self._thread.shutdown()
 
-    def run(self, commands: str) -> str:
-        """What the commands print, mostly nothing. Raises NftError."""
-        if self._library is None or self._context is None:
-            return _run_program(commands)
-        failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
-        output = self._library.nft_ctx_get_output_buffer(self._context) or b""
-        error = self._library.nft_ctx_get_error_buffer(self._context) or b""
-        if failed:
-            raise NftError(f"nftables: {_first_line(error)}")
-        text: str = output.decode(errors="replace")
-        return text
+    def run(self, commands: str, *, pid: int = 0) -> str:
+        """What the commands print, mostly nothing. Raises NftError, and OSError for a `pid`.
+
+        pid: act on the network namespace of this process.
+        """
+        return self._thread.submit(self._visit if pid else self._run, commands, pid).result()
+
+    # --- on the thread -----------------------------------------------------------------------
+
+    def _open(self) -> None:
+        _own_descriptors()
+        self._home = netns.open_current()
+        self._context = _new_context()
+
+    def _run(self, commands: str, _: int) -> str:
+        return _run(self._context, commands)
+
+    def _visit(self, commands: str, pid: int) -> str:
+        with netns.of_process(pid) as namespace, netns.inside(namespace, home=self._home):
+            context = _new_context()
+            try:
+                return _run(context, commands)
+            finally:
+                _free(context)
+
+
+def _new_context() -> int | None:
+    """None without the library. Its socket is the calling thread's namespace's."""
+    library = _library()
+    if library is None:
+        return None
+    context: int = library.nft_ctx_new(0)
+    library.nft_ctx_buffer_output(context)
+    library.nft_ctx_buffer_error(context)
+    return context
+
+
+def _free(context: int | None) -> None:
+    library = _library()
+    if library is not None and context is not None:
+        library.nft_ctx_free(context)
+
+
+def _run(context: int | None, commands: str) -> str:
+    library = _library()
+    if library is None or context is None:
+        return _run_program(commands)
+    failed = library.nft_run_cmd_from_buffer(context, commands.encode())
+    output = library.nft_ctx_get_output_buffer(context) or b""
+    error = library.nft_ctx_get_error_buffer(context) or b""
+    if failed:
+        raise NftError(f"nftables: {_first_line(error)}")
+    text: str = output.decode(errors="replace")
+    return text
 
 
 def _run_program(commands: str) -> str:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
 
 from stackr.errors import Conflict, Internal, InvalidArgument
 from stackr.runtime.engine.linux import netlink, netns
-from stackr.runtime.engine.linux.nftables import Nftables, NftError
+from stackr.runtime.engine.linux.nftables import NftError
 from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import Endpoint
 
@@ -234,20 +235,17 @@ def open_dns_sockets(host: Host, pid: int, *, again: bool) -> DnsSockets:
     to replace them takes 20 ms of the kernel's grace period. Raises Internal.
     """
     try:
-        with (
-            netns.of_process(pid) as namespace,
-            netns.inside(namespace, home=host.namespace),
-            Nftables() as nftables,
-        ):
-            return (_reopened(nftables) if again else None) or _opened(nftables, again=again)
+        with netns.of_process(pid) as namespace, netns.inside(namespace, home=host.namespace):
+            run = partial(host.nftables.run, pid=pid)
+            return (_reopened(run) if again else None) or _opened(run, again=again)
     except OSError as error:
         raise Internal(f"resolver: cannot listen in the container's namespace: {error}") from error
 
 
-def _reopened(nftables: Nftables) -> DnsSockets | None:
+def _reopened(run: Callable[[str], str]) -> DnsSockets | None:
     """At the ports that the rules lead to; None without rules, or where one is taken."""
     try:
-        listing = nftables.run(f"list table ip {_DNS_TABLE}")
+        listing = run(f"list table ip {_DNS_TABLE}")
     except NftError:
         return None
     ports = {protocol: int(port) for protocol, port in _DNS_PORT.findall(listing)}
@@ -259,7 +257,7 @@ def _reopened(nftables: Nftables) -> DnsSockets | None:
         return None
 
 
-def _opened(nftables: Nftables, *, again: bool) -> DnsSockets:
+def _opened(run: Callable[[str], str], *, again: bool) -> DnsSockets:
     sockets = _bind_dns_sockets()
     rules = _DNS_RULES.format(
         table=_DNS_TABLE,
@@ -269,7 +267,7 @@ def _opened(nftables: Nftables, *, again: bool) -> DnsSockets:
     )
     clearing = f"add table ip {_DNS_TABLE}\ndelete table ip {_DNS_TABLE}\n" if again else ""
     try:
-        nftables.run(clearing + rules)
+        run(clearing + rules)
     except BaseException:
         sockets.close()
         raise
