@@ -6,8 +6,7 @@ Source: Docker Engine API, "ContainerLogs", "ContainerAttach", "ContainerWait".
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from stackr.errors import InvalidArgument, StackrError
@@ -16,6 +15,7 @@ from stackr.runtime.engine.api.http import Request
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.stream import Batched, content_type, frame, pump
 from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
+from stackr.runtime.engine.container.log_reader import LogReader
 from stackr.runtime.engine.container.logs import LogEntry, LogQuery
 
 __all__ = ["ROUTES"]
@@ -29,9 +29,7 @@ def _tail(text: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _log_entries(
-    engine: Engine, request: Request, *, follow: bool
-) -> AsyncGenerator[LogEntry, None]:
+def _open_log(engine: Engine, request: Request, *, follow: bool) -> LogReader:
     query = LogQuery(
         stdout=request.flag("stdout"),
         stderr=request.flag("stderr"),
@@ -61,34 +59,39 @@ async def _logs(engine: Engine, request: Request) -> None:
         raise InvalidArgument("Bad parameters: you must choose at least one stream")
     container = engine.containers.get(request.params["id"])
     tty, timestamps = container.config.tty, request.flag("timestamps")
-    entries = _log_entries(engine, request, follow=request.flag("follow"))
-    writer = await request.stream(content_type(request.api_version, tty=tty))
-    batched = Batched(writer.write)
-    try:
-        async with aclosing(entries):
+    async with aclosing(_open_log(engine, request, follow=request.flag("follow"))) as entries:
+        writer = await request.stream(content_type(request.api_version, tty=tty))
+        batched = Batched(writer.write)
+        try:
             async for entry in entries:
                 await batched.add(_encode(entry, framed=not tty, timestamps=timestamps))
-        await batched.close()
-    finally:
-        batched.drop()
+            await batched.close()
+        finally:
+            batched.drop()
 
 
 async def _attach(engine: Engine, request: Request) -> None:
     container = engine.containers.get(request.params["id"])
     tty = container.config.tty
     stdin = request.flag("stdin") and container.config.open_stdin
-    attached = None
-    if request.flag("stream"):
-        attached = await engine.containers.attach(container.id)
-    client = await request.hijack(content_type(request.api_version, tty=tty))
-    if request.flag("logs"):
-        async for entry in _log_entries(engine, request, follow=False):
-            await client.write(_encode(entry, framed=not tty, timestamps=False))
-    if attached is None:
-        await client.close()
-    else:
-        shown = [number for name, number in _STREAMS.items() if request.flag(name)]
-        await pump(client, attached, stdin=stdin, framed=not tty, shown=shown)
+    shown = [number for name, number in _STREAMS.items() if request.flag(name)]
+    async with AsyncExitStack() as undo:
+        attached = None
+        if request.flag("stream"):
+            attached = await engine.containers.attach(container.id)
+            undo.push_async_callback(attached.close)
+        log = None
+        if request.flag("logs"):
+            log = await undo.enter_async_context(aclosing(_open_log(engine, request, follow=False)))
+        client = await request.hijack(content_type(request.api_version, tty=tty))
+        if log is not None:
+            async for entry in log:
+                await client.write(_encode(entry, framed=not tty, timestamps=False))
+        if attached is None:
+            await client.close()
+            return
+        undo.pop_all()
+    await pump(client, attached, stdin=stdin, framed=not tty, shown=shown)
 
 
 async def _wait(engine: Engine, request: Request) -> None:

@@ -70,8 +70,12 @@ async def _start(engine: Engine, request: Request) -> Response | None:
         engine.containers.drain(stream)
         return Response(200)
     tty, stdin = session.request.tty, session.request.attach_stdin
-    client = await request.hijack(content_type(request.api_version, tty=tty))
     until_ended = _UntilEnded(stream, session, engine.containers)
+    try:
+        client = await request.hijack(content_type(request.api_version, tty=tty))
+    except BaseException:
+        await until_ended.close()
+        raise
     await pump(client, until_ended, stdin=stdin, framed=not tty)
     return None
 

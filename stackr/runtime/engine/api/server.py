@@ -31,7 +31,7 @@ __all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"/v([0-9.]+)(/.*)")
-_BACKLOG = 512
+_BACKLOG = 4096  # the kernel's own limit is net.core.somaxconn, 4096 where nobody changed it
 _GRACE_S = 5.0
 
 _HEADERS = (
@@ -57,7 +57,10 @@ class Server:
     async def open(self) -> None:
         """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
         listener = _listen(self._path)
-        self._server = await asyncio.start_unix_server(self._connected, sock=listener)
+        # It listens once more, with what it is given here.
+        self._server = await asyncio.start_unix_server(
+            self._connected, sock=listener, backlog=_BACKLOG
+        )
 
     async def close(self) -> None:
         """Take no more, end the streams, give running requests a few seconds, and hang up."""

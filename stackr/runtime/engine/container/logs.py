@@ -1,5 +1,4 @@
-"""A container's log: written by its monitor, read here from the end, from the start, or as it
-grows.
+"""A container's log as its monitor writes it: its entries, and which of them are asked for.
 
 A line of the file is "TIME STREAM TAG TEXT", where tag P says that the text's line goes on in the
 next. Source: the Kubernetes CRI log format, as conmon writes it; Docker Engine API `GET
@@ -8,23 +7,16 @@ next. Source: the Kubernetes CRI log format, as conmon writes it; Docker Engine 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container.spec import LogConfig
-from stackr.runtime.engine.linux.inotify import FileWatch
 
-__all__ = ["LineJoiner", "LogEntry", "LogQuery", "check_log_config", "max_log_size", "read_log"]
+__all__ = ["LineJoiner", "LogEntry", "LogQuery", "check_log_config", "max_log_size"]
 
-_BLOCK = 64 << 10
 _LONGEST_LINE = 1 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -90,86 +82,6 @@ def max_log_size(config: LogConfig) -> int:
     return int(number) * _UNITS[unit] * int(count)
 
 
-async def read_log(
-    path: Path, query: LogQuery, ended: Callable[[], Awaitable[object] | None]
-) -> AsyncGenerator[LogEntry, None]:
-    """The entries of a log, oldest first; with `follow`, new ones until the container has ended.
-
-    ended: an awaitable of the container's end, or None where it does not run.
-    """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        if query.tail is not None:
-            file.seek(_tail_offset(file.fileno(), query.tail))
-        joiner = LineJoiner()
-        async for entry in _entries(path, file.fileno(), query, ended, joiner):
-            if query.is_past(entry):
-                return
-            if query.wants(entry):
-                yield entry
-        for entry in joiner.rest():
-            if query.wants(entry):
-                yield entry
-
-
-async def _entries(
-    path: Path,
-    fd: int,
-    query: LogQuery,
-    ended: Callable[[], Awaitable[object] | None],
-    joiner: LineJoiner,
-) -> AsyncGenerator[LogEntry, None]:
-    end = ended() if query.follow else None
-    finished = asyncio.ensure_future(end) if end is not None else None
-    watch = FileWatch(path) if finished is not None else None
-    try:
-        pending = b""
-        while True:
-            block = os.read(fd, _BLOCK)
-            if block:
-                *lines, pending = (pending + block).split(b"\n")
-                for line in lines:
-                    for entry in joiner.add(line):
-                        yield entry
-                await asyncio.sleep(0)
-                continue
-            if watch is None or finished is None or finished.done():
-                return
-            if os.fstat(fd).st_nlink == 0:
-                watch = _reopen(path, fd, watch)
-                continue
-            await _first(watch.changed(), finished)
-    finally:
-        if watch is not None:
-            watch.close()
-        if finished is not None:
-            finished.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await finished
-
-
-def _reopen(path: Path, fd: int, watch: FileWatch) -> FileWatch:
-    """The log was begun anew; go on with the new file under the same descriptor."""
-    watch.close()
-    new = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    os.dup2(new, fd, inheritable=False)
-    os.close(new)
-    return FileWatch(path)
-
-
-async def _first(change: Awaitable[None], finished: asyncio.Future[Any]) -> None:
-    waiting: asyncio.Future[Any] = asyncio.ensure_future(change)
-    try:
-        await asyncio.wait({waiting, finished}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await waiting
-
-
 class LineJoiner:
     """Puts the pieces of long lines together, for each stream."""
 
@@ -223,44 +135,3 @@ def _seconds(base: str, zone: str) -> int | None:
         return int(datetime.fromisoformat(base + zone.replace("Z", "+00:00")).timestamp())
     except ValueError:
         return None
-
-
-def _tail_offset(fd: int, lines: int) -> int:
-    """Where the last `lines` lines begin; blocks are read from the end until there are enough."""
-    position = os.fstat(fd).st_size
-    if lines <= 0:
-        return position
-    found, data = 0, b""
-    while position > 0:
-        size = min(_BLOCK, position)
-        position -= size
-        data = os.pread(fd, size, position) + data
-        end = len(data)
-        starts = _line_starts(data, at_start=position == 0)
-        found = 0
-        for start in reversed(starts):
-            if _is_line_begin(data, starts, start):
-                found += 1
-            if found == lines and start < end:
-                return position + start
-        if position == 0:
-            return 0
-    return 0
-
-
-def _line_starts(data: bytes, *, at_start: bool) -> list[int]:
-    starts = [0] if at_start else []
-    index = data.find(b"\n")
-    while index != -1 and index + 1 < len(data):
-        starts.append(index + 1)
-        index = data.find(b"\n", index + 1)
-    return starts
-
-
-def _is_line_begin(data: bytes, starts: list[int], start: int) -> bool:
-    """Whether a new line of output begins here: the entry before it is no piece (tag P)."""
-    index = starts.index(start)
-    if index == 0:
-        return start == 0
-    before = data[starts[index - 1] : start].split(b" ", 3)
-    return len(before) < 3 or before[2] == b"F"

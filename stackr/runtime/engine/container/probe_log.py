@@ -8,6 +8,7 @@ time, however fast the log grows. Source: https://github.com/google/re2/wiki/Syn
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ class LogProbe:
         self._found = "matched before" if matched else ""
 
     async def __call__(self) -> ProbeResult:
-        """Read what is new, up to the end or to the first match."""
+        """Read what is new, up to the end that it has now or to the first match."""
         if not self._found:
             await self._read()
         if self._found:
@@ -68,7 +69,9 @@ class LogProbe:
 
     async def _read(self) -> None:
         self._compiled = self._compiled or compile_pattern(self._pattern)
-        while (block := self._next_block()) and not self._found:
+        left = self._left()
+        while left > 0 and (block := self._next_block()) and not self._found:
+            left -= len(block)
             began = time.perf_counter()
             for entry in self._entries(block):
                 if self._matches(entry):
@@ -77,10 +80,19 @@ class LogProbe:
                     return
             await asyncio.sleep(_REST * (time.perf_counter() - began))
 
+    def _left(self) -> int:
+        """Bytes that are not read yet: a container may write as fast as they are read."""
+        if self._fd < 0 and not self._open():
+            return 0
+        status = os.fstat(self._fd)
+        left = status.st_size - os.lseek(self._fd, 0, os.SEEK_CUR)
+        with contextlib.suppress(FileNotFoundError):
+            if status.st_nlink == 0:  # the log was begun anew
+                left += self._path.stat().st_size
+        return left
+
     def _next_block(self) -> bytes:
         """b"" at the end; a log that was begun anew is read from its start."""
-        if self._fd < 0 and not self._open():
-            return b""
         block = os.read(self._fd, _BLOCK)
         if not block and os.fstat(self._fd).st_nlink == 0 and self._open():
             block = os.read(self._fd, _BLOCK)

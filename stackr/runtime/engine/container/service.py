@@ -29,7 +29,8 @@ from stackr.runtime.engine.container.health import Probes
 from stackr.runtime.engine.container.lifecycle import Lifecycle
 from stackr.runtime.engine.container.limiter import Limiter
 from stackr.runtime.engine.container.live import Live, Tasks
-from stackr.runtime.engine.container.logs import LogEntry, LogQuery, read_log
+from stackr.runtime.engine.container.log_reader import LogReader
+from stackr.runtime.engine.container.logs import LogQuery
 from stackr.runtime.engine.container.membership import Membership
 from stackr.runtime.engine.container.monitor import Monitor, connect_attach, find_conmon
 from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
@@ -56,6 +57,7 @@ from stackr.runtime.engine.container.stream import (
 )
 from stackr.runtime.engine.container.teardown import Teardown
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.launcher_client import Launcher
 from stackr.runtime.engine.network.types import Connections
 from stackr.runtime.engine.snapshot.overlay import Overlay
@@ -90,6 +92,7 @@ class Containers:
         self._tasks = Tasks()
         self._sessions = ExecSessions()
         self._launcher = Launcher()
+        self._watches = FileWatches()
         self._lifecycle: Lifecycle | None = None
         self._executor: Executor | None = None
         self._probes: Probes | None = None
@@ -177,6 +180,7 @@ class Containers:
         for live in self._lives.lives.values() if self._lifecycle else ():
             if live.monitor is not None:
                 live.monitor.close()
+        self._watches.close()
         await self._launcher.close()
         if not any(container.state.status.is_up for container in self._store):
             self._host.cgroups.remove(self._config.cgroup_parent)
@@ -350,18 +354,18 @@ class Containers:
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
         self._lives.monitor.resize(self._storage.bundle(container), height, width)
 
-    def logs(self, ref: str, query: LogQuery) -> AsyncGenerator[LogEntry, None]:
-        """Raises NotFound; InvalidArgument for a container without a log."""
+    def logs(self, ref: str, query: LogQuery) -> LogReader:
+        """Raises NotFound; InvalidArgument for a container without a log; Unavailable."""
         live = self._live(ref)
         if live.container.host_config.log_config.type == "none":
             raise InvalidArgument("configured logging driver does not support reading")
-        is_up = live.container.state.status.is_up or live.container.state.status in (
-            Status.RESTARTING,
-        )
-        return read_log(
+        status = live.container.state.status
+        is_followed = query.follow and (status.is_up or status is Status.RESTARTING)
+        return LogReader.open(
             self._storage.log_file(live.container),
             query,
-            lambda: live.stopped.future() if is_up else None,
+            watches=self._watches,
+            ended=live.stopped.future() if is_followed else None,
         )
 
     async def attach(self, ref: str) -> AttachStream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -305,6 +306,16 @@ async def test_a_hung_up_client_is_noticed_without_a_write(serve: Serve) -> None
         assert not noticed.is_set()
         client.writer.close()
         await asyncio.wait_for(noticed.wait(), 60)
+
+
+async def test_hundreds_of_clients_may_connect_at_once(tmp_path: Path, serve: Serve) -> None:
+    async with serve(Route("GET", "/x", _answers(1))) as client:
+        with contextlib.ExitStack() as opened:
+            for _ in range(600):
+                other = opened.enter_context(socket.socket(socket.AF_UNIX))
+                other.setblocking(False)
+                other.connect(f"{tmp_path}/s")  # the server has had no turn yet
+            assert (await client.ask("GET /x"))[0] == 200
 
 
 async def test_a_dead_engines_socket_is_replaced_and_another_file_is_not(tmp_path: Path) -> None:

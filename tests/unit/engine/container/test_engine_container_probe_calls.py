@@ -92,6 +92,24 @@ async def test_a_log_that_is_begun_anew_is_read_on(tmp_path: Path) -> None:
     probe.close()
 
 
+async def test_a_log_that_grows_as_it_is_read_ends_nevertheless(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(lines("one") * 1000)
+
+    async def write() -> None:
+        with log.open("ab") as file:
+            while True:
+                file.write(lines("more") * 1000)
+                file.flush()
+                await asyncio.sleep(0)
+
+    writer = asyncio.ensure_future(write())
+    probe = LogProbe(log, "two", since_ns=0, matched=False)
+    assert (await asyncio.wait_for(probe(), 30)).exit_code == 1
+    writer.cancel()
+    probe.close()
+
+
 def test_bytes_that_are_no_text_do_not_hide_a_match() -> None:
     assert compile_pattern("réady").search(b"\xff\xfe r\xc3\xa9ady \xff") is not None
 

@@ -1,0 +1,167 @@
+"""Reading a container's log: from its end, to its end, and as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackr.errors import Unavailable
+from stackr.runtime.engine.container import log_reader
+from stackr.runtime.engine.container.log_reader import LogReader, tail_offset
+from stackr.runtime.engine.container.logs import LogQuery
+from stackr.runtime.engine.linux.inotify import FileWatches
+
+_TIME = "2026-01-02T03:04:05.000000000+00:00"
+_FOLLOWERS = 300
+
+
+def _line(text: str, tag: str = "F") -> bytes:
+    return f"{_TIME} stdout {tag} {text}\n".encode()
+
+
+@pytest.fixture
+async def watches() -> AsyncIterator[FileWatches]:
+    watches = FileWatches()
+    yield watches
+    watches.close()
+
+
+async def test_a_reading_ends_where_the_log_ended_when_it_began(
+    tmp_path: Path, watches: FileWatches
+) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(_line("0") * 2000)
+    reader, seen = LogReader.open(path, LogQuery(tail=1500), watches=watches), 0
+    async for _ in reader:
+        seen += 1
+        with path.open("ab") as log:
+            log.write(_line("more") * 2)
+    assert seen == 1500
+
+
+async def test_a_log_that_is_not_there_is_empty(tmp_path: Path, watches: FileWatches) -> None:
+    ended = asyncio.get_running_loop().create_future()
+    reader = LogReader.open(tmp_path / "none", LogQuery(follow=True), watches=watches, ended=ended)
+    assert [entry async for entry in reader] == []
+
+
+class _Followed:
+    """A log that is read as it grows."""
+
+    def __init__(self, path: Path, watches: FileWatches) -> None:
+        self.ended = asyncio.get_running_loop().create_future()
+        self.lines: list[bytes] = []
+        self._more = asyncio.Event()
+        reader = LogReader.open(path, LogQuery(follow=True), watches=watches, ended=self.ended)
+        self.task = asyncio.ensure_future(self._read(reader))
+
+    async def _read(self, reader: LogReader) -> None:
+        async for entry in reader:
+            self.lines.append(entry.line)
+            self._more.set()
+
+    async def until(self, lines: list[bytes]) -> None:
+        while self.lines != lines:
+            self._more.clear()
+            await self._more.wait()
+
+
+async def test_followers_share_one_instance_of_inotify(
+    tmp_path: Path, watches: FileWatches
+) -> None:
+    before, paths = _instances(), [tmp_path / str(number // 2) for number in range(_FOLLOWERS)]
+    for path in paths:
+        path.write_bytes(_line("a"))
+    followed = [_Followed(path, watches) for path in paths]
+    assert _instances() == before + 1
+    async with asyncio.timeout(60):
+        for each in followed:
+            await each.until([b"a\n"])
+        for path in set(paths):
+            with path.open("ab") as log:
+                log.write(_line("b"))
+        for each in followed:
+            await each.until([b"a\n", b"b\n"])
+        followed[0].ended.set_result(0)
+        await followed[0].task
+        (tmp_path / "new").write_bytes(_line("c"))
+        (tmp_path / "new").rename(paths[1])  # as its monitor does with a log that is full
+        await followed[1].until([b"a\n", b"b\n", b"c\n"])
+        for each in followed[1:]:
+            each.ended.set_result(0)
+        await asyncio.gather(*(each.task for each in followed))
+    assert all(each.lines == [b"a\n", b"b\n"] for each in followed if each is not followed[1])
+
+
+def _instances() -> int:
+    found = 0
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found += os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:inotify"
+    return found
+
+
+async def test_what_the_kernel_can_watch_no_more_of_is_named(
+    tmp_path: Path, watches: FileWatches
+) -> None:
+    (tmp_path / "log").touch()
+    ended = asyncio.get_running_loop().create_future()
+    before = len(os.listdir("/proc/self/fd"))
+    with one_more_descriptor(), pytest.raises(Unavailable, match="cannot be watched") as raised:
+        LogReader.open(tmp_path / "log", LogQuery(follow=True), watches=watches, ended=ended)
+    assert "max_user_instances" in str(raised.value.hint)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert ended.cancelled()
+
+
+@contextmanager
+def one_more_descriptor() -> Iterator[None]:
+    """This process can open one more file, and then none."""
+    with open("/dev/null") as null:
+        free = null.fileno()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+_ENTRIES = st.lists(st.tuples(st.text("ab ", max_size=9), st.sampled_from("FFP")), max_size=12)
+
+
+@given(entries=_ENTRIES, lines=st.integers(0, 13), cut=st.integers(0, 30), block=st.integers(1, 99))
+async def test_the_tail_begins_where_its_first_line_does(
+    entries: list[tuple[str, str]], lines: int, cut: int, block: int
+) -> None:
+    """In blocks of any size, and with a last entry that is half written."""
+    data = b"".join(_line(text, tag) for text, tag in entries)
+    data = data[: max(0, len(data) - cut)]
+    with TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_reader, "_BLOCK", block)
+        file.write(data + b"what is written meanwhile\n")
+        file.flush()
+        found = await tail_offset(file.fileno(), lines, size=len(data))
+    assert found == _tail_begin(data, lines)
+
+
+def _tail_begin(data: bytes, lines: int) -> int:
+    """The same, by reading everything from the front."""
+    begins, offset, begins_line = [], 0, True
+    for entry in data.splitlines(keepends=True):
+        if begins_line:
+            begins.append(offset)
+        begins_line = entry.split(b" ", 3)[2:3] != [b"P"]
+        offset += len(entry)
+    if lines == 0:
+        return len(data)
+    return begins[-lines] if lines <= len(begins) else 0
