@@ -160,5 +160,10 @@ async def test_many_addresses_of_a_name_come_by_tcp(lab: Lab, engine: Engine) ->
     )
     truncated = await lab.dig(processes[0], "+noedns", "+ignore", "all")
     assert any(" tc" in line for line in truncated if "flags:" in line)
+    some = [line.split()[-1] for line in truncated if line.startswith("all.")]
+    assert len(some) > 20
+    assert set(some) < set(addresses)
+    whole = await lab.dig(processes[0], "+bufsize=4096", "+short", "+ignore", "all")
+    assert sorted(whole) == sorted(addresses)
     answer = await lab.dig(processes[0], "+noedns", "+short", "all")
     assert sorted(line for line in answer if not line.startswith(";")) == sorted(addresses)

@@ -140,20 +140,28 @@ def test_a_name_that_dns_cannot_carry_is_no_reverse_name() -> None:
             message.encoded_name(wrong)
 
 
-@pytest.mark.parametrize(("edns_bytes", "limit"), [(None, 512), (100, 512), (1232, 1232)])
+_RECORD_BYTES = 16
+
+
+@pytest.mark.parametrize(
+    ("edns_bytes", "limit"), [(None, 512), (100, 512), (1232, 1232), (9999, 4096)]
+)
 def test_what_does_not_fit_a_datagram_is_marked(edns_bytes: int | None, limit: int) -> None:
     asked = dnslib.DNSRecord.question("web")
     if edns_bytes is not None:
         asked.add_ar(dnslib.EDNS0(udp_len=edns_bytes))
     query = message.parse_query(asked.pack())
     assert query is not None
-    for count in range(200):
-        whole = message.reply(query, [(message.A, bytes(4))] * count)
-        cut = message.fitted(query, whole)
+    for count in (*range(200), 300):
+        records = [(message.A, (0x0A000000 + number).to_bytes(4)) for number in range(count)]
+        whole = message.reply(query, records)
+        cut = message.fitted(query, whole, query.udp_bytes)
         reply = dnslib.DNSRecord.parse(cut)
         assert len(cut) <= limit
         assert (cut == whole) == (len(whole) <= limit)
-        assert (reply.header.tc, len(reply.rr)) == ((0, count) if cut == whole else (1, 0))
+        assert reply.header.tc == (cut != whole)
+        assert reply.rr == dnslib.DNSRecord.parse(whole).rr[: len(reply.rr)]
+        assert cut == whole or len(cut) > limit - _RECORD_BYTES, "as many as there is room for"
         assert len(reply.ar) == (edns_bytes is not None)
 
 

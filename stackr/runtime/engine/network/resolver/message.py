@@ -6,7 +6,7 @@ Source: RFC 1035, section 4; RFC 6891, section 6.1 (OPT).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "AAAA",
@@ -53,7 +53,7 @@ class Query:
         self.kind, kind_class = _QUESTION.unpack_from(question, len(question) - _QUESTION.size)
         self.is_internet = kind_class in (_IN, _ANY_CLASS)
         self.has_edns = edns is not None
-        self.udp_bytes = max(_UDP_BYTES, edns or 0)
+        self.udp_bytes = min(max(_UDP_BYTES, edns or 0), _OUR_UDP_BYTES)
 
 
 def parse_query(data: bytes) -> Query | None:
@@ -124,9 +124,32 @@ def _packed(query: Query, bits: int, answers: list[bytes]) -> bytes:
     return b"".join((header, query.question, *answers, option))
 
 
-def fitted(query: Query, packet: bytes) -> bytes:
-    """Cut to what the asker takes in a datagram, and marked so: it then asks by TCP."""
-    return packet if len(packet) <= query.udp_bytes else _packed(query, _TC, [])
+def fitted(query: Query, packet: bytes, most: int) -> bytes:
+    """Cut to the records that `most` bytes take, and marked so: the asker then asks by TCP.
+
+    packet: of `reply`. Who never asks by TCP, as musl of old, has some of the addresses.
+    """
+    if len(packet) <= most:
+        return packet
+    room = most - len(_packed(query, _TC, []))
+    answers: list[bytes] = []
+    for answer in _answers(query, packet):
+        room -= len(answer)
+        if room < 0:
+            break
+        answers.append(answer)
+    return _packed(query, _TC, answers)
+
+
+def _answers(query: Query, packet: bytes) -> Iterator[bytes]:
+    """The records of a reply, each with its name, in their order."""
+    _, _, _, count, _, _ = _HEADER.unpack_from(packet)
+    start = _HEADER.size + len(query.question)
+    for _ in range(count):
+        *_, length = _RECORD.unpack_from(packet, start + len(_TO_THE_QUESTION))
+        end = start + len(_TO_THE_QUESTION) + _RECORD.size + length
+        yield packet[start:end]
+        start = end
 
 
 def encoded_name(name: str) -> bytes:

@@ -96,7 +96,7 @@ class ContainerServer:
             return
         reply = self._local(query)
         if reply is not None:
-            self._send(message.fitted(query, reply), address)
+            self._send(message.fitted(query, reply, query.udp_bytes), address)
             return
         servers = self._upstreams()
         if not servers or len(self._queries) >= _MAX_QUERIES:
@@ -144,7 +144,11 @@ class ContainerServer:
         query = message.parse_query(data)
         if query is None or self._closed:
             return False
-        answer = self._local(query) or await ask_upstream(data, self._upstreams(), tcp=True)
+        answer = self._local(query)
+        if answer is not None:
+            answer = message.fitted(query, answer, _MAX_BYTES)
+        else:
+            answer = await ask_upstream(data, self._upstreams(), tcp=True)
         answer = answer or message.reply(query, code=message.SERVFAIL)
         deadline = time.monotonic() + _TCP_IDLE_S
         await send_all(connection, len(answer).to_bytes(2, "big") + answer, deadline)

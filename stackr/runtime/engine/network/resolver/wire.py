@@ -2,7 +2,7 @@
 
 SOCK_SEQPACKET, one JSON object a message:
 
-  <- {"protocol": 1, "pid": 4711, "serves": [ID...], "more": false}
+  <- {"protocol": 2, "pid": 4711, "serves": [ID...], "more": false}
                                      the greeting, in as many messages as it takes
   -> {"serve": {CONTAINER}}          with three descriptors beside it: the sockets for datagrams and
                                      connections, and a pidfd of the container's first process
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 __all__ = ["MAX_CONTAINER", "MAX_MESSAGE", "PROTOCOL", "SERVED_IDS"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_MESSAGE = 256 * 1024
 MAX_CONTAINER = 100 * 1024  # two of them fit one message
 SERVED_IDS = 100  # of a greeting's message
