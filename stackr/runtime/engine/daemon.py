@@ -100,6 +100,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     await networks.settle()
     leases.open()
     parts.push_async_callback(leases.close)
+    await leases.settle()
     engine = Engine(
         config=config,
         id=_engine_id(config.data_root),

@@ -6,16 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import container_engine
 import pytest
 from container_engine import Engine, until
 
 from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.spec import EndpointSettings
 from stackr.runtime.engine.container.state import Status
 from stackr.runtime.engine.linux.process import start_ticks
+from stackr.runtime.engine.network.types import EndpointSpec, NetworkSpec
+from stackr.runtime.engine.state import State
 
 pytestmark = pytest.mark.root
 
@@ -95,6 +101,134 @@ async def test_a_kill_at_any_point_is_finished_or_undone(root: Path, after_s: fl
         await engine.close()
     await engine.assert_nothing_left()
     assert engine.volumes.list() == []
+
+
+async def test_what_was_cut_off_is_done_before_the_first_call(root: Path) -> None:
+    """Each record is as a daemon leaves it that is killed in the middle of the verb."""
+    engine = await Engine.open(root)
+    deaf = ["sh", "-c", "trap '' TERM; echo deaf; sleep 100"]
+    commands = {"starting": ["sleep", "100"], "stopping": deaf, "leaving": ["true"]}
+    ids = {
+        name: await engine.create(name, command, HostConfig={"AutoRemove": name == "leaving"})
+        for name, command in commands.items()
+    }
+    await engine.containers.start("stopping")
+    await until(lambda: _log(engine, "stopping") != "")
+    await engine.close()
+    with _records(root) as change:
+        change(ids["starting"], intent="start")
+        change(ids["stopping"], intent="stop 1", manually_stopped=True)
+        change(ids["leaving"], state={"status": "exited", "finished_ns": 1})
+
+    engine = await Engine.open(root)
+    try:
+        states = {c.name: c.state.status for c in engine.containers.list()}
+        assert states == {"starting": Status.RUNNING, "stopping": Status.EXITED}
+    finally:
+        await engine.clear()
+        await engine.close()
+    await engine.assert_nothing_left()
+
+
+async def test_a_pause_that_was_cut_off_is_seen(root: Path) -> None:
+    engine = await Engine.open(root)
+    ids = {name: await engine.create(name, ["sleep", "100"]) for name in ("still", "moving")}
+    for name in ids:
+        await engine.containers.start(name)
+    await engine.containers.pause("still")
+    await engine.close()
+    with _records(root) as change:
+        change(ids["still"], state={"status": "running"})
+        change(ids["moving"], state={"status": "paused"})
+
+    engine = await Engine.open(root)
+    try:
+        states = {c.name: c.state.status for c in engine.containers.list()}
+        assert states == {"still": Status.PAUSED, "moving": Status.RUNNING}
+        await engine.containers.unpause("still")
+        assert await engine.execute("still", ["true"]) == (0, "")
+    finally:
+        await engine.clear()
+        await engine.close()
+    await engine.assert_nothing_left()
+
+
+async def test_networks_whose_change_was_cut_off(root: Path) -> None:
+    """One is connected in the kernel alone, one disconnected there, and a name is old there."""
+    engine = await Engine.open(root)
+    for network in ("first", "second"):
+        await engine.networks.create(NetworkSpec(name=network))
+    id = await engine.create("moved", ["sleep", "100"], NetworkMode="first")
+    await engine.containers.start(id)
+    await engine.networks.connect(id, EndpointSpec("second"))
+    await engine.networks.disconnect(id, "first")
+    await engine.close()
+    with _records(root) as change:
+        change(id, name="renamed")
+
+    engine = await Engine.open(root)
+    try:
+        sandbox = engine.networks.sandbox(id)
+        assert sandbox is not None
+        assert not sandbox.endpoints
+        assert not engine.containers.get(id).endpoints
+        for network in ("first", "second"):
+            await engine.containers.connect(id, network, EndpointSettings())
+        sandbox = engine.networks.sandbox(id)
+        assert sandbox is not None
+        assert {e.container_name for e in sandbox.endpoints.values()} == {"renamed"}
+    finally:
+        await engine.clear()
+        for network in ("first", "second"):
+            await engine.networks.remove(network)
+        await engine.close()
+    await engine.assert_nothing_left()
+
+
+async def test_who_joins_another_comes_up_after_it(root: Path) -> None:
+    engine = await Engine.open(root)
+    policy = {"Name": "always"}
+    await engine.create("donor", ["sleep", "100"], RestartPolicy=policy)
+    modes = {"NetworkMode": "container:donor", "PidMode": "container:donor"}
+    await engine.create("joiner", ["sleep", "100"], RestartPolicy=policy, **modes)
+    for name in ("donor", "joiner"):
+        await engine.containers.start(name)
+    running = [engine.containers.get(name).running for name in ("donor", "joiner")]
+    await engine.close()
+    for one in running:
+        assert one is not None
+        os.kill(one.monitor_pid, signal.SIGKILL)  # as a reboot would
+
+    engine = await Engine.open(root)
+    try:
+        states = {c.name: c.state.status for c in engine.containers.list()}
+        assert states == {"donor": Status.RUNNING, "joiner": Status.RUNNING}
+    finally:
+        await engine.clear()
+        await engine.close()
+    await engine.assert_nothing_left()
+
+
+@contextmanager
+def _records(root: Path) -> Iterator[Callable[..., None]]:
+    """Change fields of a container's record, and of its state, while no engine runs."""
+    state = State.open(root / "data" / "state.db")
+
+    def change(id: str, **fields: Any) -> None:
+        record = state.get("container", id)
+        assert record is not None
+        fields["state"] = {**record["state"], **fields.get("state", {})}
+        state.put("container", id, {**record, **fields})
+
+    try:
+        yield change
+    finally:
+        state.close()
+
+
+def _log(engine: Engine, name: str) -> str:
+    path = engine.containers.log_path(name)
+    return path.read_text() if path.exists() else ""
 
 
 def _is_settled(container: Container) -> bool:

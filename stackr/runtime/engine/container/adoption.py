@@ -2,7 +2,9 @@
 it.
 
 A running container is taken over as it is. What a killed daemon had begun is finished (a start, a
-stop, a removal) or undone (a create). What nobody knows of is cleared away.
+stop, a removal) or undone (a create, a connection to a network). What nobody knows of is cleared
+away. The first call is served once all of that is done, so that no caller plans with what is about
+to change.
 """
 
 from __future__ import annotations
@@ -10,14 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from stackr.errors import NotFound, NotModified, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.lifecycle import Lifecycle
+from stackr.runtime.engine.container.lifecycle import Lifecycle, stop_timeout_of
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.needs import NetworkAccess
 from stackr.runtime.engine.container.record import Container, Health
@@ -33,6 +34,7 @@ __all__ = ["Adoption"]
 _log = logging.getLogger(__name__)
 
 _ID_LENGTH = 64
+_SETTLE_S = 60.0  # what takes longer goes on while calls are served
 
 
 class Adoption:
@@ -56,6 +58,8 @@ class Adoption:
         self._networks = networks
         self._lifecycle = lifecycle
         self._tasks = tasks
+        self._starting: dict[str, Live] = {}
+        self._unfinished: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         self._kill_stray_monitors()
@@ -65,7 +69,22 @@ class Adoption:
             self._storage.acquire(container)
         lives = list(self._lifecycle.lives.values())
         await asyncio.gather(*(self._reconcile(live) for live in lives))
+        await self._settle()
         self._lifecycle.groups.sweep()
+
+    async def _settle(self) -> None:
+        """See the starts and stops to their end, each start after those that it joins."""
+        for id, live in self._starting.items():
+            self._unfinished[id] = self._tasks.start(
+                self._start(live), f"start {live.container.short_id}"
+            )
+        restarts = [live.restart for live in self._lifecycle.lives.values() if live.restart]
+        tasks = [*self._unfinished.values(), *restarts]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=_SETTLE_S)
+        for task in late:
+            _log.warning("%s: goes on in the background", task.get_name())
 
     def _kill_stray_monitors(self) -> None:
         """Monitors of this engine that no record of a running container names."""
@@ -139,9 +158,15 @@ class Adoption:
         self._begin(live)
 
     def _begin(self, live: Live) -> None:
-        self._tasks.start(self._start(live), f"start {live.container.short_id}")
+        self._starting[live.container.id] = live
 
     async def _start(self, live: Live) -> None:
+        pending = [
+            self._unfinished.get(donor.container.id) or donor.restart
+            for donor in self._lifecycle.donors(live)
+        ]
+        if tasks := [task for task in pending if task is not None]:
+            await asyncio.wait(tasks, timeout=_SETTLE_S)
         try:
             await self._lifecycle.start(live)
         except NotModified:
@@ -156,22 +181,42 @@ class Adoption:
             await self._ended_meanwhile(live)
             return
         live.monitor = monitor
-        if container.running is not None and container.endpoints:
+        if container.running is not None:
             with suppress(NotFound):
-                await self._networks.adopt(container.id, container.running.pid)
+                await self._take_over_networks(container, container.running.pid)
+        self._match_freezer(container)
         if container.state.health is not None and container.state.health.status == "starting":
             container.state.health = Health()
         self._lifecycle.watch(live)
-        if container.intent == "stop":
-            self._tasks.start(self._finish_stop(live), f"stop {container.short_id}")
+        if container.intent.startswith("stop"):
+            self._unfinished[container.id] = self._tasks.start(
+                self._finish_stop(live), f"stop {container.short_id}"
+            )
         if container.intent == "unpause":
             await self._finish_unpause(live)
+
+    async def _take_over_networks(self, container: Container, pid: int) -> None:
+        """A change of its networks or its name is recorded in two places, one after the other."""
+        sandbox = await self._networks.adopt(container.id, pid)
+        self._networks.rename(container.id, container.name)
+        names = {ref: self._networks.get(ref).name for ref in container.endpoints}
+        for network in sandbox.endpoints.keys() - names.values():
+            await self._networks.disconnect(container.id, network)
+        kept = {r: e for r, e in container.endpoints.items() if names[r] in sandbox.endpoints}
+        if len(kept) < len(container.endpoints):
+            container.endpoints = kept
+            self._store.put(container)
+
+    def _match_freezer(self, container: Container) -> None:
+        frozen = self._host.cgroups.is_frozen(self._lifecycle.groups.path(container))
+        status = Status.PAUSED if frozen else Status.RUNNING
+        if frozen is not None and status is not container.state.status:
+            container.state.status = status
+            self._store.put(container)
 
     async def _finish_unpause(self, live: Live) -> None:
         """It was paused for a moment, to make an image of it."""
         live.container.intent = ""
-        with suppress(StackrError):
-            await self._lifecycle.runtime.resume(live.container.id)
         if live.container.state.status is Status.PAUSED:
             with suppress(StackrError):
                 await self._lifecycle.unpause(live)
@@ -179,7 +224,7 @@ class Adoption:
 
     async def _finish_stop(self, live: Live) -> None:
         with suppress(StackrError):
-            await self._lifecycle.stop(live)
+            await self._lifecycle.stop(live, timeout_s=stop_timeout_of(live.container.intent))
 
     async def _ended_meanwhile(self, live: Live) -> None:
         """It ended while no daemon was there; a reboot leaves no exit code behind."""
@@ -198,8 +243,12 @@ class Adoption:
         if container.intent:
             container.intent = ""
             self._store.put(container)
+        has_ended = container.state.finished_ns > 0 or container.state.error
+        if container.host_config.auto_remove and has_ended:
+            await self._lifecycle.remove(live, force=True, volumes=True)
+            return
         policy = container.host_config.restart_policy
-        was_started = container.state.started_ns > 0 and container.state.started_ns < time.time_ns()
+        was_started = container.state.started_ns > 0
         if was_started and comes_up_with_daemon(
             policy, was_up=False, manually_stopped=container.manually_stopped
         ):

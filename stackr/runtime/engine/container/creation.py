@@ -17,7 +17,7 @@ from stackr.runtime.engine.container.live import Live
 from stackr.runtime.engine.container.merge import merge_config
 from stackr.runtime.engine.container.mounts import plan_mounts
 from stackr.runtime.engine.container.needs import ImageSource
-from stackr.runtime.engine.container.networking import planned_endpoints
+from stackr.runtime.engine.container.networking import joined_containers, planned_endpoints
 from stackr.runtime.engine.container.record import STANDBY_LABEL, Container, MountPoint, State
 from stackr.runtime.engine.container.spec import ContainerCreate
 from stackr.runtime.engine.container.state import Status
@@ -57,9 +57,8 @@ class Creation:
         config = merge_config(body.config(), image.config)
         host_config = adapted(body.host_config)
         warnings = check_create(config, host_config, self._host)
-        for mode in (host_config.network_mode, host_config.ipc_mode, host_config.pid_mode):
-            if mode.startswith("container:"):
-                self._store.existing(mode.partition(":")[2])
+        for other in joined_containers(host_config):
+            self._store.existing(other)
         endpoints = body.networking_config.endpoints_config
         container = Container(
             id=secrets.token_hex(32),

@@ -20,6 +20,7 @@ from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.limiter import Limiter
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.monitor import Monitor, MonitorError
+from stackr.runtime.engine.container.networking import joined_containers
 from stackr.runtime.engine.container.oci_runtime import OciRuntime, start_failure
 from stackr.runtime.engine.container.record import Container, Health, State
 from stackr.runtime.engine.container.restart import should_restart
@@ -33,12 +34,23 @@ from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.process import Process
 from stackr.runtime.engine.linux.tree import remove_tree
 
-__all__ = ["Lifecycle"]
+__all__ = ["Lifecycle", "stop_timeout_of"]
 
 _log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 10
 _KILL_PATIENCE_S = 30.0
+_DONOR_PATIENCE_S = 60.0
+
+
+def _stop_intent(timeout_s: int | None) -> str:
+    return "stop" if timeout_s is None else f"stop {timeout_s}"
+
+
+def stop_timeout_of(intent: str) -> int | None:
+    """What the stop was asked with that `intent` tells of."""
+    _, _, timeout_s = intent.partition(" ")
+    return int(timeout_s) if timeout_s else None
 
 
 class Lifecycle:
@@ -233,6 +245,8 @@ class Lifecycle:
     async def _restart_later(self, live: Live, wait_s: float) -> None:
         container = live.container
         await asyncio.sleep(wait_s)
+        if donors := [d.restart for d in self.donors(live) if d.restart is not None]:
+            await asyncio.wait(donors, timeout=_DONOR_PATIENCE_S)
         container.restart_count += 1
         try:
             await self.start(live)
@@ -242,6 +256,14 @@ class Lifecycle:
         finally:
             if live.restart is asyncio.current_task():
                 live.restart = None
+
+    def donors(self, live: Live) -> list[Live]:
+        """The containers whose namespaces it shares: it can start only where they run."""
+        found = []
+        for ref in joined_containers(live.container.host_config):
+            with suppress(StackrError):
+                found.append(self.lives[self._store.get(ref).id])
+        return [each for each in found if each is not live]
 
     async def stop(
         self, live: Live, *, timeout_s: int | None = None, signal_name: str = ""
@@ -257,7 +279,7 @@ class Lifecycle:
         check(container.state.status, Verb.STOP, id=container.id, name=container.name)
         number = signal_number(signal_name or container.config.stop_signal or "SIGTERM")
         container.manually_stopped = True
-        container.intent = "stop"
+        container.intent = _stop_intent(timeout_s)
         self._store.put(container)
         if container.state.status is Status.RESTARTING:
             await self._cancel_restart(live)

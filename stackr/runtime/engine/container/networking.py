@@ -17,6 +17,7 @@ __all__ = [
     "container_net",
     "endpoint_spec",
     "has_own_network",
+    "joined_containers",
     "planned_endpoints",
 ]
 
@@ -50,6 +51,12 @@ def planned_endpoints(
     if config.mac_address and not own.mac_address:
         own = own.model_copy(update={"mac_address": config.mac_address})
     return {first: own, **{name: settings[name] for name in others}}
+
+
+def joined_containers(host_config: HostConfig) -> list[str]:
+    """The containers, as the caller named them, whose namespaces a container shares."""
+    modes = (host_config.network_mode, host_config.ipc_mode, host_config.pid_mode)
+    return [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
 
 
 def has_own_network(container: Container) -> bool:

@@ -29,7 +29,7 @@ STANDBY_LABEL = "io.stackr.standby"
 Intent = str
 """What the daemon's next start must finish or undo.
 
-start, stop, unpause, remove with volumes, or "".
+start, stop (and its time, if the caller gave one: "stop 30"), unpause, remove with volumes, or "".
 """
 
 

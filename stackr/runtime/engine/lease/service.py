@@ -40,6 +40,7 @@ _MOST_PORTS = 4096
 _LONGEST_S = 10 * 365 * 86400
 _CLOCK_CHECK_S = 600.0
 _SETTLE_S = 2.0
+_PATIENCE_S = 60.0
 _RETRY_S = (1, 5, 15, 60)
 _log = logging.getLogger(__name__)
 
@@ -67,6 +68,10 @@ class _Held:
     done: asyncio.Future[Removed] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def is_settling(self) -> bool:
+        return self.lease.phase is Phase.SETTLING
 
 
 class Leases:
@@ -104,6 +109,14 @@ class Leases:
                     self._begin_end(held, "its owner has gone")
                     continue
             self._watch(held)
+
+    async def settle(self) -> None:
+        """See the removals to their end that were cut off: who uses the project's name next would
+        have their work taken away.
+        """
+        ending = [h.done for h in self._held.values() if h.ending is not None and not h.is_settling]
+        if ending:
+            await asyncio.wait(ending, timeout=_PATIENCE_S)
 
     async def close(self) -> None:
         """The next start carries on."""

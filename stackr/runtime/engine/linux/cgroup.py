@@ -101,6 +101,17 @@ class Hierarchy:
         name = "memory.events" if self.is_v2 else "memory.oom_control"
         return read_flat(path / name).get("oom_kill", 0)
 
+    def is_frozen(self, group: str) -> bool | None:
+        """Whether the group is paused; None where that cannot be told."""
+        path = self.path(group, "freezer")
+        if path is None:
+            return None
+        name, thawed = ("cgroup.freeze", "0") if self.is_v2 else ("freezer.state", "THAWED")
+        try:
+            return (path / name).read_text().strip() != thawed
+        except OSError:
+            return None
+
     @property
     def has_realtime(self) -> bool:
         """Whether groups share out real-time scheduling (CONFIG_RT_GROUP_SCHED; never on v2)."""

@@ -301,7 +301,7 @@ class Networks:
     def rename(self, container_id: str, name: str) -> None:
         """A running container has another name from now on."""
         sandbox = self._sandboxes.get(container_id)
-        if sandbox is not None:
+        if sandbox is not None and sandbox.record.container_name != name:
             self._sandboxes.rename(sandbox, name)
 
     def resolv_conf(
