@@ -34,16 +34,21 @@ def main(arguments: Sequence[str]) -> int:
         subprocess.run([CHECKOUT / "scripts/images", "build", *IMAGES], check=True)
     isolation.enter(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    figures: report.Figures = {}
+    failures: list[str] = []
     try:
-        figures = _measure(options)
+        _measure(options, figures, failures)
     except BenchError as error:
+        failures.append(str(error))
         sys.stderr.write(f"bench: {error}\n")
-        return 1
     except KeyboardInterrupt:
         return 130
-    table = report.write(options.results, options.name, machine.describe(), figures)
+    if not figures:
+        sys.stderr.write("bench: nothing could be measured\n")
+        return 1
+    table = report.write(options.results, options.name, machine.describe(), figures, failures)
     sys.stdout.write(table.read_text())
-    return 0
+    return 1 if failures else 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -61,8 +66,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _measure(options: argparse.Namespace) -> report.Figures:
-    figures: report.Figures = {}
+def _measure(options: argparse.Namespace, figures: report.Figures, failures: list[str]) -> None:
+    """Fill in the figures of all rounds, and a line for each attempt at a scenario that failed."""
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="stackr-bench-")))
         images = _serve_images(folder, undo)
@@ -80,12 +85,15 @@ def _measure(options: argparse.Namespace) -> report.Figures:
                 def record(step: str, value: float, name: str = peer.name) -> None:
                     figures.setdefault(step, {}).setdefault(name, []).append(value)
 
-                scenarios.run_round(peer, images, stack_files, record, options.services)
+                for failure in scenarios.run_round(
+                    peer, images, stack_files, record, options.services
+                ):
+                    sys.stderr.write(f"bench: {peer.name}: {failure}\n")
+                    failures.append(f"round {number + 1}: {peer.name}: {failure}")
         for peer in peers:
             run(docker(peer, "rmi", images.small), peer.environment())
     if options.only != "compose":
         _plan(options.rounds, figures)
-    return figures
 
 
 def _plan(rounds: int, figures: report.Figures) -> None:

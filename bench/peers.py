@@ -107,9 +107,14 @@ class Compose:
 
     def stop(self) -> None:
         if self._daemon is not None:
-            self._daemon.terminate()
-            self._daemon.wait(timeout=START_DEADLINE_S)
-            self._daemon = None
+            daemon, self._daemon = self._daemon, None
+            daemon.terminate()
+            try:
+                daemon.wait(timeout=START_DEADLINE_S)
+            except subprocess.TimeoutExpired as error:
+                daemon.kill()
+                daemon.wait()
+                raise BenchError(f"dockerd: did not end within {START_DEADLINE_S:.0f} s") from error
 
     def environment(self) -> dict[str, str]:
         return _environment() | {"DOCKER_HOST": f"unix://{self.socket()}"}
@@ -139,15 +144,18 @@ def docker(peer: Peer, *arguments: str) -> list[str]:
 def run(command: Sequence[str], environment: dict[str, str]) -> float:
     """Run to its end; the seconds that it took. Raises BenchError with its output if it fails."""
     started = time.perf_counter()
-    done = subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=COMMAND_LIMIT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=COMMAND_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{' '.join(command)}: not done in {COMMAND_LIMIT_S:.0f} s") from error
     seconds = time.perf_counter() - started
     if done.returncode != 0:
         tail = done.stdout.decode(errors="replace")[-2000:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 Figures = dict[str, dict[str, list[float]]]
@@ -25,8 +26,14 @@ def summarize(figures: Figures) -> list[dict[str, object]]:
     return rows
 
 
-def markdown(machine: dict[str, object], rows: list[dict[str, object]], *, rounds: int) -> str:
-    """The table, with what it was measured on."""
+def markdown(
+    machine: dict[str, object],
+    rows: list[dict[str, object]],
+    failures: Sequence[str] = (),
+    *,
+    rounds: int,
+) -> str:
+    """The table, with what it was measured on, and below it what failed."""
     lines = [
         f"Medians of {rounds} rounds on {machine['cores']} cores ({machine['processor']}), "
         f"{machine['distribution']}, Linux {machine['kernel']}.",
@@ -40,16 +47,26 @@ def markdown(machine: dict[str, object], rows: list[dict[str, object]], *, round
         cells = [_cell(step, medians.get(peer)) for peer in (OURS, THEIRS)]
         ratio = row.get("ratio")
         lines.append(f"| {_title(step)} | {cells[0]} | {cells[1]} | {_ratio(ratio)} |")
+    if failures:
+        lines += ["", "Attempts that failed, and are not in the table:", ""]
+        lines += [f"* `{failure}`" for failure in failures]
     return "\n".join(lines) + "\n"
 
 
-def write(folder: Path, name: str, machine: dict[str, object], figures: Figures) -> Path:
+def write(
+    folder: Path,
+    name: str,
+    machine: dict[str, object],
+    figures: Figures,
+    failures: Sequence[str] = (),
+) -> Path:
     """Write NAME.json and NAME.md, each whole or not at all; returns the table's path."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = summarize(figures)
     rounds = max(len(numbers) for by_peer in figures.values() for numbers in by_peer.values())
-    document = json.dumps({"machine": machine, "steps": rows}, indent=1) + "\n"
-    table = markdown(machine, rows, rounds=rounds)
+    content = {"machine": machine, "steps": rows, "failures": list(failures)}
+    document = json.dumps(content, indent=1) + "\n"
+    table = markdown(machine, rows, failures, rounds=rounds)
     for suffix, text in ((".json", document), (".md", table)):
         beside = folder / f"{name}{suffix}.new"
         beside.write_text(text)
