@@ -6,9 +6,11 @@ Commands that work on what exists (`ps`, `logs`, `stop`) need no more than the p
 
 from __future__ import annotations
 
+import itertools
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackr.cli.arguments import Targets, is_set
 from stackr.cli.options import GlobalOptions, refuse_compatibility
@@ -19,9 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stackr.spec.files import Files
+    from stackr.spec.load import Loaded
     from stackr.spec.model.project import Project
 
-__all__ = ["check_services", "declared_services", "find_project", "load_project", "project_name"]
+__all__ = [
+    "Declared",
+    "check_services",
+    "declared",
+    "declared_services",
+    "find_project",
+    "load_project",
+    "project_name",
+]
 
 _NO_FILE = "no configuration file provided"
 
@@ -80,31 +91,84 @@ def check_services(options: GlobalOptions, targets: Targets) -> None:
     """
     if not targets.services:
         return
-    if options.project_name and not (options.files or targets.files):
-        return
-    from stackr.spec.load import load_tree
+    loaded = _load_tree(options, targets.files)
+    if loaded is not None:
+        _check_known(targets.services, loaded.tree)
+
+
+def _check_known(services: Sequence[str], tree: Mapping[str, Any]) -> None:
     from stackr.spec.problems import nearest, refuse
 
-    try:
-        tree = load_tree(_load_options(options, targets.files), os.environ, _cwd()).tree
-    except InvalidProject as error:
-        if os.environ.get("COMPOSE_PROJECT_NAME") and error.message.startswith(_NO_FILE):
-            return
-        raise
     known = tree.get("services") or {}
-    for service in targets.services:
+    for service in services:
         if service not in known:
             raise refuse(f"no such service: {service}", hint=nearest(service, known))
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the stack file says of the services that a command is about.
+
+    name: of the project. services: those that the profiles, and the names on the command line,
+    enable. optional: a service and one that it can do without.
+    """
+
+    name: str
+    services: frozenset[str]
+    optional: frozenset[tuple[str, str]]
+
+
+def declared(options: GlobalOptions, targets: Targets) -> Declared | None:
+    """The stack file's word on its services; None where only the project's name is known.
+
+    Raises InvalidProject for a service that it does not have.
+    """
+    loaded = _load_tree(options, targets.files)
+    if loaded is None:
+        return None
+    _check_known(targets.services, loaded.tree)
+    from stackr.spec.selection import by_profiles
+
+    everything: dict[str, Any] = loaded.tree.get("services") or {}
+    named = [everything[name].get("profiles") or () for name in targets.services]
+    enabled, _ = by_profiles(everything, [*loaded.found.profiles, *itertools.chain(*named)])
+    return Declared(
+        loaded.found.name,
+        frozenset(enabled),
+        frozenset(
+            (name, needed)
+            for name, service in enabled.items()
+            for needed, dependency in (service.get("depends_on") or {}).items()
+            if not dependency.get("required") or _is_scaled_to_none(enabled.get(needed))
+        ),
+    )
+
+
+def _is_scaled_to_none(service: Mapping[str, Any] | None) -> bool:
+    if service is None:
+        return False
+    deploy = service.get("deploy") or {}
+    return 0 in (service.get("scale"), deploy.get("replicas"))
+
+
 def declared_services(options: GlobalOptions, files: Sequence[str] = ()) -> tuple[str, ...]:
     """The services that the stack file has; () where only the project's name is known."""
+    loaded = _load_tree(options, files)
+    return () if loaded is None else tuple(loaded.tree.get("services") or ())
+
+
+def _load_tree(options: GlobalOptions, files: Sequence[str]) -> Loaded | None:
+    """The stack file; None with a project name and no file, as with Docker Compose."""
     if options.project_name and not (options.files or files):
-        return ()
+        return None
     from stackr.spec.load import load_tree
 
-    tree = load_tree(_load_options(options, files), os.environ, _cwd()).tree
-    return tuple(tree.get("services") or ())
+    try:
+        return load_tree(_load_options(options, files), os.environ, _cwd())
+    except InvalidProject as error:
+        if os.environ.get("COMPOSE_PROJECT_NAME") and error.message.startswith(_NO_FILE):
+            return None
+        raise
 
 
 def _load_options(

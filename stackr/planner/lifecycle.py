@@ -1,19 +1,26 @@
-"""Plans for what exists already: down, stop, start, restart, pause, unpause, kill, remove.
+"""Plans for what exists already: down, stop, pause, unpause, kill, remove.
 
 All is read from labels, so no stack file is needed; where one is there, `services` come from it.
-Dependants stop before what they depend on, and start after it.
+Dependants stop before what they depend on. `restarting` has start and restart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-from stackr.errors import InvalidArgument, NotFound
+from stackr.errors import InvalidArgument
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.graph import topological_order
-from stackr.planner.hooks import add_restart, add_start, add_stop, hooks_of
-from stackr.planner.observed import Observed, dependencies_of, resource_of, service_of
+from stackr.planner.hooks import add_stop
+from stackr.planner.observed import (
+    Observed,
+    by_service,
+    chosen_containers,
+    needs_of,
+    resource_of,
+    service_of,
+)
 from stackr.planner.options import DownOptions
 from stackr.planner.orphans import orphans_warning
 from stackr.planner.payloads import (
@@ -24,7 +31,6 @@ from stackr.planner.payloads import (
     RemoveNetwork,
     RemoveVolume,
     UnpauseContainer,
-    WaitFor,
 )
 from stackr.planner.plan import Action, Change, Kind, Plan, Resource
 from stackr.runtime import labels
@@ -38,14 +44,9 @@ __all__ = [
     "plan_kill",
     "plan_pause",
     "plan_remove",
-    "plan_restart",
-    "plan_start",
     "plan_stop",
     "plan_unpause",
 ]
-
-_Dependency = tuple[str, str]
-"""A needed service and the condition."""
 
 
 def plan_down(
@@ -91,7 +92,7 @@ def _going(
 ) -> tuple[list[ContainerState], list[ContainerState]]:
     """The containers that go, and the orphans that stay: those of `run` among them."""
     if options.services:
-        return _chosen(observed, options.services), []
+        return chosen_containers(observed, options.services), []
     if options.remove_orphans:
         return [*observed.containers, *observed.oneoffs], []
     if desired is None:
@@ -149,7 +150,7 @@ def plan_stop(
 ) -> Plan:
     """Stop what runs, dependants first."""
     builder = Builder(observed.project)
-    chosen = _chosen(observed, services)
+    chosen = chosen_containers(observed, services)
     for container in chosen:
         if container.is_running:
             builder.changes.append(Change(resource_of(container), Kind.STOP, "asked for"))
@@ -158,20 +159,12 @@ def plan_stop(
 
 
 def plan_kill(
-    observed: Observed,
-    services: Collection[str] = (),
-    *,
-    signal: str = "SIGKILL",
-    known: Collection[str] | None = None,
+    observed: Observed, services: Collection[str] = (), *, signal: str = "SIGKILL"
 ) -> Plan:
-    """Send a signal to what runs, one-off containers too.
-
-    known: the services of the stack file; containers of others are left alone. None for all.
-    """
+    """Send a signal to what runs, one-off containers too."""
     builder = Builder(observed.project)
     for container in (*observed.containers, *observed.oneoffs):
-        service = service_of(container)
-        is_meant = service in services if services else known is None or service in known
+        is_meant = not services or service_of(container) in services
         if container.is_running and is_meant:
             resource = resource_of(container)
             builder.changes.append(Change(resource, Kind.STOP, signal))
@@ -197,7 +190,7 @@ def _freeze(
     payload: Callable[[str], PauseContainer | UnpauseContainer],
 ) -> Plan:
     builder = Builder(observed.project)
-    for container in _chosen(observed, services):
+    for container in chosen_containers(observed, services):
         if container.is_running:
             resource = resource_of(container)
             builder.changes.append(Change(resource, Kind.UPDATE, action.done.lower()))
@@ -215,7 +208,7 @@ def plan_remove(
 ) -> Plan:
     """Remove stopped containers; with `stop`, running ones as well."""
     builder = Builder(observed.project)
-    going = [c for c in _chosen(observed, services) if stop or not c.is_running]
+    going = [c for c in chosen_containers(observed, services) if stop or not c.is_running]
     stops = _stop_in_order(builder, going, timeout_s, "asked for")
     for container in going:
         resource = resource_of(container)
@@ -224,164 +217,6 @@ def plan_remove(
         after = stops.get(container.id, ())
         builder.add(Action.REMOVE_CONTAINER, resource, "asked for", payload, after)
     return builder.plan()
-
-
-def plan_start(
-    observed: Observed,
-    services: Collection[str] = (),
-    *,
-    wait: bool = False,
-    wait_timeout_s: float | None = None,
-) -> Plan:
-    """Start what is stopped, after what it depends on is as its condition says."""
-
-    def start(
-        builder: Builder, container: ContainerState, after: list[Entry]
-    ) -> tuple[Entry, Kind] | None:
-        resource, cause = resource_of(container), "asked for"
-        if container.state == "paused":
-            payload = UnpauseContainer(container.id)
-            entry = builder.add(Action.UNPAUSE_CONTAINER, resource, cause, payload, after)
-            return entry, Kind.START
-        if container.is_running:
-            return None
-        hooks = hooks_of(container, "post_start")
-        return add_start(builder, resource, container.id, cause, after, hooks), Kind.START
-
-    return _in_order(observed, services, start, wait=wait, wait_timeout_s=wait_timeout_s)
-
-
-def plan_restart(
-    observed: Observed,
-    services: Collection[str] = (),
-    *,
-    timeout_s: float | None = None,
-    no_deps: bool = False,
-) -> Plan:
-    """Restart containers, each after what it depends on; what depends on them with
-    `restart: true` restarts as well, unless `no_deps`."""
-    names = set(services) or {service_of(c) for c in observed.containers}
-    if services and not no_deps:
-        names |= _restarted_with(observed, names)
-
-    def restart(
-        builder: Builder, container: ContainerState, after: list[Entry]
-    ) -> tuple[Entry, Kind] | None:
-        resource = resource_of(container)
-        entry = add_restart(builder, container, resource, "asked for", timeout_s, after)
-        return entry, Kind.RESTART
-
-    _chosen(observed, services)
-    return _in_order(observed, names, restart)
-
-
-_Enter = Callable[[Builder, ContainerState, list[Entry]], tuple[Entry, Kind] | None]
-"""Enters what is to be done to a container; None if nothing is."""
-
-
-def _in_order(
-    observed: Observed,
-    services: Collection[str],
-    enter: _Enter,
-    *,
-    wait: bool = False,
-    wait_timeout_s: float | None = None,
-) -> Plan:
-    builder = Builder(observed.project)
-    chosen = [c for c in _chosen(observed, services) if not c.is_unfinished]
-    by_service = _by_service(chosen)
-    started: dict[str, Entry] = {}
-    waits: dict[_Dependency, list[Entry]] = {}
-    for name in topological_order(_needs(chosen)):
-        for container in by_service[name]:
-            after = _after_needs(builder, container, by_service, waits, started, wait_timeout_s)
-            made = enter(builder, container, after)
-            if made is not None:
-                started[container.id], kind = made
-                builder.changes.append(Change(resource_of(container), kind, "asked for"))
-    if wait:
-        _waits(builder, chosen, "running_or_healthy", started, wait_timeout_s)
-    return builder.plan()
-
-
-def _after_needs(
-    builder: Builder,
-    container: ContainerState,
-    by_service: Mapping[str, list[ContainerState]],
-    waits: dict[_Dependency, list[Entry]],
-    started: dict[str, Entry],
-    timeout_s: float | None,
-) -> list[Entry]:
-    """What follows everything that the container depends on."""
-    after: list[Entry] = []
-    for needed, condition in dependencies_of(container):
-        key = (needed, condition)
-        if key not in waits:
-            containers = by_service.get(needed, [])
-            waits[key] = _waits(builder, containers, condition, started, timeout_s)
-        after += waits[key]
-    return after
-
-
-def _waits(
-    builder: Builder,
-    containers: Iterable[ContainerState],
-    condition: str,
-    started: dict[str, Entry],
-    timeout_s: float | None,
-) -> list[Entry]:
-    """What follows the condition of these containers; a start alone where that is enough."""
-    entries = []
-    for container in containers:
-        start = started.get(container.id)
-        if start is None and (condition == "service_started" or container.health == "healthy"):
-            continue
-        if start is not None and condition == "service_started":
-            entries.append(start)
-            continue
-        entries.append(
-            builder.add(
-                Action.WAIT_FOR,
-                resource_of(container),
-                condition,
-                WaitFor(container.name, condition, service_of(container), (), timeout_s),
-                [start] if start is not None else [],
-            )
-        )
-    return entries
-
-
-def _chosen(observed: Observed, services: Collection[str]) -> list[ContainerState]:
-    """Raises NotFound for a service that has no container."""
-    for name in services:
-        if not observed.of_service(name):
-            raise NotFound(f'service "{name}" has no container')
-    return [c for c in observed.containers if not services or service_of(c) in services]
-
-
-def _by_service(containers: Iterable[ContainerState]) -> dict[str, list[ContainerState]]:
-    by_service: dict[str, list[ContainerState]] = {}
-    for container in containers:
-        by_service.setdefault(service_of(container), []).append(container)
-    return by_service
-
-
-def _restarted_with(observed: Observed, names: Collection[str]) -> set[str]:
-    touched = set()
-    for container in observed.containers:
-        for entry in container.labels.get(labels.DEPENDS_ON, "").split(","):
-            needed, _, rest = entry.partition(":")
-            if needed in names and rest.endswith(":true"):
-                touched.add(service_of(container))
-    return touched
-
-
-def _needs(containers: Iterable[ContainerState]) -> dict[str, set[str]]:
-    needs: dict[str, set[str]] = {}
-    for container in containers:
-        needed = {name for name, _ in dependencies_of(container)}
-        needs.setdefault(service_of(container), set()).update(needed)
-    return needs
 
 
 def _stop_in_order(
@@ -394,12 +229,12 @@ def _stop_in_order(
 
     Returns what follows the stop of each container, by ID; a stopped one waits for nothing.
     """
-    by_service = _by_service(containers)
-    needs = _needs(containers)
+    of_service = by_service(containers)
+    needs = needs_of(containers)
     try:
         order = topological_order(needs)
     except InvalidArgument:  # labels may say anything; without an order all stop at once
-        order, needs = sorted(by_service), {}
+        order, needs = sorted(of_service), {}
     stopped: dict[str, list[Entry]] = {}
     entries: dict[str, list[Entry]] = {}
     for name in reversed(order):
@@ -410,7 +245,7 @@ def _stop_in_order(
             for entry in stopped.get(dependant, ())
         ]
         stopped[name] = list(before)
-        for container in by_service[name]:
+        for container in of_service[name]:
             if container.is_running:
                 resource = resource_of(container)
                 entry = add_stop(builder, container, resource, cause, timeout_s, before)

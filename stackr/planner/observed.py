@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import NotFound
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Observed",
+    "by_service",
+    "chosen_containers",
     "dependencies_of",
+    "needs_of",
     "number_of",
     "observe",
     "resource_of",
@@ -58,13 +61,18 @@ class Observed:
     _by_service: Mapping[str, list[ContainerState]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        by_service: dict[str, list[ContainerState]] = {}
-        for container in self.containers:
-            by_service.setdefault(service_of(container), []).append(container)
-        object.__setattr__(self, "_by_service", by_service)
+        object.__setattr__(self, "_by_service", by_service(self.containers))
 
     def of_service(self, service: str) -> Sequence[ContainerState]:
         return self._by_service.get(service, ())
+
+    def only(self, services: Collection[str]) -> Observed:
+        """The same without the containers of other services."""
+        return replace(
+            self,
+            containers=tuple(c for c in self.containers if service_of(c) in services),
+            oneoffs=tuple(c for c in self.oneoffs if service_of(c) in services),
+        )
 
 
 async def observe(
@@ -121,6 +129,21 @@ def service_of(container: ContainerState) -> str:
     return container.labels.get(labels.SERVICE, "")
 
 
+def by_service(containers: Iterable[ContainerState]) -> dict[str, list[ContainerState]]:
+    found: dict[str, list[ContainerState]] = {}
+    for container in containers:
+        found.setdefault(service_of(container), []).append(container)
+    return found
+
+
+def chosen_containers(observed: Observed, services: Collection[str]) -> list[ContainerState]:
+    """Of these services, () for all. Raises NotFound for a service that has no container."""
+    for name in services:
+        if not observed.of_service(name):
+            raise NotFound(f'service "{name}" has no container')
+    return [c for c in observed.containers if not services or service_of(c) in services]
+
+
 def other_stack_of(container: ContainerState, working_dir: str) -> str:
     """The stack file, or folder, that a container was made from; "" where that is this folder's."""
     folder = container.labels.get(labels.WORKING_DIR, "")
@@ -137,6 +160,15 @@ def dependencies_of(container: ContainerState) -> list[tuple[str, str]]:
     """The services that the container's own one needs, each with the condition."""
     told = told_dependencies(container.labels.get(labels.DEPENDS_ON, ""))
     return [(name, each["condition"]) for name, each in told.items()]
+
+
+def needs_of(containers: Iterable[ContainerState]) -> dict[str, set[str]]:
+    """Each of their services with those that it needs."""
+    needs: dict[str, set[str]] = {}
+    for container in containers:
+        needed = {name for name, _ in dependencies_of(container)}
+        needs.setdefault(service_of(container), set()).update(needed)
+    return needs
 
 
 def told_dependencies(text: str) -> dict[str, dict[str, Any]]:

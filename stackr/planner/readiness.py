@@ -15,14 +15,14 @@ from stackr.spec.decode import EXTENSION
 if TYPE_CHECKING:
     from stackr.planner.desired import DesiredService
 
-__all__ = ["condition_of", "conditions", "holds", "is_one_shot", "wait_timeout_s"]
+__all__ = ["COMPLETED", "condition_of", "conditions", "holds", "is_one_shot", "wait_timeout_s"]
 
-_COMPLETED = "service_completed_successfully"
+COMPLETED = "service_completed_successfully"
 
 
 def condition_of(draft: Draft, service: DesiredService) -> str:
     """When the service is ready, nobody else asking: done, if others wait for its end."""
-    return _COMPLETED if is_one_shot(draft, service) else "running_or_healthy"
+    return COMPLETED if is_one_shot(draft, service) else "running_or_healthy"
 
 
 def wait_timeout_s(draft: Draft, service: DesiredService | None) -> float | None:
@@ -73,7 +73,7 @@ def _wait(draft: Draft, slot: Slot, condition: str, needed: str, required: bool)
 def is_one_shot(draft: Draft, service: DesiredService) -> bool:
     """Whether others wait for the service to have done its work."""
     return any(
-        dependency.condition == _COMPLETED
+        dependency.condition == COMPLETED
         for other in draft.desired.services.values()
         for needed, dependency in other.depends_on.items()
         if needed == service.name

@@ -141,6 +141,65 @@ def test_rm_of_what_stands_still(stack: Stack, docker: Docker) -> None:
     assert f"{stack.name}_data" in left
 
 
+THREE_DEEP = """\
+    x-idle: &idle {image: "${IMAGE}", command: sleep 1000, stop_grace_period: 0s}
+    services:
+      job: {<<: *idle, command: "test ! -e /dev/shm/no"}
+      db:
+        <<: *idle
+        command: sh -c 'rm -f /ok; sleep 0.3; touch /ok; sleep 1000'
+        healthcheck: {test: [CMD, test, -e, /ok], interval: 100ms, start_period: 20s}
+        depends_on: {job: {condition: service_completed_successfully}}
+      app: {<<: *idle, depends_on: {db: {condition: service_healthy, restart: true}}}
+      edge:
+        <<: *idle
+        depends_on:
+          app: {condition: service_started, restart: true}
+          tool: {condition: service_healthy, required: false}
+      lazy: {<<: *idle, depends_on: [db]}
+      tool: {<<: *idle, profiles: [extra]}
+    """
+
+
+def started(stack: Stack, docker: Docker) -> dict[str, str]:
+    """When each service was last started."""
+    ids = stack("ps", "-aq").stdout.split()
+    entry = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.StartedAt}}'
+    return dict(line.split() for line in docker("inspect", "-f", entry, *ids).stdout.splitlines())
+
+
+def test_start_and_restart_three_deep(stack: Stack, docker: Docker) -> None:
+    stack.write(THREE_DEEP)
+    stack("--profile", "extra", "create", "--quiet-pull")
+    stack("start", "edge")
+    assert stack.states() == {
+        "job-1": "exited",
+        "db-1": "running",
+        "app-1": "running",
+        "edge-1": "running",
+        "lazy-1": "created",
+        "tool-1": "created",
+    }
+    assert stack("ps", "--format", "{{.Health}}", "db").stdout == "healthy\n"
+    stack("start")
+    before = started(stack, docker)
+    stack("restart", "-t", "0", "db")
+    after = started(stack, docker)
+    assert {name for name in after if after[name] != before[name]} == {"db", "app", "edge"}
+
+
+def test_what_the_file_leaves_out_is_left_alone(stack: Stack) -> None:
+    """The profile is off: as with Docker Compose, nothing is done without the service's name."""
+    stack.write(THREE_DEEP)
+    stack("--profile", "extra", "up", "-d", "--quiet-pull", "--no-deps", "tool", "app")
+    for command in ("pause", "unpause", "stop", "restart", "kill"):
+        assert "tool" not in stack(command, *(["-t", "0"] * (command == "restart"))).stderr
+    assert stack.states() == {"tool-1": "running", "app-1": "exited"}
+    stack("rm", "-f")
+    stack("rm", "-fs", "tool")
+    assert stack.states() == {}
+
+
 def test_wait_gives_the_exit_code(stack: Stack) -> None:
     stack("up", "-d")
     until_it_heeds_signals(stack)

@@ -20,11 +20,12 @@ from stackr.errors import Conflict, NotFound, NotSupported, StackrError
 from stackr.executor.apply import apply
 from stackr.executor.outcome import Outcome
 from stackr.planner.desired import desired
-from stackr.planner.lifecycle import plan_down, plan_start, plan_stop
+from stackr.planner.lifecycle import plan_down, plan_stop
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import DownOptions, UpOptions
 from stackr.planner.plan import Kind, Plan
 from stackr.planner.reconcile import reconcile
+from stackr.planner.restarting import plan_start
 from stackr.runtime import labels
 from stackr.runtime.container import (
     ContainerConfig,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,13 +17,14 @@ from stackr.cli.arguments import (
 )
 from stackr.cli.flags import Timeout, Wait, WaitTimeout, Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, declared_services, project_name
+from stackr.cli.project import declared, project_name
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
     from stackr.planner.observed import Observed
     from stackr.planner.plan import Plan
+    from stackr.planner.restarting import Optional
     from stackr.runtime.protocol import Runtime
 
 __all__ = ["kill", "pause", "restart", "rm", "start", "stop", "unpause"]
@@ -36,14 +37,14 @@ def start(
     wait_timeout: WaitTimeout = None,
 ) -> int:
     """Start existing containers."""
-    from stackr.planner.lifecycle import plan_start
+    from stackr.planner.restarting import plan_start
 
     check_not_negative("--wait-timeout", wait_timeout)
     return _run(
         ctx,
         words,
-        lambda observed, services: plan_start(
-            observed, services, wait=wait, wait_timeout_s=wait_timeout
+        lambda observed, services, optional: plan_start(
+            observed, services, optional=optional, wait=wait, wait_timeout_s=wait_timeout
         ),
         needs_containers=True,
     )
@@ -55,7 +56,7 @@ def stop(ctx: typer.Context, words: Words = None, timeout: Timeout = None) -> in
 
     check_not_negative("--timeout", timeout)
     return _run(
-        ctx, words, lambda observed, services: plan_stop(observed, services, timeout_s=timeout)
+        ctx, words, lambda observed, services, _: plan_stop(observed, services, timeout_s=timeout)
     )
 
 
@@ -68,16 +69,15 @@ def restart(
     ] = False,
 ) -> int:
     """Stop and start containers."""
-    from stackr.planner.lifecycle import plan_restart
+    from stackr.planner.restarting import plan_restart
 
     check_not_negative("--timeout", timeout)
     return _run(
         ctx,
         words,
-        lambda observed, services: plan_restart(
-            observed, services, timeout_s=timeout, no_deps=no_deps
+        lambda observed, services, optional: plan_restart(
+            observed, services, optional=optional, timeout_s=timeout, no_deps=no_deps
         ),
-        needs_containers=True,
     )
 
 
@@ -85,14 +85,14 @@ def pause(ctx: typer.Context, words: Words = None) -> int:
     """Freeze running containers, with what they hold in memory."""
     from stackr.planner.lifecycle import plan_pause
 
-    return _run(ctx, words, plan_pause)
+    return _run(ctx, words, lambda observed, services, _: plan_pause(observed, services))
 
 
 def unpause(ctx: typer.Context, words: Words = None) -> int:
     """Let paused containers go on."""
     from stackr.planner.lifecycle import plan_unpause
 
-    return _run(ctx, words, plan_unpause)
+    return _run(ctx, words, lambda observed, services, _: plan_unpause(observed, services))
 
 
 def kill(
@@ -110,13 +110,11 @@ def kill(
     from stackr.planner.lifecycle import plan_kill
 
     name = parse_signal(signal)
-    known: Sequence[str] | None = None
-    if not (remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS")):
-        known = declared_services(options_of(ctx), split_targets(words).files) or None
     return _run(
         ctx,
         words,
-        lambda observed, services: plan_kill(observed, services, signal=name, known=known),
+        lambda observed, services, _: plan_kill(observed, services, signal=name),
+        with_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
         with_oneoffs=True,
         nothing="No container to kill",
     )
@@ -140,7 +138,7 @@ def rm(
     return _run(
         ctx,
         words,
-        lambda observed, services: plan_remove(
+        lambda observed, services, _: plan_remove(
             observed, services, stop=stop_first, volumes=volumes
         ),
         confirm="remove" if asks else None,
@@ -152,31 +150,38 @@ def rm(
 def _run(
     ctx: typer.Context,
     words: list[str] | None,
-    make: Callable[[Observed, tuple[str, ...]], Plan],
+    make: Callable[[Observed, tuple[str, ...], Optional], Plan],
     *,
     needs_containers: bool = False,
     with_oneoffs: bool = False,
+    with_orphans: bool = False,
     confirm: str | None = None,
     removes: bool = False,
     nothing: str = "",
 ) -> int:
     """Plan over the containers of the services named, and carry it out.
 
-    with_oneoffs: the containers of `run` count. confirm: the verb to ask about. removes: the
-    history takes note of it. nothing: what is said where there is nothing to do.
+    Where there is a stack file, containers of services that it has not, or whose profile is off,
+    are left alone, as with Docker Compose.
+    with_oneoffs: the containers of `run` count. with_orphans: those of any service. confirm: the
+    verb to ask about. removes: the history takes note of it. nothing: what is said where there is
+    nothing to do.
     """
     from stackr.planner.observed import observe
     from stackr.planner.plan import Plan
 
     options, targets = options_of(ctx), split_targets(words)
-    name = project_name(options, targets.files)
-    check_services(options, targets)
+    file = declared(options, targets)
+    name = project_name(options) if file is None else file.name
+    optional = file.optional if file is not None else ()
 
     async def work(session: Session, runtime: Runtime) -> int:
         async with session.locked(name):
             observed = await observe(runtime, name)
+            if file is not None and not with_orphans:
+                observed = observed.only(file.services)
             services = _there(observed, targets, needs_containers, with_oneoffs)
-            plan = Plan(name) if services is None else make(observed, services)
+            plan = Plan(name) if services is None else make(observed, services, optional)
             if plan.is_empty and nothing:
                 session.view.message(nothing)
             if confirm and not plan.is_empty and not _is_confirmed(plan, confirm):

@@ -15,8 +15,8 @@ from stackr.cli.watch.changes import changed_paths
 from stackr.cli.watch.rules import WatchRule, WatchRules
 from stackr.cli.watch.sync import run_hook, sync, with_files
 from stackr.errors import StackrError
-from stackr.planner.lifecycle import plan_restart
 from stackr.planner.observed import observe
+from stackr.planner.restarting import plan_restart
 from stackr.runtime.protocol import Runtime
 
 if TYPE_CHECKING:

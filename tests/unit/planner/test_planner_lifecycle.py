@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from planning import needs, published, service, stack, up
 
-from stackr.errors import NotFound
+from stackr.errors import Conflict, NotFound
 from stackr.executor.apply import apply
 from stackr.planner.desired import desired
 from stackr.planner.lifecycle import (
@@ -16,8 +16,6 @@ from stackr.planner.lifecycle import (
     plan_kill,
     plan_pause,
     plan_remove,
-    plan_restart,
-    plan_start,
     plan_stop,
     plan_unpause,
 )
@@ -26,10 +24,11 @@ from stackr.planner.options import DownOptions, UpOptions
 from stackr.planner.plan import Plan
 from stackr.planner.reconcile import reconcile
 from stackr.planner.refresh import plan_pull, plan_refresh
+from stackr.planner.restarting import plan_restart, plan_start
 from stackr.planner.sequence import in_sequence
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
-from stackr.runtime.fake import FakeRuntime
+from stackr.runtime.fake import Behaviour, FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network
 from stackr.spec.model.volume import Volume
@@ -164,6 +163,72 @@ async def test_restart_takes_along_those_with_restart_true() -> None:
     assert "demo-web-1" not in shape(plan_restart(observed, ["db"], no_deps=True))
 
 
+async def three_deep(**attributes: bool) -> tuple[FakeRuntime, Observed]:
+    """edge needs app, which needs db to have completed; other needs nobody."""
+    runtime = FakeRuntime.with_images("app", behaviours={"db": Behaviour(exit_code=0)})
+    completed = "service_completed_successfully"
+    project = stack(
+        {
+            "db": service(),
+            "app": service(depends_on=needs("db", condition=completed, **attributes)),
+            "edge": service(depends_on=needs("app", **attributes)),
+            "other": service(depends_on=needs("db")),
+        }
+    )
+    await up(runtime, project)
+    return runtime, await observe(runtime, "demo")
+
+
+async def test_start_takes_along_all_that_is_needed() -> None:
+    runtime, observed = await three_deep()
+    await apply(plan_stop(observed), runtime, lambda event: None)
+    stopped = await observe(runtime, "demo")
+    assert shape(plan_start(stopped, ["edge"])) == textwrap.dedent(
+        """\
+        #1 container:demo-db-1 start container: needed by others
+        [1] -> #2 container:demo-db-1 wait for service_completed_successfully: \
+service_completed_successfully
+        [2] -> #3 container:demo-app-1 start container: needed by others
+        [3] -> #4 container:demo-edge-1 start container: asked for
+        """
+    )
+    waits = shape(plan_start(stopped, ["other"], wait=True)).splitlines()
+    assert waits[1:] == [
+        "[1] -> #2 container:demo-other-1 start container: asked for",
+        "[1] -> #3 container:demo-db-1 wait for service_completed_successfully: "
+        "service_completed_successfully",
+        "[2] -> #4 container:demo-other-1 wait for running_or_healthy: running_or_healthy",
+    ]
+
+
+async def test_start_misses_a_dependency_whose_condition_needs_it() -> None:
+    runtime, observed = await three_deep()
+    await apply(plan_stop(observed), runtime, lambda event: None)
+    await runtime.remove_container("demo-db-1")
+    without = await observe(runtime, "demo")
+    with pytest.raises(Conflict, match="app is missing dependency db"):
+        plan_start(without, ["edge"])
+    assert "edge" in shape(plan_start(without, ["edge"], optional={("app", "db")}))
+    assert "other" in shape(plan_start(without, ["other"]))
+
+
+async def test_restart_true_goes_on_to_the_last() -> None:
+    _, observed = await three_deep(restart=True)
+    names = [change.resource.service for change in plan_restart(observed, ["db"]).changes]
+    assert names == ["db", "app", "edge"]
+    assert "wait for service_completed" in shape(plan_restart(observed, ["db"]))
+    _, plain = await three_deep()
+    assert [change.resource.service for change in plan_restart(plain, ["db"]).changes] == ["db"]
+    assert "wait for" not in shape(plan_restart(plain))
+
+
+async def test_an_optional_dependency_may_fail() -> None:
+    runtime, observed = await three_deep()
+    await apply(plan_stop(observed), runtime, lambda event: None)
+    plan = plan_start(await observe(runtime, "demo"), ["app"], optional={("app", "db")})
+    assert [operation.is_optional for operation in plan.operations] == [False, True, False]
+
+
 async def test_kill_and_rm() -> None:
     runtime, observed = await running()
     assert shape(plan_kill(observed, ["web"], signal="SIGHUP")) == (
@@ -233,7 +298,7 @@ async def test_one_off_containers_are_killed_and_otherwise_left_alone() -> None:
 
     assert names(plan_kill(observed)) == ["demo-db-1", "demo-web-1", "demo-web-run-1"]
     assert names(plan_kill(observed, ["web"])) == ["demo-web-1", "demo-web-run-1"]
-    assert names(plan_kill(observed, known={"db"})) == ["demo-db-1"]
+    assert names(plan_kill(observed.only({"db"}))) == ["demo-db-1"]
     for plan in (plan_stop(observed), plan_restart(observed), plan_pause(observed)):
         assert names(plan) == ["demo-db-1", "demo-web-1"]
     assert plan_remove(observed).is_empty

@@ -18,7 +18,6 @@ from stackr.planner.lifecycle import (
     plan_down,
     plan_kill,
     plan_pause,
-    plan_restart,
     plan_stop,
     plan_unpause,
 )
@@ -27,6 +26,7 @@ from stackr.planner.options import DownOptions, UpOptions
 from stackr.planner.plan import Action, Kind, Plan, RiskLevel, Source
 from stackr.planner.provenance import with_created_fields
 from stackr.planner.reconcile import reconcile
+from stackr.planner.restarting import plan_restart
 from stackr.planner.risk import RISKS
 from stackr.planner.schema import plan_schema
 from stackr.runtime.types import Capabilities
