@@ -23,10 +23,12 @@ from pathlib import Path
 from stackr.errors import Conflict, InvalidArgument, NotFound, NotSupported
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.subpath import open_subpath, subpath_failure
+from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.state import Document, State
 from stackr.runtime.engine.volume_content import fill, recover
 
-__all__ = ["ANONYMOUS_LABEL", "TmpfsMount", "Volume", "Volumes", "disk_usage"]
+__all__ = ["ANONYMOUS_LABEL", "TmpfsMount", "Volume", "Volumes"]
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
@@ -157,17 +159,24 @@ class Volumes:
         self._events.publish("volume", "create", name, {"driver": "local"})
         return volume
 
-    def fill(self, name: str, copy: Callable[[Path], bool]) -> None:
-        """Let `copy` give an empty volume its first content; blocking. Raises OSError.
+    def fill(self, name: str, subpath: str, copy: Callable[[int], bool]) -> None:
+        """Let `copy` give an empty volume, or an empty folder in it, its first content; blocking.
 
-        A folder of the host that the volume stands for is filled in place.
+        A folder of the host that the volume stands for is filled in place. What is missing, or no
+        folder, is left so. Raises OSError, InvalidArgument for a subpath that leads out.
         """
         volume = self.get(name)
         with self._fills.setdefault(name, threading.Lock()):
-            if volume.source == volume.mountpoint:
-                fill(volume.mountpoint, copy)
-            elif not os.listdir(volume.source):
-                copy(volume.source)
+            folder = _open_folder(volume.source, subpath)
+            if folder is None:
+                return
+            try:
+                if volume.source == volume.mountpoint:
+                    fill(volume.mountpoint, folder, copy)
+                elif not os.listdir(folder):
+                    copy(folder)
+            finally:
+                os.close(folder)
 
     def acquire(self, name: str, container_id: str) -> Volume:
         """Note that a container uses the volume, which protects it. Raises NotFound, Conflict."""
@@ -232,24 +241,14 @@ class Volumes:
         return deleted, reclaimed
 
 
-def disk_usage(path: Path) -> int:
-    """The bytes of every file under `path`, a hard-linked one counted once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    folders = [os.fspath(path)]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif (key := (status.st_dev, status.st_ino)) not in seen:
-                        seen.add(key)
-                        total += status.st_size
-        except FileNotFoundError:
-            continue  # deleted by its container while we walk
-    return total
+def _open_folder(root: Path, subpath: str) -> int | None:
+    try:
+        return open_subpath(root, subpath, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        number = error.errno or 0
+        raise InvalidArgument(subpath_failure(os.fspath(root), subpath, number)) from error
 
 
 def _check_name(name: str) -> None:

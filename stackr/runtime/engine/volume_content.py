@@ -8,11 +8,12 @@ by the next start.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.linux.syscalls import rename_new
+from stackr.runtime.engine.linux.tree import copy_attributes, remove_tree
 
 __all__ = ["fill", "recover"]
 
@@ -20,38 +21,56 @@ _COPYING = "_copying"
 _MOVING = "_moving"
 
 
-def fill(folder: Path, copy: Callable[[Path], bool]) -> None:
-    """Let `copy` fill a folder, where it is empty. One caller a folder. Raises OSError.
+def fill(folder: Path, target: int, copy: Callable[[int], bool]) -> None:
+    """Let `copy` fill a folder, where it is empty. One caller a volume. Raises OSError.
 
-    copy: False where there is nothing to copy, and the folder stays as it is.
+    folder: the volume's. target: a descriptor of it, or of a folder in it. copy: gets a descriptor;
+    False where there is nothing to copy, and the folder stays as it is.
     """
-    if os.listdir(folder):
+    if os.listdir(target):
         return
     copying, moving = folder.with_name(_COPYING), folder.with_name(_MOVING)
     remove_tree(copying)
     copying.mkdir(mode=0o700)
     try:
-        if copy(copying):
+        with _opened(copying) as made:
+            is_whole = copy(made)
+        if is_whole and _same(folder, target):
             copying.rename(moving)
+        elif is_whole:
+            _move(copying, target)
     finally:
         remove_tree(copying)
     if moving.exists():
-        _move(moving, folder)
+        _move(moving, target)
 
 
 def recover(folder: Path) -> None:
     """Finish or undo what an earlier process had begun."""
     remove_tree(folder.with_name(_COPYING))
     if (moving := folder.with_name(_MOVING)).exists():
-        _move(moving, folder)
+        with _opened(folder) as target:
+            _move(moving, target)
 
 
-def _move(moving: Path, folder: Path) -> None:
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _same(folder: Path, target: int) -> bool:
+    """What is moved into a part of the volume is not finished by a later start."""
+    return os.path.samestat(folder.stat(), os.fstat(target))
+
+
+def _move(made: Path, target: int) -> None:
     """What is there already, of a container that was quicker, stays as it is."""
-    for name in os.listdir(moving):
-        if not os.path.lexists(folder / name):
-            os.rename(moving / name, folder / name)
-    status = moving.stat()
-    os.chown(folder, status.st_uid, status.st_gid)
-    shutil.copystat(moving, folder)
-    remove_tree(moving)
+    for name in os.listdir(os.fsencode(made)):
+        rename_new(os.path.join(os.fsencode(made), name), target, name)
+    with _opened(made) as source:
+        copy_attributes(source, target)
+    remove_tree(made)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ from stackr.runtime.engine.snapshot.overlay import Overlay
 pytestmark = pytest.mark.root
 
 Factory = Callable[[], Overlay]
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 @pytest.mark.parametrize("check", snapshotter_suite.CHECKS, ids=lambda check: check.__name__)
@@ -128,7 +138,8 @@ def test_copy_up_merges_and_keeps_attributes(snapshotter: Factory, tmp_path: Pat
     view = overlay.image_view([add_layer(overlay, 1, below), add_layer(overlay, 2, above)])
     target = tmp_path / "volume"
     target.mkdir()
-    assert view.copy_up("/data/link/..", target) is True
+    with opened(target) as fd:
+        assert view.copy_up("/data/link/..", fd) is True
     names = sorted(str(path.relative_to(target)) for path in target.rglob("*"))
     assert names == ["fifo", "link", "sub", "sub/new", "sub/old"]
     status = target.stat()
@@ -137,5 +148,6 @@ def test_copy_up_merges_and_keeps_attributes(snapshotter: Factory, tmp_path: Pat
     assert (new.stat().st_mode & 0o7777, new.stat().st_mtime_ns) == (0o4750, 1_234_567_890)
     assert os.getxattr(new, "user.k") == b"v"
     assert os.readlink(target / "link") == "/data/sub"
-    assert view.copy_up("/nothing", target) is False
-    assert view.copy_up("/data/sub/new", target) is False
+    with opened(target) as fd:
+        assert view.copy_up("/nothing", fd) is False
+        assert view.copy_up("/data/sub/new", fd) is False

@@ -11,8 +11,9 @@ import pytest
 from stackr.errors import Conflict, InvalidArgument, NotFound, NotSupported
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.state import State
-from stackr.runtime.engine.volume import ANONYMOUS_LABEL, Volumes, disk_usage
+from stackr.runtime.engine.volume import ANONYMOUS_LABEL, Volumes
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import rfc3339
-from stackr.runtime.engine.volume import Volume, disk_usage
+from stackr.runtime.engine.linux.tree import disk_usage
+from stackr.runtime.engine.volume import Volume
 
 __all__ = ["ROUTES", "usage"]
 

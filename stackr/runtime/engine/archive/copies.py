@@ -45,10 +45,14 @@ _LINE_LIMIT: Final = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A folder or file of the host that the view has at `target`, an absolute path in it."""
+    """A folder or file of the host that the view has at `target`, an absolute path in it.
+
+    subpath: of what is below `source` that very path alone, which must not lead out; "" for all.
+    """
 
     source: str
     target: str
+    subpath: str = ""
     read_only: bool = False
     recursive: bool = True
 

@@ -13,7 +13,7 @@ import posixpath
 import stat
 from typing import Any, Final
 
-from stackr.runtime.engine.archive.kernel import open_at
+from stackr.runtime.engine.linux.syscalls import open_at
 
 __all__ = ["Place", "find", "follow", "make_directories", "open_directory", "status_of"]
 

@@ -19,11 +19,12 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from stackr.runtime.engine.archive import decompress, kernel, view
+from stackr.runtime.engine.archive import decompress, view
 from stackr.runtime.engine.archive.extract import Extractor
 from stackr.runtime.engine.archive.pack import Packer
 from stackr.runtime.engine.archive.paths import Place, find, follow, open_directory, status_of
 from stackr.runtime.engine.image.tarstream import ArchiveError, Limits, TarReader
+from stackr.runtime.engine.linux.syscalls import die_with_parent
 
 __all__ = ["CONTROL_FD", "main"]
 
@@ -41,7 +42,7 @@ class _Refused(Exception):
 
 def main() -> None:
     """Do what the request says, answer, end."""
-    kernel.die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -50,7 +51,7 @@ def main() -> None:
     try:
         _copy(request, path)
         answer: dict[str, Any] = {"done": True}
-    except (_Refused, ArchiveError) as error:
+    except (_Refused, ArchiveError, view.SourceError) as error:
         answer = {"error": ["invalid", str(error)]}
     except FileNotFoundError:
         answer = {"error": ["missing", path]}
@@ -94,10 +95,7 @@ def _copy(request: dict[str, Any], path: str) -> None:
     is_extraction = request["verb"] == "extract"
     # What decompresses is loaded now: afterwards nothing can be.
     archive = decompress.chunks(_INPUT_FD) if is_extraction else iter(())
-    try:
-        view.enter(request["view"])
-    except FileNotFoundError as error:
-        raise _Refused(f"bind source path does not exist: {error.filename}") from error
+    view.enter(request["view"])
     view.confine()
     if is_extraction:
         _extract(request, path, archive)

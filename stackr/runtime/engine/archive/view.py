@@ -15,10 +15,11 @@ import stat
 import sys
 from typing import Any, Final
 
-from stackr.runtime.engine.archive import kernel
 from stackr.runtime.engine.archive.paths import make_directories
+from stackr.runtime.engine.linux import syscalls
+from stackr.runtime.engine.linux.subpath import open_subpath, subpath_failure
 
-__all__ = ["NAMESPACE_FD", "confine", "enter"]
+__all__ = ["NAMESPACE_FD", "SourceError", "confine", "enter"]
 
 NAMESPACE_FD: Final = 4
 
@@ -27,39 +28,59 @@ _CAP_MKNOD, _CAP_SETFCAP = 27, 31
 _KEPT: Final = frozenset(
     (_CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_FOWNER, _CAP_FSETID, _CAP_MKNOD, _CAP_SETFCAP)
 )
-_INERT: Final = kernel.MOUNT_ATTR_NODEV | kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NOEXEC
+_INERT: Final = syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
 _KERNELS_OWN: Final = ("/proc", "/sys")
+
+
+class SourceError(Exception):
+    """What is to be mounted cannot be reached; the message says why."""
 
 
 def enter(view: dict[str, Any]) -> None:
     """Change to the view; it is private to this process and ends with it.
 
     view: `joins` (the mount namespace at NAMESPACE_FD), `root` (a mount point in it, "" for its
-    root), `binds` (what to mount on top, outer ones first), `read_only` (the root). Raises OSError.
+    root), `binds` (what to mount on top, outer ones first), `read_only` (the root). Raises OSError
+    and SourceError.
     """
     trees = [(_clone(bind), bind) for bind in view["binds"]]
     if view["joins"]:
-        kernel.setns(NAMESPACE_FD, kernel.CLONE_NEWNS)
-        kernel.unshare(kernel.CLONE_NEWNS)
+        syscalls.setns(NAMESPACE_FD, syscalls.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
         os.close(NAMESPACE_FD)
-    kernel.make_private()
+    syscalls.make_private()
     if view["root"]:
-        kernel.pivot_root(view["root"])
+        syscalls.pivot_root(view["root"])
     else:
         for path in _KERNELS_OWN:
             with contextlib.suppress(OSError):
-                kernel.unmount(path)
+                syscalls.unmount(path)
     for tree, bind in trees:
         _attach(tree, bind)
     _harden(read_only=view["read_only"])
 
 
 def _clone(bind: dict[str, Any]) -> int:
-    tree = kernel.clone_tree(bind["source"], recursive=bind["recursive"])
+    place = _open_source(bind["source"], bind["subpath"])
+    try:
+        tree = syscalls.clone_tree(place, recursive=bind["recursive"])
+    finally:
+        os.close(place)
     if bind["read_only"]:
         recursive = bind["recursive"]
-        kernel.set_mount_attributes(tree, kernel.MOUNT_ATTR_RDONLY, recursive=recursive)
+        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_RDONLY, recursive=recursive)
     return tree
+
+
+def _open_source(source: str, subpath: str) -> int:
+    try:
+        if subpath:
+            return open_subpath(source, subpath, os.O_PATH)
+        return os.open(source, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        if not subpath and isinstance(error, FileNotFoundError):
+            raise SourceError(f"bind source path does not exist: {source}") from error
+        raise SourceError(subpath_failure(source, subpath, error.errno or 0)) from error
 
 
 def _attach(tree: int, bind: dict[str, Any]) -> None:
@@ -70,7 +91,7 @@ def _attach(tree: int, bind: dict[str, Any]) -> None:
     else:
         place = _make_file(target)
     try:
-        kernel.move_mount(tree, place)
+        syscalls.move_mount(tree, place)
     finally:
         os.close(place)
         os.close(tree)
@@ -83,7 +104,7 @@ def _make_file(target: bytes) -> int:
         with contextlib.suppress(FileExistsError):
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
             os.close(os.open(name, flags, 0o644, dir_fd=folder))
-        return kernel.open_at(folder, name, os.O_PATH)
+        return syscalls.open_at(folder, name, os.O_PATH)
     finally:
         os.close(folder)
 
@@ -91,9 +112,9 @@ def _make_file(target: bytes) -> int:
 def _harden(*, read_only: bool) -> None:
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        kernel.set_mount_attributes(root, _INERT, recursive=True)
+        syscalls.set_mount_attributes(root, _INERT, recursive=True)
         if read_only:
-            kernel.set_mount_attributes(root, kernel.MOUNT_ATTR_RDONLY, recursive=False)
+            syscalls.set_mount_attributes(root, syscalls.MOUNT_ATTR_RDONLY, recursive=False)
     finally:
         os.close(root)
 
@@ -110,4 +131,4 @@ def confine() -> None:
     sys.path_importer_cache.clear()
     sys.meta_path.clear()
     os.umask(0)
-    kernel.keep_capabilities(_KEPT)
+    syscalls.keep_capabilities(_KEPT)

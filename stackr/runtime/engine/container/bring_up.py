@@ -25,7 +25,7 @@ from stackr.runtime.engine.container.needs import NetworkAccess
 from stackr.runtime.engine.container.networking import container_net, has_own_network
 from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.record import Container, Running
-from stackr.runtime.engine.container.storage import Storage
+from stackr.runtime.engine.container.storage import Mounted, Storage
 from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
 from stackr.runtime.engine.container.teardown import Teardown
@@ -80,9 +80,9 @@ class BringUp:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._teardown.clear, container)
             await live.end_copies()
-            config, images, borrowed = self._bundle(container)
+            config, mounted, borrowed = self._bundle(container)
             self._limiter.prepare(container)
-            container.running = await self._create(container, images, borrowed)
+            container.running = await self._create(container, mounted, borrowed)
             self._limiter.created(container)
             self._runtime.filters.learn(config, self._runtime.root / container.id)
             self._store.put(container)
@@ -110,20 +110,18 @@ class BringUp:
                 bundle = self._storage.bundle(live.container)
                 stream.connect(ConsoleStream(await connect_attach(bundle)))
 
-    def _bundle(
-        self, container: Container
-    ) -> tuple[dict[str, Any], list[OverlayTarget], list[Borrowed]]:
+    def _bundle(self, container: Container) -> tuple[dict[str, Any], Mounted, list[Borrowed]]:
         """Write what the start needs; returns the config.json of it, and what is to be mounted."""
         self._storage.make_bind_sources(container)
         bundle = self._storage.bundle(container)
         remove_tree(bundle)
         (bundle / "rootfs").mkdir(parents=True)
-        paths, images = self._storage.image_targets(container)
+        mounted = self._storage.mounted(container)
         borrowed = self._borrowed_shm(container)
         around = Surroundings(
             host=self._host,
             user=self._storage.user(container),
-            images=paths,
+            mounted=mounted.paths,
             shm=borrowed[0].target if borrowed else "",
             rootfs=str(bundle / "rootfs"),
             cgroup=self._groups.path(container),
@@ -134,7 +132,7 @@ class BringUp:
         config = bundle_config(container, around)
         self._runtime.filters.apply(config)
         (bundle / "config.json").write_text(json.dumps(config))
-        return config, images, borrowed
+        return config, mounted, borrowed
 
     def _borrowed_shm(self, container: Container) -> list[Borrowed]:
         """The shared memory of the container whose IPC namespace is joined."""
@@ -164,7 +162,7 @@ class BringUp:
         return self._storage.write_files(container, resolv_conf, host_gateway=gateway)
 
     async def _create(
-        self, container: Container, images: list[OverlayTarget], borrowed: list[Borrowed]
+        self, container: Container, mounted: Mounted, borrowed: list[Borrowed]
     ) -> Running:
         bundle = self._storage.bundle(container)
         overlay = self._snapshots.rootfs(container.id)
@@ -174,8 +172,9 @@ class BringUp:
             bundle,
             overlays=[
                 OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
-                *images,
+                *mounted.images,
             ],
+            parts=mounted.parts,
             borrowed=borrowed,
             options=MonitorOptions(
                 tty=container.config.tty,

@@ -50,9 +50,10 @@ class Surroundings:
     """What the record does not say of a start.
 
     rootfs: absolute path. files: target in the container -> file on the host, for /etc/hosts and
-    its like. images: target -> where the image is mounted already. namespaces: kind -> path of
-    another container's namespace to join. shm: where that container's /dev/shm is mounted already.
-    init: a program of the host that becomes process 1. "" for none.
+    its like. mounted: target -> where an image, or a part of one or of a volume, is mounted
+    already. namespaces: kind -> path of another container's namespace to join. shm: where that
+    container's /dev/shm is mounted already. init: a program of the host that becomes process 1. ""
+    for none.
     """
 
     host: Host
@@ -60,7 +61,7 @@ class Surroundings:
     rootfs: str
     cgroup: str
     files: Mapping[str, str] = field(default_factory=dict)
-    images: Mapping[str, str] = field(default_factory=dict)
+    mounted: Mapping[str, str] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
     shm: str = ""
     init: str = ""
@@ -234,16 +235,17 @@ def _default_mounts(container: Container, around: Surroundings) -> Iterable[dict
 def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
     if mount.type == "tmpfs":
         return _mount(mount.destination, "tmpfs", "tmpfs", *mount.options)
+    source = around.mounted.get(mount.destination, mount.source)
     if mount.type == "image":
-        source = around.images[mount.destination]
         return _mount(mount.destination, "bind", source, "bind", "ro", "rprivate")
     options = ["rbind" if mount.recursive else "bind"]
     if not mount.rw:
-        # A file holds no further mounts, and crun 1.8 takes "rro" for folders alone.
-        below = mount.recursive and mount.readonly_recursive and not os.path.isfile(mount.source)
-        options.append("rro" if below else "ro")
+        # A file holds no further mounts, and crun 1.8 takes "rro" for folders alone. What is
+        # mounted already is read-only below, too.
+        below = mount.recursive and mount.readonly_recursive and source == mount.source
+        options.append("rro" if below and not os.path.isfile(source) else "ro")
     options.append(mount.propagation or "rprivate")
-    return _mount(mount.destination, "bind", mount.source, *options)
+    return _mount(mount.destination, "bind", source, *options)
 
 
 def _linux(

@@ -164,11 +164,13 @@ class ContainerFiles:
         taken = {mount.destination for mount in container.mounts}
         for mount in container.mounts:
             if mount.type not in ("tmpfs", "image"):
-                yield Bind(mount.source, mount.destination, not mount.rw, mount.recursive)
+                source, read_only = self._storage.source(mount), not mount.rw
+                yield Bind(source, mount.destination, mount.subpath, read_only, mount.recursive)
         for name in _ETC_FILES:
             file = self._storage.folder(container) / name
             if f"/etc/{name}" not in taken and file.exists():
-                yield Bind(str(file), f"/etc/{name}", container.host_config.readonly_rootfs)
+                read_only = container.host_config.readonly_rootfs
+                yield Bind(str(file), f"/etc/{name}", read_only=read_only)
 
 
 def _namespace(container: Container, *, of_monitor: bool) -> int | None:

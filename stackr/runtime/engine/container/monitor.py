@@ -27,6 +27,7 @@ from stackr.runtime.engine.linux.launcher_client import (
     Borrowed,
     Launcher,
     OverlayTarget,
+    Part,
     kill_launched,
     read_line,
 )
@@ -95,13 +96,15 @@ class Monitor:
         bundle: Path,
         *,
         overlays: Sequence[OverlayTarget],
+        parts: Sequence[Part],
         borrowed: Sequence[Borrowed],
         options: MonitorOptions,
     ) -> Running:
         """Mount the root file system and what is beside it, start the monitor, and have the
         container created.
 
-        Raises MonitorError where the OCI runtime refuses; no process is left then.
+        Raises MonitorError where the OCI runtime refuses, InvalidArgument for a part that is not
+        there; no process is left then.
         """
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
@@ -112,6 +115,7 @@ class Monitor:
                     env={"_OCI_SYNCPIPE": str(_SYNC_FD), "PATH": os.defpath, "TZ": "UTC"},
                     cwd=bundle,
                     overlays=overlays,
+                    parts=parts,
                     borrowed=borrowed,
                 )
             finally:

@@ -12,9 +12,9 @@ import contextlib
 import os
 import threading
 
-from stackr.runtime.engine.archive.kernel import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, open_at
 from stackr.runtime.engine.container.probe import ProbeResult
 from stackr.runtime.engine.linux.process import proc_folder
+from stackr.runtime.engine.linux.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, open_at
 
 __all__ = ["FileProbe"]
 

@@ -9,24 +9,23 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
+from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.etc import hosts_file
 from stackr.runtime.engine.container.needs import ImageSource, VolumeAccess
 from stackr.runtime.engine.container.record import Container, MountPoint
 from stackr.runtime.engine.container.user import ProcessUser, resolve_user
-from stackr.runtime.engine.linux.launcher_client import OverlayTarget
+from stackr.runtime.engine.linux.launcher_client import OverlayTarget, Part
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL
 
-__all__ = ["Storage", "name_volumes"]
+__all__ = ["Mounted", "Storage", "name_volumes"]
 
 
 def name_volumes(mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
@@ -37,6 +36,15 @@ def name_volumes(mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
         else mount
         for mount in mounts
     )
+
+
+@dataclass(slots=True)
+class Mounted:
+    """What the launcher mounts for a start; paths: where each is, by its place in the container."""
+
+    images: list[OverlayTarget] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    paths: dict[str, str] = field(default_factory=dict)
 
 
 class Storage:
@@ -69,7 +77,7 @@ class Storage:
         mounted = [self._images.get(mount.name).diff_ids for mount in images]
         await asyncio.to_thread(self._snapshots.prepare, container.id, layers, mounted)
         for mount, diff_ids in zip(images, mounted, strict=True):
-            self._part(mount, diff_ids)
+            self._check_part(mount, diff_ids)
         self.folder(container).mkdir(mode=0o710, parents=True, exist_ok=True)
         return tuple([await self._make_mount(container, mount) for mount in container.mounts])
 
@@ -84,58 +92,69 @@ class Storage:
         volume = self._volumes.acquire(mount.name, container.id)
         if volume.tmpfs is not None:
             return replace(mount, type="tmpfs", options=volume.tmpfs.options, copy_up=False)
-        source = volume.source
-        if mount.copy_up and not mount.subpath:
+        if mount.copy_up:
             await asyncio.to_thread(self._copy_up, container.id, mount)
-        if mount.subpath:
-            source = _inside(source, mount.subpath)
-        return replace(mount, source=str(source), rw=mount.rw and not volume.is_read_only)
+        return replace(mount, source=str(volume.source), rw=mount.rw and not volume.is_read_only)
 
-    def _part(self, mount: MountPoint, diff_ids: Sequence[str]) -> os.stat_result:
-        """What the subpath of an image means in it. Raises InvalidArgument where there is none."""
+    def _check_part(self, mount: MountPoint, diff_ids: Sequence[str]) -> None:
+        """Raises InvalidArgument where an image has nothing at the subpath."""
         if not diff_ids:
             raise InvalidArgument(
                 f'invalid mount config for type "image": image {mount.source} has no files'
             )
-        found = self._snapshots.image_view(diff_ids).stat(mount.subpath)
-        if found is None:
+        if self._snapshots.image_view(diff_ids).stat(mount.subpath) is None:
             raise InvalidArgument(
                 f'invalid mount config for type "image": subpath "{mount.subpath}": no such file or'
                 f" directory in image {mount.source}"
             )
+
+    def mounted(self, container: Container) -> Mounted:
+        """What is mounted before the OCI runtime begins: images, and parts of images and volumes.
+
+        The folders that the images are mounted on are made in the bundle. A part is opened at each
+        start, by the launcher: a container may have put something else in its place meanwhile.
+        """
+        found = Mounted()
+        overlays = iter(self._snapshots.mounted(container.id))
+        for number, mount in enumerate(container.mounts):
+            target = str(self.bundle(container) / f"mount-{number}")
+            part = f"{target}.part"
+            if mount.type == "image":
+                overlay = next(overlays)
+                os.mkdir(target)
+                found.images.append(OverlayTarget(overlay.base_dir, overlay.data, target))
+                found.paths[mount.destination] = part if mount.subpath else target
+                if mount.subpath:
+                    found.parts.append(Part(target, mount.subpath, part, as_root=True))
+            elif mount.subpath:
+                found.paths[mount.destination] = part
+                found.parts.append(self._volume_part(mount, part))
         return found
 
-    def image_targets(self, container: Container) -> tuple[dict[str, str], list[OverlayTarget]]:
-        """Where the images are mounted for a start, by destination, and how.
+    def _volume_part(self, mount: MountPoint, target: str) -> Part:
+        read_only = mount.recursive and mount.readonly_recursive and not mount.rw
+        return Part(
+            self.source(mount),
+            mount.subpath,
+            target,
+            recursive=mount.recursive,
+            read_only=read_only,
+        )
 
-        The folders and files that they are mounted on are made in the bundle.
+    def source(self, mount: MountPoint) -> str:
+        """The host's path of a bind or volume, of which `subpath` is a part.
+
+        Records of an earlier version have the part itself as their source.
         """
-        paths: dict[str, str] = {}
-        targets: list[OverlayTarget] = []
-        images = [mount for mount in container.mounts if mount.type == "image"]
-        overlays = self._snapshots.mounted(container.id)
-        for number, (mount, overlay) in enumerate(zip(images, overlays, strict=True)):
-            target = self.bundle(container) / f"image-{number}"
-            target.mkdir()
-            paths[mount.destination] = str(target)
-            if mount.subpath:
-                paths[mount.destination] = f"{target}.part"
-                self._make_part(container, mount, Path(f"{target}.part"), number)
-            targets.append(
-                OverlayTarget(overlay.base_dir, overlay.data, str(target), mount.subpath)
-            )
-        return paths, targets
-
-    def _make_part(self, container: Container, mount: MountPoint, path: Path, number: int) -> None:
-        found = self._part(mount, self._snapshots.mounted_layers(container.id)[number])
-        if stat.S_ISDIR(found.st_mode):
-            path.mkdir()
-        else:
-            path.touch()
+        if mount.type == "volume" and mount.subpath:
+            return str(self._volumes.get(mount.name).source)
+        return mount.source
 
     def _copy_up(self, container_id: str, mount: MountPoint) -> None:
         view = self._snapshots.container_view(container_id)
-        self._volumes.fill(mount.name, lambda folder: view.copy_up(mount.destination, folder))
+        self._volumes.fill(
+            mount.name, mount.subpath, lambda folder: view.copy_up(mount.destination, folder)
+        )
 
     def acquire(self, container: Container) -> None:
         """Note again, after a start of the daemon, which volumes the container uses."""
@@ -225,13 +244,3 @@ def _check_bind_source(mount: MountPoint) -> None:
             f"error while creating mount source path '{mount.source}': mkdir {mount.source}:"
             f" {(error.strerror or '').lower()}"
         ) from error
-
-
-def _inside(root: Path, subpath: str) -> Path:
-    """A folder below a volume; what a container has put there cannot lead out of it."""
-    target = (root / subpath).resolve()
-    if not target.is_relative_to(root.resolve()):
-        raise StackrError(f'volume subpath "{subpath}": leads out of the volume')
-    if not target.exists():
-        raise InvalidArgument(f"cannot access path {target}: no such file or directory")
-    return target

@@ -10,19 +10,24 @@ Wire (SOCK_SEQPACKET on FD, one JSON object a message; descriptors travel beside
   -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false, "hide":
   [...],
       "borrowed": [{"namespace": "/proc/1/ns/mnt", "path": ..., "target": ...}],
-      "overlays": [{"base_dir": ..., "options": ..., "target": ..., "part": ...}]}
+      "overlays": [{"base_dir": ..., "options": ..., "target": ...}],
+      "parts": [{"root": ..., "path": ..., "target": ..., "as_root": false, "recursive": true,
+      "read_only": false}]}
   <- {"id": 1, "pid": 4711}      started; sent by the launcher
-  <- {"id": 1, "error": "..."}   could not be set up; sent by the child, which then exits
+  <- {"id": 1, "error": "..."}   could not be set up; sent by the child, which then exits; with
+     {"part": {...}, "errno": 2}   where one of the parts is at fault
   <- {"id": 1, "exit": 0}        ended: an exit code, or 128 + signal
 """
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import stat
 import sys
 import termios
 
@@ -36,15 +41,21 @@ MS_REC = 0x4000
 MS_SLAVE = 1 << 19
 PR_SET_CHILD_SUBREAPER = 36
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+MOUNT_ATTR_RDONLY = 1
 MOVE_MOUNT_F_EMPTY_PATH = 4
 OPEN_TREE_CLONE = 1
-SYS_move_mount = 429
 SYS_open_tree = 428
+SYS_move_mount = 429
 SYS_openat2 = 437
+SYS_mount_setattr = 442
 
 _FIRST_SPARE_FD = 32
+_MOST_TRIES = 1000  # the kernel gives up a ".." whenever something on the host is renamed
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -52,8 +63,8 @@ _libc.syscall.restype = ctypes.c_long
 
 def _check(result: int, what: str) -> None:
     if result != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"{what}: {os.strerror(errno)}")
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
 def mount(source: str, target: str, fstype: str, flags: int, options: str) -> None:
@@ -78,24 +89,88 @@ class _OpenHow(ctypes.Structure):
     )
 
 
-def open_inside(folder: str, path: str) -> int:
-    """openat2(2): a path below `folder`, which no symlink leads out of."""
-    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    size = ctypes.c_size_t(ctypes.sizeof(how))
-    found = _libc.syscall(SYS_openat2, root, os.fsencode(path), ctypes.byref(how), size)
-    errno = ctypes.get_errno()
-    os.close(root)
-    if found < 0:
-        raise OSError(errno, f"{path}: {os.strerror(errno)}")
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+class PartError(Exception):
+    """A part of a request's cannot be opened; number: the errno."""
+
+    def __init__(self, part: dict[str, object], number: int) -> None:
+        super().__init__(f"{part['path']}: {os.strerror(number)}")
+        self.part = part
+        self.number = number
+
+
+def open_inside(root: str, path: str, resolve: int) -> int:
+    """openat2(2): a path below `root`, which no symlink leads out of; those of /proc do not work.
+
+    resolve: RESOLVE_IN_ROOT has an absolute symlink start at the root, RESOLVE_BENEATH fail.
+    """
+    base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolve | RESOLVE_NO_MAGICLINKS)
+    size, name = ctypes.c_size_t(ctypes.sizeof(how)), os.fsencode(path)
+    found, number = -1, 0
+    for _ in range(_MOST_TRIES):
+        found = _libc.syscall(SYS_openat2, base, name, ctypes.byref(how), size)
+        number = ctypes.get_errno() if found < 0 else 0
+        if number != errno.EAGAIN:
+            break
+    os.close(base)
+    if number:
+        raise OSError(number, f"{path}: {os.strerror(number)}")
     return int(found)
 
 
-def mount_part(target: str, path: str) -> None:
-    """Mount what is at `path` below `target` at "TARGET.part", which must be of the same kind."""
-    fd = open_inside(target, path)
-    mount(f"/proc/self/fd/{fd}", f"{target}.part", "", MS_BIND, "")
-    os.close(fd)
+def clone_tree(place: int, flags: int) -> int:
+    """open_tree(2): a copy of the mount at what a descriptor stands for, attached nowhere yet."""
+    flags |= OPEN_TREE_CLONE | AT_EMPTY_PATH | os.O_CLOEXEC
+    tree = _libc.syscall(SYS_open_tree, place, b"", flags)
+    if tree < 0:
+        _check(-1, "open_tree")
+    return int(tree)
+
+
+def move_mount(tree: int, target: str) -> None:
+    """Attach a `clone_tree`."""
+    flags = MOVE_MOUNT_F_EMPTY_PATH
+    moved = _libc.syscall(SYS_move_mount, tree, b"", AT_FDCWD, os.fsencode(target), flags)
+    _check(moved, f"mount on {target}")
+
+
+def mount_part(part: dict[str, object]) -> None:
+    """Mount what is at a path below a root at "target", which is made here and of the same kind."""
+    target = str(part["target"])
+    resolve = RESOLVE_IN_ROOT if part["as_root"] else RESOLVE_BENEATH
+    try:
+        place = open_inside(str(part["root"]), str(part["path"]), resolve)
+    except OSError as error:
+        raise PartError(part, error.errno or 0) from error
+    tree = clone_tree(place, AT_RECURSIVE if part["recursive"] else 0)
+    if part["read_only"]:
+        set_read_only(tree)
+    if stat.S_ISDIR(os.fstat(place).st_mode):
+        os.mkdir(target)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    move_mount(tree, target)
+    os.close(place)
+    os.close(tree)
+
+
+def set_read_only(tree: int) -> None:
+    """mount_setattr(2): a mount, and all that are below it."""
+    attr = _MountAttr(MOUNT_ATTR_RDONLY, 0, 0, 0)
+    flags, size = AT_EMPTY_PATH | AT_RECURSIVE, ctypes.c_size_t(ctypes.sizeof(attr))
+    _check(
+        _libc.syscall(SYS_mount_setattr, tree, b"", flags, ctypes.byref(attr), size),
+        "make a mount read-only",
+    )
 
 
 def borrow(namespace: str, path: str, target: str) -> None:
@@ -103,16 +178,11 @@ def borrow(namespace: str, path: str, target: str) -> None:
     home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     away = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     _check(_libc.setns(away, CLONE_NEWNS), "join a mount namespace")
-    tree = _libc.syscall(SYS_open_tree, AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC)
-    errno = ctypes.get_errno()
+    place = open_inside("/", path.lstrip("/"), RESOLVE_IN_ROOT)
+    tree = clone_tree(place, 0)
     _check(_libc.setns(home, CLONE_NEWNS), "leave a mount namespace")
-    if tree < 0:
-        raise OSError(errno, f"{path}: {os.strerror(errno)}")
-    moved = _libc.syscall(
-        SYS_move_mount, tree, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH
-    )
-    _check(moved, f"mount {path} on {target}")
-    for fd in (home, away, tree):
+    move_mount(tree, target)
+    for fd in (home, away, place, tree):
         os.close(fd)
 
 
@@ -147,8 +217,8 @@ def _become(request: dict[str, object], received: list[int]) -> None:
     for overlay in request["overlays"]:  # type: ignore[attr-defined]
         os.chdir(overlay["base_dir"])
         mount("overlay", overlay["target"], "overlay", 0, overlay["options"])
-        if overlay["part"]:
-            mount_part(overlay["target"], overlay["part"])
+    for part in request["parts"]:  # type: ignore[attr-defined]
+        mount_part(part)
     os.chdir(str(request["cwd"]))
     _place_fds(received, request["fds"])  # type: ignore[arg-type]
     if request["tty"]:
@@ -168,6 +238,9 @@ def _fork(connection: socket.socket, request: dict[str, object], received: list[
         return pid
     try:
         _become(request, received)
+    except PartError as error:
+        told = {"part": error.part, "errno": error.number}
+        _send(connection, {"id": request["id"], "error": str(error), **told})
     except BaseException as error:
         _send(connection, {"id": request["id"], "error": str(error)})
     os._exit(125)

@@ -16,26 +16,40 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from stackr.errors import DeadlineExceeded, Internal, Unavailable
+from stackr.errors import DeadlineExceeded, Internal, InvalidArgument, StackrError, Unavailable
 from stackr.runtime.engine.linux import launcher
+from stackr.runtime.engine.linux.subpath import subpath_failure
 
-__all__ = ["Borrowed", "Completed", "Launched", "Launcher", "OverlayTarget"]
+__all__ = ["Borrowed", "Completed", "Launched", "Launcher", "OverlayTarget", "Part"]
 
 _OUTPUT_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayTarget:
-    """An overlay to mount before the program starts; `options` may name paths below `base_dir`.
-
-    part: a path below it that is mounted at "TARGET.part" as well, "" for none.
-    """
+    """An overlay to mount before the program starts; `options` may name paths below `base_dir`."""
 
     base_dir: str
     options: str
     target: str
-    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is at `path` below `root` when the program starts, to be mounted at `target`.
+
+    The launcher makes the target, a file or a folder. No symlink leads out of the root; as_root: an
+    absolute one starts there, as after a change of root, and is refused otherwise.
+    """
+
+    root: str
+    path: str
+    target: str
+    as_root: bool = False
+    recursive: bool = False
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +142,11 @@ class Launcher:
         env: Mapping[str, str] | None = None,
         cwd: Path | str = "/",
         overlays: Sequence[OverlayTarget] = (),
+        parts: Sequence[Part] = (),
         borrowed: Sequence[Borrowed] = (),
         tty: bool = False,
     ) -> Launched:
-        """Start `argv` (an absolute path first).
+        """Start `argv` (an absolute path first); what fails is InvalidArgument for a part.
 
         fds: the program's descriptor -> one of ours, which stays open here; 0, 1 and 2 are
         /dev/null where they are not named. tty: descriptor 0 becomes the controlling terminal.
@@ -151,6 +166,7 @@ class Launcher:
             "hide": self.hide,
             "borrowed": [asdict(tree) for tree in borrowed],
             "overlays": [asdict(overlay) for overlay in overlays],
+            "parts": [asdict(part) for part in parts],
         }
         data = json.dumps(request).encode()
         if len(data) > launcher.MAX_MESSAGE:
@@ -225,13 +241,13 @@ class Launcher:
                 return
             self._answer(json.loads(data))
 
-    def _answer(self, message: dict[str, object]) -> None:
+    def _answer(self, message: dict[str, Any]) -> None:
         id = int(str(message["id"]))
         launched = self._pending.get(id)
         if launched is None:
             return
         if "error" in message:
-            launched.fail(Internal(f"launcher: {message['error']}"))
+            launched.fail(_failure(message))
         elif "pid" in message and not launched.started.done():
             launched.started.set_result(int(str(message["pid"])))
         elif "exit" in message:
@@ -250,6 +266,13 @@ class Launcher:
             launched.fail(Unavailable(f"launcher: connection lost: {why}"))
         if self._process is not None:
             self._process.poll()
+
+
+def _failure(message: dict[str, Any]) -> StackrError:
+    if "part" not in message:
+        return Internal(f"launcher: {message['error']}")
+    part = message["part"]
+    return InvalidArgument(subpath_failure(part["root"], part["path"], message["errno"]))
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -1,4 +1,4 @@
-"""Directory trees made by others: place, remove, measure and sync them, whatever their depth.
+"""Directory trees made by others: place, copy, remove, measure and sync, whatever their depth.
 
 Written without recursion and without one descriptor per level: a container can nest directories
 far deeper than Python's stack, a path's limit or the descriptor limit allow.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import Final
 
-__all__ = ["disk_usage", "remove_tree", "spread_children", "sync_file_system"]
+__all__ = ["copy_attributes", "disk_usage", "remove_tree", "spread_children", "sync_file_system"]
 
 _GET_FLAGS: Final = 0x80086601
 _SET_FLAGS: Final = 0x40086602
@@ -75,26 +77,52 @@ def _move_aside(folder: bytes, names: Iterator[bytes]) -> bytes:
 
 
 def disk_usage(path: str | os.PathLike[str]) -> int:
-    """Bytes in the regular files below `path`, each inode once.
+    """Bytes in all below `path` that are no folders, each inode once.
 
-    What vanishes meanwhile is not counted, nor what lies below a path longer than the system's
-    limit.
+    No symlink is followed, whatever takes a folder's place meanwhile. What vanishes is not counted,
+    nor what lies below a path longer than the system's limit.
     """
+    # Not at the top: the unpacker process does not need them, and ctypes takes 10 ms to import
+    from stackr.runtime.engine.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, open_at
+
     total = 0
     seen: set[tuple[int, int]] = set()
-    pending = [os.fspath(path)]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as scan:
-                entries = list(scan)
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(entry.path)
-            elif entry.is_file(follow_symlinks=False):
-                total += _size_once(entry, seen)
+    try:
+        root = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    pending = [b"."]
+    try:
+        while pending:
+            folder = pending.pop()
+            try:
+                resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+                fd = open_at(root, folder, os.O_RDONLY | os.O_DIRECTORY, resolve=resolve)
+            except OSError:
+                continue
+            size, folders = _level(fd, seen)
+            total += size
+            pending += [os.path.join(folder, name) for name in folders]
+    finally:
+        os.close(root)
     return total
+
+
+def _level(fd: int, seen: set[tuple[int, int]]) -> tuple[int, list[bytes]]:
+    """What one folder, which is closed, has in it: bytes, and the names of the folders."""
+    size, folders = 0, []
+    try:
+        with os.scandir(fd) as scan:
+            for entry in scan:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(os.fsencode(entry.name))
+                else:
+                    size += _size_once(entry, seen)
+    except OSError:  # it has been removed
+        pass
+    finally:
+        os.close(fd)
+    return size, folders
 
 
 def _size_once(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> int:
@@ -108,6 +136,21 @@ def _size_once(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> int:
             return 0
         seen.add(inode)
     return status.st_size
+
+
+def copy_attributes(source: int, target: int) -> None:
+    """Owner, mode, extended attributes and times, from one descriptor to another.
+
+    Attributes that the file system does not take are left out. Raises OSError for the rest.
+    """
+    status = os.fstat(source)
+    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    for name in os.listxattr(source):
+        if not name.startswith("trusted.overlay."):
+            with suppress(OSError):
+                os.setxattr(target, name, os.getxattr(source, name))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def spread_children(path: str | os.PathLike[str]) -> None:

@@ -12,12 +12,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from stackr.errors import InvalidArgument
+from stackr.runtime.engine.linux.tree import copy_attributes
 
 __all__ = ["LayerStack"]
 
@@ -81,8 +82,8 @@ class LayerStack:
             directory = self._directory_at(stack, path)
             return None if directory is None else sorted(_names(directory))
 
-    def copy_up(self, path: str, destination: Path) -> bool:
-        """Copy the content of the directory at `path` into `destination`, an existing directory.
+    def copy_up(self, path: str, target: int) -> bool:
+        """Copy the content of the directory at `path` into the one that a descriptor stands for.
 
         Owners, modes, times and extended attributes are kept, the directory's own included; hard
         links become files of their own. False, and nothing done, where `path` is no directory.
@@ -92,8 +93,6 @@ class LayerStack:
             source = self._directory_at(stack, path)
             if source is None:
                 return False
-            target = os.open(destination, _OPEN_DIRECTORY)
-            stack.callback(os.close, target)
             _copy_directory(source, target, 0)
             return True
 
@@ -239,7 +238,7 @@ def _copy_directory(source: _Directory, target: int, depth: int) -> None:
         found = _look_up(source, name)
         if found is not None:
             _copy_entry(source, found, name, target, depth)
-    _copy_attributes(source.fds[0], target)
+    copy_attributes(source.fds[0], target)
 
 
 def _copy_entry(source: _Directory, found: _Found, name: str, target: int, depth: int) -> None:
@@ -258,9 +257,8 @@ def _copy_entry(source: _Directory, found: _Found, name: str, target: int, depth
         os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
         _set_times(name, status, target)
     elif not stat.S_ISSOCK(status.st_mode):
-        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=target)
-        os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
+        os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=target)
+        _set_owner_and_mode(name, status, target)
         _set_times(name, status, target)
 
 
@@ -272,20 +270,20 @@ def _copy_file(found: _Found, name: str, target: int) -> None:
         try:
             while os.sendfile(made, source, None, _CHUNK):
                 pass
-            _copy_attributes(source, made)
+            copy_attributes(source, made)
         finally:
             os.close(made)
 
 
-def _copy_attributes(source: int, target: int) -> None:
-    status = os.fstat(source)
-    os.fchown(target, status.st_uid, status.st_gid)
-    os.fchmod(target, stat.S_IMODE(status.st_mode))
-    for name in os.listxattr(source):
-        if not name.startswith("trusted.overlay."):
-            with suppress(OSError):
-                os.setxattr(target, name, os.getxattr(source, name))
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+def _set_owner_and_mode(name: str, status: os.stat_result, target: int) -> None:
+    """Of what was made there, and of no file that a symlink in its place leads to."""
+    made = os.open(name, _OPEN_NAME, dir_fd=target)
+    try:
+        if stat.S_IFMT(os.fstat(made).st_mode) == stat.S_IFMT(status.st_mode):
+            os.chown(f"/proc/self/fd/{made}", status.st_uid, status.st_gid)
+            os.chmod(f"/proc/self/fd/{made}", stat.S_IMODE(status.st_mode))
+    finally:
+        os.close(made)
 
 
 def _set_times(name: str, status: os.stat_result, target: int) -> None:

@@ -1,12 +1,13 @@
-"""The system calls that a view of a container's files is made of; Python has no name for most.
+"""System calls on paths, mounts and privileges that Python has no name for.
 
-Source: openat2(2), open_tree(2), move_mount(2), mount_setattr(2), capset(2). Their numbers are the
-same on every architecture but Alpha. All raise OSError.
+Source: openat2(2), open_tree(2), move_mount(2), mount_setattr(2), renameat2(2), capset(2). The
+numbers from 424 on are the same on every architecture but Alpha. All raise OSError.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from typing import Final
 
@@ -16,8 +17,10 @@ __all__ = [
     "MOUNT_ATTR_NOEXEC",
     "MOUNT_ATTR_NOSUID",
     "MOUNT_ATTR_RDONLY",
+    "RESOLVE_BENEATH",
     "RESOLVE_IN_ROOT",
     "RESOLVE_NO_MAGICLINKS",
+    "RESOLVE_NO_SYMLINKS",
     "clone_tree",
     "die_with_parent",
     "keep_capabilities",
@@ -25,6 +28,7 @@ __all__ = [
     "move_mount",
     "open_at",
     "pivot_root",
+    "rename_new",
     "set_mount_attributes",
     "setns",
     "unmount",
@@ -37,6 +41,8 @@ MOUNT_ATTR_NOSUID: Final = 2
 MOUNT_ATTR_NODEV: Final = 4
 MOUNT_ATTR_NOEXEC: Final = 8
 RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_NO_SYMLINKS: Final = 0x04
+RESOLVE_BENEATH: Final = 0x08
 RESOLVE_IN_ROOT: Final = 0x10
 
 _SYS_open_tree: Final = 428
@@ -50,6 +56,8 @@ _OPEN_TREE_CLONE: Final = 1
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 0x4
 _MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
 _MNT_DETACH: Final = 2
+_RENAME_NOREPLACE: Final = 1
+_MOST_TRIES: Final = 1000  # the kernel gives up a ".." whenever something on the host is renamed
 _UMOUNT_NOFOLLOW: Final = 8
 _MS_REC: Final = 0x4000
 _MS_PRIVATE: Final = 1 << 18
@@ -102,14 +110,32 @@ def open_at(folder: int, path: bytes, flags: int, *, resolve: int = RESOLVE_NO_M
     """openat2(2): `path` from the folder on, following symlinks but none of /proc's magic ones."""
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     size = ctypes.c_size_t(ctypes.sizeof(how))
-    result = _libc.syscall(_SYS_openat2, folder, path, ctypes.byref(how), size)
+    result = -1
+    for _ in range(_MOST_TRIES):
+        result = int(_libc.syscall(_SYS_openat2, folder, path, ctypes.byref(how), size))
+        if result >= 0 or ctypes.get_errno() != errno.EAGAIN:
+            break
     return _check(result, os.fsdecode(path))
 
 
-def clone_tree(path: str, *, recursive: bool) -> int:
-    """A descriptor of a copy of the mount at `path`, attached nowhere yet."""
-    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
-    return _check(_libc.syscall(_SYS_open_tree, -100, os.fsencode(path), flags), path)
+def clone_tree(place: int, *, recursive: bool) -> int:
+    """A descriptor of a copy of the mount at what another one stands for, attached nowhere yet.
+
+    The root of the copy is that very file or folder.
+    """
+    flags = _OPEN_TREE_CLONE | _AT_EMPTY_PATH | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    return _check(_libc.syscall(_SYS_open_tree, place, b"", flags), "open_tree")
+
+
+def rename_new(source: bytes, folder: int, name: bytes) -> bool:
+    """Move a path to a name in a folder, where there is none yet; whether that was so."""
+    source_path, flags = ctypes.c_char_p(source), ctypes.c_uint(_RENAME_NOREPLACE)
+    if _libc.renameat2(-100, source_path, folder, ctypes.c_char_p(name), flags) == 0:
+        return True
+    if ctypes.get_errno() == errno.EEXIST:
+        return False
+    _check(-1, os.fsdecode(source))
+    raise AssertionError("_check raises")
 
 
 def move_mount(tree: int, folder: int) -> None:

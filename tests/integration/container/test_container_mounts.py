@@ -1,0 +1,155 @@
+"""What a container has mounted: parts of volumes that somebody else may change meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from container_engine import Engine, refused
+
+from stackr.errors import InvalidArgument
+from stackr.runtime.engine.linux.subpath import open_subpath
+from stackr.runtime.engine.volume import Volume
+
+pytestmark = pytest.mark.root
+
+
+def part(target: str, subpath: str, *, no_copy: bool = True) -> dict[str, Any]:
+    options = {"Subpath": subpath, "NoCopy": no_copy}
+    return {"Type": "volume", "Source": "shared", "Target": target, "VolumeOptions": options}
+
+
+@pytest.fixture
+async def volume(engine: Engine) -> Volume:
+    volume = await engine.volumes.create("shared")
+    folder = volume.mountpoint
+    (folder / "sub" / "inner").mkdir(parents=True)
+    (folder / "sub" / "f").write_text("inside")
+    (folder / "good").symlink_to("sub/inner/..")
+    (folder / "bad").symlink_to("/")
+    (folder / "up").symlink_to("../../..")
+    (folder / "magic").symlink_to("/proc/1/root")
+    return volume
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A folder of the host that no container may see."""
+    (tmp_path / "f").write_text("outside")
+    return tmp_path
+
+
+async def test_a_part_of_a_volume_is_mounted(engine: Engine, volume: Volume) -> None:
+    mounts = [part("/d", "sub"), part("/l", "good"), part("/f", "sub/f"), part("/r", "sub")]
+    mounts[-1]["ReadOnly"] = True
+    script = "cat /d/f /l/f /f; echo new > /f; touch /r/x"
+    code, output = await engine.run(["sh", "-c", script], Mounts=mounts)
+    assert (code, output.count("inside")) == (1, 3)
+    assert "/r/x: Read-only file system" in output
+    assert (volume.mountpoint / "sub" / "f").read_text() == "new\n"
+
+
+@pytest.mark.parametrize(
+    ("subpath", "text"),
+    [
+        ("bad", "path concatenation escapes the base directory"),
+        ("up", "path concatenation escapes the base directory"),
+        ("magic", "path concatenation escapes the base directory"),
+        ("none", "no such file or directory"),
+        ("sub/f/x", "not a directory"),
+    ],
+)
+async def test_a_part_that_is_not_in_the_volume_is_refused_at_the_start(
+    engine: Engine, volume: Volume, subpath: str, text: str
+) -> None:
+    id = await engine.create("box", ["true"], Mounts=[part("/d", subpath)])
+    error = await refused(engine.containers.start(id))
+    assert isinstance(error, InvalidArgument)
+    assert text in error.message
+    assert str(volume.mountpoint) in error.message
+    assert subpath in error.message
+
+
+async def test_each_start_looks_again(engine: Engine, volume: Volume, secret: Path) -> None:
+    """A container with the whole volume puts a symlink to the host in the place of the part."""
+    id = await engine.create("victim", ["cat", "/d/f"], Mounts=[part("/d", "sub")])
+    await engine.containers.start(id)
+    await engine.containers.wait(id)
+    folder = volume.mountpoint
+    (folder / "sub").rename(folder / "aside")
+    (folder / "sub").symlink_to(secret)
+    error = await refused(engine.containers.start(id))
+    assert "escapes the base directory" in error.message
+    (folder / "sub").unlink()
+    (folder / "aside").rename(folder / "sub")
+    await engine.containers.start(id)
+    await engine.containers.wait(id)
+    assert await engine.output(id) == "inside" * 2
+
+
+async def test_a_copy_out_of_a_stopped_container_looks_again(
+    engine: Engine, volume: Volume, secret: Path
+) -> None:
+    id = await engine.create("victim", ["true"], Mounts=[part("/d", "sub")])
+    stat = await engine.containers.stat_path(id, "/d/f")
+    assert stat.size == len("inside")
+    (volume.mountpoint / "sub").rename(volume.mountpoint / "aside")
+    (volume.mountpoint / "sub").symlink_to(secret)
+    error = await refused(engine.containers.stat_path(id, "/d/f"))
+    assert isinstance(error, InvalidArgument)
+    assert "escapes the base directory" in error.message
+
+
+async def test_who_swaps_the_folder_for_a_symlink_loses(
+    engine: Engine, volume: Volume, secret: Path
+) -> None:
+    folder, stop = volume.mountpoint, threading.Event()
+    (folder / "link").symlink_to(secret)
+    (folder / "real").mkdir()
+    (folder / "real" / "f").write_text("inside")
+    os.rename(folder / "sub", folder / "old")
+
+    def swap() -> None:
+        while not stop.is_set():
+            for name in ("link", "real"):
+                os.rename(folder / name, folder / "sub")
+                os.rename(folder / "sub", folder / name)
+
+    thread = threading.Thread(target=swap)
+    id = await engine.create("victim", ["cat", "/d/f"], Mounts=[part("/d", "sub")])
+    thread.start()
+    try:
+        for _ in range(300):
+            try:
+                fd = await asyncio.to_thread(open_subpath, folder, "sub", os.O_PATH)
+            except OSError:
+                continue
+            assert not os.path.samestat(os.fstat(fd), secret.stat())
+            os.close(fd)
+        for _ in range(8):
+            try:
+                await engine.containers.start(id)
+            except InvalidArgument:
+                continue
+            await engine.containers.wait(id)
+    finally:
+        stop.set()
+        thread.join()
+    assert "outside" not in await engine.output(id)
+
+
+async def test_an_empty_part_gets_the_images_content(engine: Engine, volume: Volume) -> None:
+    (volume.mountpoint / "empty").mkdir()
+    for subpath in ("empty", "sub", "none"):
+        id = await engine.create("box", ["true"], Mounts=[part("/srv", subpath, no_copy=False)])
+        await engine.containers.remove(id)
+    assert sorted(os.listdir(volume.mountpoint / "empty")) == ["hello", "to-etc", "up"]
+    assert sorted(os.listdir(volume.mountpoint / "sub")) == ["f", "inner"]
+    mounts = [part("/srv", "bad", no_copy=False)]
+    error = await refused(engine.create("box", ["true"], Mounts=mounts))
+    assert "escapes the base directory" in error.message
+    assert engine.containers.list() == []
