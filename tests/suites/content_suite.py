@@ -95,16 +95,27 @@ def a_withdrawn_blob_is_gone_at_once(factory: Factory) -> None:
     assert store.read(DIGEST) == DATA
 
 
-def only_old_and_unneeded_blobs_expire(factory: Factory) -> None:
+def only_old_and_unneeded_blobs_are_abandoned(factory: Factory) -> None:
     store = factory()
     store.write(DATA, digest=DIGEST)
-    store.expire(frozenset())
-    assert store.has(DIGEST)
+    assert store.abandoned(frozenset()) == []
     os.utime(store.path(DIGEST), (0, 0))
-    store.expire(frozenset([DIGEST]))
-    assert store.has(DIGEST)
-    store.expire(frozenset())
-    assert not store.has(DIGEST)
+    assert store.abandoned(frozenset([DIGEST])) == []
+    assert store.abandoned(frozenset()) == [DIGEST]
+    os.utime(store.path(DIGEST), (2**33, 2**33))  # a clock that was put back
+    assert store.abandoned(frozenset()) == [DIGEST]
+
+
+def a_partial_blob_is_abandoned_and_withdrawn_too(factory: Factory) -> None:
+    store = factory()
+    ingest = store.ingest(DIGEST)
+    ingest.write(DATA[:1])
+    ingest.close()
+    assert store.abandoned(frozenset()) == []
+    assert store.abandoned(frozenset(), kept_s=0) == [DIGEST]
+    (aside,) = store.withdraw([DIGEST])
+    assert aside.read_bytes() == DATA[:1]
+    assert store.abandoned(frozenset(), kept_s=0) == []
 
 
 CHECKS = (
@@ -115,5 +126,6 @@ CHECKS = (
     wrong_content_is_refused_and_gone,
     an_ingest_starts_over,
     a_withdrawn_blob_is_gone_at_once,
-    only_old_and_unneeded_blobs_expire,
+    a_partial_blob_is_abandoned_and_withdrawn_too,
+    only_old_and_unneeded_blobs_are_abandoned,
 )

@@ -29,6 +29,10 @@ class Parts:
     def blobs(self) -> set[str]:
         return {f"sha256:{name}" for name in os.listdir(self.config.content_root / "blobs/sha256")}
 
+    def layers(self) -> set[str]:
+        """The folders of the unpacked layers."""
+        return set(os.listdir(self.config.snapshots_root / "l"))
+
     def partials(self) -> dict[str, int]:
         """Bytes of each partial blob, by digest."""
         folder = self.config.content_root / "ingest"

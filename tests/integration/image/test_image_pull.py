@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from stackr.errors import (
     Unauthorized,
     Unavailable,
 )
-from stackr.runtime.engine.image import fetch, transport
+from stackr.runtime.engine.image import retry, transport
 from stackr.runtime.engine.image.auth import RegistryAuth
 from stackr.runtime.engine.image.model import ImageUse
 from stackr.runtime.engine.image.progress import PullProgress
@@ -45,7 +46,7 @@ def image(**config: Any) -> BuiltImage:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "_FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE_S", 0.001)
 
 
 async def test_an_image_arrives_whole(parts: Parts, bad_registry: MisbehavingRegistry) -> None:
@@ -332,6 +333,70 @@ async def test_refusals(
     bad_registry.gate = lambda _: web.json_response(error, status=status)
     with pytest.raises(kind, match=match):
         await parts.images.pull(reference)
+
+
+async def test_a_registry_that_is_busy_is_asked_again(
+    parts: Parts, bad_registry: MisbehavingRegistry
+) -> None:
+    """For a manifest, for its token and for a blob, as long as it says."""
+    reference = bad_registry.add(image())
+    refused: set[tuple[str, str]] = set()
+
+    def gate(request: web.Request) -> web.Response | None:
+        what = (request.method, request.path)
+        if what not in refused:
+            refused.add(what)
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        if request.path == "/token":
+            return web.json_response({"token": "sesame"})
+        if request.headers.get("Authorization") == "Bearer sesame":
+            return None
+        challenge = f'Bearer realm="http://{bad_registry.host}/token",service="s"'
+        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+    bad_registry.gate = gate
+    began = time.monotonic()
+    await parts.images.pull(reference)
+    assert time.monotonic() - began >= 3
+
+
+async def test_a_registry_that_is_busy_for_too_long(
+    parts: Parts, bad_registry: MisbehavingRegistry
+) -> None:
+    reference = bad_registry.add(image())
+    headers = {"Retry-After": "99999999"}
+    bad_registry.gate = lambda _: web.Response(status=429, headers=headers)
+    with pytest.raises(Unavailable, match="answers 429: it asks to be tried again in 99999999 s"):
+        await parts.images.pull(reference)
+    assert bad_registry.count("GET", "/manifests/") == 1
+
+
+async def test_what_a_registry_says_does_not_steer_a_terminal(
+    parts: Parts, bad_registry: MisbehavingRegistry
+) -> None:
+    reference = bad_registry.add(image())
+    error = {"errors": [{"code": "\x1b]0;", "message": "a\x1b[31m\x07b\x9bc"}]}
+    bad_registry.gate = lambda _: web.json_response(error, status=400)
+    with pytest.raises(InvalidArgument) as raised:
+        await parts.images.pull(reference)
+    assert raised.value.message.isprintable()
+
+
+async def test_what_a_failed_pull_has_brought_is_given_back(
+    parts: Parts, bad_registry: MisbehavingRegistry
+) -> None:
+    """All of it, but what another image has; a pull that broke off leaves it for the next."""
+    built = image()
+    reference = bad_registry.add(built)
+    await parts.images.pull(reference)
+    blobs, layers = parts.blobs(), parts.layers()
+    shared, hostile = archive(member("big", NOISE)), archive(member("../escape", b"x"))
+    bad = build(shared, archive(member("more", NOISE)), hostile)
+    with pytest.raises(InvalidArgument):
+        await parts.images.pull(bad_registry.add(bad, "bad"))
+    assert parts.blobs() == blobs
+    assert parts.partials() == {}
+    assert parts.layers() == layers
 
 
 def basic_gate(user: str, password: str) -> Callable[[web.Request], web.Response | None]:

@@ -23,6 +23,7 @@ from stackr.runtime.engine.container.spec import ContainerCreate
 from stackr.runtime.engine.container.state import Status
 from stackr.runtime.engine.container.storage import Storage, name_volumes
 from stackr.runtime.engine.container.store import Store, check_name
+from stackr.runtime.engine.image.platform import check_made_for, parse_platform
 
 __all__ = ["Creation"]
 
@@ -54,6 +55,10 @@ class Creation:
         chosen = check_name(name) if name else self._store.free_name()
         self._store.check_free(chosen)
         image = self._images.get(body.image)
+        if platform:
+            made_for = {"os": image.os, "architecture": image.architecture}
+            made_for["variant"] = image.variant
+            check_made_for(made_for, parse_platform(platform), name=body.image)
         config = merge_config(body.config(), image.config)
         host_config = adapted(body.host_config)
         warnings = check_create(config, host_config, self._host)

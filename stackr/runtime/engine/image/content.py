@@ -3,6 +3,8 @@
     blobs/sha256/<hex>      complete and verified, read-only
     ingest/sha256-<hex>     what has arrived so far; a crash leaves it, and the next pull goes on
 
+What a pull that broke off leaves is kept for an hour, for the next one to go on with.
+
 A blob is fsynced and renamed into place when its digest is right, and never changes after that.
 Every method blocks; the caller runs those that read or write content in a thread.
 """
@@ -13,7 +15,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,10 +23,12 @@ from typing import Final
 from stackr.errors import Internal, InvalidArgument, NotFound
 from stackr.runtime.engine.image.reference import is_digest
 
-__all__ = ["ContentStore", "DigestMismatch", "Ingest", "digest_of"]
+__all__ = ["KEPT_S", "ContentStore", "DigestMismatch", "Ingest", "digest_of"]
 
 _CHUNK: Final = 1 << 20
-_PARTIAL_KEPT_S: Final = 24 * 3600.0
+_PARTIAL: Final = "sha256-"
+_CLOCK_S: Final = 60.0
+KEPT_S: Final = 3600.0
 
 
 class DigestMismatch(InvalidArgument):
@@ -43,14 +47,13 @@ class ContentStore:
         self._ingests = root / "ingest"
 
     def open(self) -> None:
-        """Make the folders, and drop partial blobs that no pull has touched for a day."""
+        """Make the folders, and drop what nobody can go on with."""
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._ingests.mkdir(parents=True, exist_ok=True)
         self._ingests.parent.chmod(0o700)
-        oldest = time.time() - _PARTIAL_KEPT_S
-        for partial in self._ingests.iterdir():
-            if partial.stat().st_mtime < oldest:
-                partial.unlink()
+        for name in os.listdir(self._ingests):
+            if not name.startswith(_PARTIAL):
+                (self._ingests / name).unlink()
 
     def path(self, digest: str) -> Path:
         """Where the blob is, or would be. Raises InvalidArgument for what is no sha256 digest."""
@@ -109,30 +112,43 @@ class ContentStore:
     def ingest(self, digest: str) -> Ingest:
         """Open the partial blob that is there, or start one; the caller closes it."""
         final = self.path(digest)
-        return Ingest(self._ingests / f"sha256-{final.name}", final, digest)
+        return Ingest(self._ingests / f"{_PARTIAL}{final.name}", final, digest)
 
     def withdraw(self, digests: Iterable[str]) -> list[Path]:
-        """Take blobs out of the store at once, for the caller to unlink: that may take longer.
-
-        What is left of it after a crash goes as partial blobs do.
+        """Take blobs, and what there is of partial ones, out of the store at once, for the caller
+        to unlink: that may take longer. A crash leaves it to the next `open`.
         """
         withdrawn: list[Path] = []
         for digest in digests:
-            path = self.path(digest)
-            aside = self._ingests / f"withdrawn-{path.name}"
-            with suppress(FileNotFoundError):
-                os.rename(path, aside)
-                withdrawn.append(aside)
+            for number, path in enumerate(self._places(digest)):
+                aside = self._ingests / f"withdrawn-{number}-{path.name}"
+                with suppress(FileNotFoundError):
+                    os.rename(path, aside)
+                    withdrawn.append(aside)
         return withdrawn
 
-    def expire(self, needed: Set[str]) -> None:
-        """Remove complete blobs that are not `needed`, but not those of the last day: a pull that
-        was interrupted goes on with them.
+    def _places(self, digest: str) -> tuple[Path, Path]:
+        """Where it is, whole and in part."""
+        final = self.path(digest)
+        return final, self._ingests / f"{_PARTIAL}{final.name}"
+
+    def abandoned(self, needed: Set[str], *, kept_s: float = KEPT_S) -> list[str]:
+        """The digests of blobs, whole or in part, that are not `needed` and that no pull has
+        touched for `kept_s`. Files of the future (a clock that was put back) count as old.
         """
-        oldest = time.time() - _PARTIAL_KEPT_S
-        for digest in self.digests():
-            if digest not in needed and self.path(digest).stat().st_mtime < oldest:
-                self.path(digest).unlink()
+        now = time.time()
+        partial = [n.removeprefix(_PARTIAL) for n in os.listdir(self._ingests)]
+        found = {*self.digests(), *(f"sha256:{name}" for name in partial if len(name) == 64)}
+        return [
+            digest
+            for digest in found - needed
+            if not any(now - kept_s <= at <= now + _CLOCK_S for at in self._touched(digest))
+        ]
+
+    def _touched(self, digest: str) -> Iterator[float]:
+        for path in self._places(digest):
+            with suppress(FileNotFoundError):
+                yield path.stat().st_mtime
 
     def digests(self) -> list[str]:
         """Every complete blob."""

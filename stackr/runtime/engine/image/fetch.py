@@ -13,12 +13,11 @@ from typing import Final, ParamSpec, TypeVar
 from stackr.errors import InvalidArgument, Unavailable
 from stackr.runtime.engine.image.content import ContentStore, DigestMismatch, Ingest
 from stackr.runtime.engine.image.registry import Registry
+from stackr.runtime.engine.image.retry import pause_s
 
 __all__ = ["fetch_blob", "finish_in_thread"]
 
 _FLUSH_BYTES: Final = 1 << 20
-_ATTEMPTS: Final = 5  # in a row that bring less than a mebibyte
-_FIRST_PAUSE_S: Final = 0.1
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -34,7 +33,8 @@ async def fetch_blob(
     """Bring one blob into the store, unless it is there.
 
     on_bytes: called with the bytes that have arrived so far. One caller per digest at a time.
-    Raises DigestMismatch, NotFound, Unavailable after the last attempt; OSError for a full disk.
+    Raises DigestMismatch, NotFound, OSError for a full disk, and Unavailable once five attempts in
+    a row have brought less than a mebibyte each.
     """
     if content.has(digest):
         return
@@ -73,11 +73,9 @@ async def _fill(
                 raise Unavailable(
                     f"blob {digest}: the registry sent {ingest.offset} of {size_bytes} bytes"
                 )
-        except Unavailable:
+        except Unavailable as error:
             failures = 0 if ingest.offset - before >= _FLUSH_BYTES else failures + 1
-            if failures >= _ATTEMPTS:
-                raise
-            await asyncio.sleep(_FIRST_PAUSE_S * 2**failures)
+            await asyncio.sleep(pause_s(error, failures))
 
 
 async def _stream(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from stackr.errors import InvalidArgument, NotFound
 
-__all__ = ["Platform", "choose_manifest", "host_platform", "parse_platform"]
+__all__ = ["Platform", "check_made_for", "choose_manifest", "host_platform", "parse_platform"]
 
 _ARCHITECTURES: Final = {
     "x86_64": ("amd64", ""),
@@ -65,8 +65,15 @@ def host_platform() -> Platform:
 def parse_platform(text: str) -> Platform:
     """`linux/arm64/v8`, `linux/amd64`, `linux` (this host's architecture) or `arm64`.
 
-    Raises InvalidArgument.
+    Raises InvalidArgument, with Docker's text for another operating system than Linux.
     """
+    platform = _parsed(text)
+    if platform.os != "linux":
+        raise InvalidArgument(f'platform "{text}": operating system is not supported')
+    return platform
+
+
+def _parsed(text: str) -> Platform:
     parts = text.split("/")
     if not 1 <= len(parts) <= 3 or not all(map(_PART_RE.fullmatch, parts)):
         raise InvalidArgument(f'"{text}": platform: is not of the form os[/architecture[/variant]]')
@@ -86,6 +93,19 @@ def platform_of(value: object) -> Platform | None:
     if not all(isinstance(name, str) for name in names) or not names[0] or not names[1]:
         return None
     return _normalized(*names)
+
+
+def check_made_for(image: Mapping[str, Any], wanted: Platform, *, name: str) -> None:
+    """Raise NotFound, with Docker's text, where an image is for another platform than is wanted.
+
+    image: its `os`, `architecture` and `variant`.
+    """
+    found = platform_of(image)
+    if found is not None and not matches(found, wanted):
+        raise NotFound(
+            f"image with reference {name} was found but its platform ({found}) does not match the"
+            f" specified platform ({wanted})"
+        )
 
 
 def matches(found: Platform, wanted: Platform) -> bool:

@@ -26,9 +26,9 @@ from stackr.runtime.engine.image.manifest import (
 from stackr.runtime.engine.image.model import RemoteImage
 from stackr.runtime.engine.image.platform import (
     Platform,
+    check_made_for,
     choose_manifest,
     host_platform,
-    matches,
     platform_of,
 )
 from stackr.runtime.engine.image.progress import LayerProgress, Report
@@ -102,7 +102,8 @@ class Puller:
         await self._fetch(transport, registry, image.config, lambda _: None)
         raw = await asyncio.to_thread(self._content.read, image.config.digest)
         config = parse_config(raw, name=reference.familiar)
-        _check_platform(config, platform, reference)
+        if platform is not None:
+            check_made_for({"os": "linux", **config}, platform, name=reference.familiar)
         pin(config["rootfs"]["diff_ids"])
         await self._pull_layers(transport, registry, image, config, report)
         for each in (top, manifest):
@@ -211,15 +212,6 @@ class Puller:
         except (Unauthorized, PermissionDenied, NotFound):
             # May be the failure of another caller's credentials or repository: once more, ours
             await self._fetches.run(blob.digest, work, on_bytes)
-
-
-def _check_platform(config: dict[str, Any], wanted: Platform | None, reference: Reference) -> None:
-    found = platform_of({"os": "linux", **config})
-    if wanted is not None and found is not None and not matches(found, wanted):
-        raise NotFound(
-            f"image with reference {reference.familiar} was found but its platform ({found}) does"
-            f" not match the specified platform ({wanted})"
-        )
 
 
 async def _all_or_none(works: list[Any]) -> None:

@@ -18,6 +18,7 @@ from stackr.errors import InvalidArgument, NotFound, NotSupported, PermissionDen
 from stackr.runtime.engine.image.content import DigestMismatch, digest_of
 from stackr.runtime.engine.image.reference import Reference, is_digest
 from stackr.runtime.engine.image.transport import Transport, error_of, not_found, read_limited
+from stackr.runtime.engine.printable import printable
 
 __all__ = ["BlobStream", "Manifest", "Registry"]
 
@@ -68,7 +69,8 @@ def parse_manifest(raw: bytes, media_type: str, digest: str) -> Manifest:
     if kind not in MANIFEST_TYPES + INDEX_TYPES:
         kind = _guess_type(body)
     if not kind:
-        raise NotSupported(f'manifest {digest}: media type "{declared or media_type}"')
+        shown = printable(str(declared or media_type)[:200])
+        raise NotSupported(f'manifest {digest}: media type "{shown}"')
     return Manifest(digest, kind, raw, body)
 
 
@@ -121,7 +123,7 @@ class Registry:
         name = reference.familiar_name
         try:
             async with self._transport.request(
-                method, path, scope=self._scope, headers={"Accept": _ACCEPT}
+                method, path, scope=self._scope, headers={"Accept": _ACCEPT}, patient=True
             ) as response:
                 if response.status == 404:
                     code, text = await error_of(response)

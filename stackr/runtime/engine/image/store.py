@@ -2,7 +2,7 @@
 
 Records of kind `image` by ID and `image_name` by full reference, held in memory and written
 through. A blob or a layer that no image, no container and no running pull needs is removed with
-the last image that did.
+the last image that did; see `retention.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ import importlib
 import json
 import logging
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stackr.errors import Internal, InvalidArgument, NotFound, StackrError
@@ -36,6 +33,7 @@ from stackr.runtime.engine.image.platform import (
 from stackr.runtime.engine.image.progress import PullProgress, Report
 from stackr.runtime.engine.image.reference import Reference, parse_reference, short_id
 from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, is_id_of
+from stackr.runtime.engine.image.retention import Retention
 from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.linux.memory import trim_heap
 from stackr.runtime.engine.snapshot.overlay import Overlay
@@ -74,7 +72,7 @@ class Images:
         self._puller: Puller | None = None
         self._images: dict[str, StoredImage] = {}
         self._names: dict[str, str] = {}
-        self._pins: Counter[str] = Counter()
+        self._retention = Retention(self._content, snapshots, self._blobs_of_images)
         self._settling: asyncio.Task[None] | None = None
         snapshots.keep_layers(self._needed_layers)
 
@@ -95,8 +93,7 @@ class Images:
             image.names[name] = parse_reference(name)
         for image in list(self._images.values()):
             await self._restore(image)
-        await self._snapshots.release_layers()
-        await asyncio.to_thread(self._content.expire, self._needed_blobs())
+        await self._retention.open()
         self._settle_later()
 
     async def close(self) -> None:
@@ -104,6 +101,7 @@ class Images:
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.wait([self._settling])
+        await self._retention.close()
 
     def _settle_later(self) -> None:
         """Let new layers reach the disk, when what they were pulled for has had time to start; and
@@ -199,7 +197,7 @@ class Images:
             if digest and str(name.with_digest(digest)) in image.names:
                 return image, digest
         self._state.check_room()
-        with self._pinning() as pin:
+        async with self._retention.fetching() as pin:
             pulled = await self._puller.pull(
                 transport, name, platform=wanted, report=report, pin=pin
             )
@@ -209,21 +207,6 @@ class Images:
         found = platform_of({"os": "linux", **image.oci})
         fits = found is None or matches(found, wanted or host_platform())
         return fits and all(self._snapshots.layer(diff_id) for diff_id in image.diff_ids)
-
-    @contextmanager
-    def _pinning(self) -> Iterator[Callable[[Iterable[str]], None]]:
-        """What the block pins is not removed before it ends."""
-        pinned: Counter[str] = Counter()
-
-        def pin(digests: Iterable[str]) -> None:
-            names = list(digests)
-            pinned.update(names)
-            self._pins.update(names)
-
-        try:
-            yield pin
-        finally:
-            self._pins -= pinned
 
     def _record(self, name: Reference, pulled: Pulled) -> StoredImage:
         image = self._images.get(pulled.image_id)
@@ -308,14 +291,14 @@ class Images:
         """Make an image of a container. check: raises where its files may have changed or gone.
 
         Raises Conflict where the container's image is not whole any more, InvalidArgument for the
-        reference; nothing is left of a commit that fails but blobs that expire.
+        reference; nothing is left of a commit that fails.
         """
         from stackr.runtime.engine.image.commit import image_config, manifest, pack_layer
 
         name = _taggable(commit.reference) if commit.reference else None
         base = self._find(commit.base)
         self._state.check_room()
-        with self._pinning() as pin:
+        async with self._retention.fetching() as pin:
             pin((*base.blobs, *base.diff_ids))
             layer = await pack_layer(commit.upper, self._content)
             check()
@@ -409,9 +392,7 @@ class Images:
     async def _delete(self, image: StoredImage) -> Removals:
         self._forget(image)
         self._events.publish("image", "delete", image.id, {"name": image.id})
-        released = await self._snapshots.release_layers()
-        unneeded = self._content.withdraw(set(image.blobs) - self._needed_blobs())
-        await asyncio.to_thread(_unlink_all, unneeded)
+        released = await self._retention.withdraw(image.blobs)
         return [{"Deleted": image.id}, *({"Deleted": diff_id} for diff_id in released)]
 
     def _forget(self, image: StoredImage) -> None:
@@ -442,16 +423,15 @@ class Images:
                 continue
             removals += self._untag(image, list(image.names.values()))
             removals += await self._delete(image)
+        await self._retention.give_back(0)
         return removals, before - self.layers_size()
 
     def _needed_layers(self) -> frozenset[str]:
-        return self._pinned().union(*(image.diff_ids for image in self._images.values()))
+        pinned = self._retention.pinned
+        return pinned.union(*(image.diff_ids for image in self._images.values()))
 
-    def _needed_blobs(self) -> frozenset[str]:
-        return self._pinned().union(*(image.blobs for image in self._images.values()))
-
-    def _pinned(self) -> frozenset[str]:
-        return frozenset(self._pins)
+    def _blobs_of_images(self) -> frozenset[str]:
+        return frozenset().union(*(image.blobs for image in self._images.values()))
 
     def _attributes(self, image: StoredImage, name: Reference) -> dict[str, str]:
         labels = (image.oci.get("config") or {}).get("Labels") or {}
@@ -469,11 +449,6 @@ def _taggable(text: str) -> Reference:
     if name.digest:
         raise InvalidArgument("refusing to create a tag with a digest reference")
     return name.with_default_tag()
-
-
-def _unlink_all(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from typing import Any, Final
 
 import aiohttp
@@ -30,6 +31,13 @@ from stackr.errors import (
     Unavailable,
 )
 from stackr.runtime.engine.image.auth import Challenge, RegistryAuth, parse_challenges
+from stackr.runtime.engine.image.retry import (
+    TRANSIENT,
+    TryAgain,
+    pause_s,
+    retry_after_s,
+)
+from stackr.runtime.engine.printable import printable
 
 __all__ = ["Transport", "is_plain_http", "read_limited"]
 
@@ -40,7 +48,6 @@ _TOKEN_LIMIT: Final = 1 << 20
 _TOKEN_MARGIN_S: Final = 10.0
 _DEFAULT_TOKEN_LIFE_S: Final = 60.0  # where the answer does not say: Docker's minimum
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-_TRANSIENT: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 _BUFFER: Final = 256 << 10
 _CONNECT_S = 15.0
 _SILENCE_S = 60.0  # without a byte
@@ -117,21 +124,46 @@ class Transport:
         scope: str,
         headers: Mapping[str, str] | None = None,
         body: bytes | AsyncIterator[bytes] | None = None,
+        patient: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a request, authorized for `scope`, redirects followed where there is no
-        body. Statuses below 400 and 404 are the caller's business.
+        body. Statuses below 400 and 404 are the caller's business. patient: ask again while the
+        registry, or its token server, says that it cannot answer now.
 
         Raises Unauthorized, PermissionDenied, Unavailable (worth another try), InvalidArgument.
         """
         url = path if isinstance(path, URL) else self.base.join(URL(path, encoded=True))
         with self._translated():
-            response = await self._authorized(method, url, scope, dict(headers or {}), body)
+            response = await self._answer(method, url, scope, dict(headers or {}), body, patient)
             try:
-                if response.status >= 400 and response.status != 404:
-                    raise await self._refusal(response)
                 yield response
             finally:
                 response.release() if response.content.at_eof() else response.close()
+
+    async def _answer(
+        self,
+        method: str,
+        url: URL,
+        scope: str,
+        headers: dict[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+        patient: bool,
+    ) -> aiohttp.ClientResponse:
+        """The first answer that is no refusal. Raises the last refusal."""
+        for failures in count(1):
+            try:
+                response = await self._authorized(method, url, scope, headers, body)
+                if response.status < 400 or response.status == 404:
+                    return response
+                try:
+                    raise await self._refusal(response)
+                finally:
+                    response.close()
+            except TryAgain as error:
+                if not patient:
+                    raise
+                await asyncio.sleep(pause_s(error, failures))
+        raise AssertionError("count() ends")
 
     async def _authorized(
         self,
@@ -183,7 +215,8 @@ class Transport:
         except ValueError:
             target = URL()
         if target.scheme not in ("http", "https") or not target.host:
-            raise InvalidArgument(f'registry "{self.domain}": redirects to "{location[:200]}"')
+            shown = printable(location[:200])
+            raise InvalidArgument(f'registry "{self.domain}": redirects to "{shown}"')
         if url.scheme == "https" and target.scheme == "http":
             raise InvalidArgument(f'registry "{self.domain}": redirects from https to http')
         return target
@@ -257,10 +290,11 @@ class Transport:
     async def _token_refusal(self, response: aiohttp.ClientResponse) -> StackrError:
         if response.status in (401, 403):
             return self._unauthorized()
-        return Unavailable(
+        message = (
             f'registry "{self.domain}": the token server "{response.url.host}" answers'
             f" {response.status}"
         )
+        return _unavailable(message, response)
 
     def _unauthorized(self) -> Unauthorized:
         if self.auth is not None and (self.auth.username or self.auth.identity_token):
@@ -275,8 +309,8 @@ class Transport:
             return PermissionDenied(text or "denied: requested access to the resource is denied")
         what = f'registry "{self.domain}": answers {response.status}'
         message = f"{what}: {text}" if text else what
-        if response.status in _TRANSIENT:
-            return Unavailable(message)
+        if response.status in TRANSIENT:
+            return _unavailable(message, response)
         return (NotSupported if code == "UNSUPPORTED" else InvalidArgument)(message)
 
     @contextmanager
@@ -301,11 +335,17 @@ class Transport:
             ) from error
 
 
+def _unavailable(message: str, response: aiohttp.ClientResponse) -> Unavailable:
+    if response.status not in TRANSIENT:
+        return Unavailable(message)
+    return TryAgain(message, after_s=retry_after_s(response.headers.get("Retry-After")))
+
+
 def _reason(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientOSError) and error.errno is not None:
         # Positive ones are the system's; the resolver's have a text of their own
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
-    return str(error) or type(error).__name__
+    return printable(" ".join(str(error).split()))[:300] or type(error).__name__
 
 
 def _proxy(url: URL) -> str | None:
@@ -349,11 +389,11 @@ async def error_of(response: aiohttp.ClientResponse) -> tuple[str, str]:
     try:
         body = await read_limited(response, _ERROR_LIMIT, "error")
         first: dict[str, Any] = json.loads(body)["errors"][0]
-        code, message = str(first.get("code") or ""), str(first.get("message") or "")
+        code, message = str(first.get("code") or "")[:100], str(first.get("message") or "")
     except (ValueError, LookupError, TypeError, AttributeError, InvalidArgument):
         return "", ""
     texts = [code.lower().replace("_", " "), " ".join(message.split())[:300]]
-    return code, ": ".join(text for text in texts if text)
+    return code, ": ".join(printable(text) for text in texts if text)
 
 
 def not_found(code: str, text: str, *, name: str, reference: str) -> NotFound:

@@ -7,6 +7,7 @@ import pytest
 from stackr.errors import InvalidArgument, NotFound
 from stackr.runtime.engine.image.platform import (
     Platform,
+    check_made_for,
     choose_manifest,
     host_platform,
     parse_platform,
@@ -32,7 +33,6 @@ def entry(name: str, digest: str = "") -> dict[str, object]:
         ("linux/arm/7", "linux/arm/v7"),
         ("Linux/ARM64", "linux/arm64"),
         ("armhf", "linux/arm/v7"),
-        ("windows/amd64", "windows/amd64"),
     ],
 )
 def test_names_are_normalized(text: str, shown: str) -> None:
@@ -41,6 +41,20 @@ def test_names_are_normalized(text: str, shown: str) -> None:
 
 def test_the_system_alone_means_this_hosts_architecture() -> None:
     assert parse_platform("linux") == host_platform()
+
+
+@pytest.mark.parametrize("text", ["windows", "windows/amd64", "FreeBSD/arm64"])
+def test_other_operating_systems_are_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=f'"{text}": operating system is not supported'):
+        parse_platform(text)
+
+
+def test_an_image_for_another_platform() -> None:
+    image = {"os": "linux", "architecture": "amd64", "variant": ""}
+    check_made_for(image, parse_platform("linux/x86_64"), name="app")
+    check_made_for({"os": "linux", "architecture": ""}, parse_platform("linux/arm64"), name="app")
+    with pytest.raises(NotFound, match=r"platform \(linux/amd64\) does not match .*linux/arm64"):
+        check_made_for(image, parse_platform("linux/arm64"), name="app")
 
 
 @pytest.mark.parametrize("text", ["", "/", "linux/", "a/b/c/d", "linux/am d64", "linux/../x\n"])
