@@ -161,13 +161,18 @@ async def _all_or_nothing(
 
 
 def _to_roll_back(outcome: Outcome) -> list[str]:
-    """The services whose update failed, and that go back then, as update_config says."""
+    """The services whose update failed, and that go back then, as update_config says; with them
+    those that were not brought up for that reason."""
     from stackr.planner.payloads import Gate
 
     gates = [f.operation.payload for f in outcome.failed]
-    return sorted(
-        {gate.service for gate in gates if isinstance(gate, Gate) and gate.action == "rollback"}
-    )
+    failed = {g.service for g in gates if isinstance(g, Gate) and g.action == "rollback"}
+    left = {
+        skipped.operation.resource.service
+        for skipped in outcome.skipped
+        if any(cause.resource.service in failed for cause in skipped.because)
+    }
+    return sorted(failed | left - {""})
 
 
 async def _roll_back(
@@ -186,8 +191,10 @@ async def _roll_back(
     if revision is None:
         session.view.warning(f"{names}: no revision was applied before: there is nothing to go to")
         return code, "failed"
+    known = tuple(name for name in services if name in revision.archive["services"])
+    names = ", ".join(known)
     options = UpOptions(
-        services=tuple(services), no_deps=True, is_rollback=True, timeout_s=goal.options.timeout_s
+        services=known, no_deps=True, is_rollback=True, timeout_s=goal.options.timeout_s
     )
     session.view.message(f"rolling {names} back to revision {revision.number}")
     back = await goal_of(session, runtime, revision, revisions, options)

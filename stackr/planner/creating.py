@@ -92,14 +92,9 @@ def add_create(
     after += [draft.volumes[v] for v in service.volumes if v in draft.volumes]
     after += pull(draft, service)
     linked = (link.partition(":")[0] for link in service.service.links)
-    for shared in (*service.shares, *linked):
-        after += [
-            draft.named[other.name]
-            for other in draft.slots.get(shared, ())
-            if other.name in draft.named
-        ]
     payload = CreateContainer(name, config)
     entry = draft.builder.add(Action.CREATE_CONTAINER, slot.resource, cause, payload, after)
+    draft.refers += [(entry, other) for other in (*service.shares, *linked)]
     draft.takes.append((name, entry))
     return entry
 

@@ -17,6 +17,7 @@ from stackr.planner.graph import closure, topological_order
 from stackr.planner.host_ports import check_host_ports, published_at
 from stackr.planner.keys import image_name, mounted_image, network_keys, replicas, volume_keys
 from stackr.planner.options import UpOptions
+from stackr.planner.references import Reference, references
 from stackr.runtime import labels
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
 from stackr.spec.decode import EXTENSION
@@ -67,8 +68,8 @@ class DesiredService:
     """One service. spec: what its containers are made of, as JSON; hash: of that.
 
     image: the reference. mounted_images: those of its volumes of type image. networks, volumes:
-    names in the engine. shares: services whose namespaces or volumes its containers use, so that
-    they are recreated together. host_ports: see `UpOptions`. is_target: it was asked for, not only
+    names in the engine. references: to the containers whose namespaces or volumes its own use.
+    host_ports: see `UpOptions`. is_target: it was asked for, not only
     needed by one that was.
     """
 
@@ -84,7 +85,7 @@ class DesiredService:
     depends_on: Mapping[str, Dependency]
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
-    shares: tuple[str, ...]
+    references: tuple[Reference, ...]
     is_target: bool
     project: Project
     service: Service
@@ -96,6 +97,11 @@ class DesiredService:
         """The labels that say what its containers are made of, and what they follow."""
         named = (labels.SPEC, labels.CONFIG_HASH, labels.REVISION, labels.FORMAT)
         return {name: self.base_labels[name] for name in (*named, labels.DEPENDS_ON)}
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """The services that it refers to, so that their containers are recreated together."""
+        return tuple(sorted({each.service for each in self.references if each.service}))
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -172,7 +178,7 @@ def desired(
     """
     options = options or UpOptions()
     chosen, targets = _select(project, options)
-    needs = {name: _needs(project.services[name]) for name in chosen}
+    needs = {name: _needs(project, project.services[name]) for name in chosen}
     order = topological_order(needs)
     replicas = {name: _replicas(project.services[name], options) for name in order}
     check_host_ports(project, sorted(replicas.items()))
@@ -224,27 +230,16 @@ def _select(project: Project, options: UpOptions) -> tuple[set[str], set[str]]:
     targets = set(options.services) or set(project.services)
     if options.no_deps:
         return targets, targets
-    needs = {name: _needs(service) for name, service in project.services.items()}
+    needs = {name: _needs(project, service) for name, service in project.services.items()}
     return closure(targets, needs) & set(project.services), targets
 
 
-def _needs(service: Service) -> set[str]:
+def _needs(project: Project, service: Service) -> set[str]:
     return {
         *service.depends_on,
-        *_shares(service),
+        *(each.service for each in references(project, service) if each.service),
         *(link.partition(":")[0] for link in service.links),
     }
-
-
-def _shares(service: Service) -> tuple[str, ...]:
-    modes = (service.network_mode, service.ipc, service.pid)
-    shared = {mode.removeprefix("service:") for mode in modes if mode and mode[:8] == "service:"}
-    shared |= {
-        source.partition(":")[0]
-        for source in service.volumes_from
-        if not source.startswith("container:")
-    }
-    return tuple(sorted(shared))
 
 
 def _replicas(service: Service, options: UpOptions) -> int:
@@ -307,7 +302,7 @@ def _service(
                 }
             )
         ),
-        shares=_shares(service),
+        references=references(project, service),
         is_target=is_target,
         project=project,
         service=service,

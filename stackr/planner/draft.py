@@ -22,16 +22,28 @@ if TYPE_CHECKING:
     from stackr.runtime.container import ContainerConfig
     from stackr.runtime.types import ContainerState
 
-__all__ = ["Draft"]
+__all__ = ["Draft", "Restart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Why a container that is kept is stopped and started. touched_by: whose change cascades."""
+
+    cause: str
+    touched_by: tuple[str, ...] = ()
+    origin: Origin = Origin.FILE
 
 
 @dataclass(slots=True)
 class Draft:
-    """stops: the stop of each observed container that is stopped, by its ID. starts: after which
-    each container that is started runs, by its final name. named: after which a name belongs to
+    """stops: the stop of each observed container that is stopped, by its ID. restarts: why those
+    of them are started again that are kept. stops_before: the stops that the stop of a container,
+    by its ID, follows. starts: after which each container that is started runs, by its final name.
+    named: after which a name belongs to
     the new container. takes, leaves: operations that take a name, and that free one.
     standbys: the creation of each container that starts beside the one it replaces, by its final
-    name. last: removals that follow everything else.
+    name. refers: creations that name another service's containers. last: removals that follow
+    everything else.
     """
 
     builder: Builder
@@ -42,7 +54,8 @@ class Draft:
     volumes: Mapping[str, Entry] = field(default_factory=dict)
     networks: NetworkPlan = field(default_factory=NetworkPlan)
     stops: dict[str, Entry] = field(default_factory=dict)
-    stop_causes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    restarts: dict[str, Restart] = field(default_factory=dict)
+    stops_before: dict[str, list[Entry]] = field(default_factory=dict)
     starts: dict[str, Entry] = field(default_factory=dict)
     named: dict[str, Entry] = field(default_factory=dict)
     pulls: dict[tuple[str, str], Entry] = field(default_factory=dict)
@@ -50,6 +63,7 @@ class Draft:
     takes: list[tuple[str, Entry]] = field(default_factory=list)
     leaves: dict[str, Entry] = field(default_factory=dict)
     standbys: dict[str, Entry] = field(default_factory=dict)
+    refers: list[tuple[Entry, str]] = field(default_factory=list)
     last: list[Entry] = field(default_factory=list)
     _names: dict[str, list[str]] = field(init=False)
 

@@ -45,7 +45,8 @@ class Observed:
     images: by the reference that was asked for; one that is not here is left out. engine: what it
     can do. history: the volumes that keep the project's revisions, by name. at: when it was looked
     at, in Unix seconds. moved: references that have another digest in their registry by now, with
-    that digest; only where the registry was asked.
+    that digest; only where the registry was asked. referenced: containers that services refer to by
+    a name that is not of the project, by that name; one that is not there is left out.
     """
 
     project: str
@@ -58,6 +59,7 @@ class Observed:
     history: Mapping[str, VolumeState] = field(default_factory=dict)
     at: float = 0
     moved: Mapping[str, str] = field(default_factory=dict)
+    referenced: Mapping[str, ContainerState] = field(default_factory=dict)
     _by_service: Mapping[str, list[ContainerState]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -87,11 +89,13 @@ async def observe(
     references = sorted({image for service in services for image in service.images})
     network_names = {network.name for network in wanted.networks.values()} if wanted else set()
     volume_names = {volume.name for volume in wanted.volumes.values()} if wanted else set()
-    containers, networks, volumes, images = await asyncio.gather(
+    outside = sorted({each.container for s in services for each in s.references if each.container})
+    containers, networks, volumes, images, referenced = await asyncio.gather(
         runtime.list_containers(labels=[f"{labels.PROJECT}={project}"], limits=limits),
         runtime.list_networks(),
         runtime.list_volumes(),
         asyncio.gather(*(_image(runtime, reference) for reference in references)),
+        asyncio.gather(*(_container(runtime, name) for name in outside)),
     )
     return Observed(
         project=project,
@@ -115,12 +119,24 @@ async def observe(
         engine=runtime.capabilities,
         history={v.name: v for v in volumes if v.labels.get(labels.HISTORY) == project},
         at=time.time(),
+        referenced={
+            name: container
+            for name, container in zip(outside, referenced, strict=True)
+            if container is not None
+        },
     )
 
 
 async def _image(runtime: Runtime, reference: str) -> ImageState | None:
     try:
         return await runtime.inspect_image(reference)
+    except NotFound:
+        return None
+
+
+async def _container(runtime: Runtime, name: str) -> ContainerState | None:
+    try:
+        return await runtime.inspect_container(name)
     except NotFound:
         return None
 

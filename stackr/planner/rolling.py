@@ -9,7 +9,7 @@ Source: Compose Deploy Specification, `update_config`; Docker's `service update`
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Entry
@@ -54,7 +54,7 @@ def rolled(draft: Draft, service: DesiredService) -> list[Slot]:
         if slot.verdict is Verdict.RECREATE
         and slot.container is not None
         and slot.container.id in draft.stops
-        and slot.container.id not in draft.stop_causes
+        and slot.container.id not in draft.restarts
         and draft.can_be_made_beside(service, slot.container)
     ]
 
@@ -133,12 +133,16 @@ def _batches(slots: list[Slot], config: UpdateConfig) -> Iterator[list[Slot]]:
 
 @dataclass(slots=True)
 class _Update:
-    """One service's update while it is entered. total: how many replicas it has."""
+    """One service's update while it is entered. total: how many replicas it has.
+
+    held: the stops of dependants that wait for the first replica.
+    """
 
     draft: Draft
     service: DesiredService
     config: UpdateConfig
     total: int
+    held: set[Entry] = field(default_factory=set)
 
     def add_batch(self, slots: list[Slot], before: list[Entry], *, is_last: bool) -> list[Entry]:
         """Replace these replicas after `before`; what the next batch follows."""
@@ -174,10 +178,18 @@ class _Update:
             after = [self._drain(slot, old.name, old.id, after)]
         stop = draft.stops[old.id]
         draft.builder.order(stop, after)
+        self._hold_dependants(old.id, after)
         gone = make_way(draft, slot, old, [stop])
         named = add_rename(draft, slot, name, "takes the place of the old one", [gone])
         draft.named[slot.name] = draft.starts[slot.name] = named
         return [*checks, named]
+
+    def _hold_dependants(self, old: str, after: list[Entry]) -> None:
+        """Who stops before the old container does goes on until there is no way back; of several
+        replicas the first one counts."""
+        for entry in set(self.draft.stops_before.get(old, ())) - self.held:
+            self.draft.builder.order(entry, after)
+            self.held.add(entry)
 
     def _promote(self, slot: Slot, name: str, old: str, after: list[Entry]) -> Entry:
         cause = "takes over ports and names"

@@ -17,6 +17,7 @@ from stackr.planner.limits import drifted_limits, is_in_place
 from stackr.planner.observed import Observed, number_of, told_dependencies
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import FieldChange, Origin, Resource
+from stackr.planner.references import Reference, Target, stale_references, target_of
 from stackr.planner.revision import had_replicas
 from stackr.runtime import labels
 from stackr.runtime.types import Capabilities, ContainerState, ImageState
@@ -53,25 +54,35 @@ class Slot:
     def resource(self) -> Resource:
         return Resource("container", self.name, self.service, self.number)
 
+    @property
+    def is_removed(self) -> bool:
+        return self.verdict is Verdict.REMOVE
+
+    @property
+    def kept(self) -> ContainerState | None:
+        """The container, if it stays."""
+        return self.container if self.verdict in (Verdict.KEEP, Verdict.UPDATE) else None
+
 
 def decide(desired: Desired, observed: Observed, options: UpOptions) -> dict[str, list[Slot]]:
     """The slots of every desired service, in dependency order, each list by number."""
     slots: dict[str, list[Slot]] = {}
-    recreated: set[str] = set()
     for name, service in desired.services.items():
-        shared = tuple(other for other in service.shares if other in recreated)
-        slots[name] = _service_slots(service, observed, options, shared)
-        if any(slot.verdict is Verdict.RECREATE for slot in slots[name]):
-            recreated.add(name)
+        found = ((each, target_of(each, slots, observed)) for each in service.references)
+        targets = {reference: target for reference, target in found if target is not None}
+        slots[name] = _service_slots(service, observed, options, targets)
     return slots
 
 
 def _service_slots(
-    service: DesiredService, observed: Observed, options: UpOptions, shared: tuple[str, ...]
+    service: DesiredService,
+    observed: Observed,
+    options: UpOptions,
+    targets: Mapping[Reference, Target],
 ) -> list[Slot]:
     there = observed.of_service(service.name)
     judged = [
-        (_judge(service, container, observed, options, shared), container)
+        (_judge(service, container, observed, options, targets), container)
         for container in there
         if not container.is_unfinished
     ]
@@ -168,7 +179,7 @@ def _judge(
     container: ContainerState,
     observed: Observed,
     options: UpOptions,
-    shared: tuple[str, ...],
+    targets: Mapping[Reference, Target],
 ) -> _Judgement:
     policy = options.recreate
     if not service.is_target and not options.recreate_dependencies:
@@ -180,7 +191,10 @@ def _judge(
         *_image_changes(service, container, observed),
         *_mounted_image_changes(container, observed),
     )
-    drifted = _detached(service, container, observed)
+    shared = _recreated(targets)
+    others = {each: targets[each] for each in targets if each.service not in shared}
+    stale = stale_references(others, container)
+    drifted = (*_detached(service, container, observed), *stale)
     if from_file:
         from_file += _order_changes(service, container, observed.engine)
         if not (drifted or shared or policy == "force") and is_in_place(
@@ -200,10 +214,17 @@ def _judge(
         names = ", ".join(f'"{name}"' for name in shared)
         return _Judgement(f"shares what {names} has, which is recreated", touched_by=shared)
     if drifted:
-        return _Judgement("it was detached", fields=drifted, origin=Origin.DRIFT)
+        causes = dict.fromkeys(change.note for change in stale) or ("it was detached",)
+        return _Judgement("; ".join(causes), fields=drifted, origin=Origin.DRIFT)
     if policy == "force":
         return _Judgement("forced")
     return _quiet_judgement(service, container, observed)
+
+
+def _recreated(targets: Mapping[Reference, Target]) -> tuple[str, ...]:
+    """The services whose containers, which others refer to, are made anew."""
+    made = (r for r, t in targets.items() if t.slot and t.slot.verdict is Verdict.RECREATE)
+    return tuple(sorted({reference.service for reference in made}))
 
 
 def _quiet_judgement(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Entry
 from stackr.planner.config_hash import sparse
-from stackr.planner.draft import Draft
+from stackr.planner.draft import Draft, Restart
 from stackr.planner.hooks import add_start
 from stackr.planner.payloads import Commit, UnpauseContainer, WaitFor
 from stackr.planner.plan import Action, Kind, Origin, Resource
@@ -37,6 +37,7 @@ def plan_starts(draft: Draft) -> None:
                 _start(draft, service, slot)
     _free_host_ports(draft)
     _free_names(draft)
+    _settle_names(draft)
 
 
 def _start(draft: Draft, service: DesiredService, slot: Slot) -> None:
@@ -76,8 +77,8 @@ def _add_start(
 def _why_start(draft: Draft, service: DesiredService, container: ContainerState) -> str:
     """Why a container that is kept has to be started; "" if it runs, or has done its work."""
     if container.id in draft.stops:
-        causes = draft.stop_causes.get(container.id)
-        return f'"{causes[0]}" is recreated' if causes else "its network is recreated"
+        restart = draft.restarts.get(container.id)
+        return restart.cause if restart else "its network is recreated"
     if container.state in ("running", "restarting", "removing"):
         return ""
     if container.exit_code == 0 and is_one_shot(draft, service) and container.state == "exited":
@@ -92,8 +93,10 @@ def _tell_kept(draft: Draft, slot: Slot, container: ContainerState, cause: str) 
     if not cause or (not draft.options.start and not is_restarted):
         draft.builder.unchanged += slot.verdict is Verdict.KEEP
     elif is_restarted:
-        touched_by = draft.stop_causes.get(container.id, ())
-        draft.change(slot, Kind.RESTART, cause, touched_by=touched_by)
+        restart = draft.restarts.get(container.id, Restart(cause))
+        draft.change(
+            slot, Kind.RESTART, cause, origin=restart.origin, touched_by=restart.touched_by
+        )
     else:
         draft.change(slot, Kind.START, cause, origin=Origin.DRIFT)
 
@@ -149,6 +152,13 @@ def _free_host_ports(draft: Draft) -> None:
                 for port_key in sorted(wanted & holders.keys()):
                     stops = [draft.stops[holder] for holder in holders[port_key]]
                     draft.builder.order(draft.starts[slot.name], stops)
+
+
+def _settle_names(draft: Draft) -> None:
+    """A container that refers to others is made once these have their names for good."""
+    for entry, service in draft.refers:
+        slots = draft.slots.get(service, ())
+        draft.builder.order(entry, [draft.named[s.name] for s in slots if s.name in draft.named])
 
 
 def _free_names(draft: Draft) -> None:

@@ -123,6 +123,11 @@ class FakeRuntime:
         self._made += 1
         return hashlib.sha256(f"{self._made} {name}".encode()).hexdigest()
 
+    def _moment(self) -> int:
+        """A clock that goes on with each look at it."""
+        self._made += 1
+        return self._made
+
     async def info(self) -> EngineInfo:
         return EngineInfo(name="fake", version="0", endpoint="memory")
 
@@ -244,6 +249,9 @@ class FakeRuntime:
                 for a in config.networks
             ),
             network_mode=config.network_mode,
+            ipc_mode=config.ipc_mode,
+            pid_mode=config.pid_mode,
+            volumes_from=config.volumes_from,
             mounts=tuple(mounts),
             resources=config.resources,
             restart=config.restart or RestartPolicy("no"),
@@ -260,14 +268,24 @@ class FakeRuntime:
         behaviour = self.behaviours.get(container.labels.get(names.SERVICE, ""), Behaviour())
         if behaviour.exit_code is not None:
             self._set(
-                replace(container, state="exited", exit_code=behaviour.exit_code, started_at=1),
+                replace(
+                    container,
+                    state="exited",
+                    exit_code=behaviour.exit_code,
+                    started_at=self._moment(),
+                ),
                 "die",
             )
             return
         health = "starting" if behaviour.health else ""
         self._set(
             replace(
-                container, state="running", health=health, started_at=1, exit_code=None, ports=ports
+                container,
+                state="running",
+                health=health,
+                started_at=self._moment(),
+                exit_code=None,
+                ports=ports,
             ),
             "start",
         )
@@ -296,7 +314,8 @@ class FakeRuntime:
 
     async def restart_container(self, ref: str, *, timeout_s: float | None = None) -> None:
         await self._call("restart_container", ref)
-        self._set(replace(self._find(ref), state="running", started_at=1), "restart")
+        container = self._find(ref)
+        self._set(replace(container, state="running", started_at=self._moment()), "restart")
 
     async def kill_container(self, ref: str, *, signal: str = "SIGKILL") -> None:
         await self._call("kill_container", ref)

@@ -129,8 +129,12 @@ class ContainerState:
     created, started_at, finished_at: Unix seconds, 0 for never.
     resources, restart: as the engine has them now; None in a listing that was not asked for them,
     of an engine that has them in an inspection only.
+    ipc_mode, pid_mode, volumes_from: as they were asked for; a listing has them where it has the
+    limits. severed: the namespaces that it joined are no longer those of the container that it
+    named; None where the engine does not tell.
     The fields from `started_at` on are filled in by an inspection, not by a listing; so is
-    `exit_code` by engines whose listing has it in words only.
+    `exit_code` by engines whose listing has it in words only. `started_at` is in a listing of an
+    engine that is inspected for limits, too.
     standby: it has neither its ports nor its aliases, which wait for its promotion, or went to the
     container that was promoted in its place.
     """
@@ -147,6 +151,10 @@ class ContainerState:
     ports: tuple[PublishedPort, ...] = ()
     networks: tuple[EndpointState, ...] = ()
     network_mode: str = ""
+    ipc_mode: str = ""
+    pid_mode: str = ""
+    volumes_from: tuple[str, ...] = ()
+    severed: bool | None = None
     mounts: tuple[MountState, ...] = ()
     command: str = ""
     created: float = 0

@@ -429,7 +429,7 @@ class Stack:
 
     async def plan(self, project: Project, options: UpOptions | None = None) -> Plan:
         wanted = desired(project, options)
-        observed = await observe(self.subject.runtime, project.name, wanted)
+        observed = await observe(self.subject.runtime, project.name, wanted, limits=True)
         return reconcile(wanted, observed, options)
 
     async def up(self, project: Project, options: UpOptions | None = None) -> Plan:
@@ -551,6 +551,54 @@ async def settled(it: Stack, condition: Callable[[Observed], bool]) -> None:
     async with asyncio.timeout(_DEADLINE_S):
         while not condition(await it.observe()):
             await asyncio.sleep(0.02)
+
+
+async def check_shared_containers_are_followed(subject: Subject) -> None:
+    """Who shares what a container has is made anew with it, and starts anew after it."""
+    of, shared = subject.service, "service:gate"
+    project = named(
+        stack(
+            {
+                "gate": of(ipc="shareable", volumes=(ServiceVolume(type="volume", target="/a"),)),
+                "net": of(network_mode=shared, depends_on=needs("gate", restart=True)),
+                "ipc": of(ipc=shared, depends_on=needs("gate", restart=True)),
+                "pid": of(pid=shared, depends_on=needs("gate", restart=True)),
+                "vol": of(volumes_from=("gate",), depends_on=needs("gate")),
+            }
+        )
+    )
+    gate = f"{project.name}-gate-1"
+    async with running(subject, project) as it:
+        alone = UpOptions(services=("gate",), recreate="force", timeout_s=1)
+        await it.up(changed(project, "gate"), alone)
+        plan = await it.up(project)
+        assert _told(plan) == dict.fromkeys(("net", "ipc", "pid", "vol"), Kind.RECREATE)
+        assert {change.cause for change in plan.changes} == {'"gate" is another container now'}
+        assert (await it.plan(project)).is_empty
+
+        await subject.runtime.restart_container(gate, timeout_s=1)
+        with_gate = f"{project.name}-pid-1"
+        await settled(it, lambda seen: _state(seen, with_gate) == "exited")
+        plan = await it.up(project)
+        assert _told(plan) == {"net": Kind.RESTART, "ipc": Kind.RESTART, "pid": Kind.START}
+        assert (await it.plan(project)).is_empty
+
+        await subject.runtime.stop_container(gate, timeout_s=1)
+        await settled(it, lambda seen: _state(seen, with_gate) == "exited")
+        plan = await it.up(project)
+        assert _told(plan) == {
+            **{"gate": Kind.START, "net": Kind.RESTART},
+            **{"ipc": Kind.RESTART, "pid": Kind.START},
+        }
+        assert (await it.plan(project)).is_empty
+
+
+def _told(plan: Plan) -> dict[str, Kind]:
+    return {change.resource.service: change.kind for change in plan.changes}
+
+
+def _state(seen: Observed, name: str) -> str:
+    return next(container.state for container in seen.containers if container.name == name)
 
 
 async def check_scale(subject: Subject) -> None:

@@ -89,7 +89,7 @@ def container_listed(item: Json) -> ContainerState:
             for port in item.get("Ports") or []
         ),
         networks=_endpoints(item),
-        network_mode=host.get("NetworkMode") or "",
+        **_shared(item, host),
         mounts=_mounts(item),
         command=item.get("Command") or "",
         created=float(item.get("Created") or 0),
@@ -102,6 +102,17 @@ def _listed_limits(host: Json) -> Json:
     from stackr.runtime.docker import limits
 
     return {"resources": limits.resources(host), "restart": limits.restart_policy(host)}
+
+
+def _shared(item: Json, host: Json) -> Json:
+    """What the container has of others. `Severed` is of stackr's own engine."""
+    return {
+        "network_mode": host.get("NetworkMode") or "",
+        "ipc_mode": host.get("IpcMode") or "",
+        "pid_mode": host.get("PidMode") or "",
+        "volumes_from": tuple(host.get("VolumesFrom") or ()),
+        "severed": (item.get("Stackr") or {}).get("Severed"),
+    }
 
 
 def _standby(item: Json) -> bool:
@@ -136,7 +147,7 @@ def container_inspected(item: Json) -> ContainerState:
         labels=config.get("Labels") or {},
         ports=_inspected_ports((item.get("NetworkSettings") or {}).get("Ports") or {}),
         networks=_endpoints(item),
-        network_mode=host.get("NetworkMode") or "",
+        **_shared(item, host),
         mounts=_mounts(item),
         command=" ".join([item.get("Path") or "", *(item.get("Args") or [])]).strip(),
         created=unix_time(item.get("Created")),

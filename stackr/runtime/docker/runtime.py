@@ -171,7 +171,15 @@ class DockerRuntime:
                 found = await self.inspect_container(state.id)
         except NotFound:
             return None
-        return replace(state, resources=found.resources, restart=found.restart)
+        return replace(
+            state,
+            resources=found.resources,
+            restart=found.restart,
+            ipc_mode=found.ipc_mode,
+            pid_mode=found.pid_mode,
+            volumes_from=found.volumes_from,
+            started_at=found.started_at,
+        )
 
     async def inspect_container(self, ref: str) -> ContainerState:
         return observe.container_inspected(

@@ -73,6 +73,10 @@ def check_reached(runtime: FakeRuntime, project: Project) -> None:
     ]
     assert Counter(service for service, _ in places) == wanted
     assert {c.name for c in runtime.containers.values()} == {f"demo-{s}-{n}" for s, n in places}
+    for container in runtime.containers.values():
+        kind, _, joined = container.network_mode.partition(":")
+        if kind == "container":
+            assert 0 < runtime.containers[joined].started_at < container.started_at
 
 
 async def accident(runtime: FakeRuntime, chance: random.Random) -> None:

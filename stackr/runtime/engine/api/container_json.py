@@ -31,6 +31,7 @@ def inspection(
     sandbox: SandboxInfo | None,
     exec_ids: Iterable[str],
     standby: bool,
+    severed: bool | None,
 ) -> dict[str, Any]:
     """The whole of a container.
 
@@ -61,15 +62,19 @@ def inspection(
         "Mounts": [_mount(mount) for mount in container.mounts],
         "Config": _config(container),
         "NetworkSettings": _network_settings(container, endpoints, sandbox),
-        **_handover(container, standby),
+        **_own(container, standby, severed),
     }
 
 
-def _handover(container: Container, standby: bool) -> dict[str, Any]:
-    """stackr's own, of containers that take part in a handover; others look as Docker's do."""
-    if STANDBY_LABEL not in container.config.labels and not container.replaced_by:
-        return {}
-    return {"Stackr": {"Standby": standby, "ReplacedBy": container.replaced_by}}
+def _own(container: Container, standby: bool, severed: bool | None) -> dict[str, Any]:
+    """stackr's own, of containers that take part in a handover, or joined another's namespaces;
+    the rest look as Docker's do."""
+    found: dict[str, Any] = {}
+    if STANDBY_LABEL in container.config.labels or container.replaced_by:
+        found = {"Standby": standby, "ReplacedBy": container.replaced_by}
+    if severed is not None:
+        found["Severed"] = severed
+    return {"Stackr": found} if found else {}
 
 
 def _state(container: Container) -> dict[str, Any]:
@@ -220,11 +225,13 @@ def summary(
     sandbox: SandboxInfo | None,
     version: tuple[int, int],
     standby: bool,
+    severed: bool | None,
 ) -> dict[str, Any]:
     """A container as one entry of a list."""
     host_config: dict[str, Any] = {
         "NetworkMode": container.host_config.network_mode,
         **_changeable(container.host_config),
+        **_shared(container.host_config),
     }
     if version >= (1, 46) and container.host_config.annotations:
         host_config["Annotations"] = container.host_config.annotations
@@ -244,7 +251,7 @@ def summary(
             "Networks": {name: endpoint_settings(e) for name, e in endpoints.items()}
         },
         "Mounts": [_mount(mount) for mount in container.mounts],
-        **_handover(container, standby),
+        **_own(container, standby, severed),
     }
 
 
@@ -257,6 +264,15 @@ def _changeable(host_config: HostConfig) -> dict[str, Any]:
     policy = host_config.restart_policy
     restart = {"Name": policy.name or "no", "MaximumRetryCount": policy.maximum_retry_count}
     return {**limits, "RestartPolicy": restart}
+
+
+def _shared(host_config: HostConfig) -> dict[str, Any]:
+    """stackr's own: what the container has of others."""
+    modes = {"IpcMode": host_config.ipc_mode, "PidMode": host_config.pid_mode}
+    shared: dict[str, Any] = {k: m for k, m in modes.items() if m.startswith("container:")}
+    if host_config.volumes_from:
+        shared["VolumesFrom"] = list(host_config.volumes_from)
+    return shared
 
 
 def _command_text(command: list[str]) -> str:

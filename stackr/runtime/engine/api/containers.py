@@ -33,6 +33,7 @@ async def summary(
         sandbox=engine.networks.sandbox(container.id),
         version=version,
         standby=engine.containers.in_standby(container.id),
+        severed=engine.containers.severed(container.id),
     )
     return value | (await _sizes(engine, container) if size else {})
 
@@ -134,6 +135,7 @@ async def _inspect(engine: Engine, request: Request) -> Response:
         sandbox=engine.networks.sandbox(container.id),
         exec_ids=engine.containers.execs_of(container.id),
         standby=engine.containers.in_standby(container.id),
+        severed=engine.containers.severed(container.id),
     )
     if request.flag("size"):
         value |= await _sizes(engine, container)

@@ -25,6 +25,7 @@ from stackr.runtime.engine.container.needs import NetworkAccess
 from stackr.runtime.engine.container.networking import container_net, has_own_network
 from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.record import Container, Running
+from stackr.runtime.engine.container.sharing import joined
 from stackr.runtime.engine.container.storage import Mounted, Storage
 from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
@@ -202,17 +203,10 @@ class BringUp:
 
     def _joined_namespaces(self, container: Container) -> dict[str, str]:
         """Paths of the namespaces that `container:NAME` modes name."""
-        host_config = container.host_config
-        modes = {
-            ("network", "net"): host_config.network_mode,
-            ("ipc", "ipc"): host_config.ipc_mode,
-            ("pid", "pid"): host_config.pid_mode,
+        return {
+            kind: f"/proc/{self._pid_of(other)}/ns/{file}"
+            for kind, file, other in joined(container)
         }
-        paths = {}
-        for (kind, file), mode in modes.items():
-            if mode.startswith("container:"):
-                paths[kind] = f"/proc/{self._pid_of(mode.partition(':')[2])}/ns/{file}"
-        return paths
 
     def _pid_of(self, ref: str) -> int:
         other = self._store.get(ref)

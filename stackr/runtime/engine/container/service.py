@@ -39,6 +39,7 @@ from stackr.runtime.engine.container.promotion import Promotion, is_in_standby
 from stackr.runtime.engine.container.record import (
     Container,
 )
+from stackr.runtime.engine.container.sharing import is_severed
 from stackr.runtime.engine.container.spec import (
     ContainerCreate,
     ContainerUpdate,
@@ -328,6 +329,10 @@ class Containers:
     def in_standby(self, ref: str) -> bool:
         """Whether its ports and its service's names wait, or are another's."""
         return is_in_standby(self.get(ref), self._store, self._networks)
+
+    def severed(self, ref: str) -> bool | None:
+        """Whether it is left in a namespace that the container it joined has no longer."""
+        return is_severed(self.get(ref), self._store)
 
     async def connections(self, ref: str) -> Connections:
         """Who is served through a container's published ports. Raises Conflict where it is down."""
