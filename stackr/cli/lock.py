@@ -50,7 +50,8 @@ def _path(engine: str, project: str) -> Path:
     if engine == "embedded":
         from stackr.runtime.engine.config import EngineConfig
 
-        return _made(EngineConfig.from_environment().exec_root / "locks") / f"{project}.lock"
+        root = EngineConfig.from_environment().exec_root
+        return _made(root / "locks", within=root) / f"{project}.lock"
     from hashlib import sha256
 
     root = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "")
@@ -62,8 +63,13 @@ def _path(engine: str, project: str) -> Path:
     return mine / f"{sha256(engine.encode()).hexdigest()[:16]}-{project}.lock"
 
 
-def _made(folder: Path) -> Path:
+def _made(folder: Path, *, within: Path | None = None) -> Path:
+    """within: an engine's folder, which is made first."""
     try:
+        if within is not None and not within.exists():
+            from stackr.runtime.engine.roots import make_root
+
+            make_root(within)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.geteuid():
             raise OSError(errno.EPERM, "it belongs to another user")

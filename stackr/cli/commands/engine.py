@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from stackr.errors import NotFound
+from stackr.errors import NotFound, PermissionDenied
 from stackr.runtime.engine.config import EngineConfig
 
 __all__ = ["engine"]
@@ -109,6 +109,10 @@ def logs(
         raise NotFound(
             f'engine log "{path}": not there: the engine was not started in the background',
             hint="under systemd, its log is in the journal: journalctl -u stackr",
+        ) from None
+    except PermissionError:
+        raise PermissionDenied(
+            f'engine log "{path}": permission denied', hint="run stackr as root"
         ) from None
     with log:
         lines = log.read()

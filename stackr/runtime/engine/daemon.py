@@ -72,11 +72,14 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     from stackr.runtime.engine.lease.removal import Resources
     from stackr.runtime.engine.lease.service import Leases
     from stackr.runtime.engine.network.service import Networks
+    from stackr.runtime.engine.roots import close_to_others, make_root
     from stackr.runtime.engine.snapshot.overlay import Overlay
     from stackr.runtime.engine.state import State
     from stackr.runtime.engine.volume import Volumes
 
-    _make_roots(config)
+    roots = (config.data_root, config.exec_root)
+    for root in roots:
+        make_root(root)
     lock = DataRootLock.acquire(config.data_root, timeout_s=_LOCK_WAIT_S)
     parts.callback(lock.release)
     state = State.open(config.database)
@@ -114,11 +117,8 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     server = Server(engine, config.socket)
     await server.open()
     parts.push_async_callback(server.close)
-
-
-def _make_roots(config: EngineConfig) -> None:
-    for folder in (config.data_root, config.exec_root):
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    for root in roots:
+        close_to_others(root)
 
 
 def _engine_id(data_root: Path) -> str:

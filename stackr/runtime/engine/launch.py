@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stackr.errors import PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.roots import make_root
 
 __all__ = ["daemon_argv", "ensure_running", "is_running", "log_path"]
 
@@ -58,7 +59,7 @@ def ensure_running(config: EngineConfig) -> None:
             "engine: it does not run, and only root may start it",
             hint="run stackr as root, or start the engine: sudo stackr engine start",
         )
-    config.exec_root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    make_root(config.exec_root)
     lock = os.open(config.exec_root / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,7 +90,7 @@ def _start(config: EngineConfig) -> None:
             _environment(),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
+                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
                 (os.POSIX_SPAWN_DUP2, writer, _READY_FD),
             ],

@@ -99,7 +99,7 @@ class Volumes:
         await asyncio.to_thread(self._open)
 
     def _open(self) -> None:
-        self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in self._root.glob(f"{_REMOVING}*"):
             name = leftover.name.removeprefix(_REMOVING).rpartition(".")[0]
             if not (self._root / name).exists():
@@ -107,7 +107,7 @@ class Volumes:
             _delete_tree(leftover)
         for name, document in self._state.all(_KIND).items():
             volume = _from_document(name, self._root, document)
-            volume.mountpoint.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_folder(volume.mountpoint)
             recover(volume.mountpoint)
             self._volumes[name] = volume
 
@@ -151,7 +151,7 @@ class Volumes:
         self._state.check_room()
         self._state.put(_KIND, name, _to_document(volume))
         try:
-            volume.mountpoint.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_folder(volume.mountpoint)
         except OSError:
             self._state.delete(_KIND, name)
             raise
@@ -239,6 +239,16 @@ class Volumes:
             reclaimed += size
         self._events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
         return deleted, reclaimed
+
+
+def _make_folder(path: Path) -> None:
+    """A new one is root's, and open to all in the containers that mount it, whatever the umask."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    path.chmod(0o755)
 
 
 def _open_folder(root: Path, subpath: str) -> int | None:

@@ -217,7 +217,7 @@ async def choose_runtime(
         if path is None:
             continue
         runtime = OciRuntime(path, root / name, launcher)
-        runtime.root.mkdir(parents=True, exist_ok=True)
+        runtime.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if name == "runc" or await _works(runtime, folder, cgroup, host):
             return runtime
     raise Unavailable(

@@ -108,7 +108,7 @@ class Containers:
         """
         config = self._config
         for folder in (config.containers_root, config.bundles_root):
-            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._launcher.hide = self._host.cgroups.hide_from_crun
         runtime = await choose_runtime(
             self._launcher,

@@ -78,7 +78,7 @@ class Storage:
         await asyncio.to_thread(self._snapshots.prepare, container.id, layers, mounted)
         for mount, diff_ids in zip(images, mounted, strict=True):
             self._check_part(mount, diff_ids)
-        self.folder(container).mkdir(mode=0o710, parents=True, exist_ok=True)
+        self.folder(container).mkdir(mode=0o700, parents=True, exist_ok=True)
         return tuple([await self._make_mount(container, mount) for mount in container.mounts])
 
     async def _make_mount(self, container: Container, mount: MountPoint) -> MountPoint:

@@ -1,4 +1,4 @@
-"""Directory trees made by others: place, copy, remove, measure and sync, whatever their depth.
+"""Directory trees made by others: place, copy, remove, measure and sync them, whatever their depth.
 
 Written without recursion and without one descriptor per level: a container can nest directories
 far deeper than Python's stack, a path's limit or the descriptor limit allow.

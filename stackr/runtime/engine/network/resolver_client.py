@@ -123,7 +123,7 @@ class ResolverClient:
             _ENVIRONMENT,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o640),
+                (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
         )

@@ -1,0 +1,71 @@
+"""The folders of an engine, which nobody but root enters, lists or reads.
+
+Volumes hold what containers' root users leave there, set-uid programs among it, and records,
+bundles and logs hold secrets. All of it is reached through two folders, whose modes decide; what
+lies directly in them is closed as well. Containers need no way through: their files are mounted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["close_to_others", "make_root"]
+
+_log = logging.getLogger(__name__)
+
+_OTHERS = 0o077
+_OWN = (
+    *("bundles", "containers", "content", "crun", "engine", "locks", "lost+found", "names"),
+    *("reserve", "runc", "snapshots", "stackr.sock", ".stackr.sock", "start.lock", "state"),
+    *("view", "volumes"),
+)
+"""How the names of all that an engine has in its roots begin."""
+
+
+def make_root(folder: Path) -> None:
+    """Make a folder of root's alone, and what is missing above it, whatever the umask.
+
+    One that is there is taken, and closed. Raises OSError.
+    """
+    for parent in reversed(folder.parents):
+        _make(parent, 0o755)
+    _make(folder, 0o700)
+    close_to_others(folder)
+
+
+def _make(folder: Path, mode: int) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    folder.chmod(mode)
+
+
+def close_to_others(root: Path) -> None:
+    """Leave nothing of the engine in one of its roots to anyone but root. Raises OSError.
+
+    A root that holds more than an engine's files was somebody's before, and keeps its own mode.
+    """
+    names = os.listdir(root)
+    foreign = [name for name in names if not name.startswith(_OWN)]
+    for name in names:
+        if name not in foreign:
+            _close(root / name)
+    if not foreign:
+        _close(root)
+    elif stat.S_IMODE(root.stat().st_mode) & _OTHERS:
+        _log.warning('%s: not closed to other users, as it holds "%s", too', root, min(foreign))
+
+
+def _close(path: Path) -> None:
+    try:
+        status = path.stat()
+        if status.st_uid or status.st_gid:
+            os.chown(path, 0, 0)
+        if status.st_mode & _OTHERS:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~_OTHERS)
+    except FileNotFoundError:
+        return  # a temporary name, or a broken symlink
