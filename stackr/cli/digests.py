@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from stackr.runtime.engine.image.auth import RegistryAuth
 from stackr.runtime.engine.image.reference import parse_reference
 from stackr.runtime.engine.image.registry import Registry
 from stackr.runtime.engine.image.transport import Transport, is_plain_http
+from stackr.text import parse_json
 
 __all__ = ["pin"]
 
@@ -68,7 +68,7 @@ def _credentials(environ: Mapping[str, str]) -> dict[str, RegistryAuth]:
     """What `docker login` has stored, by registry; nothing if the file cannot be read."""
     folder = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME", ""), ".docker")
     try:
-        entries = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))["auths"]
+        entries = parse_json(Path(folder, "config.json").read_text(encoding="utf-8"))["auths"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     if not isinstance(entries, dict):

@@ -8,6 +8,7 @@ was not foreseen is one line as well: `STACKR_DEBUG=1` shows its traceback.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from stackr.errors import InvalidProject, StackrError
+from stackr.text import visible
 
 if TYPE_CHECKING:
     from typer import TyperException
@@ -29,7 +31,7 @@ _INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the command that `sys.argv` names, and exit with its code."""
     signal.signal(signal.SIGTERM, _terminated)
-    _open_closed_streams()
+    _open_streams()
     try:
         code = run(sys.argv[1:])
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -51,11 +53,17 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _open_closed_streams() -> None:
-    """A standard stream that the caller has closed is /dev/null, not the next file opened."""
+def _open_streams() -> None:
+    """A standard stream that the caller has closed is /dev/null, not the next file opened.
+
+    What a stream's encoding lacks is escaped: a locale must not end a command half-way.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the whole process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -148,7 +156,7 @@ def _debug() -> bool:
 
 def _write_error(lines: Sequence[str]) -> None:
     try:
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.write("".join(f"{visible(line)}\n" for line in lines))
     except OSError:
         return
 

@@ -28,6 +28,7 @@ from stackr.runtime.container import (
 )
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service, ServiceNetwork
+from stackr.text import parse_json
 
 __all__ = ["container_config"]
 
@@ -340,7 +341,7 @@ def _security(project: Project, service: Service) -> tuple[tuple[str, ...], bool
 def _profile(service: Service, path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
-        return json.dumps(json.loads(text), separators=(",", ":"))
+        return json.dumps(parse_json(text), separators=(",", ":"))
     except (OSError, ValueError) as error:
         raise InvalidArgument(
             f"services.{service.name}.security_opt: seccomp profile {path}: {error}"

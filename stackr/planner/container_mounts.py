@@ -158,7 +158,13 @@ def _content(project: Project, source: FileObject) -> str | None:
         raise InvalidArgument(
             f'environment variable "{source.environment}" required by "{source.name}" is not set'
         )
-    return project.environment[source.environment]
+    value = project.environment[source.environment]
+    if "\ufffd" in value:
+        raise InvalidArgument(
+            f'environment variable "{source.environment}" required by "{source.name}": not UTF-8',
+            hint="bytes that are no text can be given as a file",
+        )
+    return value
 
 
 def _number(service: Service, text: str | None, what: str) -> int:

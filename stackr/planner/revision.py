@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stackr.errors import NotFound
 from stackr.runtime import labels
 from stackr.runtime.types import VolumeConfig, VolumeState
+from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.planner.observed import Observed
@@ -87,7 +88,7 @@ def revision_of(volume: VolumeState) -> Revision | None:
     try:
         inflater = zlib.decompressobj()
         text = inflater.decompress(base64.b85decode(entry), _MAX_ENTRY_BYTES)
-        value = json.loads(text)
+        value = parse_json(text)
         known = {f.name for f in fields(Revision)}
         return Revision(**{key: value[key] for key in value if key in known})
     except (ValueError, TypeError, zlib.error):

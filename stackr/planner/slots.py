@@ -6,7 +6,6 @@ desired service, the observed containers and the options in, slots out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -21,6 +20,7 @@ from stackr.planner.references import Reference, Target, stale_references, targe
 from stackr.planner.revision import had_replicas
 from stackr.runtime import labels
 from stackr.runtime.types import Capabilities, ContainerState, ImageState
+from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredService
@@ -256,7 +256,7 @@ def _top(path: str) -> str:
 def stored_spec(state_labels: Mapping[str, str]) -> dict[str, Any] | None:
     """The resolved configuration that a resource was made from; None if it does not say."""
     try:
-        spec = json.loads(state_labels.get(labels.SPEC, ""))
+        spec = parse_json(state_labels.get(labels.SPEC, ""))
     except ValueError:
         return None
     return spec if isinstance(spec, dict) else None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from stackr.errors import InvalidArgument
 from stackr.spec.files import Files
 from stackr.spec.interpolate import Lookup, OnUnset, Substitution
+from stackr.text import decode
 
 _EXPORT = re.compile(r"export[\t\n\f\r ]+")
 _SIMPLE = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=([^\s"'#$][^\n#$]*)?\n""")
@@ -242,7 +243,7 @@ def read(
     if len(data) > MAX_BYTES:
         raise InvalidArgument(f"cannot read {file}: larger than {MAX_BYTES >> 20} MiB")
     try:
-        _FORMATS[format](data.decode("utf-8", "surrogateescape"), variables, lookup, on_unset)
+        _FORMATS[format](decode(data), variables, lookup, on_unset)
     except ValueError as error:
         raise InvalidArgument(f"failed to read {file}: {error}") from error
 

@@ -97,7 +97,7 @@ def as_sequence(value: Any) -> list[Any]:
             entries += [f"{key}={go_text(each)}" for each in entry]
         else:
             entries.append(f"{key}={go_text(entry)}")
-    return sorted(entries, key=lambda entry: entry.encode("utf-8", "surrogateescape"))
+    return sorted(entries, key=str.encode)
 
 
 def _hosts(old: Any, new: Any, rules: Branch[Merge] | None, path: Path) -> Any:

@@ -191,7 +191,7 @@ def read_environment(value: Any) -> dict[str, str | None]:
     if isinstance(value, list):
         for entry in value:
             key = units.go_text(entry).partition("=")[0]
-            if key.encode("utf-8", "surrogateescape")[-1:] in _SPACES and key:
+            if key.encode()[-1:] in _SPACES and key:
                 raise ValueError(f'environment variable "{key}" has a trailing space')
     return {
         key: None if entry is None else units.go_text(entry)

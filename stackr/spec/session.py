@@ -14,6 +14,7 @@ from stackr.spec.problems import Problems, refuse
 from stackr.spec.rules import Path as KeyPath
 from stackr.spec.rules import show
 from stackr.spec.source import MAX_BYTES, BadSource, Budget, Document, documents
+from stackr.text import unicode
 
 MAX_FILES = 1000
 
@@ -57,7 +58,7 @@ class Session:
         self.files = Metered(files)
         self.budget = Budget()
         self.options = options
-        self.environ = environ
+        self.environ = {unicode(name): unicode(value) for name, value in environ.items()}
         self.cwd = cwd
         self.sources = Sources(str(cwd))
         self.problems = Problems(self.sources)

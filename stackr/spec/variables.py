@@ -15,6 +15,7 @@ from stackr.spec.layers import Inclusion, Layer
 from stackr.spec.load import Loaded
 from stackr.spec.positions import Node
 from stackr.spec.rules import Path
+from stackr.text import decode
 
 __all__ = [
     "Mention",
@@ -67,7 +68,7 @@ def assignments(loaded: Loaded, file: str, name: str) -> list[tuple[int, int, st
         data = session.files.read(session.absolute(file), dotenv.MAX_BYTES)
     except OSError:
         return []
-    text = data.decode("utf-8", "surrogateescape")
+    text = decode(data)
     lines = text.split("\n")
     places = dotenv.places(text).get(name, ())
     return [(line, column, lines[line - 1].strip()) for line, column in reversed(places)]

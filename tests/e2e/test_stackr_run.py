@@ -377,3 +377,21 @@ def stack_program() -> str:
 
     assert os.access(STACKR, os.X_OK)
     return STACKR
+
+
+def test_bytes_that_are_no_utf8_reach_the_program_replaced(stack: Stack) -> None:
+    stack.write(
+        """
+        services:
+          a:
+            image: ${IMAGE}
+            env_file: v.env
+            environment: [FROM_SHELL]
+            command: [env]
+        """
+    )
+    (stack.folder / "v.env").write_bytes(b"A=caf\xe9\nB=ok\n")
+    stack.environ["FROM_SHELL"] = "na\udcefve"
+    lines = stack("run", "--rm", "-T", "a").stdout.splitlines()
+    assert {"A=caf\ufffd", "B=ok", "FROM_SHELL=na\ufffdve"} <= set(lines)
+    assert "caf\ufffd" in stack("config").stdout

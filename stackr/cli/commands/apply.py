@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from stackr.cli.flags import Timeout, Wait, WaitTimeout
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument, StackrError
+from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.cli.converge import Goal
@@ -62,11 +62,11 @@ def _read(path: str) -> dict[str, Any]:
 
     try:
         data = sys.stdin.buffer.read(_MAX_BYTES) if path == "-" else _bytes(path)
-        return unsealed(json.loads(data))
+        return unsealed(parse_json(data))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StackrError(f"{path}: {reason}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidArgument(f"{path}: it is not JSON", hint=_HINT) from error
     except InvalidArgument as error:
         raise InvalidArgument(f"{path}: {error.message}", hint=error.hint or _HINT) from error

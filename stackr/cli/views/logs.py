@@ -51,7 +51,7 @@ class LogLines:
         """One line of a container's output, without its line end; `moment` goes before it."""
         output = self.err if is_error else self.out
         stamp = f"{moment} " if moment else ""
-        output.line(f"{self._prefix(name, output)}{stamp}{text}")
+        output.raw_line(f"{self._prefix(name, output)}{stamp}{text}")
 
     def status(self, name: str, text: str) -> None:
         """What happened to a container: `web-1 exited with code 0`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from stackr.errors import InvalidArgument
+from stackr.text import visible
 
 __all__ = ["ANSI_CHOICES", "Output", "open_output", "paint"]
 
@@ -54,7 +55,14 @@ class Output:
         return max(columns, 20) if columns else shutil.get_terminal_size(_FALLBACK_SIZE).columns
 
     def line(self, text: str = "") -> None:
-        """Write one line, and let the reader see it at once."""
+        """Write one line, and let the reader see it at once.
+
+        What of it would act on a terminal, but for colours, is shown instead.
+        """
+        self.raw_line(visible(text, colours=True))
+
+    def raw_line(self, text: str) -> None:
+        """As `line`, for what a container wrote, which may draw on the terminal as it likes."""
         self.stream.write(f"{text}\n")
         self.stream.flush()
 

@@ -24,6 +24,7 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.planner.plan import Operation
+from stackr.text import visible
 
 if TYPE_CHECKING:
     from stackr.cli.views.live import LiveRows
@@ -88,7 +89,7 @@ class TtyView:
             output.stream.flush()
 
     def _above(self, output: Output, text: str) -> None:
-        self.write_above(output, f"{text}\n")
+        self.write_above(output, f"{visible(text, colours=True)}\n")
 
     def _begin(self, operation: Operation) -> None:
         if self._live is None:
@@ -108,7 +109,8 @@ class TtyView:
         if row is None:
             return
         if not event.layer:
-            row.text = f"{doing(event.operation)} ({event.text})" if event.text else row.text
+            detail = visible(event.text, one_line=True)
+            row.text = f"{doing(event.operation)} ({detail})" if detail else row.text
             return
         layers = self._layers.setdefault(row.label, {})
         if event.text in _TRANSFERRED:

@@ -26,6 +26,7 @@ from stackr.errors import (
     error_for_status,
 )
 from stackr.runtime.docker.endpoint import Endpoint, Stream
+from stackr.text import parse_json
 
 __all__ = ["OLDEST_API", "Client", "Hijacked", "Query"]
 
@@ -349,7 +350,7 @@ class Client:
             if len(data) > _ERROR_BYTES:
                 break
         try:
-            message = str(json.loads(data)["message"]).strip()
+            message = str(parse_json(data)["message"]).strip()
         except (ValueError, KeyError, TypeError):
             message = data.decode(errors="replace").strip()
         from stackr.runtime.docker.hints import hint_for
@@ -369,7 +370,7 @@ class Client:
 
     def _json(self, data: bytes, what: str) -> Any:
         try:
-            return json.loads(data)
+            return parse_json(data)
         except ValueError as error:
             raise Unavailable(
                 f'engine "{self.endpoint.url}": {what}: not an answer in JSON'
@@ -434,4 +435,4 @@ def _query(query: Query | None) -> str:
             continue
         values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         pairs += [(key, str(int(item)) if isinstance(item, bool) else str(item)) for item in values]
-    return f"?{urlencode(pairs)}" if pairs else ""
+    return f"?{urlencode(pairs, errors='surrogateescape')}" if pairs else ""

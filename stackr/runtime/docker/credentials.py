@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stackr.errors import InvalidArgument
+from stackr.text import parse_json
 
 __all__ = ["all_credentials", "registry_auth", "registry_of"]
 
@@ -71,7 +72,7 @@ def _as_entry(credentials: dict[str, str]) -> dict[str, str]:
 def _read_config(environ: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
     path = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = parse_json(path.read_text())
     except FileNotFoundError:
         return {}, path
     except (OSError, ValueError) as error:
@@ -125,7 +126,7 @@ async def _ask_helper(helper: str, verb: str, text: str) -> dict[str, Any]:
             return {}
         raise InvalidArgument(f"registry credentials: {program}: {said or 'failed'}")
     try:
-        answer = json.loads(out)
+        answer = parse_json(out)
     except ValueError:
         answer = None
     if not isinstance(answer, dict):

@@ -7,7 +7,6 @@ ContainerExport, ImageCommit.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from stackr.errors import NotFound, Unavailable
 from stackr.runtime.docker.client import Client
 from stackr.runtime.types import PathStat
+from stackr.text import parse_json
 
 __all__ = ["commit", "export", "get_archive", "put_archive", "stat_path"]
 
@@ -93,7 +93,7 @@ async def commit(
 
 def _stat(headers: Mapping[str, str]) -> PathStat:
     try:
-        value: dict[str, Any] = json.loads(base64.b64decode(headers[_STAT_HEADER]))
+        value: dict[str, Any] = parse_json(base64.b64decode(headers[_STAT_HEADER]))
         mode = int(value.get("mode") or 0)
         return PathStat(
             name=str(value["name"]),

@@ -35,6 +35,8 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KIND = "volume"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _REMOVING = ".removing-"
+_LONGEST_NAME = 255 - len(f"{_REMOVING}.01234567")
+"""So that the folder has a name while it is removed, too."""
 _log = logging.getLogger(__name__)
 
 
@@ -262,6 +264,8 @@ def _open_folder(root: Path, subpath: str) -> int | None:
 
 
 def _check_name(name: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        raise InvalidArgument(f"create {name[:32]}...: longer than {_LONGEST_NAME} characters")
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only'

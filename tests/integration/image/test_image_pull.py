@@ -49,6 +49,14 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_FIRST_PAUSE_S", 0.001)
 
 
+async def test_text_that_is_no_unicode_is_replaced(
+    parts: Parts, bad_registry: MisbehavingRegistry
+) -> None:
+    reference = bad_registry.add(image(Labels={"a": "x\ud800"}, Env=["B=\udfff"]))
+    pulled = await parts.images.pull(reference)
+    assert (pulled.config["Labels"], pulled.config["Env"]) == ({"a": "x\ufffd"}, ["B=\ufffd"])
+
+
 async def test_an_image_arrives_whole(parts: Parts, bad_registry: MisbehavingRegistry) -> None:
     built = image(Cmd=["/bin/sh"], Labels={"a": "b"})
     reference = bad_registry.add(built, "team/app", "v1")

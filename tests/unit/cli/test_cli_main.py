@@ -174,3 +174,14 @@ def test_the_version_as_an_option_and_as_json(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.count("stackr version ") == 2
     assert run(["version", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == ["version"]
+
+
+def test_an_error_from_outside_does_not_act_on_the_terminal(
+    probe: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe.append(NotFound("manifest \x1b[2J\x9b1A\udce9 unknown", hint="\x1b]0;title\x07"))
+    assert run(["probe"]) == 1
+    told = capsys.readouterr().err
+    assert told == (
+        "stackr: manifest \\u001b[2J\\u009b1A\\udce9 unknown\n  \\u001b]0;title\\u0007\n"
+    )

@@ -36,7 +36,7 @@ _TAR: Final = "application/x-tar"
 
 
 def _path(request: Request) -> str:
-    path = request.text("path")
+    path = request.raw_text("path")
     if not path:
         raise InvalidArgument("bad parameter: path cannot be empty")
     return path

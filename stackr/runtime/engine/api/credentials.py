@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api.body import string
+from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.image.auth import RegistryAuth
@@ -29,7 +29,7 @@ def registry_auth(header: str) -> RegistryAuth | None:
         return None
     padded = header + "=" * (-len(header) % 4)
     try:
-        value = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        value = parse_json(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
         raise InvalidArgument("invalid X-Registry-Auth header: not base64url of JSON") from None
     if not isinstance(value, dict):

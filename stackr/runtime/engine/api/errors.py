@@ -11,7 +11,7 @@ import logging
 
 from stackr.errors import NotSupported, StackrError
 from stackr.runtime.engine.api.http import Response, error_body, json_response
-from stackr.runtime.engine.printable import printable
+from stackr.text import visible
 
 __all__ = ["error_response", "explain"]
 
@@ -23,9 +23,9 @@ def explain(error: Exception, what: str) -> tuple[int, dict[str, str]]:
     """The status and the body for `error`, raised while doing `what` (logged for a defect)."""
     if isinstance(error, StackrError):
         if error.status >= 500 and not isinstance(error, NotSupported):
-            _log.warning("%s: %s", what, printable(error.message))
+            _log.warning("%s: %s", what, visible(error.message))
         body = error_body(error)
-        return error.status, {key: printable(text) for key, text in body.items()}
+        return error.status, {key: visible(text) for key, text in body.items()}
     if isinstance(error, OSError) and error.errno in _DISK_FAILURES:
         _log.warning("%s: %s", what, error)
         subject = f"{error.filename}: " if error.filename else ""

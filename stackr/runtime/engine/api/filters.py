@@ -5,13 +5,13 @@ Source: Docker Engine API; both of its forms, {"key": {"value": true}} and {"key
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api.timestamp import parse_duration, parse_time
+from stackr.text import parse_json
 
 __all__ = ["Filters"]
 
@@ -29,8 +29,8 @@ class Filters:
     def parse(cls, text: str, accepted: frozenset[str]) -> Filters:
         """Raises InvalidArgument for another shape, and for a key that is not `accepted`."""
         try:
-            raw = json.loads(text) if text else {}
-        except (ValueError, RecursionError):
+            raw = parse_json(text) if text else {}
+        except ValueError:
             raw = None
         if not isinstance(raw, dict):
             raise InvalidArgument("invalid filter")

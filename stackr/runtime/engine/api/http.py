@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import h11
 
 from stackr.errors import InvalidArgument, StackrError
+from stackr.text import parse_json, unicode
 
 __all__ = ["BodyWriter", "Connection", "Duplex", "Request", "Response", "json_response"]
 
@@ -26,6 +28,9 @@ _READ_BYTES = 64 * 1024
 _HEADER_BYTES = 128 * 1024  # a filters query over many names, or credentials, may be long
 _JSON_BYTES = 4 * 1024 * 1024
 _PIPELINED_BYTES = 1024 * 1024
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_LARGEST = 2**63 - 1
 
 Headers = Sequence[tuple[str, str]]
 
@@ -41,7 +46,8 @@ class Response:
 
 def json_response(value: object, status: int = 200) -> Response:
     """`value` as a JSON answer."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    body = unicode(text).encode() + b"\n"
     return Response(status, body, (("Content-Type", "application/json"),))
 
 
@@ -116,7 +122,14 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, key: str, default: str = "") -> str:
-        """A query parameter; the first one where it is repeated."""
+        """A query parameter; the first one where it is repeated.
+
+        Bytes that are no UTF-8 are U+FFFD.
+        """
+        return unicode(self.raw_text(key, default))
+
+    def raw_text(self, key: str, default: str = "") -> str:
+        """As `text`, for a path in a file system: bytes that are no UTF-8 are surrogates."""
         return self.query.get(key, [default])[0]
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -133,10 +146,11 @@ class Request:
     def optional_integer(self, key: str) -> int | None:
         """As `integer`, None where the parameter is absent or empty."""
         value = self.text(key)
-        try:
-            return int(value) if value else None
-        except ValueError:
-            raise InvalidArgument(f'query parameter "{key}": not a number: "{value}"') from None
+        if not value:
+            return None
+        if _INTEGER.fullmatch(value) is None or abs(int(value)) > _LARGEST:
+            raise InvalidArgument(f'query parameter "{key}": not a number: "{value[:100]}"')
+        return int(value)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
@@ -161,8 +175,8 @@ class Request:
                 f'unsupported Content-Type header ({kind}): must be "application/json"'
             )
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
+            return parse_json(body)
+        except ValueError as error:
             raise InvalidArgument(f"invalid JSON: {error}") from error
 
     async def json_object(self) -> dict[str, Any]:
@@ -218,11 +232,11 @@ class Connection:
         event = await self._next_event()
         if not isinstance(event, h11.Request):
             return None
-        target = urlsplit(event.target.decode("latin-1"))
+        path, query = _split_target(event.target.decode("latin-1"))
         return Request(
             method=event.method.decode("ascii"),
-            path=unquote(target.path),
-            query=parse_qs(target.query, keep_blank_values=True),
+            path=unquote(path, errors="surrogateescape"),
+            query=parse_qs(query, keep_blank_values=True, errors="surrogateescape"),
             headers={
                 name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers
             },
@@ -321,6 +335,21 @@ class Connection:
             if event is not h11.NEED_DATA:
                 return event
             self._http.receive_data(await self._reader.read(_READ_BYTES))
+
+
+def _split_target(target: str) -> tuple[str, str]:
+    """Path and query of a request's target, still encoded.
+
+    Raises h11.RemoteProtocolError for an absolute form that is none.
+    """
+    if not target.startswith("/"):
+        try:
+            absolute = urlsplit(target)
+        except ValueError as error:
+            raise h11.RemoteProtocolError(f"the request's target is no URL: {error}") from error
+        return absolute.path, absolute.query
+    path, _, query = target.partition("?")
+    return path, query
 
 
 def error_body(error: StackrError) -> dict[str, str]:

@@ -5,7 +5,6 @@ stackr's own, beside the Docker Engine API; docs/engine-api.md describes it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -118,11 +117,15 @@ def _integer(body: Mapping[str, Any], key: str, default: int, low: int, high: in
     return value
 
 
+_MOST_SECONDS = 1e12
+"""What is more is no time, and a float or a clock could not hold it."""
+
+
 def _seconds(body: Mapping[str, Any], key: str) -> float | None:
     value = body.get(key)
     if value is None:
         return None
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+    if type(value) not in (int, float) or not 0 <= value <= _MOST_SECONDS:
         raise InvalidArgument(f"invalid JSON: {key}: expected a number of seconds")
     return float(value)
 

@@ -26,11 +26,13 @@ from stackr.runtime.engine.api.http import ClientGone, Connection, Request, Resp
 from stackr.runtime.engine.api.route import Route, Router
 from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
+from stackr.text import visible
 
 __all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"/v([0-9.]+)(/.*)")
+_MOST_VERSION = 16
 _BACKLOG = 4096  # the kernel's own limit is net.core.somaxconn, 4096 where nobody changed it
 _GRACE_S = 5.0
 
@@ -111,7 +113,7 @@ class Server:
                 return
 
     async def _handle(self, connection: Connection, request: Request) -> None:
-        what = f"{request.method} {request.path}"
+        what = visible(f"{request.method} {request.path}", one_line=True)
         try:
             response = await self._answer(connection, request)
         except (ConnectionError, ClientGone):
@@ -128,6 +130,7 @@ class Server:
             await connection.finish()
 
     async def _answer(self, connection: Connection, request: Request) -> Response | None:
+        _refuse_nul(request)
         request.api_version, request.path = _split_version(request.path)
         found = self._router.find(request.method, request.path)
         if found is None:
@@ -169,6 +172,13 @@ async def _while_listening(
         await asyncio.gather(gone, return_exceptions=True)
 
 
+def _refuse_nul(request: Request) -> None:
+    """No name, path or word of a command has one: C's strings end there. Raises InvalidArgument."""
+    texts = (text for values in request.query.values() for text in values)
+    if "\0" in request.path or any("\0" in text for text in texts):
+        raise InvalidArgument("invalid request: a NUL character in the path or a parameter")
+
+
 def _split_version(path: str) -> tuple[tuple[int, int], str]:
     """The API version that the path asks for (ours where it names none), and the path without it.
 
@@ -177,7 +187,7 @@ def _split_version(path: str) -> tuple[tuple[int, int], str]:
     match = _VERSION.fullmatch(path)
     if match is None:
         return API_VERSION, path
-    text = match[1]
+    text = match[1][:_MOST_VERSION]
     major, _, minor = text.partition(".")
     if not (major.isdigit() and minor.isdigit()):
         raise InvalidArgument(f"invalid API version: {text}")

@@ -9,12 +9,12 @@ tables. The lists are checked against the profile of containers-common in the te
 from __future__ import annotations
 
 import errno
-import json
 import platform
 from collections.abc import Collection
 from typing import Any
 
 from stackr.errors import InvalidArgument
+from stackr.text import parse_json
 
 __all__ = ["custom_profile", "default_profile"]
 
@@ -187,7 +187,7 @@ def custom_profile(
     Raises InvalidArgument where the text is not a profile.
     """
     try:
-        profile = json.loads(text)
+        profile = parse_json(text)
         rules = [
             _resolved(rule)
             for rule in profile.get("syscalls") or []

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from stackr.errors import InvalidArgument
+from stackr.text import parse_json
 
 __all__ = ["apply_changes"]
 
@@ -73,8 +74,8 @@ def _json_words(text: str) -> list[str] | None:
     if not text.startswith("["):
         return None
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except ValueError:
         return None
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         return value

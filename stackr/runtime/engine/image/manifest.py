@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.image.reference import is_digest
+from stackr.text import parse_json
 
 __all__ = ["Descriptor", "ImageManifest", "parse_config", "parse_image_manifest"]
 
@@ -93,8 +94,8 @@ def parse_config(raw: bytes, *, name: str) -> dict[str, Any]:
     Raises InvalidArgument, and NotSupported for another operating system than Linux.
     """
     try:
-        config = json.loads(raw)
-    except (ValueError, RecursionError):
+        config = parse_json(raw)
+    except ValueError:
         config = None
     if not isinstance(config, dict):
         raise InvalidArgument(f"image config of {name}: is not a JSON object")

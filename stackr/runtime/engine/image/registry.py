@@ -6,7 +6,6 @@ checked against its digest and bounded in size before anything looks at it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from stackr.errors import InvalidArgument, NotFound, NotSupported, PermissionDen
 from stackr.runtime.engine.image.content import DigestMismatch, digest_of
 from stackr.runtime.engine.image.reference import Reference, is_digest
 from stackr.runtime.engine.image.transport import Transport, error_of, not_found, read_limited
-from stackr.runtime.engine.printable import printable
+from stackr.text import parse_json, visible
 
 __all__ = ["BlobStream", "Manifest", "Registry"]
 
@@ -59,8 +58,8 @@ class BlobStream:
 def parse_manifest(raw: bytes, media_type: str, digest: str) -> Manifest:
     """Raises InvalidArgument for what is no JSON object, NotSupported for an unknown type."""
     try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
+        body = parse_json(raw)
+    except ValueError:
         body = None
     if not isinstance(body, dict):
         raise InvalidArgument(f"manifest {digest}: is not a JSON object")
@@ -69,7 +68,7 @@ def parse_manifest(raw: bytes, media_type: str, digest: str) -> Manifest:
     if kind not in MANIFEST_TYPES + INDEX_TYPES:
         kind = _guess_type(body)
     if not kind:
-        shown = printable(str(declared or media_type)[:200])
+        shown = visible(str(declared or media_type)[:200])
         raise NotSupported(f'manifest {digest}: media type "{shown}"')
     return Manifest(digest, kind, raw, body)
 

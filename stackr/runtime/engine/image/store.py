@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +37,7 @@ from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.linux.memory import trim_heap
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
+from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.image.commit import Commit
@@ -320,7 +320,7 @@ class Images:
     def _record_commit(
         self, name: Reference | None, config: bytes, manifest: str, blobs: Sequence[str]
     ) -> StoredImage:
-        oci, id = json.loads(config), digest_of(config)
+        oci, id = parse_json(config), digest_of(config)
         former = self._images.get(id)
         stored = StoredImage(
             id=id,

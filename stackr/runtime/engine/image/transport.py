@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import os
 import time
 import urllib.request
@@ -37,7 +36,7 @@ from stackr.runtime.engine.image.retry import (
     pause_s,
     retry_after_s,
 )
-from stackr.runtime.engine.printable import printable
+from stackr.text import parse_json, visible
 
 __all__ = ["Transport", "is_plain_http", "read_limited"]
 
@@ -215,7 +214,7 @@ class Transport:
         except ValueError:
             target = URL()
         if target.scheme not in ("http", "https") or not target.host:
-            shown = printable(location[:200])
+            shown = visible(location[:200])
             raise InvalidArgument(f'registry "{self.domain}": redirects to "{shown}"')
         if url.scheme == "https" and target.scheme == "http":
             raise InvalidArgument(f'registry "{self.domain}": redirects from https to http')
@@ -345,7 +344,7 @@ def _reason(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientOSError) and error.errno is not None:
         # Positive ones are the system's; the resolver's have a text of their own
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
-    return printable(" ".join(str(error).split()))[:300] or type(error).__name__
+    return visible(" ".join(str(error).split()))[:300] or type(error).__name__
 
 
 def _proxy(url: URL) -> str | None:
@@ -362,7 +361,7 @@ def _proxy(url: URL) -> str | None:
 
 def _parse_token(body: bytes, domain: str) -> tuple[str, float]:
     try:
-        answer = json.loads(body)
+        answer = parse_json(body)
         token = answer.get("token") or answer.get("access_token")
         life_s = float(answer.get("expires_in") or _DEFAULT_TOKEN_LIFE_S)
     except (ValueError, AttributeError, TypeError):
@@ -388,12 +387,12 @@ async def error_of(response: aiohttp.ClientResponse) -> tuple[str, str]:
     """
     try:
         body = await read_limited(response, _ERROR_LIMIT, "error")
-        first: dict[str, Any] = json.loads(body)["errors"][0]
+        first: dict[str, Any] = parse_json(body)["errors"][0]
         code, message = str(first.get("code") or "")[:100], str(first.get("message") or "")
     except (ValueError, LookupError, TypeError, AttributeError, InvalidArgument):
         return "", ""
     texts = [code.lower().replace("_", " "), " ".join(message.split())[:300]]
-    return code, ": ".join(printable(text) for text in texts if text)
+    return code, ": ".join(visible(text) for text in texts if text)
 
 
 def not_found(code: str, text: str, *, name: str, reference: str) -> NotFound:

@@ -1,0 +1,82 @@
+"""Text from outside: what is no Unicode is replaced, and what would act on a terminal is shown.
+
+Names, labels, environments, files, registries' errors and clients' requests may hold anything. They
+come in by the functions here, so that each can be written as UTF-8, kept, and listed; and they are
+shown to people by `visible`.
+Source: Go's encoding/json and unicode/utf8, whose U+FFFD for each byte that is no UTF-8 Docker has.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+__all__ = ["decode", "parse_json", "unicode", "visible"]
+
+_LONE = re.compile("[\ud800-\udfff]")
+_MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_ACTING_OR_LONE = re.compile(f"{_ACTING.pattern}|{_LONE.pattern}")
+
+
+def unicode(text: str) -> str:
+    """`text` with U+FFFD for each surrogate: the operating system's bytes that are no UTF-8."""
+    return _LONE.sub("\ufffd", text)
+
+
+def decode(data: bytes) -> str:
+    """UTF-8, with U+FFFD for each byte that is none."""
+    return unicode(data.decode("utf-8", "surrogateescape"))
+
+
+def parse_json(data: bytes | bytearray | str) -> Any:
+    """A JSON value as Go reads it: what is no Unicode becomes U+FFFD.
+
+    Raises ValueError for a syntax error (NaN is one, too) and for nesting that is too deep.
+    """
+    text = data if isinstance(data, str) else decode(bytes(data))
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return _unicode_values(value) if _MAY_BE_LONE.search(text) or _LONE.search(text) else value
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _unicode_values(value: Any) -> Any:
+    if isinstance(value, str):
+        return unicode(value)
+    if isinstance(value, list):
+        return [_unicode_values(entry) for entry in value]
+    if isinstance(value, dict):
+        return {unicode(key): _unicode_values(entry) for key, entry in value.items()}
+    return value
+
+
+def visible(text: str, *, one_line: bool = False, colours: bool = False) -> str:
+    r"""`text` with `\u001b` and the like for the characters that a terminal acts on.
+
+    Tabs and, without one_line, ends of lines stay; with `colours`, those of ours as well. What is
+    escaped within a string of JSON is still JSON, with the same value.
+    """
+    if text.isprintable():
+        return text
+    if one_line:
+        text = text.replace("\n", "\\u000a")
+    if not colours:
+        return _ACTING_OR_LONE.sub(_escaped, text)
+    plain = _COLOUR.split(text)
+    kept = [*_COLOUR.findall(text), ""]
+    return "".join(
+        _ACTING_OR_LONE.sub(_escaped, part) + colour
+        for part, colour in zip(plain, kept, strict=True)
+    )
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
