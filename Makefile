@@ -3,10 +3,10 @@ PYTHON := .venv/bin/python
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-unit lint bench fuzz images lock schema
+.PHONY: help setup demo demo-down test test-v2 test-unit lint bench fuzz images lock schema
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
 
 setup: ## install what development needs (packages, .venv)
 	@scripts/setup --dev
@@ -19,6 +19,9 @@ demo-down: ## remove the guestbook and what the demo started
 
 test: ## run every test (root)
 	@scripts/test
+
+test-v2: setup ## run the tests of control groups on cgroup v2, in an emulated machine (root)
+	@scripts/test-v2 --short
 
 test-unit: setup ## run the fast tests: no root, no network
 	@$(PYTHON) -m pytest -q tests/unit

@@ -7,8 +7,8 @@
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 
-# What stackr and its engine run on: zstd for layers that are packed so, tini for `init: true`, ps for
-# `stackr top`.
+# What stackr and its engine run on: zstd for layers that are packed so, tini-static for `init: true`,
+# ps for `stackr top`.
 RUNTIME_NEEDS="
 conmon conmon
 crun crun
@@ -17,7 +17,7 @@ nft nftables
 ip iproute2
 modprobe kmod
 zstd zstd
-tini tini
+tini-static tini
 ps procps
 "
 

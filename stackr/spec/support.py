@@ -78,7 +78,7 @@ _WHERE_POSSIBLE = "on hosts with {}; elsewhere the engine refuses it"
 
 _SERVICE: dict[str, Row] = {
     **_yes("annotations", "cap_add", "cap_drop", "command", "configs", "container_name"),
-    **_yes("cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset", "depends_on"),
+    **_yes("cpu_period", "cpu_quota", "cpus", "cpuset", "depends_on"),
     **_yes("device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname"),
     **_yes("entrypoint", "env_file", "environment", "expose", "extends", "external_links"),
     **_yes("extra_hosts", "group_add", "healthcheck", "hostname", "image", "init", "labels"),
@@ -136,6 +136,9 @@ _SERVICE: dict[str, Row] = {
     **_yes("blkio_config.weight_device", "blkio_config.device_read_bps"),
     **_yes("blkio_config.device_read_iops", "blkio_config.device_write_bps"),
     **_yes("blkio_config.device_write_iops"),
+    "cpu_shares": Row(
+        State.YES, "on cgroup v2 a weight from 1 to 10,000: 1,024 shares, the default, are 100"
+    ),
     "cgroup_parent": Row(
         State.YES, "an absolute path is a group of the host's; others are below the engine's own"
     ),

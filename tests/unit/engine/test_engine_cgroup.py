@@ -29,6 +29,45 @@ def test_a_figure_is_inherited_from_the_group_above(v1: Hierarchy, tmp_path: Pat
     assert (tmp_path / "cpuset" / "a" / "b" / "cpuset.cpus").read_text() == "0-3\n"
 
 
+@pytest.fixture
+def v2(tmp_path: Path) -> Hierarchy:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    (tmp_path / "a" / "cpuset.cpus").write_text("\n")
+    (tmp_path / "a" / "cpuset.cpus.effective").write_text("0-3\n")
+    (inner / "cpuset.cpus").write_text("1\n")
+    return Hierarchy(tmp_path, True, {}, tmp_path)
+
+
+def test_a_set_is_inherited_as_it_is_in_effect_above(v2: Hierarchy, tmp_path: Path) -> None:
+    v2.write("/a/b", "cpuset", "cpuset.cpus", INHERITED)
+    assert (tmp_path / "a" / "b" / "cpuset.cpus").read_text() == "0-3\n"
+
+
+def test_processes_of_groups_below_count(v2: Hierarchy, v1: Hierarchy, tmp_path: Path) -> None:
+    for number, folder in enumerate(("a", "a/b", "a/b/c", "cpuset/a", "blkio/a/b"), start=1):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "cgroup.procs").write_text(f"{number}\n{number}0\n")
+    assert v2.pids("/a") == {1, 10, 2, 20, 3, 30}
+    assert v2.pids("/a/b") == {2, 20, 3, 30}
+    assert v1.pids("/a") == {4, 40, 5, 50}
+    assert v2.pids("/nowhere") == set()
+
+
+def test_a_group_is_killed_whole_by_the_kernel(v2: Hierarchy, tmp_path: Path) -> None:
+    (tmp_path / "a" / "cgroup.kill").touch()
+    v2.kill("/a")
+    assert (tmp_path / "a" / "cgroup.kill").read_text() == "1"
+    v2.kill("/nowhere")
+
+
+def test_kills_below_a_group_of_v1_are_added_up(tmp_path: Path) -> None:
+    for number, folder in enumerate(("a", "a/b", "a/b/c"), start=1):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "memory.oom_control").write_text(f"under_oom 0\noom_kill {number}\n")
+    assert Hierarchy(tmp_path, False, {"memory": tmp_path}, None).oom_kills("/a") == 6
+
+
 def test_figures_that_the_host_has_not_are_passed_over(v1: Hierarchy) -> None:
     v1.write("/a/b", "cpuset", "cpuset.nothing", "1")
     v1.write("/a/b", "memory", "memory.limit_in_bytes", "1")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from contextlib import AsyncExitStack
 from typing import Any
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, StackrError
+from stackr.errors import Conflict, NotFound, StackrError
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.init_program import find_init
 from stackr.runtime.engine.container.limiter import Limiter
 from stackr.runtime.engine.container.live import Live
 from stackr.runtime.engine.container.logs import max_log_size
@@ -36,11 +36,6 @@ from stackr.runtime.engine.network.types import SandboxInfo
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["BringUp"]
-
-_INIT_PROGRAMS = ("docker-init", "tini", "catatonit")
-_SEARCH = (
-    "/usr/libexec/docker:/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin:/usr/libexec/podman"
-)
 
 
 class BringUp:
@@ -128,7 +123,7 @@ class BringUp:
             cgroup=self._groups.path(container),
             files=self._write_files(container),
             namespaces=self._joined_namespaces(container),
-            init=_find_init() if container.host_config.init else "",
+            init=find_init() if container.host_config.init else "",
         )
         config = bundle_config(container, around)
         self._runtime.filters.apply(config)
@@ -213,14 +208,3 @@ class BringUp:
         if not other.pid:
             raise Conflict(f"cannot join namespace of a non running container: {other.id}")
         return other.pid
-
-
-def _find_init() -> str:
-    for name in _INIT_PROGRAMS:
-        path = shutil.which(name, path=_SEARCH)
-        if path:
-            return path
-    raise InvalidArgument(
-        "HostConfig.Init: no init program found: " + ", ".join(_INIT_PROGRAMS),
-        hint="install the package tini",
-    )

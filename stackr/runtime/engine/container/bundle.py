@@ -218,7 +218,7 @@ def _default_mounts(container: Container, around: Surroundings) -> Iterable[dict
     pty = ("newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
     yield _mount("/dev/pts", "devpts", "devpts", "nosuid", "noexec", *pty)
     yield _mount("/sys", "sysfs", "sysfs", *guarded, access)
-    yield _mount("/sys/fs/cgroup", "cgroup", "cgroup", access, *guarded)
+    yield _cgroup_mount(container, around, access, *guarded)
     if host_config.ipc_mode == "host":
         yield _mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind", *guarded)
         yield _mount("/dev/shm", "bind", "/dev/shm", "rbind", *guarded)
@@ -230,6 +230,17 @@ def _default_mounts(container: Container, around: Surroundings) -> Iterable[dict
     if host_config.ipc_mode != "none":
         size = host_config.shm_size or _SHM_SIZE
         yield _mount("/dev/shm", "tmpfs", "shm", *guarded, "mode=1777", f"size={size}")
+
+
+def _cgroup_mount(container: Container, around: Surroundings, *options: str) -> dict[str, Any]:
+    """v2 has one set of mount options, the host's own (`nsdelegate`), which a further mount in the
+    host's namespace would replace: there, the host's mount is bound.
+    """
+    target = "/sys/fs/cgroup"
+    if around.host.cgroups.is_v2 and _cgroup_mode(container, around) == "host":
+        source = str(around.host.cgroups.root)
+        return _mount(target, "bind", source, "rbind", "rprivate", *options)
+    return _mount(target, "cgroup", "cgroup", *options)
 
 
 def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
@@ -317,11 +328,10 @@ def _namespaces(container: Container, around: Surroundings) -> list[dict[str, st
 
 
 def _cgroup_mode(container: Container, around: Surroundings) -> str:
-    """Docker's default: a namespace of its own on v2 hosts, unless the container is privileged."""
+    """Docker's default: a namespace of its own on v2 hosts, also of a privileged container."""
     if container.host_config.cgroupns_mode:
         return container.host_config.cgroupns_mode
-    private = around.host.cgroups.is_v2 and not container.host_config.privileged
-    return "private" if private else "host"
+    return "private" if around.host.cgroups.is_v2 else "host"
 
 
 def _sysctls(container: Container) -> dict[str, str]:

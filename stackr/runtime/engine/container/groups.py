@@ -62,10 +62,18 @@ class Groups:
         return posixpath.join(self.parent(container.host_config), container.id)
 
     def note(self, container: Container) -> None:
-        """Note the folders that the container's start will make above its own group."""
+        """Note the folders that the container's start will make above its own group.
+
+        Raises InvalidArgument for a parent in which the kernel allows no group with limits.
+        """
         parent = self.parent(container.host_config)
         if parent == self._own:
             return
+        if self._hierarchy.holds_processes(parent):
+            raise InvalidArgument(
+                f"HostConfig.CgroupParent: {parent}: holds processes, and cgroup v2 has no group"
+                " with limits beside them"
+            )
         self._awaited[container.id] = parent
         for folder in self._hierarchy.paths(parent):
             for each in (folder, *folder.parents):

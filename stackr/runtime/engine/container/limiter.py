@@ -30,6 +30,16 @@ _HOLDS_UP: dict[str, Any] = {
     "blkio_device_write_iops": [],
 }
 
+_WEIGHTS = {
+    "blkio": (
+        "HostConfig.BlkioWeight",
+        "block I/O weights",
+        "weights of single devices need the I/O scheduler bfq",
+    ),
+    "cpu": ("HostConfig.CpuShares", "CPU shares", ""),
+}
+"""By controller: the setting, what the kernel lacks without it, and a hint."""
+
 
 class Limiter:
     """The container's lock is held by the caller of every method."""
@@ -133,15 +143,13 @@ class Limiter:
 
     def _set_weights(self, container: Container, host_config: HostConfig) -> None:
         cgroups = self._host.cgroups
-        for names, value in weight_writes(host_config, cgroups):
+        for controller, names, value in weight_writes(host_config, cgroups):
+            setting, what, hint = _WEIGHTS[controller]
             try:
-                cgroups.write_first(self._groups.path(container), "blkio", names, value)
+                cgroups.write_first(self._groups.path(container), controller, names, value)
             except FileNotFoundError as error:
-                raise NotSupported(
-                    "HostConfig.BlkioWeight: your kernel does not support block I/O weights"
-                ) from error
+                raise NotSupported(f"{setting}: your kernel does not support {what}") from error
             except OSError as error:
                 raise Internal(
-                    f"HostConfig.BlkioWeight: {names[0]} {value}: {(error.strerror or '').lower()}",
-                    hint="weights of single devices need the I/O scheduler bfq",
+                    f"{setting}: {names[0]} {value}: {(error.strerror or '').lower()}", hint=hint
                 ) from error

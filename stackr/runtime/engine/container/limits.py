@@ -7,6 +7,7 @@ texts.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,15 @@ from stackr.runtime.engine.container.spec import (
 )
 from stackr.runtime.engine.linux.cgroup import Hierarchy, parse_set, show_set
 
-__all__ = ["adapted", "check_limits", "devices_of", "resources", "rlimits", "weight_writes"]
+__all__ = [
+    "adapted",
+    "check_limits",
+    "cpu_weight",
+    "devices_of",
+    "resources",
+    "rlimits",
+    "weight_writes",
+]
 
 _LEAST_MEMORY = 6 << 20
 _PERIOD_US = 100_000
@@ -189,12 +198,13 @@ def resources(
 ) -> dict[str, Any]:
     """`linux.resources` of config.json without its devices; empty where there is no limit.
 
-    Where the host cannot limit swap, only memory is limited. Weights of block I/O on v1 are left to
-    `weight_writes`: runtimes know the file of one I/O scheduler, and kernels have that of another.
+    Where the host cannot limit swap, only memory is limited. Left to `weight_writes` are weights of
+    block I/O on v1 (runtimes know the file of one I/O scheduler, and kernels have that of another),
+    and processor shares on v2 (each runtime's version has a formula of its own).
     """
     parts = {
         "memory": _memory(limits, cgroups.swap_limit, oom_kill_disable),
-        "cpu": _cpu(limits),
+        "cpu": _cpu(limits, shares=not cgroups.is_v2),
         "pids": {"limit": limits.pids_limit} if (limits.pids_limit or 0) > 0 else {},
         "blockIO": _block_io(limits, weights=cgroups.is_v2),
     }
@@ -216,13 +226,13 @@ def _memory(limits: Limits, swap_limit: bool, oom_kill_disable: bool) -> dict[st
     return memory
 
 
-def _cpu(limits: Limits) -> dict[str, Any]:
+def _cpu(limits: Limits, *, shares: bool) -> dict[str, Any]:
     cpu: dict[str, Any] = {}
     if limits.nano_cpus:
         cpu["quota"] = limits.nano_cpus * _PERIOD_US // 10**9
         cpu["period"] = _PERIOD_US
     for name, value in (
-        ("shares", limits.cpu_shares),
+        ("shares", limits.cpu_shares if shares else 0),
         ("quota", limits.cpu_quota),
         ("period", limits.cpu_period or (_PERIOD_US if limits.cpu_quota else 0)),
         ("realtimePeriod", limits.cpu_realtime_period),
@@ -235,20 +245,38 @@ def _cpu(limits: Limits) -> dict[str, Any]:
     return cpu
 
 
+WeightWrite = tuple[str, tuple[str, ...], str]
+"""controller, the names that its file may have, value; see `Hierarchy.write_first`."""
+
+_LEAST_SHARES, _MOST_SHARES = 2, 1 << 18
 _WEIGHT_FILES = ("blkio.weight", "blkio.bfq.weight")
 _WEIGHT_DEVICE_FILES = ("blkio.weight_device", "blkio.bfq.weight_device")
 
 
-def weight_writes(limits: Limits, cgroups: Hierarchy) -> Iterator[tuple[tuple[str, ...], str]]:
-    """For v1: the names that a file may have, and what to write to it."""
+def weight_writes(limits: Limits, cgroups: Hierarchy) -> Iterator[WeightWrite]:
+    """What the engine itself writes to a container's group."""
     if cgroups.is_v2:
+        if limits.cpu_shares:
+            yield "cpu", ("cpu.weight",), str(cpu_weight(limits.cpu_shares))
         return
     if limits.blkio_weight:
-        yield _WEIGHT_FILES, str(limits.blkio_weight)
+        yield "blkio", _WEIGHT_FILES, str(limits.blkio_weight)
     numbers = devices_of(limits)
     for device in limits.blkio_weight_device:
         major, minor = numbers[device.path]
-        yield _WEIGHT_DEVICE_FILES, f"{major}:{minor} {device.weight}"
+        yield "blkio", _WEIGHT_DEVICE_FILES, f"{major}:{minor} {device.weight}"
+
+
+def cpu_weight(shares: int) -> int:
+    """v2's weight (1 to 10,000) for v1's shares (2 to 262,144): 1,024 shares, the kernel's default,
+    are 100, its default too.
+
+    Source: `ConvertCPUSharesToCgroupV2Value` of runc since 1.4, and crun's since 1.23.
+    """
+    if not _LEAST_SHARES < shares < _MOST_SHARES:
+        return 1 if shares <= _LEAST_SHARES else 10_000
+    binary = math.log2(shares)
+    return math.ceil(10 ** ((binary * binary + 125 * binary) / 612 - 7 / 34))
 
 
 def _block_io(limits: Limits, *, weights: bool) -> dict[str, Any]:

@@ -58,6 +58,7 @@ from stackr.runtime.engine.container.stream import (
 )
 from stackr.runtime.engine.container.teardown import Teardown
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.delegation import delegate
 from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.launcher_client import Launcher
 from stackr.runtime.engine.network.types import Connections
@@ -104,11 +105,12 @@ class Containers:
     async def open(self) -> None:
         """Start the launcher, choose the OCI runtime, and take over what runs.
 
-        Raises Unavailable where conmon or the OCI runtime is missing.
+        Raises Unavailable where conmon or the OCI runtime is missing, or control groups are.
         """
         config = self._config
         for folder in (config.containers_root, config.bundles_root):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        delegate(self._host.cgroups)
         self._launcher.hide = self._host.cgroups.hide_from_crun
         runtime = await choose_runtime(
             self._launcher,

@@ -115,6 +115,8 @@ def lifted(before: Limits, after: Limits, *, is_v2: bool) -> list[Write]:
 
 
 _Figure = tuple[str, tuple[Write, ...], tuple[Write, ...]]
+_INHERITED_CPUS = ("cpuset", "cpuset.cpus", INHERITED)
+_INHERITED_MEMS = ("cpuset", "cpuset.mems", INHERITED)
 _FIGURES: tuple[_Figure, ...] = (
     (
         "memory",
@@ -138,8 +140,9 @@ _FIGURES: tuple[_Figure, ...] = (
     ),
     ("cpu_realtime_runtime", (("cpu", "cpu.rt_runtime_us", "0"),), ()),
     ("cpu_realtime_period", (("cpu", "cpu.rt_period_us", _REALTIME_PERIOD_US),), ()),
-    ("cpuset_cpus", (("cpuset", "cpuset.cpus", INHERITED),), (("cpuset", "cpuset.cpus", "\n"),)),
-    ("cpuset_mems", (("cpuset", "cpuset.mems", INHERITED),), (("cpuset", "cpuset.mems", "\n"),)),
+    # Of v2, too: a group that has processes cannot be left without a set.
+    ("cpuset_cpus", (_INHERITED_CPUS,), (_INHERITED_CPUS,)),
+    ("cpuset_mems", (_INHERITED_MEMS,), (_INHERITED_MEMS,)),
     ("pids_limit", (("pids", "pids.max", "max"),), (("pids", "pids.max", "max"),)),
     (
         "blkio_weight",

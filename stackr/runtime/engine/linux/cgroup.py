@@ -57,20 +57,39 @@ class Hierarchy:
         return tree / group.lstrip("/") if tree else None
 
     def pids(self, group: str) -> set[int]:
-        """Every process in the group."""
+        """Every process in the group and in those below it, which its processes may have made."""
         found: set[int] = set()
-        for path in self.paths(group):
+        for folder in _nested(self.paths(group)):
             with contextlib.suppress(OSError, ValueError):
-                found.update(int(word) for word in (path / "cgroup.procs").read_text().split())
+                found.update(int(word) for word in (folder / "cgroup.procs").read_text().split())
         return found
 
-    def kill(self, group: str) -> int:
-        """SIGKILL to every process of the group; returns how many there were."""
-        pids = self.pids(group)
-        for pid in pids:
+    def holds_processes(self, group: str) -> bool:
+        """Whether v2 keeps groups with limits out of this one: it has processes of its own, and is
+        not the host's root.
+        """
+        folder = self.root / group.strip("/")
+        if not self.is_v2 or not (folder / "cgroup.type").exists():
+            return False
+        with contextlib.suppress(OSError):
+            return bool((folder / "cgroup.procs").read_text())
+        return False
+
+    def kill(self, group: str) -> None:
+        """SIGKILL to every process of the group and of those below it."""
+        if self.is_v2 and self._kill_at_once(self.root / group.lstrip("/")):
+            return
+        for pid in self.pids(group):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        return len(pids)
+
+    def _kill_at_once(self, folder: Path) -> bool:
+        """By the kernel itself, so that no fork escapes; it can since Linux 5.14."""
+        try:
+            (folder / "cgroup.kill").write_text("1")
+        except OSError:
+            return False
+        return True
 
     def remove(self, group: str) -> list[Path]:
         """Remove the group's empty folders, inner ones first; returns those that are still busy."""
@@ -94,12 +113,16 @@ class Hierarchy:
         return names
 
     def oom_kills(self, group: str) -> int:
-        """How many processes of the group the kernel has killed for want of memory."""
+        """How many processes of the group and of those below the kernel has killed for want of
+        memory. v2 adds them up itself.
+        """
         path = self.path(group, "memory")
         if path is None:
             return 0
-        name = "memory.events" if self.is_v2 else "memory.oom_control"
-        return read_flat(path / name).get("oom_kill", 0)
+        if self.is_v2:
+            return read_flat(path / "memory.events").get("oom_kill", 0)
+        files = (folder / "memory.oom_control" for folder in _nested([path]))
+        return sum(read_flat(file).get("oom_kill", 0) for file in files)
 
     def is_frozen(self, group: str) -> bool | None:
         """Whether the group is paused; None where that cannot be told."""
@@ -130,14 +153,14 @@ class Hierarchy:
         return frozenset()
 
     def write(self, group: str, controller: str, name: str, value: str) -> None:
-        """Set one figure of a group; `INHERITED` is its parent's. A figure that the host does not
-        have is passed over. Raises OSError.
+        """Set one figure of a group; `INHERITED` is its parent's, on v2 what that has in effect. A
+        figure that the host does not have is passed over. Raises OSError.
         """
         folder = self.path(group, controller)
         if folder is None or not (folder / name).exists():
             return
         if value is INHERITED:
-            value = (folder.parent / name).read_text()
+            value = (folder.parent / (f"{name}.effective" if self.is_v2 else name)).read_text()
         (folder / name).write_text(value)
 
     def write_first(self, group: str, controller: str, names: Sequence[str], value: str) -> None:
@@ -158,6 +181,12 @@ class Hierarchy:
             return True
         tree = self.controllers.get("memory")
         return tree is not None and (tree / "memory.memsw.limit_in_bytes").exists()
+
+
+def _nested(folders: Iterable[Path]) -> Iterator[Path]:
+    """These, and all below them."""
+    for folder in folders:
+        yield from (Path(path) for path, _, _ in os.walk(folder))
 
 
 def parse_set(text: str) -> frozenset[int]:

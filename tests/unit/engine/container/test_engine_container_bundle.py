@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stackr.runtime.engine.container import capabilities
 from stackr.runtime.engine.container.bundle import (
     MASKED_PATHS,
@@ -111,8 +113,10 @@ def test_limits_are_in_the_runtimes_words() -> None:
     limits = {"Memory": 1 << 26, "NanoCpus": 500_000_000, "PidsLimit": 50, "CpuShares": 512}
     resources = _config(_container(limits))["linux"]["resources"]
     assert resources["memory"] == {"limit": 1 << 26, "swap": 1 << 27}
-    assert resources["cpu"] == {"quota": 50_000, "period": 100_000, "shares": 512}
+    assert resources["cpu"] == {"quota": 50_000, "period": 100_000}
     assert resources["pids"] == {"limit": 50}
+    resources = _config(_container(limits), v2=False)["linux"]["resources"]
+    assert resources["cpu"] == {"quota": 50_000, "period": 100_000, "shares": 512}
 
 
 def test_a_mount_of_the_callers_takes_a_defaults_place() -> None:
@@ -132,3 +136,29 @@ def test_a_record_survives_its_json() -> None:
     container = _container({"Binds": ["/a:/b"]}, Env=["A=1"], Labels={"k": "v"})
     container.mounts = (MountPoint("tmpfs", "/t", options=("size=1m",)),)
     assert Container.from_document(container.to_document()) == container
+
+
+@pytest.mark.parametrize(
+    ("settings", "v2", "is_private"),
+    [
+        ({}, True, True),
+        ({"Privileged": True}, True, True),
+        ({"CgroupnsMode": "host"}, True, False),
+        ({"CgroupnsMode": "host", "Privileged": True}, True, False),
+        ({}, False, False),
+        ({"Privileged": True}, False, False),
+        ({"CgroupnsMode": "private"}, False, True),
+    ],
+)
+def test_the_hosts_control_groups_are_bound_and_never_mounted_again(
+    settings: dict[str, Any], v2: bool, is_private: bool
+) -> None:
+    config = _config(_container(settings), v2=v2)
+    assert ("cgroup" in _kinds(config)) == is_private
+    mount = next(m for m in config["mounts"] if m["destination"] == "/sys/fs/cgroup")
+    assert ("rw" in mount["options"]) == settings.get("Privileged", False)
+    if v2 and not is_private:
+        assert (mount["type"], mount["source"]) == ("bind", "/sys/fs/cgroup")
+        assert {"rbind", "nosuid", "noexec", "nodev"} <= set(mount["options"])
+    else:
+        assert mount["type"] == "cgroup"

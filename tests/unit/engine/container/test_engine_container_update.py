@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.runtime.engine.container.limits import adapted, check_limits, resources
+from stackr.runtime.engine.container.limits import (
+    adapted,
+    check_limits,
+    cpu_weight,
+    resources,
+    weight_writes,
+)
 from stackr.runtime.engine.container.spec import HostConfig, Limits, parse_create, parse_update
 from stackr.runtime.engine.container.update import lifted
 from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy, parse_set
@@ -44,7 +50,7 @@ def test_what_lifts_each_limit_of_v2() -> None:
         ("memory", "memory.swap.max", "max"),
         ("cpu", "cpu.weight", "100"),
         ("cpu", "cpu.max", "max 100000"),
-        ("cpuset", "cpuset.cpus", "\n"),
+        ("cpuset", "cpuset.cpus", INHERITED),
         ("io", "io.bfq.weight", "100"),
         ("io", "io.weight", "default 100"),
     ]
@@ -112,3 +118,29 @@ def test_malformed_sets_are_refused(text: str) -> None:
 
 def test_sets_are_numbers_and_ranges() -> None:
     assert parse_set("0-2,5") == {0, 1, 2, 5}
+
+
+@pytest.mark.parametrize(
+    ("shares", "weight"),
+    [
+        (1, 1),
+        (2, 1),
+        (3, 2),
+        (512, 59),
+        (1024, 100),
+        (2048, 174),
+        (262_144, 10_000),
+        (1 << 40, 10_000),
+    ],
+)
+def test_processor_shares_are_a_weight_on_v2(shares: int, weight: int) -> None:
+    assert cpu_weight(shares) == weight
+    given = limits(CpuShares=shares)
+    assert [*weight_writes(given, V2)] == [("cpu", ("cpu.weight",), str(weight))]
+    assert resources(given, V2) == {}
+    assert resources(given, NO_TREES) == {"cpu": {"shares": shares}}
+
+
+def test_the_weight_rises_with_the_shares() -> None:
+    weights = [cpu_weight(shares) for shares in range(2, 262_145, 97)]
+    assert weights == sorted(weights)
