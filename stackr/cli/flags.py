@@ -19,7 +19,9 @@ __all__ = [
     "Pull",
     "QuietBuild",
     "QuietPull",
+    "RecreateDependencies",
     "RemoveOrphans",
+    "RenewAnonymousVolumes",
     "Scale",
     "Timeout",
     "Wait",
@@ -59,7 +61,20 @@ Index = Annotated[int | None, typer.Option("--index", metavar="NUM", help="Which
 NoTrunc = Annotated[bool, typer.Option("--no-trunc", help="Cut nothing")]
 QuietPull = Annotated[bool, typer.Option("--quiet-pull", help="Pull without showing how far it is")]
 NoBuild = Annotated[bool, typer.Option("--no-build", help="Build nothing, which stackr never does")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, which stackr never does here")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Make volumes anew that changed, which loses their data")
+]
+RecreateDependencies = Annotated[
+    bool, typer.Option("--always-recreate-deps", help="Recreate what the services need as well")
+]
+RenewAnonymousVolumes = Annotated[
+    bool,
+    typer.Option(
+        "--renew-anon-volumes",
+        "-V",
+        help="Recreate with new anonymous volumes; the old ones go, with their data",
+    ),
+]
 Build = Annotated[bool, typer.Option("--build", hidden=True)]
 QuietBuild = Annotated[bool, typer.Option("--quiet-build", hidden=True)]
 

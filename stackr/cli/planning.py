@@ -107,7 +107,7 @@ async def foresee_up(
     from stackr.planner.reconcile import reconcile
     from stackr.planner.refresh import ask_registries
 
-    observed = await observe(runtime, wanted.project, wanted, limits=True)
+    observed = await _look(runtime, wanted, up_options)
     observed = await ask_registries(runtime, wanted, observed, up_options)
     return reconcile(wanted, observed, up_options), observed
 
@@ -123,5 +123,10 @@ async def plan_with_observed(
     """The plan, and the engine's state that it was made from."""
     from stackr.planner.reconcile import reconcile
 
-    observed = await observe(runtime, wanted.project, wanted, limits=True)
+    observed = await _look(runtime, wanted, up_options)
     return reconcile(wanted, observed, up_options), observed
+
+
+async def _look(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Observed:
+    strangers = up_options.recreate_volumes
+    return await observe(runtime, wanted.project, wanted, limits=True, strangers=strangers)

@@ -30,6 +30,7 @@ class UpArguments:
     no_recreate: bool = False
     always_recreate_deps: bool = False
     renew_anonymous_volumes: bool = False
+    recreate_volumes: bool = False
     remove_orphans: bool = False
     pull: Literal["always", "missing", "never"] | None = None
     no_deps: bool = False
@@ -51,6 +52,7 @@ class UpArguments:
         for first, second in (
             ("force_recreate", "no_recreate"),
             ("always_recreate_deps", "no_recreate"),
+            ("renew_anonymous_volumes", "no_recreate"),
             ("detach", "abort_on_exit"),
             ("detach", "abort_on_failure"),
             ("wait", "abort_on_exit"),
@@ -91,6 +93,7 @@ _SPELLING = {
     "force_recreate": "--force-recreate",
     "no_recreate": "--no-recreate",
     "always_recreate_deps": "--always-recreate-deps",
+    "renew_anonymous_volumes": "--renew-anon-volumes",
     "detach": "--detach",
     "wait": "--wait",
     "no_start": "--no-start",

@@ -280,7 +280,12 @@ async def _is_used(runtime: Runtime, network: str) -> bool:
 
 
 async def _remove_volume(context: Context, payload: RemoveVolume, tell: Tell) -> str | None:
-    return await _remove_unused(context.runtime.remove_volume(payload.name))
+    removal = context.runtime.remove_volume(payload.name)
+    if not payload.is_renewed:
+        return await _remove_unused(removal)
+    with contextlib.suppress(NotFound):
+        await removal
+    return None
 
 
 async def _remove_image(context: Context, payload: RemoveImage, tell: Tell) -> str | None:

@@ -6,10 +6,10 @@ Source: Docker Compose, pkg/compose/create.go (`fillBindMounts`) and pkg/compose
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.planner.anonymous import ANONYMOUS
 from stackr.planner.keys import mounted_image
 from stackr.runtime.container import ContainerFile, Mount
 from stackr.runtime.types import MountState
@@ -20,7 +20,6 @@ from stackr.spec.model.service import Service
 
 __all__ = ["granted_files", "inherited_mounts", "service_mounts"]
 
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _FOLDER = {"secret": "/run/secrets", "config": "/"}
 
 
@@ -87,7 +86,7 @@ def inherited_mounts(
         is_anonymous = wanted is not None and wanted.type == "volume" and not wanted.source
         if wanted is None:
             from_image = image_volumes is None or state.target in image_volumes
-            is_anonymous = from_image and bool(_ANONYMOUS.fullmatch(state.name))
+            is_anonymous = from_image and bool(ANONYMOUS.fullmatch(state.name))
         if is_anonymous:
             kept[state.target] = Mount(
                 type="volume",

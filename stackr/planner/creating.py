@@ -89,7 +89,7 @@ def add_create(
 ) -> Entry:
     """Create a container under a name, once all that it is made of is there."""
     after = [draft.networks.ready[n] for n in service.networks if n in draft.networks.ready]
-    after += [draft.volumes[v] for v in service.volumes if v in draft.volumes]
+    after += [draft.volumes.ready[v] for v in service.volumes if v in draft.volumes.ready]
     after += pull(draft, service)
     linked = (link.partition(":")[0] for link in service.service.links)
     payload = CreateContainer(name, config)
@@ -117,6 +117,9 @@ def _recreate(draft: Draft, service: DesiredService, slot: Slot) -> None:
         return
     name = temporary_name(slot, old)
     config = draft.config(service, slot, replaces=old)
+    if draft.renewed(old):
+        _recreate_after_removal(draft, service, slot, old, config)
+        return
     created = add_create(draft, service, slot, name, config, f"recreate: {slot.cause}")
     before = [created]
     stop = draft.stops.get(old.id)
@@ -127,6 +130,21 @@ def _recreate(draft: Draft, service: DesiredService, slot: Slot) -> None:
     before += draft.networks.detached.get(old.id, ())
     gone = make_way(draft, slot, old, before)
     draft.named[slot.name] = add_rename(draft, slot, name, "takes the place of the old one", [gone])
+
+
+def _recreate_after_removal(
+    draft: Draft, service: DesiredService, slot: Slot, old: ContainerState, config: ContainerConfig
+) -> None:
+    """The old container holds a volume that is made anew: it goes first."""
+    before = [draft.stops[old.id]] if old.id in draft.stops else []
+    before += draft.networks.detached.get(old.id, ())
+    gone = make_way(draft, slot, old, before)
+    for removal in draft.renewed(old):
+        draft.builder.order(removal, [gone])
+    cause = f"recreate: {slot.cause}"
+    created = add_create(draft, service, slot, slot.name, config, cause)
+    draft.builder.order(created, [gone])
+    draft.named[slot.name] = created
 
 
 def temporary_name(slot: Slot, old: ContainerState) -> str:
@@ -143,17 +161,18 @@ def make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[Ent
     if not draft.options.atomic:
         entry = draft.builder.add(Action.REMOVE_CONTAINER, resource, "replaced", removal, before)
         draft.leaves[old.name] = entry
+        draft.replaced.append((old, entry))
         return entry
     aside = RenameContainer(old.id, f"{old.name}-{old.id[:12]}-replaced")
     entry = draft.builder.add(
         Action.RENAME_CONTAINER, resource, "put aside until all is well", aside, before
     )
     draft.leaves[old.name] = entry
-    draft.last.append(
-        draft.builder.add(
-            Action.REMOVE_CONTAINER, resource, "replaced", removal, [entry], is_optional=True
-        )
+    removed = draft.builder.add(
+        Action.REMOVE_CONTAINER, resource, "replaced", removal, [entry], is_optional=True
     )
+    draft.last.append(removed)
+    draft.replaced.append((old, removed))
     return entry
 
 
@@ -204,13 +223,16 @@ def _remove(draft: Draft, slot: Slot, cause: str) -> None:
         return
     stop_slot(draft, slot, container, cause)
     stop = draft.stops.get(container.id)
-    draft.leaves[container.name] = draft.builder.add(
+    gone = draft.builder.add(
         Action.REMOVE_CONTAINER,
         slot.resource,
         cause,
         RemoveContainer(container.id, volumes=container.is_unfinished),
         [stop] if stop is not None else [],
     )
+    draft.leaves[container.name] = gone
+    for removal in draft.renewed(container):
+        draft.builder.order(removal, [gone])
 
 
 def _remove_last(draft: Draft, slot: Slot, container: ContainerState, cause: str) -> None:

@@ -16,6 +16,7 @@ from stackr.planner.observed import Observed, service_of
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Change, Kind, Origin
 from stackr.planner.slots import Slot, Verdict
+from stackr.planner.volumes import VolumePlan
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredService
@@ -43,7 +44,7 @@ class Draft:
     the new container. takes, leaves: operations that take a name, and that free one.
     standbys: the creation of each container that starts beside the one it replaces, by its final
     name. refers: creations that name another service's containers. last: removals that follow
-    everything else.
+    everything else. replaced: the containers that make way, each with its removal.
     """
 
     builder: Builder
@@ -51,7 +52,7 @@ class Draft:
     observed: Observed
     options: UpOptions
     slots: Mapping[str, list[Slot]]
-    volumes: Mapping[str, Entry] = field(default_factory=dict)
+    volumes: VolumePlan = field(default_factory=VolumePlan)
     networks: NetworkPlan = field(default_factory=NetworkPlan)
     stops: dict[str, Entry] = field(default_factory=dict)
     restarts: dict[str, Restart] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Draft:
     standbys: dict[str, Entry] = field(default_factory=dict)
     refers: list[tuple[Entry, str]] = field(default_factory=list)
     last: list[Entry] = field(default_factory=list)
+    replaced: list[tuple[ContainerState, Entry]] = field(default_factory=list)
     _names: dict[str, list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,10 +92,16 @@ class Draft:
 
     def can_be_made_beside(self, service: DesiredService, old: ContainerState) -> bool:
         """Whether the new container can be created while the old one runs: not where that needs
-        what only comes after the stop (a network made anew, another container's successor)."""
+        what only comes after the stop (a network or volume made anew, another one's successor)."""
         names = {*service.networks, *(endpoint.network for endpoint in old.networks)}
         recreated = self.networks.recreated.keys()
-        return not (service.shares or service.service.links or names & recreated)
+        is_free = not (service.shares or service.service.links or names & recreated)
+        return is_free and not self.renewed(old)
+
+    def renewed(self, container: ContainerState) -> list[Entry]:
+        """The removals of volumes that the container mounts, which are made anew."""
+        names = {mount.name for mount in container.mounts}
+        return [entry for name, entry in self.volumes.removals.items() if name in names]
 
     def change(
         self,

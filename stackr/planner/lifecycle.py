@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidArgument
+from stackr.planner.anonymous import remove_leftovers
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.graph import topological_order
 from stackr.planner.hooks import add_stop
@@ -82,6 +83,8 @@ def plan_down(
         _remove_networks(builder, observed, removed)
         if options.volumes:
             _remove_volumes(builder, observed, removed)
+    if options.volumes:
+        remove_leftovers(builder, going, "asked for", removed)
     if options.images:
         _remove_images(builder, going, options.images, removed, desired)
     return builder.plan()
@@ -210,12 +213,15 @@ def plan_remove(
     builder = Builder(observed.project)
     going = [c for c in chosen_containers(observed, services) if stop or not c.is_running]
     stops = _stop_in_order(builder, going, timeout_s, "asked for")
+    removed: list[Entry] = []
     for container in going:
         resource = resource_of(container)
         builder.changes.append(Change(resource, Kind.REMOVE, "asked for"))
         payload = RemoveContainer(container.id, volumes=volumes)
         after = stops.get(container.id, ())
-        builder.add(Action.REMOVE_CONTAINER, resource, "asked for", payload, after)
+        removed.append(builder.add(Action.REMOVE_CONTAINER, resource, "asked for", payload, after))
+    if volumes:
+        remove_leftovers(builder, going, "asked for", removed)
     return builder.plan()
 
 

@@ -46,7 +46,8 @@ class Observed:
     can do. history: the volumes that keep the project's revisions, by name. at: when it was looked
     at, in Unix seconds. moved: references that have another digest in their registry by now, with
     that digest; only where the registry was asked. referenced: containers that services refer to by
-    a name that is not of the project, by that name; one that is not there is left out.
+    a name that is not of the project, by that name; one that is not there is left out. strangers:
+    the containers of others that mount a volume, by its name; only where that was asked for.
     """
 
     project: str
@@ -60,6 +61,7 @@ class Observed:
     at: float = 0
     moved: Mapping[str, str] = field(default_factory=dict)
     referenced: Mapping[str, ContainerState] = field(default_factory=dict)
+    strangers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _by_service: Mapping[str, list[ContainerState]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -78,12 +80,18 @@ class Observed:
 
 
 async def observe(
-    runtime: Runtime, project: str, wanted: Desired | None = None, *, limits: bool = False
+    runtime: Runtime,
+    project: str,
+    wanted: Desired | None = None,
+    *,
+    limits: bool = False,
+    strangers: bool = False,
 ) -> Observed:
     """Ask the engine what there is; nothing is changed.
 
     wanted: its images, networks and volumes are looked for by name, beside the project's own.
     limits: containers with their limits, which some engines tell of each container alone.
+    strangers: who else uses the volumes.
     """
     services = wanted.services.values() if wanted else ()
     references = sorted({image for service in services for image in service.images})
@@ -119,6 +127,7 @@ async def observe(
         engine=runtime.capabilities,
         history={v.name: v for v in volumes if v.labels.get(labels.HISTORY) == project},
         at=time.time(),
+        strangers=await _strangers(runtime, project) if strangers else {},
         referenced={
             name: container
             for name, container in zip(outside, referenced, strict=True)
@@ -132,6 +141,15 @@ async def _image(runtime: Runtime, reference: str) -> ImageState | None:
         return await runtime.inspect_image(reference)
     except NotFound:
         return None
+
+
+async def _strangers(runtime: Runtime, project: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for container in await runtime.list_containers():
+        if container.labels.get(labels.PROJECT) != project:
+            for mount in container.mounts:
+                found.setdefault(mount.name, []).append(container.name)
+    return found
 
 
 async def _container(runtime: Runtime, name: str) -> ContainerState | None:

@@ -18,7 +18,9 @@ class UpOptions:
 
     services: those asked for, empty for all; what they depend on comes along unless `no_deps`.
     scale: replicas by service. recreate: of the services asked for; their dependencies are
-    recreated where they diverge, or as `recreate` says with `recreate_dependencies`.
+    recreated where they diverge, or all of them with `recreate_dependencies`.
+    renew_anonymous_volumes: the services asked for are recreated, without the old ones' data.
+    recreate_volumes: a volume of another form is made anew, which loses its data.
     pull: overrides every service's `pull_policy`. wait: the plan ends when all is ready.
     timeout_s: how long a stop may take; None is each container's own. atomic: what is replaced
     or removed is only put aside until all else is ready, so that it can be undone.
@@ -33,6 +35,7 @@ class UpOptions:
     recreate: Recreate = "diverged"
     recreate_dependencies: bool = False
     renew_anonymous_volumes: bool = False
+    recreate_volumes: bool = False
     remove_orphans: bool = False
     pull: PullPolicy | None = None
     start: bool = True

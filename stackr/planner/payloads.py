@@ -230,7 +230,10 @@ class RemoveNetwork:
 
 @dataclass(frozen=True, slots=True)
 class RemoveVolume:
+    """One that is still in use is left alone, unless it is to be made anew."""
+
     name: str
+    is_renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from stackr.planner.probe import check_probes, probe_of
 from stackr.planner.slots import decide
 from stackr.planner.starting import plan_last, plan_starts, plan_waits
 from stackr.planner.stopping import plan_stops
-from stackr.planner.volumes import plan_volumes
+from stackr.planner.volumes import plan_volumes, renewed_volumes
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
@@ -35,19 +35,21 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
     pulled by `refresh.plan_refresh`, which is applied, and observed again, before this.
     Raises NotFound for external networks and volumes that are not there, InvalidArgument for an
     image that is not here and may not be pulled, NotSupported for one that must be built, and for
-    a probe that the engine cannot make.
+    a probe that the engine cannot make, Conflict for a volume that is to be made anew and that
+    others use.
     """
     options = options or UpOptions()
     builder = Builder(desired.project)
     builder.warnings.extend(desired.warnings)
     probed = [name for name, each in desired.services.items() if probe_of(each.service)]
     check_probes(probed, observed.engine)
-    slots = decide(desired, observed, options)
+    renewed = renewed_volumes(desired, observed, options)
+    slots = decide(desired, observed, options, renewed)
     diverged = diverged_networks(desired, observed)
     draft = Draft(builder, desired, observed, options, slots)
     plan_stops(draft, diverged)
     draft.networks = plan_networks(builder, desired, observed, diverged, draft.stops)
-    draft.volumes = plan_volumes(builder, desired, observed)
+    draft.volumes = plan_volumes(builder, desired, observed, renewed)
     plan_containers(draft)
     plan_orphans(draft)
     plan_starts(draft)

@@ -35,7 +35,7 @@ __all__ = [
 SAVED_VERSION = 1
 _OPTIONS = (
     *("services", "no_deps", "scale", "recreate", "remove_orphans", "pull"),
-    *("recreate_dependencies", "renew_anonymous_volumes"),
+    *("recreate_dependencies", "renew_anonymous_volumes", "recreate_volumes"),
 )
 
 

@@ -64,25 +64,40 @@ class Slot:
         return self.container if self.verdict in (Verdict.KEEP, Verdict.UPDATE) else None
 
 
-def decide(desired: Desired, observed: Observed, options: UpOptions) -> dict[str, list[Slot]]:
-    """The slots of every desired service, in dependency order, each list by number."""
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """What the containers of one service are judged by. targets: what its references mean.
+
+    renewed: the names of volumes that are made anew.
+    """
+
+    observed: Observed
+    options: UpOptions
+    targets: Mapping[Reference, Target]
+    renewed: Container[str]
+
+
+def decide(
+    desired: Desired, observed: Observed, options: UpOptions, renewed: Container[str] = ()
+) -> dict[str, list[Slot]]:
+    """The slots of every desired service, in dependency order, each list by number.
+
+    renewed: the names of volumes that are made anew, and with them what mounts them.
+    """
     slots: dict[str, list[Slot]] = {}
     for name, service in desired.services.items():
         found = ((each, target_of(each, slots, observed)) for each in service.references)
         targets = {reference: target for reference, target in found if target is not None}
-        slots[name] = _service_slots(service, observed, options, targets)
+        around = _Circumstances(observed, options, targets, renewed)
+        slots[name] = _service_slots(service, around)
     return slots
 
 
-def _service_slots(
-    service: DesiredService,
-    observed: Observed,
-    options: UpOptions,
-    targets: Mapping[Reference, Target],
-) -> list[Slot]:
+def _service_slots(service: DesiredService, around: _Circumstances) -> list[Slot]:
+    observed = around.observed
     there = observed.of_service(service.name)
     judged = [
-        (_judge(service, container, observed, options, targets), container)
+        (_judge(service, container, around), container)
         for container in there
         if not container.is_unfinished
     ]
@@ -175,17 +190,12 @@ def _verdict(judgement: _Judgement) -> Verdict:
 
 
 def _judge(
-    service: DesiredService,
-    container: ContainerState,
-    observed: Observed,
-    options: UpOptions,
-    targets: Mapping[Reference, Target],
+    service: DesiredService, container: ContainerState, around: _Circumstances
 ) -> _Judgement:
-    policy = options.recreate
-    if not service.is_target and not options.recreate_dependencies:
-        policy = "diverged" if policy == "force" else policy
-    if policy == "never":
+    observed, targets = around.observed, around.targets
+    if around.options.recreate == "never":
         return _Judgement()
+    forced = _forced(service, container, around)
     from_file = (
         *_file_changes(service, container),
         *_image_changes(service, container, observed),
@@ -197,7 +207,7 @@ def _judge(
     drifted = (*_detached(service, container, observed), *stale)
     if from_file:
         from_file += _order_changes(service, container, observed.engine)
-        if not (drifted or shared or policy == "force") and is_in_place(
+        if not (drifted or shared or forced) and is_in_place(
             from_file, service.service, container, observed.engine
         ):
             return _in_place(from_file)
@@ -216,9 +226,23 @@ def _judge(
     if drifted:
         causes = dict.fromkeys(change.note for change in stale) or ("it was detached",)
         return _Judgement("; ".join(causes), fields=drifted, origin=Origin.DRIFT)
-    if policy == "force":
-        return _Judgement("forced")
+    if forced:
+        return _Judgement(forced)
     return _quiet_judgement(service, container, observed)
+
+
+def _forced(service: DesiredService, container: ContainerState, around: _Circumstances) -> str:
+    """Why the container is recreated whether it differs or not; "" if nothing asks for that."""
+    mounted = (mount.name for mount in container.mounts if mount.type == "volume")
+    renewed = next((name for name in mounted if name in around.renewed), None)
+    if renewed is not None:
+        return f"volume {renewed} is made anew"
+    options = around.options
+    if not service.is_target:
+        return "forced" if options.recreate_dependencies else ""
+    if options.recreate == "force":
+        return "forced"
+    return "new anonymous volumes" if options.renew_anonymous_volumes else ""
 
 
 def _recreated(targets: Mapping[Reference, Target]) -> tuple[str, ...]:

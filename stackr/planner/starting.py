@@ -122,6 +122,8 @@ def plan_waits(draft: Draft) -> None:
 
 def plan_last(draft: Draft) -> None:
     """What was only put aside goes once all else is done, and ready: there is no way back then."""
+    if draft.options.renew_anonymous_volumes and draft.replaced:
+        _remove_old_volumes(draft)
     if not draft.last:
         return
     builder = draft.builder
@@ -130,6 +132,18 @@ def plan_last(draft: Draft) -> None:
     commit = builder.add(Action.COMMIT, resource, "all is well", Commit(), ends)
     for entry in draft.last:
         builder.order(entry, [commit])
+
+
+def _remove_old_volumes(draft: Draft) -> None:
+    """Of what is replaced, anonymous volumes that had come from still older containers."""
+    from stackr.planner.anonymous import remove_leftovers
+
+    going = [container for container, _ in draft.replaced]
+    removals = [entry for _, entry in draft.replaced]
+    is_last = draft.options.atomic
+    entries = remove_leftovers(draft.builder, going, "replaced", removals, is_optional=is_last)
+    if is_last:
+        draft.last += entries
 
 
 def _free_host_ports(draft: Draft) -> None:

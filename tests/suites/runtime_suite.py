@@ -593,6 +593,56 @@ async def check_shared_containers_are_followed(subject: Subject) -> None:
         assert (await it.plan(project)).is_empty
 
 
+async def check_anonymous_volumes_go_with_their_stack(subject: Subject) -> None:
+    """One that a recreation kept, one that others share, and one that is renewed."""
+    web = subject.service(volumes=(ServiceVolume(type="volume", target="/a"),))
+    side = subject.service(volumes_from=("web",), depends_on=needs("web"))
+    project = named(stack({"web": web, "side": side}))
+
+    async def anonymous(it: Stack) -> set[str]:
+        containers = (await it.observe()).containers
+        return {mount.name for container in containers for mount in container.mounts}
+
+    async def there(names: set[str]) -> set[str]:
+        return names & {volume.name for volume in await subject.runtime.list_volumes()}
+
+    async with running(subject, project) as it:
+        [kept] = await anonymous(it)
+        await it.up(changed(project, "web", user="1"), UpOptions(timeout_s=1))
+        assert await anonymous(it) == {kept}
+        await it.up(
+            changed(project, "web", user="1"), UpOptions(renew_anonymous_volumes=True, timeout_s=1)
+        )
+        [renewed] = await anonymous(it)
+        assert renewed != kept
+        assert await there({kept, renewed}) == {renewed}
+        await it.up(project, UpOptions(timeout_s=1))
+        assert await anonymous(it) == {renewed}
+    assert not await there({renewed})
+
+
+async def check_a_changed_volume_is_made_anew_on_request(subject: Subject) -> None:
+    mount = ServiceVolume(type="volume", source="data", target="/data")
+    web = subject.service(volumes=(mount,))
+    project = named(stack({"web": web, "db": web}, volumes={"data": Volume(name="x")}))
+    data = f"{project.name}_data"
+    async with running(subject, project) as it:
+        volume = project.volumes["data"].model_copy(update={"labels": {"new": "1"}})
+        after = project.model_copy(update={"volumes": {"data": volume}})
+        plan = await it.plan(after)
+        assert plan.is_empty
+        assert "making it anew would lose its data" in plan.warnings[0]
+        plan = await it.up(after, UpOptions(recreate_volumes=True, timeout_s=1))
+        assert [(c.resource.kind, c.kind) for c in plan.changes] == [
+            ("volume", Kind.RECREATE),
+            ("container", Kind.RECREATE),
+            ("container", Kind.RECREATE),
+        ]
+        assert (await subject.runtime.inspect_volume(data)).labels["new"] == "1"
+        assert all(container.is_running for container in (await it.observe()).containers)
+        assert (await it.plan(after, UpOptions(recreate_volumes=True))).is_empty
+
+
 def _told(plan: Plan) -> dict[str, Kind]:
     return {change.resource.service: change.kind for change in plan.changes}
 

@@ -49,6 +49,7 @@ def create(
         no_recreate=no_recreate,
         remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
         pull=parse_pull(pull),
+        recreate_volumes=yes,
     )
     with open_session(options_of(ctx)) as session:
         return bring_up(session.without_pull_progress() if quiet_pull else session, arguments)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import Targets, check_choice, parse_pull, parse_scale, split_targets
-from stackr.cli.flags import NoDeps, Scale, Words
+from stackr.cli.flags import NoDeps, RecreateDependencies, RenewAnonymousVolumes, Scale, Words, Yes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.errors import InvalidArgument
@@ -91,13 +91,21 @@ def diff(
     no_recreate: Annotated[
         bool, typer.Option("--no-recreate", help="As up --no-recreate would")
     ] = False,
+    always_recreate_deps: RecreateDependencies = False,
+    renew_anon_volumes: RenewAnonymousVolumes = False,
+    yes: Yes = False,
     no_deps: NoDeps = False,
 ) -> int:
     """Show what up would change: each resource, each field, and why."""
     from stackr.planner.options import UpOptions
 
-    if force_recreate and no_recreate:
-        raise InvalidArgument("--force-recreate and --no-recreate: only one of them can be given")
+    for other, is_given in (
+        ("--force-recreate", force_recreate),
+        ("--always-recreate-deps", always_recreate_deps),
+        ("--renew-anon-volumes", renew_anon_volumes),
+    ):
+        if is_given and no_recreate:
+            raise InvalidArgument(f"{other} and --no-recreate: only one of them can be given")
     options = options_of(ctx)
     arguments = DiffArguments(
         targets=split_targets(words),
@@ -113,6 +121,9 @@ def diff(
         no_deps=no_deps,
         scale=parse_scale(scale),
         recreate="force" if force_recreate else ("never" if no_recreate else "diverged"),
+        recreate_dependencies=always_recreate_deps,
+        renew_anonymous_volumes=renew_anon_volumes,
+        recreate_volumes=yes,
         remove_orphans=remove_orphans,
         pull=parse_pull(pull),
     )

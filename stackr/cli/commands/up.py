@@ -24,7 +24,9 @@ from stackr.cli.flags import (
     Pull,
     QuietBuild,
     QuietPull,
+    RecreateDependencies,
     RemoveOrphans,
+    RenewAnonymousVolumes,
     Scale,
     Timeout,
     WaitTimeout,
@@ -61,14 +63,8 @@ def up(
     no_recreate: NoRecreate = False,
     remove_orphans: RemoveOrphans = False,
     pull: Pull = None,
-    always_recreate_deps: Annotated[
-        bool,
-        typer.Option("--always-recreate-deps", help="Recreate what the services need as well"),
-    ] = False,
-    renew_anon_volumes: Annotated[
-        bool,
-        typer.Option("--renew-anon-volumes", "-V", help="New anonymous volumes, without the data"),
-    ] = False,
+    always_recreate_deps: RecreateDependencies = False,
+    renew_anon_volumes: RenewAnonymousVolumes = False,
     no_deps: NoDeps = False,
     no_start: Annotated[
         bool, typer.Option("--no-start", help="Create the containers, and start none")
@@ -141,6 +137,7 @@ def up(
         no_recreate=no_recreate,
         always_recreate_deps=always_recreate_deps,
         renew_anonymous_volumes=renew_anon_volumes,
+        recreate_volumes=yes,
         remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
         pull=parse_pull(pull),
         no_deps=no_deps,
@@ -194,6 +191,7 @@ def _up_options(arguments: UpArguments) -> UpOptions:
         else ("never" if arguments.no_recreate else "diverged"),
         recreate_dependencies=arguments.always_recreate_deps,
         renew_anonymous_volumes=arguments.renew_anonymous_volumes,
+        recreate_volumes=arguments.recreate_volumes,
         remove_orphans=arguments.remove_orphans,
         pull=arguments.pull,
         start=not arguments.no_start,

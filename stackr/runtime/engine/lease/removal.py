@@ -66,6 +66,7 @@ async def remove_project(
     ones too. Raises the first error where something cannot be removed, after trying all of it.
     """
     with_volumes = volumes_since_ns is not None
+    anonymous = _anonymous(resources, project) if with_volumes else set()
     containers = await _remove_containers(
         resources.containers, project, with_volumes, stop_timeout_s
     )
@@ -74,12 +75,26 @@ async def remove_project(
     volumes = [
         volume
         for volume in resources.volumes.list()
-        if volume.labels.get(PROJECT) == project
-        and volumes_since_ns is not None
-        and volume.created_ns >= volumes_since_ns
+        if volume.name in anonymous
+        or (
+            volume.labels.get(PROJECT) == project
+            and volumes_since_ns is not None
+            and volume.created_ns >= volumes_since_ns
+        )
     ]
     gone = await _each(volumes, lambda volume: _remove_volume(resources.volumes, volume))
     return Removed(containers, len(networks), sum(gone))
+
+
+def _anonymous(resources: Resources, project: str) -> set[str]:
+    """Those that a container was given by name, of one whose place it took."""
+    mounted = {
+        mount.source
+        for container in _of(resources.containers, project)
+        for mount in container.host_config.mounts
+        if mount.type == "volume"
+    }
+    return {v.name for v in resources.volumes.list() if v.is_anonymous and v.name in mounted}
 
 
 async def _remove_containers(
