@@ -3,7 +3,8 @@
 parent=""
 
 build() {
-    mkdir -p "$rootfs/bin" "$rootfs/etc" "$rootfs/www" "$rootfs/root"
+    mkdir -p "$rootfs/bin" "$rootfs/etc" "$rootfs/www"
+    mkdir -m 0700 "$rootfs/root"
     mkdir -m 1777 "$rootfs/tmp"
     cp "$(command -v busybox)" "$rootfs/bin/busybox"
     for applet in $("$rootfs/bin/busybox" --list); do

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stackr.errors import InvalidArgument
-from stackr.planner.container_mounts import granted_files, service_mounts
+from stackr.planner.container_mounts import check_targets, granted_files, service_mounts
 from stackr.planner.keys import image_name, network_keys
 from stackr.planner.limits import resources, restart_policy
 from stackr.planner.probe import probe_healthcheck, probe_of
@@ -46,6 +46,9 @@ def container_config(
     labels: all of the container's. Raises InvalidArgument for values that no engine takes.
     """
     seccomp_and_others, unmask_paths = _security(project, service)
+    tmpfs = dict(_split_tmpfs(service))
+    mounts, files = service_mounts(project, service), granted_files(project, service)
+    check_targets(service, mounts, [*tmpfs, *(file.path for file in files)])
     return ContainerConfig(
         image=image_name(project, service),
         command=service.command,
@@ -58,10 +61,10 @@ def container_config(
         healthcheck=_healthcheck(service),
         exposed_ports=_exposed(service),
         ports=port_bindings(service),
-        mounts=service_mounts(project, service),
-        tmpfs=dict(_split_tmpfs(service)),
+        mounts=mounts,
+        tmpfs=tmpfs,
         volumes_from=tuple(_volumes_source(source, names_of) for source in service.volumes_from),
-        files=granted_files(project, service),
+        files=files,
         network_mode=_network_mode(project, service, names_of),
         networks=_attachments(project, service, name, names_of),
         restart=restart_policy(service),

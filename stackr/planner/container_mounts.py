@@ -12,13 +12,14 @@ from stackr.errors import InvalidArgument, NotSupported
 from stackr.planner.anonymous import ANONYMOUS
 from stackr.planner.keys import mounted_image
 from stackr.runtime.container import ContainerFile, Mount
+from stackr.runtime.proc_targets import proc_refusal
 from stackr.runtime.types import MountState
 from stackr.spec.model.mounts import FileGrant, ServiceVolume
 from stackr.spec.model.project import Project
 from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Service
 
-__all__ = ["granted_files", "inherited_mounts", "service_mounts"]
+__all__ = ["check_targets", "granted_files", "inherited_mounts", "service_mounts"]
 
 _FOLDER = {"secret": "/run/secrets", "config": "/"}
 
@@ -66,6 +67,19 @@ def granted_files(project: Project, service: Service) -> tuple[ContainerFile, ..
             " clients in a read-only service"
         )
     return tuple(files)
+
+
+def check_targets(service: Service, mounts: Sequence[Mount], others: Sequence[str]) -> None:
+    """Refuse, before anything is made, what no engine mounts.
+
+    others: the paths of its tmpfs, and of files that are written into it. Raises InvalidArgument.
+    """
+    binds = [mount.target for mount in mounts if mount.type == "bind" or mount.subpath]
+    rest = [mount.target for mount in mounts if mount.target not in binds]
+    for target in (*binds, *rest, *others):
+        why = proc_refusal(target, is_bind=target in binds)
+        if why:
+            raise InvalidArgument(f'service "{service.name}": {why}')
 
 
 def inherited_mounts(

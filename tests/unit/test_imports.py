@@ -52,6 +52,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.spec",
         "stackr.runtime.container",
         "stackr.runtime.limits",
+        "stackr.runtime.proc_targets",
         "stackr.runtime.types",
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
@@ -65,7 +66,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
     ),
-    "stackr.runtime.engine": (),
+    "stackr.runtime.engine": ("stackr.runtime.proc_targets",),
     "stackr.cli": ("stackr",),
     "stackr.cli.views": (
         "stackr.cli.failure",

@@ -1,4 +1,6 @@
-"""What a container has mounted: parts of volumes that somebody else may change meanwhile."""
+"""What a container has mounted: parts of volumes that somebody else may change meanwhile, what a
+tmpfs looks like, and what leads to /proc by a symlink.
+"""
 
 from __future__ import annotations
 
@@ -153,3 +155,78 @@ async def test_an_empty_part_gets_the_images_content(engine: Engine, volume: Vol
     error = await refused(engine.create("box", ["true"], Mounts=mounts))
     assert "escapes the base directory" in error.message
     assert engine.containers.list() == []
+
+
+# --- tmpfs -------------------------------------------------------------------------------------
+
+
+async def modes(engine: Engine, **settings: Any) -> dict[str, str]:
+    """The permissions and owner of each place that something is mounted at, as `ls` shows them."""
+    paths = [*settings["Tmpfs"], *(mount["Target"] for mount in settings["Mounts"])]
+    code, output = await engine.run(["ls", "-ldn", *paths], **settings)
+    assert code == 0, output
+    lines = [line.split() for line in output.splitlines()]
+    return {fields[-1]: " ".join([fields[0], *fields[2:4]]) for fields in lines}
+
+
+async def test_a_tmpfs_has_the_permissions_of_the_folder_that_it_covers(
+    engine: Engine, volume: Volume
+) -> None:
+    """As runc has it; the owner is root, unless an option says otherwise."""
+    folder = volume.mountpoint / "sub" / "inner"
+    os.chown(folder, 7, 7)
+    folder.chmod(0o2750)
+    tmpfs = {"/etc": "", "/new": "", "/v/inner": "size=1m,uid=9", "/v/none": "", "/srv": "mode=700"}
+    mounts = [
+        {"Type": "tmpfs", "Target": "/sized", "TmpfsOptions": {"SizeBytes": 4096}},
+        {"Type": "tmpfs", "Target": "/own", "TmpfsOptions": {"Mode": 0o711}},
+        part("/v", "sub"),
+    ]
+    assert await modes(engine, Tmpfs=tmpfs, Mounts=mounts) == {
+        "/etc": "drwxr-xr-x 0 0",
+        "/new": "drwxrwxrwt 0 0",
+        "/own": "drwx--x--x 0 0",
+        "/sized": "drwxrwxrwt 0 0",
+        "/srv": "drwx------ 0 0",
+        "/v": "drwxr-xr-x 0 0",
+        "/v/inner": "drwxr-s--- 9 0",
+        "/v/none": "drwxrwxrwt 0 0",
+    }
+
+
+async def test_a_new_tmpfs_is_open_to_all_at_each_start(engine: Engine) -> None:
+    """Also where the OCI runtime has made a folder to mount it on at the first one."""
+    id = await engine.create("box", ["ls", "-ldn", "/new"], Tmpfs={"/new": ""})
+    for _ in range(2):
+        await engine.containers.start(id)
+        await engine.containers.wait(id)
+    assert (await engine.output(id)).count("drwxrwxrwt") == 2
+
+
+# --- /proc by a symlink ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["/proc", "/proc/sys", "/proc/sys/kernel", "/proc/1"])
+async def test_no_symlink_leads_a_mount_to_proc(engine: Engine, volume: Volume, place: str) -> None:
+    (volume.mountpoint / "link").symlink_to(place)
+    mounts = [{"Type": "volume", "Source": "shared", "Target": "/v"}]
+    for settings in ({"Tmpfs": {"/v/link": ""}}, {"Binds": ["other:/v/link"]}):
+        id = await engine.create("box", ["true"], Mounts=mounts, **settings)
+        await refused(engine.containers.start(id))  # by runc in its own words
+        assert engine.containers.get(id).pid == 0
+        await engine.containers.remove(id)
+
+
+async def test_proc_itself_is_mounted_where_that_is_asked(engine: Engine) -> None:
+    binds = ["/proc:/proc", "/proc/cpuinfo:/proc/meminfo:ro"]
+    for bind in binds:
+        assert (await engine.run(["true"], Binds=[bind]))[0] == 0
+    error = await refused(engine.create("box", ["true"], Binds=["/etc:/proc"]))
+    assert '"/proc" cannot be mounted because it is not of type proc' in error.message
+
+
+async def test_a_volume_of_the_images_is_not_mounted_on_a_file(engine: Engine) -> None:
+    error = await refused(engine.create("box", ["true"], Volumes={"/etc/passwd": {}}))
+    assert error.message == "cannot mount volume over existing file, file exists /etc/passwd"
+    assert engine.containers.list() == []
+    assert engine.volumes.list() == []

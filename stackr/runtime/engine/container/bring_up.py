@@ -21,6 +21,7 @@ from stackr.runtime.engine.container.monitor import (
     MonitorOptions,
     connect_attach,
 )
+from stackr.runtime.engine.container.mount_check import check_mounted
 from stackr.runtime.engine.container.needs import NetworkAccess
 from stackr.runtime.engine.container.networking import container_net, has_own_network
 from stackr.runtime.engine.container.oci_runtime import OciRuntime
@@ -30,6 +31,7 @@ from stackr.runtime.engine.container.storage import Mounted, Storage
 from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
 from stackr.runtime.engine.container.teardown import Teardown
+from stackr.runtime.engine.container.tmpfs import set_modes
 from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.network.types import SandboxInfo
@@ -79,6 +81,8 @@ class BringUp:
             config, mounted, borrowed = self._bundle(container)
             self._limiter.prepare(container)
             container.running = await self._create(container, mounted, borrowed)
+            check_mounted(container, config, container.running.pid)
+            set_modes(mounted.tmpfs_modes, container.running.pid)
             self._limiter.created(container)
             self._runtime.filters.learn(config, self._runtime.root / container.id)
             self._store.put(container)
@@ -118,6 +122,7 @@ class BringUp:
             host=self._host,
             user=self._storage.user(container),
             mounted=mounted.paths,
+            tmpfs_modes=mounted.tmpfs_modes,
             shm=borrowed[0].target if borrowed else "",
             rootfs=str(bundle / "rootfs"),
             cgroup=self._groups.path(container),

@@ -51,9 +51,9 @@ class Surroundings:
 
     rootfs: absolute path. files: target in the container -> file on the host, for /etc/hosts and
     its like. mounted: target -> where an image, or a part of one or of a volume, is mounted
-    already. namespaces: kind -> path of another container's namespace to join. shm: where that
-    container's /dev/shm is mounted already. init: a program of the host that becomes process 1. ""
-    for none.
+    already. tmpfs_modes: target -> permissions of the root of a tmpfs. namespaces: kind -> path of
+    another container's namespace to join. shm: where that container's /dev/shm is mounted already.
+    init: a program of the host that becomes process 1. "" for none.
     """
 
     host: Host
@@ -62,6 +62,7 @@ class Surroundings:
     cgroup: str
     files: Mapping[str, str] = field(default_factory=dict)
     mounted: Mapping[str, str] = field(default_factory=dict)
+    tmpfs_modes: Mapping[str, int] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
     shm: str = ""
     init: str = ""
@@ -245,7 +246,10 @@ def _cgroup_mount(container: Container, around: Surroundings, *options: str) -> 
 
 def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
     if mount.type == "tmpfs":
-        return _mount(mount.destination, "tmpfs", "tmpfs", *mount.options)
+        mode = around.tmpfs_modes.get(mount.destination)
+        options = [option for option in mount.options if not option.startswith("mode=")]
+        options += [] if mode is None else [f"mode={mode:o}"]
+        return _mount(mount.destination, "tmpfs", "tmpfs", *options)
     source = around.mounted.get(mount.destination, mount.source)
     if mount.type == "image":
         return _mount(mount.destination, "bind", source, "bind", "ro", "rprivate")

@@ -14,12 +14,14 @@ from dataclasses import replace
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container.record import MountPoint
 from stackr.runtime.engine.container.spec import BindOptions, Config, HostConfig, Mount
+from stackr.runtime.proc_targets import proc_refusal
 
 __all__ = ["plan_mounts"]
 
 _PROPAGATIONS = ("private", "rprivate", "slave", "rslave")
 _SHARED = ("shared", "rshared")
 _NO_EFFECT = ("z", "Z", "consistent", "cached", "delegated", "")
+_OWN_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 _TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev")
 
 MountsOf = Callable[[str], Sequence[MountPoint]]
@@ -46,7 +48,21 @@ def plan_mounts(config: Config, host_config: HostConfig, mounts_of: MountsOf) ->
         destination = _destination(target)
         if destination not in chosen:
             chosen[destination] = _volume(destination, anonymous=True)
+    for mount in chosen.values():
+        _check_place(mount)
     return sorted(chosen.values(), key=lambda mount: (_depth(mount.destination), mount.destination))
+
+
+def _check_place(mount: MountPoint) -> None:
+    """Refuse what no OCI runtime mounts, or nobody could use."""
+    why = proc_refusal(mount.destination, is_bind=mount.type == "bind" or bool(mount.subpath))
+    is_folder = mount.type != "bind" and not mount.subpath
+    if is_folder and mount.destination in _OWN_FILES:
+        why = f'"{mount.destination}" cannot be mounted because it is not a directory'
+    if mount.destination == "/dev" and mount.type == "tmpfs" and "nodev" in mount.options:
+        why = '"/dev" cannot be mounted as a tmpfs without the option dev: no device would work'
+    if why:
+        raise InvalidArgument(f'invalid mount config for type "{mount.type}": {why}')
 
 
 def _depth(path: str) -> int:
@@ -224,7 +240,8 @@ def _tmpfs_mount(mount: Mount, destination: str) -> MountPoint:
     if mount.tmpfs_options:
         if mount.tmpfs_options.size_bytes:
             options.append(f"size={mount.tmpfs_options.size_bytes}")
-        options.append(f"mode={mount.tmpfs_options.mode or 0o1777:o}")
+        if mount.tmpfs_options.mode:
+            options.append(f"mode={mount.tmpfs_options.mode:o}")
         options += ["=".join(option) for option in mount.tmpfs_options.options]
     return MountPoint("tmpfs", destination, rw=not mount.read_only, options=tuple(options))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,11 +20,13 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.etc import hosts_file
 from stackr.runtime.engine.container.needs import ImageSource, VolumeAccess
 from stackr.runtime.engine.container.record import Container, MountPoint
+from stackr.runtime.engine.container.tmpfs import given_mode, innermost, stat_below, tmpfs_mode
 from stackr.runtime.engine.container.user import ProcessUser, resolve_user
 from stackr.runtime.engine.linux.launcher_client import OverlayTarget, Part
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL
+from stackr.runtime.proc_targets import PROC, proc_refusal
 
 __all__ = ["Mounted", "Storage", "name_volumes"]
 
@@ -40,11 +43,16 @@ def name_volumes(mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
 
 @dataclass(slots=True)
 class Mounted:
-    """What the launcher mounts for a start; paths: where each is, by its place in the container."""
+    """What the launcher mounts for a start, and what the OCI runtime is told of it.
+
+    paths: where each of it is; tmpfs_modes: the permissions of each tmpfs; both by its place in the
+    container.
+    """
 
     images: list[OverlayTarget] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     paths: dict[str, str] = field(default_factory=dict)
+    tmpfs_modes: dict[str, int] = field(default_factory=dict)
 
 
 class Storage:
@@ -92,9 +100,18 @@ class Storage:
         volume = self._volumes.acquire(mount.name, container.id)
         if volume.tmpfs is not None:
             return replace(mount, type="tmpfs", options=volume.tmpfs.options, copy_up=False)
+        if mount.anonymous:
+            self._check_folder(container.id, mount)
         if mount.copy_up:
             await asyncio.to_thread(self._copy_up, container.id, mount)
         return replace(mount, source=str(volume.source), rw=mount.rw and not volume.is_read_only)
+
+    def _check_folder(self, container_id: str, mount: MountPoint) -> None:
+        found = self._snapshots.base_view(container_id).stat(mount.destination)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            raise InvalidArgument(
+                f"cannot mount volume over existing file, file exists {mount.destination}"
+            )
 
     def _check_part(self, mount: MountPoint, diff_ids: Sequence[str]) -> None:
         """Raises InvalidArgument where an image has nothing at the subpath."""
@@ -114,7 +131,7 @@ class Storage:
         The folders that the images are mounted on are made in the bundle. A part is opened at each
         start, by the launcher: a container may have put something else in its place meanwhile.
         """
-        found = Mounted()
+        found = Mounted(tmpfs_modes=self._tmpfs_modes(container))
         overlays = iter(self._snapshots.mounted(container.id))
         for number, mount in enumerate(container.mounts):
             target = str(self.bundle(container) / f"mount-{number}")
@@ -130,6 +147,26 @@ class Storage:
                 found.paths[mount.destination] = part
                 found.parts.append(self._volume_part(mount, part))
         return found
+
+    def _tmpfs_modes(self, container: Container) -> dict[str, int]:
+        """The permissions of each tmpfs, by its place: given, or of the folder that it covers.
+
+        Of the image's folder, not of what the OCI runtime has made at an earlier start.
+        """
+        modes = {}
+        for mount in container.mounts:
+            if mount.type == "tmpfs":
+                given = given_mode(mount)
+                if given is None:
+                    given = tmpfs_mode(self._covered(container, mount.destination))
+                modes[mount.destination] = given
+        return modes
+
+    def _covered(self, container: Container, target: str) -> os.stat_result | None:
+        around = innermost(container.mounts, target)
+        if around is None:
+            return self._snapshots.base_view(container.id).stat(target)
+        return stat_below(self.source(around), around, target)
 
     def _volume_part(self, mount: MountPoint, target: str) -> Part:
         read_only = mount.recursive and mount.readonly_recursive and not mount.rw
@@ -232,6 +269,9 @@ def _own_names(container: Container) -> str:
 def _check_bind_source(mount: MountPoint) -> None:
     source = Path(mount.source)
     if source.exists():
+        if mount.destination == PROC and source.stat().st_dev != os.stat(PROC).st_dev:
+            why = proc_refusal(PROC, is_bind=False)
+            raise InvalidArgument(f'invalid mount config for type "bind": {why}')
         return
     if "must-exist" in mount.options:
         raise InvalidArgument(

@@ -314,6 +314,10 @@ class Overlay:
             [self._root / "c" / container_id / "upper", *map(self._root.joinpath, lower)]
         )
 
+    def base_view(self, container_id: str) -> LayerStack:
+        """The files that a container had when it was made: its image's."""
+        return self.image_view(self._layers_of(container_id))
+
     def upper_directory(self, container_id: str) -> Path:
         """What the container has changed, in overlayfs's own form. Raises NotFound."""
         self._layers_of(container_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stackr.runtime.engine.container import capabilities, seccomp
 from stackr.runtime.engine.container.health import apply
 from stackr.runtime.engine.container.logs import max_log_size
 from stackr.runtime.engine.container.merge import merge_config
+from stackr.runtime.engine.container.mount_check import mount_points
 from stackr.runtime.engine.container.mounts import plan_mounts
 from stackr.runtime.engine.container.oci_runtime import start_failure
 from stackr.runtime.engine.container.record import Health, Probe
@@ -135,6 +137,53 @@ def test_mounts_are_sorted_and_checked() -> None:
         plan_mounts(Config(), HostConfig(binds=["/x:/a", "/y:/a"]), lambda ref: ())
     with pytest.raises(InvalidArgument, match="destination can't be '/'"):
         plan_mounts(Config(), HostConfig(binds=["/x:/"]), lambda ref: ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"Tmpfs": {"/proc": ""}}, '"/proc" cannot be mounted because it is not of type proc'),
+        ({"Binds": ["v:/proc"]}, '"/proc" cannot be mounted because it is not of type proc'),
+        ({"Binds": ["/etc:/proc/sys"]}, '"/proc/sys" cannot be mounted because it is inside /proc'),
+        ({"Binds": ["v:/proc/cpuinfo"]}, '"/proc/cpuinfo" cannot be mounted'),
+        ({"Tmpfs": {"/dev": "size=1m"}}, '"/dev" cannot be mounted as a tmpfs without the option'),
+        ({"Tmpfs": {"/etc/hosts": ""}}, '"/etc/hosts" cannot be mounted because it is not a dir'),
+    ],
+)
+def test_what_nothing_is_mounted_on(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidArgument, match=re.escape(text)):
+        plan_mounts(Config(), HostConfig.model_validate(settings), lambda ref: ())
+
+
+def test_an_images_volume_is_not_mounted_on_proc() -> None:
+    with pytest.raises(InvalidArgument, match='"/proc/sys" cannot be mounted'):
+        plan_mounts(Config(volumes={"/proc/sys": {}}), HostConfig(), lambda ref: ())
+
+
+def test_what_is_mounted_on_the_kernels_own_folders() -> None:
+    binds = ["/proc:/proc", "/x:/proc/cpuinfo", "/sys:/sys", "v:/sys/kernel", "/dev:/dev"]
+    host = HostConfig(binds=binds, tmpfs={"/dev/shm": "", "/sys/fs/cgroup": ""})
+    assert len(plan_mounts(Config(), host, lambda ref: ())) == 7
+    plan_mounts(Config(), HostConfig(tmpfs={"/dev": "dev"}), lambda ref: ())
+
+
+def test_a_tmpfs_has_a_mode_only_where_one_is_given() -> None:
+    options: list[dict[str, int]] = [{}, {"SizeBytes": 4096}, {"Mode": 0o711}]
+    mounts = [
+        {"Type": "tmpfs", "Target": f"/{number}", "TmpfsOptions": given}
+        for number, given in enumerate(options)
+    ]
+    planned = plan_mounts(Config(), HostConfig.model_validate({"Mounts": mounts}), lambda ref: ())
+    modes = [[o for o in mount.options if o.startswith("mode=")] for mount in planned]
+    assert modes == [[], [], ["mode=711"]]
+
+
+def test_where_a_mountinfo_says_that_something_is() -> None:
+    text = (
+        "22 1 0:20 / /proc rw,nosuid - proc proc rw\n"
+        "30 22 0:40 / /a\\040b rw shared:1 master:2 - tmpfs none rw,size=4k\n"
+    )
+    assert list(mount_points(text)) == [("/proc", "proc"), ("/a b", "tmpfs")]
 
 
 def test_states_allow_and_refuse_verbs() -> None:
