@@ -29,9 +29,12 @@ class AddressPool:
 
 
 def _default_pools() -> tuple[AddressPool, ...]:
-    """Docker's pools, cut smaller: a /24 holds 253 containers, and thousands of networks fit."""
-    bases = [f"172.{second}.0.0/16" for second in range(17, 32)] + ["192.168.0.0/16"]
-    return tuple(AddressPool(IPv4Network(base), 24) for base in bases)
+    """Private addresses beside those that dockerd, Podman and libvirt cut their networks from.
+
+    These are 172.17 to 172.31, 192.168, and 10.88 upwards; a dockerd takes its own at its start
+    whether they are free or not. A /24 holds 253 containers, and thousands of networks fit.
+    """
+    return tuple(AddressPool(IPv4Network(base), 24) for base in ("172.16.0.0/16", "10.64.0.0/12"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,14 @@ import asyncio
 import subprocess
 
 import pytest
-from network_lab import Engine, Lab, host_interfaces, many_descriptors, ruleset
+from network_lab import (
+    Engine,
+    Lab,
+    eventually,
+    host_interfaces,
+    many_descriptors,
+    ruleset,
+)
 
 from stackr.errors import (
     AlreadyExists,
@@ -107,13 +114,37 @@ async def test_a_start_finishes_what_a_crash_left(lab: Lab, engine: Engine) -> N
     assert "skvstray" not in host_interfaces()
 
 
-async def test_a_flushed_ruleset_is_made_again(lab: Lab, engine: Engine) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "flush ruleset",
+        "delete table inet {table}",
+        "flush chain inet {table} forward",
+        "delete element inet {table} published_any {{ tcp . 8080 }}",
+        "insert rule inet {table} forward accept",
+    ],
+)
+async def test_a_changed_table_is_made_again_at_once(lab: Lab, engine: Engine, fault: str) -> None:
+    await engine.networks.create(NetworkSpec("app"))
+    web = lab.process()
+    await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    table = engine.config.nft_table
+    before = ruleset()
+    subprocess.run(["nft", fault.format(table=table)], check=True)
+
+    async def is_whole() -> bool:
+        return ruleset() == before
+
+    await eventually(is_whole, "the table is as it was")
+
+
+async def test_a_change_finds_the_table_that_was_flushed(lab: Lab, engine: Engine) -> None:
+    """Whatever the notifications say, or do not."""
     await engine.networks.create(NetworkSpec("app"))
     web, client = lab.process(), lab.process()
     await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
-    lab.serve(web, 80, "web")
+    await engine.networks._bridges._watch.close()
     subprocess.run(["nft", "flush", "ruleset"], check=True)
-    assert (await lab.ask("127.0.0.1", 8080)).startswith("web"), "the relay serves it"
     await engine.attach(client, "app", name="client", ports=(PortBinding(80, host_port=8081),))
     assert "8080" in ruleset()
     assert "8081" in ruleset()
@@ -163,6 +194,30 @@ async def test_the_engine_lives_beside_a_firewall_that_drops(lab: Lab, engine: E
     await engine.networks.remove("app")
     after = subprocess.run(["iptables-nft", "-S"], check=True, capture_output=True).stdout
     assert after == before
+
+
+async def test_a_firewall_that_drops_may_come_later(lab: Lab, engine: Engine) -> None:
+    """As with a dockerd or ufw that starts, or flushes what it has."""
+    neighbour = lab.neighbour("10.9.0.2", "10.9.0.1")
+    network = await engine.networks.create(NetworkSpec("app"))
+    web = lab.process()
+    await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    lab.serve(web, 80, "web")
+    for command in ("-P FORWARD DROP", "-F FORWARD"):
+        subprocess.run(["iptables-nft", *command.split()], check=True)
+
+        async def is_accepted() -> bool:
+            return f"-i {network.bridge} -j ACCEPT" in ruleset_of_iptables() and (
+                "-A FORWARD -j STACKR" in ruleset_of_iptables()
+            )
+
+        await eventually(is_accepted, "our bridges are accepted")
+    assert await lab.ask("10.9.0.1", 8080, source=neighbour) == "web ::ffff:10.9.0.2"
+
+
+def ruleset_of_iptables() -> str:
+    argv = ["iptables-nft", "-S"]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 async def test_networks_in_use_and_predefined_ones_stay(lab: Lab, engine: Engine) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "RouteSocket",
     "add_address",
     "add_default_route",
+    "attributes",
     "delete_address",
     "delete_default_route",
     "delete_link",
@@ -33,6 +34,7 @@ __all__ = [
     "new_veth",
     "set_bridge_port",
     "set_link",
+    "split",
 ]
 
 _Attributes = list[tuple[str, Any]]
@@ -49,6 +51,8 @@ _IFF_UP = 1
 _IFA_F_NODAD = 2
 _RT_TABLE_MAIN, _RTPROT_BOOT, _RTN_UNICAST, _RT_SCOPE_UNIVERSE = 254, 3, 1, 0
 _HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_TYPE_MASK = 0x3FFF
 _BATCH = 64  # answers of one batch fit the default receive buffer
 _RECEIVE_BYTES = 1 << 16
 _ANSWER_TIMEOUT_S = 30.0
@@ -278,7 +282,7 @@ class RouteSocket:
         awaited = set(sequences)
         outcomes: dict[int, NetlinkError | None] = {}
         while awaited:
-            for kind, flags, sequence, body in _split(self._socket.recv(_RECEIVE_BYTES)):
+            for kind, flags, sequence, body in split(self._socket.recv(_RECEIVE_BYTES)):
                 if kind == _NLMSG_ERROR and sequence in awaited:
                     awaited.discard(sequence)
                     outcomes[sequence] = _outcome(flags, body)
@@ -290,7 +294,7 @@ class RouteSocket:
         self._socket.send(_numbered(query, sequence))
         while True:
             data = self._socket.recv(_RECEIVE_BYTES)
-            for kind, flags, answered, body in _split(data):
+            for kind, flags, answered, body in split(data):
                 if answered != sequence:
                     continue
                 if kind == _NLMSG_DONE:
@@ -323,7 +327,7 @@ def _numbered(message: bytes, sequence: int) -> bytes:
     return _HEADER.pack(length, kind, flags, sequence, 0) + message[_HEADER.size :] + padding
 
 
-def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+def split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """Type, flags, sequence number and body of each message in a datagram."""
     offset = 0
     while offset + _HEADER.size <= len(data):
@@ -334,6 +338,18 @@ def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The values of a run of attributes by their types; of two of one type, the last."""
+    found, offset = {}, 0
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind & _TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
 def _outcome(flags: int, body: bytes) -> NetlinkError | None:
     """An NLMSG_ERROR body: a negative errno (0 is success), the query's header, attributes."""
     (code,) = struct.unpack_from("=i", body)
@@ -341,15 +357,9 @@ def _outcome(flags: int, body: bytes) -> NetlinkError | None:
         return None
     reason = os.strerror(-code)
     if flags & _NLM_F_ACK_TLVS:
-        offset = 4 + _HEADER.size
-        while offset + 4 <= len(body):
-            length, kind = struct.unpack_from("=HH", body, offset)
-            if length < 4:
-                break
-            if kind & 0x3FFF == _NLMSGERR_ATTR_MSG:
-                text = body[offset + 4 : offset + length].rstrip(b"\0").decode(errors="replace")
-                reason = f"{reason}: {text}"
-            offset += (length + 3) & ~3
+        text = attributes(body[4 + _HEADER.size :]).get(_NLMSGERR_ATTR_MSG, b"")
+        if text:
+            reason = f"{reason}: {text.rstrip(bytes(1)).decode(errors='replace')}"
     return NetlinkError(-code, reason)
 
 

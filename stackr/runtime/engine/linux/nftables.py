@@ -12,6 +12,7 @@ import ctypes
 import ctypes.util
 import os
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -24,6 +25,7 @@ _LIBRARY = "libnftables.so.1"
 _TIMEOUT_S = 30
 _CLONE_FILES = 0x00000400
 _FIRST_FD, _LAST_FD = 3, 0x7FFFFFFF
+_TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE
 
 
 class NftError(Internal):
@@ -39,6 +41,8 @@ def _library() -> ctypes.CDLL | None:
     library.nft_ctx_new.argtypes = [ctypes.c_uint32]
     library.nft_ctx_new.restype = ctypes.c_void_p
     library.nft_ctx_free.argtypes = [ctypes.c_void_p]
+    library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
+    library.nft_ctx_output_set_flags.restype = None
     for name in ("nft_ctx_buffer_output", "nft_ctx_buffer_error"):
         getattr(library, name).argtypes = [ctypes.c_void_p]
     for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
@@ -58,7 +62,10 @@ def _own_descriptors() -> None:
 
 
 class Nftables:
-    """The rules of the network namespace it is made in, and of those it visits. Not thread-safe."""
+    """The rules of the network namespace it is made in, and of those it visits. Not thread-safe.
+
+    thread_id: the kernel's number of the thread that makes the changes.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "nftables")
@@ -70,22 +77,22 @@ class Nftables:
         self._context = None
         self._thread.shutdown()
 
-    def run(self, commands: str, *, pid: int = 0) -> str:
+    def run(self, commands: str, *, pid: int = 0, terse: bool = False) -> str:
         """What the commands print, mostly nothing. Raises NftError, and OSError for a `pid`.
 
-        pid: act on the network namespace of this process.
+        pid: act on the network namespace of this process. terse: without the elements of sets.
         """
-        return self._thread.submit(self._visit if pid else self._run, commands, pid).result()
+        if pid:
+            return self._thread.submit(self._visit, commands, pid).result()
+        return self._thread.submit(_run, self._context, commands, terse=terse).result()
 
     # --- on the thread -----------------------------------------------------------------------
 
     def _open(self) -> None:
+        self.thread_id = threading.get_native_id()
         _own_descriptors()
         self._home = netns.open_current()
         self._context = _new_context()
-
-    def _run(self, commands: str, _: int) -> str:
-        return _run(self._context, commands)
 
     def _visit(self, commands: str, pid: int) -> str:
         with netns.of_process(pid) as namespace, netns.inside(namespace, home=self._home):
@@ -113,10 +120,11 @@ def _free(context: int | None) -> None:
         library.nft_ctx_free(context)
 
 
-def _run(context: int | None, commands: str) -> str:
+def _run(context: int | None, commands: str, *, terse: bool = False) -> str:
     library = _library()
     if library is None or context is None:
-        return _run_program(commands)
+        return _run_program(commands, terse=terse)
+    library.nft_ctx_output_set_flags(context, _TERSE if terse else 0)
     failed = library.nft_run_cmd_from_buffer(context, commands.encode())
     output = library.nft_ctx_get_output_buffer(context) or b""
     error = library.nft_ctx_get_error_buffer(context) or b""
@@ -126,10 +134,13 @@ def _run(context: int | None, commands: str) -> str:
     return text
 
 
-def _run_program(commands: str) -> str:
+def _run_program(commands: str, *, terse: bool) -> str:
     try:
         done = subprocess.run(
-            ["nft", "-f", "-"], input=commands.encode(), capture_output=True, timeout=_TIMEOUT_S
+            ["nft", *(["--terse"] if terse else []), "-f", "-"],
+            input=commands.encode(),
+            capture_output=True,
+            timeout=_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NftError(

@@ -7,6 +7,7 @@ and stays on.
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 from collections.abc import Collection, Mapping
@@ -26,6 +27,7 @@ from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported
 from stackr.runtime.engine.linux import netlink
 from stackr.runtime.engine.linux.netns import write_sysctl
 from stackr.runtime.engine.network.firewall import BridgeRules
+from stackr.runtime.engine.network.guard import guard_bridge
 from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import Network, NetworkSpec
 
@@ -56,6 +58,7 @@ _GATEWAY_MODES = (
 )
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _DEFAULT_MTU = 1500
+_log = logging.getLogger(__name__)
 
 
 def check_options(spec: NetworkSpec) -> None:
@@ -120,6 +123,7 @@ def bridge_rules(network: Network) -> BridgeRules:
     return BridgeRules(
         bridge=network.bridge,
         subnets=tuple(pool.subnet for pool in network.spec.pools),
+        gateways=tuple(pool.gateway for pool in network.spec.pools),
         internal=network.spec.internal,
         icc=allows_communication(network),
         masquerade=_flag(network.spec.options, _MASQUERADE),
@@ -138,9 +142,10 @@ def _mac(network: Network) -> str:
     return ":".join(("02", "42", *(network.id[i : i + 2] for i in range(0, 8, 2))))
 
 
-def realise(host: Host, network: Network, owner: str) -> None:
+def realise(host: Host, network: Network, owner: str) -> bool:
     """Make the bridge, or complete it. owner: the alias that marks our bridges.
 
+    Returns whether the bridge is guarded: a kernel may be without the filters of `guard.py`.
     Raises Conflict where another's interface has the name, Internal where the kernel refuses.
     """
     name, route = network.bridge, host.route
@@ -151,8 +156,9 @@ def realise(host: Host, network: Network, owner: str) -> None:
         _check_ours(route, network, owner, created)
     try:
         route.check([netlink.set_link(name, alias=owner)])
-        _write_settings(network)
         index = socket.if_nametoindex(name)
+        is_guarded = _guard(host, network, index)
+        _write_settings(network, routes_loopback=is_guarded)
         route.check([netlink.add_address(index, gateway) for gateway in _gateways(network)])
     except (OSError, NotSupported) as error:
         if created is None:
@@ -160,6 +166,21 @@ def realise(host: Host, network: Network, owner: str) -> None:
         if isinstance(error, OSError):
             raise _refused(network, error) from error
         raise
+    return is_guarded
+
+
+def _guard(host: Host, network: Network, index: int) -> bool:
+    try:
+        guard_bridge(host.route, index, bridge_rules(network))
+    except netlink.NetlinkError as error:
+        _log.warning(
+            "bridge %s: the kernel has no such filters (NET_SCH_INGRESS, NET_CLS_BPF), so that its"
+            " isolation depends on the firewall alone: %s",
+            network.bridge,
+            error.strerror,
+        )
+        return False
+    return True
 
 
 def _refused(network: Network, error: OSError) -> Internal:
@@ -180,12 +201,12 @@ def _check_ours(
         raise Conflict(f"interface {name} exists already, and does not belong to this engine")
 
 
-def _write_settings(network: Network) -> None:
+def _write_settings(network: Network, *, routes_loopback: bool) -> None:
     has_ipv6 = any(":" in pool.subnet for pool in network.spec.pools)
     settings = [
         ("net/ipv4/ip_forward", "1"),
-        # Answers to the host's own 127.0.0.1, for ports published there.
-        (f"net/ipv4/conf/{network.bridge}/route_localnet", "1"),
+        # Answers to the host's own 127.0.0.1, for ports published there; only behind the guard.
+        (f"net/ipv4/conf/{network.bridge}/route_localnet", "1" if routes_loopback else "0"),
     ]
     if Path("/proc/sys/net/ipv6").exists():
         settings += [

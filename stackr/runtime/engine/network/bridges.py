@@ -14,6 +14,7 @@ from stackr.runtime.engine.network.foreign import ForeignFirewall
 from stackr.runtime.engine.network.kernel import Kernel
 from stackr.runtime.engine.network.store import NetworkStore
 from stackr.runtime.engine.network.types import Network
+from stackr.runtime.engine.network.watch import FirewallWatch
 
 __all__ = ["Bridges"]
 
@@ -30,6 +31,7 @@ class Bridges:
         self._kernel = kernel
         self._store = store
         self._foreign = ForeignFirewall(owner)
+        self._watch = FirewallWatch(owner, kernel, self._foreign)
         self._realised: dict[str, asyncio.Task[Network]] = {}
 
     async def open(
@@ -40,6 +42,7 @@ class Bridges:
         pairs: the host's ends of the containers' pairs.
         """
         names = [network.bridge for network in wanted]
+        await self._watch.open()
         await self._kernel.call(bridge.sweep, self._owner, names, pairs)
         await self._foreign.find(self._kernel)
         if not wanted:
@@ -49,7 +52,7 @@ class Bridges:
         # The whole table at once: what runs is never without its rules, nor without isolation.
         firewall = self._kernel.firewall
         firewall.add([bridge.bridge_rules(network) for network in wanted], forwardings)
-        await self._kernel.commit(firewall.rebuild())
+        await self._kernel.rebuild()
         results = await asyncio.gather(
             *(self.realise(network) for network in wanted), return_exceptions=True
         )
@@ -61,6 +64,7 @@ class Bridges:
 
     async def close(self, *, remove: bool) -> None:
         """remove: leave nothing in the kernel."""
+        await self._watch.close()
         for task in self._realised.values():
             await asyncio.wait([task])
         if remove:
@@ -115,7 +119,7 @@ class Bridges:
 
     async def _make(self, network: Network, *, is_new: bool) -> Network:
         firewall = self._kernel.firewall
-        await self._kernel.call(bridge.realise, network, self._owner)
+        await self._raise_bridge(network)
         if is_new:
             network = await self._settle_apart(network)
         await self._kernel.commit(firewall.add([bridge.bridge_rules(network)]))
@@ -134,5 +138,12 @@ class Bridges:
             await self._kernel.call(bridge.remove, [network.bridge])
             await asyncio.sleep(random.uniform(0, _APART_S))
             network = self._store.refresh(network)
-            await self._kernel.call(bridge.realise, network, self._owner)
+            await self._raise_bridge(network)
         return network
+
+    async def _raise_bridge(self, network: Network) -> None:
+        firewall = self._kernel.firewall
+        is_guarded = await self._kernel.call(bridge.realise, network, self._owner)
+        if not is_guarded and firewall.routes_loopback:
+            firewall.routes_loopback = False
+            await self._kernel.rebuild()

@@ -17,6 +17,7 @@ from pathlib import Path
 from stackr.errors import Conflict, Internal, InvalidArgument
 from stackr.runtime.engine.linux import netlink, netns
 from stackr.runtime.engine.linux.nftables import NftError
+from stackr.runtime.engine.network.guard import guard_port
 from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import Endpoint
 
@@ -59,6 +60,7 @@ class Plug:
     bridge: str
     mtu: int
     isolated: bool = False
+    is_guarded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ def plug(
     try:
         with netns.of_process(pid) as namespace:
             host.route.check(_pairs(plugs, namespace))
+            _guard(host, plugs)
             with netns.inside(namespace, home=host.namespace), netlink.RouteSocket() as inner:
                 for item in plugs:
                     _switch_ipv6(item.endpoint)
@@ -196,6 +199,14 @@ def plug(
         raise Internal(
             f'container "{name}": cannot be connected to its networks: {error.strerror or error}'
         ) from error
+
+
+def _guard(host: Host, plugs: Sequence[Plug]) -> None:
+    """Before their far ends are up; a bridge that is not guarded does not route to 127/8."""
+    for item in plugs:
+        if item.is_guarded:
+            name = host_interface(item.endpoint.endpoint_id)
+            guard_port(host.route, socket.if_nametoindex(name))
 
 
 def _switch_ipv6(endpoint: Endpoint) -> None:

@@ -6,7 +6,12 @@ our own chains: other tables still decide, and nothing of theirs is changed.
 
     prerouting, output   to one of the host's addresses and a published port: DNAT to the container
     forward              within a bridge: as it allows; from outside: answers and published ports
+    input                from an internal network: to its gateway alone
     postrouting          from a subnet to the outside: masquerade; hairpins: as the bridge
+
+Whoever flushes the ruleset takes all of this away at once. What the host sends to a bridge has
+therefore a mark from here, and the bridge drops what has none (`guard.py`): without the table,
+nothing is open that it keeps shut.
 """
 
 from __future__ import annotations
@@ -15,15 +20,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-__all__ = ["BridgeRules", "Firewall", "Forwarding"]
+__all__ = ["ADMITTED", "BridgeRules", "Firewall", "Forwarding"]
+
+ADMITTED = 1 << 24
+"""The bit of a packet's mark that says: the table was there when it was sent to a bridge."""
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeRules:
-    """One bridge. subnets: canonical; icc: whether its containers may reach each other."""
+    """One bridge. subnets, gateways: canonical, one gateway each.
+
+    icc: whether its containers may reach each other.
+    """
 
     bridge: str
     subnets: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
     internal: bool = False
     icc: bool = True
     masquerade: bool = True
@@ -49,6 +61,9 @@ _SETS = """\
 	}
 	set bridges { type ifname; }
 	set internal { type ifname; }
+	set internal4 { type ipv4_addr; flags interval; }
+	set internal6 { type ipv6_addr; flags interval; }
+	set internal_gateway4 { type ifname . ipv4_addr; }
 	set same_bridge { type ifname . ifname; }
 	set local4 { type ipv4_addr; flags interval; }
 	set masqueraded4 { type ipv4_addr; flags interval; }
@@ -59,10 +74,30 @@ _SETS = """\
 # host, so its address is hidden too: across a bridge, the answer would come from a stranger.
 # Packets for 127/8 from elsewhere than lo: `route_localnet` on our bridges lets them in, and a
 # port published on 127.0.0.1 is not for the neighbours.
+# A container that is in another network too may forward for its neighbours in an internal one:
+# these would come to the host, and out, by the other bridge.
+# From an internal network, published ports are translated like any other's, so that they end in
+# `forward` instead of at the socket that holds them. IPv6 has no translation, so nothing but its
+# neighbour discovery is let in.
+# With br_netfilter, what a container sends to a port of its neighbour is translated and sent to the
+# bridge before anything is routed, so that it has its mark by then.
+# ADMITTED and LOOPBACK are filled in by `Firewall`.
 _CHAINS = """\
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname @bridges ip daddr 127.0.0.0/8 drop
+		iifname @bridges iifname != @internal ip saddr @internal4 drop
+		iifname @bridges iifname != @internal ip6 saddr @internal6 drop
+	}
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname @internal jump from_internal
+	}
+	chain from_internal {
+		ct state established,related accept
+		iifname . ip daddr @internal_gateway4 accept
+		meta l4proto ipv6-icmp accept
+		drop
 	}
 	chain publish {
 		meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . ip daddr . th dport map @published
@@ -71,12 +106,12 @@ dnat ip to meta l4proto . th dport map @published_any
 	}
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
-		iifname @internal return
 		iifname != "lo" ip daddr 127.0.0.0/8 return
 		fib daddr type local jump publish
 	}
 	chain output {
 		type nat hook output priority -100; policy accept;
+		LOOPBACK
 		fib daddr type local jump publish
 	}
 	chain forward {
@@ -104,7 +139,16 @@ dnat ip to meta l4proto . th dport map @published_any
 		oifname != @bridges ip saddr @masqueraded4 masquerade
 		oifname != @bridges ip6 saddr @masqueraded6 masquerade
 	}
+	chain admit_translated {
+		type filter hook prerouting priority filter; policy accept;
+		iifname @bridges ct status dnat meta mark set meta mark or ADMITTED
+	}
+	chain admit {
+		type filter hook postrouting priority 1000; policy accept;
+		oifname @bridges meta mark set meta mark or ADMITTED
+	}
 """
+_UNROUTED = "ip daddr 127.0.0.0/8 return"
 
 
 @dataclass(slots=True)
@@ -113,10 +157,12 @@ class Firewall:
 
     `add` and `remove` record and return the commands of the change alone; `rebuild` returns those
     that make the whole table anew, in one transaction (established connections live on: they are
-    in the kernel's connection tracking).
+    in the kernel's connection tracking). routes_loopback: whether answers from containers may come
+    to 127.0.0.1; else the sockets that hold the ports serve these.
     """
 
     table: str
+    routes_loopback: bool = True
     bridges: dict[str, BridgeRules] = field(default_factory=dict)
     forwardings: set[Forwarding] = field(default_factory=set)
 
@@ -138,12 +184,24 @@ class Firewall:
     def rebuild(self) -> str:
         return (
             f"add table inet {self.table}\ndelete table inet {self.table}\n"
-            f"table inet {self.table} {{\n{_SETS}{_CHAINS}}}\n"
+            f"table inet {self.table} {{\n{_SETS}{self._chains()}}}\n"
             + self._commands("add", self.bridges.values(), self.forwardings)
         )
 
+    def listing(self) -> str:
+        """The command that prints the table; it fails where there is none."""
+        return f"list table inet {self.table}\n"
+
+    def contents(self) -> str:
+        """Commands that fail where an element of the table's sets is missing."""
+        return self._commands("get", self.bridges.values(), self.forwardings)
+
     def destroy(self) -> str:
         return f"add table inet {self.table}\ndelete table inet {self.table}\n"
+
+    def _chains(self) -> str:
+        loopback = "" if self.routes_loopback else _UNROUTED
+        return _CHAINS.replace("ADMITTED", f"{ADMITTED:#x}").replace("LOOPBACK", loopback)
 
     def _commands(
         self, verb: str, bridges: Iterable[BridgeRules], forwardings: Iterable[Forwarding]
@@ -168,6 +226,11 @@ def _bridge_elements(rules: BridgeRules) -> Iterable[tuple[str, str]]:
         yield "same_bridge", f"{name} . {name}"
     if rules.internal:
         yield "internal", name
+        for subnet in rules.subnets:
+            yield f"internal{6 if ':' in subnet else 4}", subnet
+        for gateway in rules.gateways:
+            if ":" not in gateway:
+                yield "internal_gateway4", f"{name} . {gateway}"
         return
     for subnet in rules.subnets:
         version = 6 if ":" in subnet else 4

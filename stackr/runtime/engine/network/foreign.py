@@ -9,7 +9,7 @@ or on the older kernel interface (legacy), and both may be in use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stackr.runtime.engine.linux.command import CommandError, run
@@ -31,6 +31,26 @@ _NFT = (_Iptables("iptables-nft", "ip"), _Iptables("ip6tables-nft", "ip6"))
 _LEGACY = (_Iptables("iptables-legacy", "ip"), _Iptables("ip6tables-legacy", "ip6"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """forward: the chain FORWARD, own: ours, as nft or iptables print them; "" for none."""
+
+    forward: str
+    own: str
+
+    @property
+    def drops(self) -> bool:
+        return "policy drop" in self.forward or "-P FORWARD DROP" in self.forward
+
+    def accepts(self, bridges: Iterable[str]) -> bool:
+        """Both ways."""
+        return all(
+            any(text in self.own for text in (f'{nft} "{bridge}"', f"-{way} {bridge} "))
+            for bridge in bridges
+            for nft, way in (("iifname", "i"), ("oifname", "o"))
+        )
+
+
 class ForeignFirewall:
     """Our chain in others' filter tables. name: of our own table, which the chain's follows."""
 
@@ -41,17 +61,36 @@ class ForeignFirewall:
 
     async def find(self, kernel: Kernel) -> None:
         """Our chains that an earlier process left, so that they are kept up or withdrawn."""
-        for form, rules in (await self._forward_rules(kernel)).items():
-            if self._chain in rules:
+        for form, rules in (await self._rules(kernel)).items():
+            if self._chain in rules.forward or rules.own:
                 self._present.add(form)
 
-    async def accept(self, kernel: Kernel, bridges: Collection[str]) -> None:
-        """Where forwarding is dropped by policy, accept it for the bridges."""
+    async def accept(self, kernel: Kernel, bridges: Collection[str]) -> bool:
+        """Where forwarding is dropped by policy, accept it for the bridges; returns whether.
+
+        Nothing is written where it is so already.
+        """
+        if not bridges:
+            return False
         async with self._lock:
-            for form, rules in (await self._forward_rules(kernel)).items():
-                drops = "policy drop" in rules or "-P FORWARD DROP" in rules
-                if drops or form in self._present:
-                    await self._write(form, bridges, is_linked=self._chain in rules)
+            shut = await self._shut(kernel, bridges)
+            for form, rules in shut.items():
+                await self._write(form, bridges, is_linked=self._chain in rules.forward)
+            return bool(shut)
+
+    async def drops(self, kernel: Kernel, bridges: Collection[str]) -> list[str]:
+        """The forms of iptables that drop what some of the bridges forward."""
+        async with self._lock:
+            shut = await self._shut(kernel, bridges)
+            return [form.program for form, rules in shut.items() if rules.drops]
+
+    async def _shut(self, kernel: Kernel, bridges: Collection[str]) -> dict[_Iptables, _Rules]:
+        return {
+            form: rules
+            for form, rules in (await self._rules(kernel)).items()
+            if (rules.drops or form in self._present)
+            and not (self._chain in rules.forward and rules.accepts(bridges))
+        }
 
     async def withdraw(self, bridges: Collection[str]) -> None:
         """Accept for these alone; without any, the chain goes."""
@@ -92,27 +131,35 @@ class ForeignFirewall:
         program = f"{form.program}-restore"
         await run([program, "--noflush", "--wait"], stdin="\n".join(lines).encode())
 
-    async def _forward_rules(self, kernel: Kernel) -> dict[_Iptables, str]:
-        """The FORWARD chain of each form of iptables that is in use, as text."""
-        found = await kernel.call(_nft_forward_rules)
+    async def _rules(self, kernel: Kernel) -> dict[_Iptables, _Rules]:
+        """What each form of iptables that is in use has."""
+        found = await kernel.call(_nft_rules, self._chain)
         for form in _LEGACY:
             if await kernel.call(_has_legacy_filter, form.family):
                 try:
-                    found[form] = await run([form.program, "-w", "-S", "FORWARD"])
+                    listing = await run([form.program, "-w", "-S"])
                 except CommandError:
                     continue  # tables without the program that made them
+                lines = [line for line in listing.splitlines() if " FORWARD" in line]
+                own = [line for line in listing.splitlines() if f"-A {self._chain} " in line]
+                found[form] = _Rules("\n".join(lines), "\n".join(own))
         return found
 
 
-def _nft_forward_rules(host: Host) -> dict[_Iptables, str]:
+def _nft_rules(host: Host, chain: str) -> dict[_Iptables, _Rules]:
     tables = host.nftables.run("list tables")
     found = {}
     for form in _NFT:
         if f"table {form.family} filter\n" in tables:
             try:
-                found[form] = host.nftables.run(f"list chain {form.family} filter FORWARD")
+                forward = host.nftables.run(f"list chain {form.family} filter FORWARD")
             except NftError:
                 continue  # a table of that name that is not iptables'
+            try:
+                own = host.nftables.run(f"list chain {form.family} filter {chain}")
+            except NftError:
+                own = ""
+            found[form] = _Rules(forward, own)
     return found
 
 

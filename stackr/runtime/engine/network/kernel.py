@@ -46,6 +46,7 @@ class Kernel:
         self._executor = ThreadPoolExecutor(1, "stackr-network")
         self._host: Host | None = None
         self._committed = False
+        self._rules = ""  # as the kernel told them once they were made
         self._pending: list[tuple[str, asyncio.Future[None]]] = []
         self._drain: asyncio.Task[None] | None = None
 
@@ -73,6 +74,31 @@ class Kernel:
         if self._drain is None or self._drain.done():
             self._drain = asyncio.create_task(self._commit_pending())
         await future
+
+    async def rebuild(self) -> None:
+        """Make the whole table anew. Raises NftError."""
+        self._committed = False
+        await self.commit(self.firewall.rebuild())
+
+    async def is_firewall_whole(self) -> bool:
+        """Whether the table is as it was made, by all that can be listed."""
+        if await self._is_whole():
+            return True
+        # What is being changed this moment is not there yet, and not missing.
+        if self._drain is not None:
+            await asyncio.wait([self._drain])
+        return await self._is_whole()
+
+    async def _is_whole(self) -> bool:
+        firewall = self.firewall
+        if not firewall.bridges:
+            return True
+        commands = firewall.contents(), firewall.listing()
+        return self._committed and await self.call(_is_listed, *commands, self._rules)
+
+    def _rebuild(self, host: Host, commands: str, listing: str) -> None:
+        host.nftables.run(commands)
+        self._rules = host.nftables.run(listing, terse=True)
 
     async def destroy_firewall(self) -> None:
         """Remove the table; the next commit makes it again."""
@@ -116,6 +142,13 @@ class Kernel:
                 self._committed = False
             else:
                 return
-        rebuild = self.firewall.rebuild()
-        await self.call(lambda host: host.nftables.run(rebuild))
+        await self.call(self._rebuild, self.firewall.rebuild(), self.firewall.listing())
         self._committed = True
+
+
+def _is_listed(host: Host, contents: str, listing: str, wanted: str) -> bool:
+    try:
+        host.nftables.run(contents)
+        return host.nftables.run(listing, terse=True) == wanted
+    except NftError:
+        return False

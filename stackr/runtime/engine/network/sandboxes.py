@@ -164,6 +164,7 @@ class Sandboxes:
                 network.bridge,
                 bridge.mtu_of(network.spec),
                 isolated=not bridge.allows_communication(network),
+                is_guarded=self._kernel.firewall.routes_loopback,
             )
             for endpoint, network in zip(endpoints, networks, strict=True)
             if network.bridge

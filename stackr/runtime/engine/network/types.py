@@ -1,7 +1,7 @@
 """What crosses the border of the network part: requests, records and answers.
 
 Frozen values without behaviour beyond reading themselves. Addresses are text in canonical form
-("172.17.0.2"), "" where there is none, as in `docker inspect`; IDs are 64 hexadecimal digits.
+("172.16.0.2"), "" where there is none, as in `docker inspect`; IDs are 64 hexadecimal digits.
 """
 
 from __future__ import annotations

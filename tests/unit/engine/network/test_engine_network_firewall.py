@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackr.runtime.engine.network.firewall import BridgeRules, Firewall, Forwarding
+from stackr.runtime.engine.network.firewall import ADMITTED, BridgeRules, Firewall, Forwarding
 
 WEB = Forwarding("tcp", "", 8080, "172.17.0.2", 80)
 LOCAL = Forwarding("udp", "127.0.0.1", 53, "172.17.0.3", 5353)
@@ -33,10 +33,13 @@ def test_a_bridge_is_an_element_of_each_set_that_it_belongs_to() -> None:
         "add element inet stackr masqueraded4 { 172.17.0.0/24 }",
         "add element inet stackr masqueraded6 { fd00::/64 }",
     ]
-    internal = firewall.add([BridgeRules("sk-2", ("172.17.1.0/24",), internal=True, icc=False)])
+    inside = BridgeRules("sk-2", ("172.17.1.0/24",), ("172.17.1.1",), internal=True, icc=False)
+    internal = firewall.add([inside])
     assert internal.splitlines() == [
         'add element inet stackr bridges { "sk-2" }',
         'add element inet stackr internal { "sk-2" }',
+        "add element inet stackr internal4 { 172.17.1.0/24 }",
+        'add element inet stackr internal_gateway4 { "sk-2" . 172.17.1.1 }',
     ]
     assert 'delete element inet stackr bridges { "sk-1" }' in firewall.remove(["sk-1"])
     assert firewall.remove(["sk-1"]) == ""
@@ -52,3 +55,15 @@ def test_a_rebuild_replaces_the_table_with_everything() -> None:
     assert "tcp . 8080 : 172.17.0.2 . 80" in commands
     assert "udp . 127.0.0.1 . 53 : 172.17.0.3 . 5353" in commands
     assert commands.count("add element") == 6
+
+
+def test_loopback_is_not_translated_where_its_answers_have_no_way_back() -> None:
+    exception = "ip daddr 127.0.0.0/8 return\n\t\tfib daddr type local jump publish"
+    assert Firewall("stackr").rebuild().count(exception) == 1, "of what comes from elsewhere"
+    assert Firewall("stackr", routes_loopback=False).rebuild().count(exception) == 2
+
+
+def test_what_is_sent_to_a_bridge_is_marked() -> None:
+    assert f"oifname @bridges meta mark set meta mark or {ADMITTED:#x}\n" in (
+        Firewall("stackr").rebuild()
+    )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
-from stackr.runtime.engine.config import AddressPool
+from stackr.runtime.engine.config import AddressPool, EngineConfig
 from stackr.runtime.engine.network import ipam
 from stackr.runtime.engine.network.types import IpamPool
 
@@ -136,3 +136,14 @@ def test_a_range_limits_what_is_handed_out_only() -> None:
     assert [str(addresses.allocate()) for _ in range(4)] == [f"10.0.0.{n}" for n in range(4, 8)]
     with pytest.raises(Unavailable):
         addresses.allocate()
+
+
+def test_the_default_pools_leave_the_ranges_of_others_alone() -> None:
+    """A dockerd that starts later takes 172.17 for docker0, whoever has it."""
+    others = networks(
+        *("172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "192.168.0.0/16"),
+        *("10.0.0.0/16", "10.88.0.0/13", "10.96.0.0/11"),
+    )
+    pools = EngineConfig().address_pools
+    assert all(pool.base.is_private for pool in pools)
+    assert not [pool for pool in pools for other in others if pool.base.overlaps(other)]

@@ -1,0 +1,82 @@
+"""nftables' transactions as they are made, by whomever: the kernel's netlink notifications.
+
+iptables' newer form is among them. Source: netlink(7), linux/netfilter/nf_tables.h,
+linux/netfilter/nfnetlink.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stackr.runtime.engine.linux.netlink import attributes, split
+
+__all__ = ["Table", "Transaction", "Transactions"]
+
+_NETLINK_NETFILTER, _NFNLGRP_NFTABLES = 12, 7
+_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 270, 1
+_RECEIVE_BYTES = 1 << 16
+_NFGENMSG = struct.Struct("=BBH")
+_NFT_MSG_NEWGEN = 15
+_NFTA_TABLE, _NFTA_GEN_PROC_PID = 1, 2
+
+Table = tuple[int, str]
+"""Its family (`AF_INET` and so on; 1 for inet) and its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """tables: those of which something was added, changed or deleted; None where that is lost.
+
+    author: the thread that made it, by its number in the first namespace of PIDs.
+    """
+
+    tables: frozenset[Table] | None
+    author: int
+
+
+class Transactions:
+    """Those of the network namespace of the thread that makes this, from then on."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+        self._socket.bind((0, 0))
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
+        self._tables: set[Table] = set()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def read(self) -> Iterator[Transaction]:
+        """What has come by now; it does not wait."""
+        while True:
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                yield Transaction(None, 0)
+            else:
+                yield from self._ended(data)
+
+    def _ended(self, data: bytes) -> Iterator[Transaction]:
+        """A transaction's last message says who made it; all may come in several datagrams."""
+        for kind, _, _, body in split(data):
+            found = attributes(body[_NFGENMSG.size :])
+            if kind & 0xFF == _NFT_MSG_NEWGEN:
+                author = int.from_bytes(found.get(_NFTA_GEN_PROC_PID, b""), "big")
+                yield Transaction(frozenset(self._tables), author)
+                self._tables.clear()
+            else:
+                family, _, _ = _NFGENMSG.unpack_from(body)
+                name = found.get(_NFTA_TABLE, b"").rstrip(b"\0")
+                self._tables.add((family, name.decode(errors="replace")))
