@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stackr.cli.planning import check_policy, plan_with_observed
@@ -51,6 +51,7 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
     Raises PermissionDenied, before anything is changed, for what the stack's policy refuses, and
     Conflict where the plan that was approved is out of date.
     """
+    session = replace(session, project=goal.project)
     async with session.locked(goal.wanted.project):
         approved = await _approved(runtime, goal)
         if code := await _refresh(session, runtime, goal):

@@ -7,13 +7,16 @@ what cannot be had is left out, so that the report itself never fails.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stackr.errors import StackrError
 from stackr.executor.outcome import Failure, Outcome
+from stackr.planner.blame import blamed
 from stackr.planner.payloads import WaitFor
-from stackr.planner.plan import Action, Operation
+from stackr.planner.plan import Action, Operation, Source
+from stackr.planner.provenance import source_of
 from stackr.runtime.protocol import Runtime, SupportsLogs
+from stackr.spec.model.project import Project
 
 __all__ = ["Cause", "FailureReport", "failure_report"]
 
@@ -27,6 +30,8 @@ class Cause:
     """One root cause. subject: whose it is, "" where the message says it.
 
     state: `exited with code 3, out of memory`, or "". log: the container's last lines, in order.
+    attribute: what of the service it is about (`services.web.volumes[0]`), "" where that is not
+    known; source: where it is written.
     """
 
     operation: Operation
@@ -35,6 +40,8 @@ class Cause:
     hint: str | None
     state: str = ""
     log: tuple[str, ...] = ()
+    attribute: str = ""
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,12 @@ class FailureReport:
     """Optional operations that failed; they are no reason to fail."""
 
 
-async def failure_report(outcome: Outcome, runtime: Runtime) -> FailureReport:
-    """Ask the engine about what failed in `outcome`."""
-    causes = await asyncio.gather(*(_cause(failure, runtime) for failure in outcome.failed))
+async def failure_report(
+    outcome: Outcome, runtime: Runtime, project: Project | None = None
+) -> FailureReport:
+    """Ask the engine about what failed in `outcome`, and the project's files where it stands."""
+    asked = await asyncio.gather(*(_cause(failure, runtime) for failure in outcome.failed))
+    causes = [_placed(cause, project) for cause in asked]
     fatal = [cause for cause in causes if not cause.operation.is_optional]
     failed = [failure.operation for failure in outcome.failed]
     skipped = [skipped.operation for skipped in outcome.skipped if skipped.because]
@@ -80,6 +90,19 @@ async def _cause(failure: Failure, runtime: Runtime) -> Cause:
     except (StackrError, TimeoutError):
         return cause
     return Cause(operation, cause.subject, error.message, error.hint, state, log)
+
+
+def _placed(cause: Cause, project: Project | None) -> Cause:
+    """The cause with the attribute that the engine's words are about."""
+    name = cause.operation.resource.service
+    service = project.services.get(name) if project is not None else None
+    if project is None or service is None:
+        return cause
+    path = blamed(service, cause.message)
+    if not path:
+        return cause
+    attribute = f"services.{name}.{path}"
+    return replace(cause, attribute=attribute, source=source_of(project, attribute))
 
 
 def _subject(operation: Operation) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stackr.cli.bind_sources import missing_files
 from stackr.errors import InvalidProject, PermissionDenied
 from stackr.planner.desired import Desired, desired
 from stackr.planner.observed import Observed, observe
@@ -37,12 +39,10 @@ def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> D
     problems = unsupported(project, embedded=_is_embedded(options))
     if problems:
         raise InvalidProject(str(problems[0]), problems=problems)
-    return desired(
-        project,
-        up_options,
-        all_resources=options.all_resources,
-        bound_files=mounts_from_here(options),
-    )
+    is_here = mounts_from_here(options)
+    wanted = desired(project, up_options, all_resources=options.all_resources, bound_files=is_here)
+    missing = tuple(missing_files(project)) if is_here else ()
+    return replace(wanted, warnings=(*wanted.warnings, *missing)) if missing else wanted
 
 
 def _engine(options: GlobalOptions) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stackr.executor.profile import Profile
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
+    from stackr.spec.model.project import Project
 
 __all__ = ["Session", "open_session"]
 
@@ -32,7 +33,8 @@ T = TypeVar("T")
 class Session:
     """One invocation: results go to `out`, reports to `err`, a plan's events to `view`.
 
-    profile: is told of every event as well.
+    profile: is told of every event as well. project: whose operations are carried out, where it is
+    known; a failure is told with the place in its files then.
     """
 
     options: GlobalOptions
@@ -40,6 +42,7 @@ class Session:
     err: Output
     view: View
     profile: Profile | None = None
+    project: Project | None = None
 
     @property
     def is_json(self) -> bool:
@@ -182,7 +185,7 @@ class Session:
         from stackr.cli.failure import failure_report
         from stackr.cli.views.failure import cause_lines, failure_json, failure_lines
 
-        report = await failure_report(outcome, runtime)
+        report = await failure_report(outcome, runtime, self.project)
         for cause in report.warnings:
             self.view.warning(" ".join(line.strip() for line in cause_lines(cause, self.err)))
         if outcome.is_success:

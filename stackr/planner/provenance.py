@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stackr.spec.model.service import Service
     from stackr.spec.provenance import Provenance
 
-__all__ = ["with_created_fields", "with_sources"]
+__all__ = ["source_of", "with_created_fields", "with_sources"]
 
 _NAMED = re.compile(r"(?P<list>\w+)\[(?P<name>.+)\](?P<rest>(?:\.\w+)?)")
 """A list's item by what tells it from the others, as a plan names it."""
@@ -30,7 +30,7 @@ def with_sources(plan: Plan, desired: Desired, project: Project) -> Plan:
     return replace(
         plan,
         changes=tuple(_with_source(change, desired, project) for change in plan.changes),
-        risks=tuple(replace(r, source=_source(project, r.path)) for r in plan.risks),
+        risks=tuple(replace(r, source=source_of(project, r.path)) for r in plan.risks),
     )
 
 
@@ -62,10 +62,10 @@ def _with_source(change: Change, desired: Desired, project: Project) -> Change:
         if field.origin is Origin.DRIFT or field.new is None:
             return field
         path = _in_tree(field.path, service, desired, project) if service else None
-        return replace(field, source=_source(project, path or f"{base}.{field.path}"))
+        return replace(field, source=source_of(project, path or f"{base}.{field.path}"))
 
     fields = tuple(map(with_source, change.fields))
-    return replace(change, source=_source(project, base), fields=fields)
+    return replace(change, source=source_of(project, base), fields=fields)
 
 
 def _path(resource: Resource, desired: Desired) -> str:
@@ -81,7 +81,7 @@ def _path(resource: Resource, desired: Desired) -> str:
     return f"{resource.kind}s.{keys[0]}" if keys else ""
 
 
-def _source(project: Project, path: str | Path) -> Source | None:
+def source_of(project: Project, path: str | Path) -> Source | None:
     """Where a path, or the nearest parent that is written, stands, and how it came there."""
     found = project.provenance(path)
     if found is not None and found.line:

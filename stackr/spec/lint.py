@@ -7,7 +7,7 @@ since the values no longer tell `22:22` from `"22:22"`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from stackr.spec.load import Loaded
@@ -35,10 +35,13 @@ class Warning_(NamedTuple):
         return f"{where}warning: {subject}{self.message}"
 
 
-def lint(loaded: Loaded, project: dict[str, Any]) -> list[Warning_]:
+def lint(
+    loaded: Loaded, project: dict[str, Any], missing_file: Callable[[str], str | None]
+) -> list[Warning_]:
     """Everything about a loaded project that deserves a second look, in the files' order.
 
-    project: as `resolve` returns it with all resources kept.
+    project: as `resolve` returns it with all resources kept. missing_file: what to say of a bind's
+    source, an absolute path, where it is not there and a folder would be made; None for nothing.
     """
     sources = loaded.session.sources
     found = [Warning_(None, (), message) for message in loaded.session.warnings]
@@ -48,7 +51,8 @@ def lint(loaded: Loaded, project: dict[str, Any]) -> list[Warning_]:
             if message is not None:
                 place = Place(file, scalar.line, scalar.column)
                 found.append(Warning_(place, scalar.path, message))
-    for path, message in _findings(loaded, project):
+    findings = [*_findings(loaded, project), *_missing_files(project, missing_file)]
+    for path, message in findings:
         found.append(Warning_(_place(sources, path), path, message))
     placed = [each for each in found if each.place is not None]
     loose = [each for each in found if each.place is None]
@@ -106,6 +110,18 @@ def _findings(loaded: Loaded, project: dict[str, Any]) -> Iterator[tuple[Path, s
         if "build" not in service and _is_moving(service.get("image", "")):
             message = f'"{service["image"]}" is whatever is newest: name a version or a digest'
             yield (*path, "image"), message
+
+
+def _missing_files(
+    project: dict[str, Any], missing_file: Callable[[str], str | None]
+) -> Iterator[tuple[Path, str]]:
+    for name, service in project["services"].items():
+        for index, volume in enumerate(service.get("volumes", ())):
+            makes_folder = volume.get("bind", {}).get("create_host_path")
+            if volume.get("type") == "bind" and makes_folder and volume.get("source"):
+                message = missing_file(volume["source"])
+                if message is not None:
+                    yield ("services", name, "volumes", index), message
 
 
 def _is_moving(image: str) -> bool:

@@ -200,3 +200,57 @@ def test_a_layer_that_reaches_out_of_its_folder(
     assert os.stat("/etc/shadow").st_mtime_ns == before
     names = (name for _, *both in os.walk(engine.data_root) for each in both for name in each)
     assert "outside" not in names  # folders may go meanwhile, which os.walk takes well
+
+
+@pytest.mark.parametrize(
+    ("attribute", "said"),
+    [
+        ("volumes: [./folder:/etc/passwd]", ("not a directory", "services.web.volumes[0]")),
+        ("volumes: [./file:/etc]", ("not a directory", "services.web.volumes[0]")),
+        ("volumes: [data:/etc/passwd]", ("not a directory", "services.web.volumes[0]")),
+        ("tmpfs: [/etc/passwd]", ("not a directory", "services.web.tmpfs[0]")),
+        ("working_dir: /etc/passwd", ("not a directory", "services.web.working_dir")),
+        ("command: /etc/passwd", ("permission denied", "services.web.command")),
+        ("sysctls: {net.ipv4.nosuch: 1}", ("net.ipv4.nosuch", "services.web.sysctls")),
+        ("devices: [/dev/null:/etc/passwd/d]", ("not a directory", "services.web.devices[0]")),
+        ("user: nobody-here", ("unable to find user", "services.web.user")),
+    ],
+)
+def test_what_the_container_cannot_have_is_named_with_its_place(
+    stack: Stack, attribute: str, said: tuple[str, ...]
+) -> None:
+    (stack.folder / "folder").mkdir()
+    (stack.folder / "file").touch()
+    text = f"services:\n  web:\n    image: ${{IMAGE}}\n    {attribute}\nvolumes: {{data: {{}}}}\n"
+    told = failure(stack, text)
+    assert all(word in told for word in said), told
+    assert "compose.yaml:4" in told
+    assert ("permission denied" in told) == ("command" in attribute)
+
+
+def test_a_bind_source_that_looks_like_a_file_is_warned_of(stack: Stack) -> None:
+    (stack.folder / "nginx.conf").touch()
+    stack.write("services: {web: {image: '${IMAGE}', volumes: ['./ngnix.conf:/n.conf']}}")
+    warning = 'folder would be made there: did you mean "nginx.conf"?'
+    assert warning in stack("diff").stderr
+    assert warning in stack("config", "--lint").stdout
+    assert warning in stack("up", "-d").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-w", "/nodir", "web", "true"),
+        ("-w", "/etc/passwd", "web", "true"),
+        ("-u", "nobody-here", "web", "true"),
+        ("-u", "0:nogroup-here", "web", "true"),
+        ("web", "/etc/passwd"),
+        ("web", "/nonexistent"),
+    ],
+)
+def test_an_exec_that_cannot_begin(stack: Stack, words: tuple[str, ...]) -> None:
+    stack.write("services: {web: {image: '${IMAGE}', init: true, command: sleep 600}}")
+    stack("up", "-d")
+    done = stack("exec", "-T", *words, want=None)
+    assert done.returncode in (126, 127)
+    assert len(done.stderr.strip().splitlines()) + len(done.stdout.strip().splitlines()) == 1

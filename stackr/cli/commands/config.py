@@ -261,12 +261,13 @@ def _pin_images(services: dict[str, Any]) -> None:
 
 
 def _lint(loaded: Loaded, write: Callable[[str], object]) -> int:
+    from stackr.cli.bind_sources import missing_file
     from stackr.spec.lint import lint
 
     project = resolve(loaded)
     check_container_names(project["services"], loaded.session.problems)
     loaded.session.problems.check()
-    for warning in lint(loaded, project):
+    for warning in lint(loaded, project, missing_file):
         write(f"{warning}\n")
     return 0
 

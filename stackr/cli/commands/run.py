@@ -197,6 +197,7 @@ def _run(session: Session, arguments: _Arguments) -> int:
     from stackr.planner.options import UpOptions
 
     project = load_project(session.options, services=(arguments.service,))
+    session = replace(session, project=project)
     wanted = _one_off(project, arguments)
     up_options = UpOptions(
         no_deps=arguments.no_deps, pull=arguments.pull, remove_orphans=arguments.remove_orphans

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from stackr.cli.views.output import Output
 from stackr.cli.views.view import done, resource_label
-from stackr.planner.plan import Operation
+from stackr.planner.plan import Operation, Source
 
 __all__ = ["Cause", "Report", "cause_lines", "failure_json", "failure_lines"]
 
@@ -33,6 +33,10 @@ class Cause(Protocol):
     def state(self) -> str: ...
     @property
     def log(self) -> Sequence[str]: ...
+    @property
+    def attribute(self) -> str: ...
+    @property
+    def source(self) -> Source | None: ...
 
 
 class Report(Protocol):
@@ -65,8 +69,11 @@ def failure_lines(report: Report, output: Output, *, advice: str | None = None) 
 
 
 def cause_lines(cause: Cause, output: Output) -> Iterator[str]:
-    """One cause: its message, a way out, the container's state and its last lines."""
+    """One cause: its message, its place, a way out, the container's state and its last lines."""
     yield f"{output.paint('stackr:', 'red', 'bold')} {cause.subject}{cause.message}"
+    if cause.attribute:
+        place = f"{cause.source}: " if cause.source is not None else ""
+        yield f"  {place}{cause.attribute}"
     if cause.hint:
         yield f"  {cause.hint}"
     name = cause.operation.resource.name
@@ -89,6 +96,8 @@ def failure_json(report: Report) -> dict[str, Any]:
                 "resource": cause.operation.to_json()["resource"],
                 "error": cause.message,
                 "hint": cause.hint,
+                "attribute": cause.attribute,
+                "source": cause.source.to_json() if cause.source is not None else None,
                 "state": cause.state,
                 "log": list(cause.log),
             }

@@ -79,7 +79,7 @@ def _load_folder(folder: Path, names: tuple[str, ...], *, interpolate: bool = Tr
             project = resolve(loaded)
             to_yaml(project_tree("x", project, yaml=True))
             to_json(project_tree("x", project, yaml=False))
-            lint(loaded, project)
+            lint(loaded, project, lambda source: None)
             for service in project["services"].values():
                 service_hash(service)
             made = to_project(project, loaded)

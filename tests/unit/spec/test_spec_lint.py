@@ -12,6 +12,12 @@ from stackr.spec.lint import lint
 from stackr.spec.load import LoadOptions, load_tree, resolve
 
 Lint = Callable[..., list[str]]
+
+
+def _missing(source: str) -> str | None:
+    return "is not there" if source.endswith(".conf") else None
+
+
 _FINE = "services: {a: {image: 'i:1'}}\n"
 
 
@@ -20,7 +26,7 @@ def found(write: Callable[[dict[str, str]], Path]) -> Lint:
     def lint_text(text: str, **options: Any) -> list[str]:
         folder = write({"compose.yaml": text})
         loaded = load_tree(LoadOptions(all_resources=True, **options), {}, folder)
-        return [str(warning) for warning in lint(loaded, resolve(loaded))]
+        return [str(warning) for warning in lint(loaded, resolve(loaded), _missing)]
 
     return lint_text
 
@@ -151,3 +157,16 @@ def test_a_profile_that_no_service_has(found: Lint) -> None:
         'warning: no service has the profile "debgu": did you mean "debug"?'
     ]
     assert found(text, profiles=("*",)) == found(text, profiles=("debug",)) == []
+
+
+def test_a_bind_source_that_is_not_there_has_its_place(found: Lint) -> None:
+    text = """\
+services:
+  a:
+    image: "i:1"
+    volumes:
+      - ./ngnix.conf:/etc/nginx/nginx.conf
+      - {type: bind, source: ./b.conf, target: /b, bind: {create_host_path: false}}
+      - ./folder:/f
+"""
+    assert found(text) == ["compose.yaml:5:9: warning: services.a.volumes[0]: is not there"]

@@ -73,9 +73,11 @@ def mapped_devices(mappings: Sequence[DeviceMapping]) -> tuple[list[Rule], list[
             raise InvalidArgument(f"invalid device mode: {access}")
         found = list(_nodes(Path(mapping.path_on_host), mapping.path_in_container))
         if not found:
+            is_there = Path(mapping.path_on_host).exists()
             raise InvalidArgument(
                 f'error gathering device information while adding custom device "'
-                f'{mapping.path_on_host}": no such file or directory'
+                f'{mapping.path_on_host}": '
+                + ("not a device node" if is_there else "no such file or directory")
             )
         for node in found:
             nodes.append(node)

@@ -26,7 +26,8 @@ from stackr.runtime.engine.container.bundle import Surroundings, exec_process
 from stackr.runtime.engine.container.console_socket import ConsoleSocket
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.oci_runtime import OciRuntime, StartFailure, start_failure
+from stackr.runtime.engine.container.oci_failure import StartFailure, start_failure
+from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.probe import ProbeResult
 from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.spec import ExecCreate
@@ -241,6 +242,9 @@ class Executor:
         ours, theirs = self._ends(session)
         try:
             launch = await self._launch(session.container, request, theirs.fds, _size_of(session))
+        except InvalidArgument as error:
+            ours.close_all()
+            return _never_ran(session, error.message)
         except BaseException:
             ours.close_all()
             session.running, session.exit_code = False, 126
@@ -304,6 +308,26 @@ def _terminal(session: ExecSession) -> tuple[_Ends, _Ends]:
     return _Ends(outputs={STDOUT: master}, stdin=master), _Ends(fds={0: slave, 1: slave, 2: slave})
 
 
+def _no_output() -> _Ends:
+    """Output that has ended before it began."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.close(writer)
+    return _Ends(outputs={STDOUT: reader})
+
+
+def _never_ran(session: ExecSession, why: str) -> PipeStream:
+    """The stream of a process that cannot be made, for its user is not known, say."""
+    session.error, session.exit_code, session.running = why, 126, False
+    session.ended.set()
+
+    async def failure() -> str:
+        return why
+
+    stream = PipeStream(_no_output().outputs, None, is_tty=session.request.tty, failure=failure)
+    stream.start()
+    return stream
+
+
 async def _handed_over(session: ExecSession, launched: Launched, console: ConsoleSocket) -> _Ends:
     """The terminal that the runtime made; where it made none, output that has ended."""
     try:
@@ -311,9 +335,7 @@ async def _handed_over(session: ExecSession, launched: Launched, console: Consol
     finally:
         console.close()
     if terminal is None:
-        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.close(writer)
-        return _Ends(outputs={STDOUT: reader})
+        return _no_output()
     size = _size_of(session)
     if size is not None:
         set_size(terminal, size[0], size[1])

@@ -21,7 +21,8 @@ from stackr.runtime.engine.container.limiter import Limiter
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.monitor import Monitor, MonitorError
 from stackr.runtime.engine.container.networking import joined_containers
-from stackr.runtime.engine.container.oci_runtime import OciRuntime, start_failure
+from stackr.runtime.engine.container.oci_failure import start_failure
+from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.record import Container, Health, State
 from stackr.runtime.engine.container.restart import should_restart
 from stackr.runtime.engine.container.signals import signal_number
@@ -127,7 +128,9 @@ class Lifecycle:
         try:
             started_ns = await self._bring_up.run(live)
         except MonitorError as error:
-            failure = start_failure(error.message, container.command[0])
+            failure = start_failure(
+                error.message, container.command[0], sources=_sources(container)
+            )
             self._record_failure(live, failure.exit_code, failure.message)
             raise failure.error() from error
         except StackrError as error:
@@ -450,3 +453,11 @@ class Lifecycle:
         live.fail_pending()
         live.stopped.resolve(container.state.exit_code)
         live.removed.resolve(container.state.exit_code)
+
+
+def _sources(container: Container) -> dict[str, str]:
+    """What is mounted, as its user knows it, by its place in the container."""
+    return {
+        mount.destination: mount.name if mount.type == "volume" else mount.source or mount.type
+        for mount in container.mounts
+    }

@@ -1,9 +1,7 @@
-"""The OCI runtime: crun where it works on this host, else runc; its verbs, and its errors in
-Docker's words.
+"""The OCI runtime: crun where it works on this host, else runc, and its verbs.
 
 Every command runs through the launcher, in a mount namespace that hides what crun cannot bear.
-Source: the OCI runtime command line interface; `crun(1)`, `runc(8)`; moby `daemon/start.go` for the
-texts and exit codes of a start that fails.
+Source: the OCI runtime command line interface; `crun(1)`, `runc(8)`.
 """
 
 from __future__ import annotations
@@ -19,63 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackr.errors import Internal, InvalidArgument, StackrError, Unavailable
+from stackr.errors import Internal, StackrError, Unavailable
 from stackr.runtime.engine.container import capabilities, seccomp
 from stackr.runtime.engine.container.filters import CompiledFilters
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.linux.launcher_client import Launched, Launcher
 from stackr.runtime.engine.linux.tree import remove_tree
 
-__all__ = ["OciRuntime", "StartFailure", "choose_runtime", "start_failure"]
+__all__ = ["OciRuntime", "choose_runtime"]
 
 _log = logging.getLogger(__name__)
 
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NOT_FOUND = re.compile(
-    r"executable file [`\"'](?P<a>[^`\"']*)[`\"'] not found"
-    r"|exec: \"(?P<b>[^\"]*)\": (?:executable file not found|stat [^:]*: no such file)"
-    r"|stat [`\"']?(?P<c>/[^`\"':]*)[`\"']?: [Nn]o such file"
-)
-_DENIED = re.compile(
-    r"permission denied|is a directory|not a directory|open executable: operation not permitted",
-    re.IGNORECASE,
-)
 _PROBE_ID = "stackr-probe"
 _PROBE_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class StartFailure:
-    """exit_code: 127 where the program is not found, 126 where it cannot run, else 128."""
-
-    exit_code: int
-    message: str
-
-    def error(self) -> StackrError:
-        kind = Internal if self.exit_code == 128 else InvalidArgument
-        return kind(self.message)
-
-
-def start_failure(text: str, program: str, *, verb: str = "create") -> StartFailure:
-    """What an OCI runtime's complaint means. verb: create or exec."""
-    if verb == "exec":
-        head = "OCI runtime exec failed: exec failed: unable to start container process"
-    else:
-        head = (
-            "failed to create task for container: failed to create shim task: OCI runtime create"
-            " failed: unable to start container process: error during container init"
-        )
-    text = text.replace('\\"', '"')
-    if _NOT_FOUND.search(text):
-        why = (
-            f"stat {program}: no such file or directory"
-            if "/" in program
-            else "executable file not found in $PATH"
-        )
-        return StartFailure(127, f'{head}: exec: "{program}": {why}: unknown')
-    if _DENIED.search(text):
-        return StartFailure(126, f'{head}: exec: "{program}": permission denied: unknown')
-    return StartFailure(128, f"{head}: {_one_line(text)}: unknown")
 
 
 def _one_line(text: str) -> str:

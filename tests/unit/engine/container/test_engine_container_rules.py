@@ -16,7 +16,6 @@ from stackr.runtime.engine.container.logs import max_log_size
 from stackr.runtime.engine.container.merge import merge_config
 from stackr.runtime.engine.container.mount_check import mount_points
 from stackr.runtime.engine.container.mounts import plan_mounts
-from stackr.runtime.engine.container.oci_runtime import start_failure
 from stackr.runtime.engine.container.record import Health, Probe
 from stackr.runtime.engine.container.restart import Backoff, should_restart
 from stackr.runtime.engine.container.signals import signal_number
@@ -240,20 +239,6 @@ def test_unknown_signals_are_refused(text: str) -> None:
 def test_a_log_takes_at_most_all_its_files() -> None:
     config = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"})
     assert max_log_size(config) == 30 << 20
-
-
-@pytest.mark.parametrize(
-    ("complaint", "exit_code"),
-    [
-        ("executable file `foo` not found in $PATH: No such file or directory", 127),
-        (r'level=error msg="exec: \"foo\": executable file not found in $PATH"', 127),
-        ("open executable: Permission denied", 126),
-        ("open executable: Operation not permitted", 126),
-        ("the kernel is out of sorts", 128),
-    ],
-)
-def test_both_runtimes_complaints_become_dockers(complaint: str, exit_code: int) -> None:
-    assert start_failure(complaint, "foo").exit_code == exit_code
 
 
 def test_capabilities_add_drop_and_never_more_than_the_host() -> None:
