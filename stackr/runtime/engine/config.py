@@ -32,9 +32,10 @@ def _default_pools() -> tuple[AddressPool, ...]:
     """Private addresses beside those that dockerd, Podman and libvirt cut their networks from.
 
     These are 172.17 to 172.31, 192.168, and 10.88 upwards; a dockerd takes its own at its start
-    whether they are free or not. A /24 holds 253 containers, and thousands of networks fit.
+    whether they are free or not. A /22 has an address for each of the 1,023 ports that a Linux
+    bridge can have, but two, and a thousand networks fit. Source: linux, net/bridge/br_private.h.
     """
-    return tuple(AddressPool(IPv4Network(base), 24) for base in ("172.16.0.0/16", "10.64.0.0/12"))
+    return tuple(AddressPool(IPv4Network(base), 22) for base in ("172.16.0.0/16", "10.64.0.0/12"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stackr.errors import NotSupported, PermissionDenied, StackrError
+from stackr.errors import NotSupported, PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.lock import DataRootLock
 
@@ -32,6 +32,7 @@ _log = logging.getLogger("stackr.engine")
 _LOCK_WAIT_S = 10.0
 _OOM_SCORE_ADJ = "-500"  # as dockerd: the kernel takes a container first
 _FIRST_INHERITED_FD = 4
+_LEAST_OPEN_FILES = 64
 
 
 async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
@@ -58,6 +59,12 @@ async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
 def _check(config: EngineConfig) -> None:
     if os.geteuid() != 0:
         raise PermissionDenied("engine: must run as root")
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < _LEAST_OPEN_FILES:
+        raise Unavailable(
+            f"engine: too few open files: the limit is {most}, and it needs {_LEAST_OPEN_FILES}",
+            hint="raise the hard limit of open files: ulimit -Hn",
+        )
     if config.tcp_listen:
         raise NotSupported(f"engine: listening on TCP is not supported: {config.tcp_listen}")
 

@@ -1,7 +1,7 @@
 """What goes wrong while a request is handled, as the API's answer: a status and one line.
 
-A `StackrError` carries its status, and a disk's failure says what it is. Anything else is a defect:
-it is logged whole, and the client sees that it happened, not where.
+A `StackrError` carries its status; a disk's failure, and a limit of the kernel's, say what they
+are. Anything else is a defect: it is logged whole, and the client sees that it happened, not where.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 
 from stackr.errors import NotSupported, StackrError
 from stackr.runtime.engine.api.http import Response, error_body, json_response
+from stackr.runtime.engine.linux.exhaustion import exhausted
 from stackr.text import visible
 
 __all__ = ["error_response", "explain"]
@@ -26,6 +27,8 @@ def explain(error: Exception, what: str) -> tuple[int, dict[str, str]]:
             _log.warning("%s: %s", what, visible(error.message))
         body = error_body(error)
         return error.status, {key: visible(text) for key, text in body.items()}
+    if (told := exhausted(error)) is not None:
+        return explain(told, what)
     if isinstance(error, OSError) and error.errno in _DISK_FAILURES:
         _log.warning("%s: %s", what, error)
         subject = f"{error.filename}: " if error.filename else ""

@@ -8,9 +8,9 @@ nothing of routes, versions or resources. (aiohttp's server was measured: 200 ms
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import h11
 
-from stackr.errors import InvalidArgument, StackrError
+from stackr.errors import DeadlineExceeded, InvalidArgument, StackrError
+from stackr.runtime.engine.api.hangups import HangUps
 from stackr.text import parse_json, unicode
 
 __all__ = ["BodyWriter", "Connection", "Duplex", "Request", "Response", "json_response"]
@@ -28,6 +29,8 @@ _READ_BYTES = 64 * 1024
 _HEADER_BYTES = 128 * 1024  # a filters query over many names, or credentials, may be long
 _JSON_BYTES = 4 * 1024 * 1024
 _PIPELINED_BYTES = 1024 * 1024
+_PATIENCE_S = 60.0
+"""With a client that sends a small body, or takes a whole answer; streams may take for ever."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _LARGEST = 2**63 - 1
@@ -67,10 +70,17 @@ class Duplex:
     """A hijacked connection: raw bytes both ways, each way ended on its own."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, early: bytes, ended: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        hang_ups: HangUps,
+        *,
+        early: bytes,
+        ended: bool,
     ) -> None:
         self._reader = reader
         self._writer = writer
+        self._hang_ups = hang_ups
         self._early = early
         self._ended = ended
 
@@ -83,16 +93,7 @@ class Duplex:
 
     async def until_hung_up(self) -> None:
         """Return once the client has closed both sides; its half-close does not count."""
-        handle = self._writer.get_extra_info("socket")
-        loop = asyncio.get_running_loop()
-        hung_up = asyncio.Event()
-        with select.epoll() as watch:
-            watch.register(handle.fileno(), select.EPOLLET)  # hang-ups are always reported
-            loop.add_reader(watch.fileno(), hung_up.set)
-            try:
-                await hung_up.wait()
-            finally:
-                loop.remove_reader(watch.fileno())
+        await self._hang_ups.wait(self._writer.get_extra_info("socket").fileno())
 
     async def write(self, data: bytes) -> None:
         self._writer.write(data)
@@ -160,13 +161,10 @@ class Request:
     async def json(self) -> Any:
         """The body as JSON, None where it is empty.
 
-        Raises InvalidArgument for another content type, more than 4 MiB, or a syntax error.
+        Raises InvalidArgument for another content type, more than 4 MiB, or a syntax error,
+        DeadlineExceeded for a body that does not come.
         """
-        body = bytearray()
-        async for chunk in self.connection.receive_body():
-            body += chunk
-            if len(body) > _JSON_BYTES:
-                raise InvalidArgument(f"request body: longer than {_JSON_BYTES} bytes")
+        body = await self._whole_body()
         if not body.strip():
             return None
         kind = self.headers.get("content-type", "application/json").partition(";")[0].strip()
@@ -178,6 +176,18 @@ class Request:
             return parse_json(body)
         except ValueError as error:
             raise InvalidArgument(f"invalid JSON: {error}") from error
+
+    async def _whole_body(self) -> bytes:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                async for chunk in self.connection.receive_body():
+                    body += chunk
+                    if len(body) > _JSON_BYTES:
+                        raise InvalidArgument(f"request body: longer than {_JSON_BYTES} bytes")
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"request body: not all here in {_PATIENCE_S:g} s") from error
+        return bytes(body)
 
     async def json_object(self) -> dict[str, Any]:
         """As `json`, for a body that must be an object; an empty body is an empty object."""
@@ -208,10 +218,15 @@ class Connection:
     """One client's connection, for any number of requests after one another."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: Headers
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        headers: Headers,
+        hang_ups: HangUps,
     ) -> None:
         self._reader = reader
         self._writer = writer
+        self._hang_ups = hang_ups
         self._headers = headers
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEADER_BYTES)
         self._pipelined = 0
@@ -266,6 +281,15 @@ class Connection:
         await asyncio.Event().wait()
 
     async def respond(self, response: Response, *, head_only: bool = False) -> None:
+        """Raises ClientGone where the client does not take it: it is held in memory until then."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._respond(response, head_only=head_only)
+        except TimeoutError as error:
+            self._writer.transport.abort()
+            raise ClientGone(f"it has not taken its answer in {_PATIENCE_S:g} s") from error
+
+    async def _respond(self, response: Response, *, head_only: bool) -> None:
         body = response.body
         headers = list(response.headers)
         if body is not None:
@@ -320,13 +344,15 @@ class Connection:
         lines += [f"{name}: {value}" for name, value in self._headers]
         self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         await self._writer.drain()
-        return Duplex(self._reader, self._writer, bytes(early), ended)
+        return Duplex(self._reader, self._writer, self._hang_ups, early=bytes(early), ended=ended)
 
     async def close(self) -> None:
+        """Send what is left, and hang up; at once where this is cancelled."""
         self._writer.close()
         try:
-            await self._writer.wait_closed()
-        except (ConnectionError, OSError):
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+        finally:
             self._writer.transport.abort()
 
     async def _next_event(self) -> object:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import re
 import socket
-import stat
 from pathlib import Path
 
 import h11
@@ -22,7 +20,16 @@ from stackr import __version__
 from stackr.errors import InvalidArgument, NotFound, Unavailable
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.errors import error_response
-from stackr.runtime.engine.api.http import ClientGone, Connection, Request, Response, json_response
+from stackr.runtime.engine.api.hangups import HangUps
+from stackr.runtime.engine.api.http import (
+    ClientGone,
+    Connection,
+    Request,
+    Response,
+    error_body,
+    json_response,
+)
+from stackr.runtime.engine.api.listener import Listener
 from stackr.runtime.engine.api.route import Route, Router
 from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
@@ -33,8 +40,8 @@ __all__ = ["Server"]
 _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"/v([0-9.]+)(/.*)")
 _MOST_VERSION = 16
-_BACKLOG = 4096  # the kernel's own limit is net.core.somaxconn, 4096 where nobody changed it
 _GRACE_S = 5.0
+_REFUSAL_S = 5.0
 
 _HEADERS = (
     ("Api-Version", version_text(API_VERSION)),
@@ -49,56 +56,53 @@ class Server:
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
-        self._path = path
+        self._listener = Listener(path, self._connected)
         self._router = Router(ROUTES)
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._hang_ups = HangUps()
         self._busy: set[asyncio.Task[None]] = set()
         self._following: set[asyncio.Task[Response | None]] = set()
 
     async def open(self) -> None:
         """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
-        listener = _listen(self._path)
-        # It listens once more, with what it is given here.
-        self._server = await asyncio.start_unix_server(
-            self._connected, sock=listener, backlog=_BACKLOG
-        )
+        self._listener.open()
 
     async def close(self) -> None:
         """Take no more, end the streams, give running requests a few seconds, and hang up."""
-        if self._server is None:
-            return
-        self._server.close()
-        self._path.unlink(missing_ok=True)
+        await self._listener.close()
         for following in [*self._following]:
             following.cancel()
         if self._busy:
             await asyncio.wait([*self._busy], timeout=_GRACE_S)
-        for connection in [*self._connections]:
+        connections = [*self._listener.connections]
+        for connection in connections:
             connection.cancel()
-        if self._connections:
-            await asyncio.wait([*self._connections], timeout=_GRACE_S)
+        if connections:
+            await asyncio.wait(connections, timeout=_GRACE_S)
+        self._hang_ups.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connected(self, accepted: socket.socket, refusal: Unavailable | None) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
-        connection = Connection(reader, writer, _HEADERS)
+        reader, writer = await _streams(accepted)
+        connection = Connection(reader, writer, _HEADERS, self._hang_ups)
         try:
-            await self._serve(connection, task)
-        except (ConnectionError, ClientGone, h11.LocalProtocolError) as error:
+            if refusal is None:
+                await self._serve(connection, task)
+            else:
+                await _turn_away(connection, refusal)
+        except (ConnectionError, ClientGone, h11.LocalProtocolError, TimeoutError) as error:
             _log.debug("a client went away: %s", error)
         except asyncio.CancelledError:
-            _log.debug("hung up, as the engine stops")
+            _log.debug("hung up, as the engine stops or others need the room")
         finally:
-            self._connections.discard(task)
             with contextlib.suppress(asyncio.CancelledError):
                 await connection.close()
 
     async def _serve(self, connection: Connection, task: asyncio.Task[None]) -> None:
-        while self._server is not None and self._server.is_serving():
+        while self._listener.is_open:
             try:
-                request = await connection.next_request()
+                with self._listener.idle(task):
+                    request = await connection.next_request()
             except h11.RemoteProtocolError as error:
                 await _refuse(connection, error)
                 return
@@ -213,22 +217,22 @@ async def _refuse(connection: Connection, error: h11.RemoteProtocolError) -> Non
         await connection.respond(Response(400, json_response(body).body, headers))
 
 
-def _listen(path: Path) -> socket.socket:
-    """A listening socket at `path`, born beside it and renamed, so that it is never half ready."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        raise Unavailable(f'socket "{path}": something else is there')
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+async def _turn_away(connection: Connection, refusal: Unavailable) -> None:
+    """Answer the first request with why there can be none."""
+    async with asyncio.timeout(_REFUSAL_S):
+        if await connection.next_request() is not None:
+            answer = json_response(error_body(refusal))
+            headers = (*answer.headers, ("Connection", "close"))
+            await connection.respond(Response(refusal.status, answer.body, headers))
+
+
+async def _streams(accepted: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     try:
-        listener.bind(os.fspath(new))
-        os.chmod(new, 0o660)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-        os.rename(new, path)
-    except OSError as error:
-        listener.close()
-        new.unlink(missing_ok=True)
-        raise Unavailable(f'socket "{path}": cannot listen: {error}') from error
-    return listener
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted)
+    except BaseException:
+        accepted.close()
+        raise
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -182,8 +182,13 @@ class Adoption:
             return
         live.monitor = monitor
         if container.running is not None:
-            with suppress(NotFound):
+            try:
                 await self._take_over_networks(container, container.running.pid)
+            except NotFound:
+                pass
+            except (StackrError, OSError) as error:  # its end must be noticed all the same
+                id = container.short_id
+                _log.error("container %s: its networks are not taken over: %s", id, error)
         self._match_freezer(container)
         if container.state.health is not None and container.state.health.status == "starting":
             container.state.health = Health()

@@ -32,12 +32,15 @@ from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.stream import ConsoleStream
 from stackr.runtime.engine.container.teardown import Teardown
 from stackr.runtime.engine.container.tmpfs import set_modes
+from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.network.types import SandboxInfo
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["BringUp"]
+
+_FDS = 12  # that a start has open at a time, for pipes and sockets
 
 
 class BringUp:
@@ -56,6 +59,7 @@ class BringUp:
         monitor: Monitor,
         limiter: Limiter,
         teardown: Teardown,
+        descriptors: Descriptors,
     ) -> None:
         self._host = host
         self._store = store
@@ -67,6 +71,7 @@ class BringUp:
         self._monitor = monitor
         self._limiter = limiter
         self._teardown = teardown
+        self._descriptors = descriptors
 
     async def run(self, live: Live) -> int:
         """Returns when the program began, in nanoseconds since the epoch.
@@ -74,6 +79,11 @@ class BringUp:
         Raises MonitorError where the OCI runtime refuses, StackrError or OSError for the rest;
         nothing of it is left then.
         """
+        container = live.container
+        async with self._descriptors.claim(_FDS + _listeners(container)):
+            return await self._run(live)
+
+    async def _run(self, live: Live) -> int:
         container = live.container
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._teardown.clear, container)
@@ -213,3 +223,9 @@ class BringUp:
         if not other.pid:
             raise Conflict(f"cannot join namespace of a non running container: {other.id}")
         return other.pid
+
+
+def _listeners(container: Container) -> int:
+    """How many sockets its ports take: two of one that is published for IPv4 and IPv6."""
+    bindings = container.host_config.port_bindings.values()
+    return sum(1 if port.host_ip else 2 for ports in bindings for port in ports or ())

@@ -24,9 +24,13 @@ class ConsoleSocket:
         self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # a socket's address has room for 107 bytes, which the folder's own path may exceed
         self.path = f"/proc/{os.getpid()}/fd/{self._folder}/console"
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.setblocking(False)
         self._connection: socket.socket | None = None
+        try:
+            self._listener = socket.socket(socket.AF_UNIX)
+        except OSError:
+            os.close(self._folder)
+            raise
+        self._listener.setblocking(False)
         try:
             self._listener.bind(self.path)
             self._listener.listen(1)

@@ -33,6 +33,7 @@ from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.spec import ExecCreate
 from stackr.runtime.engine.container.storage import Storage
 from stackr.runtime.engine.container.stream import STDERR, STDOUT, PipeStream
+from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.launcher_client import Launched, read_to_end
 from stackr.runtime.engine.linux.process import kill_tree
 from stackr.runtime.engine.linux.tree import remove_tree
@@ -46,6 +47,7 @@ _VERDICT_S = 30.0
 _VERDICT_AGAIN_S = 0.02
 _PROBES_FOR_EACH_CPU = 2
 _BEGIN_S = 0.2
+_FDS = 12  # that a start has open at a time, the runtime's ends of pipes included
 
 
 @dataclass(slots=True)
@@ -93,8 +95,16 @@ class _Launch:
 class Executor:
     """Runs processes in containers; callers have checked that the container runs."""
 
-    def __init__(self, host: Host, storage: Storage, groups: Groups, runtime: OciRuntime) -> None:
+    def __init__(
+        self,
+        host: Host,
+        storage: Storage,
+        groups: Groups,
+        runtime: OciRuntime,
+        descriptors: Descriptors,
+    ) -> None:
         self._host = host
+        self._descriptors = descriptors
         self._storage = storage
         self._groups = groups
         self._runtime = runtime
@@ -133,7 +143,8 @@ class Executor:
         The second value is done once no process of it is left.
         """
         request = ExecCreate(cmd=list(command), attach_stdout=True, attach_stderr=True)
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        async with self._descriptors.claim(_FDS):
+            reader, writer = os.pipe2(os.O_CLOEXEC)
         launch: _Launch | None = None
         output: asyncio.Task[bytes] | None = None
         try:
@@ -238,8 +249,12 @@ class Executor:
         A program that cannot be started says so on the stream, as with Docker.
         """
         request = session.request
-        session.started = session.running = True
+        async with self._descriptors.claim(_FDS):
+            return await self._start(session, request)
+
+    async def _start(self, session: ExecSession, request: ExecCreate) -> PipeStream:
         ours, theirs = self._ends(session)
+        session.started = session.running = True
         try:
             launch = await self._launch(session.container, request, theirs.fds, _size_of(session))
         except InvalidArgument as error:
@@ -288,12 +303,16 @@ class _Ends:
 
 def _pipes(*, stdin: bool) -> tuple[_Ends, _Ends]:
     ours, theirs = _Ends(), _Ends()
-    for stream in (STDOUT, STDERR):
-        ours.outputs[stream], theirs.fds[stream] = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(ours.outputs[stream], False)
-    if stdin:
-        theirs.fds[0], ours.stdin = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(ours.stdin, False)
+    with contextlib.ExitStack() as undo:
+        for ends in (ours, theirs):
+            undo.callback(ends.close_all)
+        for stream in (STDOUT, STDERR):
+            ours.outputs[stream], theirs.fds[stream] = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(ours.outputs[stream], False)
+        if stdin:
+            theirs.fds[0], ours.stdin = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(ours.stdin, False)
+        undo.pop_all()
     return ours, theirs
 
 

@@ -187,7 +187,7 @@ def _namespace(container: Container, *, of_monitor: bool) -> int | None:
     with process:
         try:
             fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except FileNotFoundError:
             return None  # it has ended
         if process.kill(0):
             return fd

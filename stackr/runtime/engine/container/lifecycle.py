@@ -32,6 +32,7 @@ from stackr.runtime.engine.container.storage import Storage
 from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.teardown import Teardown
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.exhaustion import exhausted
 from stackr.runtime.engine.linux.process import Process
 from stackr.runtime.engine.linux.tree import remove_tree
 
@@ -137,7 +138,9 @@ class Lifecycle:
             self._record_failure(live, 128, error.message)
             raise
         except OSError as error:
-            broken = Internal(f"{error.filename or 'start'}: {error.strerror or error}")
+            broken = exhausted(error) or Internal(
+                f"{error.filename or 'start'}: {error.strerror or error}"
+            )
             self._record_failure(live, 128, broken.message)
             raise broken from error
         except BaseException:

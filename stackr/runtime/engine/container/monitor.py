@@ -194,8 +194,12 @@ def _parse_sync(line: bytes) -> int:
 
 async def connect_attach(bundle: Path) -> socket.socket:
     """A connection to the container's input and output. Raises Unavailable where nobody listens."""
-    folder = os.open(bundle, os.O_PATH | os.O_CLOEXEC)  # socket paths have 107 bytes at most
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        folder = os.open(bundle, os.O_PATH | os.O_CLOEXEC)  # socket paths have 107 bytes at most
+    except OSError:
+        connection.close()
+        raise
     try:
         connection.setblocking(False)
         loop = asyncio.get_running_loop()

@@ -45,7 +45,10 @@ class FileProbe:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(_settle, found, result)
 
-        threading.Thread(target=look, name="file probe", daemon=True).start()
+        try:
+            threading.Thread(target=look, name="file probe", daemon=True).start()
+        except RuntimeError as error:
+            found.set_result(ProbeResult(-1, str(error)))
         return found
 
     def _look(self) -> ProbeResult:

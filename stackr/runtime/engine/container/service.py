@@ -59,6 +59,7 @@ from stackr.runtime.engine.container.stream import (
 from stackr.runtime.engine.container.teardown import Teardown
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.delegation import delegate
+from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.launcher_client import Launcher
 from stackr.runtime.engine.network.types import Connections
@@ -95,6 +96,7 @@ class Containers:
         self._sessions = ExecSessions()
         self._launcher = Launcher()
         self._watches = FileWatches()
+        self._descriptors = Descriptors()
         self._lifecycle: Lifecycle | None = None
         self._executor: Executor | None = None
         self._probes: Probes | None = None
@@ -119,7 +121,9 @@ class Containers:
             folder=config.bundles_root,
             cgroup=f"{config.cgroup_parent}/probe",
         )
-        self._executor = Executor(self._host, self._storage, self._groups, runtime)
+        self._executor = Executor(
+            self._host, self._storage, self._groups, runtime, self._descriptors
+        )
         self._probes = Probes(self._executor, self._storage)
         self._lifecycle = self._new_lifecycle(runtime, self._probes)
         self._store.open()
@@ -159,6 +163,7 @@ class Containers:
             monitor=monitor,
             limiter=limiter,
             teardown=teardown,
+            descriptors=self._descriptors,
         )
         return Lifecycle(
             host,

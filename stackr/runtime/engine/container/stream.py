@@ -201,16 +201,14 @@ async def _read(fd: int) -> bytes:
 
 
 async def _ready(fd: int, *, writing: bool) -> None:
-    """Wait on a descriptor of its own: a terminal is read and written through one number."""
+    """One may wait to read and another to write, as a terminal has one number for both."""
     loop = asyncio.get_running_loop()
-    own = os.dup(fd)
     done: asyncio.Future[None] = loop.create_future()
-    (loop.add_writer if writing else loop.add_reader)(own, _resolve, done)
+    (loop.add_writer if writing else loop.add_reader)(fd, _resolve, done)
     try:
         await done
     finally:
-        (loop.remove_writer if writing else loop.remove_reader)(own)
-        os.close(own)
+        (loop.remove_writer if writing else loop.remove_reader)(fd)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

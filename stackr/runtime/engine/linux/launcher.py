@@ -233,7 +233,14 @@ def _send(connection: socket.socket, message: dict[str, object]) -> None:
 
 
 def _fork(connection: socket.socket, request: dict[str, object], received: list[int]) -> int:
-    pid = os.fork()
+    """The child's pid; 0 where there can be none, which is told as the child's end."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        why = f"no more processes can be started: {error.strerror}"
+        _send(connection, {"id": request["id"], "error": why})
+        _send(connection, {"id": request["id"], "exit": 125})
+        return 0
     if pid:
         return pid
     try:
@@ -279,8 +286,9 @@ def _serve(connection: socket.socket, wakeup: socket.socket) -> None:
             pid = _fork(connection, request, received)
             for number in received:
                 os.close(number)
-            running[pid] = request["id"]
-            _send(connection, {"id": request["id"], "pid": pid})
+            if pid:
+                running[pid] = request["id"]
+                _send(connection, {"id": request["id"], "pid": pid})
         _reap(connection, running)
 
 

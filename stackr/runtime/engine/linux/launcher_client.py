@@ -112,17 +112,21 @@ class Launcher:
         return self._process.pid if self._process else None
 
     def open(self) -> None:
-        """Start the launcher process."""
+        """Start the launcher process. Raises Unavailable."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * launcher.MAX_MESSAGE)
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise Unavailable(f"launcher: cannot be started: {error.strerror}") from error
         ours.setblocking(False)
         self._connection = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._readable, ours)

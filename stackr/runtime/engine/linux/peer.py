@@ -13,6 +13,7 @@ import socket
 import struct
 from typing import Protocol, overload
 
+from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
 from stackr.runtime.engine.linux.process import Process, start_ticks
 
 __all__ = ["Peer", "peer_process"]
@@ -53,11 +54,15 @@ def _pidfd(peer: Peer, pid: int) -> int | None:
     try:
         return peer.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         if error.errno != errno.ENOPROTOOPT:
             return None
     try:
         return os.pidfd_open(pid)
-    except OSError:
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         return None
 
 

@@ -14,10 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from stackr.runtime.engine.linux import descriptors
+from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
+
 __all__ = ["Process", "boot_id", "kill_tree", "proc_folder", "start_ticks"]
 
 _PARENT, _START = 4, 22
 _STOPPED, _ENDED = (b"T", b"t"), (b"Z", b"X")
+_LOOK_AGAIN_S = 0.5
 
 
 @cache
@@ -32,10 +36,10 @@ def start_ticks(pid: int) -> int:
 
 
 def _stat(pid: int) -> bytes:
-    """/proc/PID/stat; empty where there is no such process."""
+    """/proc/PID/stat; empty where there is no such process. Raises OSError where none can say."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return b""
 
 
@@ -121,50 +125,95 @@ def _is_stopped(pid: int) -> bool:
 
 
 class Process:
-    """One living process, held by a descriptor that means no other."""
+    """One living process, held by a descriptor that means no other.
 
-    def __init__(self, pid: int, fd: int) -> None:
+    Where descriptors are scarce it has none, and is looked for by its pid and start: more work, and
+    its end is noticed later, but who is there already is never lost sight of.
+    """
+
+    def __init__(self, pid: int, fd: int, started: int = 0) -> None:
         self.pid = pid
         self._fd = fd
+        self._started = started
+        self._end: asyncio.Future[None] | None = None
 
     @classmethod
     def find(cls, pid: int, started: int) -> Process | None:
-        """The process of this pid and start, where it still runs."""
+        """The process of this pid and start, where it still runs.
+
+        Raises OSError where that cannot be told: None is for those that have ended.
+        """
         if pid <= 0 or started <= 0:
             return None
+        fd = -1
+        if not descriptors.are_scarce():
+            try:
+                fd = os.pidfd_open(pid)
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    raise
+                return None
+        process = cls(pid, fd, started)
+        with contextlib.ExitStack() as undo:
+            undo.callback(process.close)
+            if not process._is_there():
+                return None
+            undo.pop_all()
+        return process
+
+    def _is_there(self) -> bool:
+        return start_ticks(self.pid) == self._started
+
+    def _may_be_there(self) -> bool:
         try:
-            fd = os.pidfd_open(pid)
+            return self._is_there()
         except OSError:
-            return None
-        if start_ticks(pid) != started:
-            os.close(fd)
-            return None
-        return cls(pid, fd)
+            return True
 
     def kill(self, number: int = signal.SIGKILL) -> bool:
         """Send a signal; False where the process has ended."""
         try:
+            if self._fd < 0:
+                return self._kill_by_number(number)
             signal.pidfd_send_signal(self._fd, number)
         except ProcessLookupError:
             return False
         return True
 
-    async def ended(self) -> None:
-        """Wait for the end of the process."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        fd = os.dup(self._fd)  # a selector knows one reader for each number
-        loop.add_reader(fd, _resolve, done)
+    def _kill_by_number(self, number: int) -> bool:
+        fd = os.pidfd_open(self.pid)
         try:
-            await done
+            is_there = self._is_there()
+            if is_there:
+                signal.pidfd_send_signal(fd, number)
         finally:
-            loop.remove_reader(fd)
             os.close(fd)
+        return is_there
+
+    async def ended(self) -> None:
+        """Wait for the end of the process; any number may wait for it."""
+        if self._fd < 0:
+            while self._may_be_there():
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            return
+        if self._end is None:
+            loop = asyncio.get_running_loop()
+            self._end = loop.create_future()
+            loop.add_reader(self._fd, self._noticed, loop, self._end)
+        await asyncio.shield(self._end)
+
+    def _noticed(self, loop: asyncio.AbstractEventLoop, end: asyncio.Future[None]) -> None:
+        loop.remove_reader(self._fd)
+        _resolve(end)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
-        self._fd = -1
+        """Nobody may wait for its end any more."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        if self._end is not None and not self._end.done():
+            self._end.get_loop().remove_reader(fd)
+        os.close(fd)
 
     def __enter__(self) -> Process:
         return self

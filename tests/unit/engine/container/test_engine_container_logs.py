@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from open_files import open_files, room_for
 
 from stackr.errors import Unavailable
 from stackr.runtime.engine.container import log_reader
@@ -115,25 +115,12 @@ async def test_what_the_kernel_can_watch_no_more_of_is_named(
 ) -> None:
     (tmp_path / "log").touch()
     ended = asyncio.get_running_loop().create_future()
-    before = len(os.listdir("/proc/self/fd"))
-    with one_more_descriptor(), pytest.raises(Unavailable, match="cannot be watched") as raised:
+    before = open_files()
+    with room_for(1), pytest.raises(Unavailable, match="cannot be watched") as raised:
         LogReader.open(tmp_path / "log", LogQuery(follow=True), watches=watches, ended=ended)
     assert "max_user_instances" in str(raised.value.hint)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     assert ended.cancelled()
-
-
-@contextmanager
-def one_more_descriptor() -> Iterator[None]:
-    """This process can open one more file, and then none."""
-    with open("/dev/null") as null:
-        free = null.fileno()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 _ENTRIES = st.lists(st.tuples(st.text("ab ", max_size=9), st.sampled_from("FFP")), max_size=12)

@@ -1,0 +1,153 @@
+"""The API's listening socket: who is let in, and who has to go where descriptors run short.
+
+A client takes a descriptor, and what it asks for takes more. So clients do not get the last ones:
+connections on which nothing is asked for are closed then, those that have waited longest first, as
+web servers do, and clients know how to connect again. Where there is none, who comes is told why.
+Source: accept(2), "Error handling"; RFC 9112, 9.3 and 9.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from stackr.errors import Unavailable
+from stackr.runtime.engine.linux import descriptors
+from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
+
+__all__ = ["Listener"]
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 4096  # the kernel's own limit is net.core.somaxconn, 4096 where nobody has changed it
+_RESERVES = 2  # what must be left for the calls of those that are let in: as much again
+_CLOSED_AT_ONCE = 16
+_REFUSED_AT_ONCE = 16
+_PAUSE_S = 0.1
+_TELL_AGAIN_S = 60.0
+
+Serve = Callable[[socket.socket, Unavailable | None], Coroutine[Any, Any, None]]
+"""Serves a connection to its end; with an error, answers its first request with that."""
+
+
+class Listener:
+    """Accepts at one Unix socket, root's only; every connection is a task."""
+
+    def __init__(self, path: Path, serve: Serve) -> None:
+        self._path = path
+        self._serve = serve
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self.connections: set[asyncio.Task[None]] = set()
+        self._refused: set[asyncio.Task[None]] = set()
+        self._idle: dict[asyncio.Task[None], None] = {}  # in the order of their last request
+        self._tell_again = 0.0
+
+    def open(self) -> None:
+        """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
+        self._socket = _listen(self._path)
+        self._accepting = asyncio.ensure_future(self._accept(self._socket))
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
+
+    async def close(self) -> None:
+        """Take no more; those that are connected stay."""
+        listener, self._socket = self._socket, None
+        if listener is None or self._accepting is None:
+            return
+        self._accepting.cancel()
+        await asyncio.gather(self._accepting, return_exceptions=True)
+        listener.close()
+        self._path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def idle(self, connection: asyncio.Task[None]) -> Iterator[None]:
+        """Within the block nothing is asked for on a connection, and it may be closed."""
+        if connection not in self._refused:
+            self._idle[connection] = None
+        try:
+            yield
+        finally:
+            self._idle.pop(connection, None)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    await self._hang_up_idle()
+                    await asyncio.sleep(_PAUSE_S)
+                continue
+            try:
+                has_room = await self._has_room()
+            except asyncio.CancelledError:
+                connection.close()
+                raise
+            self._begin(connection, None if has_room else self._refusal())
+            while len(self._refused) >= _REFUSED_AT_ONCE:
+                await asyncio.wait(self._refused, return_when=asyncio.FIRST_COMPLETED)
+
+    def _begin(self, connection: socket.socket, refusal: Unavailable | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(connection, refusal))
+        task.add_done_callback(lambda _: connection.close())  # also of one that never began
+        for tasks in (self.connections, *((self._refused,) if refusal else ())):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def _has_room(self) -> bool:
+        await asyncio.sleep(0)  # the turn of those that are connected
+        needed = _RESERVES * descriptors.reserved()
+        while self._idle and descriptors.free() < needed:
+            await self._hang_up_idle()
+        return descriptors.free() >= needed
+
+    async def _hang_up_idle(self) -> None:
+        oldest = [*self._idle][:_CLOSED_AT_ONCE]
+        for task in oldest:
+            del self._idle[task]
+            task.cancel()
+        if oldest:
+            await asyncio.wait(oldest, timeout=_PAUSE_S)
+
+    def _refusal(self) -> Unavailable:
+        """Told to the client, and now and then to the log."""
+        clients = f", and {len(self.connections)} clients are connected"
+        error = descriptors.too_many_open_files(clients)
+        now = time.monotonic()
+        if now >= self._tell_again:
+            self._tell_again = now + _TELL_AGAIN_S
+            _log.warning("clients are turned away: %s", error.message)
+        return error
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket at `path`, born beside it and renamed, so that it is never half ready."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        raise Unavailable(f'socket "{path}": something else is there')
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(os.fspath(new))
+        os.chmod(new, 0o660)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        os.rename(new, path)
+    except OSError as error:
+        listener.close()
+        new.unlink(missing_ok=True)
+        raise Unavailable(f'socket "{path}": cannot listen: {error}') from error
+    return listener
