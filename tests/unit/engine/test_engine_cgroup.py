@@ -9,7 +9,7 @@ import pytest
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.spec import HostConfig
-from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy
+from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy, detect
 from stackr.runtime.engine.state import State
 
 
@@ -78,6 +78,26 @@ def test_the_first_name_that_is_there_is_written(v1: Hierarchy, tmp_path: Path) 
     assert (tmp_path / "blkio" / "a" / "b" / "blkio.bfq.weight").read_text() == "300"
     with pytest.raises(FileNotFoundError):
         v1.write_first("/a/b", "blkio", ("blkio.weight",), "300")
+
+
+def mounted(*lines: tuple[Path, str, str]) -> str:
+    """Lines of mountinfo: target, type, options of the file system."""
+    return "".join(f"1 2 0:3 / {at} rw - {kind} {kind} {how}\n" for at, kind, how in lines)
+
+
+def test_what_the_kernel_lacks_is_known_of_each_layout(tmp_path: Path) -> None:
+    mounts, root = tmp_path / "mountinfo", tmp_path / "cgroup"
+    root.mkdir()
+    (root / "cgroup.controllers").write_text("cpuset cpu io pids rdma\n")
+    mounts.write_text(mounted((root, "cgroup2", "rw,nsdelegate")))
+    found = detect(mounts, root)
+    assert found.is_v2
+    assert found.lacks == {"memory"}
+    trees = (root / "cpu", "cgroup", "rw,cpu"), (root / "memory", "cgroup", "rw,memory")
+    mounts.write_text(mounted(*trees, (root / "unified", "cgroup2", "rw")))
+    found = detect(mounts, root)
+    assert (found.is_v2, found.unified) == (False, root / "unified")
+    assert found.lacks == {"cpuset", "pids", "blkio"}
 
 
 @pytest.mark.parametrize(

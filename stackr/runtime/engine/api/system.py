@@ -155,14 +155,15 @@ def _host_info(host: HostFacts) -> dict[str, Any]:
     security = ["name=seccomp,profile=builtin"]
     if host.cgroup_version == "2":
         security.append("name=cgroupns")
+    lacks = host.lacks_controllers
     return {
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
+        "MemoryLimit": "memory" not in lacks,
+        "SwapLimit": "memory" not in lacks,
+        "CpuCfsPeriod": "cpu" not in lacks,
+        "CpuCfsQuota": "cpu" not in lacks,
+        "CPUShares": "cpu" not in lacks,
+        "CPUSet": "cpuset" not in lacks,
+        "PidsLimit": "pids" not in lacks,
         "IPv4Forwarding": True,
         "OomKillDisable": host.cgroup_version == "1",
         "CgroupDriver": "cgroupfs",

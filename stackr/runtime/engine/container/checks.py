@@ -10,6 +10,7 @@ import re
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container import capabilities, devices, limits
+from stackr.runtime.engine.container.controllers import discarded
 from stackr.runtime.engine.container.etc import check_extra_hosts
 from stackr.runtime.engine.container.groups import check_parent
 from stackr.runtime.engine.container.host import Host
@@ -140,8 +141,10 @@ def _warnings(host_config: HostConfig, host: Host) -> list[str]:
 
 def limit_warnings(host_config: HostConfig, host: Host) -> list[str]:
     """What the host cannot limit as asked."""
-    if host_config.memory > 0 and not host.cgroups.swap_limit:
-        return [
+    warnings = discarded(host_config, host.cgroups)
+    has_memory = "memory" not in host.cgroups.lacks
+    if host_config.memory > 0 and has_memory and not host.cgroups.swap_limit:
+        warnings.append(
             "Your kernel does not support swap limit capabilities. Memory limited without swap."
-        ]
-    return []
+        )
+    return warnings

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.container.controllers import possible
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.spec import (
     HostConfig,
@@ -80,7 +81,8 @@ def check_limits(limits: Limits, cgroups: Hierarchy, *, cpus: int, partial: bool
         ("cpus", limits.cpuset_cpus, cgroups.available("cpus")),
         ("mems", limits.cpuset_mems, cgroups.available("mems")),
     ):
-        _check_set(kind, text, available)
+        if "cpuset" not in cgroups.lacks:
+            _check_set(kind, text, available)
     _check_blkio(limits)
 
 
@@ -198,10 +200,12 @@ def resources(
 ) -> dict[str, Any]:
     """`linux.resources` of config.json without its devices; empty where there is no limit.
 
-    Where the host cannot limit swap, only memory is limited. Left to `weight_writes` are weights of
-    block I/O on v1 (runtimes know the file of one I/O scheduler, and kernels have that of another),
-    and processor shares on v2 (each runtime's version has a formula of its own).
+    What the host cannot limit is left out, as `discarded` tells; so is swap alone. Left to
+    `weight_writes` are weights of block I/O on v1 (runtimes know the file of one I/O scheduler, and
+    kernels have that of another), and processor shares on v2 (each runtime's version has a formula
+    of its own).
     """
+    limits = possible(limits, cgroups)
     parts = {
         "memory": _memory(limits, cgroups.swap_limit, oom_kill_disable),
         "cpu": _cpu(limits, shares=not cgroups.is_v2),
@@ -255,6 +259,7 @@ _WEIGHT_DEVICE_FILES = ("blkio.weight_device", "blkio.bfq.weight_device")
 
 def weight_writes(limits: Limits, cgroups: Hierarchy) -> Iterator[WeightWrite]:
     """What the engine itself writes to a container's group."""
+    limits = possible(limits, cgroups)
     if cgroups.is_v2:
         if limits.cpu_shares:
             yield "cpu", ("cpu.weight",), str(cpu_weight(limits.cpu_shares))

@@ -22,6 +22,8 @@ __all__ = ["INHERITED", "Hierarchy", "detect", "parse_set", "show_set"]
 INHERITED = "inherited"
 
 _ROOT = Path("/sys/fs/cgroup")
+_CONTROLLERS = frozenset({"memory", "cpu", "cpuset", "pids", "blkio"})
+_V1_NAMES = {"io": "blkio"}
 _MOST_NUMBER = 8191
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
@@ -31,13 +33,15 @@ class Hierarchy:
     """The host's control groups.
 
     controllers: the v1 trees' mount points by controller; empty on v2. unified: the v2 tree, or the
-    unused one of a hybrid host; None on plain v1.
+    unused one of a hybrid host; None on plain v1. lacks: controllers, by v1's names, that
+    containers could use and this kernel has not (started with `cgroup_disable=memory`).
     """
 
     root: Path
     is_v2: bool
     controllers: dict[str, Path]
     unified: Path | None
+    lacks: frozenset[str] = frozenset()
 
     @property
     def hide_from_crun(self) -> tuple[str, ...]:
@@ -230,7 +234,17 @@ def detect(mounts: Path = Path("/proc/self/mountinfo"), root: Path = _ROOT) -> H
             controllers.update((name, target) for name in options if not name.startswith("name="))
             controllers.update((name, target) for name in options if name == "name=systemd")
     known = {name: path for name, path in controllers.items() if name not in ("rw", "ro", "xattr")}
-    return Hierarchy(root, unified == root, {} if unified == root else known, unified)
+    if unified == root:
+        has = {_V1_NAMES.get(name, name) for name in _controllers_of_v2(root)}
+        return Hierarchy(root, True, {}, unified, _CONTROLLERS - has)
+    return Hierarchy(root, False, known, unified, _CONTROLLERS - known.keys())
+
+
+def _controllers_of_v2(root: Path) -> list[str]:
+    try:
+        return (root / "cgroup.controllers").read_text().split()
+    except OSError:
+        return []
 
 
 def _cgroup_mounts(text: str) -> Iterator[tuple[Path, str, list[str]]]:

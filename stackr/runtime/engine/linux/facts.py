@@ -7,6 +7,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackr.runtime.engine.linux import cgroup
+
 __all__ = ["HostFacts", "host_facts"]
 
 _GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -14,7 +16,9 @@ _GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i68
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """memory_bytes: of the whole host; architecture: the kernel's word, go_architecture: Go's."""
+    """memory_bytes: of the whole host; architecture: the kernel's word, go_architecture: Go's;
+    lacks_controllers: see `cgroup.Hierarchy.lacks`.
+    """
 
     name: str
     kernel: str
@@ -25,6 +29,7 @@ class HostFacts:
     cpus: int
     memory_bytes: int
     cgroup_version: str
+    lacks_controllers: frozenset[str]
     has_apparmor: bool
 
     @property
@@ -34,6 +39,7 @@ class HostFacts:
 
 def host_facts() -> HostFacts:
     kernel = os.uname()
+    groups = cgroup.detect()
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -47,6 +53,7 @@ def host_facts() -> HostFacts:
         os_version=release.get("VERSION_ID", ""),
         cpus=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        cgroup_version="2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "1",
+        cgroup_version="2" if groups.is_v2 else "1",
+        lacks_controllers=groups.lacks,
         has_apparmor=Path("/sys/module/apparmor/parameters/enabled").exists(),
     )

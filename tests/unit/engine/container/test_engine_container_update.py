@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.container.controllers import discarded
 from stackr.runtime.engine.container.limits import (
     adapted,
     check_limits,
@@ -144,3 +145,27 @@ def test_processor_shares_are_a_weight_on_v2(shares: int, weight: int) -> None:
 def test_the_weight_rises_with_the_shares() -> None:
     weights = [cpu_weight(shares) for shares in range(2, 262_145, 97)]
     assert weights == sorted(weights)
+
+
+@pytest.mark.parametrize(
+    ("controller", "values"),
+    [
+        ("memory", {"Memory": 1 << 30, "MemorySwap": -1, "MemoryReservation": 1 << 25}),
+        ("cpu", {"NanoCpus": 10**9, "CpuShares": 5}),
+        ("cpuset", {"CpusetCpus": "0", "CpusetMems": "0"}),
+        ("pids", {"PidsLimit": 5}),
+        ("blkio", {"BlkioWeight": 100}),
+    ],
+)
+@pytest.mark.parametrize("is_v2", [False, True])
+def test_limits_without_a_controller_are_discarded_with_a_warning(
+    controller: str, values: dict[str, Any], is_v2: bool
+) -> None:
+    host = Hierarchy(Path("/nowhere"), is_v2, {}, None, frozenset({controller}))
+    given = limits(**values)
+    assert resources(given, host) == {}
+    assert [*weight_writes(given, host)] == []
+    (warning,) = discarded(given, host)
+    assert warning.startswith("Your kernel does not support ")
+    assert discarded(limits(), host) == []
+    assert discarded(given, NO_TREES) == []
