@@ -1,4 +1,4 @@
-"""What an engine may leave behind, counted: processes (its resolver among them), mounts, cgroups,
+"""What an engine may leave behind, counted: processes (its sidecars among them), mounts, cgroups,
 nftables tables, links, sockets.
 
 Everything is found by names that derive from the engine's own settings, so that other engines on
@@ -37,8 +37,12 @@ def leftovers(config: EngineConfig, bridges: frozenset[str] = frozenset()) -> li
         *_cgroups(config),
         *_tables(config),
         *(f"link {name}" for name in sorted(bridges & set(os.listdir("/sys/class/net")))),
-        *(f"socket {path}" for path in (config.socket, config.resolver_socket) if path.exists()),
+        *(f"socket {path}" for path in _sockets(config) if path.exists()),
     ]
+
+
+def _sockets(config: EngineConfig) -> tuple[Path, ...]:
+    return config.socket, config.resolver_socket, config.relay_socket
 
 
 def _processes(config: EngineConfig) -> list[str]:

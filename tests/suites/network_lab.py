@@ -291,9 +291,8 @@ class Engine:
 
     async def abandon(self) -> None:
         """What the kernel does for a process that is killed: every descriptor is closed."""
-        for sandbox in self.networks._sandboxes.all():
-            sandbox.close_ports()
         await self.networks._bridges._watch.close()
+        await self.networks._sandboxes._publisher.close()
         await self.names.close()
         await self.networks._kernel.close()
 

@@ -98,6 +98,11 @@ class EngineConfig:
         return self.exec_root / "names.sock"
 
     @property
+    def relay_socket(self) -> Path:
+        """Where a daemon finds the relay that an earlier one has left."""
+        return self.exec_root / "ports.sock"
+
+    @property
     def volumes_root(self) -> Path:
         return self.data_root / "volumes"
 

@@ -360,6 +360,7 @@ async def test_open_connections_stay_and_are_counted(
     await eventually(is_left, "the end of the closed connections")
     assert await say(before[0], "4") == "old 4"
     late = await asyncio.open_connection("::1", 7007)
+    assert await say(late, "5") == "new 5"
     await service.promote(old, "old", new)
     assert await say(late, "5") == "new 5"
     await service.promote(new, "new", old)
@@ -513,7 +514,7 @@ async def test_killed_after_it_is_recorded_it_is_finished(
     old, _ = await service.start("old", standby=False)
     new, second = await service.start("new", standby=True)
 
-    def die(_: object) -> None:
+    def die(*_: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:

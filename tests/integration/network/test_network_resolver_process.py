@@ -11,7 +11,7 @@ import pytest
 from network_lab import DEADLINE_S, Engine, Lab, Process, eventually, upstream
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.network import resolver_client
+from stackr.runtime.engine.linux import sidecar_client
 from stackr.runtime.engine.network.resolver import wire
 from stackr.runtime.engine.network.types import EndpointSpec, NetworkSpec
 
@@ -129,7 +129,7 @@ async def test_an_unfit_resolver_is_replaced(
     await engine.abandon()
     if silent:
         os.kill(pid, signal.SIGSTOP)
-        monkeypatch.setattr(resolver_client, "_GREETING_S", 0.2)
+        monkeypatch.setattr(sidecar_client, "_GREETING_S", 0.2)
     else:
         monkeypatch.setattr(wire, "PROTOCOL", wire.PROTOCOL + 1)
     await engine.start_again()
@@ -158,7 +158,7 @@ async def test_what_an_engine_forgot_is_forgotten(lab: Lab, engine: Engine) -> N
 async def test_it_ends_with_the_last_of_engine_and_containers(
     lab: Lab, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver_client, "_END_S", DEADLINE_S)
+    monkeypatch.setattr(sidecar_client, "_END_S", DEADLINE_S)
     client, db, _ = await pair(lab, engine)
     pid = await resolver(engine)
     for process in (client, db):

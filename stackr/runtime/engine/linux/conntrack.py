@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -48,10 +48,14 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """original: the first packet's tuple, as the kernel wrote it; source: who answers."""
+    """original: the first packet's tuple, as the kernel wrote it; source: who answers.
+
+    port: which the first packet went to; 0 of a protocol without any.
+    """
 
     original: bytes
     protocol: int
+    port: int
     destination: Address
     source: Address
     status: int
@@ -64,11 +68,13 @@ class _Flow:
         return bool(self.status & _IPS_DST_NAT)
 
 
-def forget_udp_flows(port: int) -> None:
-    """IPv4 flows to `port` of one of the namespace's own addresses."""
+def forget_udp_flows(ports: Collection[int]) -> None:
+    """IPv4 flows to these ports of the namespace's own addresses."""
     _forget(
-        _query_to_port(socket.IPPROTO_UDP, port),
-        lambda flow: flow.destination != flow.source or _is_local(flow.destination),
+        _query_to_port(socket.IPPROTO_UDP, next(iter(ports)) if len(ports) == 1 else None),
+        lambda flow: (
+            flow.port in ports and (flow.destination != flow.source or _is_local(flow.destination))
+        ),
     )
 
 
@@ -131,12 +137,14 @@ def _message(kind: int, flags: int, family: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(payload), kind, flags | _NLM_F_REQUEST, 0, 0) + payload
 
 
-def _query_to_port(protocol: int, port: int) -> bytes:
-    """IPv4 flows of one protocol whose first packet went to this port."""
+def _query_to_port(protocol: int, port: int | None) -> bytes:
+    """IPv4 flows of one protocol whose first packet went to this port, or to any."""
     number = _attribute(_CTA_PROTO_NUM, bytes([protocol]))
-    number += _attribute(_CTA_PROTO_DST_PORT, port.to_bytes(2, "big"))
+    flags = _FILTER_PROTO_NUM
+    if port is not None:
+        number += _attribute(_CTA_PROTO_DST_PORT, port.to_bytes(2, "big"))
+        flags |= _FILTER_PROTO_DST_PORT
     wanted = _attribute(_CTA_TUPLE_PROTO | _NESTED, number)
-    flags = _FILTER_PROTO_NUM | _FILTER_PROTO_DST_PORT
     return _query(socket.AF_INET, _CTA_TUPLE_ORIG, wanted, original=flags, reply=0)
 
 
@@ -181,13 +189,15 @@ def _flow(message: bytes) -> _Flow | None:
     original = values.get(_CTA_TUPLE_ORIG, b"")
     destination = _address(original, _DESTINATION)
     source = _address(values.get(_CTA_TUPLE_REPLY, b""), _SOURCE)
-    protocol = _attributes(_attributes(original).get(_CTA_TUPLE_PROTO, b"")).get(_CTA_PROTO_NUM)
+    numbers = _attributes(_attributes(original).get(_CTA_TUPLE_PROTO, b""))
+    protocol = numbers.get(_CTA_PROTO_NUM)
     if destination is None or source is None or not protocol:
         return None
     tcp = _attributes(_attributes(values.get(_CTA_PROTOINFO, b"")).get(_CTA_PROTOINFO_TCP, b""))
     return _Flow(
         original,
         protocol[0],
+        int.from_bytes(numbers.get(_CTA_PROTO_DST_PORT, b""), "big"),
         destination,
         source,
         status=int.from_bytes(values.get(_CTA_STATUS, b""), "big"),

@@ -4,14 +4,14 @@ What may fail comes first and is undone: ports that the other does not have are 
 transaction of nftables turns the kernel's forwarding. Then the records are written, in one
 transaction too. A daemon that is killed before finds the old ones at its next start and forwards by
 these; one that is killed after, the new ones. Connections stay where they are: the kernel tracks
-its own, and a relay leads only those elsewhere that come later.
+its own, and the relay leads only those elsewhere that come later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from stackr.errors import StackrError
@@ -19,6 +19,7 @@ from stackr.runtime.engine.linux import conntrack
 from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.kernel import Host, Kernel
 from stackr.runtime.engine.network.ports import Holding, HostPorts, forwardings
+from stackr.runtime.engine.network.publisher import Publisher
 from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
 from stackr.runtime.engine.network.types import ContainerNet, PublishedPort
 
@@ -89,7 +90,9 @@ def _replaced(old: Sandbox, new: SandboxRecord, holding: Holding) -> SandboxReco
     return replace(old.record.without_names_of(new), standby=True, ports=left)
 
 
-async def carry_out(move: Move, kernel: Kernel, write: Callable[[], None]) -> None:
+async def carry_out(
+    move: Move, kernel: Kernel, publisher: Publisher, write: Callable[[], None]
+) -> None:
     """Do it, or leave everything as it was.
 
     write: records it, in one transaction, or raises; once it has returned, nothing can fail, nor be
@@ -97,17 +100,16 @@ async def carry_out(move: Move, kernel: Kernel, write: Callable[[], None]) -> No
     """
     firewall = kernel.firewall
     try:
-        for port in move.holding.fresh:
-            await port.start()
+        publisher.serve(move.new, move.holding.fresh)
         commands = firewall.remove(forwardings=move.before - move.after)
         commands += firewall.add(forwardings=move.after - move.before)
         await kernel.commit(commands)
         await forget_flows(kernel, (port.published for port in move.holding.fresh))
         write()
     except BaseException:
-        await asyncio.shield(_undo(move, kernel))
+        await asyncio.shield(_undo(move, kernel, publisher))
         raise
-    _take(move)
+    _take(move, publisher)
 
 
 async def forget_flows(kernel: Kernel, ports: Iterable[PublishedPort]) -> None:
@@ -117,14 +119,12 @@ async def forget_flows(kernel: Kernel, ports: Iterable[PublishedPort]) -> None:
         await kernel.call(_forget_flows, udp)
 
 
-def _forget_flows(_: Host, ports: Iterable[int]) -> None:
-    for port in ports:
-        conntrack.forget_udp_flows(port)
+def _forget_flows(_: Host, ports: Collection[int]) -> None:
+    conntrack.forget_udp_flows(ports)
 
 
-async def _undo(move: Move, kernel: Kernel) -> None:
-    for port in move.holding.fresh:
-        port.close()
+async def _undo(move: Move, kernel: Kernel, publisher: Publisher) -> None:
+    await publisher.close_ports(move.holding.fresh)
     firewall = kernel.firewall
     commands = firewall.remove(forwardings=move.after - move.before)
     commands += firewall.add(forwardings=move.before - move.after)
@@ -135,17 +135,12 @@ async def _undo(move: Move, kernel: Kernel) -> None:
         _log.error("container %s: its promotion is not fully undone: %s", name, error)
 
 
-def _take(move: Move) -> None:
+def _take(move: Move, publisher: Publisher) -> None:
     """What this process holds follows what is recorded; nothing of it can fail."""
-    fresh = {port.key for port in move.holding.fresh}
-    moved = {port.key: port for port in move.holding.ports if port.key not in fresh}
-    target = move.new_record.publishing
-    for port in moved.values():
-        if port.relay is not None and target is not None:
-            port.relay.retarget((target.ipv4_address, port.published.container_port))
     move.new.record, move.new.held = move.new_record, move.holding.ports
     if move.old is not None and move.old_record is not None:
+        taken = {port.key for port in move.holding.ports}
         move.old.record = move.old_record
-        given = [port for port in move.old.held if port.key in moved]
-        move.old.held = tuple(port for port in move.old.held if port.key not in moved)
-        move.old.handed |= {port.relay for port in given if port.relay is not None}
+        move.old.held = tuple(port for port in move.old.held if port.key not in taken)
+    fresh = {port.key for port in move.holding.fresh}
+    publisher.lead(move.new, [port for port in move.new.held if port.key not in fresh])

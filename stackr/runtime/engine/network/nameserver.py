@@ -6,16 +6,15 @@ gone is started again, and given new ones.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from stackr.errors import Internal, InvalidArgument, StackrError
+from stackr.runtime.engine.linux.sidecar_recovery import Recovery
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
 from stackr.runtime.engine.network.endpoint import DnsSockets
 from stackr.runtime.engine.network.kernel import Kernel
@@ -77,9 +76,7 @@ class Nameserver:
         self._kernel = kernel
         self._running = running
         self._client = ResolverClient(socket, host_resolv_conf, self._lost)
-        self._recovery: asyncio.Task[None] | None = None
-        self._delay_s = 0.0
-        self._started_at = 0.0
+        self._recovery = Recovery(self._serve_again)
 
     async def open(self) -> None:
         """Find the process that an earlier daemon has left."""
@@ -87,9 +84,7 @@ class Nameserver:
 
     async def close(self) -> None:
         """The process goes on where it serves a container."""
-        if self._recovery is not None:
-            self._recovery.cancel()
-            await asyncio.wait([self._recovery])
+        await self._recovery.close()
         await self._client.close()
 
     @property
@@ -99,10 +94,10 @@ class Nameserver:
 
     def prepare(self) -> None:
         """Have the process, which takes a moment to come up, started ahead of its use."""
-        if self._client.is_connected or self._recovery is not None:
+        if self._client.is_connected or self._recovery.is_under_way:
             return
         self._client.start()
-        self._started_at = time.monotonic()
+        self._recovery.started()
 
     async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
         """Answer a container's questions, and others' about it. Raises Internal, InvalidArgument.
@@ -147,39 +142,21 @@ class Nameserver:
     # --- after the process has gone ----------------------------------------------------------
 
     def _lost(self) -> None:
-        is_needed = any(sandbox.is_served for sandbox in self._running())
-        if is_needed and self._recovery is None:
-            self._recovery = asyncio.get_running_loop().create_task(self._recover())
+        if any(sandbox.is_served for sandbox in self._running()):
+            self._recovery.begin()
 
-    async def _recover(self) -> None:
-        try:
-            while not self._client.is_connected:
-                await asyncio.sleep(self._next_delay_s())
-                await self._serve_again()
-        finally:
-            self._recovery = None
-
-    def _next_delay_s(self) -> float:
-        """None after a process that has lasted; longer and longer after others."""
-        if time.monotonic() - self._started_at > _STEADY_S:
-            self._delay_s = 0.0
-        delay_s, self._delay_s = self._delay_s, max(2 * self._delay_s, _FIRST_DELAY_S)
-        self._delay_s = min(self._delay_s, _LAST_DELAY_S)
-        return delay_s
-
-    async def _serve_again(self) -> None:
+    async def _serve_again(self) -> bool:
         try:
             self._client.start()
         except Internal as error:
             _log.error("%s", error)
-            return
-        finally:
-            self._started_at = time.monotonic()
+            return False
         for sandbox in [sandbox for sandbox in self._running() if sandbox.is_served]:
             try:
                 await self._hand_over(sandbox, again=True)
             except StackrError as error:  # it has ended this moment
                 _log.info("container %s: %s", sandbox.record.container_id[:12], error)
+        return self._client.is_connected
 
 
 def _descriptors(sockets: DnsSockets, pid: int) -> tuple[int, int, int]:

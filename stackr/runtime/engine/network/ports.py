@@ -1,22 +1,31 @@
 """Published ports: take them on the host, and say what the firewall forwards.
 
 A port is taken by a real socket that listens on it and is held while it is published, so that a
-clash with any process is found at once and none can slip in later.
+clash with any process is found at once and none can slip in later. It is bound here, and held by
+the relay, which goes on while no daemon runs (`publisher.py`).
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import os
 import random
+import resource
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported, StackrError
+from stackr.errors import (
+    Conflict,
+    Internal,
+    InvalidArgument,
+    NotSupported,
+    StackrError,
+    Unavailable,
+)
 from stackr.runtime.engine.network.firewall import Forwarding
-from stackr.runtime.engine.network.relay import Relay, TcpRelay, UdpRelay
 from stackr.runtime.engine.network.types import Endpoint, PortBinding, PublishedPort
 
 __all__ = [
@@ -25,6 +34,7 @@ __all__ = [
     "HeldPort",
     "Holding",
     "HostPorts",
+    "Key",
     "Listener",
     "Take",
     "check_binding",
@@ -35,6 +45,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 128
+_FEW = 64
+_SPARE = 256
 IN_USE = (errno.EADDRINUSE, errno.EACCES)
 
 
@@ -44,10 +56,14 @@ def _nobody() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket on one host address and port. closed: to be called once that is given up."""
+    """A socket on one host address and port. closed: to be called once that is given up.
+
+    is_reserved: who reserved it has a duplicate.
+    """
 
     socket: socket.socket
     closed: Callable[[], None] = _nobody
+    is_reserved: bool = False
 
 
 Take = Callable[[str, Sequence[str], str, int], Mapping[str, Listener] | None]
@@ -58,32 +74,36 @@ def _nothing_reserved(*_: object) -> None:
     return None
 
 
-_Key = tuple[str, str, int]
+Key = tuple[str, str, int]
+"""(protocol, host address, host port): what only one container can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldPort:
-    """One published host address and port, and who listens on it.
+    """One published host address and port.
 
-    relay: None where a restarted engine found somebody else there; the kernel forwards even so.
+    socket: what was bound, until the relay has it (`detach`). Where a restarted engine found
+    somebody else there, nobody has one; the kernel forwards even so.
     """
 
     published: PublishedPort
-    relay: Relay | None
+    socket: socket.socket | None = None
     closed: Callable[[], None] = _nobody
+    is_reserved: bool = False
 
     @property
-    def key(self) -> _Key:
-        """What only one container can have."""
-        return self.published.protocol, self.published.host_ip, self.published.host_port
+    def key(self) -> Key:
+        return _key(self.published)
 
-    async def start(self) -> None:
-        if self.relay is not None:
-            await self.relay.start()
+    @property
+    def is_here(self) -> bool:
+        """Whether the socket is this process's still."""
+        return self.socket is not None and self.socket.fileno() >= 0
 
     def close(self) -> None:
-        if self.relay is not None:
-            self.relay.close()
+        """Give it up here."""
+        if self.socket is not None:
+            self.socket.close()
         self.closed()
 
 
@@ -129,12 +149,19 @@ def forwardings(endpoint: Endpoint, ports: Iterable[PublishedPort]) -> list[Forw
 class HostPorts:
     """Takes host ports. ephemeral: first and last port that may be chosen by the engine.
 
-    take: looks first whether a port is reserved for the container's project.
+    take: looks first whether a port is reserved for the container's project. relayed: the ports
+    that the relay has.
     """
 
-    def __init__(self, ephemeral: tuple[int, int], take: Take = _nothing_reserved) -> None:
+    def __init__(
+        self,
+        ephemeral: tuple[int, int],
+        take: Take = _nothing_reserved,
+        relayed: Collection[Key] = (),
+    ) -> None:
         self._first, self._last = ephemeral
         self._take = take
+        self._relayed = relayed
         # Not from the first on: a port that was just given up may still have clients.
         self._next = random.randint(self._first, self._last)
 
@@ -147,11 +174,12 @@ class HostPorts:
         project: str = "",
         others: Iterable[HeldPort] = (),
     ) -> Holding:
-        """All of the bindings, or none. Raises Conflict that names the port.
+        """All of the bindings, or none. Raises Conflict that names the port, Unavailable.
 
         others: of the container whose place it takes; what fits of these is used, and stays
         as it is until the caller moves it.
         """
+        self._check_room(2 * len(bindings), endpoint)
         free = {port.key: port for port in others}
         ports: list[HeldPort] = []
         fresh: list[HeldPort] = []
@@ -171,18 +199,44 @@ class HostPorts:
     def hold_again(
         self, ports: Iterable[PublishedPort], endpoint: Endpoint, *, project: str = ""
     ) -> Holding:
-        """After a restart: the ports that are recorded."""
+        """After a restart: the ports that are recorded, from the relay where it has them.
+
+        What cannot be had is logged; the kernel's forwarding does not depend on the sockets.
+        """
         held: list[HeldPort] = []
+        failures: list[BindFailure] = []
         by_port: dict[tuple[str, int], list[PublishedPort]] = {}
         for port in ports:
             by_port.setdefault((port.protocol, port.host_port), []).append(port)
         for (protocol, number), published in by_port.items():
             hosts = [port.host_ip for port in published]
-            listeners = self._take(project, hosts, protocol, number) or _listen_again(
-                hosts, protocol, number
-            )
-            held += [_held(listeners.get(port.host_ip), port, endpoint) for port in published]
+            listeners = dict(self._take(project, hosts, protocol, number) or {})
+            for port in published:
+                if _key(port) in self._relayed:
+                    held.append(_relayed(listeners.get(port.host_ip), port))
+                    continue
+                try:
+                    listener = listeners.get(port.host_ip) or _one(port)
+                except BindFailure as error:
+                    failures.append(error)
+                    listener = None
+                held.append(_held(listener, port))
+        if failures:
+            _log.warning("container %s: %s", endpoint.container_name, _not_held(failures))
         return Holding(tuple(held), tuple(held))
+
+    def _check_room(self, wanted: int, endpoint: Endpoint) -> None:
+        """Raise Unavailable for more sockets than this process can bind, or the relay hold."""
+        if wanted <= _FEW:
+            return
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = max(len(os.listdir("/proc/self/fd")), len(self._relayed)) + _SPARE
+        if used + wanted > limit:
+            raise Unavailable(
+                f"ports: container {endpoint.container_name}: {wanted} sockets are more than there"
+                f" is room for: the limit of open files is {limit}",
+                hint="raise the engine's hard limit (ulimit -Hn, or LimitNOFILE= of systemd)",
+            )
 
     def _hold_one(
         self,
@@ -190,7 +244,7 @@ class HostPorts:
         endpoint: Endpoint,
         default_host_ip: str,
         project: str,
-        others: Mapping[_Key, HeldPort],
+        others: Mapping[Key, HeldPort],
     ) -> list[HeldPort]:
         host_ip = binding.host_ip or default_host_ip
         hosts = host_addresses(host_ip)
@@ -211,7 +265,7 @@ class HostPorts:
         binding: PortBinding,
         endpoint: Endpoint,
         project: str,
-        others: Mapping[_Key, HeldPort],
+        others: Mapping[Key, HeldPort],
     ) -> list[HeldPort]:
         """The port on each of the addresses, another container's or a new one.
 
@@ -231,9 +285,7 @@ class HostPorts:
             listeners = self._listeners(
                 missing, binding.protocol, host_port, project, is_rest=bool(held)
             )
-            held += [
-                _held(listener, published[host], endpoint) for host, listener in listeners.items()
-            ]
+            held += [_held(listener, published[host]) for host, listener in listeners.items()]
         return held
 
     def _listeners(
@@ -301,15 +353,16 @@ def listen_on(
     return listeners
 
 
-def _listen_again(hosts: Sequence[str], protocol: str, port: int) -> dict[str, Listener]:
-    """Those that can be had; the kernel's forwarding does not depend on the sockets."""
-    listeners = {}
-    for host in hosts:
-        try:
-            listeners[host] = Listener(_listen(protocol, host, port))
-        except OSError as error:
-            _log.warning("port %s:%d is not held: %s", host, port, error)
-    return listeners
+def _one(port: PublishedPort) -> Listener:
+    """Raises BindFailure."""
+    sockets = listen_on([port.host_ip], port.protocol, port.host_port)
+    return Listener(sockets[port.host_ip])
+
+
+def _not_held(failures: Sequence[BindFailure]) -> str:
+    first = failures[0]
+    more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+    return f"port {first.host}:{first.port}{more}: not held: {first.reason}"
 
 
 def _listen(protocol: str, host: str, port: int) -> socket.socket:
@@ -331,12 +384,22 @@ def _listen(protocol: str, host: str, port: int) -> socket.socket:
     return listener
 
 
-def _held(listener: Listener | None, port: PublishedPort, endpoint: Endpoint) -> HeldPort:
+def _key(port: PublishedPort) -> Key:
+    return port.protocol, port.host_ip, port.host_port
+
+
+def _held(listener: Listener | None, port: PublishedPort) -> HeldPort:
     if listener is None:
-        return HeldPort(port, None)
-    target = (endpoint.ipv4_address, port.container_port)
-    relay = TcpRelay if port.protocol == "tcp" else UdpRelay
-    return HeldPort(port, relay(listener.socket, target), listener.closed)
+        return HeldPort(port)
+    return HeldPort(port, listener.socket, listener.closed, listener.is_reserved)
+
+
+def _relayed(listener: Listener | None, port: PublishedPort) -> HeldPort:
+    """The relay has the socket. listener: of the same one, where it is reserved."""
+    if listener is None:
+        return HeldPort(port)
+    listener.socket.close()
+    return HeldPort(port, None, listener.closed, listener.is_reserved)
 
 
 def _close(held: Iterable[HeldPort]) -> None:

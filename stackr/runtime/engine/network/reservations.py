@@ -21,6 +21,7 @@ from stackr.errors import Conflict, InvalidArgument
 from stackr.runtime.engine.network.ports import (
     IN_USE,
     BindFailure,
+    Key,
     Listener,
     host_addresses,
     listen_on,
@@ -63,19 +64,25 @@ def preferred_port(ports: tuple[int, int], key: str) -> int:
 class _Reserved:
     """hosts: what was asked for; of "every address", IPv6 may have no listener.
 
-    users: the host addresses whose duplicates a container has.
+    users: the host addresses whose duplicates a container has. is_relayed: the relay has some since
+    an earlier daemon, for a container that is yet to be adopted.
     """
 
     project: str
     hosts: list[str]
     listeners: dict[str, socket.socket]
     users: set[str] = field(default_factory=set)
+    is_relayed: bool = False
 
 
 class Reservations:
-    """By protocol and port; every method runs on the event loop's thread."""
+    """By protocol and port; every method runs on the event loop's thread.
+
+    lent: gives a socket back that an earlier daemon has left with the relay.
+    """
 
     def __init__(self, ports: tuple[int, int]) -> None:
+        self.lent: Callable[[Key], socket.socket | None] = lambda _: None
         self._range = ports
         self._reserved: dict[tuple[str, int], _Reserved] = {}
 
@@ -99,12 +106,26 @@ class Reservations:
         """After a restart: hold the same ports again. What another has taken is logged."""
         for port in ports:
             hosts = host_addresses(port.host_ip)
+            keys = ((port.protocol, host, port.port) for host in hosts)
+            listeners = {key[1]: lent for key in keys if (lent := self.lent(key)) is not None}
+            rest = [host for host in hosts if host not in listeners]
+            is_relayed = bool(listeners)
             try:
-                listeners = listen_on(hosts, port.protocol, port.port)
+                listeners |= listen_on(rest, port.protocol, port.port, is_rest=is_relayed)
             except BindFailure as error:
                 _log.warning("port %d of %s is lost: %s", port.port, project, error.reason)
+                for listener in listeners.values():
+                    listener.close()
                 continue
-            self._hold((port.protocol, port.port), _Reserved(project, hosts, listeners))
+            reserved = _Reserved(project, hosts, listeners, is_relayed=is_relayed)
+            self._hold((port.protocol, port.port), reserved)
+
+    def settle(self) -> None:
+        """Every running container has been adopted: nobody else uses what is reserved."""
+        for reserved in self._reserved.values():
+            if reserved.is_relayed:
+                reserved.is_relayed = False
+                self._turn_away(reserved)
 
     def release(self, project: str) -> None:
         """Give up every port of the project; what containers publish they go on holding."""
@@ -125,9 +146,10 @@ class Reservations:
         if not set(reserved.listeners) <= set(hosts) <= set(reserved.hosts):
             self._move((protocol, port), reserved, list(hosts))
         self._ignore(reserved)
+        reserved.is_relayed = False
         reserved.users = set(reserved.listeners)
         return {
-            host: Listener(listener.dup(), self._returned(reserved, host))
+            host: Listener(listener.dup(), self._returned(reserved, host), is_reserved=True)
             for host, listener in reserved.listeners.items()
         }
 
@@ -161,7 +183,8 @@ class Reservations:
 
     def _hold(self, key: tuple[str, int], reserved: _Reserved) -> None:
         self._reserved[key] = reserved
-        self._turn_away(reserved)
+        if not reserved.is_relayed:
+            self._turn_away(reserved)
 
     def _move(self, key: tuple[str, int], reserved: _Reserved, hosts: list[str]) -> None:
         """Listen on other addresses: those of the network that the container turned out to use."""

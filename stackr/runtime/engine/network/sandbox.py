@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stackr.runtime.engine.network.endpoint import default_gateways
 from stackr.runtime.engine.network.ports import HeldPort
-from stackr.runtime.engine.network.relay import Relay
 from stackr.runtime.engine.network.store import endpoint_from, published_port_from
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 from stackr.runtime.engine.state import Document
@@ -131,14 +130,12 @@ def sandbox_from(document: Document) -> SandboxRecord:
 class Sandbox:
     """A record with what this process holds for it. pid: 0 until the container is adopted.
 
-    is_served: the resolver has its DNS sockets, or will be given new ones. handed: the relays of
-    ports that another container has now, with the connections to this one.
+    is_served: the resolver has its DNS sockets, or will be given new ones.
     """
 
     record: SandboxRecord
     pid: int = 0
     held: tuple[HeldPort, ...] = ()
-    handed: set[Relay] = field(default_factory=set)
     is_served: bool = False
 
     def info(self) -> SandboxInfo:
@@ -155,17 +152,3 @@ class Sandbox:
     def addresses(self) -> list[str]:
         ends = ((e.ipv4_address, e.ipv6_address) for e in self.record.endpoints)
         return [address for pair in ends for address in pair if address]
-
-    @property
-    def relays(self) -> set[Relay]:
-        """Those that have, or may have, connections to this container."""
-        return self.handed | {port.relay for port in self.held if port.relay is not None}
-
-    def close_ports(self) -> None:
-        """Give up the sockets, and cut what goes through them; the kernel's forwarding stays."""
-        for relay in self.relays:
-            for address in self.addresses:
-                relay.cut(address)
-        for port in self.held:
-            port.close()
-        self.held, self.handed = (), set()

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stackr.errors import Internal, StackrError
+from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.linux import conntrack
 from stackr.runtime.engine.network import bridge
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
@@ -27,7 +28,8 @@ from stackr.runtime.engine.network.handover import (
 )
 from stackr.runtime.engine.network.kernel import Host, Kernel
 from stackr.runtime.engine.network.nameserver import Nameserver, check_names
-from stackr.runtime.engine.network.ports import HostPorts
+from stackr.runtime.engine.network.publisher import Publisher
+from stackr.runtime.engine.network.reservations import Reservations
 from stackr.runtime.engine.network.sandbox import (
     Sandbox,
     SandboxRecord,
@@ -61,16 +63,18 @@ class Sandboxes:
         kernel: Kernel,
         store: NetworkStore,
         state: State,
-        host_ports: HostPorts,
-        *,
-        resolver_socket: Path,
+        reservations: Reservations,
+        config: EngineConfig,
         host_resolv_conf: Path,
     ) -> None:
         self._kernel = kernel
         self._store = store
         self._state = state
-        self._host_ports = host_ports
-        self._names = Nameserver(kernel, resolver_socket, host_resolv_conf, self.all)
+        self._publisher = Publisher(
+            config.relay_socket, config.published_port_range, reservations.take, self.all
+        )
+        reservations.lent = self._publisher.lent
+        self._names = Nameserver(kernel, config.resolver_socket, host_resolv_conf, self.all)
         self._by_container: dict[str, Sandbox] = {}
         self._lost_pairs: set[str] = set()
         self._lost_pairs_timer: asyncio.TimerHandle | None = None
@@ -79,7 +83,7 @@ class Sandboxes:
     # --- what there is -----------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Load the records of containers that ran when the engine ended; find who answers names."""
+        """Load the records of containers that ran when the engine ended; find who serves them."""
         for document in self._state.all(_KIND).values():
             sandbox = Sandbox(sandbox_from(document))
             self._by_container[sandbox.record.container_id] = sandbox
@@ -87,6 +91,7 @@ class Sandboxes:
                 addresses = (endpoint.ipv4_address, endpoint.ipv6_address)
                 self._store.occupy(endpoint.network_id, *addresses)
         await self._names.open()
+        await self._publisher.open()
 
     def get(self, container_id: str) -> Sandbox | None:
         return self._by_container.get(container_id)
@@ -142,16 +147,14 @@ class Sandboxes:
             return
         default = self._default_host_ip(target)
         project = sandbox.record.project
-        sandbox.held = self._host_ports.hold(bindings, target, default, project=project).ports
+        host_ports = self._publisher.host_ports
+        sandbox.held = host_ports.hold(bindings, target, default, project=project).ports
         ports = tuple(port.published for port in sandbox.held)
         sandbox.record = replace(sandbox.record, ports=ports, publisher=target.endpoint_id)
 
     def hold_ports_again(self, sandbox: Sandbox) -> None:
-        target = sandbox.record.publishing
-        if target is not None:
-            record = sandbox.record
-            held = self._host_ports.hold_again(record.ports, target, project=record.project)
-            sandbox.held = held.ports
+        """After a restart."""
+        self._publisher.hold_again(sandbox)
 
     async def plug(self, sandbox: Sandbox, endpoints: Sequence[Endpoint]) -> None:
         """Bring endpoints, and the sandbox's ports, to the kernel."""
@@ -182,18 +185,18 @@ class Sandboxes:
         await forget_flows(self._kernel, record.ports)
 
     async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
-        """Start relays, and have names answered. again: it ran before this process did."""
-        for port in sandbox.held:
-            await port.start()
+        """Have its ports and names served. again: it ran before this process did."""
+        self._publisher.serve(sandbox)
         await self._names.serve(sandbox, again=again)
 
     async def serve_names(self, sandbox: Sandbox) -> None:
         """After a change of the endpoints."""
         await self._names.serve(sandbox)
 
-    def settle(self) -> None:
+    async def settle(self) -> None:
         """Every container that runs has been adopted, and the others dropped."""
         self._names.settle()
+        await self._publisher.settle()
 
     # --- while it runs -----------------------------------------------------------------------
 
@@ -208,7 +211,7 @@ class Sandboxes:
         target = new.record.gateway
         default = self._default_host_ip(target) if target is not None else ""
         check_names(new.record.with_names(container.hostname))
-        move = planned_move(new, old, container, self._host_ports, default)
+        move = planned_move(new, old, container, self._publisher.host_ports, default)
 
         def write() -> None:
             with self._state.transaction():
@@ -217,7 +220,7 @@ class Sandboxes:
                         self._state.put(_KIND, changed.container_id, changed.document())
                 record()
 
-        await carry_out(move, self._kernel, write)
+        await carry_out(move, self._kernel, self._publisher, write)
         self._names.update(new, *((old,) if old else ()))
 
     async def connections(self, sandbox: Sandbox) -> Connections:
@@ -226,10 +229,7 @@ class Sandboxes:
         for address in sandbox.addresses:
             counted = await self._kernel.call(_count_flows, address)
             tcp, udp = tcp + counted[0], udp + counted[1]
-        relayed = sum(
-            relay.connections(address) for relay in sandbox.relays for address in sandbox.addresses
-        )
-        return Connections(tcp, udp, relayed)
+        return Connections(tcp, udp, await self._publisher.count(sandbox))
 
     # --- on the way out ----------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Sandboxes:
         """now: delete the pairs too; else the kernel does, with the container's namespace."""
         sandbox = self._by_container[container_id]
         record = sandbox.record
-        sandbox.close_ports()
+        await self._publisher.release(sandbox)
         self._names.forget(sandbox)
         pairs = {host_interface(e.endpoint_id) for e in record.endpoints if e.interface}
         commands = self._kernel.firewall.remove(forwardings=forwardings_of(record))
@@ -272,7 +272,6 @@ class Sandboxes:
 
     async def _publish_elsewhere(self, sandbox: Sandbox, before: SandboxRecord) -> None:
         """The published ports lead to the new default route's endpoint, or are given up."""
-        sandbox.close_ports()
         target = sandbox.record.gateway
         sandbox.record = replace(
             sandbox.record,
@@ -283,9 +282,11 @@ class Sandboxes:
         commands = firewall.remove(forwardings=forwardings_of(before))
         commands += firewall.add(forwardings=forwardings_of(sandbox.record))
         await self._kernel.commit(commands)
-        self.hold_ports_again(sandbox)
-        for port in sandbox.held:
-            await port.start()
+        if target is None:
+            await self._publisher.release(sandbox)
+        else:
+            self._publisher.cut(sandbox)
+            self._publisher.serve(sandbox)
 
     def rename(self, sandbox: Sandbox, name: str) -> None:
         sandbox.record = sandbox.record.named(name)
@@ -293,9 +294,8 @@ class Sandboxes:
         self.save(sandbox)
 
     async def close(self) -> None:
-        """Give up this process's sockets; what containers use stays in the kernel."""
-        for sandbox in self._by_container.values():
-            sandbox.close_ports()
+        """Leave containers to the kernel and the sidecars."""
+        await self._publisher.close()
         await self._names.close()
         if self._deleting is not None:
             await self._deleting

@@ -28,7 +28,7 @@ from stackr.runtime.engine.network.endpoint import host_interface
 from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.ipam import parse_address
 from stackr.runtime.engine.network.kernel import Kernel
-from stackr.runtime.engine.network.ports import HostPorts, check_binding
+from stackr.runtime.engine.network.ports import check_binding
 from stackr.runtime.engine.network.reservations import Reservations
 from stackr.runtime.engine.network.resolv import EMBEDDED_RESOLVER, HostResolver, resolv_conf
 from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
@@ -71,9 +71,9 @@ class Networks:
             self._kernel,
             self._store,
             state,
-            HostPorts(config.published_port_range, self.reservations.take),
-            resolver_socket=config.resolver_socket,
-            host_resolv_conf=host_resolv_conf,
+            self.reservations,
+            config,
+            host_resolv_conf,
         )
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: Counter[str] = Counter()  # of the locks, those who wait included
@@ -116,7 +116,8 @@ class Networks:
         """Drop what belongs to containers that nobody has adopted."""
         lost = [sandbox for sandbox in self._sandboxes.all() if not sandbox.pid]
         await asyncio.gather(*(self.detach(sandbox.record.container_id) for sandbox in lost))
-        self._sandboxes.settle()
+        await self._sandboxes.settle()
+        self.reservations.settle()
 
     async def close(self) -> None:
         """Containers run on. Without any, nothing of ours stays in the kernel."""

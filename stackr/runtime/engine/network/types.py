@@ -195,7 +195,7 @@ class Connections:
     """Who is being served through a container's published ports.
 
     tcp: connections of which one side at least may still send; udp: flows with a packet of late;
-    relayed: both, of those that go through the engine's own process.
+    relayed: both, of those that go through the relay.
     """
 
     tcp: int = 0

@@ -7,9 +7,9 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
+from stackr.runtime.engine.linux.loop import Deadline, Loop, Task
 from stackr.runtime.engine.network.resolver import message
 from stackr.runtime.engine.network.resolver.answer import answer_locally
-from stackr.runtime.engine.network.resolver.loop import Deadline, Loop, Task
 from stackr.runtime.engine.network.resolver.table import Names
 from stackr.runtime.engine.network.resolver.upstream import ask_upstream, read_exactly, send_all
 

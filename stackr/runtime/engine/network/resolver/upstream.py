@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-from stackr.runtime.engine.network.resolver.loop import Deadline, readable, writable
+from stackr.runtime.engine.linux.loop import Deadline, readable, writable
 
 __all__ = ["ask_upstream", "read_exactly", "send_all"]
 

@@ -1,4 +1,4 @@
-"""Coroutines that wait for descriptors, each until a deadline: what the resolver needs of a loop.
+"""Callbacks of descriptors, and coroutines that wait for them: what a sidecar needs of a loop.
 
 asyncio would be half of the process: 10 of 20 MB. One thread; nothing blocks but `run_once`.
 """
@@ -11,7 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Generator
 
-__all__ = ["Deadline", "Loop", "Task", "readable", "writable"]
+__all__ = ["IN", "OUT", "Deadline", "Loop", "Task", "readable", "slept", "writable"]
+
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+_NOTHING = -1
 
 
 class Deadline(Exception):
@@ -34,12 +37,17 @@ class _Wait:
 
 def readable(fd: int, deadline: float) -> _Wait:
     """Awaited, it returns once `fd` can be read. Raises Deadline."""
-    return _Wait(fd, select.EPOLLIN, deadline)
+    return _Wait(fd, IN, deadline)
 
 
 def writable(fd: int, deadline: float) -> _Wait:
     """Awaited, it returns once `fd` can be written. Raises Deadline."""
-    return _Wait(fd, select.EPOLLOUT, deadline)
+    return _Wait(fd, OUT, deadline)
+
+
+def slept(deadline: float) -> _Wait:
+    """Awaited, it raises Deadline at the deadline."""
+    return _Wait(_NOTHING, 0, deadline)
 
 
 Work = Coroutine[_Wait, None, None]
@@ -94,10 +102,17 @@ class Loop:
         self._deadlines: list[tuple[float, int, Task, _Wait]] = []
         self._armed = 0
 
-    def watch(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever `fd` can be read, until `unwatch`."""
-        self._epoll.register(fd, select.EPOLLIN)
+    def watch(self, fd: int, callback: Callable[[], None], events: int = IN) -> None:
+        """Call `callback` whenever `fd` can be read, or as `events` say, until `unwatch`.
+
+        It may be called without any, and is where the other side has gone.
+        """
+        self._epoll.register(fd, events)
         self._callbacks[fd] = callback
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch for other events from now on."""
+        self._epoll.modify(fd, events)
 
     def unwatch(self, fd: int) -> None:
         """Before `fd` is closed."""
@@ -124,8 +139,8 @@ class Loop:
 
     def arm(self, task: Task, wait: _Wait) -> None:
         task.wait = wait
-        self._epoll.register(wait.fd, wait.events)
-        self._callbacks[wait.fd] = task.step
+        if wait.fd != _NOTHING:
+            self.watch(wait.fd, task.step, wait.events)
         self._armed += 1
         heapq.heappush(self._deadlines, (wait.deadline, self._armed, task, wait))
 
