@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from stackr.runtime.engine.image.model import Image
@@ -42,6 +42,7 @@ class NetworkAccess(Protocol):
     ) -> None: ...
     async def connections(self, container_id: str) -> Connections: ...
     def rename(self, container_id: str, name: str) -> None: ...
+    def heed(self, stated: Callable[[], Iterable[tuple[str, str]]]) -> None: ...
     def resolv_conf(
         self,
         dns: Sequence[str],

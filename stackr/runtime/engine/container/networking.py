@@ -5,7 +5,7 @@ Source: Docker Engine API `NetworkMode`, `EndpointsConfig`, `PortBindings`, `Pub
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from stackr.errors import Conflict, InvalidArgument
 from stackr.runtime.engine.container.record import Container
@@ -19,11 +19,18 @@ __all__ = [
     "has_own_network",
     "joined_containers",
     "planned_endpoints",
+    "stated_addresses",
 ]
 
 _BRIDGE = "bridge"
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _PROJECT_LABEL = "com.docker.compose.project"
+_REPLICA_LABELS = (
+    _PROJECT_LABEL,
+    "com.docker.compose.service",
+    "com.docker.compose.container-number",
+)
+_ONEOFF_LABEL = "com.docker.compose.oneoff"
 
 
 def planned_endpoints(
@@ -78,7 +85,26 @@ def container_net(container: Container, *, standby: bool = False) -> ContainerNe
         dns=tuple(host_config.dns),
         project=container.config.labels.get(_PROJECT_LABEL, ""),
         standby=standby,
+        slot=_slot(container),
     )
+
+
+def stated_addresses(containers: Iterable[Container]) -> Iterator[tuple[str, str]]:
+    """Network and address, for each that a container is to have, whether it runs or not."""
+    for container in containers:
+        for network, settings in container.endpoints.items():
+            ipam = settings.ipam_config
+            for address in (ipam.ipv4_address, ipam.ipv6_address):
+                if address:
+                    yield network, address
+
+
+def _slot(container: Container) -> str:
+    """The same replica of a service, as Docker Compose's labels say; of others, the same name."""
+    labels = container.config.labels
+    values = [labels.get(label, "") for label in _REPLICA_LABELS]
+    is_replica = all(values) and labels.get(_ONEOFF_LABEL, "False") == "False"
+    return "/".join(values) if is_replica else container.name
 
 
 def endpoint_spec(network: str, settings: EndpointSettings) -> EndpointSpec:

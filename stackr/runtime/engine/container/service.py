@@ -34,6 +34,7 @@ from stackr.runtime.engine.container.logs import LogQuery
 from stackr.runtime.engine.container.membership import Membership
 from stackr.runtime.engine.container.monitor import Monitor, connect_attach, find_conmon
 from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
+from stackr.runtime.engine.container.networking import stated_addresses
 from stackr.runtime.engine.container.oci_runtime import OciRuntime, RuntimeFacts, choose_runtime
 from stackr.runtime.engine.container.promotion import Promotion, is_in_standby
 from stackr.runtime.engine.container.record import (
@@ -127,6 +128,7 @@ class Containers:
         self._probes = Probes(self._executor, self._storage)
         self._lifecycle = self._new_lifecycle(runtime, self._probes)
         self._store.open()
+        self._networks.heed(lambda: stated_addresses(self._store))
         self._groups.open()
         adoption = Adoption(
             config,

@@ -2,7 +2,8 @@
 
 Subnets are cut from pools in order, around everything that is taken. Within a subnet, addresses
 are handed out in turn, so that a freed one rests until all others have been used: neighbours' and
-clients' caches do not send one container's traffic to the next. Source: libnetwork's IPAM.
+clients' caches do not send one container's traffic to the next, and who comes back finds its own
+free. Source: libnetwork's IPAM.
 """
 
 from __future__ import annotations
@@ -187,21 +188,42 @@ class Addresses:
             addresses._taken.add(int(ip_address(text)))
         return addresses
 
-    def allocate(self) -> Address:
-        """The next free address; raises Unavailable where there is none."""
+    def allocate(self, resting: Sequence[Address] = ()) -> Address:
+        """The next free address; raises Unavailable where there is none.
+
+        resting: those that are given only where there is no other, the first of them first.
+        """
+        numbers = [int(address) for address in resting if address in self.subnet]
+        number = self._next_free({*numbers}) if numbers else None
+        if number is None:
+            number = next((n for n in numbers if self._is_free(n)), None)
+        if number is None:
+            number = self._next_free(set())
+        if number is None:
+            raise Unavailable(
+                f"no available IPv{self.subnet.version} addresses on this network's address pools"
+            )
+        self._taken.add(number)
+        return self._address(number)
+
+    def _next_free(self, resting: set[int]) -> int | None:
         size = self._last - self._first + 1
         candidate = self._next
-        for _ in range(min(size, len(self._taken) + 1)):
+        for _ in range(min(size, len(self._taken) + len(resting) + 1)):
             if candidate > self._last:
                 candidate = self._first
-            if candidate not in self._taken:
-                self._taken.add(candidate)
+            if candidate not in self._taken and candidate not in resting:
                 self._next = candidate + 1
-                return self._address(candidate)
+                return candidate
             candidate += 1
-        raise Unavailable(
-            f"no available IPv{self.subnet.version} addresses on this network's address pools"
-        )
+        return None
+
+    def is_free(self, address: Address) -> bool:
+        """Whether it may be handed out."""
+        return self._is_free(int(address))
+
+    def _is_free(self, number: int) -> bool:
+        return self._first <= number <= self._last and number not in self._taken
 
     def reserve(self, address: Address) -> None:
         """Take this one; raises PermissionDenied where it is out, InvalidArgument outside."""

@@ -22,7 +22,7 @@ class SandboxRecord:
     internal: networks whose containers stay inside. publisher: the endpoint, by ID, that the
     published ports lead to; it stays so when another endpoint takes over the default route.
     project: the stack whose reserved host ports it may publish, "" for none.
-    standby: it has neither ports nor names but its own.
+    standby: it has neither ports nor names but its own. slot: as of ContainerNet.
     """
 
     container_id: str
@@ -34,6 +34,7 @@ class SandboxRecord:
     dns: tuple[str, ...] = ()
     project: str = ""
     standby: bool = False
+    slot: str = ""
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
@@ -123,6 +124,7 @@ def sandbox_from(document: Document) -> SandboxRecord:
         dns=tuple(document["dns"]),
         project=document.get("project", ""),
         standby=document.get("standby", False),
+        slot=document.get("slot", ""),
     )
 
 

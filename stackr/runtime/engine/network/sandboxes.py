@@ -257,6 +257,7 @@ class Sandboxes:
             self._state.delete(_KIND, container_id)
             for endpoint in record.endpoints:
                 self._release(endpoint)
+                self._rest(endpoint, record)
 
     async def withdraw(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
         """Take one endpoint from a container that runs on."""
@@ -308,7 +309,7 @@ class Sandboxes:
         kernel_endpoint.check_link_local(spec.link_local_ips)
         mac = kernel_endpoint.check_mac(spec.mac_address) if spec.mac_address else ""
         interface = _interface_name(spec, network, record)
-        ipv4, ipv6 = self._store.allocate(network, spec)
+        ipv4, ipv6 = self._store.allocate(network, spec, record.slot)
         pools = {(6 if ":" in pool.subnet else 4): pool for pool in reversed(network.spec.pools)}
         lengths = {version: int(pool.subnet.rpartition("/")[2]) for version, pool in pools.items()}
         gateways = {version: pool.gateway for version, pool in pools.items()}
@@ -331,6 +332,12 @@ class Sandboxes:
 
     def _release(self, endpoint: Endpoint) -> None:
         self._store.release(endpoint.network_id, endpoint.ipv4_address, endpoint.ipv6_address)
+
+    def _rest(self, endpoint: Endpoint, record: SandboxRecord) -> None:
+        if endpoint.interface:
+            addresses = (endpoint.ipv4_address, endpoint.ipv6_address)
+            slot = record.slot or record.container_name
+            self._store.rest(endpoint.network_id, slot, *addresses)
 
     def _lose_pairs(self, names: Iterable[str]) -> None:
         """Look a little later whether the kernel has freed these: it does so with the namespace.

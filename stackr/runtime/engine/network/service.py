@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -128,6 +128,13 @@ class Networks:
 
     # --- networks ----------------------------------------------------------------------------
 
+    def heed(self, stated: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        """Give nobody else an address that a container states, while there are others.
+
+        stated: network and address, of all containers that there are.
+        """
+        self._store.stated = stated
+
     def get(self, reference: str) -> Network:
         """By name, ID or unique ID prefix. Raises NotFound."""
         return self._store.get(reference)
@@ -206,6 +213,7 @@ class Networks:
                 dns=container.dns,
                 project=container.project,
                 standby=container.standby,
+                slot=container.slot or container.name,
             )
             sandbox = self._sandboxes.begin(record, pid)
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -24,6 +24,7 @@ from stackr.errors import (
 )
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.network import bridge, ipam
+from stackr.runtime.engine.network.resting import RestingAddresses
 from stackr.runtime.engine.network.types import (
     Endpoint,
     EndpointSpec,
@@ -63,7 +64,10 @@ def published_port_from(document: Document) -> PublishedPort:
 
 
 class NetworkStore:
-    """host_subnets: what the host's routes lead to, those of the named interfaces left out."""
+    """host_subnets: what the host's routes lead to, those of the named interfaces left out.
+
+    stated: a network's name or ID, and an address that somebody is to have there, running or not.
+    """
 
     def __init__(
         self,
@@ -71,13 +75,16 @@ class NetworkStore:
         state: State,
         host_subnets: Callable[[set[str]], Sequence[bridge.HostSubnet]] = bridge.host_subnets,
     ) -> None:
+        self.stated: Callable[[], Iterable[tuple[str, str]]] = lambda: ()
         self._state = state
         self._host_subnets = host_subnets
         self._pools = (*config.address_pools, ipam.ula_pool(str(config.data_root).encode()))
+        self._resting = RestingAddresses(state)
         self._networks: dict[str, Network] = {}
         self._addresses: dict[str, list[ipam.Addresses]] = {}
 
     def load(self) -> None:
+        self._resting.load()
         for document in self._state.all(_KIND).values():
             self._keep(network_from(document))
         names = {network.name for network in self._networks.values()}
@@ -115,6 +122,7 @@ class NetworkStore:
 
     def forget(self, network: Network) -> None:
         self._state.delete(_KIND, network.id)
+        self._resting.forget(network.id)
         self._networks.pop(network.id, None)
         self._addresses.pop(network.id, None)
 
@@ -145,10 +153,11 @@ class NetworkStore:
         subnet = ipam.choose_subnet(self._pools, taken.values(), version)
         return ipam.resolve_pool(IpamPool(), subnet)
 
-    def allocate(self, network: Network, spec: EndpointSpec) -> tuple[str, str]:
+    def allocate(self, network: Network, spec: EndpointSpec, slot: str) -> tuple[str, str]:
         """An IPv4 and an IPv6 address on the network, "" where it has no such subnet.
 
-        Raises Docker's errors for an address that cannot be had.
+        slot: who has had addresses in it gets these again, where they are free. Raises Docker's
+        errors for an address that cannot be had.
         """
         wanted = {4: spec.ipv4_address, 6: spec.ipv6_address}
         for version, text in wanted.items():
@@ -162,7 +171,7 @@ class NetworkStore:
             for addresses in books:
                 version = addresses.subnet.version
                 if not got[version]:
-                    got[version] = _take(addresses, wanted[version])
+                    got[version] = self._take(network, slot, addresses, wanted[version])
         except Unavailable as error:
             self.release(network.id, *got.values())
             raise Unavailable(f"{error.message}: {network.name} ({network.id})") from error
@@ -171,11 +180,32 @@ class NetworkStore:
             raise
         return got[4], got[6]
 
+    def _take(self, network: Network, slot: str, addresses: ipam.Addresses, wanted: str) -> str:
+        if wanted:
+            stated = ip_address(wanted)
+            if stated not in addresses.subnet:
+                return ""
+            addresses.reserve(stated)
+            return str(stated)
+        others = [text for name, text in self.stated() if name in (network.name, network.id)]
+        for text in self._resting.of(network.id, slot):
+            own = ip_address(text)
+            if text not in others and own in addresses.subnet and addresses.is_free(own):
+                addresses.reserve(own)
+                return text
+        resting = (*self._resting.others(network.id, slot), *others)
+        return str(addresses.allocate([ip_address(text) for text in resting]))
+
     def occupy(self, network_id: str, *addresses: str) -> None:
         """Addresses of a container that is found running, taken already or not."""
         for addresses_of, address in self._matching(network_id, addresses):
             addresses_of.release(address)
             addresses_of.reserve(address)
+
+    def rest(self, network_id: str, slot: str, *addresses: str) -> None:
+        """A container has ended: these are kept for its return as long as there are others."""
+        if network_id in self._networks:
+            self._resting.rest(network_id, slot, *addresses)
 
     def release(self, network_id: str, *addresses: str) -> None:
         for addresses_of, address in self._matching(network_id, addresses):
@@ -299,13 +329,3 @@ class NetworkStore:
 def _is_chosen(network: Network, pool: IpamPool) -> bool:
     """Whether nobody has asked for this subnet."""
     return pool.subnet not in network.configured_subnets
-
-
-def _take(addresses: ipam.Addresses, wanted: str) -> str:
-    if not wanted:
-        return str(addresses.allocate())
-    address = ip_address(wanted)
-    if address not in addresses.subnet:
-        return ""
-    addresses.reserve(address)
-    return str(address)

@@ -137,6 +137,7 @@ class ContainerNet:
     endpoints: one per network; the network `none` or `host` stands alone.
     project: the stack it belongs to, whose reserved host ports it may publish; "" for none.
     standby: it answers to its own name alone, and its ports wait until it is promoted.
+    slot: what it has in common with another that takes its place, and its addresses with it.
     """
 
     id: str
@@ -147,6 +148,7 @@ class ContainerNet:
     dns: tuple[str, ...] = ()
     project: str = ""
     standby: bool = False
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

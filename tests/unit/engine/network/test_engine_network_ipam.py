@@ -147,3 +147,13 @@ def test_the_default_pools_leave_the_ranges_of_others_alone() -> None:
     pools = EngineConfig().address_pools
     assert all(pool.base.is_private for pool in pools)
     assert not [pool for pool in pools for other in others if pool.base.overlaps(other)]
+
+
+def test_what_rests_is_given_where_there_is_no_other() -> None:
+    addresses = ipam.Addresses.of_pool(IpamPool("10.0.0.0/29", gateway="10.0.0.1"))
+    resting = [ip_address(f"10.0.0.{number}") for number in (4, 2)]
+    resting.append(ip_address("fd00::2"))
+    given_out = [str(addresses.allocate(resting)) for _ in range(5)]
+    assert given_out == [f"10.0.0.{number}" for number in (3, 5, 6, 4, 2)]
+    with pytest.raises(Unavailable, match="no available IPv4 addresses"):
+        addresses.allocate(resting)

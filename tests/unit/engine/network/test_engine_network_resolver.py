@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stackr
+from stackr.runtime.engine.linux.loop import Deadline, Loop, Task, readable
 from stackr.runtime.engine.network.nameserver import described
 from stackr.runtime.engine.network.resolver import message
 from stackr.runtime.engine.network.resolver.answer import answer_locally
-from stackr.runtime.engine.network.resolver.loop import Deadline, Loop, Task, readable
 from stackr.runtime.engine.network.resolver.table import Container, Endpoint, Names
 from stackr.runtime.engine.network.sandbox import SandboxRecord
 from stackr.runtime.engine.network.types import Endpoint as EndpointRecord

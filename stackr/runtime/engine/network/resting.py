@@ -1,0 +1,62 @@
+"""Which addresses a container had when it ended: it gets them again, where they are free.
+
+So does another that takes its place under the same name, or as the same replica of a service, and
+whoever remembers the address (a proxy, a client with a cache) finds it there. Others get such an
+address only where no other is left. A full disk keeps nobody from ending: then it is forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from stackr.errors import Internal
+from stackr.runtime.engine.state import State
+
+__all__ = ["RestingAddresses"]
+
+_KIND = "address"
+_MOST = 256  # of a network; the oldest are forgotten
+_log = logging.getLogger(__name__)
+
+
+class RestingAddresses:
+    """By network ID and slot: what a container has in common with one that takes its place."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._slots: dict[str, dict[str, tuple[str, ...]]] = {}
+
+    def load(self) -> None:
+        for network_id, document in self._state.all(_KIND).items():
+            slots = {slot: tuple(addresses) for slot, addresses in document["slots"]}
+            self._slots[network_id] = slots
+
+    def of(self, network_id: str, slot: str) -> Sequence[str]:
+        """What a container in this slot had last."""
+        return self._slots.get(network_id, {}).get(slot, ())
+
+    def others(self, network_id: str, slot: str) -> Sequence[str]:
+        """What the others had, who ended first first."""
+        slots = self._slots.get(network_id, {})
+        return [a for other, addresses in slots.items() if other != slot for a in addresses]
+
+    def rest(self, network_id: str, slot: str, *addresses: str) -> None:
+        """A container has ended, and had these; "" is none."""
+        slots = self._slots.setdefault(network_id, {})
+        had = {address for address in addresses if address}
+        for other in [other for other, theirs in slots.items() if had.intersection(theirs)]:
+            del slots[other]
+        slots.pop(slot, None)
+        slots[slot] = tuple(sorted(had))
+        while len(slots) > _MOST:
+            del slots[next(iter(slots))]
+        try:
+            self._state.put(_KIND, network_id, {"slots": list(slots.items())})
+        except Internal as error:
+            _log.warning("%s", error)
+
+    def forget(self, network_id: str) -> None:
+        """The network has gone."""
+        if self._slots.pop(network_id, None) is not None:
+            self._state.delete(_KIND, network_id)
