@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,17 +23,28 @@ __all__ = ["Verdict", "Watch", "judge", "ring", "wait_for"]
 _POLL_S = 2.0  # beside events
 _POLL_WITHOUT_EVENTS_S = 0.25
 _LAST_WORD_S = 10.0
+_STEADY_S = 0.5
+"""How long a container without a health check has to run: many that cannot work end before that.
+
+Docker Compose looks at it after this time as well.
+"""
+_MOST_RESTARTS = 7
+"""Of a restart policy, which waits twice as long each time: that makes 13 s in all."""
 _OUTPUT_SHOWN = 400
 _LOOSE = ("", "running", "starting")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """ready: the condition holds. error: it never will. Neither: wait on. text: what is seen."""
+    """ready: the condition holds. error: it never will. Neither: wait on. text: what is seen.
+
+    steady_s: it is ready once it has been so for this time without a restart.
+    """
 
     ready: bool = False
     error: str = ""
     text: str = ""
+    steady_s: float = 0
 
 
 def judge(state: ContainerState, payload: WaitFor) -> Verdict:
@@ -49,8 +61,11 @@ def _started(state: ContainerState, payload: WaitFor) -> Verdict:
 def _healthy(state: ContainerState, payload: WaitFor) -> Verdict:
     if state.state in ("exited", "dead"):
         return Verdict(error=_exited(state, payload))
+    if state.state == "restarting":  # of its health, engines tell many things meanwhile
+        return _restarting(state, payload)
     if state.health == "healthy":
-        return Verdict(ready=True, text="healthy")
+        steady_s = _STEADY_S if state.restart_count else 0
+        return Verdict(ready=True, text="healthy", steady_s=steady_s)
     if state.health == "unhealthy":
         return Verdict(error=_unhealthy(state, payload))
     if not state.health and state.state == "running":
@@ -58,9 +73,19 @@ def _healthy(state: ContainerState, payload: WaitFor) -> Verdict:
     return Verdict(text=state.health or state.state)
 
 
+def _restarting(state: ContainerState, payload: WaitFor) -> Verdict:
+    """Its restart policy brings it back: what it needs may come up meanwhile."""
+    if state.restart_count < _MOST_RESTARTS:
+        return Verdict(text=state.state)
+    return Verdict(
+        error=f"{_subject(payload)} keeps restarting: it exited ({state.exit_code})"
+        f" {state.restart_count} times"
+    )
+
+
 def _running_or_healthy(state: ContainerState, payload: WaitFor) -> Verdict:
     if not state.health and state.state == "running":
-        return Verdict(ready=True, text="running")
+        return Verdict(ready=True, text="running", steady_s=_STEADY_S)
     return _healthy(state, payload)
 
 
@@ -164,6 +189,7 @@ async def wait_for(
     """
     seen = ""
     last: ContainerState | None = None
+    steadiness = _Steadiness()
     try:
         async with asyncio.timeout(payload.timeout_s):
             await watch.open()
@@ -174,12 +200,13 @@ async def wait_for(
                 verdict = judge(last, payload)
                 if verdict.error:
                     raise Conflict(verdict.error)
-                if verdict.ready:
+                left_s = steadiness.left_s(last, verdict)
+                if verdict.ready and left_s <= 0:
                     return verdict.text
                 if verdict.text != seen:
                     seen = verdict.text
                     tell(seen)
-                await ring(bell, watch)
+                await ring(bell, watch, left_s if verdict.ready else None)
     except TimeoutError:
         last = await _last_seen(runtime, payload, last)
         if not seen and last is not None:
@@ -205,9 +232,25 @@ async def _last_seen(
         return before
 
 
-async def ring(bell: asyncio.Event, watch: Watch) -> None:
+class _Steadiness:
+    """For how long a container has been ready, by the clock of whoever waits for it."""
+
+    def __init__(self) -> None:
+        self._run: tuple[float, int] | None = None
+        self._since = 0.0
+
+    def left_s(self, state: ContainerState, verdict: Verdict) -> float:
+        """How long it still has to be so; 0 or less if that is enough."""
+        run = (state.started_at, state.restart_count)
+        if not verdict.ready or run != self._run:
+            self._run, self._since = run if verdict.ready else None, time.monotonic()
+        return self._since + verdict.steady_s - time.monotonic()
+
+
+async def ring(bell: asyncio.Event, watch: Watch, at_most_s: float | None = None) -> None:
     """Return at the next event, or when it is time to look without one."""
     poll_s = _POLL_S if watch.has_events else _POLL_WITHOUT_EVENTS_S
+    poll_s = poll_s if at_most_s is None else min(poll_s, at_most_s)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(poll_s):
             await bell.wait()

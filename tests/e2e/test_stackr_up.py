@@ -166,6 +166,30 @@ def test_wait_for_health(stack: Stack) -> None:
     assert stack.containers()[f"{stack.name}-web-1"]["Health"] == "healthy"
 
 
+def test_wait_tells_who_stays_ended_and_waits_for_who_comes_back(stack: Stack) -> None:
+    text = """\
+        services:
+          once:
+            image: ${{IMAGE}}
+            command: sh -c "test -e /x || {{ touch /x; exit 1; }}; exec sleep 1000"
+            restart: always
+            stop_grace_period: 0s
+          bad:
+            image: ${{IMAGE}}
+            command: sh -c "echo the cause; exit {code}"
+            restart: "{restart}"
+        """
+    stack.write(text.format(code=3, restart="no"))
+    told = stack("up", "--wait", want=1).stderr
+    assert f"stackr: container {stack.name}-bad-1 exited (3)" in told
+    assert "| the cause" in told
+    until(lambda: stack.states()["once-1"] == "running")
+    stack.write(text.format(code=0, restart="on-failure:1"))
+    told = stack("up", "--wait", want=1).stderr
+    assert f"container {stack.name}-bad-1 exited (0)" in told
+    stack("up", "--wait", "once")
+
+
 def test_where_the_time_went(stack: Stack) -> None:
     stack.write(
         """\

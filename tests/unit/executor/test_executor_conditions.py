@@ -74,7 +74,30 @@ def wait(condition: str, *needed_by: str, timeout_s: float | None = 60) -> WaitF
                 error="dependency failed to start: container demo-db-1 exited (137): out of memory"
             ),
         ),
-        ("running_or_healthy", RUNNING, Verdict(ready=True, text="running")),
+        ("running_or_healthy", RUNNING, Verdict(ready=True, text="running", steady_s=0.5)),
+        (
+            "running_or_healthy",
+            replace(RUNNING, health="healthy", restart_count=1),
+            Verdict(ready=True, text="healthy", steady_s=0.5),
+        ),
+        (
+            "running_or_healthy",
+            replace(UNHEALTHY, state="restarting", restart_count=6, exit_code=2),
+            Verdict(text="restarting"),
+        ),
+        (
+            "running_or_healthy",
+            replace(RUNNING, state="restarting", restart_count=7, exit_code=2),
+            Verdict(
+                error="dependency failed to start: container demo-db-1 keeps restarting: it exited"
+                " (2) 7 times"
+            ),
+        ),
+        (
+            "service_completed_successfully",
+            replace(RUNNING, state="restarting", restart_count=70, exit_code=2),
+            Verdict(text="restarting"),
+        ),
         ("running_or_healthy", replace(RUNNING, health="starting"), Verdict(text="starting")),
         (
             "service_completed_successfully",
@@ -102,6 +125,37 @@ def test_long_output_is_cut_from_the_front() -> None:
 
 def with_container(runtime: FakeRuntime, state: ContainerState) -> None:
     runtime.containers[state.id] = replace(state, labels={labels.PROJECT: "demo"})
+
+
+async def test_what_ends_right_after_its_start_was_not_ready() -> None:
+    runtime = FakeRuntime()
+    with_container(runtime, RUNNING)
+    watch = Watch(runtime, "demo")
+    waiting = asyncio.create_task(wait_for(runtime, wait("running_or_healthy"), watch, print))
+    while "inspect_container demo-db-1" not in runtime.calls:
+        await asyncio.sleep(0)
+    with_container(runtime, replace(RUNNING, state="exited", exit_code=4))
+    runtime.emit("die", runtime.containers[RUNNING.id])
+    with pytest.raises(Conflict, match=r"exited \(4\)"):
+        await waiting
+    await watch.close()
+
+
+async def test_each_restart_begins_the_wait_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes back five times, runs for a while each time, and then stays."""
+    monkeypatch.setattr("stackr.executor.conditions._POLL_S", 0.01)
+    monkeypatch.setattr("stackr.executor.conditions._STEADY_S", 0.1)
+    runtime = FakeRuntime()
+    with_container(runtime, RUNNING)
+    watch = Watch(runtime, "demo")
+    waiting = asyncio.create_task(wait_for(runtime, wait("running_or_healthy"), watch, print))
+    for count in range(1, 6):
+        await asyncio.sleep(0)
+        with_container(runtime, replace(RUNNING, started_at=count, restart_count=count))
+        runtime.emit("start", runtime.containers[RUNNING.id])
+        assert not waiting.done()
+    assert await waiting == "running"
+    await watch.close()
 
 
 async def test_an_event_ends_the_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
