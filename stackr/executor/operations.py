@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from stackr.errors import Conflict, NotFound, PermissionDenied, StackrError
+from stackr.errors import Conflict, NotFound, NotSupported, PermissionDenied, StackrError
 from stackr.executor.conditions import Watch, wait_for
 from stackr.executor.events import IN_USE
 from stackr.planner.payloads import (
@@ -37,6 +37,7 @@ from stackr.planner.payloads import (
     RemoveNetwork,
     RemoveVolume,
     RenameContainer,
+    RepairNetwork,
     RestartContainer,
     RunHook,
     StartContainer,
@@ -47,7 +48,7 @@ from stackr.planner.payloads import (
 )
 from stackr.planner.plan import Operation
 from stackr.runtime import labels
-from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime, SupportsNetworkRepair
 from stackr.runtime.types import PullProgress
 
 if TYPE_CHECKING:
@@ -113,6 +114,13 @@ async def _pull_image(context: Context, payload: PullImage, tell: Tell) -> None:
 
 async def _create_network(context: Context, payload: CreateNetwork, tell: Tell) -> None:
     await context.runtime.create_network(payload.config)
+
+
+async def _repair_network(context: Context, payload: RepairNetwork, tell: Tell) -> None:
+    runtime = context.runtime
+    if not isinstance(runtime, SupportsNetworkRepair):
+        raise NotSupported("this engine does not repair networks")
+    await runtime.repair_network(payload.ref)
 
 
 async def _create_volume(context: Context, payload: CreateVolume, tell: Tell) -> None:
@@ -306,6 +314,7 @@ async def _remove_unused(removal: Awaitable[None]) -> str | None:
 _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]]] = {
     PullImage: _pull_image,
     CreateNetwork: _create_network,
+    RepairNetwork: _repair_network,
     CreateVolume: _create_volume,
     CreateContainer: _create_container,
     StartContainer: _start_container,

@@ -1,7 +1,8 @@
 """Operations on a project's networks: create what is missing, recreate what has another form.
 
 A network that changes is made anew with its containers stopped and taken off; those that are not
-recreated themselves are connected again. What this project did not make is used as it is.
+recreated themselves are connected again. What this project did not make is used as it is. What the
+host has lost of any of them is repaired.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from stackr.errors import NotFound
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.diff import field_changes
 from stackr.planner.observed import Observed, resource_of
-from stackr.planner.payloads import CreateNetwork, DisconnectNetwork, RemoveNetwork
-from stackr.planner.plan import Action, Change, FieldChange, Kind, Resource
+from stackr.planner.payloads import CreateNetwork, DisconnectNetwork, RemoveNetwork, RepairNetwork
+from stackr.planner.plan import Action, Change, FieldChange, Kind, Origin, Resource
 from stackr.planner.slots import stored_spec
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState, NetworkState
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from stackr.planner.desired import Desired, DesiredNetwork
 
 __all__ = ["NetworkPlan", "diverged_networks", "plan_networks"]
+
+_TOLD = 3  # faults in a cause
 
 
 @dataclass(slots=True)
@@ -79,6 +82,8 @@ def plan_networks(
         state = observed.networks.get(network.name)
         resource = Resource("network", network.name)
         if network.external:
+            if state is not None and network.name in observed.faults:
+                plan.ready[network.name] = _repair(builder, resource, state, observed)
             continue
         if state is None:
             cause = "not found"
@@ -86,6 +91,9 @@ def plan_networks(
             plan.ready[network.name] = _create(builder, resource, network, cause)
         elif network.name in diverged:
             _recreate(builder, network, observed, diverged[network.name], stops, plan)
+        elif network.name in observed.faults:
+            plan.ready[network.name] = _repair(builder, resource, state, observed)
+            _warn_foreign(builder, desired.project, state)
         else:
             builder.unchanged += 1
             _warn_foreign(builder, desired.project, state)
@@ -100,6 +108,20 @@ def _create(
     after: tuple[Entry, ...] = (),
 ) -> Entry:
     return builder.add(Action.CREATE_NETWORK, resource, cause, CreateNetwork(network.config), after)
+
+
+def _repair(builder: Builder, resource: Resource, state: NetworkState, observed: Observed) -> Entry:
+    """What the host has lost of a network comes back; its containers stay as they are."""
+    faults = observed.faults[state.name]
+    cause = ", ".join(f"{fault.what} is {fault.found}" for fault in faults[:_TOLD])
+    if len(faults) > _TOLD:
+        cause += f", and {len(faults) - _TOLD} more"
+    changes = tuple(
+        FieldChange(f.what, f.found, f.wanted, forces_recreate=False, origin=Origin.DRIFT)
+        for f in faults
+    )
+    builder.changes.append(Change(resource, Kind.UPDATE, cause, changes, Origin.DRIFT))
+    return builder.add(Action.REPAIR_NETWORK, resource, cause, RepairNetwork(state.id))
 
 
 def _recreate(

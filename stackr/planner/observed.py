@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from stackr.errors import NotFound
 from stackr.planner.plan import Resource
 from stackr.runtime import labels
-from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime, SupportsNetworkRepair
 from stackr.runtime.types import (
     Capabilities,
     ContainerState,
     ImageState,
+    NetworkFault,
     NetworkState,
     VolumeState,
 )
@@ -48,6 +49,7 @@ class Observed:
     that digest; only where the registry was asked. referenced: containers that services refer to by
     a name that is not of the project, by that name; one that is not there is left out. strangers:
     the containers of others that mount a volume, by its name; only where that was asked for.
+    faults: what the host has lost of the wanted networks, by name; none are left out.
     """
 
     project: str
@@ -60,6 +62,7 @@ class Observed:
     history: Mapping[str, VolumeState] = field(default_factory=dict)
     at: float = 0
     moved: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, Sequence[NetworkFault]] = field(default_factory=dict)
     referenced: Mapping[str, ContainerState] = field(default_factory=dict)
     strangers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _by_service: Mapping[str, list[ContainerState]] = field(init=False, repr=False, compare=False)
@@ -105,8 +108,10 @@ async def observe(
         asyncio.gather(*(_image(runtime, reference) for reference in references)),
         asyncio.gather(*(_container(runtime, name) for name in outside)),
     )
+    faults = await _faults(runtime, [n for n in networks if n.name in network_names])
     return Observed(
         project=project,
+        faults=faults,
         containers=tuple(sorted((c for c in containers if _is_service(c)), key=_place)),
         oneoffs=tuple(sorted((c for c in containers if _is_oneoff(c)), key=_place)),
         networks={
@@ -134,6 +139,22 @@ async def observe(
             if container is not None
         },
     )
+
+
+async def _faults(
+    runtime: Runtime, networks: Sequence[NetworkState]
+) -> dict[str, Sequence[NetworkFault]]:
+    if not runtime.capabilities.network_repair or not isinstance(runtime, SupportsNetworkRepair):
+        return {}
+    found = await asyncio.gather(*(_faults_of(runtime, network.id) for network in networks))
+    return {network.name: each for network, each in zip(networks, found, strict=True) if each}
+
+
+async def _faults_of(runtime: SupportsNetworkRepair, ref: str) -> Sequence[NetworkFault]:
+    try:
+        return await runtime.network_faults(ref)
+    except NotFound:
+        return ()  # removed this moment
 
 
 async def _image(runtime: Runtime, reference: str) -> ImageState | None:

@@ -40,6 +40,7 @@ __all__ = [
     "RemoveNetwork",
     "RemoveVolume",
     "RenameContainer",
+    "RepairNetwork",
     "RestartContainer",
     "RunHook",
     "StartContainer",
@@ -229,6 +230,11 @@ class RemoveNetwork:
 
 
 @dataclass(frozen=True, slots=True)
+class RepairNetwork:
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveVolume:
     """One that is still in use is left alone, unless it is to be made anew."""
 
@@ -260,6 +266,7 @@ Payload: TypeAlias = (
     | DisconnectNetwork
     | WaitFor
     | RemoveNetwork
+    | RepairNetwork
     | RemoveVolume
     | RemoveImage
     | UpdateContainer

@@ -47,6 +47,7 @@ class Action(Enum):
 
     PULL_IMAGE = "pull image"
     CREATE_NETWORK = "create network"
+    REPAIR_NETWORK = "repair network"
     CREATE_VOLUME = "create volume"
     CREATE_CONTAINER = "create container"
     START_CONTAINER = "start container"
@@ -86,6 +87,7 @@ class Action(Enum):
 _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.PULL_IMAGE: ("Pulling", "Pulled"),
     Action.CREATE_NETWORK: ("Creating", "Created"),
+    Action.REPAIR_NETWORK: ("Repairing", "Repaired"),
     Action.CREATE_VOLUME: ("Creating", "Created"),
     Action.CREATE_CONTAINER: ("Creating", "Created"),
     Action.START_CONTAINER: ("Starting", "Started"),

@@ -27,6 +27,7 @@ from stackr.runtime.types import (
     ImageState,
     MountState,
     NetworkConfig,
+    NetworkFault,
     NetworkState,
     PublishedPort,
     PullProgress,
@@ -71,6 +72,7 @@ class FakeRuntime:
     containers: dict[str, ContainerState] = field(default_factory=dict)
     configs: dict[str, ContainerConfig] = field(default_factory=dict)
     networks: dict[str, NetworkState] = field(default_factory=dict)
+    faults: dict[str, list[NetworkFault]] = field(default_factory=dict)
     volumes: dict[str, VolumeState] = field(default_factory=dict)
     files: dict[str, list[ContainerFile]] = field(default_factory=dict)
     connections: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -461,6 +463,21 @@ class FakeRuntime:
                 del self.networks[name]
                 return
         raise NotFound(f"network {ref} not found")
+
+    async def network_faults(self, ref: str) -> list[NetworkFault]:
+        await self._call("network_faults", ref)
+        self._check_network_repair()
+        return self.faults.get(ref, [])
+
+    async def repair_network(self, ref: str) -> None:
+        await self._call("repair_network", ref)
+        self._check_network_repair()
+        await self.inspect_network(ref)
+        self.faults.pop(ref, None)
+
+    def _check_network_repair(self) -> None:
+        if not self.capabilities.network_repair:
+            raise NotSupported("this engine does not tell what is missing of its networks")
 
     def _is_attached(self, network: str) -> bool:
         return any(

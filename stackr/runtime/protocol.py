@@ -21,6 +21,7 @@ from stackr.runtime.types import (
     ImageState,
     LogEntry,
     NetworkConfig,
+    NetworkFault,
     NetworkState,
     PathStat,
     PullProgress,
@@ -49,6 +50,7 @@ __all__ = [
     "SupportsFiles",
     "SupportsHandover",
     "SupportsLogs",
+    "SupportsNetworkRepair",
     "SupportsRawRequest",
     "SupportsStats",
     "Volumes",
@@ -295,6 +297,22 @@ class SupportsHandover(Protocol):
 
         Also through those that another has taken over, so that it can be stopped at 0.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsNetworkRepair(Protocol):
+    """Networks that somebody has taken apart on the host: a bridge, a pair, an address, a rule.
+
+    A runtime without `capabilities.network_repair` raises NotSupported.
+    """
+
+    async def network_faults(self, ref: str) -> list[NetworkFault]:
+        """What is not as it was made; nothing for a network that is not used yet."""
+        ...
+
+    async def repair_network(self, ref: str) -> None:
+        """Make it again; running containers go on, and are connected again."""
         ...
 
 

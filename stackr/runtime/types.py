@@ -30,6 +30,7 @@ __all__ = [
     "LogEntry",
     "MountState",
     "NetworkConfig",
+    "NetworkFault",
     "NetworkState",
     "PathStat",
     "PublishedPort",
@@ -196,6 +197,18 @@ class NetworkState:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkFault:
+    """Something of a network that the host does not have as the engine made it.
+
+    what: `bridge`, `firewall`, `demo-web-1.eth0`; found: "missing", "down"; wanted: what should be.
+    """
+
+    what: str
+    found: str
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeState:
     name: str
     driver: str = ""
@@ -311,6 +324,7 @@ class Capabilities:
     listed_limits: a listing has every container's `resources` and `restart` at no further cost.
     update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
     handover: see `protocol.SupportsHandover`. leases: the engine can own a project for a while.
+    network_repair: see `protocol.SupportsNetworkRepair`.
     """
 
     multiple_networks_on_create: bool = True
@@ -324,3 +338,4 @@ class Capabilities:
     update_lifts: bool = False
     handover: bool = False
     leases: bool = False
+    network_repair: bool = False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_request import request
 from recording_proxy import recording_proxy
 from stackr_stack import Stack
 
@@ -180,3 +182,41 @@ def test_a_file_and_a_folder_as_base(stack: Stack) -> None:
     stack.write(STACK.replace("sleep 1000", "sleep 7", 1))
     for base in ("old.yaml", "other"):
         assert list(changes(stack, "--base", base)) == ["web-1"]
+
+
+def bridge_of(stack: Stack, network: str) -> str:
+    """The host's interface with the network's gateway address."""
+    _, told = request(stack.engine.socket, "GET", f"/networks/{network}")
+    gateway = told["IPAM"]["Config"][0]["Gateway"]
+    shown = subprocess.run(["ip", "-j", "address"], check=True, capture_output=True).stdout
+    return next(
+        str(link["ifname"])
+        for link in json.loads(shown)
+        if gateway in [address.get("local") for address in link["addr_info"]]
+    )
+
+
+def test_a_deleted_bridge_is_drift_that_up_mends(stack: Stack) -> None:
+    """Around the containers, which go on."""
+    stack.write(STACK)
+    stack("up", "-d")
+    before = stack.ids()
+    bridge = bridge_of(stack, f"{stack.name}_default")
+    subprocess.run(["ip", "link", "delete", bridge], check=True)
+
+    shown = stack("diff", "--exit-code", want=2).stdout
+    assert "bridge is missing" in shown
+    assert "[drift]" in shown
+    [change] = changes(stack).values()
+    assert (change["change"], change["origin"]) == ("update", "drift")
+    assert change["fields"][0] | {"old": "missing", "new": bridge} == change["fields"][0]
+
+    stack("up", "-d")
+    assert stack.ids() == before
+    stack("exec", "-T", "web", "ping", "-c", "1", "-W", "20", "db")
+    stack("diff", "--exit-code")
+
+    subprocess.run(["ip", "link", "delete", bridge], check=True)
+    stack("restart", "-t", "0", "web")
+    stack("exec", "-T", "web", "ping", "-c", "1", "-W", "20", "db")
+    stack("diff", "--exit-code")

@@ -18,6 +18,7 @@ from stackr.runtime.types import (
     ImageState,
     IpamPool,
     MountState,
+    NetworkFault,
     NetworkState,
     PublishedPort,
     PullProgress,
@@ -30,6 +31,7 @@ __all__ = [
     "container_stats",
     "engine_event",
     "image_state",
+    "network_fault",
     "network_state",
     "pull_progress",
     "unix_time",
@@ -228,6 +230,11 @@ def network_state(item: Json) -> NetworkState:
             for pool in (item.get("IPAM") or {}).get("Config") or []
         ),
     )
+
+
+def network_fault(item: Json) -> NetworkFault:
+    """From an entry of `GET /stackr/v1/networks/{id}/faults`."""
+    return NetworkFault(item["What"], item["Found"], item["Wanted"])
 
 
 def volume_state(item: Json) -> VolumeState:

@@ -40,6 +40,7 @@ from stackr.runtime.types import (
     ImageState,
     LogEntry,
     NetworkConfig,
+    NetworkFault,
     NetworkState,
     PathStat,
     PullProgress,
@@ -66,7 +67,8 @@ _SUBPATH_API = (1, 45)
 _PROBES = (("TCP",), ("HTTP",), ("LOG",), ("FILE",))
 _INSPECTIONS_AT_ONCE = 16
 _BEYOND_DOCKER = (
-    *("handover", "leases", "listed_limits", "probes", "update_labels", "update_lifts"),
+    *("handover", "leases", "listed_limits", "network_repair", "probes"),
+    *("update_labels", "update_lifts"),
 )
 """Capabilities that an engine tells of itself."""
 
@@ -500,6 +502,19 @@ class DockerRuntime:
             f"/networks/{_path(network)}/disconnect",
             body={"Container": container, "Force": force},
         )
+
+    async def network_faults(self, ref: str) -> list[NetworkFault]:
+        self._check_network_repair()
+        found = await self._client.call("GET", f"/stackr/v1/networks/{_path(ref)}/faults")
+        return [observe.network_fault(item) for item in found]
+
+    async def repair_network(self, ref: str) -> None:
+        self._check_network_repair()
+        await self._client.call("POST", f"/stackr/v1/networks/{_path(ref)}/repair")
+
+    def _check_network_repair(self) -> None:
+        if not self.capabilities.network_repair:
+            raise NotSupported("this engine does not tell what is missing of its networks")
 
     async def list_volumes(self, *, labels: Sequence[str] = ()) -> list[VolumeState]:
         query = {"filters": json.dumps(create.filters(labels))}

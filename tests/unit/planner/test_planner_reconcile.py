@@ -16,6 +16,7 @@ from stackr.planner.plan import Change, Kind, Origin, Plan
 from stackr.planner.revision import Revision, revision_volume
 from stackr.runtime.fake import Behaviour, FakeRuntime, image
 from stackr.runtime.limits import Resources
+from stackr.runtime.types import Capabilities, NetworkConfig, NetworkFault
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network
 from stackr.spec.model.service import Healthcheck
@@ -274,6 +275,39 @@ async def test_restart_true_restarts_dependants_around_the_recreation() -> None:
         """
     )
     assert change_of(plan_for(after, observed), "demo-web-1").kind is Kind.RESTART
+
+
+async def test_what_the_host_has_lost_of_a_network_is_drift() -> None:
+    runtime = FakeRuntime.with_images("app")
+    runtime.capabilities = Capabilities(network_repair=True)
+    shared = Network(name="shared", external=True)
+    await runtime.create_network(NetworkConfig("shared"))
+    project = stack(
+        {"web": service(networks={"default": None, "shared": None})}, networks={"shared": shared}
+    )
+    await up(runtime, project)
+    faults = [NetworkFault("bridge", "missing", "sk-1")]
+    faults += [NetworkFault(f"demo-web-{n}.eth0", "missing", f"10.9.0.{n}") for n in range(1, 4)]
+    runtime.faults = {runtime.networks[name].id: faults for name in ("demo_default", "shared")}
+    plan = plan_for(project, await seen(runtime, project))
+    told = "bridge is missing, demo-web-1.eth0 is missing, demo-web-2.eth0 is missing, and 1 more"
+    assert str(plan) == (
+        f"#1 network:demo_default repair network: {told}\n#2 network:shared repair network: {told}"
+    )
+    assert plan.summary == {"update": 2}
+    assert {change.origin for change in plan.changes} == {Origin.DRIFT}
+    field = plan.changes[0].fields[0]
+    assert (field.path, field.old, field.new) == ("bridge", "missing", "sk-1")
+    assert not field.forces_recreate
+    await up(runtime, project)
+    assert plan_for(project, await seen(runtime, project)).is_empty
+
+
+async def test_an_engine_that_does_not_tell_of_faults_is_not_asked() -> None:
+    runtime = FakeRuntime.with_images("app")
+    await up(runtime, stack({"web": service()}))
+    await up(runtime, stack({"web": service()}))
+    assert not [call for call in runtime.calls if call.startswith("network_faults")]
 
 
 async def test_changed_network_is_made_anew_under_its_containers() -> None:

@@ -29,7 +29,7 @@ from stackr.planner.reconcile import reconcile
 from stackr.planner.restarting import plan_restart
 from stackr.planner.risk import RISKS
 from stackr.planner.schema import plan_schema
-from stackr.runtime.types import Capabilities
+from stackr.runtime.types import Capabilities, NetworkFault
 from stackr.spec.model.deploy import Deploy, UpdateConfig
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network
@@ -101,6 +101,8 @@ def up_plans() -> Iterator[Plan]:
     yield reconcile(before, replace(seen, containers=ended))
     paused = tuple(replace(each, state="paused") for each in seen.containers)
     yield reconcile(before, replace(seen, containers=paused))
+    faults = {"demo_back": [NetworkFault("bridge", "missing", "sk-1")]}
+    yield reconcile(before, replace(seen, faults=faults))
 
 
 def other_plans() -> Iterator[Plan]:

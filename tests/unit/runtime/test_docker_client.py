@@ -22,6 +22,7 @@ from stackr.errors import (
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
+from stackr.runtime.types import NetworkFault
 
 Answer = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 2\r\n\r\nOK"
@@ -259,4 +260,25 @@ async def test_a_handover_is_asked_for_by_stackrs_own_calls(
         "POST /v1.47/stackr/v1/containers/web-new/promote?replaces=web%2F1",
         "POST /v1.47/stackr/v1/containers/web-new/promote",
         "GET /v1.47/stackr/v1/containers/web/connections",
+    ]
+
+
+async def test_faults_of_networks_are_asked_for_where_the_engine_tells_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'[{"What": "bridge", "Found": "missing", "Wanted": "sk-1"}]'
+    async with served(tmp_path, always(reply(body))) as (client, _):
+        runtime = await DockerRuntime.open(client)
+        for refused in (runtime.network_faults("app"), runtime.repair_network("app")):
+            with pytest.raises(NotSupported, match="does not tell what is missing"):
+                await refused
+    ping = PING.replace(b"Content", b"Stackr-Capabilities: network_repair\r\nContent")
+    monkeypatch.setitem(globals(), "PING", ping)
+    async with served(tmp_path, always(reply(body))) as (client, seen):
+        runtime = await DockerRuntime.open(client)
+        assert await runtime.network_faults("app") == [NetworkFault("bridge", "missing", "sk-1")]
+        await runtime.repair_network("app")
+    assert seen[2:] == [
+        "GET /v1.47/stackr/v1/networks/app/faults",
+        "POST /v1.47/stackr/v1/networks/app/repair",
     ]

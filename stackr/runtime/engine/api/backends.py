@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.network.types import (
         Connections,
         Endpoint,
+        Fault,
         Network,
         NetworkSpec,
         SandboxInfo,
@@ -84,6 +85,8 @@ class NetworkBackend(Protocol):
     def endpoints(self, network_id: str) -> Sequence[Endpoint]: ...
     async def create(self, spec: NetworkSpec) -> Network: ...
     async def remove(self, name_or_id: str) -> None: ...
+    async def faults(self, name_or_id: str) -> Sequence[Fault]: ...
+    async def repair(self, name_or_id: str) -> None: ...
     def sandbox(self, container_id: str) -> SandboxInfo | None:
         """What a container that is up has; None for any other."""
 

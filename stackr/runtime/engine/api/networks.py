@@ -173,6 +173,17 @@ async def _disconnect(engine: Engine, request: Request) -> Response:
     return Response(200)
 
 
+async def _faults(engine: Engine, request: Request) -> Response:
+    """stackr's own; documented in docs/engine-api.md."""
+    found = await engine.networks.faults(request.params["id"])
+    return json_response([{"What": f.what, "Found": f.found, "Wanted": f.wanted} for f in found])
+
+
+async def _repair(engine: Engine, request: Request) -> Response:
+    await engine.networks.repair(request.params["id"])
+    return Response(204, None)
+
+
 async def _prune(engine: Engine, request: Request) -> Response:
     filters = Filters.parse(request.text("filters"), _PRUNE_FILTERS)
     until_ns = filters.until()
@@ -198,4 +209,6 @@ ROUTES = (
     Route("DELETE", "/networks/{id}", _delete),
     Route("POST", "/networks/{id}/connect", _connect),
     Route("POST", "/networks/{id}/disconnect", _disconnect),
+    Route("GET", "/stackr/v1/networks/{id}/faults", _faults),
+    Route("POST", "/stackr/v1/networks/{id}/repair", _repair),
 )

@@ -15,7 +15,7 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from types import ModuleType
 from typing import Any
 
@@ -34,6 +34,7 @@ __all__ = [
     "new_veth",
     "set_bridge_port",
     "set_link",
+    "set_master",
     "split",
 ]
 
@@ -43,7 +44,7 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 1, 4, 0x100, 0x200
 _NLM_F_DUMP, _NLM_F_REPLACE, _NLM_F_EXCL, _NLM_F_CREATE = 0x300, 0x100, 0x200, 0x400
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
-_RTM_NEWADDR, _RTM_DELADDR = 20, 21
+_RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
 _SOL_NETLINK, _NETLINK_EXT_ACK, _NETLINK_CAP_ACK = 270, 11, 10
 _NLMSGERR_ATTR_MSG = 1
@@ -64,7 +65,10 @@ class NetlinkError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One interface. master: the bridge's index, 0 for none; alias: what `ip link` shows."""
+    """One interface. master: the bridge's index, 0 for none; alias: what `ip link` shows.
+
+    is_up: whether it is meant to be; its other end may be down.
+    """
 
     index: int
     name: str
@@ -72,6 +76,7 @@ class Link:
     master: int
     alias: str
     mac: str
+    is_up: bool
 
 
 def _messages() -> tuple[Any, Any, Any]:
@@ -175,6 +180,12 @@ def set_link(name: str, *, up: bool = True, alias: str | None = None) -> bytes:
     return _link(_RTM_NEWLINK, 0, {"flags": _IFF_UP if up else 0, "change": _IFF_UP}, attributes)
 
 
+def set_master(name: str, bridge: int) -> bytes:
+    """Put an interface on a bridge, by the bridge's index, and up."""
+    attributes: _Attributes = [("IFLA_IFNAME", name), ("IFLA_MASTER", bridge)]
+    return _link(_RTM_NEWLINK, 0, {"flags": _IFF_UP, "change": _IFF_UP}, attributes)
+
+
 def delete_link(name: str) -> bytes:
     return _link(_RTM_DELLINK, 0, {}, [("IFLA_IFNAME", name)])
 
@@ -270,6 +281,12 @@ class RouteSocket:
             raise
         return _decode(found[0]) if found else None
 
+    def addresses(self, index: int) -> set[IPv4Interface | IPv6Interface]:
+        """Those of an interface."""
+        query = _encode(_messages()[1](), _RTM_GETADDR, _NLM_F_DUMP, {}, [])
+        found = [_decode_address(answer) for answer in self.query(query)]
+        return {address for of, address in found if of == index}
+
     def _next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         return self._sequence
@@ -318,7 +335,15 @@ def _decode(answer: bytes) -> Link:
         master=message.get_attr("IFLA_MASTER") or 0,
         alias=message.get_attr("IFLA_IFALIAS") or "",
         mac=message.get_attr("IFLA_ADDRESS") or "",
+        is_up=bool(message["flags"] & _IFF_UP),
     )
+
+
+def _decode_address(answer: bytes) -> tuple[int, IPv4Interface | IPv6Interface]:
+    message = _messages()[1](answer)
+    message.decode()
+    text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    return message["index"], ip_interface(f"{text}/{message['prefixlen']}")
 
 
 def _numbered(message: bytes, sequence: int) -> bytes:

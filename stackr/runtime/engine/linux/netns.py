@@ -15,7 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["CLONE_NEWNET", "Visitor", "inside", "of_process", "open_current", "write_sysctl"]
+__all__ = [
+    "CLONE_NEWNET",
+    "Visitor",
+    "inside",
+    "of_process",
+    "open_current",
+    "read_sysctl",
+    "write_sysctl",
+]
 
 CLONE_NEWNET = 0x40000000
 
@@ -55,10 +63,15 @@ def inside(namespace: int, *, home: int) -> Iterator[None]:
         _setns(home)
 
 
+def read_sysctl(name: str) -> str:
+    """`net/...` of the calling thread's network namespace."""
+    return (Path("/proc/sys") / name).read_text().strip()
+
+
 def write_sysctl(name: str, value: str) -> None:
     """Set `net/...` of the calling thread's network namespace; no write where it has the value."""
     path = Path("/proc/sys") / name
-    if path.read_text().strip() != value:
+    if read_sysctl(name) != value:
         path.write_text(value)
 
 

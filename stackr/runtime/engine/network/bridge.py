@@ -25,11 +25,11 @@ from pathlib import Path
 
 from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported
 from stackr.runtime.engine.linux import netlink
-from stackr.runtime.engine.linux.netns import write_sysctl
+from stackr.runtime.engine.linux.netns import read_sysctl, write_sysctl
 from stackr.runtime.engine.network.firewall import BridgeRules
-from stackr.runtime.engine.network.guard import guard_bridge
+from stackr.runtime.engine.network.guard import guard_bridge, is_bridge_guarded
 from stackr.runtime.engine.network.kernel import Host
-from stackr.runtime.engine.network.types import Network, NetworkSpec
+from stackr.runtime.engine.network.types import Fault, Network, NetworkSpec
 
 __all__ = [
     "HostSubnet",
@@ -37,9 +37,11 @@ __all__ = [
     "bridge_name",
     "bridge_rules",
     "check_options",
+    "faults",
     "host_ip_of",
     "host_subnets",
     "interface_prefix_of",
+    "is_there",
     "mtu_of",
     "realise",
     "remove",
@@ -158,7 +160,8 @@ def realise(host: Host, network: Network, owner: str) -> bool:
         route.check([netlink.set_link(name, alias=owner)])
         index = socket.if_nametoindex(name)
         is_guarded = _guard(host, network, index)
-        _write_settings(network, routes_loopback=is_guarded)
+        for key, value in _settings(network, routes_loopback=is_guarded):
+            write_sysctl(key, value)
         route.check([netlink.add_address(index, gateway) for gateway in _gateways(network)])
     except (OSError, NotSupported) as error:
         if created is None:
@@ -201,7 +204,7 @@ def _check_ours(
         raise Conflict(f"interface {name} exists already, and does not belong to this engine")
 
 
-def _write_settings(network: Network, *, routes_loopback: bool) -> None:
+def _settings(network: Network, *, routes_loopback: bool) -> list[tuple[str, str]]:
     has_ipv6 = any(":" in pool.subnet for pool in network.spec.pools)
     settings = [
         ("net/ipv4/ip_forward", "1"),
@@ -217,8 +220,33 @@ def _write_settings(network: Network, *, routes_loopback: bool) -> None:
             settings.append(("net/ipv6/conf/all/forwarding", "1"))
     elif has_ipv6:
         raise NotSupported(f'network "{network.name}": IPv6 is switched off on this host')
-    for key, value in settings:
-        write_sysctl(key, value)
+    return settings
+
+
+def is_there(host: Host, network: Network) -> bool:
+    try:
+        socket.if_nametoindex(network.bridge)
+    except OSError:
+        return False
+    return True
+
+
+def faults(host: Host, network: Network, owner: str, *, is_guarded: bool) -> list[Fault]:
+    """What the bridge is not as it was made. is_guarded: by filters, which the kernel has."""
+    link = host.route.link(network.bridge)
+    if link is None:
+        return [Fault("bridge", "missing", network.bridge)]
+    if link.kind != "bridge" or link.alias != owner:
+        return [Fault("bridge", "another's interface", network.bridge)]
+    found = [] if link.is_up else [Fault("bridge", "down", network.bridge)]
+    missing = {*_gateways(network)} - host.route.addresses(link.index)
+    found += [Fault("gateway", "missing", str(each.ip)) for each in sorted(missing, key=str)]
+    if is_guarded and not is_bridge_guarded(host.route, link.index, bridge_rules(network)):
+        found.append(Fault("bridge", "without its filters", network.bridge))
+    for key, value in _settings(network, routes_loopback=is_guarded):
+        if read_sysctl(key) != value:
+            found.append(Fault(key.replace("/", "."), read_sysctl(key), value))
+    return found
 
 
 def remove(host: Host, names: Collection[str]) -> None:

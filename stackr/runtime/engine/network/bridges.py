@@ -13,7 +13,7 @@ from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.foreign import ForeignFirewall
 from stackr.runtime.engine.network.kernel import Kernel
 from stackr.runtime.engine.network.store import NetworkStore
-from stackr.runtime.engine.network.types import Network
+from stackr.runtime.engine.network.types import Fault, Network
 from stackr.runtime.engine.network.watch import FirewallWatch
 
 __all__ = ["Bridges"]
@@ -95,6 +95,32 @@ class Bridges:
         if is_new:
             network = self._store.refresh(network)
         return await self.realise(network, is_new=is_new)
+
+    async def is_lost(self, network: Network) -> bool:
+        """Whether a bridge that was made is not there any more."""
+        if not network.bridge or network.id not in self._realised:
+            return False
+        return not await self._kernel.call(bridge.is_there, network)
+
+    async def faults(self, network: Network) -> list[Fault]:
+        """What of the bridge and the rules is not as it was made."""
+        firewall = self._kernel.firewall
+        is_guarded = firewall.routes_loopback
+        found = await self._kernel.call(bridge.faults, network, self._owner, is_guarded=is_guarded)
+        if network.bridge not in firewall.bridges or not await self._kernel.is_firewall_whole():
+            found.append(Fault("firewall", "missing or changed", f"table inet {self._owner}"))
+        for program in await self._foreign.drops(self._kernel, [network.bridge]):
+            found.append(Fault(f"{program} FORWARD", "drops", "accepts"))
+        return found
+
+    async def repair(self, network: Network) -> None:
+        """Make again what is missing of the bridge and the rules."""
+        task = self._realised.get(network.id)
+        if task is not None and task.done():
+            del self._realised[network.id]
+        await self.realise(network)
+        if not await self._kernel.is_firewall_whole():
+            await self._kernel.rebuild()
 
     async def discard(self, network: Network) -> None:
         """Remove the network: its record first, so that no container comes to its bridge.

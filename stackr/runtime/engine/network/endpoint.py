@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface
@@ -17,9 +18,9 @@ from pathlib import Path
 from stackr.errors import Conflict, Internal, InvalidArgument
 from stackr.runtime.engine.linux import netlink, netns
 from stackr.runtime.engine.linux.nftables import NftError
-from stackr.runtime.engine.network.guard import guard_port
+from stackr.runtime.engine.network.guard import guard_port, is_port_guarded
 from stackr.runtime.engine.network.kernel import Host
-from stackr.runtime.engine.network.types import Endpoint
+from stackr.runtime.engine.network.types import Endpoint, Fault
 
 __all__ = [
     "DnsSockets",
@@ -31,7 +32,9 @@ __all__ = [
     "host_interface",
     "mac_of",
     "open_dns_sockets",
+    "pair_faults",
     "plug",
+    "replug",
     "unplug",
 ]
 
@@ -188,7 +191,7 @@ def plug(
         with netns.of_process(pid) as namespace:
             host.route.check(_pairs(plugs, namespace))
             _guard(host, plugs)
-            with netns.inside(namespace, home=host.namespace), netlink.RouteSocket() as inner:
+            with _inner(host, namespace) as inner:
                 for item in plugs:
                     _switch_ipv6(item.endpoint)
                 names = [item.endpoint.interface for item in plugs]
@@ -196,9 +199,7 @@ def plug(
                 inner.check(_settings(plugs, indexes) + _routes(endpoints))
     except OSError as error:
         name = plugs[0].endpoint.container_name if plugs else str(pid)
-        raise Internal(
-            f'container "{name}": cannot be connected to its networks: {error.strerror or error}'
-        ) from error
+        raise _refused(name, error) from error
 
 
 def _guard(host: Host, plugs: Sequence[Plug]) -> None:
@@ -217,6 +218,74 @@ def _switch_ipv6(endpoint: Endpoint) -> None:
         netns.write_sysctl(f"{base}/accept_ra", "0")
 
 
+def replug(host: Host, pid: int, item: Plug, endpoints: Sequence[Endpoint]) -> None:
+    """Put what is left of a running container's pair in order, or make it anew. Raises Internal."""
+    name, far_end = host_interface(item.endpoint.endpoint_id), item.endpoint.interface
+    link = host.route.link(name)
+    try:
+        with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
+            is_whole = link is not None and inner.link(far_end) is not None
+            if not is_whole:
+                inner.send([netlink.delete_link(far_end)])
+        if not is_whole:
+            host.route.send([netlink.delete_link(name)])
+            plug(host, pid, [item], endpoints)
+            return
+        host.route.check(_joining(item, socket.if_nametoindex(item.bridge)))
+        _guard(host, [item])
+        with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
+            index = socket.if_nametoindex(far_end)
+            inner.check(_settings([item], {far_end: index}) + _routes(endpoints))
+    except OSError as error:
+        raise _refused(item.endpoint.container_name, error) from error
+
+
+def _joining(item: Plug, bridge: int) -> list[bytes]:
+    name = host_interface(item.endpoint.endpoint_id)
+    return [
+        netlink.set_master(name, bridge),
+        netlink.set_bridge_port(name, hairpin=True, isolated=item.isolated),
+    ]
+
+
+@contextmanager
+def _inner(host: Host, namespace: int) -> Iterator[netlink.RouteSocket]:
+    """Within the block, the thread is in a container's namespace, with a socket there."""
+    with netns.inside(namespace, home=host.namespace), netlink.RouteSocket() as inner:
+        yield inner
+
+
+def _refused(container: str, error: OSError) -> Internal:
+    reason = error.strerror or error
+    return Internal(f'container "{container}": cannot be connected to its networks: {reason}')
+
+
+def pair_faults(host: Host, pid: int, item: Plug) -> list[Fault]:
+    """What a running container's pair is not as it was made. Raises OSError where it has ended."""
+    endpoint = item.endpoint
+    what, wanted = f"{endpoint.container_name}.{endpoint.interface}", endpoint.ipv4_address
+    link = host.route.link(host_interface(endpoint.endpoint_id))
+    if link is None:
+        return [Fault(what, "missing", wanted)]
+    bridge = host.route.link(item.bridge)
+    if bridge is None or link.master != bridge.index:
+        return [Fault(what, "not on the bridge", wanted)]
+    if not link.is_up:
+        return [Fault(what, "down", wanted)]
+    if item.is_guarded and not is_port_guarded(host.route, link.index):
+        return [Fault(what, "without its filter", wanted)]
+    with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
+        far_end = inner.link(endpoint.interface)
+        if far_end is None:
+            return [Fault(what, "missing", wanted)]
+        if not far_end.is_up:
+            return [Fault(what, "down", wanted)]
+        missing = {*_addresses(endpoint)} - inner.addresses(far_end.index)
+        return [
+            Fault(what, "without its address", str(each.ip)) for each in sorted(missing, key=str)
+        ]
+
+
 def unplug(
     host: Host,
     pid: int,
@@ -228,11 +297,7 @@ def unplug(
     if outcome is not None and not netlink.is_missing(outcome):
         raise Internal(f"interface cannot be deleted: {outcome.strerror}") from outcome
     try:
-        with (
-            netns.of_process(pid) as namespace,
-            netns.inside(namespace, home=host.namespace),
-            netlink.RouteSocket() as inner,
-        ):
+        with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
             inner.check(_routes(remaining))
     except OSError as error:
         name = endpoint.container_name

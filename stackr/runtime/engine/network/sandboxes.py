@@ -156,12 +156,12 @@ class Sandboxes:
         """After a restart."""
         self._publisher.hold_again(sandbox)
 
-    async def plug(self, sandbox: Sandbox, endpoints: Sequence[Endpoint]) -> None:
-        """Bring endpoints, and the sandbox's ports, to the kernel."""
+    def plugs(self, endpoints: Sequence[Endpoint]) -> list[Plug] | None:
+        """The endpoints as the kernel needs them; None in the host's own network."""
         networks = [self._store.get(endpoint.network_id) for endpoint in endpoints]
         if any(network.driver == "host" for network in networks):
-            return
-        plugs = [
+            return None
+        return [
             Plug(
                 endpoint,
                 network.bridge,
@@ -172,6 +172,12 @@ class Sandboxes:
             for endpoint, network in zip(endpoints, networks, strict=True)
             if network.bridge
         ]
+
+    async def plug(self, sandbox: Sandbox, endpoints: Sequence[Endpoint]) -> None:
+        """Bring endpoints, and the sandbox's ports, to the kernel."""
+        plugs = self.plugs(endpoints)
+        if plugs is None:
+            return
         record = sandbox.record
         # Where one fails the other goes on by itself; the undo must come after both.
         results = await asyncio.gather(

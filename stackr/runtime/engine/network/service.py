@@ -29,6 +29,7 @@ from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.ipam import parse_address
 from stackr.runtime.engine.network.kernel import Kernel
 from stackr.runtime.engine.network.ports import check_binding
+from stackr.runtime.engine.network.repair import Repairs
 from stackr.runtime.engine.network.reservations import Reservations
 from stackr.runtime.engine.network.resolv import EMBEDDED_RESOLVER, HostResolver, resolv_conf
 from stackr.runtime.engine.network.sandbox import Sandbox, SandboxRecord
@@ -39,6 +40,7 @@ from stackr.runtime.engine.network.types import (
     ContainerNet,
     Endpoint,
     EndpointSpec,
+    Fault,
     Network,
     NetworkSpec,
     SandboxInfo,
@@ -77,6 +79,7 @@ class Networks:
         )
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: Counter[str] = Counter()  # of the locks, those who wait included
+        self._repairs = Repairs(self._kernel, self._bridges, self._sandboxes, self._locked)
 
     # --- the engine's life -------------------------------------------------------------------
 
@@ -118,9 +121,11 @@ class Networks:
         await asyncio.gather(*(self.detach(sandbox.record.container_id) for sandbox in lost))
         await self._sandboxes.settle()
         self.reservations.settle()
+        await self._repairs.settle(self.list())
 
     async def close(self) -> None:
         """Containers run on. Without any, nothing of ours stays in the kernel."""
+        await self._repairs.close()
         await self._sandboxes.close()
         self.reservations.close()
         await self._bridges.close(remove=not self._sandboxes.all())
@@ -150,6 +155,14 @@ class Networks:
         """A running container's networks; None for any other."""
         sandbox = self._sandboxes.get(container_id)
         return sandbox.info() if sandbox else None
+
+    async def faults(self, reference: str) -> Sequence[Fault]:
+        """What the kernel does not have of a network as it was made."""
+        return await self._repairs.faults(self.get(reference))
+
+    async def repair(self, reference: str) -> None:
+        """Make again what is missing; running containers go on, and are connected again."""
+        await self._repairs.repair(self.get(reference))
 
     async def create(self, spec: NetworkSpec) -> Network:
         """Raises AlreadyExists, InvalidArgument, NotSupported, PermissionDenied (overlap)."""
@@ -206,7 +219,7 @@ class Networks:
                 check_binding(binding)
             for server in container.dns:
                 parse_address(server.partition("%")[0], "DNS server")
-            networks = [await self._bridges.usable(network) for network in networks]
+            networks = [await self._usable(network) for network in networks]
             record = SandboxRecord(
                 container.id,
                 container.name,
@@ -249,7 +262,7 @@ class Networks:
             sandbox = self._running(container_id)
             network = self.get(spec.network)
             _check_connectable(sandbox.record, network)
-            network = await self._bridges.usable(network)
+            network = await self._usable(network)
             endpoint = self._sandboxes.add_endpoint(sandbox, network, spec, hostname)
             try:
                 self._sandboxes.save(sandbox)
@@ -335,6 +348,11 @@ class Networks:
         return resolv_conf([EMBEDDED_RESOLVER], search, options)
 
     # --- parts of the above ------------------------------------------------------------------
+
+    async def _usable(self, network: Network) -> Network:
+        """With its bridge; for a caller that has a container's turn."""
+        await self._repairs.ensure_bridge(network)
+        return await self._bridges.usable(network)
 
     @asynccontextmanager
     async def _locked(self, container_id: str) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ __all__ = [
     "ContainerNet",
     "Endpoint",
     "EndpointSpec",
+    "Fault",
     "IpamPool",
     "Network",
     "NetworkSpec",
@@ -190,6 +191,18 @@ class SandboxInfo:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     ports: tuple[PublishedPort, ...] = ()
     standby: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something of a network that the kernel does not have as it was made.
+
+    what: `bridge`, `firewall`, `web-1.eth0`; found: "missing", "down"; wanted: what should be.
+    """
+
+    what: str
+    found: str
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,144 @@
+"""What somebody takes away of a network is told, and comes back around its running containers."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from network_lab import Engine, Lab, Process, eventually
+
+from stackr.errors import Conflict
+from stackr.runtime.engine.network.endpoint import host_interface
+from stackr.runtime.engine.network.types import IpamPool, NetworkSpec, PortBinding
+
+pytestmark = pytest.mark.root
+
+_SUBNET, _WEB = "10.77.0.0/24", "10.77.0.2"
+
+
+def _pair(engine: Engine, process: Process) -> str:
+    """The host's end."""
+    sandbox = engine.networks.sandbox(process.id)
+    assert sandbox is not None
+    return host_interface(sandbox.endpoints["app"].endpoint_id)
+
+
+def _take_away(lab: Lab, engine: Engine, web: Process, what: str) -> None:
+    bridge = engine.networks.get("app").bridge
+    gateway = engine.networks.get("app").spec.pools[0].gateway
+    if what == "inside":
+        lab.run_in(web, "ip address flush dev eth0")
+        return
+    commands = {
+        "bridge": f"ip link delete {bridge}",
+        "gateway": f"ip address delete {gateway}/24 dev {bridge}",
+        "bridge down": f"ip link set {bridge} down",
+        "loopback": f"sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0",
+        "bridge filters": f"tc qdisc delete dev {bridge} clsact",
+        "pair": f"ip link delete {_pair(engine, web)}",
+        "off the bridge": f"ip link set {_pair(engine, web)} nomaster",
+        "pair filter": f"tc qdisc delete dev {_pair(engine, web)} clsact",
+    }
+    subprocess.run(["sh", "-ec", commands[what]], check=True)
+
+
+async def _set_up(lab: Lab, engine: Engine) -> tuple[Process, Process]:
+    await engine.networks.create(NetworkSpec("app", pools=(IpamPool(_SUBNET),)))
+    web, client = lab.process(), lab.process()
+    assert await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),)) == _WEB
+    await engine.attach(client, "app", name="client")
+    lab.serve(web, 80, "web")
+    assert await engine.networks.faults("app") == []
+    return web, client
+
+
+async def _check(lab: Lab, engine: Engine, client: Process) -> None:
+    assert await engine.networks.faults("app") == []
+    assert (await lab.ask(_WEB, 80, source=client)).startswith("web")
+    assert (await lab.ask("127.0.0.1", 8080)).startswith("web")
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("bridge", {("bridge", "missing"), ("web.eth0", "not on the bridge")}),
+        ("gateway", {("gateway", "missing")}),
+        ("bridge down", {("bridge", "down")}),
+        ("loopback", {("route_localnet", "0")}),
+        ("bridge filters", {("bridge", "without its filters")}),
+        ("pair", {("web.eth0", "missing")}),
+        ("off the bridge", {("web.eth0", "not on the bridge")}),
+        ("pair filter", {("web.eth0", "without its filter")}),
+        ("inside", {("web.eth0", "without its address")}),
+    ],
+)
+async def test_what_is_missing_is_told_and_repaired(
+    lab: Lab, engine: Engine, what: str, told: set[tuple[str, str]]
+) -> None:
+    web, client = await _set_up(lab, engine)
+    _take_away(lab, engine, web, what)
+    faults = {
+        (fault.what.rpartition("net.ipv4.conf.")[2].rpartition(".")[2], fault.found)
+        if fault.what.startswith("net.")
+        else (fault.what, fault.found)
+        for fault in await engine.networks.faults("app")
+    }
+    assert told <= faults
+    await engine.networks.repair("app")
+    await _check(lab, engine, client)
+
+
+@pytest.mark.parametrize("what", ["bridge", "pair"])
+async def test_a_start_of_the_daemon_repairs(lab: Lab, engine: Engine, what: str) -> None:
+    web, client = await _set_up(lab, engine)
+    await engine.abandon()
+    _take_away(lab, engine, web, what)
+    await engine.start_again()
+    for process in (web, client):
+        await engine.networks.adopt(process.id, process.pid)
+    await engine.networks.settle()
+    await _check(lab, engine, client)
+
+
+async def test_a_container_starts_where_the_bridge_was_deleted(lab: Lab, engine: Engine) -> None:
+    web, client = await _set_up(lab, engine)
+    _take_away(lab, engine, web, "bridge")
+    late = lab.process()
+    await engine.attach(late, "app", name="late")
+
+    async def are_back() -> bool:
+        return await engine.networks.faults("app") == []
+
+    await eventually(are_back, "the others are on the new bridge")
+    await _check(lab, engine, late)
+    await _check(lab, engine, client)
+
+
+async def test_anothers_interface_in_the_bridges_place_is_told(lab: Lab, engine: Engine) -> None:
+    await _set_up(lab, engine)
+    bridge = engine.networks.get("app").bridge
+    take = f"ip link delete {bridge}; ip link add {bridge} type bridge"
+    subprocess.run(["sh", "-ec", take], check=True)
+    assert "another's interface" in {fault.found for fault in await engine.networks.faults("app")}
+    with pytest.raises(Conflict, match=f"interface {bridge} exists already"):
+        await engine.networks.repair("app")
+    subprocess.run(["ip", "link", "delete", bridge], check=True)
+
+
+async def test_a_repaired_network_goes_as_any_other(lab: Lab, engine: Engine) -> None:
+    web, client = await _set_up(lab, engine)
+    _take_away(lab, engine, web, "bridge")
+    await engine.networks.repair("app")
+    for process in (web, client):
+        await engine.networks.detach(process.id)
+    await engine.networks.remove("app")  # nothing is left: the fixture sees to it
+
+
+async def test_drops_of_another_firewall_are_told(lab: Lab, engine: Engine) -> None:
+    """iptables' older form gives no notice."""
+    await _set_up(lab, engine)
+    subprocess.run(["iptables-legacy", "-P", "FORWARD", "DROP"], check=True)
+    faults = await engine.networks.faults("app")
+    assert [(f.what, f.found) for f in faults] == [("iptables-legacy FORWARD", "drops")]
+    await engine.networks.repair("app")
+    assert await engine.networks.faults("app") == []
