@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stackr.cli.interrupts import Interrupts
@@ -20,14 +21,42 @@ from stackr.cli.views.logs import LogLines
 from stackr.errors import Conflict, NotFound, StackrError
 
 if TYPE_CHECKING:
+    from stackr.executor.operations import BeforeStart
+    from stackr.planner.desired import DesiredService
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
 
-__all__ = ["run_attached"]
+__all__ = ["ShownOutput", "run_attached", "shown_output"]
 
 _INTERRUPTED = 130
 _IDLE_S = 1.0
 _LAST_WORDS_S = 30.0
+
+
+Start = Callable[["Runtime", "BeforeStart"], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOutput:
+    """The services whose output is shown, and those whose output no log keeps."""
+
+    services: frozenset[str]
+    unlogged: frozenset[str] = frozenset()
+
+
+def shown_output(
+    wanted: Mapping[str, DesiredService], services: Collection[str], arguments: UpArguments
+) -> ShownOutput:
+    """What `up` shows: `--attach` names it, else `services` but for those with `attach: false`."""
+    own = {name for name in services if wanted[name].service.attach is not False}
+    shown = set(arguments.attach or own) - set(arguments.no_attach)
+    unlogged = {name for name in shown if _is_unlogged(wanted[name])}
+    return ShownOutput(frozenset(shown), frozenset(unlogged))
+
+
+def _is_unlogged(service: DesiredService) -> bool:
+    logging = service.service.logging
+    return logging is not None and logging.driver == "none"
 
 
 async def run_attached(
@@ -37,19 +66,21 @@ async def run_attached(
     arguments: UpArguments,
     *,
     services: Collection[str],
-    start: Callable[[Runtime], Awaitable[int]],
+    output: ShownOutput,
+    start: Start,
     stop: Callable[[Runtime], Awaitable[Plan]],
     beside: Callable[[Runtime], Awaitable[None]] | None = None,
 ) -> int:
     """Bring services up, then show their output until the stack ends; the exit code.
 
-    services: those that belong to this run. start: brings them up, and gives the exit code.
-    stop: makes the plan that stops them. beside: work that goes on meanwhile, and keeps the run
-    alive when all containers have ended.
+    services: those whose end ends the run. output: what is shown. start: brings them up, and
+    gives the exit code; it tells of each container before it starts. stop: makes the plan that
+    stops them. beside: work that goes on meanwhile, and keeps the run alive when all containers
+    have ended.
     """
     interrupts = Interrupts()
     with interrupts.caught():
-        run = _Attached(session, runtime, project, arguments, services, stop, beside)
+        run = _Attached(session, runtime, project, arguments, services, output, stop, beside)
         try:
             return await run.complete(start, interrupts)
         finally:
@@ -66,6 +97,7 @@ class _Attached:
         project: str,
         arguments: UpArguments,
         services: Collection[str],
+        output: ShownOutput,
         stop: Callable[[Runtime], Awaitable[Plan]],
         beside: Callable[[Runtime], Awaitable[None]] | None,
     ) -> None:
@@ -73,6 +105,7 @@ class _Attached:
         self._runtime = runtime
         self._arguments = arguments
         self._services = services
+        self._output = output
         self._stop = stop
         self._beside = beside
         self._project = project
@@ -83,9 +116,7 @@ class _Attached:
         if self._supervisor is not None:
             await self._supervisor.close()
 
-    async def complete(
-        self, start: Callable[[Runtime], Awaitable[int]], interrupts: Interrupts
-    ) -> int:
+    async def complete(self, start: Start, interrupts: Interrupts) -> int:
         signal = asyncio.ensure_future(interrupts.next())
         try:
             supervisor = self._supervisor = self._new_supervisor()
@@ -104,22 +135,20 @@ class _Attached:
     def _new_supervisor(self) -> Supervisor:
         view, arguments = self._session.view, self._arguments
         out, err = view.log_output(self._session.out), view.log_output(self._session.err)
-        shown = set(arguments.attach or self._services) - set(arguments.no_attach)
         return Supervisor(
             with_logs(self._runtime),
             self._project,
             LogLines(out, err, prefix=arguments.log_prefix),
             services=self._services,
-            shown=shown,
+            shown=self._output.services,
+            unlogged=self._output.unlogged,
             timestamps=arguments.timestamps,
             exited=self._exits.put_nowait,
         )
 
-    async def _work(
-        self, start: Callable[[Runtime], Awaitable[int]], supervisor: Supervisor
-    ) -> int:
+    async def _work(self, start: Start, supervisor: Supervisor) -> int:
         """The start, then the containers' lives; the exit code of the whole."""
-        if code := await start(self._runtime):
+        if code := await start(self._runtime, supervisor.before_start):
             return code
         await supervisor.supervise_running()
         if self._beside is not None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from stackr.cli.attached_output import output_lines
 from stackr.cli.log_position import LogPosition
 from stackr.cli.views.logs import LogLines
 from stackr.errors import NotFound, NotSupported, StackrError
 from stackr.runtime import labels
-from stackr.runtime.protocol import Runtime, SupportsLogs
+from stackr.runtime.protocol import Runtime, Streams, SupportsAttach, SupportsLogs
 from stackr.runtime.types import ContainerState, EngineEvent, LogEntry
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _RESTART_POLL_S = 1.0
+_LAST_LINES_S = 2.0
 
 
 class LogRuntime(Runtime, SupportsLogs, Protocol):
@@ -102,7 +104,10 @@ async def print_logs(
     *,
     timestamps: bool = False,
 ) -> None:
-    """Print what the containers have written so far, all lines in the order of their times."""
+    """Print what the containers have written so far, all lines in the order of their times.
+
+    Where a container's log is not kept, that is said in its place.
+    """
     streams = {
         display_name(container): runtime.logs(
             container.id,
@@ -114,31 +119,34 @@ async def print_logs(
         for container in containers
     }
     lines.register(streams)
-    async for name, entry in _merged(streams):
+    async for name, entry in _merged(streams, lines):
         lines.line(name, _text(entry), moment=_moment(entry) if timestamps else "")
 
 
 async def _merged(
-    streams: dict[str, AsyncIterator[LogEntry]],
+    streams: dict[str, AsyncIterator[LogEntry]], lines: LogLines
 ) -> AsyncIterator[tuple[str, LogEntry]]:
     """Merge streams that are each in order; one entry of each is held at a time."""
-    firsts = await asyncio.gather(*(_next(stream) for stream in streams.values()))
+    firsts = await asyncio.gather(*(_next(name, stream, lines) for name, stream in streams.items()))
     heads = {name: entry for name, entry in zip(streams, firsts, strict=True) if entry is not None}
     while heads:
         name = min(heads, key=lambda name: heads[name].time_ns)
         yield name, heads[name]
-        entry = await _next(streams[name])
+        entry = await _next(name, streams[name], lines)
         if entry is None:
             del heads[name]
         else:
             heads[name] = entry
 
 
-async def _next(stream: AsyncIterator[LogEntry]) -> LogEntry | None:
+async def _next(name: str, stream: AsyncIterator[LogEntry], lines: LogLines) -> LogEntry | None:
     """The next entry; None at the end, or where the container's log is not kept."""
     try:
         return await anext(stream, None)
-    except (NotFound, NotSupported):
+    except NotFound:
+        return None
+    except NotSupported as error:
+        lines.problem(name, f"shows no output: {error.message}")
         return None
 
 
@@ -160,6 +168,7 @@ class _Followed:
     tail: int | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    streams: Streams | None = None
 
     @property
     def service(self) -> str:
@@ -170,8 +179,11 @@ class Supervisor:
     """Shows the lines of a project's containers as they are written, until all have ended.
 
     Containers that start later are followed too, and so are restarts. `open()` begins to listen;
-    `supervise_running()` takes up containers; `ended()` waits. services: () for all.
-    shown: the services whose lines are shown, None for all; the others' ends are noticed only.
+    `supervise_running()` takes up containers; `ended()` waits. services: whose end is waited for
+    and told, () for all.
+    shown: the services whose lines are shown, None for those of `services`; they may be others.
+    unlogged: the services whose output no log keeps; it is taken from their streams, which
+    `before_start` gets hold of.
     only: the IDs of the containers that count, None for all.
     exited: is told of each container that ends and will not be restarted.
     """
@@ -184,6 +196,7 @@ class Supervisor:
         *,
         services: Iterable[str] = (),
         shown: Collection[str] | None = None,
+        unlogged: Collection[str] = (),
         only: Collection[str] | None = None,
         timestamps: bool = False,
         announce: bool = True,
@@ -194,6 +207,8 @@ class Supervisor:
         self._lines = lines
         self._services = frozenset(services)
         self._shown = shown
+        self._known = self._services and self._services.union(shown or ())
+        self._unlogged = unlogged
         self._only = only
         self._timestamps = timestamps
         self._announce = announce
@@ -232,12 +247,28 @@ class Supervisor:
             if container.state != "created":
                 self._follow(followed)
 
+    async def before_start(self, ref: str) -> None:
+        """Get hold of the container's output, where no log will have it."""
+        with suppress(StackrError):
+            container = await self._runtime.inspect_container(ref)
+            followed = self._note(container)
+            if self._is_shown(followed) and followed.streams is None:
+                followed.streams = await self._attach(followed)
+
+    async def _attach(self, followed: _Followed) -> Streams | None:
+        """The streams of a container without a log, from now on or from its next start."""
+        if followed.service not in self._unlogged:
+            return None
+        if not isinstance(self._runtime, SupportsAttach):
+            return None
+        return await self._runtime.attach(followed.container.id, stdin=False)
+
     async def ended(self) -> None:
         """Wait until no followed container runs or is about to be restarted.
 
         Raises what ended a follower before its container did: the engine went away.
         """
-        while tasks := [f.task for f in self._followed.values() if f.task is not None]:
+        while tasks := [f.task for f in self._followed.values() if f.task and self._ends(f)]:
             running = [task for task in tasks if not task.done()]
             for task in tasks:
                 if task.done():
@@ -254,9 +285,19 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for followed in self._followed.values():
+            if followed.streams is not None:
+                await followed.streams.close()
+
+    def _ends(self, followed: _Followed) -> bool:
+        """Whether its end is waited for."""
+        return not self._services or followed.service in self._services
+
+    def _is_shown(self, followed: _Followed) -> bool:
+        return self._shown is None or followed.service in self._shown
 
     async def _containers(self) -> list[ContainerState]:
-        listed = await project_containers(self._runtime, self._project, self._services)
+        listed = await project_containers(self._runtime, self._project, self._known)
         return [each for each in listed if self._only is None or each.id in self._only]
 
     def _note(self, container: ContainerState) -> _Followed:
@@ -267,7 +308,8 @@ class Supervisor:
 
     def _follow(self, followed: _Followed) -> None:
         if followed.task is None or followed.task.done():
-            self._lines.register([display_name(followed.container)])
+            if self._is_shown(followed):
+                self._lines.register([display_name(followed.container)])
             followed.task = asyncio.ensure_future(self._supervise(followed))
 
     async def _listen(self, ready: asyncio.Event) -> None:
@@ -293,11 +335,12 @@ class Supervisor:
             return event.id in self._only
         if event.attributes.get(labels.ONEOFF, "False") == "True":
             return False
-        return not self._services or event.attributes.get(labels.SERVICE, "") in self._services
+        return not self._known or event.attributes.get(labels.SERVICE, "") in self._known
 
     async def _supervise(self, followed: _Followed) -> None:
         """Show lines, run after run, until the container has ended for good."""
         ref, name = followed.container.id, display_name(followed.container)
+        announce = self._announce and self._is_shown(followed)
         while True:
             followed.started.clear()
             await self._show(followed)
@@ -307,36 +350,77 @@ class Supervisor:
                 return
             if not state.is_running:
                 break
-            if self._announce and state.state == "restarting":
+            if announce and state.state == "restarting":
                 self._lines.status(name, f"exited with code {state.exit_code} (restarting)")
             with suppress(TimeoutError):
                 await asyncio.wait_for(followed.started.wait(), _RESTART_POLL_S)
         code = state.exit_code or 0
-        if self._announce:
+        if announce:
             self._lines.status(name, f"exited with code {code}")
-        self._exited(Exit(followed.service, followed.container.name, code))
+        if self._ends(followed):
+            self._exited(Exit(followed.service, followed.container.name, code))
 
     async def _show(self, followed: _Followed) -> None:
         """Show the lines of one run; where none are wanted or kept, wait for its end."""
         ref, name = followed.container.id, display_name(followed.container)
-        if self._shown is not None and followed.service not in self._shown:
+        if not self._is_shown(followed):
             with suppress(NotFound):
                 await self._runtime.wait_container(ref)
             return
-        since = followed.position.begin()
-        tail, followed.tail = followed.tail, None
-        stream = self._runtime.logs(ref, follow=True, tail=tail, since=since, timestamps=True)
         try:
-            async for entry in stream:
-                if not followed.position.take(entry.time_ns):
-                    continue
-                moment = _moment(entry) if self._timestamps else ""
-                is_error = entry.stream == "stderr"
-                self._lines.line(name, _text(entry), is_error=is_error, moment=moment)
+            if followed.service in self._unlogged:
+                await self._show_streams(followed)
+            else:
+                await self._print(name, self._logged(followed))
         except NotFound:
             return
         except StackrError as error:
-            if not isinstance(error, NotSupported):
-                self._lines.status(name, f"shows no output: {error.message}")
+            if followed.service in self._unlogged:
+                return  # it is joined again at its next start
+            self._lines.problem(name, f"shows no output: {error.message}")
             with suppress(NotFound):
                 await self._runtime.wait_container(ref)
+
+    async def _show_streams(self, followed: _Followed) -> None:
+        """Show one run of a container whose output no log keeps.
+
+        Streams that are held since before its start end with it; others may be those of a next
+        run that never comes.
+        """
+        name, ref = display_name(followed.container), followed.container.id
+        streams, followed.streams = followed.streams, None
+        if streams is not None:
+            await self._print(name, _of_streams(streams))
+        elif (streams := await self._attach(followed)) is not None:
+            showing = asyncio.ensure_future(self._print(name, _of_streams(streams)))
+            ending = asyncio.ensure_future(self._runtime.wait_container(ref))
+            try:
+                await asyncio.wait({showing, ending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({showing}, timeout=_LAST_LINES_S)
+            finally:
+                showing.cancel()
+                ending.cancel()
+                await asyncio.gather(showing, ending, return_exceptions=True)
+
+    async def _print(self, name: str, entries: AsyncIterator[LogEntry]) -> None:
+        async for entry in entries:
+            moment = _moment(entry) if self._timestamps else ""
+            is_error = entry.stream == "stderr"
+            self._lines.line(name, _text(entry), is_error=is_error, moment=moment)
+
+    async def _logged(self, followed: _Followed) -> AsyncIterator[LogEntry]:
+        since = followed.position.begin()
+        tail, followed.tail = followed.tail, None
+        async for entry in self._runtime.logs(
+            followed.container.id, follow=True, tail=tail, since=since, timestamps=True
+        ):
+            if followed.position.take(entry.time_ns):
+                yield entry
+
+
+async def _of_streams(streams: Streams) -> AsyncIterator[LogEntry]:
+    try:
+        async for entry in output_lines(streams):
+            yield entry
+    finally:
+        await streams.close()

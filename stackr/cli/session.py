@@ -18,6 +18,7 @@ from stackr.cli.views.view import View, open_view
 if TYPE_CHECKING:
     from stackr.executor.apply import Limits
     from stackr.executor.events import Event
+    from stackr.executor.operations import BeforeStart
     from stackr.executor.outcome import Outcome
     from stackr.executor.profile import Profile
     from stackr.planner.plan import Plan
@@ -34,7 +35,8 @@ class Session:
     """One invocation: results go to `out`, reports to `err`, a plan's events to `view`.
 
     profile: is told of every event as well. project: whose operations are carried out, where it is
-    known; a failure is told with the place in its files then.
+    known; a failure is told with the place in its files then. before_start: is told
+    of each container before it starts.
     """
 
     options: GlobalOptions
@@ -43,6 +45,7 @@ class Session:
     view: View
     profile: Profile | None = None
     project: Project | None = None
+    before_start: BeforeStart | None = None
 
     @property
     def is_json(self) -> bool:
@@ -124,7 +127,14 @@ class Session:
         from stackr.executor.apply import apply
 
         try:
-            await apply(outcome.plan, runtime, self._sink, limits=self._limits(), outcome=outcome)
+            await apply(
+                outcome.plan,
+                runtime,
+                self._sink,
+                limits=self._limits(),
+                outcome=outcome,
+                before_start=self.before_start,
+            )
         finally:
             self.view.close()
 

@@ -60,6 +60,7 @@ class UpArguments:
             ("abort_on_exit", "abort_on_failure"),
             ("detach", "attach"),
             ("detach", "attach_dependencies"),
+            ("wait", "attach"),
             ("wait", "attach_dependencies"),
             ("attach", "attach_dependencies"),
             ("wait", "no_start"),

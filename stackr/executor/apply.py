@@ -26,7 +26,7 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.executor.operations import Context, perform
+from stackr.executor.operations import BeforeStart, Context, perform
 from stackr.executor.outcome import Failure, Outcome, Skipped
 from stackr.planner.payloads import (
     Delay,
@@ -81,6 +81,7 @@ async def apply(
     *,
     limits: Limits | None = None,
     outcome: Outcome | None = None,
+    before_start: BeforeStart | None = None,
 ) -> Outcome:
     """Run every operation of `plan`, and return what became of each.
 
@@ -89,7 +90,10 @@ async def apply(
     """
     result = outcome if outcome is not None else Outcome(plan)
     watch = Watch(runtime, plan.project)
-    run = _Run(plan, Context(runtime, watch), sink, limits or Limits(), result)
+    context = Context(runtime, watch)
+    if before_start is not None:
+        context.before_start = before_start
+    run = _Run(plan, context, sink, limits or Limits(), result)
     try:
         await run.complete()
     finally:

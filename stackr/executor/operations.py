@@ -54,12 +54,20 @@ from stackr.runtime.types import PullProgress
 if TYPE_CHECKING:
     from stackr.runtime.container import ContainerConfig
 
-__all__ = ["Context", "Tell", "perform"]
+__all__ = ["BeforeStart", "Context", "Tell", "perform"]
 
 Tell = Callable[[PullProgress], None]
 _CONTAINER = "container:"
 _LET_GO_S = 15.0
 _LET_GO_POLL_S = 0.1
+
+
+BeforeStart = Callable[[str], Awaitable[None]]
+"""Is told which container is about to be started, which waits for it."""
+
+
+async def _nothing(ref: str) -> None:
+    """Nobody has to know."""
 
 
 @dataclass(slots=True)
@@ -68,6 +76,7 @@ class Context:
 
     runtime: Runtime
     watch: Watch
+    before_start: BeforeStart = _nothing
     container_ids: dict[str, str] = field(default_factory=dict)
     image_ids: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     failed_replicas: dict[str, set[str]] = field(default_factory=dict)
@@ -158,6 +167,7 @@ async def _volumes_source(context: Context, source: str) -> str:
 
 
 async def _start_container(context: Context, payload: StartContainer, tell: Tell) -> None:
+    await context.before_start(payload.ref)
     await context.runtime.start_container(payload.ref)
 
 

@@ -152,7 +152,7 @@ _SERVICE: dict[str, Row] = {
     **_yes(
         "use_api_socket", note="at /var/run/docker.sock, with the caller's registry credentials"
     ),
-    **_inert("only for `up` in the foreground", "attach"),
+    **_yes("attach", note="false: `up` in the foreground does not show its output"),
     "develop": Row(State.YES, "the actions sync, restart, sync+restart and sync+exec of `watch`"),
     **_inert("has no meaning in Docker Compose either", "pull_refresh_after"),
 }
@@ -168,7 +168,7 @@ _TOP: dict[str, Row] = {
     **_yes("networks.*.driver_opts", "networks.*.ipam", "networks.*.external"),
     **_yes("networks.*.internal", "networks.*.labels", "networks.*.enable_ipv4"),
     **_yes("networks.*.enable_ipv6"),
-    **_inert(_SWARM, "networks.*.attachable"),
+    **_inert("the engine keeps it; only a cluster has a use for it", "networks.*.attachable"),
     "volumes": Row(State.YES, "of the driver local"),
     "volumes.*.driver": _but(("local", "default"), "local"),
     **_yes("volumes.*.name", "volumes.*.driver_opts", "volumes.*.external", "volumes.*.labels"),

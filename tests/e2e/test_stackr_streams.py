@@ -182,3 +182,25 @@ def test_bad_usage(stack: Stack, arguments: tuple[str, ...], message: str) -> No
 def test_json_of_ps_has_what_was_started(stack: Stack) -> None:
     [first, *_] = stack("ps", "--format", "json").stdout.splitlines()
     assert json.loads(first)["Project"] == stack.name
+
+
+def test_up_shows_what_is_attached_to(stack: Stack) -> None:
+    """`attach: false` keeps a service quiet, and no log driver does, as with Docker Compose."""
+    stack.write(
+        """\
+        services:
+          loud:
+            image: ${IMAGE}
+            command: sh -c 'echo from-loud; printf half >&2'
+            logging: {driver: none}
+          quiet: {image: "${IMAGE}", command: echo from-quiet, attach: false}
+        """
+    )
+    done = stack("up")
+    assert sorted(done.stdout.splitlines()) == ["loud-1  | from-loud", "loud-1 exited with code 0"]
+    assert "loud-1  | half" in done.stderr
+    shown = stack("up", "--attach", "quiet").stdout
+    assert shown.splitlines() == ["quiet-1  | from-quiet", "quiet-1 exited with code 0"]
+    logs = stack("logs")
+    assert "from-quiet" in logs.stdout
+    assert "loud-1 shows no output: configured logging driver" in logs.stderr

@@ -86,7 +86,7 @@ async def _logs(session: Session, runtime: Runtime, project: str, arguments: _Ar
     from stackr.cli.views.logs import LogLines
 
     out = session.view.log_output(session.out)
-    lines = LogLines(out, out, prefix=arguments.prefix)
+    lines = LogLines(out, out, prefix=arguments.prefix, reports=session.err)
     services = arguments.targets.services
     window = LogWindow(arguments.tail, arguments.since, arguments.until)
     containers = await project_containers(runtime, project, services)

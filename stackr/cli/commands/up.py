@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -167,9 +168,11 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
     project = load_project(session.options, targets.files, services=targets.services)
     up_options = _up_options(arguments)
     wanted = desire(project, up_options, session.options)
-    for service in (arguments.exit_code_from, *arguments.attach, *arguments.no_attach):
+    for service in (arguments.exit_code_from, *arguments.no_attach):
         if service is not None and service not in wanted.services:
             raise InvalidArgument(f"no such service: {service}")
+    if absent := [name for name in arguments.attach if name not in wanted.services]:
+        raise InvalidArgument(f"cannot attach to services not included in up: {', '.join(absent)}")
     rules = _watch_rules(project) if arguments.watch else None
     goal = Goal(project, wanted, up_options, ttl_s=arguments.ttl_s)
     if session.is_dry_run:
@@ -211,14 +214,14 @@ def _watch_rules(project: Project) -> WatchRules:
 async def _attached(
     session: Session, arguments: UpArguments, goal: Goal, rules: WatchRules | None
 ) -> int:
-    from stackr.cli.attached import run_attached
+    from stackr.cli.attached import run_attached, shown_output
     from stackr.planner.lifecycle import plan_stop
     from stackr.planner.observed import observe
 
     wanted = goal.wanted
-    services = arguments.targets.services or tuple(wanted.services)
-    if arguments.attach_dependencies:
-        services = tuple(wanted.services)
+    everything = tuple(wanted.services)
+    services = everything if arguments.attach_dependencies else arguments.targets.services
+    services = services or everything
 
     async def stop(runtime: Runtime) -> Plan:
         observed = await observe(runtime, wanted.project)
@@ -241,7 +244,10 @@ async def _attached(
             wanted.project,
             arguments,
             services=services,
-            start=lambda engine: converge(session, engine, goal),
+            output=shown_output(wanted.services, services, arguments),
+            start=lambda engine, before_start: converge(
+                replace(session, before_start=before_start), engine, goal
+            ),
             stop=stop,
             beside=None if rules is None else watch,
         )

@@ -32,11 +32,13 @@ class LogLines:
     """Writes containers' lines to `out`, and what they wrote to stderr to `err`.
 
     prefix: each line starts with the container's name; the column is as wide as the longest known.
+    reports: where what cannot be shown is told; None for `err`.
     """
 
     out: Output
     err: Output
     prefix: bool = True
+    reports: Output | None = None
     _styles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _width: int = 0
 
@@ -58,6 +60,10 @@ class LogLines:
         self.register([name])
         line = f"{name} {text}"
         self.out.line(paint(line, *self._styles[name]) if self.out.colour else line)
+
+    def problem(self, name: str, text: str) -> None:
+        """Why a container's output is not shown."""
+        (self.reports or self.err).line(f"{name} {text}")
 
     def _prefix(self, name: str, output: Output) -> str:
         if not self.prefix:

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from stackr.errors import Conflict, InvalidArgument, Unavailable
+from stackr.errors import Conflict, InvalidArgument, NotSupported, Unavailable
 from stackr.runtime.engine.archive.copies import PathStat
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import host as host_facts
@@ -369,10 +369,10 @@ class Containers:
         self._lives.monitor.resize(self._storage.bundle(container), height, width)
 
     def logs(self, ref: str, query: LogQuery) -> LogReader:
-        """Raises NotFound; InvalidArgument for a container without a log; Unavailable."""
+        """Raises NotFound; NotSupported for a container without a log; Unavailable."""
         live = self._live(ref)
         if live.container.host_config.log_config.type == "none":
-            raise InvalidArgument("configured logging driver does not support reading")
+            raise NotSupported("configured logging driver does not support reading")
         status = live.container.state.status
         is_followed = query.follow and (status.is_up or status is Status.RESTARTING)
         return LogReader.open(
