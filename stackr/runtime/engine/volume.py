@@ -20,15 +20,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, NotSupported
+from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.subpath import open_subpath, subpath_failure
 from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.state import Document, State
 from stackr.runtime.engine.volume_content import fill, recover
+from stackr.runtime.engine.volume_device import (
+    Device,
+    check_options,
+    device_of,
+    is_bind,
+    mounted_apart,
+    words,
+)
 
-__all__ = ["ANONYMOUS_LABEL", "TmpfsMount", "Volume", "Volumes"]
+__all__ = ["ANONYMOUS_LABEL", "Volume", "Volumes"]
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
@@ -38,13 +46,6 @@ _REMOVING = ".removing-"
 _LONGEST_NAME = 255 - len(f"{_REMOVING}.01234567")
 """So that the folder has a name while it is removed, too."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TmpfsMount:
-    """A volume that is a tmpfs of its container; options as mount(8) takes them."""
-
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +68,25 @@ class Volume:
         """The folder on the host that containers get: the bound device, else the mount point."""
         return Path(self.options["device"]) if self._is_bind else self.mountpoint
 
-    @property
-    def is_read_only(self) -> bool:
-        return self._is_bind and "ro" in self._flags
+    def check_source(self) -> None:
+        """Raises InvalidArgument, with Docker's words, where a bound folder is not there."""
+        if self._is_bind and not self.source.is_dir():
+            device = Device("none", self.options["device"], 0x1000, "")
+            why = "not a directory" if self.source.exists() else "no such file or directory"
+            raise InvalidArgument(f"{device.failure(self.mountpoint)}: {why}")
 
     @property
-    def tmpfs(self) -> TmpfsMount | None:
-        """Set where a tmpfs is to be mounted instead of `source`."""
-        return TmpfsMount(self._flags) if self.options.get("type") == "tmpfs" else None
+    def is_read_only(self) -> bool:
+        return self._is_bind and "ro" in words(self.options["o"])
+
+    @property
+    def device(self) -> Device | None:
+        """Set where a file system is to be mounted on `mountpoint`, while containers use it."""
+        return device_of(self.options)
 
     @property
     def _is_bind(self) -> bool:
-        return bool({"bind", "rbind"} & set(self._flags))
-
-    @property
-    def _flags(self) -> tuple[str, ...]:
-        return tuple(flag for flag in self.options.get("o", "").split(",") if flag)
+        return is_bind(self.options)
 
 
 class Volumes:
@@ -148,7 +152,7 @@ class Volumes:
             return self._volumes[name]
         _check_name(name)
         options = dict(driver_opts or {})
-        _check_options(name, options)
+        check_options(name, options)
         volume = Volume(name, self._root / name / "_data", time.time_ns(), labels, options)
         self._state.check_room()
         self._state.put(_KIND, name, _to_document(volume))
@@ -164,10 +168,16 @@ class Volumes:
     def fill(self, name: str, subpath: str, copy: Callable[[int], bool]) -> None:
         """Let `copy` give an empty volume, or an empty folder in it, its first content; blocking.
 
-        A folder of the host that the volume stands for is filled in place. What is missing, or no
-        folder, is left so. Raises OSError, InvalidArgument for a subpath that leads out.
+        A folder of the host that the volume stands for, and another file system, are filled in
+        place; what a tmpfs holds would be gone before the start. What is missing, or no folder, is
+        left so. Raises OSError, InvalidArgument for a subpath that leads out, and for a device that
+        cannot be mounted, or a folder of the host that is not there.
         """
         volume = self.get(name)
+        if volume.device is not None:
+            self._fill_device(volume, volume.device, subpath, copy)
+            return
+        volume.check_source()
         with self._fills.setdefault(name, threading.Lock()):
             folder = _open_folder(volume.source, subpath)
             if folder is None:
@@ -180,12 +190,26 @@ class Volumes:
             finally:
                 os.close(folder)
 
+    def _fill_device(
+        self, volume: Volume, device: Device, subpath: str, copy: Callable[[int], bool]
+    ) -> None:
+        def work() -> None:
+            if device.fstype == "tmpfs":
+                return
+            folder = _open_folder(volume.mountpoint, subpath)
+            if folder is not None:
+                try:
+                    if not os.listdir(folder):
+                        copy(folder)
+                finally:
+                    os.close(folder)
+
+        with self._fills.setdefault(volume.name, threading.Lock()):
+            mounted_apart(device, volume.mountpoint, work)
+
     def acquire(self, name: str, container_id: str) -> Volume:
-        """Note that a container uses the volume, which protects it. Raises NotFound, Conflict."""
+        """Note that a container uses the volume, which protects it. Raises NotFound."""
         volume = self.get(name)
-        others = self._users.get(name, set()) - {container_id}
-        if volume.tmpfs and others:
-            raise Conflict(f'volume "{name}": a tmpfs volume belongs to one container alone')
         self._users.setdefault(name, set()).add(container_id)
         return volume
 
@@ -271,26 +295,6 @@ def _check_name(name: str) -> None:
             f'create {name}: "{name}" includes invalid characters for a local volume name, only'
             ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory,'
             " use absolute path"
-        )
-
-
-def _check_options(name: str, options: Mapping[str, str]) -> None:
-    for key in options:
-        if key not in ("type", "o", "device"):
-            raise InvalidArgument(f'create {name}: invalid option: "{key}"')
-    if not options:
-        return
-    kind, flags = options.get("type", ""), set(options.get("o", "").split(",")) - {""}
-    if kind in ("", "none", "bind") and flags & {"bind", "rbind"}:
-        unknown = flags - {"bind", "rbind", "ro", "rw"}
-        if unknown:
-            raise NotSupported(f'volume "{name}": mount option not supported: {min(unknown)}')
-        if not options.get("device", "").startswith("/"):
-            raise InvalidArgument(f"create {name}: missing device in volume options")
-    elif kind != "tmpfs":
-        raise NotSupported(
-            f'volume "{name}": type not supported by the embedded engine: "{kind}"',
-            hint="use type=none with o=bind and device=PATH, or type=tmpfs",
         )
 
 

@@ -203,6 +203,72 @@ async def test_a_new_tmpfs_is_open_to_all_at_each_start(engine: Engine) -> None:
     assert (await engine.output(id)).count("drwxrwxrwt") == 2
 
 
+# --- volumes that are file systems of their own ------------------------------------------------
+
+MEMORY = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=7,mode=750,noexec"}
+
+
+async def test_containers_share_a_volume_that_is_a_tmpfs(engine: Engine) -> None:
+    await engine.volumes.create("ram", driver_opts=MEMORY)
+    twice = ["ram:/a", "ram:/b:ro"]
+    one, two = [
+        await engine.create(name, ["sleep", "1000"], Binds=twice, Init=False)
+        for name in ("one", "two")
+    ]
+    await asyncio.gather(engine.containers.start(one), engine.containers.start(two))
+    script = (
+        "stat -c %u:%a /a; grep ' /a ' /proc/mounts; mkdir /a/sub; echo hi >/a/sub/f; cat /b/*/f"
+    )
+    code, output = await engine.execute(one, ["sh", "-c", script])
+    assert code == 0
+    assert "7:750" in output
+    assert "rw,noexec" in output
+    assert "hi" in output
+    assert "hi" in (await engine.execute(two, ["cat", "/b/sub/f"]))[1]
+    options = {"Subpath": "sub"}
+    part = {"Type": "volume", "Source": "ram", "Target": "/p", "VolumeOptions": options}
+    assert (await engine.run(["cat", "/p/f"], Mounts=[part]))[1].strip() == "hi"
+    await engine.containers.remove(one, force=True)
+    assert "hi" in (await engine.execute(two, ["cat", "/b/sub/f"]))[1]
+    await engine.containers.restart(two, timeout_s=0)
+    assert (await engine.execute(two, ["ls", "/b"]))[1].strip() == ""
+    await engine.containers.remove(two, force=True)
+    await engine.volumes.remove("ram")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (
+            {"type": "tmpfs", "device": "tmpfs", "o": "foo=bar"},
+            "mount tmpfs:{place}, data: foo=bar: invalid argument",
+        ),
+        (
+            {"type": "none", "device": "/nope", "o": "bind"},
+            "mount /nope:{place}, flags: 0x1000: no such file or directory",
+        ),
+        (
+            {"type": "none", "device": "/etc", "o": "ro"},
+            "mount /etc:{place}, flags: 0x1: no such device",
+        ),
+        (
+            {"type": "ext4", "device": "/dev/nope"},
+            "mount /dev/nope:{place}: no such file or directory",
+        ),
+    ],
+)
+async def test_why_a_volume_cannot_be_mounted(
+    engine: Engine, options: dict[str, str], why: str
+) -> None:
+    volume = await engine.volumes.create("bad", driver_opts=options)
+    failure = "failed to mount local volume: " + why.format(place=volume.mountpoint)
+    error = await refused(engine.create("box", ["true"], Binds=["bad:/v"]))
+    assert error.message == failure
+    id = await engine.create("box", ["true"], Binds=["bad:/v:nocopy"])
+    error = await refused(engine.containers.start(id))
+    assert f"error while mounting volume '{volume.mountpoint}': {failure}" in error.message
+
+
 # --- /proc by a symlink ------------------------------------------------------------------------
 
 

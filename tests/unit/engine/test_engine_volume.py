@@ -14,6 +14,7 @@ from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.state import State
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL, Volumes
+from stackr.runtime.engine.volume_device import Device
 
 
 @pytest.fixture
@@ -73,27 +74,68 @@ async def test_bad_names_are_refused_with_dockers_text(volumes: Volumes, name: s
 async def test_other_drivers_options_and_types_are_refused_by_name(volumes: Volumes) -> None:
     with pytest.raises(NotFound, match='plugin "nfs" not found'):
         await volumes.create("data", driver="nfs")
-    with pytest.raises(InvalidArgument, match='invalid option: "size"'):
-        await volumes.create("data", driver_opts={"size": "1g"})
-    with pytest.raises(NotSupported, match='type not supported by the embedded engine: "nfs"'):
-        await volumes.create("data", driver_opts={"type": "nfs", "device": ":/x", "o": "addr=a"})
-    with pytest.raises(NotSupported, match="mount option not supported: noatime"):
-        await volumes.create("data", driver_opts={"o": "bind,noatime", "device": "/tmp"})
-    with pytest.raises(InvalidArgument, match="missing device"):
-        await volumes.create("data", driver_opts={"type": "none", "o": "bind"})
+    bound = {"type": "none", "device": "/tmp"}
+    for options, why in (
+        ({"size": "1g"}, "quota size requested but no quota support"),
+        ({"sise": "1g"}, 'invalid option: "sise"'),
+        ({"type": "tmpfs"}, 'missing required option: "device"'),
+        ({"type": "none", "o": "bind"}, 'missing required option: "device"'),
+        ({"device": "/tmp"}, 'missing required option: "type"'),
+        ({"o": "bind", "device": "/tmp"}, 'missing required option: "type"'),
+        ({"type": "tmpfs", "device": ""}, "missing device in volume options"),
+    ):
+        with pytest.raises(InvalidArgument, match=why):
+            await volumes.create("data", driver_opts=options)
+    for option in ("noatime", "size=1m"):
+        with pytest.raises(NotSupported, match=f"mount option not supported: {option}"):
+            await volumes.create("data", driver_opts={"o": f"bind,{option}", **bound})
+    with pytest.raises(NotSupported, match="mount option not supported: rshared"):
+        await volumes.create(
+            "data", driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "rshared"}
+        )
     assert volumes.list() == []
 
 
-async def test_a_bound_folder_and_a_tmpfs(volumes: Volumes, tmp_path: Path) -> None:
+async def test_a_bound_folder_and_other_file_systems(volumes: Volumes, tmp_path: Path) -> None:
     options = {"type": "none", "o": "bind,ro", "device": str(tmp_path)}
     bound = await volumes.create("bound", driver_opts=options)
-    assert (bound.source, bound.is_read_only, bound.tmpfs) == (tmp_path, True, None)
-    memory = await volumes.create("memory", driver_opts={"type": "tmpfs", "o": "size=1m,uid=5"})
-    assert memory.tmpfs is not None
-    assert memory.tmpfs.options == ("size=1m", "uid=5")
-    volumes.acquire("memory", "one")
-    with pytest.raises(Conflict, match="belongs to one container alone"):
-        volumes.acquire("memory", "two")
+    assert (bound.source, bound.is_read_only, bound.device) == (tmp_path, True, None)
+    for options, device in (
+        (
+            {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,noexec,uid=5,ro,rw,defaults"},
+            Device("tmpfs", "tmpfs", 0x8, "size=1m,uid=5"),
+        ),
+        ({"type": "ext4", "device": "/dev/x"}, Device("ext4", "/dev/x", 0, "")),
+        (
+            {"type": "nfs", "device": ":/x", "o": "addr=127.0.0.1,nolock,ro"},
+            Device("nfs", ":/x", 0x1, "addr=127.0.0.1,nolock"),
+        ),
+    ):
+        volume = await volumes.create(options["type"], driver_opts=options)
+        assert volume.device == device
+        assert volume.device.resolved() == device
+
+
+def test_names_of_servers_are_looked_up_and_passwords_are_not_told() -> None:
+    share = Device("cifs", "//localhost/x", 0, "username=u,password=hush,vers=3")
+    assert share.resolved().source in ("//127.0.0.1/x", "//::1/x")
+    assert share.failure(Path("/v/_data")) == (
+        "failed to mount local volume: mount //localhost/x:/v/_data, data:"
+        " username=u,password=********,vers=3"
+    )
+    assert "localhost" not in Device("nfs", ":/x", 0, "addr=localhost,ro").resolved().data
+    with pytest.raises(InvalidArgument, match=r"network volume address: lookup no\.such\.invalid"):
+        Device("nfs", ":/x", 0, "addr=no.such.invalid").resolved()
+
+
+async def test_a_bound_folder_has_to_be_there(volumes: Volumes, tmp_path: Path) -> None:
+    options = {"type": "none", "o": "bind", "device": str(tmp_path / "absent")}
+    volume = await volumes.create("bound", driver_opts=options)
+    with pytest.raises(InvalidArgument, match="flags: 0x1000: no such file or directory"):
+        volume.check_source()
+    (tmp_path / "absent").touch()
+    with pytest.raises(InvalidArgument, match="flags: 0x1000: not a directory"):
+        volume.check_source()
 
 
 async def test_a_used_volume_is_not_removed(volumes: Volumes) -> None:

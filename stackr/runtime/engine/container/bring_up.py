@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from stackr.errors import Conflict, NotFound, StackrError
 from stackr.runtime.engine.container.bundle import Surroundings, bundle_config
@@ -37,6 +41,7 @@ from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.network.types import SandboxInfo
 from stackr.runtime.engine.snapshot.overlay import Overlay
+from stackr.runtime.engine.volume_device import Device
 
 __all__ = ["BringUp"]
 
@@ -72,6 +77,7 @@ class BringUp:
         self._limiter = limiter
         self._teardown = teardown
         self._descriptors = descriptors
+        self._mounting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, live: Live) -> int:
         """Returns when the program began, in nanoseconds since the epoch.
@@ -88,9 +94,11 @@ class BringUp:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._teardown.clear, container)
             await live.end_copies()
-            config, mounted, borrowed = self._bundle(container)
-            self._limiter.prepare(container)
-            container.running = await self._create(container, mounted, borrowed)
+            async with AsyncExitStack() as alone:
+                devices = await self._devices(container, alone)
+                config, mounted, borrowed = self._bundle(container, devices)
+                self._limiter.prepare(container)
+                container.running = await self._create(container, mounted, borrowed)
             check_mounted(container, config, container.running.pid)
             set_modes(mounted.tmpfs_modes, container.running.pid)
             self._limiter.created(container)
@@ -120,13 +128,35 @@ class BringUp:
                 bundle = self._storage.bundle(live.container)
                 stream.connect(ConsoleStream(await connect_attach(bundle)))
 
-    def _bundle(self, container: Container) -> tuple[dict[str, Any], Mounted, list[Borrowed]]:
+    async def _devices(self, container: Container, alone: AsyncExitStack) -> dict[str, Device]:
+        """The file systems that volumes are; one start at a time mounts each, or finds it mounted.
+
+        alone: lets go of them.
+        """
+        if not any(mount.device for mount in container.mounts):
+            return {}
+        devices = await asyncio.to_thread(self._storage.devices, container)
+        for name in devices:
+            lock = self._mounting.get(name) or asyncio.Lock()
+            self._mounting[name] = lock
+            await alone.enter_async_context(lock)
+        return devices
+
+    def _lenders(self, container: Container, volume: str) -> list[tuple[str, str]]:
+        """Which mount namespaces may have the volume."""
+        others = (other for other in self._store if other.id != container.id)
+        return [each for other in others for each in self._storage.lenders(other, volume)]
+
+    def _bundle(
+        self, container: Container, devices: Mapping[str, Device]
+    ) -> tuple[dict[str, Any], Mounted, list[Borrowed]]:
         """Write what the start needs; returns the config.json of it, and what is to be mounted."""
         self._storage.make_bind_sources(container)
         bundle = self._storage.bundle(container)
         remove_tree(bundle)
         (bundle / "rootfs").mkdir(parents=True)
-        mounted = self._storage.mounted(container)
+        lenders = partial(self._lenders, container)
+        mounted = self._storage.mounted(container, devices, lenders)
         borrowed = self._borrowed_shm(container)
         around = Surroundings(
             host=self._host,
@@ -185,6 +215,7 @@ class BringUp:
                 OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
                 *mounted.images,
             ],
+            devices=mounted.devices,
             parts=mounted.parts,
             borrowed=borrowed,
             options=MonitorOptions(

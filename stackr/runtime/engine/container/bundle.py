@@ -254,6 +254,7 @@ def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
     if mount.type == "image":
         return _mount(mount.destination, "bind", source, "bind", "ro", "rprivate")
     options = ["rbind" if mount.recursive else "bind"]
+    options += mount.options if mount.device else ()  # bound again, it would lose its own
     if not mount.rw:
         # A file holds no further mounts, and crun 1.8 takes "rro" for folders alone. What is
         # mounted already is read-only below, too.

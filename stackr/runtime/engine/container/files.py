@@ -163,7 +163,7 @@ class ContainerFiles:
     def _binds(self, container: Container) -> Iterator[Bind]:
         taken = {mount.destination for mount in container.mounts}
         for mount in container.mounts:
-            if mount.type not in ("tmpfs", "image"):
+            if mount.type not in ("tmpfs", "image") and not mount.device:
                 source, read_only = self._storage.source(mount), not mount.rw
                 yield Bind(source, mount.destination, mount.subpath, read_only, mount.recursive)
         for name in _ETC_FILES:
@@ -201,7 +201,7 @@ def _mount_table(container: Container) -> tuple[tuple[str, bool], ...]:
     return tuple(
         (mount.destination, mount.rw)
         for mount in container.mounts
-        if is_up or mount.type != "tmpfs"
+        if is_up or not (mount.device or mount.type == "tmpfs")
     )
 
 

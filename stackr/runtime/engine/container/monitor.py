@@ -25,6 +25,7 @@ from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.record import Running
 from stackr.runtime.engine.linux.launcher_client import (
     Borrowed,
+    DeviceTarget,
     Launcher,
     OverlayTarget,
     Part,
@@ -96,6 +97,7 @@ class Monitor:
         bundle: Path,
         *,
         overlays: Sequence[OverlayTarget],
+        devices: Sequence[DeviceTarget],
         parts: Sequence[Part],
         borrowed: Sequence[Borrowed],
         options: MonitorOptions,
@@ -115,6 +117,7 @@ class Monitor:
                     env={"_OCI_SYNCPIPE": str(_SYNC_FD), "PATH": os.defpath, "TZ": "UTC"},
                     cwd=bundle,
                     overlays=overlays,
+                    devices=devices,
                     parts=parts,
                     borrowed=borrowed,
                 )

@@ -38,8 +38,10 @@ class MountPoint:
     """type: bind, volume, tmpfs or image; the first eight fields are what an inspection shows.
 
     source: of an image, the reference that was asked for; `name` is then the image's ID.
-    options: of a tmpfs, as mount(8) has them. subpath: a path below the volume's or image's root.
+    options: of a tmpfs, or of the mount of another file system, as mount(8) has them.
+    subpath: a path below the volume's or image's root.
     anonymous: the volume was made for this container and goes with it where that is asked.
+    device: the volume is a file system of its own, which is mounted at each start.
     """
 
     type: str
@@ -56,6 +58,7 @@ class MountPoint:
     copy_up: bool = False
     subpath: str = ""
     anonymous: bool = False
+    device: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +22,11 @@ from stackr.runtime.engine.container.needs import ImageSource, VolumeAccess
 from stackr.runtime.engine.container.record import Container, MountPoint
 from stackr.runtime.engine.container.tmpfs import given_mode, innermost, stat_below, tmpfs_mode
 from stackr.runtime.engine.container.user import ProcessUser, resolve_user
-from stackr.runtime.engine.linux.launcher_client import OverlayTarget, Part
+from stackr.runtime.engine.linux.launcher_client import DeviceTarget, OverlayTarget, Part
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL
+from stackr.runtime.engine.volume_device import Device
 from stackr.runtime.proc_targets import PROC, proc_refusal
 
 __all__ = ["Mounted", "Storage", "name_volumes"]
@@ -50,6 +51,7 @@ class Mounted:
     """
 
     images: list[OverlayTarget] = field(default_factory=list)
+    devices: list[DeviceTarget] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     paths: dict[str, str] = field(default_factory=dict)
     tmpfs_modes: dict[str, int] = field(default_factory=dict)
@@ -98,13 +100,17 @@ class Storage:
         labels = {ANONYMOUS_LABEL: ""} if mount.anonymous else {}
         await self._volumes.create(mount.name, mount.driver or "local", None, labels)
         volume = self._volumes.acquire(mount.name, container.id)
-        if volume.tmpfs is not None:
-            return replace(mount, type="tmpfs", options=volume.tmpfs.options, copy_up=False)
         if mount.anonymous:
             self._check_folder(container.id, mount)
         if mount.copy_up:
             await asyncio.to_thread(self._copy_up, container.id, mount)
-        return replace(mount, source=str(volume.source), rw=mount.rw and not volume.is_read_only)
+        return replace(
+            mount,
+            source=str(volume.source),
+            rw=mount.rw and not volume.is_read_only,
+            device=volume.device is not None,
+            options=volume.device.restrictions if volume.device is not None else (),
+        )
 
     def _check_folder(self, container_id: str, mount: MountPoint) -> None:
         found = self._snapshots.base_view(container_id).stat(mount.destination)
@@ -125,14 +131,42 @@ class Storage:
                 f" directory in image {mount.source}"
             )
 
-    def mounted(self, container: Container) -> Mounted:
-        """What is mounted before the OCI runtime begins: images, and parts of images and volumes.
+    def devices(self, container: Container) -> dict[str, Device]:
+        """By volume's name, what is to be mounted for a start; blocking where names are looked up.
 
-        The folders that the images are mounted on are made in the bundle. A part is opened at each
+        Raises InvalidArgument for a name without an address.
+        """
+        names = {mount.name for mount in container.mounts if mount.device}
+        found = ((name, self._volumes.get(name).device) for name in sorted(names))
+        return {name: device.resolved() for name, device in found if device is not None}
+
+    def lenders(self, container: Container, name: str) -> list[tuple[str, str]]:
+        """Where a running container may have a volume mounted: namespace, path."""
+        if container.running is None:
+            return []
+        namespace = f"/proc/{container.running.monitor_pid}/ns/mnt"
+        return [
+            (namespace, str(self.bundle(container) / f"mount-{number}"))
+            for number, mount in enumerate(container.mounts)
+            if mount.device and mount.name == name
+        ]
+
+    def mounted(
+        self,
+        container: Container,
+        devices: Mapping[str, Device],
+        lenders: Callable[[str], list[tuple[str, str]]],
+    ) -> Mounted:
+        """What is mounted before the OCI runtime begins: images, file systems that volumes are, and
+        parts of images and volumes.
+
+        lenders: who may have a volume, by its name, mounted already.
+        The folders that these are mounted on are made in the bundle. A part is opened at each
         start, by the launcher: a container may have put something else in its place meanwhile.
         """
         found = Mounted(tmpfs_modes=self._tmpfs_modes(container))
         overlays = iter(self._snapshots.mounted(container.id))
+        first: dict[str, str] = {}
         for number, mount in enumerate(container.mounts):
             target = str(self.bundle(container) / f"mount-{number}")
             part = f"{target}.part"
@@ -143,10 +177,34 @@ class Storage:
                 found.paths[mount.destination] = part if mount.subpath else target
                 if mount.subpath:
                     found.parts.append(Part(target, mount.subpath, part, as_root=True))
+            elif mount.device:
+                os.mkdir(target)
+                own = [("/proc/self/ns/mnt", first[mount.name])] if mount.name in first else []
+                first.setdefault(mount.name, target)
+                others = [*own, *lenders(mount.name)]
+                found.devices.append(self._device(devices[mount.name], mount, target, others))
+                found.paths[mount.destination] = part if mount.subpath else target
+                if mount.subpath:
+                    found.parts.append(Part(target, mount.subpath, part))
             elif mount.subpath:
                 found.paths[mount.destination] = part
                 found.parts.append(self._volume_part(mount, part))
         return found
+
+    @staticmethod
+    def _device(
+        device: Device, mount: MountPoint, target: str, lenders: list[tuple[str, str]]
+    ) -> DeviceTarget:
+        failure = device.failure(Path(mount.source))
+        return DeviceTarget(
+            device.fstype,
+            device.source,
+            device.flags,
+            device.data,
+            target,
+            tuple(lenders),
+            f"error while mounting volume '{mount.source}': {failure}",
+        )
 
     def _tmpfs_modes(self, container: Container) -> dict[str, int]:
         """The permissions of each tmpfs, by its place: given, or of the folder that it covers.
@@ -215,10 +273,25 @@ class Storage:
         remove_tree(self.folder(container))
 
     def make_bind_sources(self, container: Container) -> None:
-        """Folders that `Binds` names and that are gone are made, as Docker does at each start."""
+        """Folders that `Binds` names and that are gone are made, as Docker does at each start.
+
+        Raises InvalidArgument for those that must be there, and that volumes stand for.
+        """
         for mount in container.mounts:
             if mount.type == "bind":
                 _check_bind_source(mount)
+            elif mount.type == "volume":
+                self._check_volume(mount)
+
+    def _check_volume(self, mount: MountPoint) -> None:
+        volume = self._volumes.get(mount.name)
+        try:
+            volume.check_source()
+        except InvalidArgument as error:
+            place = volume.mountpoint
+            raise InvalidArgument(
+                f"error while mounting volume '{place}': {error.message}"
+            ) from error
 
     def user(self, container: Container, user: str | None = None) -> ProcessUser:
         """The numbers of the container's user, or of another one in it."""

@@ -107,6 +107,10 @@ class PartError(Exception):
         self.number = number
 
 
+class DeviceError(Exception):
+    """A file system of a request's cannot be mounted; the text says which, and why."""
+
+
 def open_inside(root: str, path: str, resolve: int) -> int:
     """openat2(2): a path below `root`, which no symlink leads out of; those of /proc do not work.
 
@@ -173,17 +177,41 @@ def set_read_only(tree: int) -> None:
     )
 
 
-def borrow(namespace: str, path: str, target: str) -> None:
-    """Mount at `target` what another mount namespace has at `path`, as seen from its root."""
+def borrow(namespace: str, path: str, target: str, *, is_mounted: bool = False) -> None:
+    """Mount at `target` what another mount namespace has at `path`, as seen from its root.
+
+    is_mounted: it has to be another file system than the folder that it is in. Raises OSError.
+    """
     home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     away = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     _check(_libc.setns(away, CLONE_NEWNS), "join a mount namespace")
-    place = open_inside("/", path.lstrip("/"), RESOLVE_IN_ROOT)
-    tree = clone_tree(place, 0)
-    _check(_libc.setns(home, CLONE_NEWNS), "leave a mount namespace")
+    try:
+        place = open_inside("/", path.lstrip("/"), RESOLVE_IN_ROOT)
+        if is_mounted and os.fstat(place).st_dev == os.stat(os.path.dirname(path)).st_dev:
+            raise OSError(errno.ENOENT, f"{path}: nothing is mounted there")
+        tree = clone_tree(place, 0)
+    finally:
+        _check(_libc.setns(home, CLONE_NEWNS), "leave a mount namespace")
     move_mount(tree, target)
     for fd in (home, away, place, tree):
         os.close(fd)
+
+
+def mount_device(device: dict[str, object]) -> None:
+    """Mount a file system, the very one that another container has where there is one."""
+    target = str(device["target"])
+    for namespace, path in device["lenders"]:  # type: ignore[attr-defined]
+        try:
+            borrow(namespace, path, target, is_mounted=True)
+        except OSError:
+            continue  # that container has ended meanwhile
+        return
+    source, fstype, data = (str(device[key]) for key in ("source", "fstype", "data"))
+    try:
+        mount(source, target, fstype, int(str(device["flags"])), data)
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        raise DeviceError(f"{device['failure']}: {why}") from error
 
 
 def private_namespace(hide: list[str]) -> None:
@@ -217,6 +245,8 @@ def _become(request: dict[str, object], received: list[int]) -> None:
     for overlay in request["overlays"]:  # type: ignore[attr-defined]
         os.chdir(overlay["base_dir"])
         mount("overlay", overlay["target"], "overlay", 0, overlay["options"])
+    for device in request["devices"]:  # type: ignore[attr-defined]
+        mount_device(device)
     for part in request["parts"]:  # type: ignore[attr-defined]
         mount_part(part)
     os.chdir(str(request["cwd"]))
@@ -248,6 +278,8 @@ def _fork(connection: socket.socket, request: dict[str, object], received: list[
     except PartError as error:
         told = {"part": error.part, "errno": error.number}
         _send(connection, {"id": request["id"], "error": str(error), **told})
+    except DeviceError as error:
+        _send(connection, {"id": request["id"], "error": str(error), "device": True})
     except BaseException as error:
         _send(connection, {"id": request["id"], "error": str(error)})
     os._exit(125)

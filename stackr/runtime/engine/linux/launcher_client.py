@@ -22,7 +22,7 @@ from stackr.errors import DeadlineExceeded, Internal, InvalidArgument, StackrErr
 from stackr.runtime.engine.linux import launcher
 from stackr.runtime.engine.linux.subpath import subpath_failure
 
-__all__ = ["Borrowed", "Completed", "Launched", "Launcher", "OverlayTarget", "Part"]
+__all__ = ["Borrowed", "Completed", "DeviceTarget", "Launched", "Launcher", "OverlayTarget", "Part"]
 
 _OUTPUT_LIMIT = 1 << 20
 
@@ -62,6 +62,23 @@ class Borrowed:
     namespace: str
     path: str
     target: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTarget:
+    """A file system to mount at `target`; flags, data: as mount(2) takes them.
+
+    lenders: mount namespaces that may have it already, and where, as `Borrowed` has them: it is
+    taken from the first that does. failure: what is said, before the cause, where it fails.
+    """
+
+    fstype: str
+    source: str
+    flags: int
+    data: str
+    target: str
+    lenders: Sequence[tuple[str, str]] = ()
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +163,13 @@ class Launcher:
         env: Mapping[str, str] | None = None,
         cwd: Path | str = "/",
         overlays: Sequence[OverlayTarget] = (),
+        devices: Sequence[DeviceTarget] = (),
         parts: Sequence[Part] = (),
         borrowed: Sequence[Borrowed] = (),
         tty: bool = False,
     ) -> Launched:
-        """Start `argv` (an absolute path first); what fails is InvalidArgument for a part.
+        """Start `argv` (an absolute path first); what fails is InvalidArgument for a part or a
+        device.
 
         fds: the program's descriptor -> one of ours, which stays open here; 0, 1 and 2 are
         /dev/null where they are not named. tty: descriptor 0 becomes the controlling terminal.
@@ -170,6 +189,7 @@ class Launcher:
             "hide": self.hide,
             "borrowed": [asdict(tree) for tree in borrowed],
             "overlays": [asdict(overlay) for overlay in overlays],
+            "devices": [asdict(device) for device in devices],
             "parts": [asdict(part) for part in parts],
         }
         data = json.dumps(request).encode()
@@ -273,6 +293,8 @@ class Launcher:
 
 
 def _failure(message: dict[str, Any]) -> StackrError:
+    if "device" in message:
+        return InvalidArgument(message["error"])
     if "part" not in message:
         return Internal(f"launcher: {message['error']}")
     part = message["part"]
