@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from network_lab import DEADLINE_S, Engine, Lab, Process, eventually, upstream
 
-from stackr.errors import InvalidArgument
-from stackr.runtime.engine.linux import sidecar_client
+from stackr.errors import InvalidArgument, Unavailable
+from stackr.runtime.engine.linux import descriptors, sidecar_client
 from stackr.runtime.engine.network.resolver import wire
 from stackr.runtime.engine.network.types import EndpointSpec, NetworkSpec
 
@@ -187,3 +187,17 @@ async def test_names_beyond_measure_are_refused(lab: Lab, engine: Engine) -> Non
     other = lab.process()
     address = await engine.attach(other, EndpointSpec("app", aliases=aliases[:400]))
     assert await lab.dig(other, "+short", "web") == [address]
+
+
+async def test_more_containers_than_it_can_serve_are_refused_by_name(
+    lab: Lab, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _, address = await pair(lab, engine)
+    late = lab.process()
+    with monkeypatch.context() as patch:
+        patch.setattr(descriptors, "limit", lambda: 70)
+        with pytest.raises(Unavailable, match="names: container late: more containers than"):
+            await engine.attach(late, "app", name="late")
+    assert await lab.dig(client, "+short", "db") == [address]
+    newer = await engine.attach(late, "app", name="late")
+    assert await lab.dig(client, "+short", "late") == [newer]

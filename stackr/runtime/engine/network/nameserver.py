@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from stackr.errors import Internal, InvalidArgument, StackrError
+from stackr.errors import Internal, InvalidArgument, StackrError, Unavailable
+from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.linux.sidecar_recovery import Recovery
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
 from stackr.runtime.engine.network.endpoint import DnsSockets
@@ -26,6 +27,7 @@ from stackr.runtime.engine.network.types import Endpoint
 __all__ = ["Nameserver", "check_names", "described"]
 
 _log = logging.getLogger(__name__)
+_SPARE_FDS = 64  # for questions that it passes on
 _STEADY_S = 10.0
 _FIRST_DELAY_S, _LAST_DELAY_S = 0.1, 10.0
 
@@ -100,7 +102,9 @@ class Nameserver:
         self._recovery.started()
 
     async def serve(self, sandbox: Sandbox, *, again: bool = False) -> None:
-        """Answer a container's questions, and others' about it. Raises Internal, InvalidArgument.
+        """Answer a container's questions, and others' about it.
+
+        Raises Internal, InvalidArgument, Unavailable where the process has no descriptors left.
 
         again: it ran before this process, so an earlier resolver has, or had, its sockets.
         """
@@ -112,6 +116,8 @@ class Nameserver:
             sandbox.is_served = True
             self.update(sandbox)
             return
+        if not again:
+            self._check_room(record)
         self.prepare()
         await self._hand_over(sandbox, again=again)
 
@@ -130,6 +136,14 @@ class Nameserver:
         known = {sandbox.record.container_id for sandbox in self._running()}
         self._client.forget(self._client.serves - known)
         self._client.end_outdated()
+
+    def _check_room(self, record: SandboxRecord) -> None:
+        if wire.FDS * (len(self._client.serves) + 1) + _SPARE_FDS > descriptors.limit():
+            raise Unavailable(
+                f"names: container {record.container_name}: more containers than the resolver can"
+                f" serve: the limit of open files is {descriptors.limit()}",
+                hint="raise the engine's hard limit (ulimit -Hn, or LimitNOFILE= of systemd)",
+            )
 
     async def _hand_over(self, sandbox: Sandbox, *, again: bool) -> None:
         sockets = await self._kernel.call(

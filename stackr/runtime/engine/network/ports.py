@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import random
-import resource
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from stackr.errors import (
     StackrError,
     Unavailable,
 )
+from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.types import Endpoint, PortBinding, PublishedPort
 
@@ -229,12 +228,11 @@ class HostPorts:
         """Raise Unavailable for more sockets than this process can bind, or the relay hold."""
         if wanted <= _FEW:
             return
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        used = max(len(os.listdir("/proc/self/fd")), len(self._relayed)) + _SPARE
-        if used + wanted > limit:
+        room = min(descriptors.free(), descriptors.limit() - len(self._relayed)) - _SPARE
+        if wanted > room:
             raise Unavailable(
                 f"ports: container {endpoint.container_name}: {wanted} sockets are more than there"
-                f" is room for: the limit of open files is {limit}",
+                f" is room for: the limit of open files is {descriptors.limit()}",
                 hint="raise the engine's hard limit (ulimit -Hn, or LimitNOFILE= of systemd)",
             )
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_FDS = 3
-
 
 class _Served:
     """A container's server, and the descriptor that tells of the container's end."""
@@ -67,7 +65,7 @@ class Program:
             self._forget(container_id)
 
     def _serve(self, container: Container, fds: list[int]) -> None:
-        if len(fds) != _FDS:  # the limit of open files
+        if len(fds) != wire.FDS:  # the limit of open files
             sys.stderr.write(f"resolver: container {container.id}: no descriptors left\n")
             for fd in fds:
                 os.close(fd)

@@ -15,8 +15,9 @@ Increase PROTOCOL with any change: a daemon replaces a resolver that speaks anot
 
 from __future__ import annotations
 
-__all__ = ["FORGOTTEN_IDS", "MAX_CONTAINER", "PROTOCOL"]
+__all__ = ["FDS", "FORGOTTEN_IDS", "MAX_CONTAINER", "PROTOCOL"]
 
 PROTOCOL = 2
+FDS = 3  # of a container
 MAX_CONTAINER = 100 * 1024  # two of them fit one message of a sidecar's
 FORGOTTEN_IDS = 100  # of a message
