@@ -112,8 +112,8 @@ class Connection(Client):
         try:
             if side.unsent:
                 _flush(side)
-            if not side.ended and not other.unsent:
-                _carry(side, other)
+            if not side.ended and not other.unsent and _carry(side, other) and side.events == IN:
+                return  # as mostly: nothing else to wait for than before
         except BlockingIOError:
             pass
         except OSError:
@@ -142,19 +142,23 @@ class Connection(Client):
             loop.watch(side.fd, lambda: self._ready(side, other), events)
 
 
-def _carry(source: _Side, sink: _Side) -> None:
-    """What there is to read, to the other side. Raises BlockingIOError, OSError."""
+def _carry(source: _Side, sink: _Side) -> bool:
+    """What there is to read, to the other side; whether that took it all.
+
+    Raises BlockingIOError, OSError.
+    """
     count = source.socket.recv_into(_BUFFER)
     if not count:
         source.ended = True
         sink.socket.shutdown(socket.SHUT_WR)
-        return
+        return False
     try:
         sent = sink.socket.send(_VIEW[:count])
     except BlockingIOError:
         sent = 0
     if sent < count:
         sink.unsent = bytes(_VIEW[sent:count])
+    return sent == count
 
 
 def _flush(side: _Side) -> None:
