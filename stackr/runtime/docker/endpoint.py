@@ -8,7 +8,9 @@ Source: docker CLI reference, "Environment variables" and "Specifying a daemon".
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
+from stackr.errors import InvalidArgument, PermissionDenied, StackrError, Unavailable
 
 __all__ = ["Endpoint", "Stream"]
 
@@ -68,29 +70,50 @@ class Endpoint:
         )
 
     async def connect(self) -> Stream:
-        """Raises Unavailable, and PermissionDenied for a socket that this user may not open."""
-        parts = urlsplit(self.url)
+        """Raises Unavailable, and PermissionDenied for a socket that this user may not open.
+
+        Where this process may have no more files open, it takes what the hard limit allows.
+        """
         try:
-            if parts.scheme == "unix":
-                return Stream(*await asyncio.open_unix_connection(parts.path, limit=_LIMIT_BYTES))
-            if parts.scheme == "ssh":
-                return await _dial_ssh(self.url)
-            return Stream(
-                *await asyncio.open_connection(
-                    parts.hostname, parts.port, ssl=self._tls(), limit=_LIMIT_BYTES
-                )
-            )
-        except PermissionError as error:
-            raise PermissionDenied(
-                f'engine "{self.url}": permission denied', hint="run stackr as root"
-            ) from error
-        except ssl.SSLError as error:
-            raise Unavailable(f'engine "{self.url}": TLS: {error.reason or error}') from error
+            return await self._connected()
         except OSError as error:
-            raise Unavailable(
-                f'engine "{self.url}": cannot connect: {error.strerror or error}',
-                hint="is the engine running, and is the address right?",
-            ) from error
+            if error.errno != errno.EMFILE:
+                raise self._explained(error) from error
+        try:
+            _raise_soft_limit()
+            return await self._connected()
+        except OSError as error:
+            raise self._explained(error) from error
+
+    async def _connected(self) -> Stream:
+        parts = urlsplit(self.url)
+        if parts.scheme == "unix":
+            return Stream(*await asyncio.open_unix_connection(parts.path, limit=_LIMIT_BYTES))
+        if parts.scheme == "ssh":
+            return await _dial_ssh(self.url)
+        return Stream(
+            *await asyncio.open_connection(
+                parts.hostname, parts.port, ssl=self._tls(), limit=_LIMIT_BYTES
+            )
+        )
+
+    def _explained(self, error: OSError) -> StackrError:
+        if isinstance(error, PermissionError):
+            return PermissionDenied(
+                f'engine "{self.url}": permission denied', hint="run stackr as root"
+            )
+        if isinstance(error, ssl.SSLError):
+            return Unavailable(f'engine "{self.url}": TLS: {error.reason or error}')
+        if error.errno == errno.EMFILE:
+            most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            return Unavailable(
+                f'engine "{self.url}": too many open files: the limit of this command is {most}',
+                hint="raise the hard limit (ulimit -Hn), or name fewer services",
+            )
+        return Unavailable(
+            f'engine "{self.url}": cannot connect: {error.strerror or error}',
+            hint="is the engine running, and is the address right?",
+        )
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.certificates is None:
@@ -107,6 +130,12 @@ class Endpoint:
                 hint="DOCKER_CERT_PATH names a folder with ca.pem, cert.pem and key.pem",
             ) from error
         return context
+
+
+def _raise_soft_limit() -> None:
+    """To the hard limit: a connection for each container that is followed may be many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _certificates(environ: Mapping[str, str]) -> Path | None:

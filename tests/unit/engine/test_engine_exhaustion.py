@@ -41,7 +41,7 @@ def test_a_limit_is_told_by_its_name(error: Exception, message: str) -> None:
 async def test_claims_wait_for_each_other_and_are_refused_alone() -> None:
     claims = Descriptors()
     with room_for(100):
-        spare = descriptors.free() - descriptors.reserved()
+        spare = descriptors.free() - 2 * descriptors.share()
         async with claims.claim(spare - 5):
             second = asyncio.ensure_future(_claim(claims, 10))
             await asyncio.sleep(0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from open_files import room_for
 
 from stackr.errors import (
     Conflict,
@@ -19,6 +21,7 @@ from stackr.errors import (
     PermissionDenied,
     Unavailable,
 )
+from stackr.runtime.docker import endpoint
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
@@ -282,3 +285,19 @@ async def test_faults_of_networks_are_asked_for_where_the_engine_tells_them(
         "GET /v1.47/stackr/v1/networks/app/faults",
         "POST /v1.47/stackr/v1/networks/app/repair",
     ]
+
+
+async def test_a_client_opens_as_many_files_as_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        connect = Endpoint.parse(f"unix://{path}", {}).connect
+        with room_for(0):
+            await (await connect()).close()
+        with room_for(0), monkeypatch.context() as patch:
+            patch.setattr(endpoint, "_raise_soft_limit", lambda: None)  # the hard limit is as low
+            with pytest.raises(Unavailable, match="too many open files: the limit of this command"):
+                await connect()

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
 import stat
 import time
@@ -28,10 +29,10 @@ __all__ = ["Listener"]
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 4096  # the kernel's own limit is net.core.somaxconn, 4096 where nobody has changed it
-_RESERVES = 2  # what must be left for the calls of those that are let in: as much again
 _CLOSED_AT_ONCE = 16
 _REFUSED_AT_ONCE = 16
 _PAUSE_S = 0.1
+_TURNS = 3
 _TELL_AGAIN_S = 60.0
 
 Serve = Callable[[socket.socket, Unavailable | None], Coroutine[Any, Any, None]]
@@ -48,7 +49,9 @@ class Listener:
         self._accepting: asyncio.Task[None] | None = None
         self.connections: set[asyncio.Task[None]] = set()
         self._refused: set[asyncio.Task[None]] = set()
-        self._idle: dict[asyncio.Task[None], None] = {}  # in the order of their last request
+        self._idle: dict[
+            asyncio.Task[None], socket.socket
+        ] = {}  # in the order of their last request
         self._tell_again = 0.0
 
     def open(self) -> None:
@@ -71,14 +74,13 @@ class Listener:
         self._path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def idle(self, connection: asyncio.Task[None]) -> Iterator[None]:
-        """Within the block nothing is asked for on a connection, and it may be closed."""
-        if connection not in self._refused:
-            self._idle[connection] = None
+    def idle(self, task: asyncio.Task[None], connection: socket.socket) -> Iterator[None]:
+        """Within the block nothing is asked for on this task's connection: it may be closed."""
+        self._idle[task] = connection
         try:
             yield
         finally:
-            self._idle.pop(connection, None)
+            self._idle.pop(task, None)
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -108,18 +110,23 @@ class Listener:
 
     async def _has_room(self) -> bool:
         await asyncio.sleep(0)  # the turn of those that are connected
-        needed = _RESERVES * descriptors.reserved()
-        while self._idle and descriptors.free() < needed:
-            await self._hang_up_idle()
+        needed = descriptors.share()
+        while descriptors.free() < needed and await self._hang_up_idle():
+            pass
         return descriptors.free() >= needed
 
-    async def _hang_up_idle(self) -> None:
-        oldest = [*self._idle][:_CLOSED_AT_ONCE]
+    async def _hang_up_idle(self) -> bool:
+        """Whether there were any to close."""
+        quiet = [task for task, peer in self._idle.items() if not _has_sent(peer)]
+        for _ in range(_TURNS):  # one whose request has just been read shows that it has
+            await asyncio.sleep(0)
+        oldest = [task for task in quiet if task in self._idle][:_CLOSED_AT_ONCE]
         for task in oldest:
             del self._idle[task]
             task.cancel()
         if oldest:
             await asyncio.wait(oldest, timeout=_PAUSE_S)
+        return bool(oldest)
 
     def _refusal(self) -> Unavailable:
         """Told to the client, and now and then to the log."""
@@ -130,6 +137,12 @@ class Listener:
             self._tell_again = now + _TELL_AGAIN_S
             _log.warning("clients are turned away: %s", error.message)
         return error
+
+
+def _has_sent(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _listen(path: Path) -> socket.socket:

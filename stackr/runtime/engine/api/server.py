@@ -32,6 +32,7 @@ from stackr.runtime.engine.api.http import (
 from stackr.runtime.engine.api.listener import Listener
 from stackr.runtime.engine.api.route import Route, Router
 from stackr.runtime.engine.api.routes import ROUTES
+from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
 from stackr.text import visible
 
@@ -87,7 +88,7 @@ class Server:
         connection = Connection(reader, writer, _HEADERS, self._hang_ups)
         try:
             if refusal is None:
-                await self._serve(connection, task)
+                await self._serve(connection, task, accepted)
             else:
                 await _turn_away(connection, refusal)
         except (ConnectionError, ClientGone, h11.LocalProtocolError, TimeoutError) as error:
@@ -98,10 +99,12 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await connection.close()
 
-    async def _serve(self, connection: Connection, task: asyncio.Task[None]) -> None:
+    async def _serve(
+        self, connection: Connection, task: asyncio.Task[None], accepted: socket.socket
+    ) -> None:
         while self._listener.is_open:
             try:
-                with self._listener.idle(task):
+                with self._listener.idle(task, accepted):
                     request = await connection.next_request()
             except h11.RemoteProtocolError as error:
                 await _refuse(connection, error)
@@ -142,6 +145,8 @@ class Server:
         route, request.params = found
         if not (route.follows or route.hijacks):
             return await route.handler(self._engine, request)
+        if descriptors.are_scarce():
+            raise descriptors.too_many_open_files()
         work = asyncio.ensure_future(_run(self._engine, route, request))
         self._following.add(work)
         try:

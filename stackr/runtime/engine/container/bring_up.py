@@ -85,8 +85,7 @@ class BringUp:
         Raises MonitorError where the OCI runtime refuses, StackrError or OSError for the rest;
         nothing of it is left then.
         """
-        container = live.container
-        async with self._descriptors.claim(_FDS + _listeners(container)):
+        async with self._descriptors.claim(_FDS):
             return await self._run(live)
 
     async def _run(self, live: Live) -> int:
@@ -254,9 +253,3 @@ class BringUp:
         if not other.pid:
             raise Conflict(f"cannot join namespace of a non running container: {other.id}")
         return other.pid
-
-
-def _listeners(container: Container) -> int:
-    """How many sockets its ports take: two of one that is published for IPv4 and IPv6."""
-    bindings = container.host_config.port_bindings.values()
-    return sum(1 if port.host_ip else 2 for ports in bindings for port in ports or ())

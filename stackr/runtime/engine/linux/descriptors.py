@@ -1,6 +1,8 @@
-"""How many files this process may still open, and how the last ones are kept for what must not
-fail: to stop, to remove and to notice the end of what runs already.
+"""How many files this process may still open, and how the last ones are kept.
 
+What lasts (a container, an exec, a follower) is refused where only two shares of the limit are
+left; a client and its short calls, which stop, remove and list, where one is; and that one is for
+what is under way, so that nothing is left half-made and no end goes unnoticed.
 Source: getrlimit(2), `RLIMIT_NOFILE`; proc(5), /proc/PID/fd, whose size is their number since
 Linux 6.2.
 """
@@ -16,10 +18,10 @@ from typing import Final
 
 from stackr.errors import Unavailable
 
-__all__ = ["Descriptors", "are_scarce", "free", "limit", "reserved", "too_many_open_files"]
+__all__ = ["Descriptors", "are_scarce", "free", "limit", "share", "too_many_open_files"]
 
-_RESERVED: Final = 64
-_SHARE: Final = 8
+_MOST: Final = 64
+_PART: Final = 8
 _FOLDER: Final = "/proc/self/fd"
 
 
@@ -32,14 +34,14 @@ def free() -> int:
     return limit() - (os.stat(_FOLDER).st_size or len(os.listdir(_FOLDER)))
 
 
-def reserved() -> int:
-    """How many are kept; an eighth of a small limit."""
-    return min(_RESERVED, limit() // _SHARE)
+def share() -> int:
+    """64 of a large limit, an eighth of a small one."""
+    return min(_MOST, limit() // _PART)
 
 
 def are_scarce() -> bool:
-    """Whether all that is left is reserved."""
-    return free() <= reserved()
+    """Whether nothing that lasts may take one more."""
+    return free() <= 2 * share()
 
 
 def too_many_open_files(also: str = "") -> Unavailable:
@@ -61,9 +63,9 @@ class Descriptors:
     async def claim(self, count: int) -> AsyncIterator[None]:
         """Within the block, `count` of them are there for it; waits for what others may give back.
 
-        Raises Unavailable where no others have claimed any, and only reserved ones are left.
+        Raises Unavailable where no others have claimed any, and two shares would not be left.
         """
-        while free() - self._claimed < count + reserved():
+        while free() - self._claimed < count + 2 * share():
             if not self._claimed:
                 raise too_many_open_files()
             await self._released.wait()

@@ -35,7 +35,7 @@ async def _follow(engine: Engine, request: Request) -> None:
 async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
     routes = (Route("GET", "/x", _answer), Route("GET", "/follow", _follow, follows=True))
     monkeypatch.setattr(server_module, "ROUTES", routes)
-    monkeypatch.setattr(descriptors, "reserved", lambda: 10)  # so 20 must be left
+    monkeypatch.setattr(descriptors, "share", lambda: 20)
     server = Server(cast(Engine, None), tmp_path / "s")
     await server.open()
     yield tmp_path / "s"
