@@ -78,6 +78,8 @@ def check_targets(service: Service, mounts: Sequence[Mount], others: Sequence[st
     rest = [mount.target for mount in mounts if mount.target not in binds]
     for target in (*binds, *rest, *others):
         why = proc_refusal(target, is_bind=target in binds)
+        if posixpath.normpath(f"/{target.lstrip('/')}") == "/":
+            why = "invalid specification: destination can't be '/'"
         if why:
             raise InvalidArgument(f'service "{service.name}": {why}')
 
