@@ -1,134 +1,347 @@
-"""The engine's records: JSON documents by kind and ID in SQLite (WAL), one writer.
+"""The engine's records: JSON documents by kind and ID, in SQLite and in a copy beside it.
 
-The only file that speaks SQL. Each store keeps its own objects in memory and writes through; a
-crash leaves the last committed transaction, which the next start reads back. Commits are not
-fsynced one by one (`synchronous=NORMAL`): after a power failure the newest may be missing, never
-half there. On a full disk, records of what exists find room in a `Reserve`; nobody else opens the
-database meanwhile, so that it needs no shared index, which is a file too.
+Each store keeps its own objects in memory and writes through; a crash leaves the last committed
+transaction, which the next start reads back. What is damaged in the database is taken from the
+copy (`recovery.py`). A disk that is full or read-only does not keep anybody from going on with what
+there is: changes stay in memory until they can be written, and this is told. On a full disk they
+find room in a `Reserve` first.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+import logging
+import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from stackr.errors import Internal
-from stackr.runtime.engine.reserve import RESERVED_BYTES, Reserve
+from stackr.errors import Internal, StackrError
+from stackr.runtime.engine.database import (
+    Contents,
+    Database,
+    DatabaseError,
+    is_damage,
+    read_only_contents,
+)
+from stackr.runtime.engine.journal import Changes, Journal, Key
+from stackr.runtime.engine.recovery import Recovered, recover
+from stackr.runtime.engine.reserve import Reserve
 
 __all__ = ["Document", "State"]
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
-_SCHEMA_VERSION = 1
-_LOG_PAGES = RESERVED_BYTES // 4096 * 3 // 4  # a commit may write some more
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS document (
-    kind TEXT NOT NULL,
-    id   TEXT NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (kind, id)
-) WITHOUT ROWID;
-"""
+_log = logging.getLogger(__name__)
+_RETRY_S = 5.0
+_DAMAGED_SUFFIX = ".damaged"
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, StackrError)
 
 
 class State:
     """Documents by (kind, id); every method is safe to call from any thread.
 
-    Raises Internal where the database is damaged, full or of a newer version.
+    notes: what was found to be damaged at the start, a line each.
     """
 
-    def __init__(self, connection: sqlite3.Connection, reserve: Reserve) -> None:
-        self._connection = connection
-        self._reserve = reserve
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reserve = Reserve(path)
+        self._journal = Journal(path.with_name("state.journal"))
+        self._database: Database | None = None
+        self._sequence = 0
+        self._unwritten: dict[Key, str | None] = {}
+        self._batch: dict[Key, str | None] | None = None
         self._lock = threading.RLock()
-        self._depth = 0
+        self._retry: threading.Timer | None = None
+        self._trouble = ""
+        self.notes: list[str] = []
 
     @classmethod
     def open(cls, path: Path) -> State:
-        """Open or create the database at `path`; its folder must exist."""
-        reserve = Reserve(path)
-        reserve.release()
-        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        try:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > _SCHEMA_VERSION:
-                raise Internal(
-                    f'state "{path}": version {version} is newer than this stackr understands',
-                    hint="start the engine with the stackr that wrote it, or a newer one",
-                )
-            if version < _SCHEMA_VERSION:
-                connection.executescript(_SCHEMA)
-                connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-        except sqlite3.Error as error:
-            connection.close()
-            raise Internal(f'state "{path}": cannot be opened: {error}') from error
-        except Internal:
-            connection.close()
-            raise
-        reserve.take()
-        return cls(connection, reserve)
+        """Open or create the records at `path`, whose folder must exist.
+
+        Raises Internal where they are of a newer version.
+        """
+        state = cls(path)
+        state._open()
+        return state
+
+    # --- documents -----------------------------------------------------------------------------
 
     def check_room(self) -> None:
-        """Before something new is made: raises Internal where the disk is full."""
+        """Before something new is made: raises Internal where the disk is full or read-only."""
+        self.check_writable("nothing new is made")
         with self._lock:
             self._reserve.check_room()
 
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-            self._reserve.keep()
+    def check_writable(self, otherwise: str = "nothing is removed") -> None:
+        """Raises Internal where the disk is read-only; otherwise: what then follows."""
+        if os.statvfs(self._path.parent).f_flag & os.ST_RDONLY:
+            folder = self._path.parent
+            raise Internal(f"{folder}: Read-only file system: {otherwise} until it is writable")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know of: damage that was found, and changes in memory alone."""
+        trouble = self._trouble
+        return [*self.notes, *([trouble] if trouble else [])]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All writes inside take effect together, or none where an exception leaves the block."""
         with self._lock:
-            outermost = self._depth == 0
-            self._depth += 1
-            try:
-                if outermost:
-                    self._execute("BEGIN IMMEDIATE")
+            if self._batch is not None:
                 yield
-            except BaseException:
-                if outermost and self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            else:
-                if outermost:
-                    self._execute("COMMIT")
+                return
+            self._batch = {}
+            try:
+                yield
+                changes = self._batch
             finally:
-                self._depth -= 1
+                self._batch = None
+            if changes:
+                self._commit(changes)
 
     def put(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
-        self._execute(
-            "INSERT INTO document (kind, id, body) VALUES (?, ?, ?)"
-            " ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-            (kind, id, json.dumps(body, separators=(",", ":"))),
-        )
-
-    def get(self, kind: str, id: str) -> Document | None:
-        rows = self._execute("SELECT body FROM document WHERE kind = ? AND id = ?", (kind, id))
-        return json.loads(rows[0][0]) if rows else None
+        self._change((kind, id), json.dumps(body, separators=(",", ":")))
 
     def delete(self, kind: str, id: str) -> None:
-        self._execute("DELETE FROM document WHERE kind = ? AND id = ?", (kind, id))
+        self._change((kind, id), None)
+
+    def get(self, kind: str, id: str) -> Document | None:
+        with self._lock:
+            body = self._body((kind, id))
+        return json.loads(body) if body is not None else None
 
     def all(self, kind: str) -> dict[str, Document]:
         """Every document of a kind, by ID, in the order of the IDs."""
-        rows = self._execute("SELECT id, body FROM document WHERE kind = ? ORDER BY id", (kind,))
-        return {id: json.loads(body) for id, body in rows}
-
-    def _execute(self, sql: str, parameters: tuple[str, ...] = ()) -> list[Any]:
         with self._lock:
+            with _read_errors():
+                bodies = self._database.all(kind) if self._database is not None else {}
+            for changes in (self._unwritten, self._batch or {}):
+                for (of_kind, id), body in changes.items():
+                    if of_kind == kind and body is None:
+                        bodies.pop(id, None)
+                    elif of_kind == kind and body is not None:
+                        bodies[id] = body
+        return {id: json.loads(bodies[id]) for id in sorted(bodies)}
+
+    def load(self, kind: str, parse: Callable[[str, Document], T]) -> dict[str, T]:
+        """Every document of a kind as an object, by ID; one that is malformed is left out, and
+        told. parse: given ID and document.
+        """
+        found: dict[str, T] = {}
+        for id, document in self.all(kind).items():
             try:
-                return self._connection.execute(sql, parameters).fetchall()
-            except sqlite3.Error as error:
-                raise Internal(f"state: cannot be read or written: {error}") from error
+                found[id] = parse(id, document)
+            except _MALFORMED as error:
+                reason = " ".join(str(error).split())[:200]
+                self._note(f"{kind} {id}: its record is damaged and left out: {reason}")
+        return found
+
+    def restore(self, documents: Mapping[Key, str]) -> list[Key]:
+        """Put back documents that are missing; returns which."""
+        with self.transaction():
+            missing = {key: body for key, body in documents.items() if self._body(key) is None}
+            for key, body in missing.items():
+                self._change(key, body)
+        return list(missing)
+
+    def documents(self, keys: list[Key]) -> dict[Key, str]:
+        """The bodies of those that are there."""
+        with self._lock:
+            found = {key: self._body(key) for key in keys}
+        return {key: body for key, body in found.items() if body is not None}
+
+    def close(self) -> None:
+        with self._lock:
+            if self._retry is not None:
+                self._retry.cancel()
+            self.flush()
+            if self._database is not None:
+                with suppress(DatabaseError):
+                    self._database.close()
+            self._journal.close()
+            self._reserve.keep()
+
+    def flush(self) -> None:
+        """Write what has stayed in memory, if that is possible by now."""
+        with self._lock:
+            if self._unwritten:
+                self._commit({})
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def _body(self, key: Key) -> str | None:
+        for changes in (self._batch or {}, self._unwritten):
+            if key in changes:
+                return changes[key]
+        if self._database is None:
+            return None
+        with _read_errors():
+            return self._database.get(*key)
+
+    def _change(self, key: Key, body: str | None) -> None:
+        with self._lock:
+            if self._batch is not None:
+                self._batch.pop(key, None)
+                self._batch[key] = body
+            else:
+                self._commit({key: body})
+
+    def _commit(self, changes: Changes) -> None:
+        """To the database, then to the copy; in memory where the first refuses."""
+        first, self._sequence = self._sequence + 1, self._sequence + len(changes)
+        merged = {**self._unwritten, **changes}
+        try:
+            self._write(merged)
+        except (DatabaseError, OSError, StackrError) as error:
+            self._unwritten = merged
+            self._fail(f"{self._path}: cannot be written: {error}: changes stay in memory")
+        else:
+            self._unwritten = {}
+            self._mend()
+        self._copy(changes, first)
+
+    def _write(self, changes: Changes) -> None:
+        try:
+            self._opened().write(changes, self._sequence)
+        except DatabaseError as error:
+            if self._database is None or not self._is_damage(error):
+                raise
+            stored = self._database.contents()
+            if stored.is_partial:
+                raise  # the next start knows better
+            everything = _merged(stored.documents, changes)
+            self._set_aside()
+            self._opened().write(everything, self._sequence)
+
+    def _is_damage(self, error: DatabaseError) -> bool:
+        return is_damage(error) and os.access(self._path.parent, os.W_OK)
+
+    def _opened(self) -> Database:
+        """The database, made anew where it turns out to be damaged as the disk gets writable."""
+        if self._database is None:
+            try:
+                self._database = Database.open(self._path)
+            except DatabaseError as error:
+                if not self._is_damage(error):
+                    raise
+                self._set_aside()
+                self._database = Database.open(self._path)
+        return self._database
+
+    def _copy(self, changes: Changes, first: int) -> None:
+        try:
+            if self._journal.is_open and not self._journal.is_long:
+                self._journal.append(changes, first)
+            else:
+                self._journal.rewrite(self._everything(), self._sequence)
+        except (OSError, DatabaseError) as error:
+            _log.debug("the records' copy: cannot be written: %s", error)
+
+    def _everything(self) -> dict[Key, str]:
+        stored = self._database.contents().documents if self._database is not None else {}
+        return _merged(stored, self._unwritten)
+
+    def _fail(self, trouble: str) -> None:
+        if not self._trouble:
+            _log.warning("%s", trouble)
+        self._trouble = trouble
+        if self._retry is None:
+            self._retry = threading.Timer(_RETRY_S, self._try_again)
+            self._retry.daemon = True
+            self._retry.start()
+
+    def _try_again(self) -> None:
+        with self._lock:
+            self._retry = None
+            self.flush()
+
+    def _mend(self) -> None:
+        if self._trouble:
+            _log.warning("%s: is written again", self._path)
+            self._trouble = ""
+
+    # --- the start -----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        with suppress(OSError):
+            self._reserve.release()
+        contents, trouble = self._read()
+        replay = self._journal.read()
+        found = recover(contents, replay)
+        self._sequence = found.sequence
+        for note in found.notes:
+            self._note(f"records: {note}")
+        if trouble:
+            self._unwritten = dict(found.documents)
+            self._fail(f"{self._path}: cannot be written: {trouble}: changes stay in memory")
+            return
+        self._write_back(contents, found)
+        if replay.is_whole and replay.sequence == self._sequence and not found.notes:
+            with suppress(OSError):
+                self._journal.resume()
+        else:
+            self._copy({}, self._sequence)
+        self._reserve.take()
+
+    def _read(self) -> tuple[Contents | None, str]:
+        """What the database says, and why it cannot be written, if so; it is open otherwise."""
+        try:
+            self._database = Database.open(self._path)
+            return self._database.contents(), ""
+        except DatabaseError as error:
+            if not self._is_damage(error):
+                return self._read_only(), str(error)
+            return None, ""
+
+    def _read_only(self) -> Contents | None:
+        try:
+            return read_only_contents(self._path)
+        except DatabaseError:
+            return None
+
+    def _write_back(self, contents: Contents | None, found: Recovered) -> None:
+        """Bring the database in line with what was found."""
+        stored = contents.documents if contents is not None else {}
+        if not found.is_sound:
+            self._set_aside()
+            stored = {}
+        changes: dict[Key, str | None] = dict.fromkeys(stored.keys() - found.documents.keys())
+        changes |= {k: body for k, body in found.documents.items() if stored.get(k) != body}
+        if changes or self._database is None:
+            self._unwritten = changes
+            self._commit({})
+
+    def _set_aside(self) -> None:
+        """Keep the damaged files for whoever wants to look at them, in the place of older ones."""
+        if self._database is not None:
+            with suppress(DatabaseError):
+                self._database.close()
+            self._database = None
+        for suffix in ("", "-wal", "-shm"):
+            file = self._path.with_name(self._path.name + suffix)
+            with suppress(FileNotFoundError):
+                file.replace(file.with_name(file.name + _DAMAGED_SUFFIX))
+
+    def _note(self, text: str) -> None:
+        _log.warning("%s", text)
+        self.notes.append(text)
+
+
+def _merged(documents: Mapping[Key, str], changes: Changes) -> dict[Key, str]:
+    merged = {**documents, **changes}
+    return {key: body for key, body in merged.items() if body is not None}
+
+
+@contextmanager
+def _read_errors() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        raise Internal(f"state: cannot be read: {error}") from error

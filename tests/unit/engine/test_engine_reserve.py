@@ -15,7 +15,9 @@ from stackr.runtime.engine.state import State
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bfree=1, f_frsize=4096))
+    monkeypatch.setattr(
+        os, "statvfs", lambda path: SimpleNamespace(f_bfree=1, f_frsize=4096, f_flag=0)
+    )
 
 
 def rooms(folder: Path) -> dict[str, int]:
