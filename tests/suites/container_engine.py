@@ -15,6 +15,11 @@ from typing import Any
 from stackr.errors import NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.logs import LogQuery
+from stackr.runtime.engine.container.lost import (
+    is_readable,
+    restore_records,
+    running_without_record,
+)
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.spec import ExecCreate, HostConfig, parse_create
 from stackr.runtime.engine.events import EventBus
@@ -90,13 +95,15 @@ class Engine:
         for folder in (config.data_root, config.exec_root):
             folder.mkdir(exist_ok=True)
         state, events = State.open(config.database), EventBus()
+        restore_records(config, state)
         snapshots = Overlay(config, state)
         snapshots.open()
         snapshots.keep_layers(lambda: frozenset({LAYER}))
         _make_layer(snapshots)
         networks, volumes = Networks(config, state, events), Volumes(config, state, events)
         await volumes.open()
-        await networks.open()
+        unknown = running_without_record(config, lambda id: is_readable(state.get("container", id)))
+        await networks.open(keep=bool(unknown))
         containers = Containers(config, state, events, OneImage(), snapshots, networks, volumes)
         await containers.open()
         await networks.settle()

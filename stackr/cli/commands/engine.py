@@ -80,13 +80,15 @@ def stop(
 
 @engine.command()
 def status(data_root: DataRoot = None, exec_root: ExecRoot = None) -> int:
-    """Say whether the engine runs; the exit code is 0 where it does, else 1."""
+    """Say whether the engine runs, and its warnings; the exit code is 0 where it does, else 1."""
     from stackr.runtime.engine import control
 
     config = _config(data_root, exec_root)
     found = control.status(config)
     if found.answers:
         typer.echo(f"engine runs: {config.socket}" + (f", pid {found.pid}" if found.pid else ""))
+        for warning in found.warnings:
+            typer.echo(f"  warning: {warning}")
         return 0
     typer.echo(f"engine does not answer, pid {found.pid}" if found.pid else "engine does not run")
     return 1

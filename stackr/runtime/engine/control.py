@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import select
 import signal
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stackr.errors import DeadlineExceeded, PermissionDenied
@@ -14,13 +18,19 @@ from stackr.runtime.engine.lock import holder
 
 __all__ = ["EngineStatus", "status", "stop"]
 
+_ANSWER_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """pid: of the process that has the data root; answers: whether its socket does."""
+    """pid: of the process that has the data root; answers: whether its socket does.
+
+    warnings: what it has to tell, a line each.
+    """
 
     pid: int | None
     answers: bool
+    warnings: Sequence[str] = ()
 
 
 def status(config: EngineConfig) -> EngineStatus:
@@ -29,7 +39,24 @@ def status(config: EngineConfig) -> EngineStatus:
         pid = holder(config.data_root)
     except PermissionError:
         pid = None  # the socket decides, and says so
-    return EngineStatus(pid, is_running(config))
+    answers = is_running(config)
+    return EngineStatus(pid, answers, _warnings(config) if answers else ())
+
+
+def _warnings(config: EngineConfig) -> Sequence[str]:
+    """As the engine tells them; none where it does not answer in time."""
+    client = http.client.HTTPConnection("engine")
+    client.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.sock.settimeout(_ANSWER_S)
+    try:
+        client.sock.connect(os.fspath(config.socket))
+        client.request("GET", "/info")
+        told = json.loads(client.getresponse().read()).get("Warnings") or ()
+    except (OSError, ValueError, http.client.HTTPException):
+        return ()
+    finally:
+        client.close()
+    return [str(warning).removeprefix("WARNING: ") for warning in told]
 
 
 def stop(config: EngineConfig, *, timeout_s: float) -> bool:

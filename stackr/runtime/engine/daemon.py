@@ -73,6 +73,11 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     """Open every part, each of which pushes its own end on `parts`."""
     from stackr.runtime.engine.api.backends import Engine
     from stackr.runtime.engine.api.server import Server
+    from stackr.runtime.engine.container.lost import (
+        is_readable,
+        restore_records,
+        running_without_record,
+    )
     from stackr.runtime.engine.container.service import Containers
     from stackr.runtime.engine.events import EventBus
     from stackr.runtime.engine.image.store import Images
@@ -91,6 +96,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     parts.callback(lock.release)
     state = State.open(config.database)
     parts.callback(state.close)
+    restore_records(config, state)
     events = EventBus()
     snapshots = Overlay(config, state)
     images = Images(config, state, events, snapshots)
@@ -100,7 +106,8 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     await images.open()
     parts.push_async_callback(images.close)
     await volumes.open()
-    await networks.open()
+    unknown = running_without_record(config, lambda id: is_readable(state.get("container", id)))
+    await networks.open(keep=bool(unknown))
     parts.push_async_callback(networks.close)
     containers = Containers(config, state, events, images, snapshots, networks, volumes)
     leases = Leases(state, events, Resources(containers, networks, volumes))
@@ -120,6 +127,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
         volumes=volumes,
         containers=containers,
         leases=leases,
+        warnings=lambda: state.warnings,
     )
     server = Server(engine, config.socket)
     await server.open()

@@ -24,7 +24,7 @@ DatabaseError = sqlite3.Error
 _SCHEMA_VERSION = 1
 _MOST_VERSION = 100  # a greater one is no version
 _LOG_PAGES = RESERVED_BYTES // 4096 * 3 // 4  # a commit may write some more
-_UNWRITABLE = frozenset((sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN))
+_DAMAGE = frozenset((0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _COUNT = "BEGIN UPDATE sequence SET value = value + 1; END"
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS document (
@@ -55,8 +55,9 @@ class Contents:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether it says that the file is damaged, and not that the disk is full or read-only."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNWRITABLE
+    """Whether it says that the file is damaged, and not, say, that the disk is full."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in _DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 class Database:

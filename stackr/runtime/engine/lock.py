@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from stackr.errors import Unavailable
+from stackr.runtime.engine.disk import is_read_only
 
 __all__ = ["DataRootLock", "holder"]
 
@@ -24,16 +27,17 @@ class DataRootLock:
     @classmethod
     def acquire(cls, data_root: Path, *, timeout_s: float) -> DataRootLock:
         """Wait for a daemon that is ending. Raises Unavailable, which names the holder's pid."""
-        fd = os.open(data_root / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = _open(data_root, os.O_CREAT)
         deadline = time.monotonic() + timeout_s
         while not _try_lock(fd, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                pid = os.pread(fd, 32, 0).decode(errors="replace").strip()
+                pid = _pid(fd, data_root)
                 os.close(fd)
                 raise Unavailable(f'engine: data root "{data_root}" is in use by process {pid}')
             time.sleep(_RETRY_S)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a read-only disk
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return cls(fd)
 
     def release(self) -> None:
@@ -46,16 +50,43 @@ def holder(data_root: Path) -> int | None:
     Any number of processes may ask at a time: none of them is taken for a daemon.
     """
     try:
-        fd = os.open(data_root / _NAME, os.O_RDWR | os.O_CLOEXEC)
+        fd = _open(data_root)
     except FileNotFoundError:
         return None
     try:
         if _try_lock(fd, fcntl.LOCK_SH):
             return None
-        text = os.pread(fd, 32, 0).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else None
+        return _pid(fd, data_root)
     finally:
         os.close(fd)
+
+
+def _open(data_root: Path, flags: int = 0) -> int:
+    """On a read-only disk, a lock can still be had."""
+    path = data_root / _NAME
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _pid(fd: int, data_root: Path) -> int | None:
+    """Of the lock's holder: what it has written, or the kernel's word where that may be old.
+
+    Source: proc(5), /proc/locks: number, kind, "ADVISORY", mode, pid, device and inode.
+    """
+    if not is_read_only(data_root):
+        text = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else None
+    file = os.fstat(fd)
+    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1:2] == ["FLOCK"] and words[3] == "WRITE" and words[5] == place:
+            return int(words[4]) if int(words[4]) > 0 else None
+    return None
 
 
 def _try_lock(fd: int, kind: int) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from stackr.runtime.engine.database import Contents
 from stackr.runtime.engine.journal import Key, Replay
-from stackr.runtime.engine.printable import printable
+from stackr.text import visible
 
 __all__ = ["Recovered", "recover"]
 
@@ -92,7 +92,7 @@ def _drop_damaged(found: Recovered, journal: Replay) -> None:
             found.notes.append(f"{' '.join(key)}: damaged: taken from the copy")
         else:
             del found.documents[key]
-            found.notes.append(f"{printable(' '.join(key))}: damaged: it is left out")
+            found.notes.append(f"{visible(' '.join(key))}: damaged: it is left out")
 
 
 def _is_document(key: Key, body: str) -> bool:

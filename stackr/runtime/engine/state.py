@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from stackr.runtime.engine.database import (
     is_damage,
     read_only_contents,
 )
+from stackr.runtime.engine.disk import is_read_only
 from stackr.runtime.engine.journal import Changes, Journal, Key
 from stackr.runtime.engine.recovery import Recovered, recover
 from stackr.runtime.engine.reserve import Reserve
@@ -80,9 +80,15 @@ class State:
 
     def check_writable(self, otherwise: str = "nothing is removed") -> None:
         """Raises Internal where the disk is read-only; otherwise: what then follows."""
-        if os.statvfs(self._path.parent).f_flag & os.ST_RDONLY:
-            folder = self._path.parent
+        folder = self._path.parent
+        if is_read_only(folder):
             raise Internal(f"{folder}: Read-only file system: {otherwise} until it is writable")
+
+    def note(self, text: str) -> None:
+        """Tell what a user should know of, in the log and for as long as the engine runs."""
+        if text not in self.notes:
+            _log.warning("%s", text)
+            self.notes.append(text)
 
     @property
     def warnings(self) -> list[str]:
@@ -140,7 +146,7 @@ class State:
                 found[id] = parse(id, document)
             except _MALFORMED as error:
                 reason = " ".join(str(error).split())[:200]
-                self._note(f"{kind} {id}: its record is damaged and left out: {reason}")
+                self.note(f"{kind} {id}: its record is damaged and left out: {reason}")
         return found
 
     def restore(self, documents: Mapping[Key, str]) -> list[Key]:
@@ -196,32 +202,32 @@ class State:
     def _commit(self, changes: Changes) -> None:
         """To the database, then to the copy; in memory where the first refuses."""
         first, self._sequence = self._sequence + 1, self._sequence + len(changes)
-        merged = {**self._unwritten, **changes}
+        self._unwritten |= changes
         try:
-            self._write(merged)
+            self._write()
         except (DatabaseError, OSError, StackrError) as error:
-            self._unwritten = merged
             self._fail(f"{self._path}: cannot be written: {error}: changes stay in memory")
         else:
             self._unwritten = {}
             self._mend()
         self._copy(changes, first)
 
-    def _write(self, changes: Changes) -> None:
+    def _write(self) -> None:
+        """What is not written yet; with all the rest, where the database turns out damaged."""
         try:
-            self._opened().write(changes, self._sequence)
+            self._opened().write(self._unwritten, self._sequence)
         except DatabaseError as error:
             if self._database is None or not self._is_damage(error):
                 raise
             stored = self._database.contents()
             if stored.is_partial:
                 raise  # the next start knows better
-            everything = _merged(stored.documents, changes)
+            self._unwritten = {**stored.documents, **self._unwritten}
             self._set_aside()
-            self._opened().write(everything, self._sequence)
+            self._opened().write(self._unwritten, self._sequence)
 
     def _is_damage(self, error: DatabaseError) -> bool:
-        return is_damage(error) and os.access(self._path.parent, os.W_OK)
+        return is_damage(error) and not is_read_only(self._path.parent)
 
     def _opened(self) -> Database:
         """The database, made anew where it turns out to be damaged as the disk gets writable."""
@@ -246,7 +252,8 @@ class State:
 
     def _everything(self) -> dict[Key, str]:
         stored = self._database.contents().documents if self._database is not None else {}
-        return _merged(stored, self._unwritten)
+        merged = {**stored, **self._unwritten}
+        return {key: body for key, body in merged.items() if body is not None}
 
     def _fail(self, trouble: str) -> None:
         if not self._trouble:
@@ -277,7 +284,7 @@ class State:
         found = recover(contents, replay)
         self._sequence = found.sequence
         for note in found.notes:
-            self._note(f"records: {note}")
+            self.note(f"records: {note}")
         if trouble:
             self._unwritten = dict(found.documents)
             self._fail(f"{self._path}: cannot be written: {trouble}: changes stay in memory")
@@ -328,15 +335,6 @@ class State:
             file = self._path.with_name(self._path.name + suffix)
             with suppress(FileNotFoundError):
                 file.replace(file.with_name(file.name + _DAMAGED_SUFFIX))
-
-    def _note(self, text: str) -> None:
-        _log.warning("%s", text)
-        self.notes.append(text)
-
-
-def _merged(documents: Mapping[Key, str], changes: Changes) -> dict[Key, str]:
-    merged = {**documents, **changes}
-    return {key: body for key, body in merged.items() if body is not None}
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """Local volumes: folders that outlive containers, by name.
 
 A volume's content is deleted only by an explicit `remove` or `prune`: nothing else here deletes,
-and a folder that no record knows is left alone. Removal renames the folder first, so that a crash
-in the middle is finished by the next `open`. Messages are Docker's, as clients match them.
+and a folder that no record knows is a volume whose record was lost. Removal renames the folder
+first, so that a crash in the middle is finished by the next `open`. Messages are Docker's, as
+clients match them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import builtins
+import json
 import logging
 import os
 import re
@@ -17,6 +19,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +46,7 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KIND = "volume"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _REMOVING = ".removing-"
+_DESCRIPTION = "volume.json"
 _LONGEST_NAME = 255 - len(f"{_REMOVING}.01234567")
 """So that the folder has a name while it is removed, too."""
 _log = logging.getLogger(__name__)
@@ -111,11 +115,33 @@ class Volumes:
             if not (self._root / name).exists():
                 self._state.delete(_KIND, name)
             _delete_tree(leftover)
-        for name, document in self._state.all(_KIND).items():
-            volume = _from_document(name, self._root, document)
+        self._volumes = self._state.load(
+            _KIND, lambda name, document: _from_document(name, self._root, document)
+        )
+        self._find_orphans()
+        for volume in self._volumes.values():
             _make_folder(volume.mountpoint)
             recover(volume.mountpoint)
+            self._describe(volume)
+
+    def _find_orphans(self) -> None:
+        """Volumes whose records are lost: what they hold is not."""
+        for entry in sorted(self._root.iterdir()):
+            name = entry.name
+            if name in self._volumes or not _NAME.fullmatch(name) or not (entry / "_data").is_dir():
+                continue
+            volume = _found(entry)
+            self._state.put(_KIND, name, _to_document(volume))
+            self._state.note(f'volume "{name}": its record was lost: it is found again')
             self._volumes[name] = volume
+
+    def _describe(self, volume: Volume) -> None:
+        """Beside the content, what a lost record has told."""
+        file = volume.mountpoint.with_name(_DESCRIPTION)
+        if not file.exists():
+            with suppress(OSError):  # a full disk: it is written by a later start
+                file.touch(mode=0o600)
+                file.write_text(json.dumps(_to_document(volume)))
 
     def list(self) -> list[Volume]:
         return [self._volumes[name] for name in sorted(self._volumes)]
@@ -161,6 +187,7 @@ class Volumes:
         except OSError:
             self._state.delete(_KIND, name)
             raise
+        self._describe(volume)
         self._volumes[name] = volume
         self._events.publish("volume", "create", name, {"driver": "local"})
         return volume
@@ -233,6 +260,7 @@ class Volumes:
             if force:
                 return
             raise NotFound(f"get {name}: no such volume")
+        self._state.check_writable()
         users = self.users(name)
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
@@ -304,6 +332,16 @@ def _delete_tree(path: Path) -> None:
             _log.warning("volume: cannot be deleted: %s: %s", name, error[1])
 
     shutil.rmtree(path, onerror=failed)
+
+
+def _found(folder: Path) -> Volume:
+    """As it is described beside its content; one without a description has its name alone."""
+    try:
+        document = json.loads((folder / _DESCRIPTION).read_bytes())
+        return _from_document(folder.name, folder.parent, document)
+    except (OSError, ValueError, KeyError, TypeError):
+        created_ns = folder.stat().st_mtime_ns
+        return Volume(folder.name, folder / "_data", created_ns)
 
 
 def _to_document(volume: Volume) -> Document:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -68,9 +69,11 @@ def test_a_data_root_in_use_is_refused(new_engine: NewEngine, tmp_path: Path) ->
 def test_a_failed_start_says_why(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    (data / "state.db").write_bytes(b"this is no database" * 1000)
+    connection = sqlite3.connect(data / "state.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
     config = EngineConfig.at(data, tmp_path / "run")
-    with pytest.raises(Unavailable, match=r"state .*: cannot be opened: file is not a database"):
+    with pytest.raises(Unavailable, match=r"state .*: version 99 is newer than this stackr"):
         ensure_running(config)
     assert not is_running(config)
     assert holder(data) is None

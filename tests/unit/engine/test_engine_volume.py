@@ -192,15 +192,24 @@ async def test_a_removal_interrupted_after_a_new_one_was_made_spares_the_new(
     assert os.listdir(config.volumes_root) == ["data"]
 
 
-async def test_a_folder_that_no_record_knows_is_left_alone(
-    config: EngineConfig, state: State
+async def test_a_volume_whose_record_is_lost_is_found_again(
+    config: EngineConfig, volumes: Volumes, state: State
 ) -> None:
-    precious = config.volumes_root / "orphan" / "_data" / "file"
-    precious.parent.mkdir(parents=True)
-    precious.write_text("precious")
+    """With all that was known of it, or with its name alone where its description is lost too."""
+    known = await volumes.create("known", labels={"a": "b"}, driver_opts=None)
+    bare = await volumes.create("bare", labels={"a": "b"})
+    for volume in (known, bare):
+        (volume.mountpoint / "file").write_text("precious")
+        state.delete("volume", volume.name)
+    (config.volumes_root / "bare" / "volume.json").write_text("{")
+    (config.volumes_root / "lost+found" / "_data").mkdir(parents=True)
     again = await _reopened(config, state)
-    assert again.list() == []
-    assert precious.read_text() == "precious"
+    assert [volume.name for volume in again.list()] == ["bare", "known"]
+    assert again.get("known") == known
+    assert again.get("bare").labels == {}
+    assert {(v.mountpoint / "file").read_text() for v in again.list()} == {"precious"}
+    assert len(state.notes) == 2
+    assert [v.name for v in (await _reopened(config, state)).list()] == ["bare", "known"]
 
 
 def test_disk_usage_counts_a_hard_link_once(tmp_path: Path) -> None:

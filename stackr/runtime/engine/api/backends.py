@@ -216,3 +216,5 @@ class Engine:
     volumes: VolumeBackend
     containers: ContainerBackend
     leases: LeaseBackend
+    warnings: Callable[[], Sequence[str]] = tuple
+    """What a user should know of: damaged records, changes that cannot be written."""

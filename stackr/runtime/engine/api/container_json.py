@@ -309,7 +309,7 @@ def status_text(container: Container, *, now_ns: int) -> str:
     age = in_words((now_ns - (state.finished_ns or now_ns)) / _NS)
     match state.status.value:
         case "running" | "paused":
-            up = f"Up {in_words((now_ns - state.started_ns) / _NS)}"
+            up = f"Up {in_words(container.uptime_s or (now_ns - state.started_ns) / _NS)}"
             if state.status.value == "paused":
                 return f"{up} (Paused)"
             return up + _health_text(container)

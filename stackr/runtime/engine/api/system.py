@@ -133,7 +133,7 @@ async def _info(engine: Engine, request: Request) -> Response:
                 {"Base": str(pool.base), "Size": pool.prefix_length}
                 for pool in engine.config.address_pools
             ],
-            "Warnings": None,
+            "Warnings": [f"WARNING: {warning}" for warning in engine.warnings()] or None,
             "CDISpecDirs": None,
         }
     )

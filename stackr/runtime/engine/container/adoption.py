@@ -2,9 +2,9 @@
 it.
 
 A running container is taken over as it is. What a killed daemon had begun is finished (a start, a
-stop, a removal) or undone (a create, a connection to a network). What nobody knows of is cleared
-away. The first call is served once all of that is done, so that no caller plans with what is about
-to change.
+stop, a removal) or undone (a create, a connection to a network). What is left of containers that
+nobody knows of is cleared away, and what still runs of them is left alone. The first call is served
+once all of that is done, so that no caller plans with what is about to change.
 """
 
 from __future__ import annotations
@@ -12,14 +12,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from stackr.errors import NotFound, NotModified, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.lifecycle import Lifecycle, stop_timeout_of
 from stackr.runtime.engine.container.live import Live, Tasks
+from stackr.runtime.engine.container.lost import (
+    ID_LENGTH,
+    bundle_ids,
+    monitors,
+    running_without_record,
+)
 from stackr.runtime.engine.container.needs import NetworkAccess
 from stackr.runtime.engine.container.record import Container, Health
 from stackr.runtime.engine.container.restart import comes_up_with_daemon
@@ -33,7 +39,6 @@ __all__ = ["Adoption"]
 
 _log = logging.getLogger(__name__)
 
-_ID_LENGTH = 64
 _SETTLE_S = 60.0  # what takes longer goes on while calls are served
 
 
@@ -50,7 +55,10 @@ class Adoption:
         networks: NetworkAccess,
         lifecycle: Lifecycle,
         tasks: Tasks,
+        note: Callable[[str], None],
     ) -> None:
+        """note: told what a user should know of."""
+        self._note = note
         self._config = config
         self._host = host
         self._store = store
@@ -87,36 +95,35 @@ class Adoption:
             _log.warning("%s: goes on in the background", task.get_name())
 
     def _kill_stray_monitors(self) -> None:
-        """Monitors of this engine that no record of a running container names."""
+        """Those of starts that were cut off."""
         expected = {c.running.monitor_pid for c in self._store if c.running and c.intent != "start"}
-        root = os.fsencode(self._config.bundles_root) + b"/"
-        for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
-            try:
-                argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            is_ours = b"-b" in argv and argv[argv.index(b"-b") + 1].startswith(root)
-            if is_ours and pid not in expected and b"--full-attach" in argv:
-                process = Process.find(pid, start_ticks(pid))
-                if process is not None:
-                    with process:
-                        process.kill()
+        for id, pid in monitors(self._config):
+            process = Process.find(pid, start_ticks(pid))
+            if id in self._store and pid not in expected and process is not None:
+                with process:
+                    process.kill()
 
     async def _clear_unknown(self) -> None:
-        """Groups, bundles and runtime states without a record."""
+        """Groups, bundles and runtime states without a record, but not of what still runs: a record
+        that is lost is no reason to end a container, nor to delete what it wrote.
+        """
+        running = running_without_record(self._config, lambda id: id in self._store)
+        for id, pids in running.items():
+            numbers = ", ".join(map(str, sorted(pids)))
+            self._note(f"container {id[:12]}: runs on without a record: process {numbers}")
         runtime, cgroups = self._lifecycle.runtime, self._host.cgroups
         group = self._config.cgroup_parent
-        groups = {name for name in cgroups.children(group) if len(name) == _ID_LENGTH}
-        known = set(runtime.known()) | groups | set(_folders(self._config))
-        for id in known:
+        groups = {name for name in cgroups.children(group) if len(name) == ID_LENGTH}
+        known = set(runtime.known()) | groups | set(bundle_ids(self._config))
+        for id in known - running.keys():
             if id not in self._store:
-                cgroups.kill(f"{group}/{id}")
                 await runtime.delete(id)
                 await self._lifecycle.teardown.remove_group(f"{group}/{id}")
                 remove_tree(self._config.bundles_root / id)
-        for id in _names(self._config.containers_root):
+        for id in os.listdir(self._config.containers_root):
             if id not in self._store:
-                await asyncio.to_thread(remove_tree, self._config.containers_root / id)
+                folder = self._config.containers_root / id
+                self._note(f"container {id[:12]}: has no record: its log is in {folder}")
 
     async def _reconcile(self, live: Live) -> None:
         container = live.container
@@ -258,14 +265,3 @@ class Adoption:
             policy, was_up=False, manually_stopped=container.manually_stopped
         ):
             self._begin(live)
-
-
-def _folders(config: EngineConfig) -> list[str]:
-    return _names(config.bundles_root)
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return [name for name in os.listdir(folder) if len(name) == _ID_LENGTH]
-    except FileNotFoundError:
-        return []

@@ -150,6 +150,7 @@ class BringUp:
         self, container: Container, devices: Mapping[str, Device]
     ) -> tuple[dict[str, Any], Mounted, list[Borrowed]]:
         """Write what the start needs; returns the config.json of it, and what is to be mounted."""
+        self._snapshots.restore(container.id)
         self._storage.make_bind_sources(container)
         bundle = self._storage.bundle(container)
         remove_tree(bundle)

@@ -170,24 +170,20 @@ class Prober:
         timeout_s = check.timeout / _NS or _DEFAULT_S
         with self.probes.open(self.container) as probe:
             while (health := self.container.state.health) is not None:
-                start_ns, began_s = time.time_ns(), time.monotonic()
+                start_ns, began_s = time.time_ns(), self.container.uptime_s
                 result = await _result(probe, timeout_s)
-                took_s = time.monotonic() - began_s
+                ended_s = self.container.uptime_s
                 done = Probe(start_ns, time.time_ns(), result.exit_code, result.output)
-                self._note(health, done, pace, check.retries or _DEFAULT_RETRIES)
+                counts = pace.counts(elapsed_s=began_s, failed=health.failing_streak)
+                self._note(health, done, check.retries or _DEFAULT_RETRIES, counts)
                 wait_s = pace.interval_s
                 if health.status == "starting":
-                    wait_s = pace.wait_s(elapsed_s=self._elapsed_s(), took_s=took_s)
+                    wait_s = pace.wait_s(elapsed_s=ended_s, took_s=max(0, ended_s - began_s))
                 await asyncio.sleep(wait_s)
 
-    def _elapsed_s(self) -> float:
-        return (time.time_ns() - self.container.state.started_ns) / _NS
-
-    def _note(self, health: Health, probe: Probe, pace: Pace, retries: int) -> None:
+    def _note(self, health: Health, probe: Probe, retries: int, counts: bool) -> None:
         """Written and told only where something changed: extra probes are many."""
         before = (health.status, health.failing_streak)
-        elapsed_s = (probe.start_ns - self.container.state.started_ns) / _NS
-        counts = pace.counts(elapsed_s=elapsed_s, failed=health.failing_streak)
         apply(health, probe, retries=retries, counts=counts)
         if (health.status, health.failing_streak) != before:
             self.changed()

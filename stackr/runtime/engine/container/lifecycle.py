@@ -199,6 +199,7 @@ class Lifecycle:
     async def ended(self, live: Live) -> None:
         """Record the end of a container whose monitor is gone; the lock is held."""
         container = live.container
+        uptime_s = container.uptime_s
         report = self.monitor.exit_report(self._storage.bundle(container))
         oom = report.oom or self._host.cgroups.oom_kills(self.groups.path(container)) > 0
         for release in (self.teardown.detach, self.teardown.end_processes):
@@ -208,7 +209,6 @@ class Lifecycle:
                 _log.error("container %s: not all is released: %s", container.short_id, error)
         state = container.state
         finished_ns = max(report.finished_ns, state.started_ns)  # a file's time is coarse
-        uptime_s = (finished_ns - state.started_ns) / 1e9
         state.exit_code, state.finished_ns, state.oom_killed = (
             report.exit_code,
             finished_ns,
@@ -407,6 +407,7 @@ class Lifecycle:
         container = live.container
         if container.id not in self.lives:
             raise NotFound(f"No such container: {container.id}")
+        self._store.check_removable()
         if container.state.status is Status.REMOVING and live.lock.locked():
             raise Conflict(f"removal of container {container.name} is already in progress")
         while not await self._remove_stopped(live, volumes=volumes):

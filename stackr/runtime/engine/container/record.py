@@ -10,6 +10,7 @@ from typing import Any
 
 from stackr.runtime.engine.container.spec import Config, EndpointSettings, HostConfig
 from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.linux.process import age_s, boot_id
 from stackr.runtime.engine.state import Document
 
 __all__ = [
@@ -138,6 +139,13 @@ class Container:
     def pid(self) -> int:
         """The container's first process in the host's numbers, 0 where there is none."""
         return self.running.pid if self.running and self.state.status.is_up else 0
+
+    @property
+    def uptime_s(self) -> float:
+        """How long it has been running, by a clock that nobody sets; 0 where it does not run."""
+        if self.running is None or self.running.boot_id != boot_id():
+            return 0.0
+        return age_s(self.running.pid_start)
 
     @property
     def command(self) -> list[str]:

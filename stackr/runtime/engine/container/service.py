@@ -31,6 +31,7 @@ from stackr.runtime.engine.container.limiter import Limiter
 from stackr.runtime.engine.container.live import Live, Tasks
 from stackr.runtime.engine.container.log_reader import LogReader
 from stackr.runtime.engine.container.logs import LogQuery
+from stackr.runtime.engine.container.lost import BundleRecords
 from stackr.runtime.engine.container.membership import Membership
 from stackr.runtime.engine.container.monitor import Monitor, connect_attach, find_conmon
 from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
@@ -90,7 +91,8 @@ class Containers:
         self._images = images
         self._snapshots = snapshots
         self._networks = networks
-        self._store = Store(state)
+        self._state = state
+        self._store = Store(state, BundleRecords(config, state))
         self._storage = Storage(config, images, snapshots, volumes)
         self._membership = Membership(self._store, networks)
         self._tasks = Tasks()
@@ -138,6 +140,7 @@ class Containers:
             networks=self._networks,
             lifecycle=self._lifecycle,
             tasks=self._tasks,
+            note=self._state.note,
         )
         await adoption.run()
 

@@ -309,6 +309,7 @@ class Storage:
     ) -> dict[str, str]:
         """hosts, hostname and resolv.conf; returns target in the container -> file."""
         folder = self.folder(container)
+        folder.mkdir(mode=0o710, parents=True, exist_ok=True)
         (folder / "hostname").write_text(f"{container.hostname}\n")
         (folder / "resolv.conf").write_text(resolv_conf)
         self.write_hosts(container, (), host_gateway=host_gateway)

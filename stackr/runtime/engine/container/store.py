@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
+from stackr.runtime.engine.container.lost import BundleRecords
 from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.state import Status
 from stackr.runtime.engine.state import State
@@ -52,16 +53,16 @@ def random_name() -> str:
 class Store:
     """Every container of the engine, in memory and written through."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, copies: BundleRecords) -> None:
         self._state = state
+        self._copies = copies
         self._containers: dict[str, Container] = {}
         self._names: dict[str, str] = {}
 
     def open(self) -> None:
-        for id, document in self._state.all(_KIND).items():
-            container = Container.from_document(document)
-            self._containers[id] = container
-            self._names[container.name] = id
+        found = self._state.load(_KIND, lambda _, document: Container.from_document(document))
+        self._containers |= found
+        self._names |= {container.name: id for id, container in found.items()}
 
     def __iter__(self) -> Iterator[Container]:
         return iter(list(self._containers.values()))
@@ -77,9 +78,18 @@ class Store:
         self._containers[container.id] = container
         self._names[container.name] = container.id
 
+    def check_removable(self) -> None:
+        """Raises Internal where nothing can be removed: the disk is read-only."""
+        self._state.check_writable()
+
     def put(self, container: Container) -> None:
         """Write a changed record."""
-        self._state.put(_KIND, container.id, container.to_document())
+        document = container.to_document()
+        self._state.put(_KIND, container.id, document)
+        if container.state.status.is_up:
+            self._copies.keep(container.id, document)
+        else:
+            self._copies.drop(container.id)
 
     def rename(self, container: Container, name: str) -> None:
         """Raises Conflict where the name is taken."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from stackr.errors import Internal, InvalidArgument, NotFound
+from stackr.runtime.engine.disk import suppress_read_only
 from stackr.runtime.engine.image.reference import is_digest
 
 __all__ = ["KEPT_S", "ContentStore", "DigestMismatch", "Ingest", "digest_of"]
@@ -50,10 +51,11 @@ class ContentStore:
         """Make the folders, and drop what nobody can go on with."""
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._ingests.mkdir(parents=True, exist_ok=True)
-        self._ingests.parent.chmod(0o700)
-        for name in os.listdir(self._ingests):
-            if not name.startswith(_PARTIAL):
-                (self._ingests / name).unlink()
+        with suppress_read_only():
+            self._ingests.parent.chmod(0o700)
+            for name in os.listdir(self._ingests):
+                if not name.startswith(_PARTIAL):
+                    (self._ingests / name).unlink()
 
     def path(self, digest: str) -> Path:
         """Where the blob is, or would be. Raises InvalidArgument for what is no sha256 digest."""

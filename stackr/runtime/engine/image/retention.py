@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from stackr.errors import StackrError, Unavailable
+from stackr.runtime.engine.disk import suppress_read_only
 from stackr.runtime.engine.image.content import KEPT_S, ContentStore
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
@@ -43,7 +44,8 @@ class Retention:
 
     async def open(self) -> None:
         """Once the images are known."""
-        await self.give_back(KEPT_S)
+        with suppress_read_only():
+            await self.give_back(KEPT_S)
         self._give_back_later()
 
     async def close(self) -> None:

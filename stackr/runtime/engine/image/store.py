@@ -36,7 +36,7 @@ from stackr.runtime.engine.image.retention import Retention
 from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.linux.memory import trim_heap
 from stackr.runtime.engine.snapshot.overlay import Overlay
-from stackr.runtime.engine.state import State
+from stackr.runtime.engine.state import Document, State
 from stackr.text import parse_json
 
 if TYPE_CHECKING:
@@ -82,15 +82,14 @@ class Images:
         The snapshotter is open already.
         """
         await asyncio.to_thread(self._content.open)
-        for id, body in self._state.all(_IMAGE).items():
-            self._images[id] = StoredImage.from_document(id, body)
-        for name, body in self._state.all(_NAME).items():
-            image = self._images.get(body["image"])
+        self._images |= self._state.load(_IMAGE, StoredImage.from_document)
+        for name, (id, reference) in self._state.load(_NAME, _named).items():
+            image = self._images.get(id)
             if image is None:
                 self._state.delete(_NAME, name)
                 continue
             self._names[name] = image.id
-            image.names[name] = parse_reference(name)
+            image.names[name] = reference
         for image in list(self._images.values()):
             await self._restore(image)
         await self._retention.open()
@@ -358,6 +357,7 @@ class Images:
         texts where a container or another name is in the way.
         """
         image = self._find(name_or_id)
+        self._state.check_writable()
         conflict = find_conflict(image, name_or_id, in_use(image.id), force=force)
         if conflict is not None:
             raise conflict
@@ -436,6 +436,10 @@ class Images:
     def _attributes(self, image: StoredImage, name: Reference) -> dict[str, str]:
         labels = (image.oci.get("config") or {}).get("Labels") or {}
         return {**{str(k): str(v) for k, v in labels.items()}, "name": name.familiar}
+
+
+def _named(name: str, document: Document) -> tuple[str, Reference]:
+    return document["image"], parse_reference(name)
 
 
 def _pullable(reference: str) -> Reference:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from stackr.errors import AlreadyExists, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.lease.clock import Deadline, deadline_from
 from stackr.runtime.engine.lease.record import (
     Lease,
     LeasedPort,
@@ -35,6 +36,7 @@ from stackr.runtime.engine.state import State
 __all__ = ["LeaseSpec", "Leases"]
 
 _KIND = "lease"
+_CLOCK_KIND = "lease_clock"  # apart, as older engines know a lease's fields only
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _MOST_PORTS = 4096
 _LONGEST_S = 10 * 365 * 86400
@@ -63,6 +65,7 @@ class _Held:
 
     lease: Lease
     owner: Process | None = None
+    deadline: Deadline | None = None
     watch: asyncio.Task[None] | None = None
     ending: asyncio.Task[None] | None = None
     done: asyncio.Future[Removed] = field(
@@ -89,9 +92,10 @@ class Leases:
 
     def restore(self) -> None:
         """Read the records, and hold the ports again."""
-        for document in self._state.all(_KIND).values():
-            lease = lease_from(document)
-            self._held[lease.id] = _Held(lease)
+        for lease in self._state.load(_KIND, lambda _, document: lease_from(document)).values():
+            clock = self._state.get(_CLOCK_KIND, lease.id)
+            deadline = deadline_from(clock, lease.expires_ns)
+            self._held[lease.id] = _Held(lease, deadline=deadline)
             if lease.phase is not Phase.SETTLING:
                 self._reservations.restore(lease.project, [port.held for port in lease.ports])
 
@@ -148,20 +152,21 @@ class Leases:
         port is free.
         """
         try:
-            lease = self._create(spec, owner)
+            lease, deadline = self._create(spec, owner)
         except BaseException:
             if owner is not None:
                 owner[0].close()
             raise
-        held = self._held[lease.id] = _Held(lease, owner[0] if owner else None)
+        held = self._held[lease.id] = _Held(lease, owner[0] if owner else None, deadline)
         self._watch(held)
         return lease
 
     def renew(self, id: str, ttl_s: float | None) -> Lease:
         """Count the time from now. Raises NotFound, InvalidArgument; NotFound once it is ending."""
         held = self._holding(id)
-        held.lease = replace(held.lease, expires_ns=_expiry(ttl_s))
-        self._put(held.lease)
+        held.deadline = _deadline(ttl_s)
+        held.lease = replace(held.lease, expires_ns=_expires_ns(held.deadline))
+        self._put(held.lease, held.deadline)
         self._watch(held)
         return held.lease
 
@@ -172,7 +177,7 @@ class Leases:
             held.owner.close()
             held.owner = None
         held.lease = replace(held.lease, owner=None)
-        self._put(held.lease)
+        self._put(held.lease, held.deadline)
         self._watch(held)
         return held.lease
 
@@ -199,7 +204,9 @@ class Leases:
 
     # --- parts of the above ------------------------------------------------------------------
 
-    def _create(self, spec: LeaseSpec, owner: tuple[Process, int] | None) -> Lease:
+    def _create(
+        self, spec: LeaseSpec, owner: tuple[Process, int] | None
+    ) -> tuple[Lease, Deadline | None]:
         stack = spec.stack or spec.project
         for name in (spec.project, stack):
             if not _NAME.fullmatch(name):
@@ -209,13 +216,14 @@ class Leases:
         if len(spec.ports) > _MOST_PORTS:
             raise InvalidArgument(f"lease: more than {_MOST_PORTS} ports")
         instance = free_instance(self.list(), stack)
+        deadline = _deadline(spec.ttl_s)
         lease = Lease(
             id=secrets.token_hex(16),
             project=spec.project,
             stack=stack,
             instance=instance,
             created_ns=time.time_ns(),
-            expires_ns=_expiry(spec.ttl_s),
+            expires_ns=_expires_ns(deadline),
             owner=Owner(owner[0].pid, owner[1], boot_id()) if owner else None,
             volumes=spec.volumes,
             stop_timeout_s=spec.stop_timeout_s,
@@ -225,11 +233,12 @@ class Leases:
         ports = [replace(p, host_port=n) for p, n in zip(spec.ports, numbers, strict=True)]
         lease = replace(lease, ports=tuple(ports))
         try:
-            self._put(lease)
+            self._state.check_room()
+            self._put(lease, deadline)
         except StackrError:
             self._reservations.release(spec.project)
             raise
-        return lease
+        return lease, deadline
 
     def _get(self, id: str) -> _Held:
         held = self._held.get(id)
@@ -243,11 +252,16 @@ class Leases:
             raise NotFound(f"no such lease: {id}: it is ending")
         return held
 
-    def _put(self, lease: Lease) -> None:
-        self._state.put(_KIND, lease.id, lease.document())
+    def _put(self, lease: Lease, deadline: Deadline | None) -> None:
+        with self._state.transaction():
+            self._state.put(_KIND, lease.id, lease.document())
+            if deadline is not None:
+                self._state.put(_CLOCK_KIND, lease.id, deadline.document())
 
     def _forget(self, held: _Held) -> None:
-        self._state.delete(_KIND, held.lease.id)
+        with self._state.transaction():
+            self._state.delete(_KIND, held.lease.id)
+            self._state.delete(_CLOCK_KIND, held.lease.id)
         self._held.pop(held.lease.id, None)
         if held.owner is not None:
             held.owner.close()
@@ -275,7 +289,7 @@ class Leases:
 
     async def _until_end(self, held: _Held) -> None:
         """Wait for whichever comes first."""
-        causes = [asyncio.ensure_future(_expired(held.lease.expires_ns))]
+        causes = [asyncio.ensure_future(_expired(held.deadline))]
         if held.owner is not None:
             causes.append(asyncio.ensure_future(_ended(held.owner)))
         try:
@@ -299,13 +313,13 @@ class Leases:
         if held.lease.phase is Phase.HELD:
             held.lease = replace(held.lease, phase=Phase.ENDING)
             with suppress(StackrError):  # a full disk is no reason to keep everything
-                self._put(held.lease)
+                self._put(held.lease, held.deadline)
         if held.lease.phase is Phase.ENDING:
             removed = await self._remove_all(held)
             self._reservations.release(held.lease.project)
             held.lease = replace(held.lease, phase=Phase.SETTLING)
             with suppress(StackrError):
-                self._put(held.lease)
+                self._put(held.lease, held.deadline)
             if not held.done.done():
                 held.done.set_result(removed)
         if held.lease.owner is not None:
@@ -342,23 +356,28 @@ def _request(port: LeasedPort, stack: str, instance: int) -> PortRequest:
     return PortRequest(key, port.protocol, port.host_ip)
 
 
-def _expiry(ttl_s: float | None) -> int:
+def _deadline(ttl_s: float | None) -> Deadline | None:
     if ttl_s is None:
-        return 0
+        return None
     if not 0 < ttl_s <= _LONGEST_S:
         raise InvalidArgument(f"lease: ttl_s: {ttl_s:g}: a time of more than 0 s is expected")
-    return time.time_ns() + int(ttl_s * 1e9)
+    return Deadline.after(ttl_s)
+
+
+def _expires_ns(deadline: Deadline | None) -> int:
+    return deadline.expires_ns if deadline is not None else 0
 
 
 def _find(owner: Owner) -> Process | None:
     return Process.find(owner.pid, owner.started) if owner.boot_id == boot_id() else None
 
 
-async def _expired(expires_ns: int) -> str:
-    """By the wall clock, which goes on while the host sleeps."""
-    if not expires_ns:
+async def _expired(deadline: Deadline | None) -> str:
+    """Looked at from time to time, as a sleep does not go on while the host's does."""
+    if deadline is None:
         await asyncio.Event().wait()
-    while (left_s := (expires_ns - time.time_ns()) / 1e9) > 0:
+        raise AssertionError("nobody sets the event")
+    while (left_s := deadline.left_s()) > 0:
         await asyncio.sleep(min(left_s, _CLOCK_CHECK_S))
     return "its time is up"
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
 
-__all__ = ["Process", "boot_id", "kill_tree", "proc_folder", "start_ticks"]
+__all__ = ["Process", "age_s", "boot_id", "boottime_ns", "kill_tree", "proc_folder", "start_ticks"]
 
 _PARENT, _START = 4, 22
 _STOPPED, _ENDED = (b"T", b"t"), (b"Z", b"X")
@@ -28,6 +29,16 @@ _LOOK_AGAIN_S = 0.5
 def boot_id() -> str:
     """Changes with each boot of the host."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def boottime_ns() -> int:
+    """Since the boot, sleep included: nobody sets this clock."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def age_s(started: int) -> float:
+    """How long ago a process of this boot started; see `start_ticks`."""
+    return max(0.0, boottime_ns() / 1e9 - started / os.sysconf("SC_CLK_TCK"))
 
 
 def start_ticks(pid: int) -> int:

@@ -15,7 +15,13 @@ from contextlib import suppress
 from itertools import count
 from typing import Final
 
-__all__ = ["copy_attributes", "disk_usage", "remove_tree", "spread_children", "sync_file_system"]
+__all__ = [
+    "copy_attributes",
+    "disk_usage",
+    "remove_tree",
+    "spread_children",
+    "sync_file_system",
+]
 
 _GET_FLAGS: Final = 0x80086601
 _SET_FLAGS: Final = 0x40086602

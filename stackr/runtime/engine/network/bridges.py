@@ -35,16 +35,24 @@ class Bridges:
         self._realised: dict[str, asyncio.Task[Network]] = {}
 
     async def open(
-        self, wanted: Sequence[Network], pairs: Collection[str], forwardings: Iterable[Forwarding]
+        self,
+        wanted: Sequence[Network],
+        pairs: Collection[str],
+        forwardings: Iterable[Forwarding],
+        *,
+        sweep: bool,
     ) -> None:
-        """These networks' bridges and rules are there, and none of ours besides.
+        """These networks' bridges and rules are there.
 
-        pairs: the host's ends of the containers' pairs.
+        pairs: the host's ends of the containers' pairs. sweep: none of ours is there besides.
         """
         names = [network.bridge for network in wanted]
         await self._watch.open()
-        await self._kernel.call(bridge.sweep, self._owner, names, pairs)
+        if sweep:
+            await self._kernel.call(bridge.sweep, self._owner, names, pairs)
         await self._foreign.find(self._kernel)
+        if not wanted and not sweep:
+            return
         if not wanted:
             await self._kernel.destroy_firewall()
             await self._foreign.withdraw(())

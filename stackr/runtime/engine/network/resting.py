@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from stackr.errors import Internal
-from stackr.runtime.engine.state import State
+from stackr.runtime.engine.state import Document, State
 
 __all__ = ["RestingAddresses"]
 
@@ -28,9 +28,7 @@ class RestingAddresses:
         self._slots: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def load(self) -> None:
-        for network_id, document in self._state.all(_KIND).items():
-            slots = {slot: tuple(addresses) for slot, addresses in document["slots"]}
-            self._slots[network_id] = slots
+        self._slots = self._state.load(_KIND, _slots_from)
 
     def of(self, network_id: str, slot: str) -> Sequence[str]:
         """What a container in this slot had last."""
@@ -60,3 +58,7 @@ class RestingAddresses:
         """The network has gone."""
         if self._slots.pop(network_id, None) is not None:
             self._state.delete(_KIND, network_id)
+
+
+def _slots_from(_: str, document: Document) -> dict[str, tuple[str, ...]]:
+    return {slot: tuple(addresses) for slot, addresses in document["slots"]}

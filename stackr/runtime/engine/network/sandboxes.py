@@ -84,8 +84,8 @@ class Sandboxes:
 
     async def open(self) -> None:
         """Load the records of containers that ran when the engine ended; find who serves them."""
-        for document in self._state.all(_KIND).values():
-            sandbox = Sandbox(sandbox_from(document))
+        for record in self._state.load(_KIND, lambda _, document: sandbox_from(document)).values():
+            sandbox = Sandbox(record)
             self._by_container[sandbox.record.container_id] = sandbox
             for endpoint in sandbox.record.endpoints:
                 addresses = (endpoint.ipv4_address, endpoint.ipv6_address)

@@ -77,14 +77,17 @@ class Networks:
             config,
             host_resolv_conf,
         )
+        self._keep = False
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: Counter[str] = Counter()  # of the locks, those who wait included
         self._repairs = Repairs(self._kernel, self._bridges, self._sandboxes, self._locked)
 
     # --- the engine's life -------------------------------------------------------------------
 
-    async def open(self) -> None:
+    async def open(self, *, keep: bool = False) -> None:
         """Bring the kernel in line with the records: bridges made, leftovers removed.
+
+        keep: a container runs of which there is no record, so leftovers may be its own.
 
         Running containers are adopted next, one by one, then `settle` drops the others. The
         default bridge is made when the first container needs it.
@@ -95,7 +98,8 @@ class Networks:
         used = {endpoint.network_id for endpoint in endpoints}
         wanted = [n for n in self._store.all() if n.bridge and (n.is_user_defined or n.id in used)]
         pairs = {host_interface(endpoint.endpoint_id) for endpoint in endpoints}
-        await self._bridges.open(wanted, pairs, self._sandboxes.forwardings())
+        self._keep = keep
+        await self._bridges.open(wanted, pairs, self._sandboxes.forwardings(), sweep=not keep)
 
     async def adopt(self, container_id: str, pid: int) -> SandboxInfo:
         """Serve a container again that ran before this process started. pid: its first process.
@@ -117,7 +121,7 @@ class Networks:
 
     async def settle(self) -> None:
         """Drop what belongs to containers that nobody has adopted."""
-        lost = [sandbox for sandbox in self._sandboxes.all() if not sandbox.pid]
+        lost = [sandbox for sandbox in self._sandboxes.all() if not sandbox.pid and not self._keep]
         await asyncio.gather(*(self.detach(sandbox.record.container_id) for sandbox in lost))
         await self._sandboxes.settle()
         self.reservations.settle()
@@ -128,7 +132,7 @@ class Networks:
         await self._repairs.close()
         await self._sandboxes.close()
         self.reservations.close()
-        await self._bridges.close(remove=not self._sandboxes.all())
+        await self._bridges.close(remove=not self._sandboxes.all() and not self._keep)
         await self._kernel.close()
 
     # --- networks ----------------------------------------------------------------------------
@@ -189,6 +193,7 @@ class Networks:
                 f"error while removing network: network {network.name} id {network.id}"
                 " has active endpoints"
             )
+        self._store.check_removable()
         await self._bridges.discard(network)
         self._publish("destroy", network)
 

@@ -85,8 +85,8 @@ class NetworkStore:
 
     def load(self) -> None:
         self._resting.load()
-        for document in self._state.all(_KIND).values():
-            self._keep(network_from(document))
+        for network in self._state.load(_KIND, lambda _, document: network_from(document)).values():
+            self._keep(network)
         names = {network.name for network in self._networks.values()}
         for name, driver in _DEFAULTS.items():
             if name not in names:
@@ -119,6 +119,10 @@ class NetworkStore:
         self._check(spec)
         self._state.check_room()
         return self._record(spec)
+
+    def check_removable(self) -> None:
+        """Raises Internal where nothing can be removed: the disk is read-only."""
+        self._state.check_writable()
 
     def forget(self, network: Network) -> None:
         self._state.delete(_KIND, network.id)

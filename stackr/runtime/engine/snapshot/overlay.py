@@ -10,7 +10,8 @@ data of `OverlayMount`. On disk, below `EngineConfig.snapshots_root` (entered by
     trash/                what is being removed
 
 A layer is unpacked once per diff ID, whatever lies below it. The records of kind `layer` and
-`snapshot` say what is there; a folder without a record is left from a crash, and removed by `open`.
+`snapshot` say what is there. A layer without a record is left from a crash, and removed by `open`;
+a container's files without one stay, as a lost record must not cost them.
 Unpacking does not wait for the disk: `settle` does so later, and a layer that was not settled when
 the host went down is dropped by the next `open`, to be unpacked again.
 """
@@ -25,10 +26,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from stackr.errors import AlreadyExists, Internal, InvalidArgument, NotFound
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.disk import suppress_read_only
 from stackr.runtime.engine.linux.tree import (
     disk_usage,
     remove_tree,
@@ -36,12 +38,13 @@ from stackr.runtime.engine.linux.tree import (
     sync_file_system,
 )
 from stackr.runtime.engine.snapshot.lookup import LayerStack
-from stackr.runtime.engine.state import State
+from stackr.runtime.engine.state import Document, State
 
 __all__ = ["Layer", "Overlay", "OverlayMount", "RootAttributes"]
 
 _LAYER: Final = "layer"
 _SNAPSHOT: Final = "snapshot"
+_CONTAINER: Final = "container"
 _MOST_LAYERS: Final = 500  # the kernel's OVL_MAX_STACK
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _PARAMETERS: Final = Path("/sys/module/overlay/parameters")
@@ -113,39 +116,40 @@ class Overlay:
         """Read the records and remove what a crash has left; blocking, for the daemon's start."""
         for name in ("l/empty", "new", "c", "trash"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
-        for name in ("new", "c"):
-            spread_children(self._root / name)
-        self._root.chmod(0o700)
+        with suppress_read_only():
+            for name in ("new", "c"):
+                spread_children(self._root / name)
+            self._root.chmod(0o700)
         self._options = tuple(
             f"{name}=off" for name in _SWITCHED_OFF if (_PARAMETERS / name).exists()
         )
         boot = _BOOT_ID.read_text().strip()
-        for diff_id, body in self._state.all(_LAYER).items():
-            if body["unsettled_since"] in (None, boot):
-                self._read_layer(diff_id, body)
+        for diff_id, (layer, since) in self._state.load(_LAYER, _layer_from).items():
+            if since in (None, boot) and (self._root / layer.directory).is_dir():
+                self._layers[diff_id] = layer
             else:
                 self._state.delete(_LAYER, diff_id)
-        for container_id, body in self._state.all(_SNAPSHOT).items():
-            self._snapshots[container_id] = tuple(body["layers"])
-            self._mounted[container_id] = tuple(tuple(each) for each in body.get("mounted", ()))
+        for container_id, (layers, mounted) in self._state.load(_SNAPSHOT, _snapshot_from).items():
+            self._snapshots[container_id], self._mounted[container_id] = layers, mounted
         self._sweep()
-        taken = [int(layer.directory[2:], 36) for layer in self._layers.values()]
+        names = (name for name in os.listdir(self._root / "l") if name.isalnum())
+        taken = [int(name, 36) for name in names if name != "empty"]
         self._numbers = itertools.count(max(taken, default=0) + 1)
-
-    def _read_layer(self, diff_id: str, body: dict[str, Any]) -> None:
-        if not (self._root / body["directory"]).is_dir():
-            self._state.delete(_LAYER, diff_id)
-            return
-        root = RootAttributes(**body["root"]) if body["root"] else None
-        self._layers[diff_id] = Layer(diff_id, body["directory"], body["size_bytes"], root)
 
     def _sweep(self) -> None:
         known = {layer.directory for layer in self._layers.values()} | {"l/empty"}
         known |= {f"c/{container_id}" for container_id in self._snapshots}
-        for parent in ("l", "c", "new", "trash"):
+        # A container's record is there before its files are, and goes after them
+        lost = [name for name in os.listdir(self._root / "c") if f"c/{name}" not in known]
+        for name in lost:
+            if self._state.get(_CONTAINER, name) is None:
+                folder = self._root / "c" / name
+                self._state.note(f"container {name[:12]}: has no record: its files are in {folder}")
+        for parent in ("new", "trash") if lost else ("l", "new", "trash"):
             for name in os.listdir(self._root / parent):
                 if f"{parent}/{name}" not in known:
-                    remove_tree(self._root / parent / name)
+                    with suppress_read_only():
+                        remove_tree(self._root / parent / name)
 
     def layer(self, diff_id: str) -> Layer | None:
         return self._layers.get(diff_id)
@@ -244,6 +248,19 @@ class Overlay:
         except BaseException:
             del self._snapshots[container_id], self._mounted[container_id]
             raise
+
+    def restore(self, container_id: str) -> None:
+        """Before a start: make anew what somebody has deleted of a container's own layer.
+
+        What was in it is lost, which is told. Raises NotFound for a layer below that is lost, too.
+        """
+        folder = self._root / "c" / container_id
+        if (folder / "upper").is_dir():
+            (folder / "work").mkdir(mode=0o700, exist_ok=True)
+            return
+        root = self._root_attributes(self._layers_of(container_id))
+        self._state.note(f"container {container_id[:12]}: what it wrote is gone from {folder}")
+        self._make_writable(container_id, root)
 
     def _make_writable(self, container_id: str, root: RootAttributes) -> None:
         folder = self._root / "c" / container_id
@@ -362,6 +379,20 @@ class Overlay:
 def _remove_all(paths: Sequence[Path]) -> None:
     for path in paths:
         remove_tree(path)
+
+
+def _layer_from(diff_id: str, document: Document) -> tuple[Layer, str | None]:
+    """A layer, and the boot since which it is not settled."""
+    root = RootAttributes(**document["root"]) if document["root"] else None
+    layer = Layer(diff_id, document["directory"], document["size_bytes"], root)
+    return layer, document["unsettled_since"]
+
+
+def _snapshot_from(
+    _: str, document: Document
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """A container's layers, and those of each image that it mounts."""
+    return tuple(document["layers"]), tuple(tuple(each) for each in document.get("mounted", ()))
 
 
 def _base36(number: int) -> str:
