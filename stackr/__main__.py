@@ -1,5 +1,5 @@
 """`python -m stackr` is `stackr`."""
 
-from stackr.cli.main import main
+from stackr.warm.client import main
 
 main()

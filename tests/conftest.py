@@ -16,6 +16,7 @@ import contextlib
 import os
 import random
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,10 +29,33 @@ from stackr.runtime.engine.launch import log_path
 
 _LOG_CHARS = 20_000
 _SEED = "STACKR_SEED"
+_TEST_WARM = "STACKR_TEST_WARM"
+_TEST_WARM_FOLDER = "STACKR_TEST_WARM_FOLDER"
 
 
 def pytest_configure() -> None:
-    os.environ.setdefault(_SEED, str(secrets.randbelow(10**6)))  # xdist's workers inherit it
+    """What xdist's workers inherit."""
+    os.environ.setdefault(_SEED, str(secrets.randbelow(10**6)))
+    # Commands run by themselves, or all by a warm process of this run alone.
+    if os.environ.get(_TEST_WARM) != "1":
+        os.environ["STACKR_WARM"] = "0"
+    elif _TEST_WARM_FOLDER not in os.environ:
+        os.environ[_TEST_WARM_FOLDER] = tempfile.mkdtemp(prefix="stackr-test-warm-")
+        os.environ["XDG_RUNTIME_DIR"] = os.environ[_TEST_WARM_FOLDER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The run that made the folder ends its warm processes."""
+    folder = os.environ.get(_TEST_WARM_FOLDER)
+    if folder is None or hasattr(config, "workerinput"):
+        return
+    from polling import until
+
+    from stackr.warm.launch import running_servers, stop_servers
+
+    stop_servers()
+    until(lambda: not running_servers())
+    shutil.rmtree(folder)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,15 +8,17 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from stackr.cli.targets import Targets, split_targets
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, InvalidProject
 
 __all__ = [
     "Targets",
     "check_choice",
     "check_not_negative",
+    "current_folder",
     "is_set",
     "parse_moment",
     "parse_parallel",
@@ -168,3 +170,11 @@ def check_not_negative(option: str, value: float | None) -> None:
     """Raises InvalidArgument for a time before now."""
     if value is not None and value < 0:
         raise InvalidArgument(f"{option}: {value:g}: a time of 0 or more seconds is expected")
+
+
+def current_folder() -> Path:
+    """Raises InvalidProject where it has been deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise InvalidProject("the current folder does not exist any more") from error

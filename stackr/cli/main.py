@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,8 +28,11 @@ __all__ = ["main", "run"]
 _INTERRUPTED = 130
 
 
-def main() -> NoReturn:
-    """Run the command that `sys.argv` names, and exit with its code."""
+def main(at_end: Callable[[int], object] | None = None) -> NoReturn:
+    """Run the command that `sys.argv` names, and exit with its code.
+
+    at_end: is called with the code, once the command is done.
+    """
     signal.signal(signal.SIGTERM, _terminated)
     _open_streams()
     try:
@@ -41,6 +44,10 @@ def main() -> NoReturn:
         code = _reader_gone()
     except KeyboardInterrupt:
         code = _INTERRUPTED
+    if at_end is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+        at_end(code)
     _leave(code)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackr.cli.arguments import Targets, is_set
+from stackr.cli.arguments import Targets, current_folder, is_set
 from stackr.cli.options import GlobalOptions, refuse_compatibility
 from stackr.errors import InvalidProject
 from stackr.spec.session import LoadOptions
@@ -54,7 +53,7 @@ def load_project(
     from stackr.spec.files import HOST
     from stackr.spec.load import load
 
-    return load(_load_options(options, files, services), environ, _cwd(), source or HOST)
+    return load(_load_options(options, files, services), environ, current_folder(), source or HOST)
 
 
 def find_project(options: GlobalOptions, files: Sequence[str] = ()) -> Project | str:
@@ -81,7 +80,7 @@ def project_name(options: GlobalOptions, files: Sequence[str] = ()) -> str:
     given = options.project_name or os.environ.get("COMPOSE_PROJECT_NAME")
     if given and normalize_name(given) == given:
         return given
-    return discover(Session(_load_options(options, files), os.environ, _cwd())).name
+    return discover(Session(_load_options(options, files), os.environ, current_folder())).name
 
 
 def check_services(options: GlobalOptions, targets: Targets) -> None:
@@ -164,7 +163,7 @@ def _load_tree(options: GlobalOptions, files: Sequence[str]) -> Loaded | None:
     from stackr.spec.load import load_tree
 
     try:
-        return load_tree(_load_options(options, files), os.environ, _cwd())
+        return load_tree(_load_options(options, files), os.environ, current_folder())
     except InvalidProject as error:
         if os.environ.get("COMPOSE_PROJECT_NAME") and error.message.startswith(_NO_FILE):
             return None
@@ -185,10 +184,3 @@ def _load_options(
         services=tuple(services),
         all_resources=options.all_resources,
     )
-
-
-def _cwd() -> Path:
-    try:
-        return Path.cwd()
-    except FileNotFoundError as error:
-        raise InvalidProject("the current folder does not exist any more") from error

@@ -13,7 +13,7 @@ import termios
 import time
 from collections.abc import Iterator
 
-from stackr_stack import Stack
+from stackr_stack import STACKR, Stack
 
 __all__ = ["PtyProcess", "on_terminal"]
 
@@ -69,13 +69,14 @@ class PtyProcess:
 
 @contextlib.contextmanager
 def on_terminal(
-    stack: Stack, *arguments: str, rows: int = 24, columns: int = 80
+    stack: Stack, *arguments: str, program: str = STACKR, rows: int = 24, columns: int = 80
 ) -> Iterator[PtyProcess]:
-    """Run `stackr` on a terminal; it is killed at the end, if it still runs."""
+    """Run `stackr` or a program on a terminal; it is killed at the end, if it still runs."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = stack.start(
         *arguments,
+        program=program,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -92,7 +92,9 @@ class Stack:
         assert want is None or done.returncode == want, shown
         return done
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, program: str = STACKR, **options: Any
+    ) -> subprocess.Popen[str]:
         """Run one command in the background, its output in pipes; `end` ends it at the latest."""
         settings: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
@@ -101,7 +103,7 @@ class Stack:
             **options,
         }
         process = subprocess.Popen(
-            [STACKR, *arguments], cwd=self.folder, env=self.environ, text=True, **settings
+            [program, *arguments], cwd=self.folder, env=self.environ, text=True, **settings
         )
         self._started.append(process)
         return process

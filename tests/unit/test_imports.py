@@ -67,6 +67,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.protocol",
     ),
     "stackr.runtime.engine": ("stackr.runtime.proc_targets",),
+    "stackr.warm": (),
+    "stackr.warm.client": ("stackr.warm", "stackr.cli.main"),
+    "stackr.warm.worker": ("stackr.warm", "stackr.cli.main"),
     "stackr.cli": ("stackr",),
     "stackr.cli.views": (
         "stackr.cli.failure",
@@ -197,3 +200,16 @@ def test_light_imports(module: str) -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.split() == []
+
+
+def test_the_warm_client_imports_next_to_nothing() -> None:
+    """Its start is what a quick command costs."""
+    program = "import sys, stackr.warm.client; print(*(n for n in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    loaded = set(done.stdout.split())
+    assert {name for name in loaded if name.split(".")[0] == "stackr"} == {
+        *("stackr", "stackr.warm", "stackr.warm.client", "stackr.warm.message", "stackr.warm.place")
+    }
+    assert not loaded & {"typing", "re", "json", "pathlib", "subprocess", "asyncio"}

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stackr.cli.arguments import current_folder
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument, StackrError
@@ -58,7 +59,7 @@ def run_config(
 ) -> int:
     """Do what `stackr config` does; the text for stdout goes to `write`. Returns the exit code."""
     options = _load_options(arguments, shared)
-    loaded = load_tree(options, os.environ, Path.cwd())
+    loaded = load_tree(options, os.environ, current_folder())
     if arguments.lint:
         return _lint(loaded, write)
     text = _text(arguments, loaded)

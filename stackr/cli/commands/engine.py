@@ -16,6 +16,7 @@ import typer
 
 from stackr.errors import NotFound, PermissionDenied
 from stackr.runtime.engine.config import EngineConfig
+from stackr.warm.launch import stop_servers
 
 __all__ = ["engine"]
 
@@ -71,10 +72,14 @@ def stop(
     exec_root: ExecRoot = None,
     timeout: Annotated[float, typer.Option("--timeout", "-t", help="Seconds to wait")] = 30.0,
 ) -> None:
-    """Stop the engine. Its containers go on, and are taken over by its next start."""
+    """Stop the engine, and the warm process that runs commands quickly.
+
+    Containers go on, and are taken over by the engine's next start.
+    """
     from stackr.runtime.engine import control
 
     stopped = control.stop(_config(data_root, exec_root), timeout_s=timeout)
+    stop_servers()
     typer.echo("engine stopped" if stopped else "engine does not run")
 
 

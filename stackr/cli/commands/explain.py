@@ -10,12 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path as FilePath
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from stackr.cli.arguments import check_choice
+from stackr.cli.arguments import check_choice, current_folder
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.errors import InvalidArgument, NotFound
 from stackr.spec.key_order import in_order
@@ -77,7 +76,7 @@ def run_explain(
     """Do what `stackr explain` does; the text for stdout goes to `write`. Returns the exit code."""
     if not targets:
         raise InvalidArgument("explain: name a value, as web.environment.LOG_LEVEL, or a '$VAR'")
-    loaded = load_tree(_load_options(shared), os.environ, FilePath.cwd())
+    loaded = load_tree(_load_options(shared), os.environ, current_folder())
     explained = list(_explain_all(loaded, targets))
     if format_ == "json":
         import json

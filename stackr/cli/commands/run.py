@@ -7,12 +7,11 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stackr.cli.arguments import is_set, parse_pull
+from stackr.cli.arguments import current_folder, is_set, parse_pull
 from stackr.cli.flags import Build, Pull, QuietBuild, QuietPull, RemoveOrphans, refuse_builds
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
@@ -255,7 +254,7 @@ def _environment(project: Project, arguments: _Arguments) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in arguments.env_files:
         try:
-            file = str(Path.cwd() / path)
+            file = str(current_folder() / path)
             dotenv.read(HOST, file, found, given.get, lambda name: None)
         except OSError as error:
             why = (error.strerror or str(error)).lower()

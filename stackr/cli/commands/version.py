@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from typing import Annotated
 
@@ -11,6 +12,8 @@ import typer
 from stackr import __version__
 from stackr.cli.options import options_of
 from stackr.errors import InvalidArgument
+from stackr.warm.client import is_off
+from stackr.warm.launch import running_servers
 
 __all__ = ["version"]
 
@@ -31,3 +34,12 @@ def version(
         typer.echo(json.dumps({"version": __version__}))
     else:
         typer.echo(f"stackr version {__version__} (Python {platform.python_version()})")
+        typer.echo(f"warm process: {_warm()}")
+
+
+def _warm() -> str:
+    """What runs commands quickly: `pid 123`, `none runs`, `off: STACKR_WARM=0`."""
+    if is_off():
+        return f"off: STACKR_WARM={os.environ['STACKR_WARM']}"
+    servers = running_servers()
+    return ", ".join(f"pid {pid}" for pid in servers) or "none runs"

@@ -1,0 +1,247 @@
+"""What the shell starts as `stackr`: a small process that has its command run by the warm server.
+
+It imports next to nothing, for its start is what a quick command costs. Where there is no server,
+or it cannot do exactly as this process would, the command runs here, and is only slower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+
+from stackr.warm import place
+from stackr.warm.message import MOST_FDS, receive, send
+
+TYPE_CHECKING = False  # typing's own would import it, which takes as long as all the rest
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NoReturn
+
+__all__ = ["is_off", "is_wanted", "main"]
+
+_GONE: tuple[str, Any] = ("gone", "it is gone")
+_OFF = ("0", "no", "off", "false")
+_TO_ALL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
+_TO_ONE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+_RLIMITS = sorted({getattr(resource, n) for n in dir(resource) if n.startswith("RLIMIT_")})
+_SET_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def main() -> NoReturn:
+    """Run the command that `sys.argv` names, and end as it ends."""
+    wanted = is_wanted()
+    ended = _through_server() if wanted else None
+    if ended is not None:
+        _end_as(*ended)
+    from stackr.cli.main import main as run_here
+    from stackr.warm.launch import start_server
+
+    run_here(at_end=(lambda code: start_server()) if wanted else None)
+
+
+def is_wanted() -> bool:
+    """Whether this command may be run by another process at all.
+
+    A command that hands the terminal to programs of the host (`test`, a connection by ssh) has to
+    be in the session of that terminal; so has one that the shell has put in the background.
+    """
+    environ = os.environ
+    if is_off() or "LISTEN_FDS" in environ:
+        return False
+    if "test" in sys.argv or any("ssh://" in word for word in sys.argv):
+        return False
+    if any("ssh://" in environ.get(name, "") for name in ("STACKR_ENGINE", "DOCKER_HOST")):
+        return False
+    return "_STACKR_COMPLETE" in environ or not _is_in_background()
+
+
+def is_off() -> bool:
+    """Whether the user wants no warm process."""
+    return os.environ.get("STACKR_WARM", "1").lower() in _OFF
+
+
+def _is_in_background() -> bool:
+    for fd in range(3):
+        with contextlib.suppress(OSError):
+            return os.tcgetpgrp(fd) != os.getpgrp()
+    return False
+
+
+def _through_server() -> tuple[str, int] | None:
+    """How the command ended; None where it was not begun."""
+    if not place.is_ours_alone(place.folder()):
+        return None
+    closed = _fill_streams()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(place.socket_path())
+        except OSError:
+            return None
+        return _ask(connection, closed)
+
+
+def _fill_streams() -> list[int]:
+    """Put /dev/null where a standard stream is closed, so that nothing of ours gets its number.
+
+    Returns the numbers of those that were closed.
+    """
+    closed = [fd for fd in range(3) if not _is_open(fd)]
+    for _ in closed:
+        os.open(os.devnull, os.O_RDWR)
+    return closed
+
+
+def _ask(connection: socket.socket, closed: list[int]) -> tuple[str, int] | None:
+    """Have the command run by a worker behind `connection`; None where it was not begun."""
+    streams = [fd for fd in range(3) if fd not in closed]
+    held_reader, held_writer = os.pipe()
+    try:
+        extra = _extra_fds({connection.fileno(), held_reader, held_writer})
+        if len(extra) + 5 > MOST_FDS:
+            return None
+        folder = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            request = _request(streams, extra)
+            send(connection, request, [folder, held_reader, *streams, *extra])
+        finally:
+            os.close(folder)
+            os.close(held_reader)
+            held_reader = -1
+        return _follow(connection)
+    except OSError:
+        return None
+    finally:
+        # The worker is killed by the kernel once this end is closed: by our death, at the latest.
+        os.close(held_writer)
+        if held_reader >= 0:
+            os.close(held_reader)
+
+
+def _request(streams: list[int], extra: list[int]) -> dict[str, object]:
+    """What of this process its worker has to take over, beside what /proc tells of it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    numbers = range(1, signal.NSIG)
+    return {
+        "key": place.key(),
+        "argv": list(sys.argv),
+        "environ": dict(os.environb),
+        "streams": streams,
+        "extra": extra,
+        "umask": umask,
+        "rlimits": {number: resource.getrlimit(number) for number in _RLIMITS},
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "affinity": sorted(os.sched_getaffinity(0)),
+        "ignored": [
+            number
+            for number in numbers
+            if number not in _SET_BY_PYTHON and _handler(number) is signal.SIG_IGN
+        ],
+        "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+    }
+
+
+def _handler(number: int) -> object:
+    try:
+        return signal.getsignal(number)
+    except ValueError:
+        return None
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _extra_fds(own: set[int]) -> list[int]:
+    """What the caller has left open beside the streams: `stackr -f <(generate) up`."""
+    listed = {int(name) for name in os.listdir("/proc/self/fd")} - own
+    return sorted(fd for fd in listed if fd > 2 and _is_open(fd) and os.get_inheritable(fd))
+
+
+def _follow(connection: socket.socket) -> tuple[str, int] | None:
+    """Pass signals on until the worker has ended; None where it declines or never began."""
+    relay = _Relay()
+    relay.begin()
+    while True:
+        kind, content = receive(connection)[0] or _GONE
+        if kind == "accepted":
+            relay.follow(content)
+        elif kind in ("exit", "signal"):
+            return kind, content
+        elif relay.worker:
+            return "signal", signal.SIGKILL  # the worker and the server are gone without a word
+        else:
+            relay.give_up()
+            if os.environ.get("STACKR_DEBUG"):
+                sys.stderr.write(f"stackr: the warm process declines: {content}\n")
+            return None
+
+
+class _Relay:
+    """Hands this process's signals to the worker; those that come before there is one wait."""
+
+    def __init__(self) -> None:
+        self.worker = 0
+        self._before: list[int] = []
+        self._waiting: list[int] = []
+
+    def begin(self) -> None:
+        for number in (*_TO_ALL, *_TO_ONE, signal.SIGTSTP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before.append(number)
+                signal.signal(number, self._stop if number == signal.SIGTSTP else self._pass_on)
+
+    def follow(self, worker: int) -> None:
+        self.worker = worker
+        waiting, self._waiting = self._waiting, []
+        for number in waiting:
+            os.kill(os.getpid(), number)
+
+    def give_up(self) -> None:
+        """Let this process's signals mean again what they did, those that have come included."""
+        for number in self._before:
+            default = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if default else signal.SIG_DFL)
+        for number in self._waiting:
+            os.kill(os.getpid(), number)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        if not self.worker:
+            self._waiting.append(number)
+            return
+        # What a terminal sends goes to all of a job's processes; the worker's are a group.
+        with contextlib.suppress(ProcessLookupError):
+            if number in _TO_ALL:
+                os.killpg(self.worker, number)
+            else:
+                os.kill(self.worker, number)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: the worker, which has no terminal of its own, stops and goes on with us."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.worker:
+                os.killpg(self.worker, signal.SIGSTOP)
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)  # returns once we are continued
+            signal.signal(signal.SIGTSTP, self._stop)
+            if self.worker:
+                os.killpg(self.worker, signal.SIGCONT)
+
+
+def _end_as(kind: str, number: int) -> NoReturn:
+    if kind == "signal":
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        os.kill(os.getpid(), number)
+    os._exit(number)

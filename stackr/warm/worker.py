@@ -1,0 +1,267 @@
+"""A worker: a fork of the warm server that takes the place of the process that called it.
+
+It becomes as the caller is in all that a command could notice, or declines before anything is
+begun, and the caller then runs its command itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, TextIO, TypeAlias
+
+from stackr.cli.main import main as run_command
+from stackr.warm import place
+from stackr.warm.code_state import code_state
+from stackr.warm.message import receive, send
+
+__all__ = ["STALE", "Task", "run"]
+
+STALE = 75
+"""The exit code of a worker that found other code on the disk; EX_TEMPFAIL of sysexits.h."""
+
+Task: TypeAlias = tuple[socket.socket, int]
+"""The caller's connection, and the state of the code that was imported."""
+
+_PATIENCE_S = 10.0
+_HIGH_FD = 600
+_SAME_STATUS = (
+    "Uid",
+    "Gid",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+)
+_CGROUPS = "/sys/fs/cgroup"
+
+
+class _Declined(Exception):
+    """Why this process cannot take the caller's place."""
+
+
+def run(connection: socket.socket, state: int) -> NoReturn:
+    """Read the caller's request, take its place, and end as its command ends."""
+    if code_state() != state:
+        _decline(connection, "the installed code has changed", STALE)
+    try:
+        connection.settimeout(_PATIENCE_S)
+        request, fds = receive(connection)
+        connection.settimeout(None)
+        if request is None:
+            os._exit(0)
+        control = _become(connection, request, fds, _caller_pid(connection))
+    except (_Declined, OSError, ValueError, TypeError, KeyError, EOFError) as error:
+        _decline(connection, str(error) or type(error).__name__, 0)
+    send(control, ("accepted", os.getpid()))
+
+    def tell(code: int) -> None:
+        # With threads the end is later, and the server tells it.
+        if threading.active_count() == 1:
+            with contextlib.suppress(OSError):
+                send(control, ("exit", code))
+
+    run_command(at_end=tell)
+
+
+def _decline(connection: socket.socket, why: str, code: int) -> NoReturn:
+    with contextlib.suppress(OSError):
+        send(connection, ("declined", why))
+    os._exit(code)
+
+
+def _caller_pid(connection: socket.socket) -> int:
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", data)[0])
+
+
+def _become(
+    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], pid: int
+) -> socket.socket:
+    """Take over all that the caller is; returns the connection, out of the way of its descriptors.
+
+    Raises _Declined, and OSError for what the kernel refuses.
+    """
+    if request["key"] != place.key():
+        raise _Declined("another interpreter, or other settings of it")
+    os.setpgid(0, 0)
+    _check_surroundings(pid)
+    _join_groups(pid)
+    _join_cgroups(pid)
+    os.setpriority(os.PRIO_PROCESS, 0, request["nice"])
+    os.sched_setaffinity(0, request["affinity"])
+    _write("/proc/self/oom_score_adj", _read(f"/proc/{pid}/oom_score_adj"))
+    os.umask(request["umask"])
+    control = _place_fds(connection, request, fds)
+    for number, limits in request["rlimits"].items():  # our descriptors' numbers may be above
+        _limit(number, limits)
+    os.environb.clear()
+    os.environb.update(request["environ"])
+    time.tzset()
+    sys.argv = request["argv"]
+    _open_streams()
+    _reset_signals(request["ignored"], request["blocked"])
+    return control
+
+
+def _check_surroundings(pid: int) -> None:
+    """The caller has the same namespaces, root, powers and label."""
+    for name in os.listdir("/proc/self/ns"):
+        if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{pid}/ns/{name}"):
+            raise _Declined(f"another {name} namespace")
+    if not os.path.samestat(os.stat("/proc/self/root"), os.stat(f"/proc/{pid}/root")):
+        raise _Declined("another root folder")
+    ours, theirs = _status("self"), _status(pid)
+    for name in _SAME_STATUS:
+        if ours.get(name) != theirs.get(name):
+            raise _Declined(f"another {name}")
+    labels = [_label(each) for each in ("self", pid)]
+    if labels[0] != labels[1]:
+        raise _Declined("another label of a security module")
+
+
+def _status(pid: int | str) -> dict[str, str]:
+    lines = (line.partition(":") for line in _read(f"/proc/{pid}/status").splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+def _label(pid: int | str) -> str:
+    with contextlib.suppress(OSError):
+        return _read(f"/proc/{pid}/attr/current")
+    return ""
+
+
+def _join_groups(pid: int) -> None:
+    theirs = [int(word) for word in _status(pid)["Groups"].split()]
+    if sorted(os.getgroups()) != sorted(theirs):
+        os.setgroups(theirs)
+
+
+def _join_cgroups(pid: int) -> None:
+    """In every hierarchy, the caller's control group."""
+    ours = _read("/proc/self/cgroup").splitlines()
+    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+        if line not in ours:
+            _, controllers, path = line.split(":", 2)
+            folders = [controllers.removeprefix("name=")] if controllers else ["", "unified"]
+            _enter([f"{_CGROUPS}/{folder}/{path}/cgroup.procs" for folder in folders])
+
+
+def _enter(files: list[str]) -> None:
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            return _write(file, str(os.getpid()))
+    raise _Declined("another control group")
+
+
+def _limit(number: int, limits: tuple[int, int]) -> None:
+    if resource.getrlimit(number) != limits:
+        resource.setrlimit(number, limits)
+
+
+def _place_fds(
+    connection: socket.socket, request: dict[str, Any], fds: Sequence[int]
+) -> socket.socket:
+    """The caller's descriptors at their numbers, and nothing else below ours."""
+    folder, held, *given = fds
+    wanted = [*request["streams"], *request["extra"]]
+    if len(given) != len(wanted):
+        raise _Declined("descriptors are missing")
+    os.fchdir(folder)
+    high = max(_HIGH_FD, *wanted) + 1 if wanted else _HIGH_FD
+    control = socket.socket(fileno=fcntl.fcntl(connection, fcntl.F_DUPFD_CLOEXEC, high))
+    guard = fcntl.fcntl(held, fcntl.F_DUPFD_CLOEXEC, high)
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, high) for fd in given]
+    connection.detach()
+    os.closerange(0, high)
+    for fd, number in zip(moved, wanted, strict=True):
+        os.dup2(fd, number)
+        os.close(fd)
+    _die_with_the_caller(guard)
+    return control
+
+
+def _die_with_the_caller(guard: int) -> None:
+    """The caller alone holds the other end of this pipe: the kernel kills us when it goes."""
+    fcntl.fcntl(guard, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(guard, fcntl.F_SETSIG, int(signal.SIGKILL))
+    fcntl.fcntl(guard, fcntl.F_SETFL, fcntl.fcntl(guard, fcntl.F_GETFL) | fcntl.FASYNC)
+    if not _has_writer(guard):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _has_writer(guard: int) -> bool:
+    poll = select.poll()
+    poll.register(guard, 0)
+    return not poll.poll(0)
+
+
+def _open_streams() -> None:
+    """Text streams as Python makes them at its start; None for one that is closed."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = _open_stream(number, mode, like=getattr(sys, name))
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _open_stream(number: int, mode: str, like: TextIO) -> TextIO | None:
+    try:
+        os.fstat(number)
+    except OSError:
+        return None
+    assert isinstance(like, io.TextIOWrapper)
+    raw = io.FileIO(number, mode, closefd=False)
+    is_terminal = raw.isatty()
+    buffer: Any = raw
+    if not like.write_through:
+        buffer = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
+    return io.TextIOWrapper(
+        buffer,
+        encoding=like.encoding,
+        errors=like.errors,
+        line_buffering=is_terminal or number == 2,
+        write_through=like.write_through,
+    )
+
+
+def _reset_signals(ignored: Sequence[int], blocked: Sequence[int]) -> None:
+    for number in _catchable():
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+    if signal.SIGINT not in ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _catchable() -> Iterator[int]:
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) is not None:
+            yield number
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
