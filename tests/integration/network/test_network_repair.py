@@ -139,6 +139,6 @@ async def test_drops_of_another_firewall_are_told(lab: Lab, engine: Engine) -> N
     await _set_up(lab, engine)
     subprocess.run(["iptables-legacy", "-P", "FORWARD", "DROP"], check=True)
     faults = await engine.networks.faults("app")
-    assert [(f.what, f.found) for f in faults] == [("iptables-legacy FORWARD", "drops")]
+    assert [(f.what, f.found) for f in faults] == [("iptables-legacy FORWARD", "dropping")]
     await engine.networks.repair("app")
     assert await engine.networks.faults("app") == []

@@ -118,7 +118,7 @@ class Bridges:
         if network.bridge not in firewall.bridges or not await self._kernel.is_firewall_whole():
             found.append(Fault("firewall", "missing or changed", f"table inet {self._owner}"))
         for program in await self._foreign.drops(self._kernel, [network.bridge]):
-            found.append(Fault(f"{program} FORWARD", "drops", "accepts"))
+            found.append(Fault(f"{program} FORWARD", "dropping", "accepting"))
         return found
 
     async def repair(self, network: Network) -> None:

@@ -7,15 +7,16 @@ them is made again around them, with the same addresses.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
 from stackr.errors import StackrError
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
 from stackr.runtime.engine.network.bridges import Bridges
 from stackr.runtime.engine.network.endpoint import Plug
-from stackr.runtime.engine.network.kernel import Kernel
+from stackr.runtime.engine.network.kernel import Host, Kernel
 from stackr.runtime.engine.network.sandbox import Sandbox
 from stackr.runtime.engine.network.sandboxes import Sandboxes
 from stackr.runtime.engine.network.types import Fault, Network
@@ -47,9 +48,8 @@ class Repairs:
         if not network.bridge or (network.is_predefined and not joined):
             return []
         found = await self._bridges.faults(network)
-        for sandbox in joined:
-            found += await self._faults_of(sandbox, network)
-        return found
+        pairs = [(s.pid, i) for s in joined if (i := self._plug_of(s, network)) is not None]
+        return [*found, *await self._kernel.call(_faults_of, pairs)]
 
     async def repair(self, network: Network) -> None:
         """Raises Conflict where another's interface has the bridge's name, Internal otherwise."""
@@ -81,17 +81,13 @@ class Repairs:
         return [
             sandbox
             for sandbox in self._sandboxes.all()
-            if sandbox.pid and _plug_of(self._sandboxes, sandbox, network) is not None
+            if sandbox.pid and self._plug_of(sandbox, network) is not None
         ]
 
-    async def _faults_of(self, sandbox: Sandbox, network: Network) -> list[Fault]:
-        item = _plug_of(self._sandboxes, sandbox, network)
-        if item is None:
-            return []
-        try:
-            return await self._kernel.call(kernel_endpoint.pair_faults, sandbox.pid, item)
-        except OSError:
-            return []  # it has ended this moment
+    def _plug_of(self, sandbox: Sandbox, network: Network) -> Plug | None:
+        """How a container is connected to a network; None where it is not."""
+        own = [e for e in sandbox.record.endpoints if e.network_id == network.id and e.interface]
+        return next(iter(self._sandboxes.plugs(own) or []), None)
 
     async def _repair_quietly(self, network: Network) -> None:
         try:
@@ -102,9 +98,11 @@ class Repairs:
     async def _repair_pairs(self, network: Network) -> None:
         for sandbox in self._joined(network):
             async with self._locked(sandbox.record.container_id):
-                faults = await self._faults_of(sandbox, network)
-                item = _plug_of(self._sandboxes, sandbox, network)
-                if not faults or item is None or sandbox not in self._sandboxes.all():
+                item = self._plug_of(sandbox, network)
+                if item is None or sandbox not in self._sandboxes.all():
+                    continue
+                faults = await self._kernel.call(_faults_of, [(sandbox.pid, item)])
+                if not faults:
                     continue
                 endpoints = sandbox.record.endpoints
                 await self._kernel.call(kernel_endpoint.replug, sandbox.pid, item, endpoints)
@@ -112,8 +110,9 @@ class Repairs:
                     _log.warning("network %s: %s was %s", network.name, fault.what, fault.found)
 
 
-def _plug_of(sandboxes: Sandboxes, sandbox: Sandbox, network: Network) -> Plug | None:
-    """How a container is connected to a network; None where it is not."""
-    own = [e for e in sandbox.record.endpoints if e.network_id == network.id and e.interface]
-    plugs = sandboxes.plugs(own) or []
-    return next(iter(plugs), None)
+def _faults_of(host: Host, pairs: Iterable[tuple[int, Plug]]) -> list[Fault]:
+    found: list[Fault] = []
+    for pid, item in pairs:
+        with contextlib.suppress(OSError):  # it has ended this moment
+            found += kernel_endpoint.pair_faults(host, pid, item)
+    return found
