@@ -19,7 +19,16 @@ _log = logging.getLogger(__name__)
 _OTHERS = 0o077
 _OWN = (
     *("bundles", "containers", "content", "crun", "engine", "locks", "lost+found", "names"),
-    *("reserve", "runc", "snapshots", "stackr.sock", ".stackr.sock", "start.lock", "state"),
+    *(
+        "ports",
+        "reserve",
+        "runc",
+        "snapshots",
+        "stackr.sock",
+        ".stackr.sock",
+        "start.lock",
+        "state",
+    ),
     *("view", "volumes"),
 )
 """How the names of all that an engine has in its roots begin."""

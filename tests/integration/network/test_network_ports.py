@@ -54,6 +54,7 @@ async def test_a_thousand_ports_are_published(lab: Lab, engine: Engine) -> None:
         for address in ("127.0.0.1", "::1"):
             for number in (10000, 10999):
                 assert (await lab.ask(address, number)).startswith("web")
+        assert await engine.networks._kernel.is_firewall_whole()
         held = len(os.listdir("/proc/self/fd"))
         await engine.restart()
         await engine.networks.adopt(process.id, process.pid)

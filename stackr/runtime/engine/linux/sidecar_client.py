@@ -315,6 +315,7 @@ def _listener(path: Path) -> socket.socket:
         path.unlink(missing_ok=True)
         with _address(path) as address:
             listener.bind(address)
+        path.chmod(0o600)
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()

@@ -52,6 +52,7 @@ class Forwarding:
     container_port: int
 
 
+_AT_ONCE = 50  # elements of a command: libnftables 1.0 ends a process that gets some 200
 _SETS = """\
 	map published {
 		type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service
@@ -214,8 +215,9 @@ class Firewall:
             name, element = _forwarding_element(forwarding)
             elements.setdefault(name, []).append(element)
         return "".join(
-            f"{verb} element inet {self.table} {name} {{ {', '.join(items)} }}\n"
+            f"{verb} element inet {self.table} {name} {{ {', '.join(some)} }}\n"
             for name, items in elements.items()
+            for some in (items[i : i + _AT_ONCE] for i in range(0, len(items), _AT_ONCE))
         )
 
 
