@@ -272,7 +272,7 @@ async def test_why_a_volume_cannot_be_mounted(
 # --- /proc by a symlink ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["/proc", "/proc/sys", "/proc/sys/kernel", "/proc/1"])
+@pytest.mark.parametrize("place", ["/proc", "/proc/sys"])
 async def test_no_symlink_leads_a_mount_to_proc(engine: Engine, volume: Volume, place: str) -> None:
     (volume.mountpoint / "link").symlink_to(place)
     mounts = [{"Type": "volume", "Source": "shared", "Target": "/v"}]
