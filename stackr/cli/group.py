@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import difflib
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from stackr.cli.options import shared_parameters
-from stackr.cli.parameters import QuickCommand, keep_words
+from stackr.cli.parameters import FlagCommand
 from stackr.cli.registry import COMMANDS, REFUSED, Entry
 from stackr.errors import NotSupported
-
-if TYPE_CHECKING:
-    from typer._click import Command, Context, HelpFormatter
-    from typer.core import TyperOption
 
 __all__ = ["RootGroup", "root_group"]
 
@@ -36,21 +32,14 @@ def root_group() -> RootGroup:
 class RootGroup(TyperGroup):
     """`stackr COMMAND`, where the commands are the rows of `COMMANDS`."""
 
-    def get_help_option(self, ctx: Context) -> TyperOption | None:
-        option = super().get_help_option(ctx)
-        keep_words([option] if option is not None else [])
-        return option
-
-    def list_commands(self, ctx: Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else _load(cmd_name, entry)
 
-    def resolve_command(
-        self, ctx: Context, args: list[str]
-    ) -> tuple[str | None, Command | None, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name = args[0]
         if name in COMMANDS:
             return name, self.get_command(ctx, name), args[1:]
@@ -61,12 +50,12 @@ class RootGroup(TyperGroup):
             ctx.fail(f'unknown command "{name}"' + (f', did you mean "{near[0]}"?' if near else ""))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
-def _load(name: str, entry: Entry) -> Command:
+def _load(name: str, entry: Entry) -> Any:
     """Import the command's module and build its parser, with the shared options at its end."""
     module = import_module(f"stackr.cli.commands.{entry.module}")
     target: Any = getattr(module, entry.attribute)
@@ -77,9 +66,8 @@ def _load(name: str, entry: Entry) -> Command:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     settings = getattr(module, "CONTEXT_SETTINGS", {})
     text = target.__doc__ or entry.help
-    app.command(name, cls=QuickCommand, help=text, context_settings=settings)(target)
+    app.command(name, cls=FlagCommand, help=text, context_settings=settings)(target)
     command = get_command(app)
-    keep_words(command.params)
     taken = [spelling for parameter in command.params for spelling in parameter.opts]
     command.params.extend(shared_parameters(taken))
     return command

@@ -105,7 +105,7 @@ def _invoke(argv: list[str]) -> int:
 
     group = root_group()
     if "_STACKR_COMPLETE" in os.environ:
-        from typer._completion_classes import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
         group.main(argv, prog_name="stackr", complete_var="_STACKR_COMPLETE")

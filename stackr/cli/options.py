@@ -10,16 +10,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.main import get_command
 
-from stackr.cli.parameters import keep_words
+from stackr.cli.parameters import Parameter
 from stackr.errors import NotSupported
-
-if TYPE_CHECKING:
-    from typer._click import Context, Parameter
 
 __all__ = ["GlobalOptions", "options_of", "refuse_compatibility", "shared_parameters"]
 
@@ -124,7 +121,7 @@ def _declare(
     """Only the parameters of this function are used."""
 
 
-def _record(ctx: Context, parameter: Parameter, value: Any) -> Any:
+def _record(ctx: Any, parameter: Parameter, value: Any) -> Any:
     options: GlobalOptions = ctx.find_root().ensure_object(GlobalOptions)
     name = parameter.name or ""
     if value and name == "compatibility":
@@ -147,7 +144,6 @@ def _declarations() -> Sequence[Parameter]:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command()(_declare)
     parameters = get_command(app).params
-    keep_words(parameters)
     for parameter in parameters:
         parameter.callback = _record
         parameter.expose_value = False

@@ -1,76 +1,21 @@
-"""Parameters that take their words as they are, without Typer's conversion.
-
-Typer converts each value with pydantic, even one that is a string and stays one; to import that
-takes longer than most commands do. Other types (numbers, choices) go through it when a value is
-given.
-Flags may be given a value, as Docker's commands allow: `--rm=false`.
-"""
+"""Flags that may be given a value, as Docker's commands allow: `--rm=false`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-from typer._coercion import RuntimeParam, build_runtime_param, resolve_type_descriptor
 from typer.core import TyperCommand
 
-if TYPE_CHECKING:
-    from typer._click import Context, Parameter
-    from typer.core import TyperOption
+__all__ = ["FlagCommand", "Parameter", "plain_flags"]
 
-__all__ = ["QuickCommand", "keep_words", "plain_flags"]
+
+Parameter: TypeAlias = Any
+"""An option or an argument, whose class Typer does not name; `opts` and `secondary_opts` are its
+spellings (`--tty`, `--no-tty`)."""
 
 _TRUE = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 _FALSE = frozenset(("0", "f", "F", "false", "False", "FALSE"))
-
-
-@dataclass(frozen=True)
-class _Word(RuntimeParam):
-    """A string stays the string that was given."""
-
-    def _coerce_value(self, value: Any, param: Any, ctx: Context) -> Any:
-        return value
-
-
-@dataclass(frozen=True)
-class _Words(RuntimeParam):
-    """Several strings become a list of them."""
-
-    def _coerce_value(self, value: Any, param: Any, ctx: Context) -> Any:
-        return list(value)
-
-
-@dataclass(frozen=True)
-class _Late(RuntimeParam):
-    """Typer's own conversion, prepared once there is a value."""
-
-    def _coerce_value(self, value: Any, param: Any, ctx: Context) -> Any:
-        descriptor = resolve_type_descriptor(self.annotation, self.parameter_info)
-        return build_runtime_param(descriptor).coerce(value, param=param, ctx=ctx)
-
-
-@dataclass(frozen=True)
-class _Flag(_Late):
-    """A flag is a boolean already, but where it comes from a variable of the environment."""
-
-    def _coerce_value(self, value: Any, param: Any, ctx: Context) -> Any:
-        if isinstance(value, bool):
-            return value
-        return super()._coerce_value(value, param, ctx)
-
-
-_KINDS: dict[Any, type[RuntimeParam]] = {str: _Word, list[str]: _Words, bool: _Flag}
-
-
-def keep_words(parameters: Iterable[Parameter]) -> None:
-    """Spare strings and flags the conversion, and the others until they are given."""
-    for parameter in parameters:
-        descriptor = getattr(parameter, "type_descriptor", None)
-        if descriptor is not None:
-            kind = _KINDS.get(descriptor.annotation, _Late)
-            runtime = kind(descriptor.parameter_info, descriptor.annotation)
-            setattr(parameter, "_runtime_param", runtime)  # noqa: B010
 
 
 def plain_flags(
@@ -124,15 +69,10 @@ def _names(word: str) -> Iterator[tuple[str, bool]]:
             yield f"-{letter}", place == len(word)
 
 
-class QuickCommand(TyperCommand):
-    """A command whose `--help` is spared it as well."""
+class FlagCommand(TyperCommand):
+    """A command whose flags may have a value."""
 
-    def get_help_option(self, ctx: Context) -> TyperOption | None:
-        option = super().get_help_option(ctx)
-        keep_words([option] if option is not None else [])
-        return option
-
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         interspersed = ctx.allow_interspersed_args
         return super().parse_args(
             ctx, plain_flags(args, self.get_params(ctx), interspersed=interspersed)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from yaml._yaml import CParser
+from yaml import CSafeLoader
 from yaml.error import YAMLError
 from yaml.events import (
     AliasEvent,
@@ -174,7 +174,7 @@ class _Open:
 def _index(data: bytes) -> list[Node]:
     """The places of every value of a file's documents, as far as the text can be read."""
     indexer = _Indexer()
-    parser: Any = CParser(data)
+    parser: Any = CSafeLoader(data)
     try:
         while indexer.depth <= _MAX_DEPTH:
             event = parser.get_event()

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from yaml._yaml import CParser
+from yaml import CSafeLoader
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.events import (
     AliasEvent,
@@ -111,7 +111,7 @@ def documents(data: bytes, budget: Budget | None = None) -> Iterator[Document]:
     if is_marked:
         # At the start of a line, libyaml skips the mark, and go-yaml takes it for a letter.
         data = data[:1] + data[1:].replace(_MARK, _LETTER)
-    parser = CParser(data)
+    parser = CSafeLoader(data)
     escapes = _Escapes(data) if b"\\/" in data else None
     try:
         while True:

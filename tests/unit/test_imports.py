@@ -213,3 +213,19 @@ def test_the_warm_client_imports_next_to_nothing() -> None:
         *("stackr", "stackr.warm", "stackr.warm.client", "stackr.warm.message", "stackr.warm.place")
     }
     assert not loaded & {"typing", "re", "json", "pathlib", "subprocess", "asyncio"}
+
+
+def test_no_private_part_of_a_library_is_used() -> None:
+    """What a library does not promise changes without a word."""
+    wrong = []
+    for module, path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("stackr"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            wrong += [
+                f"{module} imports {name}"
+                for name in names
+                if name != "__future__.annotations" and any(p[:1] == "_" for p in name.split("."))
+            ]
+    assert not wrong, "\n".join(wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from stackr.cli.arguments import check_choice
 
@@ -15,8 +16,6 @@ def completion(
     shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish")],
 ) -> None:
     """Print the completion script of a shell: eval "$(stackr completion bash)"."""
-    from typer._completion_shared import get_completion_script
-
     check_choice("completion", shell, ("bash", "zsh", "fish"))
     typer.echo(
         get_completion_script(prog_name="stackr", complete_var="_STACKR_COMPLETE", shell=shell)

@@ -10,12 +10,6 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
-from pydantic.plugin import _loader
-
-# No plugin is for these models, and to look through every installed package for one takes longer
-# than to read a stack file. pydantic's own switch is a variable of the environment, which is the
-# user's and may be part of the stack.
-_loader._plugins = {}
 
 Duration: TypeAlias = float
 """Seconds."""

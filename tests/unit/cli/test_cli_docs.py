@@ -19,7 +19,7 @@ SHARED = {spelling for each in shared_parameters() for spelling in each.opts}
 
 def long_options(name: str) -> Iterator[tuple[str, bool]]:
     """The options of a command, and of its own commands, in their first spelling; hidden or not."""
-    command = root_group().get_command(None, name)  # type: ignore[arg-type]
+    command = root_group().get_command(None, name)
     for each in getattr(command, "commands", {}).values() or [command]:
         for parameter in each.params:
             long = [word for word in parameter.opts if word.startswith("--")]
