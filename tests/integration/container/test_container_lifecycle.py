@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 import pytest
 from container_engine import Engine, refused, until
@@ -265,3 +266,21 @@ async def test_a_forced_removal_comes_after_a_start_under_way(engine: Engine) ->
         assert engine.networks.sandbox(id) is None
         ids.append(id)
     await until(lambda: not any(id in line for line in engine.leftovers() for id in ids))
+
+
+async def test_a_kill_for_want_of_memory_is_told_at_once(engine: Engine) -> None:
+    """Once, though the container goes on, and again at no end."""
+    script = "head -c 100m /dev/zero | tail -n 1 >/dev/null; until [ -e /go ]; do sleep 0.05; done"
+    id = await engine.create("tight", ["sh", "-c", script], Memory=8 << 20, MemorySwap=8 << 20)
+
+    def told() -> list[str]:
+        return [event.action for event in engine.events.kept() if event.id == id]
+
+    await engine.containers.start(id)
+    await until(lambda: "oom" in told())
+    assert "die" not in told()
+    pid = engine.containers.get(id).pid
+    Path(f"/proc/{pid}/root/go").touch()
+    await engine.containers.wait(id)
+    assert told().count("oom") == 1
+    assert engine.containers.get(id).state.oom_killed

@@ -11,6 +11,7 @@ import logging
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
 from stackr.errors import Conflict, Internal, NotFound, StackrError
 from stackr.runtime.engine.container import health
@@ -23,6 +24,7 @@ from stackr.runtime.engine.container.monitor import Monitor, MonitorError
 from stackr.runtime.engine.container.networking import joined_containers
 from stackr.runtime.engine.container.oci_failure import start_failure
 from stackr.runtime.engine.container.oci_runtime import OciRuntime
+from stackr.runtime.engine.container.oom import watch_oom
 from stackr.runtime.engine.container.record import Container, Health, State
 from stackr.runtime.engine.container.restart import should_restart
 from stackr.runtime.engine.container.signals import signal_number
@@ -33,6 +35,7 @@ from stackr.runtime.engine.container.store import Store
 from stackr.runtime.engine.container.teardown import Teardown
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.exhaustion import exhausted
+from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.process import Process
 from stackr.runtime.engine.linux.tree import remove_tree
 
@@ -68,6 +71,7 @@ class Lifecycle:
         events: EventBus,
         runtime: OciRuntime,
         monitor: Monitor,
+        watches: FileWatches,
         limiter: Limiter,
         bring_up: BringUp,
         teardown: Teardown,
@@ -81,6 +85,7 @@ class Lifecycle:
         self._events = events
         self.runtime = runtime
         self.monitor = monitor
+        self._watches = watches
         self._probes = probes
         self._tasks = tasks
         self._limiter = limiter
@@ -170,6 +175,11 @@ class Lifecycle:
         """Follow a running container to its end, and check its health."""
         container = live.container
         self._tasks.start(self._follow(live, live.monitor), f"container {container.short_id}")
+        if container.host_config.memory:
+            watch = watch_oom(
+                self._storage.bundle(container), self._watches, partial(self._oom, live)
+            )
+            live.oom = self._tasks.start(watch, f"memory {container.short_id}")
         if container.state.health is not None and container.state.status is Status.RUNNING:
             self._watch_health(live)
 
@@ -181,6 +191,10 @@ class Lifecycle:
             publish=lambda action: self.publish(live.container, action),
         )
         live.health = self._tasks.start(prober.run(), f"health {live.container.short_id}")
+
+    def _oom(self, live: Live) -> None:
+        live.had_oom = True
+        self.publish(live.container, "oom")
 
     def _stop_health(self, live: Live) -> None:
         if live.health is not None:
@@ -194,6 +208,9 @@ class Lifecycle:
         async with live.lock:
             live.monitor = None
             self._stop_health(live)
+            if live.oom is not None:
+                live.oom.cancel()
+                live.oom = None
             await self.ended(live)
 
     async def ended(self, live: Live) -> None:
@@ -202,6 +219,7 @@ class Lifecycle:
         uptime_s = container.uptime_s
         report = self.monitor.exit_report(self._storage.bundle(container))
         oom = report.oom or self._host.cgroups.oom_kills(self.groups.path(container)) > 0
+        told, live.had_oom = live.had_oom and not report.oom, False
         for release in (self.teardown.detach, self.teardown.end_processes):
             try:
                 await release(container)
@@ -212,7 +230,7 @@ class Lifecycle:
         state.exit_code, state.finished_ns, state.oom_killed = (
             report.exit_code,
             finished_ns,
-            oom,
+            oom or told,
         )
         restarts = should_restart(
             container.host_config.restart_policy,
@@ -224,7 +242,7 @@ class Lifecycle:
         container.running, container.intent = None, ""
         self._store.put(container)
         remove_tree(self._storage.bundle(container))  # the report is in it
-        if oom:
+        if oom and not told:
             self.publish(container, "oom")
         duration = {"execDuration": str(max(0, int(uptime_s)))}
         self.publish(container, "die", {"exitCode": str(report.exit_code), **duration})

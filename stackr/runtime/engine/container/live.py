@@ -63,6 +63,7 @@ class Live:
 
     exited: each end; stopped: an end without a restart; removed: the record is gone.
     pending: consoles that were attached ahead of the next start.
+    had_oom: that the kernel killed for want of memory in this run has been told.
     copies: processes that copy files from or to it, each with a mount of its root file system.
     """
 
@@ -75,6 +76,8 @@ class Live:
     monitor: Process | None = None
     restart: asyncio.Task[None] | None = None
     health: asyncio.Task[None] | None = None
+    oom: asyncio.Task[None] | None = None
+    had_oom: bool = False
     remove_on_exit: bool = True
     pending: list[PendingStream] = field(default_factory=list)
     copies: list[Launched] = field(default_factory=list)

@@ -178,6 +178,7 @@ class Containers:
             events=self._events,
             runtime=runtime,
             monitor=monitor,
+            watches=self._watches,
             limiter=limiter,
             bring_up=bring_up,
             teardown=teardown,

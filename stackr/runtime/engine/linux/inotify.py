@@ -20,13 +20,14 @@ from stackr.errors import Unavailable
 __all__ = ["FileWatch", "FileWatches"]
 
 IN_MODIFY = 0x2
+IN_CREATE = 0x100
 IN_MOVE_SELF = 0x800
 IN_DELETE_SELF = 0x400
 IN_ATTRIB = 0x4
 IN_IGNORED = 0x8000
 IN_Q_OVERFLOW = 0x4000
 
-_MASK = IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB
+_MASK = IN_MODIFY | IN_CREATE | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB
 _EVENT = struct.Struct("=iIII")  # watch descriptor, mask, cookie, length of the name
 _READ_BYTES = 1 << 16
 _HINTS = {
@@ -38,7 +39,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class FileWatch:
-    """One file's watch, for one waiter; `changed` says that it was written, renamed or removed."""
+    """One file's watch, for one waiter; `changed` says that it was written, renamed or removed,
+    or that something was made in it.
+    """
 
     def __init__(self, watches: FileWatches, number: int) -> None:
         self.event = asyncio.Event()
