@@ -24,6 +24,7 @@ from pathlib import Path
 
 from stackr.errors import NotSupported, PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import LISTEN_AGAIN, is_running
 from stackr.runtime.engine.lock import DataRootLock
 
 __all__ = ["main", "serve"]
@@ -45,6 +46,7 @@ async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(LISTEN_AGAIN, lambda: None)  # until there is a server
     async with contextlib.AsyncExitStack() as parts:
         await _open(config, parts)
         gc.collect()
@@ -132,8 +134,24 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     server = Server(engine, config.socket)
     await server.open()
     parts.push_async_callback(server.close)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(LISTEN_AGAIN, _listen_again, server.reopen, config)
     for root in roots:
         close_to_others(root)
+
+
+def _listen_again(reopen: Callable[[], None], config: EngineConfig) -> None:
+    """A client has found nobody at the socket: somebody has removed it, or all of the exec root."""
+    from stackr.runtime.engine.roots import make_root
+
+    if is_running(config):
+        return
+    try:
+        make_root(config.exec_root)
+        reopen()
+        _log.warning("%s: was removed: it is there again", config.socket)
+    except (StackrError, OSError) as error:
+        _log.error("%s: cannot be made again: %s", config.socket, error)
 
 
 def _engine_id(data_root: Path) -> str:

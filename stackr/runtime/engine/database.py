@@ -17,7 +17,7 @@ from stackr.errors import Internal
 from stackr.runtime.engine.journal import Changes, Key
 from stackr.runtime.engine.reserve import RESERVED_BYTES
 
-__all__ = ["Contents", "Database", "DatabaseError", "is_damage", "read_only_contents"]
+__all__ = ["Contents", "Database", "DatabaseError", "is_damage", "is_in_use", "read_only_contents"]
 
 DatabaseError = sqlite3.Error
 
@@ -52,6 +52,12 @@ class Contents:
         self.documents = documents or {}
         self.sequence = sequence
         self.is_partial = False
+
+
+def is_in_use(error: sqlite3.Error) -> bool:
+    """Whether another process has the database open."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_damage(error: sqlite3.Error) -> bool:

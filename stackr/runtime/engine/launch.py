@@ -9,17 +9,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
+import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 from stackr.errors import PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.lock import holder
 from stackr.runtime.engine.roots import make_root
 
-__all__ = ["daemon_argv", "ensure_running", "is_running", "log_path"]
+__all__ = ["LISTEN_AGAIN", "daemon_argv", "ensure_running", "is_running", "log_path"]
+
+LISTEN_AGAIN = signal.SIGUSR1
+"""Tells the daemon that its socket is gone."""
 
 _READY_FD = 3
+_LISTENS_WITHIN_S = 5.0
+_POLL_S = 0.05
 _LOG_BYTES = 1 << 20
 _MESSAGE_BYTES = 64 * 1024
 
@@ -63,10 +72,33 @@ def ensure_running(config: EngineConfig) -> None:
     lock = os.open(config.exec_root / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not is_running(config):
+        if not is_running(config) and not _listens_again(config):
             _start(config)
     finally:
         os.close(lock)
+
+
+def _listens_again(config: EngineConfig) -> bool:
+    """Whether a daemon runs that nobody can reach, as its socket was removed, and now can be."""
+    pid = holder(config.data_root)
+    if pid is None:
+        return False
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if holder(config.data_root) != pid:
+            return False
+        signal.pidfd_send_signal(process, LISTEN_AGAIN)
+        deadline = time.monotonic() + _LISTENS_WITHIN_S
+        while not is_running(config) and time.monotonic() < deadline:
+            ended, _, _ = select.select([process], [], [], _POLL_S)
+            if ended:
+                return False
+        return is_running(config)
+    finally:
+        os.close(process)
 
 
 def daemon_argv(config: EngineConfig, *arguments: str) -> list[str]:

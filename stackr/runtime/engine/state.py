@@ -23,6 +23,7 @@ from stackr.runtime.engine.database import (
     Database,
     DatabaseError,
     is_damage,
+    is_in_use,
     read_only_contents,
 )
 from stackr.runtime.engine.disk import is_read_only
@@ -64,7 +65,7 @@ class State:
     def open(cls, path: Path) -> State:
         """Open or create the records at `path`, whose folder must exist.
 
-        Raises Internal where they are of a newer version.
+        Raises Internal where they are of a newer version, or another process has them.
         """
         state = cls(path)
         state._open()
@@ -303,6 +304,8 @@ class State:
             self._database = Database.open(self._path)
             return self._database.contents(), ""
         except DatabaseError as error:
+            if is_in_use(error):
+                raise Internal(f'state "{self._path}": another process has it open') from error
             if not self._is_damage(error):
                 return self._read_only(), str(error)
             return None, ""

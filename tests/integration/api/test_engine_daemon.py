@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -23,7 +24,7 @@ from polling import until
 from stackr.errors import Unavailable
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.launch import ensure_running, is_running
+from stackr.runtime.engine.launch import ensure_running, is_running, log_path
 from stackr.runtime.engine.lock import DataRootLock, holder
 
 pytestmark = pytest.mark.root
@@ -103,6 +104,19 @@ def test_only_root_starts_and_connects(new_engine: NewEngine, tmp_path: Path) ->
     os.chmod(config.exec_root.parent, 0o755)
     assert "permission denied on its socket" in as_nobody(config.data_root, config.exec_root)
     assert "only root may start it" in as_nobody(Path("/nowhere/d"), Path("/nowhere/r"))
+
+
+def test_a_socket_that_somebody_removed_is_there_again(new_engine: NewEngine) -> None:
+    """With the daemon that had it."""
+    config = new_engine()
+    pid = holder(config.data_root)
+    for remove in (config.socket.unlink, partial(shutil.rmtree, config.exec_root)):
+        remove()
+        assert not is_running(config)
+        ensure_running(config)
+        assert is_running(config)
+        assert holder(config.data_root) == pid
+    log_path(config).touch()
 
 
 def test_containers_outlive_a_stop_and_a_kill(new_engine: NewEngine, busybox_image: str) -> None:

@@ -141,6 +141,24 @@ def test_the_copy_is_written_anew_as_it_grows(tmp_path: Path) -> None:
     state.close()
 
 
+def test_records_that_another_process_has_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed(tmp_path, clean=True)
+    holder = sqlite3.connect(tmp_path / DATABASE)
+    holder.execute("BEGIN EXCLUSIVE")
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{**k, "timeout": 0}))
+    with pytest.raises(Internal, match="another process has it open"):
+        State.open(tmp_path / DATABASE)
+    holder.close()
+    monkeypatch.undo()
+    state = State.open(tmp_path / DATABASE)
+    assert state.all("kind") == DOCUMENTS
+    assert not state.notes
+    state.close()
+
+
 def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
     state = fill(tmp_path)
     with suppress(KeyError), state.transaction():

@@ -59,6 +59,15 @@ class Listener:
         self._socket = _listen(self._path)
         self._accepting = asyncio.ensure_future(self._accept(self._socket))
 
+    def reopen(self) -> None:
+        """Listen at the same path again: somebody has removed the socket. Raises Unavailable."""
+        former, accepting = self._socket, self._accepting
+        if former is None or accepting is None:
+            return
+        self.open()
+        accepting.add_done_callback(lambda _: former.close())
+        accepting.cancel()
+
     @property
     def is_open(self) -> bool:
         return self._socket is not None

@@ -67,6 +67,10 @@ class Server:
         """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
         self._listener.open()
 
+    def reopen(self) -> None:
+        """Listen again where the socket has been removed. Raises Unavailable."""
+        self._listener.reopen()
+
     async def close(self) -> None:
         """Take no more, end the streams, give running requests a few seconds, and hang up."""
         await self._listener.close()
