@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from stackr.spec.view import View, given
+from stackr.spec.model.base import Model, given
 
 if TYPE_CHECKING:
     from stackr.spec.model.service import Service
@@ -74,7 +74,7 @@ _UNORDERED = frozenset(
 def sparse(value: Any) -> Any:
     """A model as JSON values, without the fields that hold their default."""
     kind = type(value)
-    if kind is View or hasattr(kind, "model_fields"):
+    if issubclass(kind, Model):
         return {name: sparse(field) for name, field in given(value)}
     if issubclass(kind, Mapping):
         return {key: sparse(item) for key, item in value.items()}

@@ -7,15 +7,12 @@ secret is left out: it is read again where the project is brought up again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.errors import InvalidArgument
 from stackr.spec.fields import SECTIONS
+from stackr.spec.model.project import Origin, Project
 from stackr.spec.project import project_of
-from stackr.spec.view import value_of
-
-if TYPE_CHECKING:
-    from stackr.spec.model.project import Project
 
 __all__ = ["ARCHIVE_VERSION", "archived", "combined", "restored"]
 
@@ -25,7 +22,9 @@ _SHALLOW = ("name", "working_dir", "compose_files", "profiles")
 
 def archived(project: Project) -> dict[str, Any]:
     """The project as JSON values. It must have been loaded; its variables are not kept."""
-    value = value_of(project)
+    value = project.typed
+    if not value:
+        raise TypeError("the project was not loaded: it has no typed values")
     tree = {section: dict(value.get(section, {})) for section in SECTIONS}
     for name, secret in tree["secrets"].items():
         tree["secrets"][name] = {key: secret[key] for key in secret if key != "content"}
@@ -78,4 +77,4 @@ def _restored(archive: Mapping[str, Any], environment: Mapping[str, str]) -> Pro
         "warnings": (),
     }
     disabled: dict[str, Any] = {name: {} for name in archive["disabled_services"]}
-    return project_of(tree, disabled, attributes, policy={})
+    return project_of(disabled, attributes, Origin(typed=tree, policy={}))

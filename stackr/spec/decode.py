@@ -8,12 +8,14 @@ Source: compose-go, types/; mapstructure; Go's encoding/json for what `omitempty
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from stackr.spec import readers, units
 from stackr.spec.key_order import all_in_order, in_order
+from stackr.spec.model import build
+from stackr.spec.model.base import Model
 from stackr.spec.problems import Finding, nearest
 from stackr.spec.readers import EXTENSIONS, expected, fold_extensions
 from stackr.spec.rules import Path
@@ -40,10 +42,6 @@ class Kind:
     never_empty = False
     """Written out even when it is zero, as a Go struct or pointer is."""
 
-    def absent(self, build: Build) -> Any:
-        """What the models hold for an attribute that is not there."""
-        return None
-
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         """The typed value; what is wrong is told to `faults`. None stays out of here."""
         return value
@@ -52,8 +50,8 @@ class Kind:
         """What `config` prints for a typed value, as JSON or for YAML."""
         return value
 
-    def hold(self, value: Any, build: Build) -> Any:
-        """What the models hold for a typed value; `build` makes a model of what is a struct."""
+    def hold(self, value: Any) -> Any:
+        """What the models hold for a typed value."""
         return value
 
 
@@ -67,13 +65,9 @@ class Scalar(Kind):
         write: Callable[[Any], Any] | None = None,
         hold: Callable[[Any], Any] | None = None,
         pointer: bool = False,
-        absent: Callable[[], Any] | None = None,
     ) -> None:
-        self._read, self._write, self._hold, self._absent = read, write, hold, absent
+        self._read, self._write, self._hold = read, write, hold
         self.never_empty = pointer
-
-    def absent(self, build: Build) -> Any:
-        return None if self._absent is None else self._absent()
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         try:
@@ -88,7 +82,7 @@ class Scalar(Kind):
         written = self._write(value) if self._write is not None else value
         return _sorted(written, yaml=yaml) if isinstance(written, dict) else written
 
-    def hold(self, value: Any, build: Build) -> Any:
+    def hold(self, value: Any) -> Any:
         return self._hold(value) if self._hold is not None else value
 
 
@@ -102,9 +96,6 @@ class ListOf(Kind):
     def __init__(self, kind: Kind, empty: Any = None) -> None:
         self.entry, self._empty = kind, empty
 
-    def absent(self, build: Build) -> Any:
-        return ()
-
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, list):
             faults.add(path, str(expected("a list", value)))
@@ -117,8 +108,8 @@ class ListOf(Kind):
     def plain(self, value: Any, *, yaml: bool) -> Any:
         return [None if entry is None else self.entry.plain(entry, yaml=yaml) for entry in value]
 
-    def hold(self, value: Any, build: Build) -> Any:
-        return tuple(self.entry.hold({} if entry is None else entry, build) for entry in value)
+    def hold(self, value: Any) -> Any:
+        return tuple(self.entry.hold({} if entry is None else entry) for entry in value)
 
 
 class MapOf(Kind):
@@ -126,9 +117,6 @@ class MapOf(Kind):
 
     def __init__(self, kind: Kind, *, nullable: bool = False, named: bool = False) -> None:
         self.entry, self._nullable, self._named = kind, nullable, named
-
-    def absent(self, build: Build) -> Any:
-        return {}
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, dict):
@@ -149,10 +137,9 @@ class MapOf(Kind):
             for key, entry in _sorted(value, yaml=yaml).items()
         }
 
-    def hold(self, value: Any, build: Build) -> Any:
+    def hold(self, value: Any) -> Any:
         return {
-            key: None if entry is None else self.entry.hold(entry, build)
-            for key, entry in value.items()
+            key: None if entry is None else self.entry.hold(entry) for key, entry in value.items()
         }
 
 
@@ -182,8 +169,8 @@ class Ulimit(Kind):
             return {"soft": value.get("soft", 0), "hard": value.get("hard", 0)}
         return value
 
-    def hold(self, value: Any, build: Build) -> Any:
-        return build(_ULIMIT, value)
+    def hold(self, value: Any) -> Any:
+        return _ULIMIT.hold(value)
 
 
 class Unprintable(ValueError):
@@ -192,9 +179,6 @@ class Unprintable(ValueError):
 
 class SshKeys(Kind):
     """SSH keys by name; None is the agent."""
-
-    def absent(self, build: Build) -> Any:
-        return ()
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, dict):
@@ -210,8 +194,8 @@ class SshKeys(Kind):
             raise Unprintable("build.ssh: a key with a path cannot be written as JSON: use YAML")
         return [f"{key}: {entry}" if entry else key for key, entry in sorted(value.items())]
 
-    def hold(self, value: Any, build: Build) -> Any:
-        return tuple(build(_SSH_KEY, {"id": key, "path": path}) for key, path in value.items())
+    def hold(self, value: Any) -> Any:
+        return tuple(_SSH_KEY.hold({"id": key, "path": path}) for key, path in value.items())
 
 
 class EnvFile(Kind):
@@ -230,8 +214,8 @@ class EnvFile(Kind):
             return value.get("path", "")
         return {**self.struct.plain(value, yaml=yaml), "required": False}
 
-    def hold(self, value: Any, build: Build) -> Any:
-        return build(self.struct, value)
+    def hold(self, value: Any) -> Any:
+        return self.struct.hold(value)
 
 
 class Field(NamedTuple):
@@ -253,9 +237,15 @@ class Struct(Kind):
     """
 
     def __init__(
-        self, model: str, /, *, pointer: bool = True, closed: bool = False, **fields: Field | Kind
+        self,
+        model: type[Model],
+        /,
+        *,
+        pointer: bool = True,
+        closed: bool = False,
+        **fields: Field | Kind,
     ) -> None:
-        self.name = model
+        self.model = model
         self.never_empty = True
         self._pointer = pointer
         self._closed = closed
@@ -263,10 +253,6 @@ class Struct(Kind):
             name: field if isinstance(field, Field) else Field(field)
             for name, field in fields.items()
         }
-        self._class: Any = None
-
-    def absent(self, build: Build) -> Any:
-        return None if self._pointer else build(self, {})
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, dict):
@@ -305,27 +291,33 @@ class Struct(Kind):
             shown |= all_in_order(value.get(EXTENSIONS, {}))
         return shown
 
-    def hold(self, value: Any, build: Build) -> Any:
-        return build(self, value)
+    def hold(self, value: Any) -> Any:
+        return self.model_of(value)
 
-    def model_class(self) -> Any:
-        """The pydantic model, which is imported when somebody asks for it."""
-        if self._class is None:
-            module, name = self.name.split(":")
-            self._class = getattr(import_module(f"stackr.spec.model.{module}"), name)
-        return self._class
+    def model_of(
+        self, value: Mapping[str, Any], own: Mapping[str, Any] = MappingProxyType({})
+    ) -> Any:
+        """The pydantic model of a typed value, which `decode` has checked: it is not again.
 
+        own: attributes that are not from the tree, such as a service's name.
+        """
+        arguments = {
+            key: self.fields[key].kind.hold(entry)
+            for key, entry in value.items()
+            if key in self.fields and key not in own
+        }
+        if EXTENSIONS in value and "extensions" not in own:
+            arguments["extensions"] = value[EXTENSIONS]
+        return self.model.model_construct(**arguments, **own)
 
-Build: TypeAlias = Callable[[Struct, dict[str, Any]], Any]
-"""Makes a model of a struct's typed value."""
 
 _ULIMIT = Struct(
-    "build:Ulimit",
+    build.Ulimit,
     single=Scalar(readers.read_int),
     soft=Scalar(readers.read_int),
     hard=Scalar(readers.read_int),
 )
-_SSH_KEY = Struct("build:SshKey", id=Scalar(readers.read_string), path=Scalar(readers.read_string))
+_SSH_KEY = Struct(build.SshKey, id=Scalar(readers.read_string), path=Scalar(readers.read_string))
 
 
 _OMITTED = object()
@@ -346,7 +338,6 @@ def _written(field: Field, value: Any, *, yaml: bool) -> Any:
 __all__ = [
     "EXTENSION",
     "EXTENSIONS",
-    "Build",
     "EnvFile",
     "Faults",
     "Field",

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 from stackr.spec import readers
 from stackr.spec.decode import EXTENSION, Faults, Kind, Scalar, Struct
 from stackr.spec.fields import BOOL_POINTER, seconds
+from stackr.spec.model import extension as extension_model
 from stackr.spec.paths import absolute
 from stackr.spec.positions import Place
 from stackr.spec.problems import nearest
 from stackr.spec.rules import Path
 from stackr.spec.source import BadSource, documents
-from stackr.spec.view import View
 
 if TYPE_CHECKING:
     from stackr.spec.load import Loaded
@@ -137,11 +137,11 @@ def _check_level(level: Any, path: Path, faults: Faults) -> None:
 
 _TIME = Scalar(_time, hold=seconds, pointer=True)
 PROBE = _Probe(
-    "extension:Probe",
+    extension_model.Probe,
     closed=True,
     tcp=Scalar(_port),
     http=Scalar(_url),
-    status=Scalar(_status, absent=lambda: ((200, 399),)),
+    status=Scalar(_status),
     log=Scalar(_pattern),
     file=Scalar(_container_path),
     interval=_TIME,
@@ -151,14 +151,14 @@ PROBE = _Probe(
     start_interval=_TIME,
 )
 SERVICE = Struct(
-    "extension:ServiceExtension",
+    extension_model.ServiceExtension,
     closed=True,
     probe=PROBE,
     ready_timeout=_TIME,
     stateful=BOOL_POINTER,
 )
 _POLICY = _Policy()
-PROJECT = Struct("extension:ProjectExtension", closed=True, policy=_POLICY)
+PROJECT = Struct(extension_model.ProjectExtension, closed=True, policy=_POLICY)
 
 
 def check(tree: dict[str, Any], faults: Faults) -> None:
@@ -191,12 +191,12 @@ def project_extension(
 
 def _model(
     struct: Struct, extensions: dict[str, Any], own: Mapping[str, Any] = MappingProxyType({})
-) -> View:
+) -> Any:
     faults = Faults()
     typed = struct.decode(extensions.get(EXTENSION) or {}, (EXTENSION,), faults)
     if faults.found:
         raise ValueError(f"{EXTENSION}: {faults.found[0].message}")
-    return View(struct, typed, own)
+    return struct.model_of(typed, own)
 
 
 def read_policy(extension: Any, loaded: Loaded) -> dict[str, Level]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stackr.spec import readers
 from stackr.spec.decode import EnvFile, Field, Kind, ListOf, MapOf, Scalar, SshKeys, Struct, Ulimit
+from stackr.spec.model import build, deploy, mounts, network, project, secret, service, volume
 from stackr.spec.units import format_duration, json_number
 
 _NANO = 1_000_000_000
@@ -23,49 +24,47 @@ def _octal(mode: int) -> str:
 
 
 STRING = Scalar(readers.read_string)
-TEXT = Scalar(readers.read_string, absent=str)
-BOOL = Scalar(readers.read_bool, absent=bool)
+TEXT = Scalar(readers.read_string)
+BOOL = Scalar(readers.read_bool)
 BOOL_POINTER = Scalar(readers.read_bool, pointer=True)
-INT = Scalar(readers.read_int, absent=int)
+INT = Scalar(readers.read_int)
 INT_POINTER = Scalar(readers.read_int, pointer=True)
-UINT16 = Scalar(readers.read_unsigned(16), absent=int)
-UINT32 = Scalar(readers.read_unsigned(32), absent=int)
-UINT64 = Scalar(readers.read_unsigned(64), absent=int)
+UINT16 = Scalar(readers.read_unsigned(16))
+UINT32 = Scalar(readers.read_unsigned(32))
+UINT64 = Scalar(readers.read_unsigned(64))
 UINT64_POINTER = Scalar(readers.read_unsigned(64), pointer=True)
-SINGLE = Scalar(readers.read_single, write=json_number, absent=float)
-CPUS = Scalar(readers.read_cpus, write=json_number, absent=float)
-BYTES = Scalar(readers.read_bytes, write=str, absent=int)
-DURATION = Scalar(readers.read_duration, write=format_duration, hold=seconds, absent=float)
+SINGLE = Scalar(readers.read_single, write=json_number)
+CPUS = Scalar(readers.read_cpus, write=json_number)
+BYTES = Scalar(readers.read_bytes, write=str)
+DURATION = Scalar(readers.read_duration, write=format_duration, hold=seconds)
 DURATION_POINTER = Scalar(readers.read_duration, write=format_duration, hold=seconds, pointer=True)
 FILE_MODE = Scalar(readers.read_mode, write=_octal, pointer=True)
-COUNT = Scalar(readers.read_count, absent=int)
+COUNT = Scalar(readers.read_count)
 COMMAND = Scalar(readers.read_command, hold=tuple, pointer=True)
-TEST = Scalar(readers.read_test, hold=tuple, absent=tuple)
-STRINGS = Scalar(readers.read_strings, hold=tuple, absent=tuple)
-NUMBERS = Scalar(readers.read_numbers, hold=tuple, absent=tuple)
-LABELS = Scalar(readers.read_labels, absent=dict)
-ENVIRONMENT = Scalar(readers.read_environment, absent=dict)
-OPTIONS = Scalar(readers.read_options, absent=dict)
-STRING_MAP = Scalar(readers.read_string_map, absent=dict)
+TEST = Scalar(readers.read_test, hold=tuple)
+STRINGS = Scalar(readers.read_strings, hold=tuple)
+NUMBERS = Scalar(readers.read_numbers, hold=tuple)
+LABELS = Scalar(readers.read_labels)
+ENVIRONMENT = Scalar(readers.read_environment)
+OPTIONS = Scalar(readers.read_options)
+STRING_MAP = Scalar(readers.read_string_map)
 MULTI_OPTIONS = Scalar(
     readers.read_multi_options,
     hold=lambda options: {key: tuple(value) for key, value in options.items()},
-    absent=dict,
 )
 HOSTS = Scalar(
     readers.read_hosts,
     write=readers.write_hosts,
     hold=lambda hosts: {host: tuple(addresses) for host, addresses in hosts.items()},
-    absent=dict,
 )
 LIST = ListOf(STRING, empty="")
 ULIMITS = MapOf(Ulimit())
 
 FILE_GRANT = Struct(
-    "mounts:FileGrant", source=STRING, target=STRING, uid=STRING, gid=STRING, mode=FILE_MODE
+    mounts.FileGrant, source=STRING, target=STRING, uid=STRING, gid=STRING, mode=FILE_MODE
 )
 BUILD = Struct(
-    "build:Build",
+    build.Build,
     context=STRING,
     dockerfile=STRING,
     dockerfile_inline=STRING,
@@ -92,19 +91,19 @@ BUILD = Struct(
     privileged=BOOL,
 )
 HOOK = Struct(
-    "service:Hook",
+    service.Hook,
     command=Field(COMMAND, always=True),
     user=STRING,
     privileged=BOOL,
     working_dir=STRING,
     environment=ENVIRONMENT,
 )
-_WATCH_HOOK = Struct("service:Hook", pointer=False, closed=False, **HOOK.fields)
+_WATCH_HOOK = Struct(service.Hook, pointer=False, closed=False, **HOOK.fields)
 DEVELOP = Struct(
-    "service:Develop",
+    service.Develop,
     watch=ListOf(
         Struct(
-            "service:WatchTrigger",
+            service.WatchTrigger,
             path=Field(TEXT, always=True, zero=""),
             action=Field(TEXT, always=True, zero=""),
             target=STRING,
@@ -117,17 +116,17 @@ DEVELOP = Struct(
 )
 _THROTTLES = ListOf(
     Struct(
-        "service:ThrottleDevice",
+        service.ThrottleDevice,
         path=Field(TEXT, always=True, zero="", shown="Path"),
         rate=Field(BYTES, always=True, zero="0", shown="Rate"),
     )
 )
 BLKIO = Struct(
-    "service:BlkioConfig",
+    service.BlkioConfig,
     weight=UINT16,
     weight_device=ListOf(
         Struct(
-            "service:WeightDevice",
+            service.WeightDevice,
             path=Field(TEXT, always=True, zero="", shown="Path"),
             weight=Field(UINT16, always=True, zero=0, shown="Weight"),
         )
@@ -138,7 +137,7 @@ BLKIO = Struct(
     device_write_iops=_THROTTLES,
 )
 DEVICE_REQUEST = Struct(
-    "deploy:DeviceRequest",
+    deploy.DeviceRequest,
     capabilities=LIST,
     driver=STRING,
     count=COUNT,
@@ -146,16 +145,16 @@ DEVICE_REQUEST = Struct(
     options=LABELS,
 )
 RESOURCE = Struct(
-    "deploy:Resource",
+    deploy.Resource,
     cpus=CPUS,
     memory=BYTES,
     pids=INT,
     devices=ListOf(DEVICE_REQUEST),
     generic_resources=ListOf(
         Struct(
-            "deploy:GenericResource",
+            deploy.GenericResource,
             discrete_resource_spec=Struct(
-                "deploy:DiscreteResource",
+                deploy.DiscreteResource,
                 kind=Field(TEXT, always=True, zero=""),
                 value=Field(INT, always=True, zero=0),
             ),
@@ -163,7 +162,7 @@ RESOURCE = Struct(
     ),
 )
 UPDATE = Struct(
-    "deploy:UpdateConfig",
+    deploy.UpdateConfig,
     parallelism=UINT64_POINTER,
     delay=DURATION,
     failure_action=STRING,
@@ -172,31 +171,31 @@ UPDATE = Struct(
     order=STRING,
 )
 DEPLOY = Struct(
-    "deploy:Deploy",
+    deploy.Deploy,
     mode=STRING,
     replicas=INT_POINTER,
     labels=LABELS,
     update_config=UPDATE,
     rollback_config=UPDATE,
-    resources=Struct("deploy:Resources", pointer=False, limits=RESOURCE, reservations=RESOURCE),
+    resources=Struct(deploy.Resources, pointer=False, limits=RESOURCE, reservations=RESOURCE),
     restart_policy=Struct(
-        "deploy:RestartPolicy",
+        deploy.RestartPolicy,
         condition=STRING,
         delay=DURATION_POINTER,
         max_attempts=UINT64_POINTER,
         window=DURATION_POINTER,
     ),
     placement=Struct(
-        "deploy:Placement",
+        deploy.Placement,
         pointer=False,
         constraints=LIST,
-        preferences=ListOf(Struct("deploy:Preference", spread=STRING)),
+        preferences=ListOf(Struct(deploy.Preference, spread=STRING)),
         max_replicas_per_node=UINT64,
     ),
     endpoint_mode=STRING,
 )
 SERVICE_NETWORK = Struct(
-    "service:ServiceNetwork",
+    service.ServiceNetwork,
     aliases=LIST,
     driver_opts=OPTIONS,
     gw_priority=INT,
@@ -208,7 +207,7 @@ SERVICE_NETWORK = Struct(
     priority=INT,
 )
 PORT = Struct(
-    "service:Port",
+    service.Port,
     name=STRING,
     mode=STRING,
     host_ip=STRING,
@@ -218,36 +217,36 @@ PORT = Struct(
     app_protocol=STRING,
 )
 MOUNT = Struct(
-    "mounts:ServiceVolume",
+    mounts.ServiceVolume,
     type=STRING,
     source=STRING,
     target=STRING,
     read_only=BOOL,
     consistency=STRING,
     bind=Struct(
-        "mounts:BindOptions",
+        mounts.BindOptions,
         selinux=STRING,
         propagation=STRING,
         create_host_path=BOOL,
         recursive=STRING,
     ),
-    volume=Struct("mounts:VolumeOptions", labels=LABELS, nocopy=BOOL, subpath=STRING),
-    tmpfs=Struct("mounts:TmpfsOptions", size=BYTES, mode=UINT32),
-    image=Struct("mounts:ImageOptions", subpath=STRING),
+    volume=Struct(mounts.VolumeOptions, labels=LABELS, nocopy=BOOL, subpath=STRING),
+    tmpfs=Struct(mounts.TmpfsOptions, size=BYTES, mode=UINT32),
+    image=Struct(mounts.ImageOptions, subpath=STRING),
 )
 DEPENDENCY = Struct(
-    "service:Dependency",
-    condition=Scalar(readers.read_string, absent=lambda: "service_started"),
+    service.Dependency,
+    condition=Scalar(readers.read_string),
     restart=BOOL,
-    required=Field(Scalar(readers.read_bool, absent=lambda: True), always=True, zero=False),
+    required=Field(Scalar(readers.read_bool), always=True, zero=False),
 )
 ENV_FILE = EnvFile(
     Struct(
-        "service:EnvFile", path=STRING, required=Field(BOOL, always=True, zero=False), format=STRING
+        service.EnvFile, path=STRING, required=Field(BOOL, always=True, zero=False), format=STRING
     )
 )
 SERVICE = Struct(
-    "service:Service",
+    service.Service,
     profiles=LIST,
     annotations=LABELS,
     attach=BOOL_POINTER,
@@ -270,28 +269,28 @@ SERVICE = Struct(
     command=Field(COMMAND, always=True),
     configs=ListOf(FILE_GRANT),
     container_name=STRING,
-    credential_spec=Struct("service:CredentialSpec", config=STRING, file=STRING, registry=STRING),
+    credential_spec=Struct(service.CredentialSpec, config=STRING, file=STRING, registry=STRING),
     depends_on=MapOf(DEPENDENCY, named=True),
     deploy=DEPLOY,
     device_cgroup_rules=LIST,
-    devices=ListOf(Struct("service:Device", source=STRING, target=STRING, permissions=STRING)),
+    devices=ListOf(Struct(service.Device, source=STRING, target=STRING, permissions=STRING)),
     dns=STRINGS,
     dns_opt=LIST,
     dns_search=STRINGS,
     domainname=STRING,
     entrypoint=Field(COMMAND, always=True),
-    provider=Struct("service:Provider", type=STRING, options=MULTI_OPTIONS),
+    provider=Struct(service.Provider, type=STRING, options=MULTI_OPTIONS),
     environment=ENVIRONMENT,
     env_file=ListOf(ENV_FILE),
     expose=NUMBERS,
-    extends=Struct("service:Extends", file=STRING, service=STRING),
+    extends=Struct(service.Extends, file=STRING, service=STRING),
     external_links=LIST,
     extra_hosts=HOSTS,
     group_add=LIST,
     gpus=ListOf(DEVICE_REQUEST),
     hostname=STRING,
     healthcheck=Struct(
-        "service:Healthcheck",
+        service.Healthcheck,
         test=TEST,
         timeout=DURATION_POINTER,
         interval=DURATION_POINTER,
@@ -307,14 +306,14 @@ SERVICE = Struct(
     labels=LABELS,
     label_file=LIST,
     links=LIST,
-    logging=Struct("service:Logging", driver=STRING, options=OPTIONS),
+    logging=Struct(service.Logging, driver=STRING, options=OPTIONS),
     mem_limit=BYTES,
     mem_reservation=BYTES,
     memswap_limit=BYTES,
     mem_swappiness=BYTES,
     mac_address=STRING,
     models=MapOf(
-        Struct("service:ServiceModel", endpoint_var=STRING, model_var=STRING), nullable=True
+        Struct(service.ServiceModel, endpoint_var=STRING, model_var=STRING), nullable=True
     ),
     network_mode=STRING,
     networks=MapOf(SERVICE_NETWORK, nullable=True),
@@ -352,17 +351,17 @@ SERVICE = Struct(
     pre_stop=ListOf(HOOK),
 )
 NETWORK = Struct(
-    "network:Network",
+    network.Network,
     name=STRING,
     driver=STRING,
     driver_opts=OPTIONS,
     ipam=Struct(
-        "network:Ipam",
+        network.Ipam,
         pointer=False,
         driver=STRING,
         config=ListOf(
             Struct(
-                "network:IpamPool",
+                network.IpamPool,
                 subnet=STRING,
                 gateway=STRING,
                 ip_range=STRING,
@@ -378,7 +377,7 @@ NETWORK = Struct(
     enable_ipv6=BOOL_POINTER,
 )
 VOLUME = Struct(
-    "volume:Volume",
+    volume.Volume,
     name=STRING,
     driver=STRING,
     driver_opts=OPTIONS,
@@ -386,7 +385,7 @@ VOLUME = Struct(
     labels=LABELS,
 )
 FILE_OBJECT = Struct(
-    "secret:FileObject",
+    secret.FileObject,
     name=STRING,
     file=STRING,
     environment=STRING,
@@ -398,7 +397,7 @@ FILE_OBJECT = Struct(
     template_driver=STRING,
 )
 LANGUAGE_MODEL = Struct(
-    "project:LanguageModel", name=STRING, model=STRING, context_size=INT, runtime_flags=LIST
+    project.LanguageModel, name=STRING, model=STRING, context_size=INT, runtime_flags=LIST
 )
 SECTIONS: dict[str, Kind] = {
     "services": MapOf(SERVICE, named=True),
@@ -408,4 +407,4 @@ SECTIONS: dict[str, Kind] = {
     "configs": MapOf(FILE_OBJECT, named=True),
     "models": MapOf(LANGUAGE_MODEL),
 }
-PROJECT = Struct("project:Project", pointer=True, closed=False, **SECTIONS)
+PROJECT = Struct(project.Project, pointer=True, closed=False, **SECTIONS)

@@ -24,6 +24,7 @@ from stackr.spec.files import HOST, Files
 from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
 from stackr.spec.merge import CannotMerge, enforce_unicity, merge
+from stackr.spec.model.project import Origin, Position, Project
 from stackr.spec.paths import resolve_paths
 from stackr.spec.problems import nearest, refuse
 from stackr.spec.project import project_of
@@ -33,7 +34,6 @@ from stackr.spec.session import LoadOptions, Session, SourceFile
 from stackr.spec.validate import check_normal, check_project, check_tree
 
 if TYPE_CHECKING:
-    from stackr.spec.model.project import Position, Project
     from stackr.spec.provenance import Provenance
 
 __all__ = ["LoadOptions", "Loaded", "load", "load_tree", "resolve"]
@@ -326,8 +326,6 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
     found, session = loaded.found, loaded.session
 
     def locate(path: str) -> Position | None:
-        from stackr.spec.model.project import Position
-
         place = session.sources.find(parse(path))
         return Position(*session.sources.relative(place)) if place is not None else None
 
@@ -346,13 +344,12 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         "warnings": tuple(session.warnings),
         "extensions": project["extensions"],
     }
-    return project_of(
-        project,
-        project["disabled_services"],
-        attributes,
+    origin = Origin(
+        typed=project,
         locate=locate,
         trace=find_provenance,
         files=session.files.unmetered,
         policy=project.get("policy"),
         digest=session.sources.digest,
     )
+    return project_of(project["disabled_services"], attributes, origin)

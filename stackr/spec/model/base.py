@@ -7,6 +7,7 @@ they check their own arguments. Units are those of the names in `Duration` and `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -23,3 +24,16 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     extensions: dict[str, Any] = {}
+
+
+def given(model: Model) -> Iterator[tuple[str, Any]]:
+    """The attributes of a model that differ from what they are when left out, in their order.
+
+    `extensions` are not among them.
+    """
+    was_set = model.model_fields_set
+    for name, field in type(model).model_fields.items():
+        if name in was_set and name != "extensions":
+            value = getattr(model, name)
+            if value != field.default:
+                yield name, value

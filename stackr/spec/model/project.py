@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import PrivateAttr
 
@@ -29,6 +31,30 @@ class Position(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a project comes from.
+
+    typed: its values by section, as `stackr.spec.decode` has them. locate: where a path is
+    written. trace: where its value comes from. files: where configs and secrets are read from.
+    policy: of the file that `x-stackr` names. digest: of the files that it was loaded from.
+    """
+
+    typed: Mapping[str, Any] = field(default_factory=dict)
+    locate: Callable[[str], Position | None] = lambda path: None
+    trace: Callable[[str | Path], Provenance | None] = lambda path: None
+    files: Files = HOST
+    policy: dict[str, Level] | None = None
+    digest: Callable[[], str] = str
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Origin:
+        """A copy of a project comes from the same place."""
+        return self
+
+
+_NOWHERE = Origin()
 
 
 class LanguageModel(Model):
@@ -60,33 +86,39 @@ class Project(Model):
     models: dict[str, LanguageModel] = {}
     warnings: tuple[str, ...] = ()
 
-    _policy: dict[str, Level] | None = PrivateAttr(default=None)
-    _files: Files | None = PrivateAttr(default=None)
-    _digest: Callable[[], str] = PrivateAttr(default=str)
-    _trace: Callable[[str | Path], Provenance | None] | None = PrivateAttr(default=None)
-    _locate: Callable[[str], Position | None] | None = PrivateAttr(default=None)
+    _origin: Origin = PrivateAttr(default=_NOWHERE)
+
+    def bind(self, origin: Origin) -> Project:
+        """Say where the project comes from; for who makes it."""
+        self._origin = origin
+        return self
 
     @property
+    def typed(self) -> Mapping[str, Any]:
+        """The typed values that the project was made of; {} for one that is made by hand."""
+        return self._origin.typed
+
+    @cached_property
     def stackr(self) -> ProjectExtension:
         """stackr's own extension of the specification, `x-stackr`; its policy file is read."""
         from stackr.spec.extension import project_extension
 
-        return project_extension(self.extensions, self._policy)
+        return project_extension(self.extensions, self._origin.policy)
 
     def read(self, path: str) -> bytes:
         """What is in a file that a config or secret names; of a huge one, the first 64 MiB.
 
         It comes from where the stack file came from. Raises OSError.
         """
-        return (self._files or HOST).read(path, MOST_CONTENT)
+        return self._origin.files.read(path, MOST_CONTENT)
 
     def read_file(self, path: str, most: int) -> bytes | None:
         """What is in a regular file of at most so many bytes; None for anything else."""
-        return (self._files or HOST).read_file(path, most)
+        return self._origin.files.read_file(path, most)
 
     def digest(self) -> str:
         """The SHA-256 of the files that the project was loaded from, in their order; or ""."""
-        return self._digest()
+        return self._origin.digest()
 
     def provenance(self, path: str | Path) -> Provenance | None:
         """Where the value at `path` comes from: a file, a variable, an env file, a default.
@@ -94,11 +126,11 @@ class Project(Model):
         path: as in "services.web.ports[0]", or its parts, as keys may have dots in them.
         None for a project that no file was loaded for. The files are read again to find out.
         """
-        return self._trace(path) if self._trace is not None else None
+        return self._origin.trace(path)
 
     def position(self, path: str) -> Position | None:
         """Where `path` (as in "services.web.ports[0]") is written; its nearest parent if it is not.
 
         None for a project that no file was loaded for. The files are read again to find out.
         """
-        return self._locate(path) if self._locate is not None else None
+        return self._origin.locate(path)

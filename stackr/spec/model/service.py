@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from stackr.spec.model.base import Bytes, Duration, Model
@@ -268,7 +269,7 @@ class Service(Model):
     post_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
 
-    @property
+    @cached_property
     def stackr(self) -> ServiceExtension:
         """stackr's own extension of the specification, `x-stackr`."""
         from stackr.spec.extension import service_extension

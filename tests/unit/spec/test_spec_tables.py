@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from stackr.spec import fields
 from stackr.spec.decode import EnvFile, Kind, ListOf, MapOf, Struct
+from stackr.spec.model.base import Model, given
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
 from stackr.spec.schema.validate import schema
 from stackr.spec.support import SUPPORT, State, table, unsupported
-from stackr.spec.view import View, construct
 
 ROOT = Path(__file__).parents[3]
 
 
-def _structs(kind: Kind, seen: dict[str, Struct]) -> dict[str, Struct]:
-    if isinstance(kind, Struct) and kind.name not in seen:
-        seen[kind.name] = kind
+def _structs(kind: Kind, seen: dict[type[Model], Struct]) -> dict[type[Model], Struct]:
+    if isinstance(kind, Struct) and kind.model not in seen:
+        seen[kind.model] = kind
         for field in kind.fields.values():
             _structs(field.kind, seen)
     elif isinstance(kind, (ListOf, MapOf)):
@@ -33,25 +32,26 @@ def _structs(kind: Kind, seen: dict[str, Struct]) -> dict[str, Struct]:
 
 
 def _all_structs() -> list[Struct]:
-    seen: dict[str, Struct] = {}
+    seen: dict[type[Model], Struct] = {}
     for kind in fields.SECTIONS.values():
         _structs(kind, seen)
     return list(seen.values())
 
 
-@pytest.mark.parametrize("struct", _all_structs(), ids=lambda struct: struct.name)
+@pytest.mark.parametrize("struct", _all_structs(), ids=lambda struct: struct.model.__name__)
 def test_each_struct_has_the_fields_of_its_model(struct: Struct) -> None:
-    model: BaseModel = construct(struct, {})
+    model: Model = struct.model_of({})
     names = set(type(model).model_fields) - {"extensions"}
     assert names - ({"name"} if isinstance(model, Service) else set()) == set(struct.fields)
 
 
-@pytest.mark.parametrize("struct", _all_structs(), ids=lambda struct: struct.name)
-def test_a_view_has_what_its_model_has(struct: Struct) -> None:
-    model: BaseModel = construct(struct, {})
-    for name in struct.fields:
-        if not type(model).model_fields[name].is_required():
-            assert getattr(View(struct, {}), name) == getattr(model, name), name
+@pytest.mark.parametrize("struct", _all_structs(), ids=lambda struct: struct.model.__name__)
+def test_what_is_left_out_is_the_models_default(struct: Struct) -> None:
+    """A struct without values is the model without arguments, and nothing of it is given."""
+    required = {n for n, f in struct.model.model_fields.items() if f.is_required()}
+    if not required:
+        assert struct.model_of({}) == struct.model()
+    assert list(given(struct.model_of({}))) == []
 
 
 def test_every_attribute_of_a_service_is_in_the_tables() -> None:
