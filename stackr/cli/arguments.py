@@ -28,7 +28,9 @@ __all__ = [
     "parse_signal",
     "parse_span",
     "parse_tail",
+    "seconds",
     "split_targets",
+    "without_dashes",
 ]
 
 
@@ -92,6 +94,23 @@ def parse_span(option: str, text: str) -> float | None:
     if seconds < 0:
         raise InvalidArgument(f'{option}: "{text}": a duration is expected, such as 90s or 1h30m')
     return seconds or None
+
+
+def without_dashes(command: Sequence[str]) -> tuple[str, ...]:
+    """A program and its arguments; `--` before them only says that they begin."""
+    return tuple(command[1:] if command[0] == "--" and len(command) > 1 else command)
+
+
+def seconds(text: str) -> float:
+    """Seconds of "90", "1.5" or "1h30m", for an option's own parser."""
+    import typer
+
+    try:
+        return parse_span("", text) or 0.0
+    except InvalidArgument:
+        raise typer.BadParameter(
+            f'"{text}" is no duration of 0 or more: 90, 90s or 1h30m is expected'
+        ) from None
 
 
 def parse_signal(text: str) -> str:

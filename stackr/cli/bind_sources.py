@@ -23,7 +23,7 @@ def missing_files(project: Project) -> Iterator[str]:
     """A warning for each such source of the project's services."""
     for name, service in project.services.items():
         for index, volume in enumerate(service.volumes):
-            makes_folder = volume.bind is not None and volume.bind.create_host_path
+            makes_folder = volume.bind is None or volume.bind.create_host_path
             if volume.type == "bind" and makes_folder and volume.source:
                 message = missing_file(volume.source)
                 if message is not None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from stackr.cli.arguments import seconds
 from stackr.errors import NotSupported
 
 __all__ = [
@@ -35,11 +36,17 @@ Words = Annotated[
     list[str] | None, typer.Argument(metavar="[FILE] [SERVICE]...", show_default=False)
 ]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", "-t", metavar="SECONDS", help="For containers to stop")
+    float | None,
+    typer.Option(
+        "--timeout", "-t", metavar="DURATION", parser=seconds, help="For containers to stop"
+    ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until all are running or healthy")]
 WaitTimeout = Annotated[
-    float | None, typer.Option("--wait-timeout", metavar="SECONDS", help="How long to wait at most")
+    float | None,
+    typer.Option(
+        "--wait-timeout", metavar="DURATION", parser=seconds, help="How long to wait at most"
+    ),
 ]
 Scale = Annotated[
     list[str] | None, typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service")

@@ -25,6 +25,7 @@ def root_group() -> RootGroup:
         help="Bring up whole environments of containers from Compose files.",
         params=shared_parameters(),
         subcommand_metavar="COMMAND [ARGS]...",
+        context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -126,9 +127,10 @@ async def _remove(runtime: Runtime, project: str, revisions: list[Revision]) -> 
 
 
 def who() -> str:
-    """The user and the host that this runs as."""
+    """The user and the host that this runs as; under sudo, who called it."""
+    user = os.environ.get("SUDO_USER", "") if os.geteuid() == 0 else ""
     try:
-        user = getpass.getuser()
+        user = user or getpass.getuser()
     except (KeyError, OSError):
         user = "?"
     return f"{user}@{socket.gethostname()}"

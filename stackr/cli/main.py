@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["main", "run"]
 
 _INTERRUPTED = 130
+_HELP = ("-h", "--help")
 
 
 def main(at_end: Callable[[int], object] | None = None) -> NoReturn:
@@ -92,9 +93,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _as_command(argv: Sequence[str]) -> list[str]:
-    """No words ask for help, and `--version` in front is the command."""
+    """No words ask for help, as `help COMMAND` does; `--version` in front is the command."""
     if argv[:1] in (["--version"], ["-v"]):
         return ["version", *argv[1:]]
+    if argv[:1] == ["help"]:
+        return [*(word for word in argv[1:] if word not in _HELP), "--help"]
     return list(argv) or ["--help"]
 
 

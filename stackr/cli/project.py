@@ -74,12 +74,12 @@ def find_project(options: GlobalOptions, files: Sequence[str] = ()) -> Project |
 
 def project_name(options: GlobalOptions, files: Sequence[str] = ()) -> str:
     """The project's name, from `-p` alone where it is given."""
-    from stackr.spec.discover import discover, normalize_name
+    from stackr.spec.discover import checked_name, discover
     from stackr.spec.session import Session
 
     given = options.project_name or os.environ.get("COMPOSE_PROJECT_NAME")
-    if given and normalize_name(given) == given:
-        return given
+    if given:
+        return checked_name(given)
     return discover(Session(_load_options(options, files), os.environ, current_folder())).name
 
 

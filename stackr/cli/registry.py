@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["COMMANDS", "REFUSED", "Entry"]
+__all__ = ["COMMANDS", "NO_JSON", "REFUSED", "Entry"]
 
 
 class Entry(NamedTuple):
@@ -64,6 +64,15 @@ COMMANDS: dict[str, Entry] = {
     "completion": Entry("completion", "completion", "Print a shell's completion script"),
     "version": Entry("version", "version", "Show the versions of stackr and of the engine"),
 }
+
+NO_JSON: dict[str, str] = {
+    "attach": "its output is the program's",
+    "exec": "its output is the program's",
+    "export": "its output is an archive",
+    "logs": "its output is the containers'",
+    "completion": "its output is a script",
+}
+"""Commands whose output is not stackr's own, and has no other form."""
 
 REFUSED: dict[str, str] = {
     "build": "stackr does not build images yet",

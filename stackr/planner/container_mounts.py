@@ -127,7 +127,7 @@ def _mount(project: Project, volume: ServiceVolume) -> Mount:
         propagation=(bind.propagation if bind else None) or "",
         recursive=(bind.recursive if bind else None) or "",
         selinux=(bind.selinux if bind else None) or "",
-        create_host_path=bind.create_host_path if bind else False,
+        create_host_path=bind.create_host_path if bind else True,
         no_copy=options.nocopy if options else False,
         subpath=subpath or "",
         labels=options.labels if options else {},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, Unavailable
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
@@ -26,27 +26,32 @@ async def connect(
     environ: Mapping[str, str] = os.environ,
     *,
     read_only: bool = False,
+    start: bool = True,
 ) -> Runtime:
     """The engine that `engine`, or else `STACKR_ENGINE`, names; the caller closes it.
 
-    read_only: no call that changes anything leaves this process; it raises PermissionDenied.
+    start: stackr's own engine where it does not run; else that is Unavailable. read_only: no call
+    that changes anything leaves this process; it raises PermissionDenied.
 
     Raises InvalidArgument for a name that is none, PermissionDenied for anyone but root where
     stackr's own engine has to be started, and Unavailable where nothing answers.
     """
-    url = _address(engine or environ.get("STACKR_ENGINE") or "embedded", environ)
+    url = _address(engine or environ.get("STACKR_ENGINE") or "embedded", environ, start=start)
     return await DockerRuntime.open(
         Client(Endpoint.parse(url, environ), read_only=read_only), environ
     )
 
 
-def _address(engine: str, environ: Mapping[str, str]) -> str:
+def _address(engine: str, environ: Mapping[str, str], *, start: bool) -> str:
     if engine == "embedded":
         from stackr.runtime.engine.config import EngineConfig
-        from stackr.runtime.engine.launch import ensure_running
+        from stackr.runtime.engine.launch import ensure_running, is_running
 
         config = EngineConfig.from_environment(environ)
-        ensure_running(config)
+        if start:
+            ensure_running(config)
+        elif not is_running(config):
+            raise Unavailable("engine: it does not run")
         return f"unix://{config.socket}"
     if engine == "docker":
         return environ.get("DOCKER_HOST") or _DOCKER_SOCKET

@@ -17,7 +17,10 @@ from stackr.spec.paths import is_remote
 from stackr.spec.problems import refuse
 from stackr.spec.session import Session, SourceFile
 
-FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+FILE_NAMES = (
+    *("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"),
+    *("stack.yaml", "stack.yml"),
+)
 OVERRIDE_NAMES = (
     "compose.override.yml",
     "compose.override.yaml",
@@ -44,6 +47,8 @@ def discover(session: Session) -> Discovered:
 
     Raises InvalidProject where there is no file, or the name is not valid.
     """
+    if session.options.project_name:
+        checked_name(session.options.project_name)
     environment = dict(session.environ)
     environment.setdefault("PWD", str(session.cwd))
     files = list(session.options.files)
@@ -163,17 +168,22 @@ def normalize_name(text: str) -> str:
     return "".join(char for char in text.lower() if char in _NAME_CHARACTERS).lstrip("_-")
 
 
+def checked_name(given: str) -> str:
+    """The name, if a project can have it. Raises InvalidProject."""
+    if normalize_name(given) != given:
+        raise refuse(
+            f'invalid project name "{given}": must consist only of lowercase alphanumeric '
+            "characters, hyphens, and underscores as well as start with a letter or number"
+        )
+    return given
+
+
 def _project_name(
     session: Session, files: tuple[SourceFile, ...], folder: str, environment: dict[str, str]
 ) -> str:
     given = session.options.project_name or environment.get(PROJECT_NAME)
     if given:
-        if normalize_name(given) != given:
-            raise refuse(
-                f'invalid project name "{given}": must consist only of lowercase alphanumeric '
-                "characters, hyphens, and underscores as well as start with a letter or number"
-            )
-        return given
+        return checked_name(given)
     written = [name for file in files for name in _names(file)]
     named_first = any(_first_name(file) for file in files)
     name = "" if named_first else normalize_name(posixpath.basename(folder))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+from stackr.patterns import compile_pattern
 from stackr.spec import readers
 from stackr.spec.decode import EXTENSION, Faults, Kind, Scalar, Struct
 from stackr.spec.fields import BOOL_POINTER, seconds
@@ -71,8 +72,8 @@ def _status(value: Any) -> tuple[tuple[int, int], ...]:
 def _pattern(value: Any) -> str:
     pattern = readers.read_string(value)
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        compile_pattern(pattern)
+    except ValueError as error:
         raise ValueError(f"is no regular expression: {error}") from error
     return pattern
 

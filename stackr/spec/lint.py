@@ -117,7 +117,7 @@ def _missing_files(
 ) -> Iterator[tuple[Path, str]]:
     for name, service in project["services"].items():
         for index, volume in enumerate(service.get("volumes", ())):
-            makes_folder = volume.get("bind", {}).get("create_host_path")
+            makes_folder = volume.get("bind", {"create_host_path": True}).get("create_host_path")
             if volume.get("type") == "bind" and makes_folder and volume.get("source"):
                 message = missing_file(volume["source"])
                 if message is not None:

@@ -73,6 +73,7 @@ def _but_not(refused: tuple[Any, ...], note: str) -> Row:
 
 
 _SWARM = "of a cluster; Docker Compose on one host has no use for it either"
+_NO_CONTENT = Row(State.NO, "the Compose Specification has it for configs alone")
 _WINDOWS = "of Windows"
 _WHERE_POSSIBLE = "on hosts with {}; elsewhere the engine refuses it"
 
@@ -172,13 +173,15 @@ _TOP: dict[str, Row] = {
     "volumes": Row(State.YES, "of the driver local"),
     "volumes.*.driver": _but(("local", "default"), "local"),
     **_yes("volumes.*.name", "volumes.*.driver_opts", "volumes.*.external", "volumes.*.labels"),
-    **_yes("secrets", "configs", note="from a file, a variable or their content"),
+    **_yes("secrets", note="from a file or a variable"),
+    **_yes("configs", note="from a file, a variable or their content"),
     **{
         f"{kind}.*.{key}": row
         for kind in ("secrets", "configs")
         for key, row in {
             "external": Row(State.PARTLY, "the engine keeps none of its own", bool),
-            **_yes("name", "file", "environment", "content"),
+            **_yes("name", "file", "environment"),
+            "content": Row(State.YES) if kind == "configs" else _NO_CONTENT,
             **_no("the engine keeps none of its own", "driver", "driver_opts", "template_driver"),
             **_inert(_SWARM, "labels"),
         }.items()

@@ -352,7 +352,7 @@ def config(
     }
     arguments = ConfigArguments(
         targets=split_targets(words),
-        format=format_,
+        format="json" if options_of(ctx).json else format_,
         show=next((name for name, wanted in aspects.items() if wanted), None),
         hash=hash_,
         quiet=quiet,

@@ -6,6 +6,7 @@ itself. Containers go on while the engine is stopped.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -14,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from stackr.cli.arguments import seconds
+from stackr.cli.options import options_of
 from stackr.errors import NotFound, PermissionDenied
 from stackr.runtime.engine.config import EngineConfig
 from stackr.warm.launch import stop_servers
@@ -70,7 +73,12 @@ def start(
 def stop(
     data_root: DataRoot = None,
     exec_root: ExecRoot = None,
-    timeout: Annotated[float, typer.Option("--timeout", "-t", help="Seconds to wait")] = 30.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout", "-t", metavar="DURATION", parser=seconds, help="How long to wait for it"
+        ),
+    ] = 30.0,
 ) -> None:
     """Stop the engine, and the warm process that runs commands quickly.
 
@@ -84,12 +92,29 @@ def stop(
 
 
 @engine.command()
-def status(data_root: DataRoot = None, exec_root: ExecRoot = None) -> int:
+def status(
+    ctx: typer.Context,
+    data_root: DataRoot = None,
+    exec_root: ExecRoot = None,
+    json_: Annotated[bool, typer.Option("--json", help="As one JSON object")] = False,
+) -> int:
     """Say whether the engine runs, and its warnings; the exit code is 0 where it does, else 1."""
     from stackr.runtime.engine import control
 
     config = _config(data_root, exec_root)
     found = control.status(config)
+    if json_ or options_of(ctx).json:
+        typer.echo(
+            json.dumps(
+                {
+                    "running": found.answers,
+                    "pid": found.pid,
+                    "socket": str(config.socket),
+                    "warnings": list(found.warnings),
+                }
+            )
+        )
+        return 0 if found.answers else 1
     if found.answers:
         typer.echo(f"engine runs: {config.socket}" + (f", pid {found.pid}" if found.pid else ""))
         for warning in found.warnings:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets
+from stackr.cli.arguments import Targets, without_dashes
 from stackr.cli.flags import Index
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
@@ -80,7 +80,7 @@ def exec_(
     options = options_of(ctx)
     arguments = _Arguments(
         service,
-        tuple(command),
+        without_dashes(command),
         detach=detach,
         environment=tuple(_with_value(text) for text in environment or ()),
         index=index,

@@ -60,11 +60,11 @@ def _table(revisions: Sequence[Revision]) -> list[str]:
             revision.action,
             revision.status,
             ", ".join(f"{count} to {kind}" for kind, count in revision.summary.items()),
-            revision.digest[:12],
+            revision.model[:12],
         )
         for revision in revisions
     ]
-    return table(("REVISION", "WHEN", "BY", "ACTION", "STATUS", "CHANGES", "FILES"), rows)
+    return table(("REVISION", "WHEN", "BY", "ACTION", "STATUS", "CHANGES", "CONFIG"), rows)
 
 
 def rollback(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,9 @@ def port(
         address = session.on_engine(
             lambda runtime: _address(runtime, name, service, index, int(private_port), protocol)
         )
-        session.out.line(address)
+        host, _, number = address.rpartition(":")
+        shown = json.dumps({"host": host.strip("[]"), "port": int(number)})
+        session.out.line(shown if options.json else address)
 
 
 async def _address(

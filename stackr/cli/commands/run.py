@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stackr.cli.arguments import current_folder, is_set, parse_pull
+from stackr.cli.arguments import current_folder, is_set, parse_pull, without_dashes
 from stackr.cli.flags import Build, Pull, QuietBuild, QuietPull, RemoveOrphans, refuse_builds
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
@@ -153,7 +153,7 @@ def run(
         options = replace(options, progress="quiet", json=False)
     arguments = _Arguments(
         service=service,
-        command=tuple(command) if command else None,
+        command=without_dashes(command) if command else None,
         detach=detach,
         auto_remove=rm,
         name=name,

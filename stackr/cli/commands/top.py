@@ -28,14 +28,14 @@ def top(
     words: Words = None,
 ) -> None:
     """List the processes of the stack's running containers."""
-    from stackr.cli.views.processes import processes_table
+    from stackr.cli.views.processes import processes_json, processes_table
 
     options, targets = options_of(ctx), split_targets(words)
     name = project_name(options, targets.files)
     check_services(options, targets)
     with open_session(options) as session:
         found = session.on_engine(lambda runtime: _processes(runtime, name, targets.services))
-        for line in processes_table(found):
+        for line in processes_json(found) if options.json else processes_table(found):
             session.out.line(line)
 
 

@@ -1,19 +1,22 @@
-"""`stackr version`: the versions of stackr and of the Python that runs it."""
+"""`stackr version`: the versions of stackr, of the Python that runs it, and of the engine."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stackr import __version__
 from stackr.cli.options import options_of
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, StackrError
 from stackr.warm.client import is_off
 from stackr.warm.launch import running_servers
+
+if TYPE_CHECKING:
+    from stackr.cli.options import GlobalOptions
 
 __all__ = ["version"]
 
@@ -25,16 +28,48 @@ def version(
         str, typer.Option("--format", "-f", metavar="KIND", help="pretty or json")
     ] = "pretty",
 ) -> None:
-    """Show the version of stackr."""
+    """Show the versions of stackr and of the engine, which is not started for it."""
     if format_ not in ("pretty", "json"):
         raise InvalidArgument(f'--format: unknown format "{format_}": pretty or json')
     if short:
         typer.echo(__version__)
-    elif format_ == "json" or options_of(ctx).json:
-        typer.echo(json.dumps({"version": __version__}))
+        return
+    engine = _engine(options_of(ctx))
+    if format_ == "json" or options_of(ctx).json:
+        typer.echo(json.dumps({"version": __version__, "engine": engine}))
     else:
         typer.echo(f"stackr version {__version__} (Python {platform.python_version()})")
+        typer.echo(_line(engine))
         typer.echo(f"warm process: {_warm()}")
+
+
+def _engine(options: GlobalOptions) -> dict[str, str]:
+    """`name`, `version` and `api_version`, or `error`: why they are not known."""
+    from stackr.cli.interrupts import run_interruptible
+    from stackr.runtime.connect import connect
+    from stackr.runtime.protocol import SupportsRawRequest
+
+    async def ask() -> Any:
+        async with await connect(options.engine, read_only=True, start=False) as runtime:
+            if not isinstance(runtime, SupportsRawRequest):
+                return {}
+            return await runtime.request_json("GET", "/version")
+
+    try:
+        answer = run_interruptible(ask())
+        return {
+            "name": str((answer.get("Platform") or {}).get("Name") or "engine"),
+            "version": str(answer.get("Version") or ""),
+            "api_version": str(answer.get("ApiVersion") or ""),
+        }
+    except StackrError as error:
+        return {"error": error.message}
+
+
+def _line(engine: dict[str, str]) -> str:
+    if "error" in engine:
+        return engine["error"]
+    return f"{engine['name']} version {engine['version']} (API {engine['api_version']})"
 
 
 def _warm() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,7 +57,9 @@ async def _wait(
     async def ended(ref: str) -> None:
         nonlocal last
         last = await runtime.wait_container(ref)
-        session.out.line(f'container "{ref}" exited with status code {last}')
+        told = {"container": ref, "exit_code": last}
+        text = f'container "{ref}" exited with status code {last}'
+        session.out.line(json.dumps(told) if session.is_json else text)
 
     await asyncio.gather(*(ended(container.id) for container in running))
     if not down_project:

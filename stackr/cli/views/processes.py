@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackr.cli.views.table import table
 
-__all__ = ["Processes", "processes_table"]
+__all__ = ["Processes", "processes_json", "processes_table"]
 
 _COMMAND = "CMD"
 _MISSING = "-"
@@ -21,6 +22,20 @@ class Processes:
     number: str
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def processes_json(containers: Sequence[Processes]) -> list[str]:
+    """One object a container: `service`, `number` and its `processes` by title."""
+    return [
+        json.dumps(
+            {
+                "service": each.service,
+                "number": int(each.number or 0),
+                "processes": [dict(zip(each.titles, row, strict=False)) for row in each.rows],
+            }
+        )
+        for each in containers
+    ]
 
 
 def processes_table(containers: Sequence[Processes]) -> list[str]:

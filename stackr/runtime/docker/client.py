@@ -152,6 +152,7 @@ class Client:
     def __init__(self, endpoint: Endpoint, *, read_only: bool = False) -> None:
         self.endpoint = endpoint
         self._read_only = read_only
+        self._has_answered = False
         self._free: list[_Connection] = []
         self.capabilities: frozenset[str] = frozenset()
         """What the engine can beyond Docker's API, once `version` has asked: stackr's says so."""
@@ -286,7 +287,9 @@ class Client:
             connection = await self._acquire()
             try:
                 await connection.send(request, data)
-                return connection, await connection.response()
+                response = await connection.response()
+                self._has_answered = True
+                return connection, response
             except (_Gone, ConnectionError) as error:
                 await connection.stream.close()
                 if not connection.is_used:
@@ -363,6 +366,11 @@ class Client:
         return Unavailable(f'engine "{self.endpoint.url}": not an answer in HTTP/1.1: {error}')
 
     def _gone(self) -> Unavailable:
+        if self.endpoint.url.startswith("ssh://") and not self._has_answered:
+            return Unavailable(
+                f'engine "{self.endpoint.url}": ssh ended without an answer from docker there',
+                hint="see what ssh said; try: ssh HOST docker system dial-stdio",
+            )
         return Unavailable(
             f'engine "{self.endpoint.url}": it closed the connection in the middle of a call',
             hint="see the engine's log; the same command carries on from what is there",

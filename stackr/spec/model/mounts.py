@@ -8,7 +8,10 @@ from stackr.spec.model.base import Bytes, Model
 
 
 class BindOptions(Model):
-    """Options of a bind mount; `create_host_path` makes a missing source folder."""
+    """Options of a bind mount; `create_host_path` makes a missing source folder.
+
+    A bind without any options does so as well, one with others does not, as in Docker Compose.
+    """
 
     selinux: str | None = None
     propagation: str | None = None

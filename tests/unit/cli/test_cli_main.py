@@ -173,7 +173,7 @@ def test_the_version_as_an_option_and_as_json(capsys: pytest.CaptureFixture[str]
     assert run(["--version"]) == run(["-v"]) == 0
     assert capsys.readouterr().out.count("stackr version ") == 2
     assert run(["version", "--json"]) == 0
-    assert list(json.loads(capsys.readouterr().out)) == ["version"]
+    assert list(json.loads(capsys.readouterr().out)) == ["version", "engine"]
 
 
 def test_an_error_from_outside_does_not_act_on_the_terminal(

@@ -108,6 +108,8 @@ def _check_modes(host_config: HostConfig) -> None:
 
 def check_restart(policy: RestartPolicy) -> None:
     """Raise InvalidArgument for a policy that contradicts itself."""
+    if not policy.name:
+        return  # moby takes any number with no name, which is what Docker Compose sends
     if policy.maximum_retry_count and policy.name != "on-failure":
         raise InvalidArgument(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'"

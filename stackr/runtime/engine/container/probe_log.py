@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stackr import patterns
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container.logs import LineJoiner, LogEntry
 from stackr.runtime.engine.container.probe import ProbeResult
@@ -25,25 +26,16 @@ _BLOCK = 32 << 10
 _MATCHED = 16 << 10
 _SHOWN = 200
 _REST = 4
-_PATTERN_MEMORY = 1 << 20
 
 
 def compile_pattern(text: str) -> Any:
     """Raises InvalidArgument where RE2 does not know the syntax."""
-    import re2
-
-    options = re2.Options()
-    options.max_mem = _PATTERN_MEMORY
-    options.log_errors = False
     try:
-        return re2.compile(text.encode(), options)
-    except re2.error as error:
-        why = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+        return patterns.compile_pattern(text)
+    except ValueError as error:
         raise InvalidArgument(
-            f'Healthcheck: LOG: "{text[:100]}": not a regular expression: {why}'
+            f'Healthcheck: LOG: "{text[:100]}": not a regular expression: {error}'
         ) from error
-    except UnicodeEncodeError as error:
-        raise InvalidArgument("Healthcheck: LOG: not a regular expression: not in UTF-8") from error
 
 
 class LogProbe:
