@@ -1,8 +1,7 @@
-"""One read-only snapshot of what an engine has of a project, in a few concurrent calls."""
+"""One read-only snapshot of what an engine has of a project, in one call where it can."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from stackr.errors import NotFound
 from stackr.planner.plan import Resource
 from stackr.runtime import labels
-from stackr.runtime.protocol import Runtime, SupportsNetworkRepair
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.snapshot import SnapshotQuery, take_snapshot
 from stackr.runtime.types import (
     Capabilities,
     ContainerState,
@@ -101,67 +101,30 @@ async def observe(
     network_names = {network.name for network in wanted.networks.values()} if wanted else set()
     volume_names = {volume.name for volume in wanted.volumes.values()} if wanted else set()
     outside = sorted({each.container for s in services for each in s.references if each.container})
-    containers, networks, volumes, images, referenced = await asyncio.gather(
-        runtime.list_containers(labels=[f"{labels.PROJECT}={project}"], limits=limits),
-        runtime.list_networks(),
-        runtime.list_volumes(),
-        asyncio.gather(*(_image(runtime, reference) for reference in references)),
-        asyncio.gather(*(_container(runtime, name) for name in outside)),
-    )
-    faults = await _faults(runtime, [n for n in networks if n.name in network_names])
+    query = SnapshotQuery(project, references, outside, network_names, volume_names, limits)
+    found = await take_snapshot(runtime, query)
     return Observed(
         project=project,
-        faults=faults,
-        containers=tuple(sorted((c for c in containers if _is_service(c)), key=_place)),
-        oneoffs=tuple(sorted((c for c in containers if _is_oneoff(c)), key=_place)),
+        faults=found.faults,
+        containers=tuple(sorted((c for c in found.containers if _is_service(c)), key=_place)),
+        oneoffs=tuple(sorted((c for c in found.containers if _is_oneoff(c)), key=_place)),
         networks={
             network.name: network
-            for network in sorted(networks, key=lambda network: (network.name, network.id))
+            for network in sorted(found.networks, key=lambda network: (network.name, network.id))
             if network.name in network_names or network.labels.get(labels.PROJECT) == project
         },
         volumes={
             volume.name: volume
-            for volume in sorted(volumes, key=lambda volume: volume.name)
+            for volume in sorted(found.volumes, key=lambda volume: volume.name)
             if volume.name in volume_names or volume.labels.get(labels.PROJECT) == project
         },
-        images={
-            reference: image
-            for reference, image in zip(references, images, strict=True)
-            if image is not None
-        },
+        images=found.images,
         engine=runtime.capabilities,
-        history={v.name: v for v in volumes if v.labels.get(labels.HISTORY) == project},
+        history={v.name: v for v in found.volumes if v.labels.get(labels.HISTORY) == project},
         at=time.time(),
         strangers=await _strangers(runtime, project) if strangers else {},
-        referenced={
-            name: container
-            for name, container in zip(outside, referenced, strict=True)
-            if container is not None
-        },
+        referenced=found.referenced,
     )
-
-
-async def _faults(
-    runtime: Runtime, networks: Sequence[NetworkState]
-) -> dict[str, Sequence[NetworkFault]]:
-    if not runtime.capabilities.network_repair or not isinstance(runtime, SupportsNetworkRepair):
-        return {}
-    found = await asyncio.gather(*(_faults_of(runtime, network.id) for network in networks))
-    return {network.name: each for network, each in zip(networks, found, strict=True) if each}
-
-
-async def _faults_of(runtime: SupportsNetworkRepair, ref: str) -> Sequence[NetworkFault]:
-    try:
-        return await runtime.network_faults(ref)
-    except NotFound:
-        return ()  # removed this moment
-
-
-async def _image(runtime: Runtime, reference: str) -> ImageState | None:
-    try:
-        return await runtime.inspect_image(reference)
-    except NotFound:
-        return None
 
 
 async def _strangers(runtime: Runtime, project: str) -> dict[str, list[str]]:
@@ -171,13 +134,6 @@ async def _strangers(runtime: Runtime, project: str) -> dict[str, list[str]]:
             for mount in container.mounts:
                 found.setdefault(mount.name, []).append(container.name)
     return found
-
-
-async def _container(runtime: Runtime, name: str) -> ContainerState | None:
-    try:
-        return await runtime.inspect_container(name)
-    except NotFound:
-        return None
 
 
 def service_of(container: ContainerState) -> str:

@@ -324,7 +324,7 @@ class Capabilities:
     listed_limits: a listing has every container's `resources` and `restart` at no further cost.
     update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
     handover: see `protocol.SupportsHandover`. leases: the engine can own a project for a while.
-    network_repair: see `protocol.SupportsNetworkRepair`.
+    network_repair: see `protocol.SupportsNetworkRepair`. snapshot: see `runtime.snapshot`.
     """
 
     multiple_networks_on_create: bool = True
@@ -339,3 +339,4 @@ class Capabilities:
     handover: bool = False
     leases: bool = False
     network_repair: bool = False
+    snapshot: bool = False

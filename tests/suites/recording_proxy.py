@@ -19,10 +19,14 @@ _REQUEST = re.compile(rb"^([A-Z]+) (\S+) HTTP/1\.[01]\r$", re.MULTILINE)
 
 
 class Requests(list[str]):
-    """Those seen so far. answered: those of them to which an answer has begun."""
+    """Those seen so far. answered: those of them to which an answer has begun.
+
+    connections: how many were opened for them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.connections = 0
         self.answered: list[str] = []
 
     def until_answered(self, part: str) -> None:
@@ -46,6 +50,7 @@ def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, Requests
             with contextlib.suppress(OSError):
                 while True:
                     client = stack.enter_context(listener.accept()[0])
+                    seen.connections += 1
                     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                     stack.enter_context(server).connect(str(engine))
                     servers.append(server)

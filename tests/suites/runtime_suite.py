@@ -41,6 +41,7 @@ from stackr.runtime.container import (
 from stackr.runtime.labels import SERVICE
 from stackr.runtime.limits import changed_limits
 from stackr.runtime.protocol import Runtime, SupportsExec, SupportsHandover, SupportsLogs
+from stackr.runtime.snapshot import SnapshotQuery, in_calls, take_snapshot
 from stackr.runtime.types import NetworkConfig, VolumeConfig
 from stackr.spec.model import service as model
 from stackr.spec.model.build import Ulimit
@@ -351,6 +352,41 @@ async def check_networks(subject: Subject) -> None:
     finally:
         for network in (one, two):
             await runtime.remove_network(network)
+
+
+async def check_snapshot(subject: Subject) -> None:
+    """One look tells the same as a call of each kind, and leaves out what is not there."""
+    runtime, project = subject.runtime, unique()
+    own = {labels.PROJECT: project}
+    network = NetworkConfig(f"{project}-net", labels=own)
+    volume = VolumeConfig(f"{project}-data", labels={labels.HISTORY: project})
+    await runtime.create_network(network)
+    await runtime.create_volume(volume)
+    config = subject.sleeper(labels={**own, labels.SERVICE: "web"})
+    try:
+        async with subject.container(config) as name, subject.container(subject.sleeper()) as other:
+            query = SnapshotQuery(
+                project,
+                images=(subject.image, "nosuch:latest"),
+                containers=(other, "nosuch"),
+                networks={network.name},
+                volumes={volume.name},
+                limits=True,
+            )
+            found, expected = await take_snapshot(runtime, query), await in_calls(runtime, query)
+            assert [container.name for container in found.containers] == [name]
+            assert found.containers == expected.containers
+            for kind, wanted in (("networks", network.name), ("volumes", volume.name)):
+                one, two = (getattr(each, kind) for each in (found, expected))
+                assert [e for e in one if e.name == wanted] == [e for e in two if e.name == wanted]
+            assert list(found.images) == [subject.image]
+            assert list(found.referenced) == [other]
+            assert found.images == expected.images
+            assert found.referenced == expected.referenced
+            assert found.faults == expected.faults == {}
+    finally:
+        await runtime.remove_network(network.name)
+        await runtime.remove_volume(volume.name)
 
 
 async def check_handover(subject: Subject) -> None:

@@ -32,6 +32,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.limits",
         "stackr.runtime.types",
     ),
+    "stackr.runtime.snapshot": (
+        "stackr.runtime.labels",
+        "stackr.runtime.protocol",
+        "stackr.runtime.types",
+    ),
     "stackr.runtime.fake": (
         "stackr.runtime.container",
         "stackr.runtime.limits",
@@ -44,6 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.types",
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
+        "stackr.runtime.snapshot",
     ),
     "stackr.runtime.connect": (
         "stackr.runtime.docker",
@@ -59,6 +65,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.types",
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
+        "stackr.runtime.snapshot",
     ),
     "stackr.executor": (
         "stackr.planner.payloads",

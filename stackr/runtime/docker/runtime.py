@@ -25,12 +25,13 @@ from stackr.errors import (
     Unauthorized,
     Unavailable,
 )
-from stackr.runtime.docker import create, files, observe
+from stackr.runtime.docker import create, files, observe, snapshot
 from stackr.runtime.docker.client import Client, Query
 from stackr.runtime.docker.credentials import registry_auth
 from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.streams import DockerExec, DockerStreams
 from stackr.runtime.labels import SERVICE
+from stackr.runtime.snapshot import Snapshot, SnapshotQuery, in_calls
 from stackr.runtime.types import (
     Capabilities,
     ContainerState,
@@ -66,9 +67,10 @@ _IMAGE_MOUNTS_API = (1, 48)
 _SUBPATH_API = (1, 45)
 _PROBES = (("TCP",), ("HTTP",), ("LOG",), ("FILE",))
 _INSPECTIONS_AT_ONCE = 16
+_MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _BEYOND_DOCKER = (
     *("handover", "leases", "listed_limits", "network_repair", "probes"),
-    *("update_labels", "update_lifts"),
+    *("snapshot", "update_labels", "update_lifts"),
 )
 """Capabilities that an engine tells of itself."""
 
@@ -152,6 +154,11 @@ class DockerRuntime:
         body: object = None,
     ) -> object:
         return await self._client.call(method, path, query=query, body=body)
+
+    async def snapshot(self, query: SnapshotQuery) -> Snapshot:
+        if self.capabilities.snapshot and snapshot.is_short(query):
+            return await snapshot.ask(self._client, query)
+        return await in_calls(self, query)
 
     # --- containers ----------------------------------------------------------------------------
 
@@ -355,7 +362,6 @@ class DockerRuntime:
         until: float | None = None,
         timestamps: bool = False,
     ) -> AsyncIterator[LogEntry]:
-        is_raw = (await self.inspect_container(ref)).tty
         query = {
             "stdout": True,
             "stderr": True,
@@ -366,7 +372,10 @@ class DockerRuntime:
             "timestamps": timestamps,
         }
         path = f"/containers/{_path(ref)}/logs"
-        async with self._client.stream("GET", path, query=query) as chunks:
+        async with self._client.answer("GET", path, query=query) as (headers, chunks):
+            # Before API 1.42 every stream is called raw.
+            is_framed = headers.get("content-type") == _MULTIPLEXED
+            is_raw = not is_framed and (await self.inspect_container(ref)).tty
             async for entry in log_entries(chunks, is_raw=is_raw, timestamps=timestamps):
                 yield entry
 

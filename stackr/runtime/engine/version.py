@@ -8,7 +8,7 @@ API_VERSION = (1, 47)
 MIN_API_VERSION = (1, 24)
 CAPABILITIES = (
     *("handover", "leases", "listed_limits", "network_repair", "probes"),
-    *("update_labels", "update_lifts"),
+    *("snapshot", "update_labels", "update_lifts"),
 )
 """By the names of `runtime.types.Capabilities`; docs/engine-api.md says what belongs to each."""
 

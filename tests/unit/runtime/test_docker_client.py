@@ -25,6 +25,7 @@ from stackr.runtime.docker import endpoint
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
+from stackr.runtime.snapshot import SnapshotQuery
 from stackr.runtime.types import NetworkFault
 
 Answer = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
@@ -236,6 +237,56 @@ async def test_what_an_engine_has_beyond_dockers_api_is_in_its_ping(
         capabilities = runtime.capabilities
         assert (capabilities.probes, capabilities.update_labels) == (True, True)
         assert not capabilities.listed_limits
+
+
+async def test_a_framed_log_says_so_itself(tmp_path: Path) -> None:
+    """One call; where the answer does not tell, the container is asked for."""
+    framed = b"\1\0\0\0\0\0\0\3hi\n"
+    kind = b"\r\nContent-Type: application/vnd.docker.%s\r\nContent-Length"
+
+    def log(body: bytes, stream: bytes) -> bytes:
+        return reply(body).replace(b"\r\nContent-Length", kind % stream)
+
+    for answer, calls in (
+        (log(framed, b"multiplexed-stream"), 1),
+        (log(b"hi\n", b"raw-stream"), 2),
+    ):
+
+        async def converse(
+            line: str,
+            reader: asyncio.StreamReader,
+            writer: asyncio.StreamWriter,
+            answer: bytes = answer,
+        ) -> bool:
+            is_log = line.partition("?")[0].endswith("/logs")
+            writer.write(answer if is_log else reply(b'{"Id": "1", "Config": {"Tty": true}}'))
+            return True
+
+        async with served(tmp_path, converse) as (client, seen):
+            runtime = await DockerRuntime.open(client)
+            assert [entry.line async for entry in runtime.logs("web")] == [b"hi"]
+            assert len([line for line in seen if "/containers/" in line]) == calls
+
+
+async def test_a_snapshot_of_very_many_names_is_asked_for_in_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ping = PING.replace(b"Api-Version", b"Stackr-Capabilities: snapshot\r\nApi-Version")
+    monkeypatch.setitem(globals(), "PING", ping)
+    empty = b'{"Containers":[],"Networks":[],"Volumes":[],"Images":{},"Referenced":{},"Faults":{}}'
+
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        body = b"[]" if "/containers/" in line or "/networks" in line else b"{}"
+        writer.write(reply(empty if "/snapshot" in line else body))
+        return True
+
+    async with served(tmp_path, answer) as (client, seen):
+        runtime = await DockerRuntime.open(client)
+        await runtime.snapshot(SnapshotQuery("app", networks={"app"}))
+        assert "snapshot?label=" in seen[-1]
+        names = {f"{number:0>60}" for number in range(300)}
+        found = await runtime.snapshot(SnapshotQuery("app", volumes=names))
+        assert (found.containers, "snapshot" in seen[-1]) == ([], False)
 
 
 async def test_what_an_engine_can_beyond_dockers_api_comes_with_the_ping(tmp_path: Path) -> None:

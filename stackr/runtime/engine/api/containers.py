@@ -18,7 +18,7 @@ from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.spec import parse_create, parse_update
 from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, PublishedPort
 
-__all__ = ["ROUTES", "summary"]
+__all__ = ["ROUTES", "inspection", "summary"]
 
 _PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 
@@ -36,6 +36,20 @@ async def summary(
         severed=engine.containers.severed(container.id),
     )
     return value | (await _sizes(engine, container) if size else {})
+
+
+def inspection(engine: Engine, container: Container) -> dict[str, Any]:
+    """The whole of a container."""
+    return container_json.inspection(
+        container,
+        folder=engine.config.containers_root / container.id,
+        log_path=engine.containers.log_path(container.id),
+        endpoints=_endpoints(engine, container),
+        sandbox=engine.networks.sandbox(container.id),
+        exec_ids=engine.containers.execs_of(container.id),
+        standby=engine.containers.in_standby(container.id),
+        severed=engine.containers.severed(container.id),
+    )
 
 
 async def _sizes(engine: Engine, container: Container) -> dict[str, int]:
@@ -127,16 +141,7 @@ async def _create(engine: Engine, request: Request) -> Response:
 
 async def _inspect(engine: Engine, request: Request) -> Response:
     container = engine.containers.get(request.params["id"])
-    value = container_json.inspection(
-        container,
-        folder=engine.config.containers_root / container.id,
-        log_path=engine.containers.log_path(container.id),
-        endpoints=_endpoints(engine, container),
-        sandbox=engine.networks.sandbox(container.id),
-        exec_ids=engine.containers.execs_of(container.id),
-        standby=engine.containers.in_standby(container.id),
-        severed=engine.containers.severed(container.id),
-    )
+    value = inspection(engine, container)
     if request.flag("size"):
         value |= await _sizes(engine, container)
     return json_response(value)

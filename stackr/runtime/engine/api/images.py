@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.image.model import Image, ImageUse
     from stackr.runtime.engine.image.progress import PullProgress
 
-__all__ = ["ROUTES", "summaries", "uses_of"]
+__all__ = ["ROUTES", "summaries", "to_json", "uses_of"]
 
 _LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
 _PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
@@ -93,7 +93,7 @@ def _created_ns(image: Image) -> int:
     return (parse_time(image.created, "created") or 0) if image.created else 0
 
 
-def _to_json(image: Image, version: tuple[int, int]) -> dict[str, Any]:
+def to_json(image: Image, version: tuple[int, int]) -> dict[str, Any]:
     value = {
         "Id": image.id,
         "RepoTags": list(image.repo_tags),
@@ -153,7 +153,7 @@ async def _inspect(engine: Engine, request: Request) -> Response:
     if request.flag("manifests"):
         raise NotSupported("manifests: not supported by the embedded engine")
     image = engine.images.get(request.params["name"])
-    return json_response(_to_json(image, request.api_version))
+    return json_response(to_json(image, request.api_version))
 
 
 async def _history(engine: Engine, request: Request) -> Response:

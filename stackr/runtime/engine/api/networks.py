@@ -17,13 +17,13 @@ from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import rfc3339
 from stackr.runtime.engine.network.types import Endpoint, IpamPool, Network, NetworkSpec
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "faults", "to_json"]
 
 _LIST_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 _PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 
 
-def _to_json(network: Network, endpoints: Iterable[Endpoint] = ()) -> dict[str, Any]:
+def to_json(network: Network, endpoints: Iterable[Endpoint] = ()) -> dict[str, Any]:
     spec = network.spec
     return {
         "Name": spec.name,
@@ -113,7 +113,7 @@ async def _list(engine: Engine, request: Request) -> Response:
             raise InvalidArgument(f"invalid filter: 'type'='{kind}'")
     return json_response(
         [
-            _to_json(network)
+            to_json(network)
             for network in engine.networks.list()
             if _is_listed(network, filters)
             and dangling in (None, network.is_user_defined and not _endpoints(engine, network))
@@ -141,7 +141,7 @@ async def _inspect(engine: Engine, request: Request) -> Response:
     if scope not in ("", "local"):
         raise InvalidArgument(f'scope: only "local" networks are here: "{scope}"')
     network = engine.networks.get(request.params["id"])
-    return json_response(_to_json(network, _endpoints(engine, network)))
+    return json_response(to_json(network, _endpoints(engine, network)))
 
 
 async def _create(engine: Engine, request: Request) -> Response:
@@ -173,10 +173,15 @@ async def _disconnect(engine: Engine, request: Request) -> Response:
     return Response(200)
 
 
+async def faults(engine: Engine, reference: str) -> list[dict[str, Any]]:
+    """What the kernel does not have of a network. Raises NotFound."""
+    found = await engine.networks.faults(reference)
+    return [{"What": f.what, "Found": f.found, "Wanted": f.wanted} for f in found]
+
+
 async def _faults(engine: Engine, request: Request) -> Response:
     """stackr's own; documented in docs/engine-api.md."""
-    found = await engine.networks.faults(request.params["id"])
-    return json_response([{"What": f.what, "Found": f.found, "Wanted": f.wanted} for f in found])
+    return json_response(await faults(engine, request.params["id"]))
 
 
 async def _repair(engine: Engine, request: Request) -> Response:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.http import Request, Response
 
-__all__ = ["Handler", "Route", "Router"]
+__all__ = ["Handler", "Route", "Router", "check_query"]
 
 Handler = Callable[[Engine, Request], Awaitable[Response | None]]
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
@@ -30,6 +31,13 @@ class Route:
     handler: Handler
     follows: bool = False
     hijacks: bool = False
+
+
+def check_query(request: Request, *known: str) -> None:
+    """Of stackr's own calls. Raises InvalidArgument for a parameter that is not known."""
+    for name in request.query:
+        if name not in known:
+            raise InvalidArgument(f"unknown parameter: {name}")
 
 
 class Router:

@@ -13,6 +13,7 @@ from stackr.runtime.engine.api import (
     images,
     leases,
     networks,
+    snapshot,
     stats,
     system,
     volumes,
@@ -33,5 +34,6 @@ ROUTES = (
     *handover.ROUTES,
     *volumes.ROUTES,
     *leases.ROUTES,
+    *snapshot.ROUTES,
     *absent.ROUTES,
 )

@@ -18,13 +18,13 @@ from stackr.runtime.engine.api.timestamp import rfc3339
 from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.volume import Volume
 
-__all__ = ["ROUTES", "usage"]
+__all__ = ["ROUTES", "to_json", "usage"]
 
 _LIST_FILTERS = frozenset({"dangling", "name", "driver", "label"})
 _PRUNE_FILTERS = frozenset({"label", "label!", "all"})
 
 
-def _to_json(volume: Volume) -> dict[str, Any]:
+def to_json(volume: Volume) -> dict[str, Any]:
     return {
         "CreatedAt": rfc3339(volume.created_ns),
         "Driver": volume.driver,
@@ -44,7 +44,7 @@ async def usage(engine: Engine) -> list[dict[str, Any]]:
     )
     return [
         {
-            **_to_json(volume),
+            **to_json(volume),
             "UsageData": {"RefCount": len(engine.volumes.users(volume.name)), "Size": size},
         }
         for volume, size in zip(volumes, sizes, strict=True)
@@ -55,7 +55,7 @@ async def _list(engine: Engine, request: Request) -> Response:
     filters = Filters.parse(request.text("filters"), _LIST_FILTERS)
     dangling = filters.boolean("dangling", default=False) if "dangling" in filters else None
     volumes = [
-        _to_json(volume)
+        to_json(volume)
         for volume in engine.volumes.list()
         if filters.pattern("name", volume.name)
         and filters.exact("driver", volume.driver)
@@ -75,11 +75,11 @@ async def _create(engine: Engine, request: Request) -> Response:
         string_map(body, "DriverOpts"),
         string_map(body, "Labels"),
     )
-    return json_response(_to_json(volume), 201)
+    return json_response(to_json(volume), 201)
 
 
 async def _inspect(engine: Engine, request: Request) -> Response:
-    return json_response(_to_json(engine.volumes.get(request.params["name"])))
+    return json_response(to_json(engine.volumes.get(request.params["name"])))
 
 
 async def _delete(engine: Engine, request: Request) -> Response:
