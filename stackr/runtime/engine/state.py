@@ -80,9 +80,13 @@ class State:
             self._reserve.check_room()
 
     def check_writable(self, otherwise: str = "nothing is removed") -> None:
-        """Raises Internal where the disk is read-only; otherwise: what then follows."""
+        """Raises Internal where the disk is read-only or gone; otherwise: what follows."""
         folder = self._path.parent
-        if is_read_only(folder):
+        try:
+            refuses = is_read_only(folder)
+        except OSError as error:
+            raise Internal(f"{folder}: {error.strerror}") from error
+        if refuses:
             raise Internal(f"{folder}: Read-only file system: {otherwise} until it is writable")
 
     def note(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -138,6 +139,16 @@ def test_the_copy_is_written_anew_as_it_grows(tmp_path: Path) -> None:
     (tmp_path / DATABASE).unlink()
     state = State.open(tmp_path / "state.db")
     assert state.all("kind").keys() == DOCUMENTS.keys()
+    state.close()
+
+
+def test_a_data_root_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    state = State.open(tmp_path / "data" / DATABASE)
+    shutil.rmtree(tmp_path / "data")
+    for check in (state.check_room, state.check_writable):
+        with pytest.raises(Internal, match="data: No such file or directory"):
+            check()
     state.close()
 
 
