@@ -243,7 +243,7 @@ class _Attached:
                 await self._supervisor.ended()
 
     async def _stop_all(self) -> None:
-        async with self._session.locked(self._project):
+        async with self._session.locked(self._runtime, self._project):
             await self._session.run_plan(await self._stop(self._runtime), self._runtime)
 
     async def _kill_all(self) -> None:

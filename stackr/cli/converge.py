@@ -52,7 +52,7 @@ async def converge(session: Session, runtime: Runtime, goal: Goal) -> int:
     Conflict where the plan that was approved is out of date.
     """
     session = replace(session, project=goal.project)
-    async with session.locked(goal.wanted.project):
+    async with session.locked(runtime, goal.wanted.project):
         approved = await _approved(runtime, goal)
         if code := await _refresh(session, runtime, goal):
             return code

@@ -1,7 +1,8 @@
-"""One run at a time for each project: commands that change it wait for each other on this host.
+"""One run at a time for each project: commands of a user that change it wait for each other here.
 
 The lock is a file that the kernel lets go of when the process ends, however it ends. It is named
-after the engine and the project, so that different projects never wait.
+after the engine's ID and the project, so that different projects never wait, and it does not matter
+how the engine's address is spelled.
 Source: flock(2).
 """
 
@@ -15,7 +16,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from stackr.errors import DeadlineExceeded, StackrError
+from stackr.errors import StackrError
 
 __all__ = ["project_lock"]
 
@@ -28,15 +29,13 @@ async def project_lock(
     project: str,
     *,
     waiting: Callable[[str], object],
-    timeout_s: float | None = None,
 ) -> AsyncIterator[None]:
     """Hold the project's lock; `waiting` hears, once, who holds it now.
 
-    engine: as `--engine` names it. Raises DeadlineExceeded after `timeout_s`, StackrError where no
-    lock can be made.
+    engine: its ID. Raises StackrError where no lock can be made.
     """
     path = _path(engine, project)
-    descriptor = await _acquire(path, project, waiting, timeout_s)
+    descriptor = await _acquire(path, project, waiting)
     try:
         yield
     finally:
@@ -46,12 +45,7 @@ async def project_lock(
 
 
 def _path(engine: str, project: str) -> Path:
-    """The lock's file: in a folder of the engine itself, or else of this user alone."""
-    if engine == "embedded":
-        from stackr.runtime.engine.config import EngineConfig
-
-        root = EngineConfig.from_environment().exec_root
-        return _made(root / "locks", within=root) / f"{project}.lock"
+    """The lock's file, in a folder of this user alone."""
     from hashlib import sha256
 
     root = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "")
@@ -63,13 +57,8 @@ def _path(engine: str, project: str) -> Path:
     return mine / f"{sha256(engine.encode()).hexdigest()[:16]}-{project}.lock"
 
 
-def _made(folder: Path, *, within: Path | None = None) -> Path:
-    """within: an engine's folder, which is made first."""
+def _made(folder: Path) -> Path:
     try:
-        if within is not None and not within.exists():
-            from stackr.runtime.engine.roots import make_root
-
-            make_root(within)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.geteuid():
             raise OSError(errno.EPERM, "it belongs to another user")
@@ -78,19 +67,13 @@ def _made(folder: Path, *, within: Path | None = None) -> Path:
     return folder
 
 
-async def _acquire(
-    path: Path, project: str, waiting: Callable[[str], object], timeout_s: float | None
-) -> int:
+async def _acquire(path: Path, project: str, waiting: Callable[[str], object]) -> int:
     is_told = False
-    try:
-        async with asyncio.timeout(timeout_s):
-            while (descriptor := _try(path)) is None:
-                if not is_told:
-                    waiting(_holder(path, project))
-                    is_told = True
-                await asyncio.sleep(_POLL_S)
-    except TimeoutError:
-        raise DeadlineExceeded(f"{_holder(path, project)}, and it does not end") from None
+    while (descriptor := _try(path)) is None:
+        if not is_told:
+            waiting(_holder(path, project))
+            is_told = True
+        await asyncio.sleep(_POLL_S)
     return descriptor
 
 

@@ -12,6 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from stackr.cli.planning import check_support
 from stackr.cli.session import Session
 from stackr.errors import Conflict, NotFound, NotSupported, StackrError
 from stackr.planner.observed import observe
@@ -63,6 +64,7 @@ async def run_one_off(
     async with session.engine() as runtime:
         if not isinstance(runtime, SupportsAttach):
             raise NotSupported("run: this engine does not offer it")
+        check_support(runtime, desired)
         run = _OneOffRun(session, runtime, desired, wanted, up_options)
         if session.is_dry_run:
             return await session.run_plan(await run.whole_plan(), runtime)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from stackr.cli.options import GlobalOptions
     from stackr.planner.options import UpOptions
     from stackr.runtime.protocol import Runtime
+    from stackr.runtime.types import Capabilities
     from stackr.spec.model.project import Project
 
 __all__ = [
     "check_policy",
+    "check_support",
     "desire",
     "for_readers",
     "foresee_up",
@@ -31,31 +33,40 @@ __all__ = [
 
 
 def desire(project: Project, up_options: UpOptions, options: GlobalOptions) -> Desired:
-    """What should exist. Raises InvalidProject for what the engine in use does not honour."""
+    """What should exist.
+
+    Raises InvalidProject for what no engine honours, or the one that stackr starts does not; what
+    another does not shows when it is open, see `check_support`.
+    """
     if not project.services:
         raise InvalidProject("no service selected")
-    from stackr.spec.support import unsupported
+    from stackr.runtime.connect import foretold
 
-    problems = unsupported(project, embedded=_is_embedded(options))
-    if problems:
-        raise InvalidProject(str(problems[0]), problems=problems)
+    _refuse_unsupported(project, foretold(options.engine))
     is_here = mounts_from_here(options)
     wanted = desired(project, up_options, all_resources=options.all_resources, bound_files=is_here)
     missing = tuple(missing_files(project)) if is_here else ()
     return replace(wanted, warnings=(*wanted.warnings, *missing)) if missing else wanted
 
 
-def _engine(options: GlobalOptions) -> str:
-    return options.engine or os.environ.get("STACKR_ENGINE") or "embedded"
+def check_support(runtime: Runtime, wanted: Desired) -> None:
+    """Raises InvalidProject for what this engine, now that it is open, does not honour."""
+    for service in wanted.services.values():
+        _refuse_unsupported(service.project, runtime.capabilities)
+        return  # it is the project of all
 
 
-def _is_embedded(options: GlobalOptions) -> bool:
-    return _engine(options) == "embedded"
+def _refuse_unsupported(project: Project, capabilities: Capabilities) -> None:
+    from stackr.spec.support import unsupported
+
+    problems = unsupported(project, embedded=capabilities.documented_support)
+    if problems:
+        raise InvalidProject(str(problems[0]), problems=problems)
 
 
 def mounts_from_here(options: GlobalOptions) -> bool:
     """Whether the engine's files are those of this machine: it is reached by a socket of it."""
-    engine = _engine(options)
+    engine = options.engine or os.environ.get("STACKR_ENGINE") or "embedded"
     if engine == "docker":
         engine = os.environ.get("DOCKER_HOST") or "unix://"
     return "://" not in engine or engine.startswith("unix://")
@@ -90,6 +101,7 @@ async def plan_pulls(runtime: Runtime, wanted: Desired, up_options: UpOptions) -
         return Plan(wanted.project)
     from stackr.planner.refresh import plan_refresh
 
+    check_support(runtime, wanted)
     return plan_refresh(wanted, await observe(runtime, wanted.project, wanted), up_options)
 
 
@@ -128,5 +140,6 @@ async def plan_with_observed(
 
 
 async def _look(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Observed:
+    check_support(runtime, wanted)
     strangers = up_options.recreate_volumes
     return await observe(runtime, wanted.project, wanted, limits=True, strangers=strangers)

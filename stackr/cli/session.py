@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -94,12 +93,17 @@ class Session:
             yield runtime
 
     @contextlib.asynccontextmanager
-    async def locked(self, project: str) -> AsyncIterator[None]:
-        """Nobody else on this host changes the project meanwhile; says so where it has to wait."""
+    async def locked(self, runtime: Runtime, project: str) -> AsyncIterator[None]:
+        """Nobody else changes the project meanwhile; says so where it has to wait.
+
+        A dry run, which changes nothing, does not wait for those that do.
+        """
+        if self.is_dry_run:
+            yield
+            return
         from stackr.cli.lock import project_lock
 
-        engine = self.options.engine or os.environ.get("STACKR_ENGINE") or "embedded"
-        async with project_lock(engine, project, waiting=self.view.message):
+        async with project_lock(await runtime.identity(), project, waiting=self.view.message):
             yield
 
     async def run_plan(self, plan: Plan, runtime: Runtime, *, advice: str | None = None) -> int:

@@ -15,8 +15,9 @@ from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import Capabilities
 
-__all__ = ["connect"]
+__all__ = ["connect", "foretold"]
 
 _DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
@@ -40,6 +41,15 @@ async def connect(
     return await DockerRuntime.open(
         Client(Endpoint.parse(url, environ), read_only=read_only), environ
     )
+
+
+def foretold(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> Capabilities:
+    """What is known of an engine before it is asked: of the one that stackr itself starts.
+
+    Of any other, nothing is: what it can beyond the common ground shows once it is open.
+    """
+    is_own = (engine or environ.get("STACKR_ENGINE") or "embedded") == "embedded"
+    return Capabilities(documented_support=is_own)
 
 
 def _address(engine: str, environ: Mapping[str, str], *, start: bool) -> str:

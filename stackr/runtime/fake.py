@@ -130,6 +130,9 @@ class FakeRuntime:
         self._made += 1
         return self._made
 
+    async def identity(self) -> str:
+        return f"fake-{id(self)}"
+
     async def info(self) -> EngineInfo:
         return EngineInfo(name="fake", version="0", endpoint="memory")
 

@@ -170,6 +170,13 @@ class Runtime(Containers, Networks, Volumes, Images, Protocol):
 
     capabilities: Capabilities
 
+    async def identity(self) -> str:
+        """The engine's own ID: the same by whichever address it is reached.
+
+        Its address, for one that has none.
+        """
+        ...
+
     async def info(self) -> EngineInfo: ...
 
     def events(

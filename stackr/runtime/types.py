@@ -325,6 +325,7 @@ class Capabilities:
     update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
     handover: see `protocol.SupportsHandover`. leases: the engine can own a project for a while.
     network_repair: see `protocol.SupportsNetworkRepair`. snapshot: see `runtime.snapshot`.
+    documented_support: it honours of a stack file what `spec.support` says, and refuses the rest.
     """
 
     multiple_networks_on_create: bool = True
@@ -340,3 +341,4 @@ class Capabilities:
     leases: bool = False
     network_repair: bool = False
     snapshot: bool = False
+    documented_support: bool = False

@@ -54,6 +54,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime.connect": (
         "stackr.runtime.docker",
         "stackr.runtime.protocol",
+        "stackr.runtime.types",
         "stackr.runtime.engine.config",
         "stackr.runtime.engine.launch",
     ),

@@ -88,7 +88,7 @@ async def _down(
         images=arguments.remove_images,
         timeout_s=arguments.timeout_s,
     )
-    async with session.locked(project):
+    async with session.locked(runtime, project):
         plan = plan_down(await observe(runtime, project), down_options, wanted)
         if plan.is_empty:
             session.view.message(f"{project}: nothing to remove")

@@ -176,7 +176,7 @@ def _run(
     optional = file.optional if file is not None else ()
 
     async def work(session: Session, runtime: Runtime) -> int:
-        async with session.locked(name):
+        async with session.locked(runtime, name):
             observed = await observe(runtime, name)
             if file is not None and not with_orphans:
                 observed = observed.only(file.services)

@@ -63,8 +63,10 @@ def pull(
 
 
 async def _pull(session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions) -> int:
+    from stackr.cli.planning import check_support
     from stackr.planner.observed import observe
     from stackr.planner.refresh import plan_pull
 
+    check_support(runtime, wanted)
     plan = plan_pull(wanted, await observe(runtime, wanted.project, wanted), up_options)
     return await session.run_plan(plan, runtime)

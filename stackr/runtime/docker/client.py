@@ -156,6 +156,10 @@ class Client:
         self._free: list[_Connection] = []
         self.capabilities: frozenset[str] = frozenset()
         """What the engine can beyond Docker's API, once `version` has asked: stackr's says so."""
+        self.engine_id = ""
+        """Its own name for itself, where the answer to `version` told it: stackr's does."""
+        self.has_lasting_id = True
+        """Whether the ID in `/info` is the same at each call; Podman makes one up for each."""
         self._version: tuple[int, int] | None = None
         self._negotiation = asyncio.Lock()
 
@@ -405,6 +409,8 @@ class Client:
         offered = headers.get(b"api-version", b"").decode("ascii", "replace")
         beyond = headers.get(b"stackr-capabilities", b"").decode("ascii", "replace")
         self.capabilities = frozenset(beyond.replace(",", " ").split())
+        self.engine_id = headers.get(b"stackr-engine-id", b"").decode("ascii", "replace")
+        self.has_lasting_id = b"libpod-api-version" not in headers
         try:
             major, minor = offered.split(".")
             version = min(NEWEST_API, (int(major), int(minor)))

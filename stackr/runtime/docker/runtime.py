@@ -95,6 +95,7 @@ class DockerRuntime:
             image_mounts=version >= _IMAGE_MOUNTS_API,
             volume_subpath=version >= _SUBPATH_API,
             start_interval=version >= _MULTIPLE_NETWORKS_API,
+            documented_support=bool(client.capabilities),
             **{name: True for name in _BEYOND_DOCKER if name in client.capabilities},
         )
         return cls(client, capabilities, environ)
@@ -112,6 +113,14 @@ class DockerRuntime:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def identity(self) -> str:
+        if self._client.engine_id:
+            return self._client.engine_id
+        if not self._client.has_lasting_id:
+            return self._client.endpoint.url
+        system = await self._client.call("GET", "/info")
+        return system.get("ID") or self._client.endpoint.url
 
     async def info(self) -> EngineInfo:
         version = await self._client.call("GET", "/version")

@@ -299,6 +299,29 @@ async def test_what_an_engine_can_beyond_dockers_api_comes_with_the_ping(tmp_pat
         assert seen == ["connect", "GET /_ping"]
 
 
+@pytest.mark.parametrize(
+    ("header", "asked", "identity"),
+    [
+        (b"Stackr-Engine-Id: e-1", [], "e-1"),
+        (b"Swarm: inactive", ["GET /v1.47/info"], "from-info"),
+        (b"Libpod-Api-Version: 4.9.3", [], "unix://{path}"),
+    ],
+)
+async def test_an_engine_says_who_it_is(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    header: bytes,
+    asked: list[str],
+    identity: str,
+) -> None:
+    """At no further call where the ping tells; Podman's ID is another at each call."""
+    monkeypatch.setitem(globals(), "PING", PING.replace(b"Content", header + b"\r\nContent"))
+    async with served(tmp_path, always(reply(b'{"ID": "from-info"}'))) as (client, seen):
+        runtime = await DockerRuntime.open(client)
+        assert await runtime.identity() == identity.format(path=tmp_path / "engine.sock")
+        assert seen == ["connect", "GET /_ping", *asked]
+
+
 async def test_a_handover_is_asked_for_by_stackrs_own_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ _EVENT_FILTERS = frozenset(
 
 
 async def _ping(engine: Engine, request: Request) -> Response:
-    return Response(200, b"OK", _PING_HEADERS)
+    return Response(200, b"OK", (*_PING_HEADERS, ("Stackr-Engine-Id", engine.id)))
 
 
 async def _version(engine: Engine, request: Request) -> Response:
