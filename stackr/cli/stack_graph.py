@@ -93,12 +93,7 @@ def plan_graph(plan: Plan) -> Graph:
         for operation in plan.operations
     ]
     edges = [
-        Edge(f"operation:{need}", f"operation:{operation.id}", "before")
-        for operation in plan.operations
-        for need in operation.depends_on
+        Edge(f"operation:{need}", f"operation:{id}", "before")
+        for need, id in sorted(plan.graph.edges)
     ]
-    return Graph(plan.project, nodes, sorted(edges, key=_by_number))
-
-
-def _by_number(edge: Edge) -> tuple[int, int]:
-    return int(edge.source.rpartition(":")[2]), int(edge.target.rpartition(":")[2])
+    return Graph(plan.project, nodes, edges)

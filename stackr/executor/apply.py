@@ -107,14 +107,13 @@ class _Run:
     def __init__(
         self, plan: Plan, context: Context, sink: EventSink, limits: Limits, outcome: Outcome
     ) -> None:
-        self._operations = {operation.id: operation for operation in plan.operations}
+        self._graph = plan.graph
         self._context = context
         self._sink = sink
         self._limits = limits
         self._outcome = outcome
         self._started_at = monotonic()
-        self._missing = {o.id: len(set(o.depends_on)) for o in plan.operations}
-        self._dependents: dict[int, list[int]] = defaultdict(list)
+        self._missing = dict(self._graph.in_degree)
         self._because: dict[int, set[int]] = defaultdict(set)
         self._ready: dict[_Lane, deque[Operation]] = {lane: deque() for lane in _Lane}
         self._tasks: dict[asyncio.Task[None], Operation] = {}
@@ -124,9 +123,6 @@ class _Run:
             _Lane.PULL: limits.pulls,
             _Lane.CALL: limits.in_flight,
         }
-        for operation in plan.operations:
-            for need in set(operation.depends_on):
-                self._dependents[need].append(operation.id)
 
     async def complete(self) -> None:
         self._emit(PlanStarted(self._outcome.plan))
@@ -146,8 +142,12 @@ class _Run:
         finally:
             self._finish()
 
+    def _operation(self, id: int) -> Operation:
+        operation: Operation = self._graph.nodes[id]["operation"]
+        return operation
+
     def _make_ready(self, id: int) -> None:
-        operation = self._operations[id]
+        operation = self._operation(id)
         self._ready[_lane(operation)].append(operation)
 
     def _launch(self) -> None:
@@ -208,30 +208,30 @@ class _Run:
         ended: deque[tuple[Operation, set[int]]] = deque([(operation, set(because))])
         while ended:
             over, causes = ended.popleft()
-            for id in self._dependents[over.id]:
+            for id in self._graph.successors(over.id):
                 if not over.is_optional:
                     self._because[id] |= self._left_to_gate(id, over, causes)
                 self._missing[id] -= 1
                 if self._missing[id]:
                     continue
                 if self._because[id]:
-                    ended.append((self._operations[id], self._because[id]))
-                    self._skip(self._operations[id])
+                    ended.append((self._operation(id), self._because[id]))
+                    self._skip(self._operation(id))
                 else:
                     self._make_ready(id)
 
     def _left_to_gate(self, id: int, over: Operation, causes: set[int]) -> set[int]:
         """The causes that skip operation `id`; a gate decides itself on replicas that failed."""
-        gate = self._operations[id].payload
+        gate = self._operation(id).payload
         if not causes or not isinstance(gate, Gate):
             return causes
-        if any(self._operations[cause].resource.service != gate.service for cause in causes):
+        if any(self._operation(cause).resource.service != gate.service for cause in causes):
             return causes  # the update did not get to these replicas
         self._context.failed_replicas.setdefault(gate.service, set()).add(over.resource.name)
         return set()
 
     def _skip(self, operation: Operation) -> None:
-        because = tuple(self._operations[id] for id in sorted(self._because[operation.id]))
+        because = tuple(self._operation(id) for id in sorted(self._because[operation.id]))
         self._outcome.skipped.append(Skipped(operation, because))
         self._emit(OperationSkipped(operation, self._now(), because))
 
@@ -255,7 +255,7 @@ class _Run:
         ended = {o.id for o in (*outcome.done, *outcome.cancelled)}
         ended |= {f.operation.id for f in outcome.failed}
         ended |= {s.operation.id for s in outcome.skipped}
-        outcome.cancelled.extend(o for id, o in self._operations.items() if id not in ended)
+        outcome.cancelled.extend(o for o in outcome.plan.operations if o.id not in ended)
         outcome.elapsed_s = self._now()
         self._emit(
             PlanFinished(

@@ -8,6 +8,7 @@ from enum import Enum
 from time import monotonic
 
 from stackr.executor.events import Event, OperationFailed, OperationFinished, PlanStarted
+from stackr.planner.graph import longest_path
 from stackr.planner.plan import Action, Operation, Plan
 
 __all__ = ["Phase", "Profile", "Span", "phase_of"]
@@ -132,14 +133,10 @@ class Profile:
 
 
 def _chain(run: _Run) -> list[Span]:
-    """Back from what ended last, each time to what it depends on that ended last."""
-    chain: list[Span] = []
-    reached = list(run.spans)
-    while reached:
-        last = max((run.spans[id] for id in reached), key=lambda span: span.end_s)
-        chain.append(last)
-        reached = [id for id in last.operation.depends_on if id in run.spans]
-    return chain[::-1]
+    """The path to what ended last: a step costs what it took, and what it waited before that."""
+    costs = {id: span.waited_s + span.took_s for id, span in run.spans.items()}
+    path = longest_path(run.plan.graph.subgraph(costs), costs)
+    return [run.spans[id] for id in path]
 
 
 def _covered(spans: list[Span]) -> float:

@@ -1,24 +1,30 @@
-"""Directed acyclic graphs of names: order, cycles, and the plan as a networkx graph.
+"""Directed graphs: order, cycles, reach and longest path. The algorithms are networkx's.
 
-This is the only importer of networkx, and imports it where it is needed, since that takes longer
-than a whole `up` with nothing to do. The order alone comes from the standard library.
+Only names and edges are known here, not what they stand for. An edge leads from what is needed to
+what needs it: the way in which work goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from graphlib import CycleError, TopologicalSorter
-from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from itertools import chain
+from typing import Any, TypeVar
+
+import networkx
 
 from stackr.errors import InvalidArgument
 
-if TYPE_CHECKING:
-    from networkx import DiGraph
+__all__ = ["closure", "digraph", "in_order", "longest_path", "topological_order"]
 
-    from stackr.planner.plan import Plan
+_Node = TypeVar("_Node", bound=Hashable)
 
-__all__ = ["closure", "operations_graph", "topological_order"]
+
+def digraph(needs: Mapping[_Node, Iterable[_Node]]) -> networkx.DiGraph[_Node]:
+    """A node for each name, and an edge to it from each that it needs."""
+    graph: networkx.DiGraph[_Node] = networkx.DiGraph()
+    graph.add_nodes_from(needs)
+    graph.add_edges_from((need, name) for name, needed in needs.items() for need in needed)
+    return graph
 
 
 def topological_order(needs: Mapping[str, Collection[str]]) -> list[str]:
@@ -27,51 +33,51 @@ def topological_order(needs: Mapping[str, Collection[str]]) -> list[str]:
     needs: every name with what it needs; a needed name that is no key is left out.
     Raises InvalidArgument that shows the way around, for a cycle.
     """
-    sorter = TopologicalSorter(
-        {name: [need for need in needed if need in needs] for name, needed in needs.items()}
+    return in_order(
+        digraph({name: [n for n in needed if n in needs] for name, needed in needs.items()})
     )
+
+
+def in_order(graph: networkx.DiGraph[_Node], name_of: Callable[[_Node], str] = str) -> list[_Node]:
+    """Nodes, each after all that it needs; of those that are free, the least one first.
+
+    name_of: what a message calls a node.
+    Raises InvalidArgument that shows the way around, for a cycle.
+    """
     try:
-        sorter.prepare()
-    except CycleError as error:
-        raise InvalidArgument(f"dependency cycle detected: {_way_around(error.args[1])}") from error
-    order: list[str] = []
-    free = list(sorter.get_ready())
-    heapify(free)
-    while free:
-        name = heappop(free)
-        order.append(name)
-        sorter.done(name)
-        for ready in sorter.get_ready():
-            heappush(free, ready)
-    return order
+        return list(networkx.lexicographical_topological_sort(graph))
+    except networkx.NetworkXUnfeasible as error:
+        way = " -> ".join(map(name_of, _way_around(graph)))
+        raise InvalidArgument(f"dependency cycle detected: {way}") from error
 
 
-def _way_around(cycle: list[str]) -> str:
-    """The cycle from its alphabetically first name, each arrow to what is needed."""
-    ring = cycle[:0:-1]
+def _way_around(graph: networkx.DiGraph[Any]) -> list[Any]:
+    """A cycle from its least node, each followed by one that it needs, back to the first.
+
+    The same cycle in each run, in whatever order the edges were entered.
+    """
+    needs: networkx.DiGraph[Any] = networkx.DiGraph()
+    needs.add_edges_from(sorted((node, need) for need, node in graph.edges))
+    ring = [node for node, _ in networkx.find_cycle(needs)]
     first = ring.index(min(ring))
-    ring = ring[first:] + ring[:first]
-    return " -> ".join([*ring, ring[0]])
+    return [*ring[first:], *ring[:first], ring[first]]
 
 
-def closure(names: Collection[str], needs: Mapping[str, Collection[str]]) -> set[str]:
+def closure(names: Iterable[str], needs: Mapping[str, Iterable[str]]) -> set[str]:
     """The names and, transitively, all that they need."""
-    reached: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting.extend(needs.get(name, ()))
-    return reached
+    graph: networkx.DiGraph[str] = networkx.DiGraph()
+    graph.add_edges_from((name, need) for name, needed in needs.items() for need in needed)
+    first = list(names)
+    graph.add_nodes_from(first)
+    return set(chain.from_iterable(networkx.bfs_layers(graph, first)))
 
 
-def operations_graph(plan: Plan) -> DiGraph[int]:
-    """A node for each operation (attribute `operation`), an edge from each to what waits for it."""
-    from networkx import DiGraph
-
-    graph: DiGraph[int] = DiGraph()
-    for operation in plan.operations:
-        graph.add_node(operation.id, operation=operation)
-        graph.add_edges_from((need, operation.id) for need in operation.depends_on)
-    return graph
+def longest_path(graph: networkx.DiGraph[_Node], costs: Mapping[_Node, float]) -> list[_Node]:
+    """The path whose nodes cost most, all in all; costs are not negative. Without a cycle only."""
+    begin = object()
+    weighted: networkx.DiGraph[Any] = networkx.DiGraph()
+    weighted.add_node(begin)
+    for node, cost in costs.items():
+        before: list[Any] = list(graph.predecessors(node)) or [begin]
+        weighted.add_edges_from(((each, node) for each in before), weight=cost)
+    return networkx.dag_longest_path(weighted)[1:]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stackr.errors import InvalidArgument
 from stackr.planner.anonymous import remove_leftovers
 from stackr.planner.builder import Builder, Entry
-from stackr.planner.graph import topological_order
+from stackr.planner.graph import digraph, topological_order
 from stackr.planner.hooks import add_stop
 from stackr.planner.observed import (
     Observed,
@@ -240,14 +240,14 @@ def _stop_in_order(
     try:
         order = topological_order(needs)
     except InvalidArgument:  # labels may say anything; without an order all stop at once
-        order, needs = sorted(of_service), {}
+        order, needs = sorted(of_service), {name: set() for name in of_service}
+    graph = digraph(needs)
     stopped: dict[str, list[Entry]] = {}
     entries: dict[str, list[Entry]] = {}
     for name in reversed(order):
         before = [
             entry
-            for dependant, needed in sorted(needs.items())
-            if name in needed and dependant != name
+            for dependant in sorted(graph.successors(name))
             for entry in stopped.get(dependant, ())
         ]
         stopped[name] = list(before)

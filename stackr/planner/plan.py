@@ -1,17 +1,22 @@
 """A plan as data: what changes and why (`Change`), and the calls that make it so (`Operation`).
 
 Operations are numbered from 1, and depend on lower numbers only, so that a plan is acyclic by its
-form. The same input gives the same text and the same JSON, byte for byte. Values that look like
-secrets are masked when a change is made, never later.
+form; they are the nodes of its graph, which the executor walks. The same input gives the same text
+and the same JSON, byte for byte. Values that look like secrets are masked when a change is made,
+never later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from networkx import DiGraph, freeze
+
+from stackr.errors import Internal
+from stackr.planner.graph import digraph
 from stackr.planner.payloads import (
     ConnectNetwork,
     CreateContainer,
@@ -20,9 +25,6 @@ from stackr.planner.payloads import (
     RenameContainer,
     WaitFor,
 )
-
-if TYPE_CHECKING:
-    from networkx import DiGraph
 
 __all__ = [
     "JSON_VERSION",
@@ -310,6 +312,11 @@ class Plan:
     unchanged: int = field(default=0)
     """How many resources stay as they are."""
     risks: tuple[Risk, ...] = ()
+    graph: DiGraph[int] = field(init=False, repr=False, compare=False)
+    """Operations by number, each node with its `operation`; an edge leads to what waits for it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "graph", _graph(self.operations))
 
     @property
     def is_empty(self) -> bool:
@@ -328,12 +335,6 @@ class Plan:
             counts[change.kind.value] += 1
         return {kind: count for kind, count in counts.items() if count}
 
-    def graph(self) -> DiGraph[int]:
-        """Operation IDs, each node with its `operation`; an edge leads to what waits for it."""
-        from stackr.planner.graph import operations_graph
-
-        return operations_graph(self)
-
     def __str__(self) -> str:
         return "\n".join(str(operation) for operation in self.operations)
 
@@ -349,6 +350,18 @@ class Plan:
             "warnings": list(self.warnings),
             "risks": [risk.to_json() for risk in self.risks],
         }
+
+
+def _graph(operations: Iterable[Operation]) -> DiGraph[int]:
+    """Raises Internal for an operation that waits for one that is not there, or for a later one."""
+    graph: DiGraph[int] = digraph({})
+    for operation in operations:
+        if not all(need in graph for need in operation.depends_on):
+            raise Internal(f"plan: operation {operation.id} follows one that is not before it")
+        graph.add_node(operation.id, operation=operation)
+        graph.add_edges_from((need, operation.id) for need in operation.depends_on)
+    freeze(graph)
+    return graph
 
 
 def _resource_json(resource: Resource) -> dict[str, Any]:

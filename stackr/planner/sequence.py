@@ -27,8 +27,7 @@ def in_sequence(first: Plan, second: Plan) -> Plan:
 
 def _shifted(first: Plan, second: Plan) -> tuple[Operation, ...]:
     by = len(first.operations)
-    needed = {need for operation in first.operations for need in operation.depends_on}
-    last = tuple(each.id for each in first.operations if each.id not in needed)
+    last = tuple(id for id, followers in first.graph.out_degree if not followers)
     return tuple(
         replace(
             operation,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stackr.cli.testenv.timeline import Moment
+from stackr.planner.graph import closure
 from stackr.runtime.types import ContainerState
 
 __all__ = [
@@ -158,11 +159,4 @@ def in_order(
 
 def _below(service: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
     """What a service depends on, directly or not; without itself."""
-    found: set[str] = set()
-    waiting = list(needs.get(service, ()))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += needs.get(name, ())
-    return found - {service}
+    return closure([service], needs) - {service}

@@ -37,7 +37,8 @@ def profile(*events: Event) -> Profile:
     clock = Clock()
     made = Profile(clock)
     clock.now += 0.5
-    operations = tuple(event.operation for event in events if isinstance(event, OperationFinished))
+    ends = (OperationFinished, OperationFailed)
+    operations = tuple(event.operation for event in events if isinstance(event, ends))
     made(PlanStarted(Plan("demo", operations=operations)))
     for event in events:
         made(event)

@@ -210,7 +210,7 @@ def test_the_text_of_a_plan() -> None:
 def test_the_text_of_a_plan_fits_a_terminal() -> None:
     output = Output(io.StringIO(), True, False)
     long = FieldChange("command", ["x" * 200], ["y"])
-    plan = Plan("demo", (CREATE,), (Change(WEB, Kind.RECREATE, "c" * 200, (long,)),))
+    plan = Plan("demo", (PULL, CREATE), (Change(WEB, Kind.RECREATE, "c" * 200, (long,)),))
     lines = list(plan_lines(plan, output))
     assert max(map(len, lines)) == output.width
     assert all(line.endswith("…") for line in lines[2:])

@@ -9,7 +9,6 @@ from planning import port, service
 
 from stackr.planner.config_hash import canonical_json, digest, service_spec
 from stackr.planner.diff import field_changes
-from stackr.planner.graph import closure, topological_order
 from stackr.spec.mask import MASK, is_secret_name, masked
 from stackr.spec.model.deploy import Deploy, Resource, Resources
 
@@ -142,12 +141,3 @@ def test_order_of_ports_does_not_change_the_hash() -> None:
     one, other = (port(1, "1"), port(2, "2")), (port(2, "2"), port(1, "1"))
     hashes = {digest(canonical_json(service_spec(service(ports=p)))) for p in (one, other)}
     assert len(hashes) == 1
-
-
-def test_topological_order_is_alphabetical_where_free() -> None:
-    needed: dict[str, list[str]] = {"c": ["a"], "a": [], "b": [], "d": ["missing"]}
-    assert topological_order(needed) == ["a", "b", "c", "d"]
-
-
-def test_closure() -> None:
-    assert closure({"a"}, {"a": ["b"], "b": ["c"], "d": []}) == {"a", "b", "c"}
