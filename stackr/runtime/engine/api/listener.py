@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import select
@@ -29,6 +30,7 @@ __all__ = ["Listener"]
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 4096  # the kernel's own limit is net.core.somaxconn, 4096 where nobody has changed it
+_ACCEPTED_AT_ONCE = 32
 _CLOSED_AT_ONCE = 16
 _REFUSED_AT_ONCE = 16
 _PAUSE_S = 0.1
@@ -93,7 +95,9 @@ class Listener:
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        for number in itertools.count():
+            if number % _ACCEPTED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # the turn of those that are connected
             try:
                 connection, _ = await loop.sock_accept(listener)
             except OSError as error:
@@ -118,7 +122,6 @@ class Listener:
             task.add_done_callback(tasks.discard)
 
     async def _has_room(self) -> bool:
-        await asyncio.sleep(0)  # the turn of those that are connected
         needed = descriptors.share()
         while descriptors.free() < needed and await self._hang_up_idle():
             pass

@@ -68,6 +68,7 @@ class LogReader:
         if self._query.follow and self._ended is not None:
             self._watches = watches
             self._watch = watches.add(self._path)
+            self._ended.add_done_callback(self._wake)
         self._end = os.fstat(self._fd).st_size
 
     async def __aiter__(self) -> AsyncIterator[LogEntry]:
@@ -121,7 +122,7 @@ class LogReader:
             elif os.fstat(self._fd).st_nlink == 0:
                 self._reopen(self._watch)
             else:
-                await _first(self._watch, self._ended)
+                await self._watch.changed()
 
     def _next_block(self) -> bytes:
         """b"" at the end: where the log ended when it was opened, unless it is followed."""
@@ -129,6 +130,11 @@ class LogReader:
             return os.read(self._fd, _BLOCK)
         left = self._end - os.lseek(self._fd, 0, os.SEEK_CUR)
         return os.read(self._fd, min(_BLOCK, left)) if left > 0 else b""
+
+    def _wake(self, _: asyncio.Future[Any]) -> None:
+        """The container's end is a change, too."""
+        if self._watch is not None:
+            self._watch.event.set()
 
     def _reopen(self, watch: FileWatch) -> None:
         """The log was begun anew; go on with the new file under the same descriptor."""
@@ -138,14 +144,6 @@ class LogReader:
         new = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         os.dup2(new, self._fd, inheritable=False)
         os.close(new)
-
-
-async def _first(watch: FileWatch, ended: asyncio.Future[Any]) -> None:
-    waiting: asyncio.Future[Any] = asyncio.ensure_future(watch.changed())
-    try:
-        await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
 
 
 async def tail_offset(fd: int, lines: int, *, size: int) -> int:
