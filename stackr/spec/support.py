@@ -73,7 +73,9 @@ def _but_not(refused: tuple[Any, ...], note: str) -> Row:
 
 
 _SWARM = "of a cluster; Docker Compose on one host has no use for it either"
-_NO_CONTENT = Row(State.NO, "the Compose Specification has it for configs alone")
+_OF_VARIABLE = Row(
+    State.PARTLY, "what `environment` names; in a file, for configs alone", lambda value: False
+)
 _WINDOWS = "of Windows"
 _WHERE_POSSIBLE = "on hosts with {}; elsewhere the engine refuses it"
 
@@ -181,7 +183,7 @@ _TOP: dict[str, Row] = {
         for key, row in {
             "external": Row(State.PARTLY, "the engine keeps none of its own", bool),
             **_yes("name", "file", "environment"),
-            "content": Row(State.YES) if kind == "configs" else _NO_CONTENT,
+            "content": Row(State.YES) if kind == "configs" else _OF_VARIABLE,
             **_no("the engine keeps none of its own", "driver", "driver_opts", "template_driver"),
             **_inert(_SWARM, "labels"),
         }.items()

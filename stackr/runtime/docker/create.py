@@ -153,7 +153,7 @@ def _host_config(config: ContainerConfig) -> Json:
         host |= {"MaskedPaths": [], "ReadonlyPaths": []}
     if config.restart is not None:
         host["RestartPolicy"] = {
-            "Name": config.restart.name or "no",
+            "Name": config.restart.name,
             "MaximumRetryCount": config.restart.max_retries,
         }
     if config.log is not None:

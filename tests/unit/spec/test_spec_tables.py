@@ -10,10 +10,12 @@ import pytest
 
 from stackr.spec import fields
 from stackr.spec.decode import EnvFile, Kind, ListOf, MapOf, Struct
+from stackr.spec.load import load
 from stackr.spec.model.base import Model, given
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
 from stackr.spec.schema.validate import schema
+from stackr.spec.session import LoadOptions
 from stackr.spec.support import SUPPORT, State, table, unsupported
 
 ROOT = Path(__file__).parents[3]
@@ -119,3 +121,10 @@ def test_images_are_not_built(project: Callable[..., Project]) -> None:
 def test_states_have_their_rules() -> None:
     partly: list[Any] = [row for row in SUPPORT.values() if row.state is State.PARTLY]
     assert all(row.note for row in partly)
+
+
+def test_a_secret_of_a_variable_is_honoured(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services: {a: {image: a, secrets: [s]}}\nsecrets: {s: {environment: SECRET}}\n"
+    )
+    assert unsupported(load(LoadOptions(), {"SECRET": "x"}, tmp_path)) == []
