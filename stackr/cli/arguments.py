@@ -101,10 +101,11 @@ def without_dashes(command: Sequence[str]) -> tuple[str, ...]:
     return tuple(command[1:] if command[0] == "--" and len(command) > 1 else command)
 
 
-def seconds(text: str) -> float:
-    """Seconds of "90", "1.5" or "1h30m", for an option's own parser."""
+def seconds(given: str | float) -> float:
+    """Seconds of "90", "1.5" or "1h30m", for an option's own parser, which gets the default too."""
     import typer
 
+    text = str(given)
     try:
         return parse_span("", text) or 0.0
     except InvalidArgument:

@@ -128,3 +128,7 @@ def test_the_engines_version_is_told(
     assert run(["version", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["engine"] == {"error": "engine: it does not run"}
     assert not (tmp_path / "data").exists()
+
+
+def test_a_duration_options_default_is_a_number() -> None:
+    assert seconds(30.0) == 30
