@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from typing import Any
 
 import pytest
 from network_lab import Engine, Lab, Process, eventually
 
 from stackr.errors import Conflict
+from stackr.runtime.engine.linux.nftables import Nftables
 from stackr.runtime.engine.network.endpoint import host_interface
+from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import IpamPool, NetworkSpec, PortBinding
 
 pytestmark = pytest.mark.root
@@ -142,3 +145,41 @@ async def test_drops_of_another_firewall_are_told(lab: Lab, engine: Engine) -> N
     assert [(f.what, f.found) for f in faults] == [("iptables-legacy FORWARD", "dropping")]
     await engine.networks.repair("app")
     assert await engine.networks.faults("app") == []
+
+
+async def test_rules_that_nobody_has_changed_are_not_listed_again(
+    lab: Lab, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _set_up(lab, engine)
+    runs: list[str] = []
+    run = Nftables.run
+
+    def counted(self: Nftables, commands: str, **options: Any) -> str:
+        runs.append(commands)
+        return run(self, commands, **options)
+
+    monkeypatch.setattr(Nftables, "run", counted)
+    generations: list[int | None] = []
+
+    async def is_listed_again() -> bool:
+        """Whether looking twice took a listing; tried again while others change their rules."""
+        generations.append(await engine.networks._kernel.call(_generation))
+        await engine.networks.faults("app")
+        runs.clear()
+        await engine.networks.faults("app")
+        generations.append(await engine.networks._kernel.call(_generation))
+        return bool(runs)
+
+    assert await engine.networks.faults("app") == []
+    while await is_listed_again():
+        assert generations[-1] != generations[-2]
+    table = engine.networks._kernel.firewall.table
+    subprocess.run(["nft", f"add chain inet {table} strange"], check=True)
+    assert await engine.networks._kernel.call(_generation) != generations[-1]
+    runs.clear()
+    await engine.networks._kernel.is_firewall_whole()
+    assert runs
+
+
+def _generation(host: Host) -> int | None:
+    return host.nftables.generation()

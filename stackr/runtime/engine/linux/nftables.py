@@ -11,13 +11,16 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import struct
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 
 from stackr.errors import Internal
 from stackr.runtime.engine.linux import netns
+from stackr.runtime.engine.linux.netlink import NetlinkError, RouteSocket, attributes
 
 __all__ = ["NftError", "Nftables"]
 
@@ -25,6 +28,11 @@ _LIBRARY = "libnftables.so.1"
 _TIMEOUT_S = 30
 _CLONE_FILES = 0x00000400
 _FIRST_FD, _LAST_FD = 3, 0x7FFFFFFF
+_NETLINK_NETFILTER = 12
+_NFT_MSG_GETGEN = 10 << 8 | 16  # NFNL_SUBSYS_NFTABLES
+_NLM_F_REQUEST = 1
+_HEADER, _NFGENMSG = struct.Struct("=IHHII"), struct.Struct("=BBH")
+_NFTA_GEN_ID = 1
 _TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE
 
 
@@ -68,6 +76,9 @@ class Nftables:
     """
 
     def __init__(self) -> None:
+        self._netlink = RouteSocket(_NETLINK_NETFILTER)
+        self._generation: int | None = None
+        self._known: dict[tuple[str, bool], str | NftError] = {}  # of this generation
         self._thread = ThreadPoolExecutor(1, "nftables")
         self._context: int | None = None
         self._thread.submit(self._open).result()
@@ -76,6 +87,38 @@ class Nftables:
         self._thread.submit(_free, self._context).result()
         self._context = None
         self._thread.shutdown()
+        self._netlink.close()
+
+    def look(self, commands: str, *, terse: bool = False) -> str:
+        """What `run` prints for commands that change nothing. Raises NftError.
+
+        The kernel numbers its rules' generations; within one, a listing is made once.
+        """
+        generation = self.generation()
+        if generation is None or generation != self._generation:
+            self._known.clear()
+            self._generation = generation
+        key = commands, terse
+        if key not in self._known:
+            try:
+                self._known[key] = self.run(commands, terse=terse)
+            except NftError as error:
+                self._known[key] = error
+        found = self._known[key]
+        if isinstance(found, NftError):
+            raise NftError(found.message, hint=found.hint)
+        return found
+
+    def generation(self) -> int | None:
+        """Each transaction, whoever makes it, has the next number; None of a kernel without."""
+        payload = _NFGENMSG.pack(0, 0, 0)
+        length = _HEADER.size + len(payload)
+        query = _HEADER.pack(length, _NFT_MSG_GETGEN, _NLM_F_REQUEST, 0, 0) + payload
+        with suppress(NetlinkError, OSError):
+            for answer in self._netlink.query(query):
+                found = attributes(answer[length:]).get(_NFTA_GEN_ID)
+                return int.from_bytes(found, "big") if found else None
+        return None
 
     def run(self, commands: str, *, pid: int = 0, terse: bool = False) -> str:
         """What the commands print, mostly nothing. Raises NftError, and OSError for a `pid`.

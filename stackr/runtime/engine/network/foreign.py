@@ -147,16 +147,16 @@ class ForeignFirewall:
 
 
 def _nft_rules(host: Host, chain: str) -> dict[_Iptables, _Rules]:
-    tables = host.nftables.run("list tables")
+    tables = host.nftables.look("list tables")
     found = {}
     for form in _NFT:
         if f"table {form.family} filter\n" in tables:
             try:
-                forward = host.nftables.run(f"list chain {form.family} filter FORWARD")
+                forward = host.nftables.look(f"list chain {form.family} filter FORWARD")
             except NftError:
                 continue  # a table of that name that is not iptables'
             try:
-                own = host.nftables.run(f"list chain {form.family} filter {chain}")
+                own = host.nftables.look(f"list chain {form.family} filter {chain}")
             except NftError:
                 own = ""
             found[form] = _Rules(forward, own)

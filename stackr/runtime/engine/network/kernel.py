@@ -148,7 +148,7 @@ class Kernel:
 
 def _is_listed(host: Host, contents: str, listing: str, wanted: str) -> bool:
     try:
-        host.nftables.run(contents)
-        return host.nftables.run(listing, terse=True) == wanted
+        host.nftables.look(contents)
+        return host.nftables.look(listing, terse=True) == wanted
     except NftError:
         return False
