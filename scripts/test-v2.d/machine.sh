@@ -61,6 +61,8 @@ build_machine() {
 
 make_machine() {
     work=$MACHINES/work
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT TERM HUP
     rm -rf "$work"
     mkdir -p "$work/made"
     rootfs=$work/root
@@ -69,10 +71,9 @@ make_machine() {
     add_docker_command
     add_environment
     install -m 755 scripts/test-v2.d/init "$rootfs/sbin/init"
-    mkfs.ext4 -q -O ^has_journal -d "$rootfs" "$work/made/root.ext4" $MACHINE_ROOT_SIZE
+    mkfs.ext4 -q -O ^has_journal -d "$rootfs" "$work/made/root.ext4" $MACHINE_ROOT_SIZE >/dev/null
     for old in "$MACHINES"/????????????????; do rm -rf "$old"; done
     mv -T "$work/made" "$(machine)"
-    rm -rf "$work"
 }
 
 # Runs a step with its output kept back, and shown only if it fails.

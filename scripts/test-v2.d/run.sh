@@ -40,7 +40,7 @@ make_checkout() {
         tests | tar -x -C "$run/checkout"
     compile "$run/checkout"
     mv "$run/suites" "$run/checkout/suites"
-    mkfs.ext4 -q -O ^has_journal -d "$run/checkout" "$run/checkout.ext4" $CHECKOUT_SIZE
+    mkfs.ext4 -q -O ^has_journal -d "$run/checkout" "$run/checkout.ext4" $CHECKOUT_SIZE >/dev/null
 }
 
 run_machine() {
