@@ -103,7 +103,7 @@ class Session:
             return
         from stackr.cli.lock import project_lock
 
-        async with project_lock(await runtime.identity(), project, waiting=self.view.message):
+        async with project_lock(runtime, project, waiting=self.view.message):
             yield
 
     async def run_plan(self, plan: Plan, runtime: Runtime, *, advice: str | None = None) -> int:

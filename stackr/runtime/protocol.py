@@ -19,6 +19,7 @@ from stackr.runtime.types import (
     EngineEvent,
     EngineInfo,
     ImageState,
+    LockHolder,
     LogEntry,
     NetworkConfig,
     NetworkFault,
@@ -49,6 +50,7 @@ __all__ = [
     "SupportsExec",
     "SupportsFiles",
     "SupportsHandover",
+    "SupportsLocks",
     "SupportsLogs",
     "SupportsNetworkRepair",
     "SupportsRawRequest",
@@ -303,6 +305,26 @@ class SupportsHandover(Protocol):
         """Of clients that are served through the running container's published ports.
 
         Also through those that another has taken over, so that it can be stopped at 0.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsLocks(Protocol):
+    """The right to change a project, which one client of the engine has at a time.
+
+    Only where `capabilities.locks`.
+    """
+
+    async def info(self) -> EngineInfo: ...
+
+    def lock(
+        self, project: str, holder: LockHolder, waiting: Callable[[LockHolder], object]
+    ) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """Hold it in the block, after all who asked before; a client that ends lets go.
+
+        waiting: hears who holds it, where it is not free. Gives a function that returns, or raises
+        Unavailable, when the lock is lost, as the engine has ended.
         """
         ...
 

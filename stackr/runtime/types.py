@@ -317,6 +317,16 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class LockHolder:
+    """Whose command changes a project. since: RFC 3339, by the engine's clock; "" for not yet."""
+
+    pid: int
+    user: str
+    host: str
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a back-end can do beyond the common ground; code asks this, never the class.
 
@@ -325,6 +335,7 @@ class Capabilities:
     update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
     handover: see `protocol.SupportsHandover`. leases: the engine can own a project for a while.
     network_repair: see `protocol.SupportsNetworkRepair`. snapshot: see `runtime.snapshot`.
+    locks: see `protocol.SupportsLocks`.
     documented_support: it honours of a stack file what `spec.support` says, and refuses the rest.
     """
 
@@ -341,4 +352,5 @@ class Capabilities:
     leases: bool = False
     network_repair: bool = False
     snapshot: bool = False
+    locks: bool = False
     documented_support: bool = False

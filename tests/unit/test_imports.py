@@ -100,7 +100,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 # layer (in one string) do not meet, except that images become snapshots.
 ENGINE_LAYERS = (
     "reserve",
-    "config events state version",
+    "config events project_locks state version",
     "linux",
     "snapshot volume_content",
     "image network volume",

@@ -39,6 +39,7 @@ from stackr.runtime.types import (
     EngineEvent,
     EngineInfo,
     ImageState,
+    LockHolder,
     LogEntry,
     NetworkConfig,
     NetworkFault,
@@ -69,7 +70,7 @@ _PROBES = (("TCP",), ("HTTP",), ("LOG",), ("FILE",))
 _INSPECTIONS_AT_ONCE = 16
 _MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _BEYOND_DOCKER = (
-    *("handover", "leases", "listed_limits", "network_repair", "probes"),
+    *("handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
     *("snapshot", "update_labels", "update_lifts"),
 )
 """Capabilities that an engine tells of itself."""
@@ -121,6 +122,13 @@ class DockerRuntime:
             return self._client.endpoint.url
         system = await self._client.call("GET", "/info")
         return system.get("ID") or self._client.endpoint.url
+
+    def lock(
+        self, project: str, holder: LockHolder, waiting: Callable[[LockHolder], object]
+    ) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        from stackr.runtime.docker.lock import held
+
+        return held(self._client, project, holder, waiting)
 
     async def info(self) -> EngineInfo:
         version = await self._client.call("GET", "/version")

@@ -86,6 +86,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     from stackr.runtime.engine.lease.removal import Resources
     from stackr.runtime.engine.lease.service import Leases
     from stackr.runtime.engine.network.service import Networks
+    from stackr.runtime.engine.project_locks import ProjectLocks
     from stackr.runtime.engine.roots import close_to_others, make_root
     from stackr.runtime.engine.snapshot.overlay import Overlay
     from stackr.runtime.engine.state import State
@@ -129,6 +130,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
         volumes=volumes,
         containers=containers,
         leases=leases,
+        locks=ProjectLocks(),
         warnings=lambda: state.warnings,
     )
     server = Server(engine, config.socket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from oci_builder import archive, build, member
 from runtime_suite import CHECKS, Subject
 
+from stackr.cli.lock import project_lock
 from stackr.errors import NotFound
 from stackr.runtime.connect import connect
 from stackr.runtime.engine.config import EngineConfig
@@ -38,6 +40,27 @@ async def test_embedded_engine(check: str, engine: EngineConfig, busybox_image: 
 async def test_dockerd(check: str, dockerd: Path) -> None:
     async with await connect(f"unix://{dockerd}") as runtime:
         await CHECKS[check](Subject(runtime, _IMPORTED))
+
+
+async def test_dockerd_is_known_by_its_id(dockerd: Path, tmp_path: Path) -> None:
+    """Two spellings of it exclude each other, by a file of this host."""
+    other = tmp_path / "docker.sock"
+    other.symlink_to(dockerd)
+    told: list[str] = []
+    async with await connect(f"unix://{dockerd}") as one, await connect(f"unix://{other}") as two:
+        assert not one.capabilities.locks
+        assert not one.capabilities.documented_support
+
+        async def wait() -> None:
+            async with project_lock(two, "by-id", waiting=told.append):
+                pass
+
+        async with project_lock(one, "by-id", waiting=pytest.fail):
+            waiter = asyncio.ensure_future(wait())
+            while not told:
+                await asyncio.sleep(0.01)
+            assert not waiter.done()
+        await waiter
 
 
 async def test_a_tag_is_resolved_without_a_pull(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         NetworkSpec,
         SandboxInfo,
     )
+    from stackr.runtime.engine.project_locks import Entry, Holder
     from stackr.runtime.engine.volume import Volume
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Engine",
     "ImageBackend",
     "LeaseBackend",
+    "LockBackend",
     "NetworkBackend",
     "VolumeBackend",
 ]
@@ -204,6 +206,13 @@ class LeaseBackend(Protocol):
     def list(self) -> list[Lease]: ...
 
 
+class LockBackend(Protocol):
+    """`stackr.runtime.engine.project_locks.ProjectLocks`."""
+
+    def entry(self, project: str, holder: Holder) -> AbstractContextManager[Entry]: ...
+    def first(self, project: str) -> Entry: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """The parts of one running engine, as the API sees them."""
@@ -216,5 +225,6 @@ class Engine:
     volumes: VolumeBackend
     containers: ContainerBackend
     leases: LeaseBackend
+    locks: LockBackend
     warnings: Callable[[], Sequence[str]] = tuple
     """What a user should know of: damaged records, changes that cannot be written."""

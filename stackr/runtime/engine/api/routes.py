@@ -12,6 +12,7 @@ from stackr.runtime.engine.api import (
     handover,
     images,
     leases,
+    locks,
     networks,
     snapshot,
     stats,
@@ -34,6 +35,7 @@ ROUTES = (
     *handover.ROUTES,
     *volumes.ROUTES,
     *leases.ROUTES,
+    *locks.ROUTES,
     *snapshot.ROUTES,
     *absent.ROUTES,
 )

@@ -1,0 +1,109 @@
+"""Projects' locks in a real engine: clients that wait, go and are killed, and a killed daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine_request import request
+from polling import until
+
+from stackr.cli.lock import project_lock
+from stackr.runtime.connect import connect
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import ensure_running
+from stackr.runtime.engine.lock import holder
+
+pytestmark = pytest.mark.root
+_BEHIND_THE_FIRST = b'"waiting", "holder": {"pid": 101, "user": "ann", "host": "far"'
+
+
+def _kill(config: EngineConfig) -> None:
+    pid = holder(config.data_root)
+    assert pid is not None
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        until(lambda: holder(config.data_root) is None, "the end of the daemon")
+    finally:
+        os.close(process)
+
+
+def _ask(engine: Path, pid: int) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(60)
+    client.connect(os.fspath(engine))
+    client.sendall(
+        b"POST /stackr/v1/locks?project=demo&pid=%d&user=ann&host=far HTTP/1.1\r\n"
+        b"Host: x\r\nContent-Length: 0\r\n\r\n" % pid
+    )
+    return client
+
+
+def _until_says(client: socket.socket, text: bytes) -> None:
+    seen = b""
+    while text not in seen:
+        data = client.recv(4096)
+        assert data, seen
+        seen += data
+
+
+def test_clients_wait_in_order_and_their_end_lets_go(engine: EngineConfig) -> None:
+    with _ask(engine.socket, 101) as first:
+        _until_says(first, b'"held"')
+        second = _ask(engine.socket, 102)
+        _until_says(second, _BEHIND_THE_FIRST)
+        third = _ask(engine.socket, 103)
+        _until_says(third, _BEHIND_THE_FIRST)
+    with second, third:
+        _until_says(second, b'"held"')
+        second.close()
+        _until_says(third, b'"held"')
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("project=Demo&pid=1", "is not a project's name"),
+        ("project=..%2Fx&pid=1", "is not a project's name"),
+        ("project=demo", 'query parameter "pid": not a process: ""'),
+        ("project=demo&pid=-1", "not a process"),
+        ("project=demo&pid=1&force=1", 'query parameter "force": unknown'),
+    ],
+)
+def test_what_is_no_lock(engine: EngineConfig, query: str, error: str) -> None:
+    status, answer = request(engine.socket, "POST", f"/stackr/v1/locks?{query}")
+    assert status == 400
+    assert error in answer["message"]
+
+
+async def test_a_killed_daemon_leaves_it_with_who_had_it(
+    new_engine: Callable[[], EngineConfig],
+) -> None:
+    config = new_engine()
+    address = f"unix://{config.socket}"
+    told: list[str] = []
+    async with await connect(address) as one, await connect(address) as two:
+        assert one.capabilities.locks
+        assert await one.identity() == await two.identity() != address
+
+        async def wait() -> None:
+            async with project_lock(two, "demo", waiting=told.append):
+                pass
+
+        async with project_lock(one, "demo", waiting=pytest.fail):
+            waiter = asyncio.ensure_future(wait())
+            while not told:
+                await asyncio.sleep(0.01)
+            told.clear()
+            await asyncio.to_thread(_kill, config)
+            await asyncio.to_thread(ensure_running, config)
+            while not told and not waiter.done():
+                await asyncio.sleep(0.01)
+            assert not waiter.done()
+        await waiter
