@@ -178,15 +178,21 @@ def test_the_engines_parts_import_in_one_direction() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def named(node: ast.AST) -> list[str]:
+    """The modules that an import statement names; none for anything else."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
 def test_only_the_graph_knows_networkx() -> None:
     importers = {
         module
         for module, path in modules()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if (isinstance(node, ast.Import) and any(a.name == "networkx" for a in node.names))
-        or (isinstance(node, ast.ImportFrom) and node.module == "networkx")
+        if any(within(name, "networkx") for name in named(node))
     }
-    assert importers <= {"stackr.planner.graph", "stackr.planner.plan"}
+    assert importers == {"stackr.planner.graph", "stackr.planner.plan"}
 
 
 def test_no_module_is_named_after_nothing() -> None:
@@ -215,6 +221,15 @@ def test_light_imports(module: str) -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.split() == []
+
+
+def test_config_makes_no_plan_and_pays_for_none() -> None:
+    """A stack file is read without networkx, which takes as long as the rest of the command."""
+    program = "import sys, stackr.cli.commands.config, stackr.spec.load as _; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert "networkx" not in done.stdout.split()
 
 
 def test_the_warm_client_imports_next_to_nothing() -> None:
