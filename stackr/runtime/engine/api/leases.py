@@ -37,7 +37,7 @@ def _to_json(lease: Lease) -> dict[str, Any]:
         "created": rfc3339(lease.created_ns),
         "expires": rfc3339(lease.expires_ns) if lease.expires_ns else None,
         "owner": {"pid": lease.owner.pid} if lease.owner else None,
-        "volumes": lease.volumes,
+        "volumes": lease.keep_volumes is not None,
         "ports": [asdict(port) for port in lease.ports],
     }
 

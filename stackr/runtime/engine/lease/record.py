@@ -54,8 +54,8 @@ class Lease:
 
     stack: what the project is an instance of; instance: its number among those that are there.
     created_ns, expires_ns: since the epoch; expires_ns 0 is never. owner: None if nobody's end
-    counts. volumes: the volumes made since then go too. stop_timeout_s: how long containers may
-    take to stop once it ends; 0 kills them.
+    counts. keep_volumes: those that were there before, where the others go too; None where all
+    stay. stop_timeout_s: how long containers may take to stop once it ends; 0 kills them.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Lease:
     created_ns: int
     expires_ns: int = 0
     owner: Owner | None = None
-    volumes: bool = False
+    keep_volumes: tuple[str, ...] | None = None
     stop_timeout_s: float = 0
     ports: tuple[LeasedPort, ...] = ()
     phase: Phase = Phase.HELD
@@ -76,9 +76,13 @@ class Lease:
 
 def lease_from(document: Document) -> Lease:
     owner = document["owner"]
+    # An earlier record says only that volumes go, by the clock: they stay.
+    known = {key: document[key] for key in document if key != "volumes"}
+    keep_volumes = document.get("keep_volumes")
     return Lease(
         **{
-            **document,
+            **known,
+            "keep_volumes": None if keep_volumes is None else tuple(keep_volumes),
             "owner": Owner(**owner) if owner else None,
             "ports": tuple(LeasedPort(**port) for port in document["ports"]),
             "phase": Phase(document["phase"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -48,6 +48,11 @@ class Resources:
     networks: Networks
     volumes: Volumes
 
+    def volume_names(self, project: str) -> tuple[str, ...]:
+        """The project's volumes that are there now."""
+        volumes = self.volumes.list()
+        return tuple(v.name for v in volumes if v.labels.get(PROJECT) == project)
+
     def is_empty(self, project: str) -> bool:
         """Whether the project has no container, running or not."""
         return not _of(self.containers, project)
@@ -57,15 +62,15 @@ async def remove_project(
     resources: Resources,
     project: str,
     *,
-    volumes_since_ns: int | None,
+    keep_volumes: Collection[str] | None,
     stop_timeout_s: float = 0,
 ) -> Removed:
     """Remove containers, networks and volumes; what others have joined to them is cut off.
 
-    volumes_since_ns: named volumes made before then stay; None: every volume stays, the anonymous
-    ones too. Raises the first error where something cannot be removed, after trying all of it.
+    keep_volumes: the named volumes that stay; None: every volume stays, the anonymous ones too.
+    Raises the first error where something cannot be removed, after trying all of it.
     """
-    with_volumes = volumes_since_ns is not None
+    with_volumes = keep_volumes is not None
     anonymous = _anonymous(resources, project) if with_volumes else set()
     containers = await _remove_containers(
         resources.containers, project, with_volumes, stop_timeout_s
@@ -77,9 +82,9 @@ async def remove_project(
         for volume in resources.volumes.list()
         if volume.name in anonymous
         or (
-            volume.labels.get(PROJECT) == project
-            and volumes_since_ns is not None
-            and volume.created_ns >= volumes_since_ns
+            keep_volumes is not None
+            and volume.name not in keep_volumes
+            and volume.labels.get(PROJECT) == project
         )
     ]
     gone = await _each(volumes, lambda volume: _remove_volume(resources.volumes, volume))

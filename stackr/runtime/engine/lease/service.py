@@ -225,7 +225,7 @@ class Leases:
             created_ns=time.time_ns(),
             expires_ns=_expires_ns(deadline),
             owner=Owner(owner[0].pid, owner[1], boot_id()) if owner else None,
-            volumes=spec.volumes,
+            keep_volumes=self._resources.volume_names(spec.project) if spec.volumes else None,
             stop_timeout_s=spec.stop_timeout_s,
         )
         requests = [_request(port, stack, instance) for port in spec.ports]
@@ -335,7 +335,7 @@ class Leases:
                 return await remove_project(
                     self._resources,
                     lease.project,
-                    volumes_since_ns=lease.created_ns if lease.volumes else None,
+                    keep_volumes=lease.keep_volumes,
                     stop_timeout_s=lease.stop_timeout_s,
                 )
             except Exception as error:  # whatever it is, the rest of the project must not stay

@@ -28,13 +28,20 @@ def test_a_record_is_read_as_it_was_written() -> None:
         created_ns=17,
         expires_ns=18,
         owner=Owner(12, 34, "boot"),
-        volumes=True,
+        keep_volumes=("demo_older",),
         stop_timeout_s=1.5,
         ports=(LeasedPort("web", 2, 80, "udp", "127.0.0.1", 20001),),
         phase=Phase.ENDING,
     )
     assert lease_from(json.loads(json.dumps(lease.document()))) == lease
     assert lease_from(json.loads(json.dumps(_lease(0).document()))) == _lease(0)
+
+
+def test_an_earlier_record_takes_no_volume_along() -> None:
+    """It told those that were there before by the clock."""
+    document = _lease(0).document()
+    del document["keep_volumes"]
+    assert lease_from({**document, "volumes": True}).keep_volumes is None
 
 
 def test_the_lowest_free_number_is_an_instances() -> None:
