@@ -42,19 +42,19 @@ def paths(seen: Requests) -> list[str]:
     return [line.partition("?")[0].replace("/v1.47", "") for line in seen]
 
 
-def test_what_changes_nothing_is_a_ping_and_one_call_on_one_connection(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_what_changes_nothing_is_a_ping_and_one_call(stack: Stack, tmp_path: Path) -> None:
     stack.write(STACK)
     stack("up", "-d")
     for command, call in (
-        (("up", "-d"), "GET /stackr/v1/snapshot"),
         (("up", "--dry-run"), "GET /stackr/v1/snapshot"),
         (("diff",), "GET /stackr/v1/snapshot"),
         (("ps",), "GET /containers/json"),
     ):
         seen = asked(stack, tmp_path, *command)
         assert (paths(seen), seen.connections) == ([PING, call], 1), command
+    seen = asked(stack, tmp_path, "up", "-d")  # its lock lasts, on a connection of its own
+    assert paths(seen) == [PING, "POST /stackr/v1/locks", "GET /stackr/v1/snapshot"]
+    assert seen.connections == 2
     assert asked(stack, tmp_path, "config", "-q") == []
     logs = asked(stack, tmp_path, "logs")
     assert len(logs) == 4, logs  # a ping, a list, and each container's
