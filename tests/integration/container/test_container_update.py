@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from container_engine import Engine, refused
+from host_features import disk
 
 from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported, StackrError
 from stackr.runtime.engine.container import oci_runtime
@@ -103,6 +104,26 @@ async def test_swap_and_quota_change_alone(engine: Engine) -> None:
     assert "50000" in figure(engine, "box", "cpu.cfs_period_us", "cpu.max")
     await update(engine, "box", replace=True)
     assert figure(engine, "box", "blkio.bfq.weight", "io.bfq.weight").split()[-1] == "100"
+
+
+async def test_rates_of_devices_change_and_stay_lifted(engine: Engine) -> None:
+    device = disk()
+    if not device:
+        pytest.skip("the host has no disk")
+
+    def rates() -> str:
+        return figure(engine, "box", "blkio.throttle.write_bps_device", "io.max")
+
+    def limit(rate: int) -> list[dict[str, Any]]:
+        return [{"Path": device, "Rate": rate}]
+
+    await running(engine, BlkioDeviceWriteBps=limit(2 * MIB), PidsLimit=20)
+    assert str(2 * MIB) in rates()
+    await update(engine, "box", BlkioDeviceWriteBps=limit(4 * MIB), PidsLimit=30)
+    assert str(4 * MIB) in rates()
+    for most in (40, 50):
+        await update(engine, "box", replace=True, PidsLimit=most)
+        assert rates() == ""
 
 
 async def test_what_is_not_named_stays(engine: Engine) -> None:

@@ -74,10 +74,10 @@ def test_figures_that_the_host_has_not_are_passed_over(v1: Hierarchy) -> None:
 
 
 def test_the_first_name_that_is_there_is_written(v1: Hierarchy, tmp_path: Path) -> None:
-    v1.write_first("/a/b", "blkio", ("blkio.weight", "blkio.bfq.weight"), "300")
+    v1.write_first("/a/b", "blkio", [("blkio.weight", "200"), ("blkio.bfq.weight", "300")])
     assert (tmp_path / "blkio" / "a" / "b" / "blkio.bfq.weight").read_text() == "300"
     with pytest.raises(FileNotFoundError):
-        v1.write_first("/a/b", "blkio", ("blkio.weight",), "300")
+        v1.write_first("/a/b", "blkio", [("blkio.weight", "300")])
 
 
 def mounted(*lines: tuple[Path, str, str]) -> str:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from stackr.errors import Conflict, Internal, NotSupported, StackrError
+from stackr.runtime.engine.container.group_writes import group_writes
 from stackr.runtime.engine.container.groups import Groups
 from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.limits import resources, weight_writes
+from stackr.runtime.engine.container.limits import resources
 from stackr.runtime.engine.container.oci_runtime import OciRuntime
 from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.spec import ContainerUpdate, HostConfig
@@ -30,15 +31,17 @@ _HOLDS_UP: dict[str, Any] = {
     "blkio_device_write_iops": [],
 }
 
-_WEIGHTS = {
-    "blkio": (
-        "HostConfig.BlkioWeight",
-        "block I/O weights",
-        "weights of single devices need the I/O scheduler bfq",
-    ),
-    "cpu": ("HostConfig.CpuShares", "CPU shares", ""),
+_BLOCK_IO = (
+    "HostConfig.Blkio",
+    "block I/O limits",
+    "weights of single devices need the I/O scheduler bfq",
+)
+_SETTINGS = {
+    "blkio": _BLOCK_IO,
+    "io": _BLOCK_IO,
+    "cpu": ("HostConfig.CpuShares", "CPU shares", None),
 }
-"""By controller: the setting, what the kernel lacks without it, and a hint."""
+"""By controller: the settings, what the kernel lacks where it has no file for them, and a hint."""
 
 
 class Limiter:
@@ -64,7 +67,7 @@ class Limiter:
         Raises NotSupported where the kernel lacks a limit, Internal where it refuses one.
         """
         self._groups.is_made(container)
-        self._set_weights(container, container.host_config)
+        self._write(container, container.host_config)
 
     def ending(self, container: Container) -> None:
         """Lift what would hold up the end of its processes, or outlive them: a slow disk, which the
@@ -113,12 +116,12 @@ class Limiter:
 
     async def _set(self, container: Container, before: HostConfig, after: HostConfig) -> None:
         cgroups = self._host.cgroups
-        limits, weights = resources(after, cgroups), [*weight_writes(after, cgroups)]
-        if (limits, weights) == (resources(before, cgroups), [*weight_writes(before, cgroups)]):
+        limits, writes = resources(after, cgroups), [*group_writes(after, cgroups)]
+        if (limits, writes) == (resources(before, cgroups), [*group_writes(before, cgroups)]):
             return
         self._lift(container, before, after)
         self._allot_realtime(container, after)
-        self._set_weights(container, after)
+        self._write(container, after)
         if limits:
             await self._runtime.update(container.id, limits, self._storage.bundle(container))
 
@@ -141,15 +144,15 @@ class Limiter:
         ]
         self._groups.allot_realtime([host_config, *(other.host_config for other in others)])
 
-    def _set_weights(self, container: Container, host_config: HostConfig) -> None:
-        cgroups = self._host.cgroups
-        for controller, names, value in weight_writes(host_config, cgroups):
-            setting, what, hint = _WEIGHTS[controller]
+    def _write(self, container: Container, host_config: HostConfig) -> None:
+        cgroups, group = self._host.cgroups, self._groups.path(container)
+        for controller, files in group_writes(host_config, cgroups):
+            setting, what, hint = _SETTINGS[controller]
             try:
-                cgroups.write_first(self._groups.path(container), controller, names, value)
+                cgroups.write_first(group, controller, files)
             except FileNotFoundError as error:
                 raise NotSupported(f"{setting}: your kernel does not support {what}") from error
             except OSError as error:
-                raise Internal(
-                    f"{setting}: {names[0]} {value}: {(error.strerror or '').lower()}", hint=hint
-                ) from error
+                file, value = files[0]
+                why = (error.strerror or "").lower()
+                raise Internal(f"{setting}: {file} {value}: {why}", hint=hint) from error

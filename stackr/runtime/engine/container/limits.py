@@ -7,10 +7,9 @@ texts.
 
 from __future__ import annotations
 
-import math
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stackr.errors import InvalidArgument, NotSupported
@@ -19,20 +18,16 @@ from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.spec import (
     HostConfig,
     Limits,
-    ThrottleDevice,
     Ulimit,
-    WeightDevice,
 )
 from stackr.runtime.engine.linux.cgroup import Hierarchy, parse_set, show_set
 
 __all__ = [
     "adapted",
     "check_limits",
-    "cpu_weight",
     "devices_of",
     "resources",
     "rlimits",
-    "weight_writes",
 ]
 
 _LEAST_MEMORY = 6 << 20
@@ -40,12 +35,12 @@ _PERIOD_US = 100_000
 _LEAST_QUOTA_US = 1000
 _MOST_PERIOD_US = 1_000_000
 _REALTIME_PERIOD_US = 1_000_000
-_THROTTLES = {
-    "blkio_device_read_bps": "throttleReadBpsDevice",
-    "blkio_device_write_bps": "throttleWriteBpsDevice",
-    "blkio_device_read_iops": "throttleReadIOPSDevice",
-    "blkio_device_write_iops": "throttleWriteIOPSDevice",
-}
+_RATES = (
+    "blkio_device_read_bps",
+    "blkio_device_write_bps",
+    "blkio_device_read_iops",
+    "blkio_device_write_iops",
+)
 _RLIMITS = (
     "core",
     "cpu",
@@ -150,7 +145,7 @@ def _check_blkio(limits: Limits) -> None:
     if any(weight and not 10 <= weight <= 1000 for weight in weights):
         raise InvalidArgument("Range of blkio weight is from 10 to 1000")
     devices_of(limits)
-    for name in _THROTTLES:
+    for name in _RATES:
         for device in getattr(limits, name):
             if device.rate <= 0:
                 raise InvalidArgument(f"invalid rate for device: {device.path}: {device.rate}")
@@ -161,7 +156,7 @@ def devices_of(limits: Limits) -> dict[str, tuple[int, int]]:
 
     Raises InvalidArgument where there is none.
     """
-    entries = [limits.blkio_weight_device, *(getattr(limits, name) for name in _THROTTLES)]
+    entries = [limits.blkio_weight_device, *(getattr(limits, name) for name in _RATES)]
     return {device.path: _numbers(device.path) for listed in entries for device in listed}
 
 
@@ -200,17 +195,14 @@ def resources(
 ) -> dict[str, Any]:
     """`linux.resources` of config.json without its devices; empty where there is no limit.
 
-    What the host cannot limit is left out, as `discarded` tells; so is swap alone. Left to
-    `weight_writes` are weights of block I/O on v1 (runtimes know the file of one I/O scheduler, and
-    kernels have that of another), and processor shares on v2 (each runtime's version has a formula
-    of its own).
+    What the host cannot limit is left out, as `discarded` tells; so is swap alone. The rest of the
+    limits is `group_writes`'.
     """
     limits = possible(limits, cgroups)
     parts = {
         "memory": _memory(limits, cgroups.swap_limit, oom_kill_disable),
         "cpu": _cpu(limits, shares=not cgroups.is_v2),
         "pids": {"limit": limits.pids_limit} if (limits.pids_limit or 0) > 0 else {},
-        "blockIO": _block_io(limits, weights=cgroups.is_v2),
     }
     return {name: part for name, part in parts.items() if part}
 
@@ -247,59 +239,6 @@ def _cpu(limits: Limits, *, shares: bool) -> dict[str, Any]:
         if value:
             cpu[name] = value
     return cpu
-
-
-WeightWrite = tuple[str, tuple[str, ...], str]
-"""controller, the names that its file may have, value; see `Hierarchy.write_first`."""
-
-_LEAST_SHARES, _MOST_SHARES = 2, 1 << 18
-_WEIGHT_FILES = ("blkio.weight", "blkio.bfq.weight")
-_WEIGHT_DEVICE_FILES = ("blkio.weight_device", "blkio.bfq.weight_device")
-
-
-def weight_writes(limits: Limits, cgroups: Hierarchy) -> Iterator[WeightWrite]:
-    """What the engine itself writes to a container's group."""
-    limits = possible(limits, cgroups)
-    if cgroups.is_v2:
-        if limits.cpu_shares:
-            yield "cpu", ("cpu.weight",), str(cpu_weight(limits.cpu_shares))
-        return
-    if limits.blkio_weight:
-        yield "blkio", _WEIGHT_FILES, str(limits.blkio_weight)
-    numbers = devices_of(limits)
-    for device in limits.blkio_weight_device:
-        major, minor = numbers[device.path]
-        yield "blkio", _WEIGHT_DEVICE_FILES, f"{major}:{minor} {device.weight}"
-
-
-def cpu_weight(shares: int) -> int:
-    """v2's weight (1 to 10,000) for v1's shares (2 to 262,144): 1,024 shares, the kernel's default,
-    are 100, its default too.
-
-    Source: `ConvertCPUSharesToCgroupV2Value` of runc since 1.4, and crun's since 1.23.
-    """
-    if not _LEAST_SHARES < shares < _MOST_SHARES:
-        return 1 if shares <= _LEAST_SHARES else 10_000
-    binary = math.log2(shares)
-    return math.ceil(10 ** ((binary * binary + 125 * binary) / 612 - 7 / 34))
-
-
-def _block_io(limits: Limits, *, weights: bool) -> dict[str, Any]:
-    numbers = devices_of(limits)
-
-    def entry(device: WeightDevice | ThrottleDevice, **value: int) -> dict[str, int]:
-        major, minor = numbers[device.path]
-        return {"major": major, "minor": minor, **value}
-
-    parts: dict[str, Any] = {}
-    if weights:
-        parts["weight"] = limits.blkio_weight
-        parts["weightDevice"] = [
-            entry(device, weight=device.weight) for device in limits.blkio_weight_device
-        ]
-    for name, key in _THROTTLES.items():
-        parts[key] = [entry(device, rate=device.rate) for device in getattr(limits, name)]
-    return {key: part for key, part in parts.items() if part}
 
 
 def rlimits(ulimits: Sequence[Ulimit], host: Host) -> list[dict[str, Any]]:

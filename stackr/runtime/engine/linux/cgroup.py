@@ -167,16 +167,16 @@ class Hierarchy:
             value = (folder.parent / (f"{name}.effective" if self.is_v2 else name)).read_text()
         (folder / name).write_text(value)
 
-    def write_first(self, group: str, controller: str, names: Sequence[str], value: str) -> None:
-        """Set a figure that has one of several names. Raises FileNotFoundError where it has none,
-        OSError.
+    def write_first(self, group: str, controller: str, files: Sequence[tuple[str, str]]) -> None:
+        """Set a figure that may be in one of several files, each with its value for it. Raises
+        FileNotFoundError where none is there, OSError.
         """
         folder = self.path(group, controller)
-        files = [folder / name for name in names] if folder is not None else []
-        file = next((file for file in files if file.exists()), None)
-        if file is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), names[0])
-        file.write_text(value)
+        for name, value in files:
+            if folder is not None and (folder / name).exists():
+                (folder / name).write_text(value)
+                return
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), files[0][0])
 
     @property
     def swap_limit(self) -> bool:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.container import group_writes as group_writes_module
 from stackr.runtime.engine.container.controllers import discarded
+from stackr.runtime.engine.container.group_writes import cpu_weight, group_writes, io_weight
 from stackr.runtime.engine.container.limits import (
     adapted,
     check_limits,
-    cpu_weight,
     resources,
-    weight_writes,
 )
 from stackr.runtime.engine.container.spec import HostConfig, Limits, parse_create, parse_update
 from stackr.runtime.engine.container.update import lifted
@@ -137,7 +137,7 @@ def test_sets_are_numbers_and_ranges() -> None:
 def test_processor_shares_are_a_weight_on_v2(shares: int, weight: int) -> None:
     assert cpu_weight(shares) == weight
     given = limits(CpuShares=shares)
-    assert [*weight_writes(given, V2)] == [("cpu", ("cpu.weight",), str(weight))]
+    assert [*group_writes(given, V2)] == [("cpu", (("cpu.weight", str(weight)),))]
     assert resources(given, V2) == {}
     assert resources(given, NO_TREES) == {"cpu": {"shares": shares}}
 
@@ -164,8 +164,36 @@ def test_limits_without_a_controller_are_discarded_with_a_warning(
     host = Hierarchy(Path("/nowhere"), is_v2, {}, None, frozenset({controller}))
     given = limits(**values)
     assert resources(given, host) == {}
-    assert [*weight_writes(given, host)] == []
+    assert [*group_writes(given, host)] == []
     (warning,) = discarded(given, host)
     assert warning.startswith("Your kernel does not support ")
     assert discarded(limits(), host) == []
     assert discarded(given, NO_TREES) == []
+
+
+def test_block_io_is_written_in_the_words_of_each_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_writes_module, "devices_of", lambda _: {"/dev/sda": (8, 0)})
+    rate, weight = [{"Path": "/dev/sda", "Rate": 7}], [{"Path": "/dev/sda", "Weight": 20}]
+    given = limits(
+        BlkioWeight=300,
+        BlkioWeightDevice=weight,
+        BlkioDeviceReadBps=rate,
+        BlkioDeviceWriteIOps=rate,
+    )
+    assert [*group_writes(given, NO_TREES)] == [
+        ("blkio", (("blkio.weight", "300"), ("blkio.bfq.weight", "300"))),
+        ("blkio", (("blkio.weight_device", "8:0 20"), ("blkio.bfq.weight_device", "8:0 20"))),
+        ("blkio", (("blkio.throttle.read_bps_device", "8:0 7"),)),
+        ("blkio", (("blkio.throttle.write_iops_device", "8:0 7"),)),
+    ]
+    assert [*group_writes(given, V2)] == [
+        ("io", (("io.bfq.weight", "default 300"), ("io.weight", "default 2930"))),
+        ("io", (("io.bfq.weight", "8:0 20"), ("io.weight", "8:0 102"))),
+        ("io", (("io.max", "8:0 rbps=7"),)),
+        ("io", (("io.max", "8:0 wiops=7"),)),
+    ]
+    assert resources(given, V2) == {}
+
+
+def test_weights_of_v1_are_spread_over_those_of_v2() -> None:
+    assert [io_weight(weight) for weight in (10, 500, 1000)] == [1, 4950, 10_000]
