@@ -8,7 +8,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,14 @@ from stackr.planner.revision import (
     revision_volume,
 )
 from stackr.runtime import labels
+from stackr.runtime.snapshot import SnapshotQuery, take_snapshot
 
 if TYPE_CHECKING:
     from stackr.cli.views.view import View
     from stackr.planner.desired import Desired
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
-    from stackr.runtime.types import ContainerState
+    from stackr.runtime.types import ContainerState, ImageState, VolumeState
     from stackr.spec.model.project import Project
 
 __all__ = ["forget", "if_possible", "read_history", "record", "record_removal", "who"]
@@ -35,7 +36,10 @@ __all__ = ["forget", "if_possible", "read_history", "record", "record_removal", 
 
 async def read_history(runtime: Runtime, project: str) -> list[Revision]:
     """Every revision that the engine keeps, oldest first."""
-    volumes = await runtime.list_volumes(labels=[f"{labels.HISTORY}={project}"])
+    return _revisions(await runtime.list_volumes(labels=[f"{labels.HISTORY}={project}"]))
+
+
+def _revisions(volumes: Iterable[VolumeState]) -> list[Revision]:
     found = [revision for volume in volumes if (revision := revision_of(volume)) is not None]
     return sorted(found, key=lambda revision: revision.number)
 
@@ -55,11 +59,10 @@ async def record(
     """
     from stackr.spec.archive import archived, combined
 
-    history, containers = await asyncio.gather(
-        read_history(runtime, project.name),
-        runtime.list_containers(labels=[f"{labels.PROJECT}={project.name}"]),
-    )
-    images = _images(containers)
+    references = sorted({image for s in wanted.services.values() for image in s.images})
+    found = await take_snapshot(runtime, SnapshotQuery(project.name, references))
+    history = _revisions(v for v in found.volumes if v.labels.get(labels.HISTORY) == project.name)
+    images = _images(found.containers)
     archive = archived(project)
     if wanted.is_partial and history:
         archive = combined(history[-1].archive, archive)
@@ -73,8 +76,8 @@ async def record(
         model=wanted.revision,
         summary=plan.summary,
         images=images,
-        digests=await _digests(runtime, images),
-        replicas=_replicas(containers),
+        digests=await _digests(runtime, images, {i.id: i for i in found.images.values()}),
+        replicas=_replicas(found.containers),
         archive=archive,
     )
     await runtime.create_volume(revision_volume(project.name, revision))
@@ -136,7 +139,7 @@ def who() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _services(containers: list[ContainerState]) -> list[tuple[str, ContainerState]]:
+def _services(containers: Sequence[ContainerState]) -> list[tuple[str, ContainerState]]:
     return sorted(
         (
             (container.labels[labels.SERVICE], container)
@@ -147,28 +150,31 @@ def _services(containers: list[ContainerState]) -> list[tuple[str, ContainerStat
     )
 
 
-def _images(containers: list[ContainerState]) -> dict[str, str]:
+def _images(containers: Sequence[ContainerState]) -> dict[str, str]:
     return {
         service: container.labels.get(labels.IMAGE) or container.image_id
         for service, container in _services(containers)
     }
 
 
-def _replicas(containers: list[ContainerState]) -> dict[str, int]:
+def _replicas(containers: Sequence[ContainerState]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for service, _ in _services(containers):
         counts[service] = counts.get(service, 0) + 1
     return counts
 
 
-async def _digests(runtime: Runtime, images: Mapping[str, str]) -> dict[str, str]:
-    """By which each image can be pulled again, where it came from a registry."""
+async def _digests(
+    runtime: Runtime, images: Mapping[str, str], known: Mapping[str, ImageState]
+) -> dict[str, str]:
+    """By which each image can be pulled again, where it came from a registry. known: by ID."""
 
     async def digest(image: str) -> str:
         with contextlib.suppress(NotFound):
-            return next(iter((await runtime.inspect_image(image)).digests), "")
+            state = known.get(image) or await runtime.inspect_image(image)
+            return next(iter(state.digests), "")
         return ""
 
     ids = sorted(set(images.values()))
-    known = dict(zip(ids, await asyncio.gather(*map(digest, ids)), strict=True))
-    return {service: known[image] for service, image in images.items() if known[image]}
+    digests = dict(zip(ids, await asyncio.gather(*map(digest, ids)), strict=True))
+    return {service: digests[image] for service, image in images.items() if digests[image]}

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
-from stackr.errors import InvalidArgument, Unavailable
+from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
+from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import Capabilities
 
@@ -37,10 +39,20 @@ async def connect(
     Raises InvalidArgument for a name that is none, PermissionDenied for anyone but root where
     stackr's own engine has to be started, and Unavailable where nothing answers.
     """
-    url = _address(engine or environ.get("STACKR_ENGINE") or "embedded", environ, start=start)
-    return await DockerRuntime.open(
-        Client(Endpoint.parse(url, environ), read_only=read_only), environ
-    )
+    name = engine or environ.get("STACKR_ENGINE") or "embedded"
+
+    async def opened(url: str) -> Runtime:
+        client = Client(Endpoint.parse(url, environ), read_only=read_only)
+        return await DockerRuntime.open(client, environ)
+
+    if name != "embedded":
+        return await opened(_address(name, environ))
+    config = EngineConfig.from_environment(environ)
+    url = f"unix://{config.socket}"
+    with suppress(Unavailable, PermissionDenied):  # it runs: most commands find it so
+        return await opened(url)
+    _have_running(config, start=start)
+    return await opened(url)
 
 
 def foretold(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> Capabilities:
@@ -52,17 +64,17 @@ def foretold(engine: str | None = None, environ: Mapping[str, str] = os.environ)
     return Capabilities(documented_support=is_own)
 
 
-def _address(engine: str, environ: Mapping[str, str], *, start: bool) -> str:
-    if engine == "embedded":
-        from stackr.runtime.engine.config import EngineConfig
-        from stackr.runtime.engine.launch import ensure_running, is_running
+def _have_running(config: EngineConfig, *, start: bool) -> None:
+    """Start stackr's engine where it does not run, or say why it cannot be reached."""
+    from stackr.runtime.engine.launch import ensure_running, is_running
 
-        config = EngineConfig.from_environment(environ)
-        if start:
-            ensure_running(config)
-        elif not is_running(config):
-            raise Unavailable("engine: it does not run")
-        return f"unix://{config.socket}"
+    if start:
+        ensure_running(config)
+    elif not is_running(config):
+        raise Unavailable("engine: it does not run")
+
+
+def _address(engine: str, environ: Mapping[str, str]) -> str:
     if engine == "docker":
         return environ.get("DOCKER_HOST") or _DOCKER_SOCKET
     if "://" not in engine:

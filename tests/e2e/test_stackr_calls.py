@@ -67,3 +67,11 @@ def test_down_asks_once_and_goes_on_with_few_connections(stack: Stack, tmp_path:
     asking = [line for line in paths(seen) if line.startswith("GET ")]
     assert asking[:2] == [PING, "GET /stackr/v1/snapshot"]
     assert seen.connections <= 5, seen
+
+
+def test_a_revision_is_kept_by_two_calls(stack: Stack, tmp_path: Path) -> None:
+    stack.write(STACK)
+    seen = paths(asked(stack, tmp_path, "up", "-d"))
+    assert seen[-2:] == ["GET /stackr/v1/snapshot", "POST /volumes/create"]
+    asking = [line for line in seen if line.startswith("GET ")]
+    assert asking == [PING, *["GET /stackr/v1/snapshot"] * 2]

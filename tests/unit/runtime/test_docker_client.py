@@ -21,6 +21,7 @@ from stackr.errors import (
     PermissionDenied,
     Unavailable,
 )
+from stackr.runtime.connect import connect
 from stackr.runtime.docker import endpoint
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.endpoint import Endpoint
@@ -239,6 +240,16 @@ async def test_what_an_engine_has_beyond_dockers_api_is_in_its_ping(
         assert not capabilities.listed_limits
 
 
+async def test_an_engine_that_runs_is_reached_by_one_connection(tmp_path: Path) -> None:
+    async with served(tmp_path, always(reply(b"[]"))) as (_, seen):
+        (tmp_path / "stackr.sock").symlink_to("engine.sock")
+        roots = {"STACKR_DATA_ROOT": str(tmp_path), "STACKR_EXEC_ROOT": str(tmp_path)}
+        async with await connect("embedded", roots) as runtime:
+            await runtime.list_containers()
+    assert seen[:2] == ["connect", "GET /_ping"]
+    assert seen.count("connect") == 1
+
+
 async def test_a_framed_log_says_so_itself(tmp_path: Path) -> None:
     """One call; where the answer does not tell, the container is asked for."""
     framed = b"\1\0\0\0\0\0\0\3hi\n"
@@ -368,10 +379,10 @@ async def test_a_client_opens_as_many_files_as_it_may(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        connect = Endpoint.parse(f"unix://{path}", {}).connect
+        dial = Endpoint.parse(f"unix://{path}", {}).connect
         with room_for(0):
-            await (await connect()).close()
+            await (await dial()).close()
         with room_for(0), monkeypatch.context() as patch:
             patch.setattr(endpoint, "_raise_soft_limit", lambda: None)  # the hard limit is as low
             with pytest.raises(Unavailable, match="too many open files: the limit of this command"):
-                await connect()
+                await dial()
