@@ -11,7 +11,7 @@ from container_engine import Engine
 
 async def _churn(engine: Engine, name: str) -> None:
     while True:
-        id = await engine.create(name, ["sleep", "100"], Volumes={"/data": {}})
+        id = await engine.create(name, ["sleep", "600"], Volumes={"/data": {}})
         await engine.containers.start(id)
         await engine.containers.stop(id, timeout_s=0)
         await engine.containers.remove(id, volumes=True)

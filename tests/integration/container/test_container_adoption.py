@@ -58,8 +58,8 @@ async def test_containers_outlive_the_engine_and_are_taken_over(root: Path) -> N
 
 async def test_a_policy_brings_back_what_was_killed_meanwhile(root: Path) -> None:
     engine = await Engine.open(root)
-    await engine.create("again", ["sleep", "100"], RestartPolicy={"Name": "always"})
-    await engine.create("gone", ["sleep", "100"])
+    await engine.create("again", ["sleep", "600"], RestartPolicy={"Name": "always"})
+    await engine.create("gone", ["sleep", "600"])
     for name in ("again", "gone"):
         await engine.containers.start(name)
     running = [engine.containers.get(name).running for name in ("again", "gone")]
@@ -107,7 +107,7 @@ async def test_what_was_cut_off_is_done_before_the_first_call(root: Path) -> Non
     """Each record is as a daemon leaves it that is killed in the middle of the verb."""
     engine = await Engine.open(root)
     deaf = ["sh", "-c", "trap '' TERM; echo deaf; sleep 100"]
-    commands = {"starting": ["sleep", "100"], "stopping": deaf, "leaving": ["true"]}
+    commands = {"starting": ["sleep", "600"], "stopping": deaf, "leaving": ["true"]}
     ids = {
         name: await engine.create(name, command, HostConfig={"AutoRemove": name == "leaving"})
         for name, command in commands.items()
@@ -132,7 +132,7 @@ async def test_what_was_cut_off_is_done_before_the_first_call(root: Path) -> Non
 
 async def test_a_pause_that_was_cut_off_is_seen(root: Path) -> None:
     engine = await Engine.open(root)
-    ids = {name: await engine.create(name, ["sleep", "100"]) for name in ("still", "moving")}
+    ids = {name: await engine.create(name, ["sleep", "600"]) for name in ("still", "moving")}
     for name in ids:
         await engine.containers.start(name)
     await engine.containers.pause("still")
@@ -158,7 +158,7 @@ async def test_networks_whose_change_was_cut_off(root: Path) -> None:
     engine = await Engine.open(root)
     for network in ("first", "second"):
         await engine.networks.create(NetworkSpec(name=network))
-    id = await engine.create("moved", ["sleep", "100"], NetworkMode="first")
+    id = await engine.create("moved", ["sleep", "600"], NetworkMode="first")
     await engine.containers.start(id)
     await engine.networks.connect(id, EndpointSpec("second"))
     await engine.networks.disconnect(id, "first")
@@ -188,9 +188,9 @@ async def test_networks_whose_change_was_cut_off(root: Path) -> None:
 async def test_who_joins_another_comes_up_after_it(root: Path) -> None:
     engine = await Engine.open(root)
     policy = {"Name": "always"}
-    await engine.create("donor", ["sleep", "100"], RestartPolicy=policy)
+    await engine.create("donor", ["sleep", "600"], RestartPolicy=policy)
     modes = {"NetworkMode": "container:donor", "PidMode": "container:donor"}
-    await engine.create("joiner", ["sleep", "100"], RestartPolicy=policy, **modes)
+    await engine.create("joiner", ["sleep", "600"], RestartPolicy=policy, **modes)
     for name in ("donor", "joiner"):
         await engine.containers.start(name)
     running = [engine.containers.get(name).running for name in ("donor", "joiner")]

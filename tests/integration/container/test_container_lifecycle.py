@@ -50,7 +50,7 @@ async def test_a_program_that_cannot_run_is_explained(
 
 
 async def test_states_are_checked_with_dockers_texts(engine: Engine) -> None:
-    id = await engine.create("checked", ["sleep", "100"])
+    id = await engine.create("checked", ["sleep", "600"])
     containers = engine.containers
     assert isinstance(await refused(containers.stop(id)), NotModified)
     assert "is not running" in (await refused(containers.kill(id))).message
@@ -85,7 +85,7 @@ async def test_stop_asks_first_and_kills_after_its_timeout(engine: Engine) -> No
 
 
 async def test_pause_freezes_and_exec_is_refused_meanwhile(engine: Engine) -> None:
-    id = await engine.create("frozen", ["sleep", "100"])
+    id = await engine.create("frozen", ["sleep", "600"])
     await engine.containers.start(id)
     await engine.containers.pause(id)
     assert engine.containers.get(id).state.status is Status.PAUSED
@@ -96,7 +96,7 @@ async def test_pause_freezes_and_exec_is_refused_meanwhile(engine: Engine) -> No
 
 
 async def test_exec_carries_streams_codes_and_terminals(engine: Engine) -> None:
-    id = await engine.create("busy", ["sleep", "100"])
+    id = await engine.create("busy", ["sleep", "600"])
     await engine.containers.start(id)
 
     assert await engine.execute(id, ["sh", "-c", "echo hi; exit 5"]) == (5, "hi\n")
@@ -113,7 +113,7 @@ async def test_exec_carries_streams_codes_and_terminals(engine: Engine) -> None:
 
 
 async def test_all_that_is_written_to_a_terminal_arrives(engine: Engine) -> None:
-    id = await engine.create("busy", ["sleep", "100"])
+    id = await engine.create("busy", ["sleep", "600"])
     await engine.containers.start(id)
     for _ in range(6):
         runs = [engine.execute(id, ["echo", "said"], tty=True) for _ in range(8)]
@@ -226,7 +226,7 @@ async def test_attached_input_reaches_the_program(engine: Engine) -> None:
 
 async def test_fifty_start_together(engine: Engine) -> None:
     async def one(number: int) -> None:
-        id = await engine.create(f"many-{number}", ["sleep", "100"])
+        id = await engine.create(f"many-{number}", ["sleep", "600"])
         await engine.containers.start(id)
 
     await asyncio.gather(*(one(number) for number in range(50)))
@@ -239,7 +239,7 @@ async def test_fifty_start_together(engine: Engine) -> None:
 async def test_a_removal_that_failed_is_done_again(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id = await engine.create("one", ["sleep", "100"], Volumes={"/data": {}})
+    id = await engine.create("one", ["sleep", "600"], Volumes={"/data": {}})
     await engine.containers.start(id)
 
     def fail(kind: str, id: str) -> None:
@@ -258,7 +258,7 @@ async def test_a_forced_removal_comes_after_a_start_under_way(engine: Engine) ->
     """In between, the container is neither stopped nor running."""
     ids = []
     for delay_s in (0, 0.005, 0.02, 0.05):
-        id = await engine.create("brief", ["sleep", "100"])
+        id = await engine.create("brief", ["sleep", "600"])
         start = asyncio.ensure_future(engine.containers.start(id))
         await asyncio.sleep(delay_s)
         await engine.containers.remove(id, force=True)

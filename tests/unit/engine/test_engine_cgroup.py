@@ -80,6 +80,14 @@ def test_the_first_name_that_is_there_is_written(v1: Hierarchy, tmp_path: Path) 
         v1.write_first("/a/b", "blkio", [("blkio.weight", "300")])
 
 
+def test_a_kernel_of_v2_without_swap_is_known(v2: Hierarchy, tmp_path: Path) -> None:
+    assert v2.swap_limit  # no group tells otherwise
+    (tmp_path / "a" / "memory.max").touch()
+    assert not v2.swap_limit
+    (tmp_path / "a" / "memory.swap.max").touch()
+    assert v2.swap_limit
+
+
 def mounted(*lines: tuple[Path, str, str]) -> str:
     """Lines of mountinfo: target, type, options of the file system."""
     return "".join(f"1 2 0:3 / {at} rw - {kind} {kind} {how}\n" for at, kind, how in lines)

@@ -180,9 +180,12 @@ class Hierarchy:
 
     @property
     def swap_limit(self) -> bool:
-        """Whether the kernel accounts for swap, so that it can be limited."""
+        """Whether the kernel accounts for swap, so that it can be limited. On v2 any group with a
+        limit of memory tells; the root has none.
+        """
         if self.is_v2:
-            return True
+            groups = [file.parent for file in self.root.glob("*/memory.max")]
+            return not groups or any((group / "memory.swap.max").exists() for group in groups)
         tree = self.controllers.get("memory")
         return tree is not None and (tree / "memory.memsw.limit_in_bytes").exists()
 
