@@ -132,3 +132,12 @@ def test_the_engines_version_is_told(
 
 def test_a_duration_options_default_is_a_number() -> None:
     assert seconds(30.0) == 30
+
+
+def test_a_time_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STACKR_DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setenv("STACKR_EXEC_ROOT", str(tmp_path / "exec"))
+    assert run(["engine", "stop"]) == run(["engine", "stop", "-t", "1m"]) == 0
+    assert capsys.readouterr().out == "engine does not run\n" * 2
