@@ -117,8 +117,8 @@ def _integer(body: Mapping[str, Any], key: str, default: int, low: int, high: in
     return value
 
 
-_MOST_SECONDS = 1e12
-"""What is more is no time, and a float or a clock could not hold it."""
+_MOST_SECONDS = 1e300
+"""What is more, no float may hold; how long a lease may be, the engine says."""
 
 
 def _seconds(body: Mapping[str, Any], key: str) -> float | None:
