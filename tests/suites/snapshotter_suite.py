@@ -175,7 +175,7 @@ def a_crash_leaves_nothing_behind(factory: Factory, target: Path) -> None:
     overlay.prepare("c", [layer])
     root = Path(overlay.rootfs("c").base_dir)
     write(half="done")(overlay.begin_layer())
-    (root / "c" / "unrecorded" / "upper" / "x").mkdir(parents=True)
+    (root / "c" / "unrecorded" / "upper").mkdir(parents=True)
     (root / "l" / "zz").mkdir()
     (root / "trash" / "1" / "deep").mkdir(parents=True)
     factory()

@@ -219,7 +219,7 @@ class Lifecycle:
         uptime_s = container.uptime_s
         report = self.monitor.exit_report(self._storage.bundle(container))
         oom = report.oom or self._host.cgroups.oom_kills(self.groups.path(container)) > 0
-        told, live.had_oom = live.had_oom and not report.oom, False
+        told, live.had_oom = live.had_oom, False  # the monitor notes some kills twice
         for release in (self.teardown.detach, self.teardown.end_processes):
             try:
                 await release(container)

@@ -139,9 +139,17 @@ class Overlay:
     def _sweep(self) -> None:
         known = {layer.directory for layer in self._layers.values()} | {"l/empty"}
         known |= {f"c/{container_id}" for container_id in self._snapshots}
-        # A container's record is there before its files are, and goes after them
-        lost = [name for name in os.listdir(self._root / "c") if f"c/{name}" not in known]
-        for name in lost:
+        # A container's record is there before its files are, and goes after them: what has none was
+        # lost, but for a folder that was never mounted, which a crash has left half-made.
+        lost = []
+        for name in os.listdir(self._root / "c"):
+            if f"c/{name}" in known:
+                continue
+            if not _was_mounted(self._root / "c" / name):
+                with suppress_read_only():
+                    remove_tree(self._root / "c" / name)
+                continue
+            lost.append(name)
             if self._state.get(_CONTAINER, name) is None:
                 folder = self._root / "c" / name
                 self._state.note(f"container {name[:12]}: has no record: its files are in {folder}")
@@ -402,3 +410,12 @@ def _base36(number: int) -> str:
         number, digit = divmod(number, 36)
         text = digits[digit] + text
     return text or "0"
+
+
+def _was_mounted(folder: Path) -> bool:
+    """Whether a container's own layer has ever been in use: overlayfs puts a folder into `work`."""
+    try:
+        with os.scandir(folder / "work") as entries:
+            return any(entries)
+    except FileNotFoundError:
+        return False
