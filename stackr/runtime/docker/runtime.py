@@ -68,6 +68,7 @@ _IMAGE_MOUNTS_API = (1, 48)
 _SUBPATH_API = (1, 45)
 _PROBES = (("TCP",), ("HTTP",), ("LOG",), ("FILE",))
 _INSPECTIONS_AT_ONCE = 16
+_FRAMED_API = (1, 42)  # from which on a stream's type says whether it has frames
 _MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _BEYOND_DOCKER = (
     *("handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
@@ -389,10 +390,11 @@ class DockerRuntime:
             "timestamps": timestamps,
         }
         path = f"/containers/{_path(ref)}/logs"
+        tells = await self._client.version() >= _FRAMED_API
+        is_raw = not tells and (await self.inspect_container(ref)).tty
         async with self._client.answer("GET", path, query=query) as (headers, chunks):
-            # Before API 1.42 every stream is called raw.
-            is_framed = headers.get("content-type") == _MULTIPLEXED
-            is_raw = not is_framed and (await self.inspect_container(ref)).tty
+            if tells and headers.get("content-type") != _MULTIPLEXED:
+                is_raw = (await self.inspect_container(ref)).tty
             async for entry in log_entries(chunks, is_raw=is_raw, timestamps=timestamps):
                 yield entry
 
