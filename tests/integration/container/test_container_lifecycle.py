@@ -269,7 +269,7 @@ async def test_a_forced_removal_comes_after_a_start_under_way(engine: Engine) ->
 
 
 async def test_a_kill_for_want_of_memory_is_told_at_once(engine: Engine) -> None:
-    """Once, though the container goes on, and again at no end."""
+    """Though the container goes on. The kernel may notify of one shortage several times."""
     script = "head -c 100m /dev/zero | tail -n 1 >/dev/null; until [ -e /go ]; do sleep 0.05; done"
     id = await engine.create("tight", ["sh", "-c", script], Memory=8 << 20, MemorySwap=8 << 20)
 
@@ -282,5 +282,5 @@ async def test_a_kill_for_want_of_memory_is_told_at_once(engine: Engine) -> None
     pid = engine.containers.get(id).pid
     Path(f"/proc/{pid}/root/go").touch()
     await engine.containers.wait(id)
-    assert told().count("oom") == 1
+    assert "oom" in told()[: told().index("die")]
     assert engine.containers.get(id).state.oom_killed
