@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stackr.runtime.engine.container.logs import LineJoiner, LogEntry, LogQuery
+from stackr.runtime.engine.container.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatch, FileWatches
 
 __all__ = ["LogReader", "tail_offset"]
@@ -27,8 +28,9 @@ class LogReader:
     Iterate over it once; `aclose` lets go of it, and so does the end.
     """
 
-    def __init__(self, path: Path, query: LogQuery) -> None:
+    def __init__(self, path: Path, query: LogQuery, turns: Turns) -> None:
         self._path = path
+        self._turns = turns
         self._query = query
         self._fd = -1
         self._end = 0
@@ -43,15 +45,17 @@ class LogReader:
         query: LogQuery,
         *,
         watches: FileWatches,
+        turns: Turns,
         ended: asyncio.Future[Any] | None = None,
     ) -> LogReader:
         """A log that is not there has no entries.
 
+        turns: for each block, so that many readings together do not keep the others waiting.
         ended: done with the container's end; None where it does not run. With `query.follow`, new
         entries come until then. It is cancelled with the reading.
         Raises Unavailable where no more files can be watched, OSError.
         """
-        reader = cls(path, query)
+        reader = cls(path, query, turns)
         reader._ended = ended
         try:
             reader._open(watches)
@@ -104,7 +108,7 @@ class LogReader:
     async def _lines(self) -> AsyncIterator[bytes]:
         """Whole lines of the file, without their ends."""
         if self._query.tail is not None:
-            start = await tail_offset(self._fd, self._query.tail, size=self._end)
+            start = await tail_offset(self._fd, self._query.tail, self._turns, size=self._end)
             os.lseek(self._fd, start, os.SEEK_SET)
         pending = b""
         async for block in self._blocks():
@@ -114,9 +118,9 @@ class LogReader:
 
     async def _blocks(self) -> AsyncIterator[bytes]:
         while True:
+            await self._turns.take()
             if block := self._next_block():
                 yield block
-                await asyncio.sleep(0)
             elif self._watch is None or self._ended is None or self._ended.done():
                 return
             elif os.fstat(self._fd).st_nlink == 0:
@@ -146,14 +150,15 @@ class LogReader:
         os.close(new)
 
 
-async def tail_offset(fd: int, lines: int, *, size: int) -> int:
+async def tail_offset(fd: int, lines: int, turns: Turns, *, size: int) -> int:
     """Where the last `lines` lines of output begin, in the first `size` bytes of a log.
 
     A line of output may be several of the file, all but the last of them with the tag P. Cost: what
-    is read is what is told, a block at a time, with a turn for others after each.
+    is read is what is told, a block a turn.
     """
     position, kept, found = size, b"", 0
     while lines > 0 and position > 0:
+        await turns.take()
         length = min(_BLOCK, position)
         position -= length
         data = os.pread(fd, length, position) + kept
@@ -169,7 +174,6 @@ async def tail_offset(fd: int, lines: int, *, size: int) -> int:
                     return begin
             end = before
         kept = data[: end + 1] if end >= 0 else data
-        await asyncio.sleep(0)
     return 0 if lines > 0 else size
 
 

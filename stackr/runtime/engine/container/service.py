@@ -59,6 +59,7 @@ from stackr.runtime.engine.container.stream import (
     PipeStream,
 )
 from stackr.runtime.engine.container.teardown import Teardown
+from stackr.runtime.engine.container.turns import Turns
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.delegation import delegate
 from stackr.runtime.engine.linux.descriptors import Descriptors
@@ -99,6 +100,7 @@ class Containers:
         self._sessions = ExecSessions()
         self._launcher = Launcher()
         self._watches = FileWatches()
+        self._reading = Turns()
         self._descriptors = Descriptors()
         self._lifecycle: Lifecycle | None = None
         self._executor: Executor | None = None
@@ -383,6 +385,7 @@ class Containers:
             self._storage.log_file(live.container),
             query,
             watches=self._watches,
+            turns=self._reading,
             ended=live.stopped.future() if is_followed else None,
         )
 

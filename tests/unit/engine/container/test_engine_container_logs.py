@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from stackr.errors import Unavailable
 from stackr.runtime.engine.container import log_reader
 from stackr.runtime.engine.container.log_reader import LogReader, tail_offset
 from stackr.runtime.engine.container.logs import LogQuery
+from stackr.runtime.engine.container.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatches
 
 _TIME = "2026-01-02T03:04:05.000000000+00:00"
@@ -40,7 +42,7 @@ async def test_a_reading_ends_where_the_log_ended_when_it_began(
 ) -> None:
     path = tmp_path / "log"
     path.write_bytes(_line("0") * 2000)
-    reader, seen = LogReader.open(path, LogQuery(tail=1500), watches=watches), 0
+    reader, seen = LogReader.open(path, LogQuery(tail=1500), watches=watches, turns=Turns()), 0
     async for _ in reader:
         seen += 1
         with path.open("ab") as log:
@@ -50,7 +52,9 @@ async def test_a_reading_ends_where_the_log_ended_when_it_began(
 
 async def test_a_log_that_is_not_there_is_empty(tmp_path: Path, watches: FileWatches) -> None:
     ended = asyncio.get_running_loop().create_future()
-    reader = LogReader.open(tmp_path / "none", LogQuery(follow=True), watches=watches, ended=ended)
+    reader = LogReader.open(
+        tmp_path / "none", LogQuery(follow=True), watches=watches, turns=Turns(), ended=ended
+    )
     assert [entry async for entry in reader] == []
 
 
@@ -61,7 +65,9 @@ class _Followed:
         self.ended = asyncio.get_running_loop().create_future()
         self.lines: list[bytes] = []
         self._more = asyncio.Event()
-        reader = LogReader.open(path, LogQuery(follow=True), watches=watches, ended=self.ended)
+        reader = LogReader.open(
+            path, LogQuery(follow=True), watches=watches, turns=Turns(), ended=self.ended
+        )
         self.task = asyncio.ensure_future(self._read(reader))
 
     async def _read(self, reader: LogReader) -> None:
@@ -117,10 +123,34 @@ async def test_what_the_kernel_can_watch_no_more_of_is_named(
     ended = asyncio.get_running_loop().create_future()
     before = open_files()
     with room_for(1), pytest.raises(Unavailable, match="cannot be watched") as raised:
-        LogReader.open(tmp_path / "log", LogQuery(follow=True), watches=watches, ended=ended)
+        LogReader.open(
+            tmp_path / "log", LogQuery(follow=True), watches=watches, turns=Turns(), ended=ended
+        )
     assert "max_user_instances" in str(raised.value.hint)
     assert open_files() == before
     assert ended.cancelled()
+
+
+async def test_of_many_that_read_one_has_each_turn_of_the_loop() -> None:
+    turns, order = Turns(), []
+
+    async def read(name: int) -> None:
+        for _ in range(3):
+            await turns.take()
+            order.append(name)
+
+    async def count() -> None:
+        for _ in range(20):
+            order.append(-1)
+            await asyncio.sleep(0)
+
+    tasks = [asyncio.ensure_future(read(number)) for number in range(4)]
+    tasks[3].cancel()
+    await asyncio.gather(count(), *tasks[:3])
+    done = [name for name in order if name >= 0]
+    assert done == [0, 1, 2] * 3
+    neighbours = itertools.pairwise(order)
+    assert not [pair for pair in neighbours if min(pair) >= 0]
 
 
 _ENTRIES = st.lists(st.tuples(st.text("ab ", max_size=9), st.sampled_from("FFP")), max_size=12)
@@ -137,7 +167,7 @@ async def test_the_tail_begins_where_its_first_line_does(
         patch.setattr(log_reader, "_BLOCK", block)
         file.write(data + b"what is written meanwhile\n")
         file.flush()
-        found = await tail_offset(file.fileno(), lines, size=len(data))
+        found = await tail_offset(file.fileno(), lines, Turns(), size=len(data))
     assert found == _tail_begin(data, lines)
 
 
