@@ -17,7 +17,6 @@ from stackr.errors import InvalidArgument, InvalidProject
 __all__ = [
     "Targets",
     "check_choice",
-    "check_not_negative",
     "current_folder",
     "is_set",
     "parse_moment",
@@ -184,12 +183,6 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> str:
         listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
         raise InvalidArgument(f'{option}: unknown value "{value}": {listed} is expected')
     return value
-
-
-def check_not_negative(option: str, value: float | None) -> None:
-    """Raises InvalidArgument for a time before now."""
-    if value is not None and value < 0:
-        raise InvalidArgument(f"{option}: {value:g}: a time of 0 or more seconds is expected")
 
 
 def current_folder() -> Path:

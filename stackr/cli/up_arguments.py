@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stackr.cli.arguments import check_not_negative
 from stackr.cli.targets import Targets
 from stackr.errors import InvalidArgument
 
@@ -82,8 +81,6 @@ class UpArguments:
             raise InvalidArgument("up: --wait-timeout needs --wait or --atomic")
         if self.ttl_s is not None and self.is_attached:
             raise InvalidArgument("up: --ttl needs --detach or --wait")
-        check_not_negative("--timeout", self.timeout_s)
-        check_not_negative("--wait-timeout", self.wait_timeout_s)
 
     @property
     def is_attached(self) -> bool:

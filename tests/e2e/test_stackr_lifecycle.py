@@ -323,7 +323,7 @@ def test_all_resources(stack: Stack, docker: Docker) -> None:
         (("--parallel", "0", "up"), '--parallel: "0"'),
         (("logs", "--index", "1"), "--index needs one service"),
         (("rm",), "there is no terminal to ask at"),
-        (("stop", "-t", "-1"), "--timeout: -1"),
+        (("stop", "-t", "-1"), '"-1" is no duration of 0 or more'),
         (("up", "--pull", "daily"), '--pull: unknown value "daily"'),
         (("frobnicate",), 'unknown command "frobnicate"'),
     ],

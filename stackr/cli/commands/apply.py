@@ -35,11 +35,8 @@ def apply(
     ] = False,
 ) -> int:
     """Carry out a saved plan; refuse if the stack or the engine has changed since it was made."""
-    from stackr.cli.arguments import check_not_negative
     from stackr.cli.converge import converge
 
-    check_not_negative("--timeout", timeout)
-    check_not_negative("--wait-timeout", wait_timeout)
     document = _read(path)
     with open_session(options_of(ctx)) as session:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stackr.cli.arguments import Targets, check_not_negative, is_set, parse_rmi, split_targets
+from stackr.cli.arguments import Targets, is_set, parse_rmi, split_targets
 from stackr.cli.flags import RemoveOrphans, Timeout, Words
 from stackr.cli.options import options_of
 from stackr.cli.project import find_project
@@ -30,9 +30,6 @@ class _Arguments:
     remove_orphans: bool = False
     timeout_s: float | None = None
     remove_images: Literal["all", "local"] | None = None
-
-    def __post_init__(self) -> None:
-        check_not_negative("--timeout", self.timeout_s)
 
 
 def down(

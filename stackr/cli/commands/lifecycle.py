@@ -10,7 +10,6 @@ import typer
 
 from stackr.cli.arguments import (
     Targets,
-    check_not_negative,
     is_set,
     parse_signal,
     split_targets,
@@ -39,7 +38,6 @@ def start(
     """Start existing containers."""
     from stackr.planner.restarting import plan_start
 
-    check_not_negative("--wait-timeout", wait_timeout)
     return _run(
         ctx,
         words,
@@ -54,7 +52,6 @@ def stop(ctx: typer.Context, words: Words = None, timeout: Timeout = None) -> in
     """Stop running containers, and keep them."""
     from stackr.planner.lifecycle import plan_stop
 
-    check_not_negative("--timeout", timeout)
     return _run(
         ctx, words, lambda observed, services, _: plan_stop(observed, services, timeout_s=timeout)
     )
@@ -71,7 +68,6 @@ def restart(
     """Stop and start containers."""
     from stackr.planner.restarting import plan_restart
 
-    check_not_negative("--timeout", timeout)
     return _run(
         ctx,
         words,
