@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _RESTART_POLL_S = 1.0
+_COARSE_NS = 10_000_000  # an end's time may be that of a file, up to a tick before the last line
 _LAST_LINES_S = 2.0
 
 
@@ -238,7 +239,7 @@ class Supervisor:
                 followed.position, followed.tail = LogPosition(now_ns), 0
             elif container.state != "created":
                 inspected = await self._runtime.inspect_container(container.id)
-                followed.position = LogPosition(int(inspected.finished_at * 1e9) + 1)
+                followed.position = LogPosition(int(inspected.finished_at * 1e9) + _COARSE_NS)
 
     async def supervise_running(self) -> None:
         """Follow each container that has been started, the ones that ended since included."""

@@ -13,7 +13,6 @@ import contextlib
 import itertools
 import logging
 import os
-import select
 import socket
 import stat
 import time
@@ -34,7 +33,6 @@ _ACCEPTED_AT_ONCE = 32
 _CLOSED_AT_ONCE = 16
 _REFUSED_AT_ONCE = 16
 _PAUSE_S = 0.1
-_TURNS = 3
 _TELL_AGAIN_S = 60.0
 
 Serve = Callable[[socket.socket, Unavailable | None], Coroutine[Any, Any, None]]
@@ -54,6 +52,7 @@ class Listener:
         self._idle: dict[
             asyncio.Task[None], socket.socket
         ] = {}  # in the order of their last request
+        self._making_room = asyncio.Lock()
         self._tell_again = 0.0
 
     def open(self) -> None:
@@ -106,7 +105,7 @@ class Listener:
                     await asyncio.sleep(_PAUSE_S)
                 continue
             try:
-                has_room = await self._has_room()
+                has_room = await self.make_room(1)
             except asyncio.CancelledError:
                 connection.close()
                 raise
@@ -121,23 +120,27 @@ class Listener:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    async def _has_room(self) -> bool:
-        needed = descriptors.share()
-        while descriptors.free() < needed and await self._hang_up_idle():
-            pass
-        return descriptors.free() >= needed
+    async def make_room(self, shares: int) -> bool:
+        """Whether so many shares of the descriptors are free, now or once idle clients have gone.
+
+        One asks after the other, so that of many who come at once those after the first refused
+        ones find their room.
+        """
+        async with self._making_room:
+            needed = shares * descriptors.share()
+            while descriptors.free() <= needed and await self._hang_up_idle():
+                pass
+            return descriptors.free() > needed
 
     async def _hang_up_idle(self) -> bool:
-        """Whether there were any to close."""
-        quiet = [task for task, peer in self._idle.items() if not _has_sent(peer)]
-        for _ in range(_TURNS):  # one whose request has just been read shows that it has
-            await asyncio.sleep(0)
-        oldest = [task for task in quiet if task in self._idle][:_CLOSED_AT_ONCE]
-        for task in oldest:
+        """Whether there were any. A request that is here already is answered first."""
+        oldest = [*self._idle.items()][:_CLOSED_AT_ONCE]
+        for task, connection in oldest:
             del self._idle[task]
-            task.cancel()
+            with contextlib.suppress(OSError):  # the client has just closed it
+                connection.shutdown(socket.SHUT_RD)
         if oldest:
-            await asyncio.wait(oldest, timeout=_PAUSE_S)
+            await asyncio.wait([task for task, _ in oldest], timeout=_PAUSE_S)
         return bool(oldest)
 
     def _refusal(self) -> Unavailable:
@@ -149,12 +152,6 @@ class Listener:
             self._tell_again = now + _TELL_AGAIN_S
             _log.warning("clients are turned away: %s", error.message)
         return error
-
-
-def _has_sent(connection: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _listen(path: Path) -> socket.socket:

@@ -149,7 +149,7 @@ class Server:
         route, request.params = found
         if not (route.follows or route.hijacks):
             return await route.handler(self._engine, request)
-        if descriptors.are_scarce():
+        if not await self._listener.make_room(2):
             raise descriptors.too_many_open_files()
         work = asyncio.ensure_future(_run(self._engine, route, request))
         self._following.add(work)

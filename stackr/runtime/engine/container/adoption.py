@@ -98,8 +98,10 @@ class Adoption:
         """Those of starts that were cut off."""
         expected = {c.running.monitor_pid for c in self._store if c.running and c.intent != "start"}
         for id, pid in monitors(self._config):
+            if id not in self._store or pid in expected:
+                continue
             process = Process.find(pid, start_ticks(pid))
-            if id in self._store and pid not in expected and process is not None:
+            if process is not None:
                 with process:
                     process.kill()
 
