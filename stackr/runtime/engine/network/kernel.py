@@ -38,6 +38,11 @@ class Host:
         os.close(self.namespace)
 
 
+_LOOKS = 3
+_MOST_LOOKS = 30  # where our own changes come one after the other
+_LOOK_AGAIN_S = 0.02
+
+
 class Kernel:
     """Runs functions of a `Host` on the kernel thread, and keeps the firewall as desired."""
 
@@ -47,6 +52,7 @@ class Kernel:
         self._host: Host | None = None
         self._committed = False
         self._rules = ""  # as the kernel told them once they were made
+        self._changes = 0
         self._pending: list[tuple[str, asyncio.Future[None]]] = []
         self._drain: asyncio.Task[None] | None = None
 
@@ -69,6 +75,7 @@ class Kernel:
         """
         if not commands:
             return
+        self._changes += 1
         future = asyncio.get_running_loop().create_future()
         self._pending.append((commands, future))
         if self._drain is None or self._drain.done():
@@ -81,13 +88,24 @@ class Kernel:
         await self.commit(self.firewall.rebuild())
 
     async def is_firewall_whole(self) -> bool:
-        """Whether the table is as it was made, by all that can be listed."""
-        if await self._is_whole():
-            return True
-        # What is being changed this moment is not there yet, and not missing.
-        if self._drain is not None:
-            await asyncio.wait([self._drain])
-        return await self._is_whole()
+        """Whether the table is as it was made, by all that can be listed.
+
+        What is being changed this moment is not there yet, and not missing; and a listing may fail
+        while others change theirs: only what is not there at several looks is gone.
+        """
+        looks = 0
+        for _ in range(_MOST_LOOKS):
+            before = self._changes
+            if await self._is_whole():
+                return True
+            if self._drain is not None and not self._drain.done():
+                await asyncio.wait([self._drain])
+            elif before == self._changes:
+                looks += 1
+                if looks == _LOOKS:
+                    break
+                await asyncio.sleep(_LOOK_AGAIN_S)
+        return False
 
     async def _is_whole(self) -> bool:
         firewall = self.firewall
