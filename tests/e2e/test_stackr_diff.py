@@ -56,7 +56,7 @@ def test_no_mutating_call_leaves_the_process(
     with recording_proxy(tmp_path, stack.engine.socket) as (proxy, seen):
         shown = stack("--engine", f"unix://{proxy}", *command, "--scale", "db=2").stdout
     assert "1 to recreate" in shown
-    assert len(seen) >= 4
+    assert len(seen) >= 2  # a ping, and what the plan is made from
     assert {line.partition(" ")[0] for line in seen} <= {"GET", "HEAD"}
     assert stack.ids() == before
 
