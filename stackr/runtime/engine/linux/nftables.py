@@ -78,7 +78,7 @@ class Nftables:
     def __init__(self) -> None:
         self._netlink = RouteSocket(_NETLINK_NETFILTER)
         self._generation: int | None = None
-        self._known: dict[tuple[str, bool], str | NftError] = {}  # of this generation
+        self._known: dict[tuple[str, bool], str] = {}  # of this generation
         self._thread = ThreadPoolExecutor(1, "nftables")
         self._context: int | None = None
         self._thread.submit(self._open).result()
@@ -99,15 +99,9 @@ class Nftables:
             self._known.clear()
             self._generation = generation
         key = commands, terse
-        if key not in self._known:
-            try:
-                self._known[key] = self.run(commands, terse=terse)
-            except NftError as error:
-                self._known[key] = error
-        found = self._known[key]
-        if isinstance(found, NftError):
-            raise NftError(found.message, hint=found.hint)
-        return found
+        if key not in self._known:  # a failure may be a moment's, and is not kept
+            self._known[key] = self.run(commands, terse=terse)
+        return self._known[key]
 
     def generation(self) -> int | None:
         """Each transaction, whoever makes it, has the next number; None of a kernel without."""
