@@ -127,10 +127,10 @@ class Bridges:
         if await self._kernel.is_firewall_whole():
             return True
         try:
-            await self._kernel.rebuild()
+            await self._kernel.rebuild()  # in one transaction: it is whole then
         except NftError:
             return False
-        return await self._kernel.is_firewall_whole()
+        return True
 
     async def repair(self, network: Network) -> None:
         """Make again what is missing of the bridge and the rules."""
