@@ -176,9 +176,9 @@ class Lifecycle:
         container = live.container
         self._tasks.start(self._follow(live, live.monitor), f"container {container.short_id}")
         if container.host_config.memory:
-            watch = watch_oom(
-                self._storage.bundle(container), self._watches, partial(self._oom, live)
-            )
+            events = self._host.cgroups.memory_events(self.groups.path(container))
+            bundle, tell = self._storage.bundle(container), partial(self._oom, live)
+            watch = watch_oom(events, bundle, self._watches, tell)
             live.oom = self._tasks.start(watch, f"memory {container.short_id}")
         if container.state.health is not None and container.state.status is Status.RUNNING:
             self._watch_health(live)

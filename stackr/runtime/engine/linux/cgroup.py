@@ -116,6 +116,10 @@ class Hierarchy:
                 names.update(entry.name for entry in entries if entry.is_dir())
         return names
 
+    def memory_events(self, group: str) -> Path | None:
+        """The file in which v2 counts and notifies; v1 has none."""
+        return self.root / group.lstrip("/") / "memory.events" if self.is_v2 else None
+
     def oom_kills(self, group: str) -> int:
         """How many processes of the group and of those below the kernel has killed for want of
         memory. v2 adds them up itself.
