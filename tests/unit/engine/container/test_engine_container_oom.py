@@ -1,4 +1,4 @@
-"""Kills for want of memory: as the kernel counts them on v2, and as the monitor notes them on v1."""
+"""Kills for want of memory: as the kernel counts them (v2), and as the monitor notes them (v1)."""
 
 from __future__ import annotations
 
