@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from stackr.errors import NotFound
-from stackr.runtime.engine.image.auth import RegistryAuth
-from stackr.runtime.engine.image.reference import parse_reference
-from stackr.runtime.engine.image.registry import Registry
-from stackr.runtime.engine.image.transport import Transport, is_plain_http
+from stackr.registry.auth import RegistryAuth
+from stackr.registry.client import Registry
+from stackr.registry.reference import parse_reference
+from stackr.registry.transport import Transport, is_plain_http
 from stackr.text import parse_json
 
 __all__ = ["pin"]

@@ -9,7 +9,8 @@ import pytest
 from oci_builder import digest_of
 
 from stackr.errors import InvalidArgument, NotFound
-from stackr.runtime.engine.image.content import ContentStore, DigestMismatch
+from stackr.registry.digest import DigestMismatch
+from stackr.runtime.engine.image.content import ContentStore
 
 Factory = Callable[[], ContentStore]
 

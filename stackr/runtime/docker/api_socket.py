@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from stackr.registry.credentials import all_credentials
 from stackr.runtime.container import ContainerConfig, ContainerFile, Mount
-from stackr.runtime.docker.credentials import all_credentials
 
 __all__ = ["with_api_socket"]
 

@@ -25,9 +25,9 @@ from stackr.errors import (
     Unauthorized,
     Unavailable,
 )
+from stackr.registry.credentials import registry_auth
 from stackr.runtime.docker import create, files, observe, snapshot
 from stackr.runtime.docker.client import Client, Query
-from stackr.runtime.docker.credentials import registry_auth
 from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.streams import DockerExec, DockerStreams
 from stackr.runtime.labels import SERVICE

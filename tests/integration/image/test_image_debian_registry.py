@@ -11,7 +11,7 @@ from loopback_registry import push, serve
 from oci_builder import archive, build, index, member
 
 from stackr.errors import NotFound, Unauthorized
-from stackr.runtime.engine.image.auth import RegistryAuth
+from stackr.registry.auth import RegistryAuth
 
 pytestmark = pytest.mark.root
 

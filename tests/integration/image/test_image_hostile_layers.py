@@ -14,7 +14,7 @@ from image_parts import Parts
 from oci_builder import archive, digest_of, member
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.image.tarstream import Limits
+from stackr.runtime.engine.archive.tarstream import Limits
 from stackr.runtime.engine.image.unpack import Unpacker
 
 pytestmark = pytest.mark.root

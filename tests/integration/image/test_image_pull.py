@@ -25,11 +25,11 @@ from stackr.errors import (
     Unauthorized,
     Unavailable,
 )
-from stackr.runtime.engine.image import retry, transport
-from stackr.runtime.engine.image.auth import RegistryAuth
+from stackr.registry import retry, transport
+from stackr.registry.auth import RegistryAuth
+from stackr.registry.digest import short_id
 from stackr.runtime.engine.image.model import ImageUse
 from stackr.runtime.engine.image.progress import PullProgress
-from stackr.runtime.engine.image.reference import short_id
 
 pytestmark = pytest.mark.root
 

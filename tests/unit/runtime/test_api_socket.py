@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stackr.registry.credentials import all_credentials
 from stackr.runtime.container import ContainerConfig, Mount
 from stackr.runtime.docker.api_socket import with_api_socket
-from stackr.runtime.docker.credentials import all_credentials
 
 
 def credentials(folder: Path, config: object) -> dict[str, str]:

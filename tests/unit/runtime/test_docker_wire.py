@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stackr.errors import InvalidArgument, Unavailable
+from stackr.registry.credentials import registry_auth, registry_of
 from stackr.runtime.container import (
     ContainerConfig,
     ContainerFile,
@@ -23,7 +24,6 @@ from stackr.runtime.container import (
     Ulimit,
 )
 from stackr.runtime.docker.create import container_body, files_archive, network_body
-from stackr.runtime.docker.credentials import registry_auth, registry_of
 from stackr.runtime.docker.frames import frames, log_entries
 from stackr.runtime.docker.observe import container_inspected, container_listed, unix_time
 from stackr.runtime.types import IpamPool, LogEntry, NetworkConfig, PublishedPort

@@ -17,6 +17,7 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 
 if TYPE_CHECKING:
+    from stackr.registry.auth import RegistryAuth
     from stackr.runtime.engine.api.stream import Attached
     from stackr.runtime.engine.archive.copies import PathStat
     from stackr.runtime.engine.container.commit import FrozenContainer
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     )
     from stackr.runtime.engine.container.stats import Usage
     from stackr.runtime.engine.container.stream import PipeStream
-    from stackr.runtime.engine.image.auth import RegistryAuth
     from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
     from stackr.runtime.engine.image.progress import PullProgress

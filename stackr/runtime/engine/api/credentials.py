@@ -15,7 +15,7 @@ from stackr.runtime.engine.api.body import string
 from stackr.text import parse_json
 
 if TYPE_CHECKING:
-    from stackr.runtime.engine.image.auth import RegistryAuth
+    from stackr.registry.auth import RegistryAuth
 
 __all__ = ["registry_auth"]
 
@@ -38,7 +38,7 @@ def registry_auth(header: str) -> RegistryAuth | None:
 
 
 def _from_object(value: Mapping[str, Any]) -> RegistryAuth | None:
-    from stackr.runtime.engine.image.auth import RegistryAuth
+    from stackr.registry.auth import RegistryAuth
 
     auth = RegistryAuth(
         username=string(value, "username"),

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from stackr.runtime.engine.image.tarstream import ArchiveError
+from stackr.runtime.engine.archive.tarstream import ArchiveError
 
 __all__ = ["chunks"]
 

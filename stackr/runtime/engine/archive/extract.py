@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final
 
+from stackr.runtime.engine.archive import tarstream
 from stackr.runtime.engine.archive.paths import make_directories, open_directory
-from stackr.runtime.engine.image import tarstream
-from stackr.runtime.engine.image.tarstream import ArchiveError, Entry, TarReader, show
+from stackr.runtime.engine.archive.tarstream import ArchiveError, Entry, TarReader, show
 from stackr.runtime.engine.linux.syscalls import open_at
 
 __all__ = ["Extractor", "remove_at"]

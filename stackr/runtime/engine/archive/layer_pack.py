@@ -11,8 +11,8 @@ import os
 import stat
 from typing import Final, NamedTuple
 
+from stackr.runtime.engine.archive import tarstream
 from stackr.runtime.engine.archive.pack import Packer, header
-from stackr.runtime.engine.image import tarstream
 
 __all__ = ["LayerPacker"]
 

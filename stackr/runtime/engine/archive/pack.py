@@ -12,7 +12,7 @@ import os
 import stat
 from typing import Final, Protocol
 
-from stackr.runtime.engine.image import tarstream
+from stackr.runtime.engine.archive import tarstream
 from stackr.runtime.engine.linux.syscalls import open_at
 
 __all__ = ["FileStatus", "Packer", "header"]

@@ -23,7 +23,7 @@ from stackr.runtime.engine.archive import decompress, view
 from stackr.runtime.engine.archive.extract import Extractor
 from stackr.runtime.engine.archive.pack import Packer
 from stackr.runtime.engine.archive.paths import Place, find, follow, open_directory, status_of
-from stackr.runtime.engine.image.tarstream import ArchiveError, Limits, TarReader
+from stackr.runtime.engine.archive.tarstream import ArchiveError, Limits, TarReader
 from stackr.runtime.engine.linux.syscalls import die_with_parent
 
 __all__ = ["CONTROL_FD", "main"]

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TypeGuard
 
 from stackr.errors import StackrError
+from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.record import Container, Running
-from stackr.runtime.engine.image.reference import parse_reference
 from stackr.runtime.engine.journal import Key, document_lines, read_lines
 from stackr.runtime.engine.linux import cgroup
 from stackr.runtime.engine.linux.process import boot_id, start_ticks

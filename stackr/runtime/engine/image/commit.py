@@ -18,11 +18,12 @@ from typing import Any, Final
 
 import stackr
 from stackr.errors import Internal
-from stackr.runtime.engine.image.content import ContentStore, digest_of
+from stackr.registry.digest import digest_of
+from stackr.runtime.engine.image.content import ContentStore
 
 __all__ = ["Commit", "PackedLayer", "image_config", "manifest", "pack_layer"]
 
-_MODULE: Final = "stackr.runtime.engine.image.layer_packer"
+_MODULE: Final = "stackr.runtime.engine.archive.layer_packer"
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
     "PYTHONPATH": str(Path(stackr.__file__).resolve().parent.parent),

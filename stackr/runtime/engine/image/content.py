@@ -21,23 +21,15 @@ from pathlib import Path
 from typing import Final
 
 from stackr.errors import Internal, InvalidArgument, NotFound
+from stackr.registry.digest import DigestMismatch, digest_of, is_digest
 from stackr.runtime.engine.disk import suppress_read_only
-from stackr.runtime.engine.image.reference import is_digest
 
-__all__ = ["KEPT_S", "ContentStore", "DigestMismatch", "Ingest", "digest_of"]
+__all__ = ["KEPT_S", "ContentStore", "Ingest"]
 
 _CHUNK: Final = 1 << 20
 _PARTIAL: Final = "sha256-"
 _CLOCK_S: Final = 60.0
 KEPT_S: Final = 3600.0
-
-
-class DigestMismatch(InvalidArgument):
-    """What arrived is not what its digest promises; the partial blob is gone."""
-
-
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class ContentStore:

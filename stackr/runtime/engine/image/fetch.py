@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
 from stackr.errors import InvalidArgument, Unavailable
-from stackr.runtime.engine.image.content import ContentStore, DigestMismatch, Ingest
-from stackr.runtime.engine.image.registry import Registry
-from stackr.runtime.engine.image.retry import pause_s
+from stackr.registry.client import Registry
+from stackr.registry.digest import DigestMismatch
+from stackr.registry.retry import pause_s
+from stackr.runtime.engine.image.content import ContentStore, Ingest
 
 __all__ = ["fetch_blob", "finish_in_thread"]
 

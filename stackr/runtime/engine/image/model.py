@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackr.registry.reference import Reference
 from stackr.runtime.engine.image.platform import Platform
-from stackr.runtime.engine.image.reference import Reference
 from stackr.runtime.engine.state import Document
 
 __all__ = ["HistoryEntry", "Image", "ImageUse", "RemoteImage", "StoredImage"]

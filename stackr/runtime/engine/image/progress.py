@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from stackr.runtime.engine.image.reference import short_id
+from stackr.registry.digest import short_id
 
 __all__ = ["LayerProgress", "PullProgress", "Report"]
 

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stackr.errors import InvalidArgument, NotFound, NotSupported, PermissionDenied, Unauthorized
+from stackr.registry.client import Registry
+from stackr.registry.manifest import (
+    Descriptor,
+    ImageManifest,
+    Manifest,
+    descriptor,
+    parse_image_manifest,
+)
+from stackr.registry.reference import Reference
+from stackr.registry.transport import Transport
+from stackr.runtime.engine.image.configuration import parse_config
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.fetch import fetch_blob
 from stackr.runtime.engine.image.flight import SingleFlight
-from stackr.runtime.engine.image.manifest import (
-    Descriptor,
-    ImageManifest,
-    descriptor,
-    parse_config,
-    parse_image_manifest,
-)
 from stackr.runtime.engine.image.model import RemoteImage
 from stackr.runtime.engine.image.platform import (
     Platform,
@@ -32,9 +36,6 @@ from stackr.runtime.engine.image.platform import (
     platform_of,
 )
 from stackr.runtime.engine.image.progress import LayerProgress, Report
-from stackr.runtime.engine.image.reference import Reference
-from stackr.runtime.engine.image.registry import Manifest, Registry
-from stackr.runtime.engine.image.transport import Transport
 from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 

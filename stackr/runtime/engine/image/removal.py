@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from stackr.errors import Conflict
+from stackr.registry.digest import short_id
+from stackr.registry.reference import Reference
 from stackr.runtime.engine.image.model import ImageUse, StoredImage
-from stackr.runtime.engine.image.reference import Reference, short_id
 
 __all__ = ["InUse", "Removals", "find_conflict", "is_id_of", "is_single_repository"]
 

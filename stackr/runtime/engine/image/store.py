@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from stackr.errors import Internal, InvalidArgument, NotFound, StackrError
+from stackr.registry.auth import RegistryAuth
+from stackr.registry.digest import digest_of, short_id
+from stackr.registry.reference import Reference, parse_reference
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
-from stackr.runtime.engine.image.auth import RegistryAuth
-from stackr.runtime.engine.image.content import ContentStore, digest_of
+from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.history import history_of
 from stackr.runtime.engine.image.model import HistoryEntry, Image, RemoteImage, StoredImage
 from stackr.runtime.engine.image.platform import (
@@ -30,7 +32,6 @@ from stackr.runtime.engine.image.platform import (
     platform_of,
 )
 from stackr.runtime.engine.image.progress import PullProgress, Report
-from stackr.runtime.engine.image.reference import Reference, parse_reference, short_id
 from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, is_id_of
 from stackr.runtime.engine.image.retention import Retention
 from stackr.runtime.engine.image.unpack import Unpacker
@@ -40,9 +41,9 @@ from stackr.runtime.engine.state import Document, State
 from stackr.text import parse_json
 
 if TYPE_CHECKING:
+    from stackr.registry.transport import Transport
     from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.pull import Pulled, Puller
-    from stackr.runtime.engine.image.transport import Transport
 
 __all__ = ["Images"]
 
@@ -167,7 +168,7 @@ class Images:
         # aiohttp takes 250 ms to import, and many a daemon never pulls; in a thread, so that the
         # loop goes on meanwhile
         await asyncio.to_thread(importlib.import_module, "stackr.runtime.engine.image.pull")
-        from stackr.runtime.engine.image.transport import Transport, is_plain_http
+        from stackr.registry.transport import Transport, is_plain_http
 
         try:
             plain = is_plain_http(name.domain, self._config.insecure_registries)

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import stackr
 from stackr.errors import Internal, InvalidArgument
-from stackr.runtime.engine.image.tarstream import Limits
+from stackr.runtime.engine.archive.tarstream import Limits
 from stackr.runtime.engine.snapshot.overlay import Layer, Overlay, RootAttributes
 
 __all__ = ["Unpacker"]
 
-_MODULE: Final = "stackr.runtime.engine.image.unpacker"
+_MODULE: Final = "stackr.runtime.engine.archive.unpacker"
 _PACKAGES: Final = str(Path(stackr.__file__).resolve().parent.parent)
 _ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackr.errors import InvalidArgument, NotFound
+from stackr.registry.digest import digest_of
+from stackr.registry.manifest import parse_image_manifest
 from stackr.runtime.engine.image.changes import apply_changes
 from stackr.runtime.engine.image.commit import Commit, PackedLayer, image_config, manifest
-from stackr.runtime.engine.image.content import ContentStore, digest_of
-from stackr.runtime.engine.image.manifest import parse_config, parse_image_manifest
+from stackr.runtime.engine.image.configuration import parse_config
+from stackr.runtime.engine.image.content import ContentStore
 
 NS = 1_000_000_000
 PORTS: dict[str, Any] = {"90/tcp": {}, "91/tcp": {}}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.runtime.engine.image.manifest import parse_config, parse_image_manifest
-from stackr.runtime.engine.image.registry import parse_manifest
+from stackr.registry.manifest import parse_image_manifest, parse_manifest
+from stackr.runtime.engine.image.configuration import parse_config
 
 DIGEST = "sha256:" + "0" * 64
 CONFIG = {

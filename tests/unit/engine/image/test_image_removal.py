@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.image.model import ImageUse, StoredImage
-from stackr.runtime.engine.image.reference import parse_reference
 from stackr.runtime.engine.image.removal import find_conflict, is_single_repository
 
 ID = "sha256:" + "ab" * 32

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackr.runtime.engine.image.auth import Challenge, RegistryAuth, parse_challenges
+from stackr.registry.auth import Challenge, RegistryAuth, parse_challenges
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The unpacker process: a layer blob on standard input becomes files in the current directory.
 
-    python -P -m stackr.runtime.engine.image.unpacker '{"diff_id": "sha256:...", ...}'
+    python -P -m stackr.runtime.engine.archive.unpacker '{"diff_id": "sha256:...", ...}'
 
 Started by `unpack.py`, once per layer, so that the daemon's loop is never blocked, layers unpack
 on several cores, and a defect here is confined: the process makes its current directory its root
@@ -23,8 +23,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from stackr.runtime.engine.image.layer import LayerWriter
-from stackr.runtime.engine.image.tarstream import ArchiveError, Limits, TarReader
+from stackr.runtime.engine.archive.layer import LayerWriter
+from stackr.runtime.engine.archive.tarstream import ArchiveError, Limits, TarReader
 
 __all__ = ["main"]
 

@@ -29,8 +29,8 @@ from stackr.errors import (
     Unauthorized,
     Unavailable,
 )
-from stackr.runtime.engine.image.auth import Challenge, RegistryAuth, parse_challenges
-from stackr.runtime.engine.image.retry import (
+from stackr.registry.auth import Challenge, RegistryAuth, parse_challenges
+from stackr.registry.retry import (
     TRANSIENT,
     TryAgain,
     pause_s,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackr.runtime.engine.image.tarstream import ArchiveError, Limits, TarReader
+from stackr.runtime.engine.archive.tarstream import ArchiveError, Limits, TarReader
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from stackr.errors import InvalidArgument
+from stackr.registry.digest import is_digest
 
-__all__ = ["Reference", "is_digest", "parse_reference", "short_id"]
+__all__ = ["Reference", "parse_reference"]
 
 DEFAULT_DOMAIN: Final = "docker.io"
 _LEGACY_DEFAULT_DOMAIN: Final = "index.docker.io"
@@ -26,7 +27,6 @@ _DOMAIN_RE = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9
 _PATH_RE = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG_RE = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
 _DIGEST_RE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
-_SHA256_RE = re.compile(r"sha256:[0-9a-f]{64}")
 _IDENTIFIER_RE = re.compile(r"[0-9a-f]{64}")
 
 
@@ -122,13 +122,3 @@ def _split_domain(name: str) -> tuple[str, str]:
     if domain == DEFAULT_DOMAIN and "/" not in path:
         path = _OFFICIAL + path
     return domain, path
-
-
-def is_digest(text: str) -> bool:
-    """Whether `text` is a digest that stackr can verify: sha256, 64 lower-case hex digits."""
-    return _SHA256_RE.fullmatch(text) is not None
-
-
-def short_id(digest: str) -> str:
-    """The first 12 hex digits, as Docker shows images and layers."""
-    return digest.partition(":")[2][:12] if ":" in digest else digest[:12]

@@ -8,7 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from stackr.errors import Unavailable
-from stackr.runtime.engine.image.retry import ATTEMPTS, TryAgain, pause_s, retry_after_s
+from stackr.registry.retry import ATTEMPTS, TryAgain, pause_s, retry_after_s
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final
 
-from stackr.runtime.engine.image import tarstream
-from stackr.runtime.engine.image.tarstream import ArchiveError, Entry, Limits, TarReader, show
+from stackr.runtime.engine.archive import tarstream
+from stackr.runtime.engine.archive.tarstream import ArchiveError, Entry, Limits, TarReader, show
 from stackr.runtime.engine.linux.tree import remove_tree
 
 __all__ = ["LayerWriter"]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.image.reference import Reference, parse_reference, short_id
+from stackr.registry.digest import short_id
+from stackr.registry.reference import Reference, parse_reference
 
 DIGEST = "sha256:" + "0a" * 32
 

@@ -1,6 +1,6 @@
 """The layer packer process: the current directory becomes a compressed layer on standard output.
 
-    python -P -m stackr.runtime.engine.image.layer_packer
+    python -P -m stackr.runtime.engine.archive.layer_packer
 
 Started by `commit.py` in a container's upper directory, which it makes its root before it looks at
 anything. It answers one JSON line on standard error: `{"done": {"diff_id", "digest", "entries"}}`,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackr.runtime.engine.image.transport import is_plain_http
+from stackr.registry.transport import is_plain_http
 
 
 @pytest.mark.parametrize(

@@ -9,42 +9,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
-from stackr.errors import InvalidArgument, NotFound, NotSupported, PermissionDenied, Unauthorized
-from stackr.runtime.engine.image.content import DigestMismatch, digest_of
-from stackr.runtime.engine.image.reference import Reference, is_digest
-from stackr.runtime.engine.image.transport import Transport, error_of, not_found, read_limited
-from stackr.text import parse_json, visible
+from stackr.errors import InvalidArgument, NotFound, PermissionDenied, Unauthorized
+from stackr.registry.digest import DigestMismatch, digest_of, is_digest
+from stackr.registry.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest, parse_manifest
+from stackr.registry.reference import Reference
+from stackr.registry.transport import Transport, error_of, not_found, read_limited
 
-__all__ = ["BlobStream", "Manifest", "Registry"]
+__all__ = ["BlobStream", "Registry"]
 
 _MANIFEST_LIMIT: Final = 4 << 20  # distribution-spec: "at least 4 megabytes"
-INDEX_TYPES: Final = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-MANIFEST_TYPES: Final = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
 _ACCEPT: Final = ", ".join(MANIFEST_TYPES + INDEX_TYPES)
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A manifest or an index: its bytes, verified, and what they say."""
-
-    digest: str
-    media_type: str
-    raw: bytes
-    body: dict[str, Any]
-
-    @property
-    def is_index(self) -> bool:
-        return self.media_type in INDEX_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +31,6 @@ class BlobStream:
 
     offset: int
     chunks: AsyncIterator[bytes]
-
-
-def parse_manifest(raw: bytes, media_type: str, digest: str) -> Manifest:
-    """Raises InvalidArgument for what is no JSON object, NotSupported for an unknown type."""
-    try:
-        body = parse_json(raw)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise InvalidArgument(f"manifest {digest}: is not a JSON object")
-    declared = body.get("mediaType")
-    kind = declared if isinstance(declared, str) else media_type.partition(";")[0].strip()
-    if kind not in MANIFEST_TYPES + INDEX_TYPES:
-        kind = _guess_type(body)
-    if not kind:
-        shown = visible(str(declared or media_type)[:200])
-        raise NotSupported(f'manifest {digest}: media type "{shown}"')
-    return Manifest(digest, kind, raw, body)
-
-
-def _guess_type(body: dict[str, Any]) -> str:
-    """OCI leaves `mediaType` optional, and some registries serve text/plain."""
-    if body.get("schemaVersion") != 2 or "mediaType" in body:
-        return ""
-    if "manifests" in body:
-        return INDEX_TYPES[0]
-    return MANIFEST_TYPES[0] if "layers" in body else ""
 
 
 class Registry:
