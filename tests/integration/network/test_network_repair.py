@@ -11,6 +11,7 @@ from network_lab import Engine, Lab, Process, eventually
 from stackr.errors import Conflict
 from stackr.runtime.engine.linux.nftables import Nftables
 from stackr.runtime.engine.network.endpoint import host_interface
+from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import IpamPool, NetworkSpec, PortBinding
 
@@ -143,6 +144,61 @@ async def test_drops_of_another_firewall_are_told(lab: Lab, engine: Engine) -> N
     subprocess.run(["iptables-legacy", "-P", "FORWARD", "DROP"], check=True)
     faults = await engine.networks.faults("app")
     assert [(f.what, f.found) for f in faults] == [("iptables-legacy FORWARD", "dropping")]
+    await engine.networks.repair("app")
+    assert await engine.networks.faults("app") == []
+
+
+async def test_what_the_engine_changes_itself_is_no_fault(
+    lab: Lab, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Subnets that touch, as those of the default pools do, with all that a network may have."""
+    rebuilds: list[str] = []
+    rebuild = Firewall.rebuild
+
+    def counted(self: Firewall) -> str:
+        rebuilds.append(self.table)
+        return rebuild(self)
+
+    kernel = engine.networks._kernel
+    _, client = await _set_up(lab, engine)
+    monkeypatch.setattr(Firewall, "rebuild", counted)
+    for number in range(1, 6):
+        pools = (IpamPool(f"10.77.{number}.0/24"), IpamPool(f"fd77:0:0:{number}::/64"))
+        spec = NetworkSpec(f"n{number}", pools=pools, internal=number == 3, enable_ipv6=True)
+        await engine.networks.create(spec)
+        assert await kernel.is_firewall_whole()
+    late = lab.process()
+    ports = (PortBinding(81, host_port=8081), PortBinding(53, "udp", "127.0.0.1", host_port=5300))
+    await engine.attach(late, "n2", "n3", name="late", ports=ports)
+    assert await kernel.is_firewall_whole()
+    await engine.networks.detach(late.id)
+    assert await kernel.is_firewall_whole()
+    for number in (1, 4, 3):
+        await engine.networks.remove(f"n{number}")
+        assert await kernel.is_firewall_whole()
+    assert rebuilds == [], "nothing but what changed was written"
+    await _check(lab, engine, client)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete element inet {0} local4 {{ 10.77.0.0/24 }}",
+        "add element inet {0} local4 {{ 10.77.1.0/24 }}",
+        "add element inet {0} published_any {{ tcp . 9999 : 10.77.0.2 . 80 }}",
+        "flush set inet {0} bridges",
+        "flush chain inet {0} to_bridge",
+        "insert rule inet {0} to_bridge accept",
+    ],
+)
+async def test_each_change_of_anothers_is_seen(lab: Lab, engine: Engine, change: str) -> None:
+    """And undone at the kernel's notification, which this test turns off to look before."""
+    await _set_up(lab, engine)
+    await engine.networks._bridges._watch.close()
+    kernel = engine.networks._kernel
+    subprocess.run(["nft", change.format(kernel.firewall.table)], check=True)
+    faults = await engine.networks.faults("app")
+    assert [(fault.what, fault.found) for fault in faults] == [("firewall", "missing or changed")]
     await engine.networks.repair("app")
     assert await engine.networks.faults("app") == []
 

@@ -33,7 +33,7 @@ _NFT_MSG_GETGEN = 10 << 8 | 16  # NFNL_SUBSYS_NFTABLES
 _NLM_F_REQUEST = 1
 _HEADER, _NFGENMSG = struct.Struct("=IHHII"), struct.Struct("=BBH")
 _NFTA_GEN_ID = 1
-_TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE
+_NUMERIC_PROTOCOLS = 1 << 7  # NFT_CTX_OUTPUT_NUMERIC_PROTO: not each host has /etc/protocols
 
 
 class NftError(Internal):
@@ -78,7 +78,7 @@ class Nftables:
     def __init__(self) -> None:
         self._netlink = RouteSocket(_NETLINK_NETFILTER)
         self._generation: int | None = None
-        self._known: dict[tuple[str, bool], str] = {}  # of this generation
+        self._known: dict[str, str] = {}  # of this generation
         self._thread = ThreadPoolExecutor(1, "nftables")
         self._context: int | None = None
         self._thread.submit(self._open).result()
@@ -89,7 +89,7 @@ class Nftables:
         self._thread.shutdown()
         self._netlink.close()
 
-    def look(self, commands: str, *, terse: bool = False) -> str:
+    def look(self, commands: str) -> str:
         """What `run` prints for commands that change nothing. Raises NftError.
 
         The kernel numbers its rules' generations; within one, a listing is made once.
@@ -98,10 +98,9 @@ class Nftables:
         if generation is None or generation != self._generation:
             self._known.clear()
             self._generation = generation
-        key = commands, terse
-        if key not in self._known:  # a failure may be a moment's, and is not kept
-            self._known[key] = self.run(commands, terse=terse)
-        return self._known[key]
+        if commands not in self._known:  # a failure may be a moment's, and is not kept
+            self._known[commands] = self.run(commands)
+        return self._known[commands]
 
     def generation(self) -> int | None:
         """Each transaction, whoever makes it, has the next number; None of a kernel without."""
@@ -114,14 +113,14 @@ class Nftables:
                 return int.from_bytes(found, "big") if found else None
         return None
 
-    def run(self, commands: str, *, pid: int = 0, terse: bool = False) -> str:
+    def run(self, commands: str, *, pid: int = 0) -> str:
         """What the commands print, mostly nothing. Raises NftError, and OSError for a `pid`.
 
-        pid: act on the network namespace of this process. terse: without the elements of sets.
+        pid: act on the network namespace of this process.
         """
         if pid:
             return self._thread.submit(self._visit, commands, pid).result()
-        return self._thread.submit(_run, self._context, commands, terse=terse).result()
+        return self._thread.submit(_run, self._context, commands).result()
 
     # --- on the thread -----------------------------------------------------------------------
 
@@ -148,6 +147,7 @@ def _new_context() -> int | None:
     context: int = library.nft_ctx_new(0)
     library.nft_ctx_buffer_output(context)
     library.nft_ctx_buffer_error(context)
+    library.nft_ctx_output_set_flags(context, _NUMERIC_PROTOCOLS)
     return context
 
 
@@ -157,11 +157,10 @@ def _free(context: int | None) -> None:
         library.nft_ctx_free(context)
 
 
-def _run(context: int | None, commands: str, *, terse: bool = False) -> str:
+def _run(context: int | None, commands: str) -> str:
     library = _library()
     if library is None or context is None:
-        return _run_program(commands, terse=terse)
-    library.nft_ctx_output_set_flags(context, _TERSE if terse else 0)
+        return _run_program(commands)
     failed = library.nft_run_cmd_from_buffer(context, commands.encode())
     output = library.nft_ctx_get_output_buffer(context) or b""
     error = library.nft_ctx_get_error_buffer(context) or b""
@@ -171,10 +170,10 @@ def _run(context: int | None, commands: str, *, terse: bool = False) -> str:
     return text
 
 
-def _run_program(commands: str, *, terse: bool) -> str:
+def _run_program(commands: str) -> str:
     try:
         done = subprocess.run(
-            ["nft", *(["--terse"] if terse else []), "-f", "-"],
+            ["nft", "--numeric-protocol", "-f", "-"],
             input=commands.encode(),
             capture_output=True,
             timeout=_TIMEOUT_S,

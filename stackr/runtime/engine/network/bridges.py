@@ -8,7 +8,6 @@ import random
 from collections.abc import Collection, Iterable, Sequence
 
 from stackr.errors import StackrError
-from stackr.runtime.engine.linux.nftables import NftError
 from stackr.runtime.engine.network import bridge
 from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.foreign import ForeignFirewall
@@ -116,21 +115,11 @@ class Bridges:
         firewall = self._kernel.firewall
         is_guarded = firewall.routes_loopback
         found = await self._kernel.call(bridge.faults, network, self._owner, is_guarded=is_guarded)
-        if network.bridge not in firewall.bridges or not await self._is_firewall_mended():
+        if network.bridge not in firewall.bridges or not await self._kernel.is_firewall_whole():
             found.append(Fault("firewall", "missing or changed", f"table inet {self._owner}"))
         for program in await self._foreign.drops(self._kernel, [network.bridge]):
             found.append(Fault(f"{program} FORWARD", "dropping", "accepting"))
         return found
-
-    async def _is_firewall_mended(self) -> bool:
-        """Whether the table is whole, or could be made so now, as whenever others change it."""
-        if await self._kernel.is_firewall_whole():
-            return True
-        try:
-            await self._kernel.rebuild()  # in one transaction: it is whole then
-        except NftError:
-            return False
-        return True
 
     async def repair(self, network: Network) -> None:
         """Make again what is missing of the bridge and the rules."""

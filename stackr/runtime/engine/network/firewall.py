@@ -20,6 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from stackr.runtime.engine.network.listing import Elements, canonical
+
 __all__ = ["ADMITTED", "BridgeRules", "Firewall", "Forwarding"]
 
 ADMITTED = 1 << 24
@@ -53,6 +55,7 @@ class Forwarding:
 
 
 _AT_ONCE = 50  # elements of a command: libnftables 1.0 ends a process that gets some 200
+_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _SETS = """\
 	map published {
 		type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service
@@ -193,9 +196,10 @@ class Firewall:
         """The command that prints the table; it fails where there is none."""
         return f"list table inet {self.table}\n"
 
-    def contents(self) -> str:
-        """Commands that fail where an element of the table's sets is missing."""
-        return self._commands("get", self.bridges.values(), self.forwardings)
+    def elements(self) -> Elements:
+        """What the table's sets should hold."""
+        wanted = _elements(self.bridges.values(), self.forwardings)
+        return {name: frozenset(map(canonical, items)) for name, items in wanted.items()}
 
     def destroy(self) -> str:
         return f"add table inet {self.table}\ndelete table inet {self.table}\n"
@@ -207,18 +211,25 @@ class Firewall:
     def _commands(
         self, verb: str, bridges: Iterable[BridgeRules], forwardings: Iterable[Forwarding]
     ) -> str:
-        elements: dict[str, list[str]] = {}
-        for rules in bridges:
-            for name, element in _bridge_elements(rules):
-                elements.setdefault(name, []).append(element)
-        for forwarding in forwardings:
-            name, element = _forwarding_element(forwarding)
-            elements.setdefault(name, []).append(element)
         return "".join(
             f"{verb} element inet {self.table} {name} {{ {', '.join(some)} }}\n"
-            for name, items in elements.items()
+            for name, items in _elements(bridges, forwardings).items()
             for some in (items[i : i + _AT_ONCE] for i in range(0, len(items), _AT_ONCE))
         )
+
+
+def _elements(
+    bridges: Iterable[BridgeRules], forwardings: Iterable[Forwarding]
+) -> dict[str, list[str]]:
+    """By set."""
+    elements: dict[str, list[str]] = {}
+    for rules in bridges:
+        for name, element in _bridge_elements(rules):
+            elements.setdefault(name, []).append(element)
+    for forwarding in forwardings:
+        name, element = _forwarding_element(forwarding)
+        elements.setdefault(name, []).append(element)
+    return elements
 
 
 def _bridge_elements(rules: BridgeRules) -> Iterable[tuple[str, str]]:
@@ -244,7 +255,8 @@ def _bridge_elements(rules: BridgeRules) -> Iterable[tuple[str, str]]:
 
 def _forwarding_element(forwarding: Forwarding) -> tuple[str, str]:
     target = f"{forwarding.container_ip} . {forwarding.container_port}"
+    protocol = _PROTOCOLS[forwarding.protocol]
     if not forwarding.host_ip or ip_address(forwarding.host_ip).is_unspecified:
-        return "published_any", f"{forwarding.protocol} . {forwarding.host_port} : {target}"
-    key = f"{forwarding.protocol} . {forwarding.host_ip} . {forwarding.host_port}"
+        return "published_any", f"{protocol} . {forwarding.host_port} : {target}"
+    key = f"{protocol} . {forwarding.host_ip} . {forwarding.host_port}"
     return "published", f"{key} : {target}"

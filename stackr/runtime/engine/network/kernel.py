@@ -11,12 +11,14 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Concatenate, ParamSpec, TypeVar
 
 from stackr.runtime.engine.linux import netns
 from stackr.runtime.engine.linux.netlink import RouteSocket
 from stackr.runtime.engine.linux.nftables import Nftables, NftError
 from stackr.runtime.engine.network.firewall import Firewall
+from stackr.runtime.engine.network.listing import Listing
 
 __all__ = ["Host", "Kernel"]
 
@@ -38,6 +40,7 @@ class Host:
         os.close(self.namespace)
 
 
+_parsed = lru_cache(maxsize=1)(Listing.parse)
 _LOOKS = 3
 _MOST_LOOKS = 30  # where our own changes come one after the other
 _LOOK_AGAIN_S = 0.02
@@ -111,12 +114,12 @@ class Kernel:
         firewall = self.firewall
         if not firewall.bridges:
             return True
-        commands = firewall.contents(), firewall.listing()
-        return self._committed and await self.call(_is_listed, *commands, self._rules)
+        wanted = Listing(self._rules, firewall.elements())
+        return self._committed and await self.call(_is_listed, firewall.listing(), wanted)
 
     def _rebuild(self, host: Host, commands: str, listing: str) -> None:
         host.nftables.run(commands)
-        self._rules = host.nftables.run(listing, terse=True)
+        self._rules = Listing.parse(host.nftables.run(listing)).rules
 
     async def destroy_firewall(self) -> None:
         """Remove the table; the next commit makes it again."""
@@ -164,9 +167,8 @@ class Kernel:
         self._committed = True
 
 
-def _is_listed(host: Host, contents: str, listing: str, wanted: str) -> bool:
+def _is_listed(host: Host, listing: str, wanted: Listing) -> bool:
     try:
-        host.nftables.look(contents)
-        return host.nftables.look(listing, terse=True) == wanted
+        return _parsed(host.nftables.look(listing)) == wanted
     except NftError:
         return False

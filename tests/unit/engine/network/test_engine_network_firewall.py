@@ -11,14 +11,14 @@ LOCAL = Forwarding("udp", "127.0.0.1", 53, "172.17.0.3", 5353)
 def test_a_port_is_one_element() -> None:
     firewall = Firewall("stackr")
     assert firewall.add(forwardings=[WEB]) == (
-        "add element inet stackr published_any { tcp . 8080 : 172.17.0.2 . 80 }\n"
+        "add element inet stackr published_any { 6 . 8080 : 172.17.0.2 . 80 }\n"
     )
     assert firewall.add(forwardings=[WEB]) == "", "it is there"
     assert firewall.add(forwardings=[LOCAL]) == (
-        "add element inet stackr published { udp . 127.0.0.1 . 53 : 172.17.0.3 . 5353 }\n"
+        "add element inet stackr published { 17 . 127.0.0.1 . 53 : 172.17.0.3 . 5353 }\n"
     )
     assert firewall.remove(forwardings=[WEB]) == (
-        "delete element inet stackr published_any { tcp . 8080 : 172.17.0.2 . 80 }\n"
+        "delete element inet stackr published_any { 6 . 8080 : 172.17.0.2 . 80 }\n"
     )
     assert firewall.remove(forwardings=[WEB]) == ""
 
@@ -52,8 +52,8 @@ def test_a_rebuild_replaces_the_table_with_everything() -> None:
     assert commands.startswith(
         "add table inet stackr-1234\ndelete table inet stackr-1234\ntable inet stackr-1234 {\n"
     )
-    assert "tcp . 8080 : 172.17.0.2 . 80" in commands
-    assert "udp . 127.0.0.1 . 53 : 172.17.0.3 . 5353" in commands
+    assert "6 . 8080 : 172.17.0.2 . 80" in commands
+    assert "17 . 127.0.0.1 . 53 : 172.17.0.3 . 5353" in commands
     assert commands.count("add element") == 6
 
 
