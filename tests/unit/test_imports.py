@@ -23,6 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.text": (),
     "stackr.patterns": (),
     "stackr.spec": (),
+    "stackr.build": (),
     "stackr.runtime.types": ("stackr.runtime.limits",),
     "stackr.runtime.container": ("stackr.runtime.limits",),
     "stackr.runtime.limits": (),
@@ -80,7 +81,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
     ),
-    "stackr.runtime.engine": ("stackr.registry", "stackr.runtime.proc_targets"),
+    "stackr.runtime.engine": ("stackr.build", "stackr.registry", "stackr.runtime.proc_targets"),
     "stackr.warm": (),
     "stackr.warm.client": ("stackr.warm", "stackr.cli.main"),
     "stackr.warm.worker": ("stackr.warm", "stackr.cli.main"),
@@ -108,6 +109,7 @@ ENGINE_LAYERS = (
     "snapshot volume_content",
     "image network volume",
     "container",
+    "build",
     "lease",
     "api",
     "daemon",
@@ -195,7 +197,7 @@ def test_only_the_graph_knows_networkx() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if any(within(name, "networkx") for name in named(node))
     }
-    assert importers == {"stackr.planner.graph", "stackr.planner.plan"}
+    assert importers == {"stackr.build.stages", "stackr.planner.graph", "stackr.planner.plan"}
 
 
 def test_no_module_is_named_after_nothing() -> None:
