@@ -1,0 +1,236 @@
+"""What of a context a build reads, and what its steps are remembered by."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from stackr.build.cache_key import Ground, chain_id, key_of
+from stackr.build.context import ignore_of, read_context
+from stackr.build.digests import Digests
+from stackr.build.dockerfile import parse
+from stackr.build.errors import DockerfileError
+from stackr.build.evaluate import StageState
+from stackr.build.ignore import parse_ignore
+from stackr.build.selection import digest_of, select
+from stackr.build.stages import plan_of
+from stackr.build.steps import Copy, Run
+from stackr.build.tree import File, Tree
+from stackr.build.wildcard import compile_pattern
+from stackr.errors import InvalidArgument
+
+FILE, FOLDER, LINK = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755, stat.S_IFLNK | 0o777
+
+
+def tree_of(*paths: str) -> Tree:
+    """`a/` is a folder, `a -> b` a symlink, anything else a file with its path as content."""
+    files = {}
+    for text in paths:
+        path, arrow, target = text.partition(" -> ")
+        if arrow:
+            files[path] = File(LINK, target)
+        else:
+            is_folder = path.endswith("/")
+            files[path.rstrip("/")] = File(FOLDER) if is_folder else File(FILE, f"#{path}")
+    return Tree.of(files)
+
+
+def copy_step(text: str, arguments: dict[str, str] | None = None) -> Copy:
+    plan = plan_of(parse(f"FROM a\nARG v\n{text}\n"), arguments=arguments or {})
+    state = StageState(plan, plan.target, {})
+    *_, step = [state.step(each) for each in state.instructions()]
+    assert isinstance(step, Copy)
+    return step
+
+
+def run_step(text: str, arguments: dict[str, str] | None = None, head: str = "ARG v") -> Run:
+    plan = plan_of(parse(f"FROM a\n{head}\n{text}\n"), arguments=arguments or {})
+    state = StageState(plan, plan.target, {})
+    *_, step = [state.step(each) for each in state.instructions()]
+    assert isinstance(step, Run)
+    return step
+
+
+def placed(text: str, tree: Tree) -> list[str]:
+    """`from -> to` of every file and folder."""
+    found = []
+    for source in select(copy_step(text), tree):
+        found += [f"{path}/ -> {name}/" for path, name in source.parents]
+        found += [f"{source.path} -> {source.name}"] if not source.is_folder else []
+        found += [f"{source.path}/{each} -> {source.name}/{each}" for each in source.below]
+    return found
+
+
+TREE = tree_of(
+    *("a", "b.txt", "d/", "d/x.txt", "d/y.go", "d/e/", "d/e/z.go", "l -> d", "out -> /d/../b.txt"),
+    *("loop -> loop", "dead -> nowhere"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("COPY a /x", ["a -> a"]),
+        ("COPY /a ./b.txt /x/", ["a -> a", "b.txt -> b.txt"]),
+        ("COPY d /x", ["d/e -> /e", "d/e/z.go -> /e/z.go", "d/x.txt -> /x.txt", "d/y.go -> /y.go"]),
+        ("COPY d/*.go /x/", ["d/y.go -> y.go"]),
+        ("COPY **/*.go /x/", ["d/e/z.go -> z.go", "d/y.go -> y.go"]),
+        ("COPY --parents d/e/z.go /x/", ["d/ -> d/", "d/e/ -> d/e/", "d/e/z.go -> d/e/z.go"]),
+        ("COPY --parents d/./e/z.go /x/", ["d/e/ -> e/", "d/e/z.go -> e/z.go"]),
+        ("COPY --exclude=*.go --exclude=e d /x", ["d/x.txt -> /x.txt"]),
+        ("COPY --exclude=*.txt b* a /x/", ["a -> a"]),
+        (
+            "COPY l /x/",
+            ["d/e -> /e", "d/e/z.go -> /e/z.go", "d/x.txt -> /x.txt", "d/y.go -> /y.go"],
+        ),
+        ("COPY out /x", ["b.txt -> out"]),
+        ("COPY [a] /x/", ["a -> a"]),
+    ],
+)
+def test_what_is_copied_where(text: str, wanted: list[str]) -> None:
+    assert placed(text, TREE) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("COPY nope /x", "stat nope: file does not exist"),
+        ("COPY dead /x", "stat dead: file does not exist"),
+        ("COPY loop /x", "too many levels of symbolic links"),
+        ("COPY ../a /x", r"forbidden path outside the build context: \.\./a"),
+        ("COPY n*e /x", "no source files were specified"),
+        ("COPY * /x", "must be a directory and end with a /"),
+        ("COPY a[ /x", "syntax error in pattern"),
+    ],
+)
+def test_what_cannot_be_copied(text: str, message: str) -> None:
+    tree = TREE if "*" not in text else TREE.without(["loop"])
+    with pytest.raises(DockerfileError, match=message):
+        placed(text, tree)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "fits"),
+    [
+        ("*.go", "a.go", True),
+        ("*.go", "d/a.go", False),
+        ("**/a", "a", True),
+        ("**/a", "b/c/a", True),
+        ("a/**", "a/b/c", True),
+        ("a?c", "abc", True),
+        ("a?c", "a/c", False),
+        ("[a-c]x", "bx", True),
+        ("[^a-c]x", "bx", False),
+        (r"\*x", "*x", True),
+        ("a.b", "axb", False),
+        ("[]-a]", "]", True),
+    ],
+)
+def test_patterns(pattern: str, path: str, fits: bool) -> None:
+    assert bool(compile_pattern(pattern).fullmatch(path)) is fits
+
+
+def walked(root: Path, cache: Path | None = None, dockerfile: str = "Dockerfile") -> Tree:
+    return read_context(root, ignore_of(root, dockerfile), Digests(cache))
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_text("x")
+    (tmp_path / "d" / "f").chmod(0o750)
+    (tmp_path / "l").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "p")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        found = walked(tmp_path)
+    assert sorted(found.files) == ["d", "d/f", "l", "p"]
+    assert stat.S_IMODE(found.files["d/f"].mode) == 0o750
+    assert found.files["l"].digest == "/etc/passwd"
+    assert found.resolve("l") is None
+
+
+def test_what_is_ignored(tmp_path: Path) -> None:
+    for path in ("a.log", "b.txt", "node/x/y.js", "keep/in/z", "keep/q"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    (tmp_path / ".dockerignore").write_text("# no\n*.log\nnode\nkeep\n!keep/in\n\n")
+    assert sorted(walked(tmp_path).files) == [
+        *(".dockerignore", "b.txt", "keep", "keep/in", "keep/in/z")
+    ]
+    (tmp_path / "Other.dockerignore").write_text("**\n!b.txt\n")
+    assert sorted(walked(tmp_path, dockerfile="Other").files) == ["b.txt"]
+
+
+def test_a_malformed_ignore_file() -> None:
+    with pytest.raises(DockerfileError, match="dockerignore"):
+        parse_ignore(b"a[\n")
+
+
+def test_digests_are_kept_and_seen_through(tmp_path: Path) -> None:
+    root, cache = tmp_path / "root", tmp_path / "cache" / "file"
+    root.mkdir()
+    (root / "a").write_text("1")
+    os.utime(root / "a", (1, 1))
+    first = walked(root, cache)
+    assert walked(root, cache) == first
+    (root / "a").write_text("2")
+    os.utime(root / "a", (1, 1))  # same time and size: the change time tells
+    assert walked(root, cache).files["a"].digest != first.files["a"].digest
+    cache.parent.mkdir(exist_ok=True)
+    for damage in ("", "[]", '{"version": 1, "files": {"a": 3}}', '{"version": 1}'):
+        cache.write_text(damage)
+        assert walked(root, cache) == walked(root)
+
+
+def test_a_kept_digest_saves_the_reading(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    status = (tmp_path / "a").stat()
+    known = [status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns, "kept"]
+    cache = tmp_path / "cache"
+    cache.write_text(f'{{"version": 1, "files": {{"a": {str(known).replace(chr(39), chr(34))}}}}}')
+    assert walked(tmp_path, cache).files["a"].digest == "kept"
+
+
+def test_a_context_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="no such file"):
+        walked(tmp_path / "x")
+
+
+def key(step: Copy | Run, tree: Tree = TREE, layers: Sequence[str] = ("sha256:1",)) -> str:
+    reads = {"sources": digest_of(select(step, tree), tree)} if isinstance(step, Copy) else {}
+    return key_of(step, Ground(layers), reads)
+
+
+def test_a_key_goes_by_content_alone() -> None:
+    step = copy_step("COPY d /x")
+    same = Tree.of({**TREE.files, "a": File(FILE, "other")})
+    other = Tree.of({**TREE.files, "d/e/z.go": File(FILE, "other")})
+    mode = Tree.of({**TREE.files, "d/e/z.go": File(FILE | 0o111, "#d/e/z.go")})
+    keys = {key(step, tree) for tree in (TREE, other, mode)}
+    assert len(keys) == 3
+    assert key(step, same) == key(step)
+    assert key(step, layers=["sha256:2"]) not in keys
+    assert key(copy_step("COPY --chown=1 d /x")) not in keys
+    assert key(copy_step("COPY ./d/. /x")) == key(copy_step("COPY d /x"))
+
+
+def test_a_key_goes_by_the_arguments_in_scope() -> None:
+    plain = run_step("RUN make")
+    assert key(run_step("RUN make", {"v": "1"})) != key(plain)
+    assert key(run_step("RUN make", {"v": "1"})) != key(run_step("RUN make", {"v": "2"}))
+    assert key(run_step("RUN make", {"v": "1"}, head="LABEL x=y")) == key(plain)
+    assert key(run_step("RUN make", {"HTTP_PROXY": "secret"})) == key(plain)
+    assert "hunter2" not in key(run_step("RUN make", {"v": "hunter2"}))
+
+
+def test_chain_ids() -> None:
+    """The example of the image specification: one layer is its own chain, two are hashed."""
+    assert chain_id([]) == ""
+    assert chain_id(["sha256:a"]) == "sha256:a"
+    assert chain_id(["sha256:a", "sha256:b"]).startswith("sha256:")
+    assert chain_id(["a", "b"]) != chain_id(["b", "a"])
