@@ -21,7 +21,7 @@ __all__ = ["Contents", "Database", "DatabaseError", "is_damage", "is_in_use", "r
 
 DatabaseError = sqlite3.Error
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2  # 1 had records without versions, which are as those of version 1
 _MOST_VERSION = 100  # a greater one is no version
 _LOG_PAGES = RESERVED_BYTES // 4096 * 3 // 4  # a commit may write some more
 _DAMAGE = frozenset((0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
@@ -86,8 +86,8 @@ class Database:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             connection.execute("PRAGMA synchronous=NORMAL")
-            _check_version(connection, path)
-            if not _has_schema(connection):
+            version = _check_version(connection, path)
+            if version < _SCHEMA_VERSION or not _has_schema(connection):
                 connection.executescript(_SCHEMA)
                 connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
         except BaseException:
@@ -162,7 +162,7 @@ def _translated() -> Iterator[None]:
         raise DatabaseError("malformed database") from error
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in range(_MOST_VERSION):
         raise DatabaseError(f"malformed database: version {version}")
@@ -171,6 +171,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
             f'state "{path}": version {version} is newer than this stackr understands',
             hint="start the engine with the stackr that wrote it, or a newer one",
         )
+    return int(version)
 
 
 def _has_schema(connection: sqlite3.Connection) -> bool:

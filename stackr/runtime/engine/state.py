@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,18 +28,18 @@ from stackr.runtime.engine.database import (
 )
 from stackr.runtime.engine.disk import is_read_only
 from stackr.runtime.engine.journal import Changes, Journal, Key
+from stackr.runtime.engine.records import Document, Kind, NewerRecord, Surplus
 from stackr.runtime.engine.recovery import Recovered, recover
 from stackr.runtime.engine.reserve import Reserve
 
-__all__ = ["Document", "State"]
+__all__ = ["MALFORMED", "Document", "State"]
 
-Document = dict[str, Any]
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 _DAMAGED_SUFFIX = ".damaged"
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, StackrError)
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, StackrError)
 
 
 class State:
@@ -59,6 +59,8 @@ class State:
         self._lock = threading.RLock()
         self._retry: threading.Timer | None = None
         self._trouble = ""
+        self._surplus: dict[Key, Surplus] = {}
+        self._newer: dict[Key, NewerRecord] = {}
         self.notes: list[str] = []
 
     @classmethod
@@ -117,11 +119,31 @@ class State:
             if changes:
                 self._commit(changes)
 
+    def save(self, kind: Kind[T], id: str, value: T) -> Document:
+        """Write a record, with what an engine that knows more has put there; as it is stored then.
+
+        Raises NewerRecord where one of a newer version is there.
+        """
+        document = kind.written(value, self._surplus.get((kind.name, id)))
+        self.put(kind.name, id, document)
+        return document
+
     def put(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
+        """Write a document as it is. Raises NewerRecord."""
+        self.check_known(kind, id)
         self._change((kind, id), json.dumps(body, separators=(",", ":")))
 
     def delete(self, kind: str, id: str) -> None:
+        """Raises NewerRecord."""
+        self.check_known(kind, id)
+        self._surplus.pop((kind, id), None)
         self._change((kind, id), None)
+
+    def check_known(self, kind: str, id: str) -> None:
+        """Raises NewerRecord for a record that was found to be of a newer version."""
+        newer = self._newer.get((kind, id))
+        if newer is not None:
+            raise newer
 
     def get(self, kind: str, id: str) -> Document | None:
         with self._lock:
@@ -141,17 +163,39 @@ class State:
                         bodies[id] = body
         return {id: json.loads(bodies[id]) for id in sorted(bodies)}
 
-    def load(self, kind: str, parse: Callable[[str, Document], T]) -> dict[str, T]:
-        """Every document of a kind as an object, by ID; one that is malformed is left out, and
-        told. parse: given ID and document.
+    def read(self, kind: Kind[T], *, strict: bool = False) -> dict[str, T]:
+        """Every record of a kind as an object, by ID.
+
+        One that is malformed is left out, and one of a newer version left alone; both are told.
+        strict: others stand on these, which cannot be kept without them: raises NewerRecord.
         """
         found: dict[str, T] = {}
-        for id, document in self.all(kind).items():
+        for id, document in self.all(kind.name).items():
             try:
-                found[id] = parse(id, document)
-            except _MALFORMED as error:
+                found[id], surplus = kind.read(id, document)
+            except NewerRecord as error:
+                if strict:
+                    raise
+                self._newer[kind.name, id] = error
+                self.note(error.message)
+            except MALFORMED as error:
                 reason = " ".join(str(error).split())[:200]
-                self.note(f"{kind} {id}: its record is damaged and left out: {reason}")
+                self.note(f"{kind.name} {id}: its record is damaged and left out: {reason}")
+            else:
+                if surplus:
+                    self._surplus[kind.name, id] = surplus
+        return found
+
+    def newer(self, kind: Kind[T]) -> dict[str, NewerRecord]:
+        """What `read` has left alone, by ID."""
+        return {id: error for (of, id), error in self._newer.items() if of == kind.name}
+
+    def glimpsed(self, kind: Kind[T]) -> dict[str, T]:
+        """Of what `read` has left alone, what this version's eyes see, for those that see any."""
+        found = {}
+        for id in self.newer(kind):
+            with suppress(*MALFORMED):
+                found[id] = kind.parse(id, self.get(kind.name, id) or {})
         return found
 
     def restore(self, documents: Mapping[Key, str]) -> list[Key]:

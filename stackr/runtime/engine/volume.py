@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
@@ -28,7 +28,8 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.subpath import open_subpath, subpath_failure
 from stackr.runtime.engine.linux.tree import disk_usage
-from stackr.runtime.engine.state import Document, State
+from stackr.runtime.engine.records import Document, Kind, NewerRecord
+from stackr.runtime.engine.state import MALFORMED, State
 from stackr.runtime.engine.volume_content import fill, recover
 from stackr.runtime.engine.volume_device import (
     Device,
@@ -39,14 +40,14 @@ from stackr.runtime.engine.volume_device import (
     words,
 )
 
-__all__ = ["ANONYMOUS_LABEL", "Volume", "Volumes"]
+__all__ = ["ANONYMOUS_LABEL", "VOLUME", "Volume", "Volumes"]
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
-_KIND = "volume"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _REMOVING = ".removing-"
 _DESCRIPTION = "volume.json"
+_KIND_FIELD = "record_kind"
 _LONGEST_NAME = 255 - len(f"{_REMOVING}.01234567")
 """So that the folder has a name while it is removed, too."""
 _log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class Volumes:
         self._state = state
         self._events = events
         self._volumes: dict[str, Volume] = {}
+        self._left_alone: dict[str, NewerRecord] = {}
         self._users: dict[str, set[str]] = {}
         self._fills: dict[str, threading.Lock] = {}
 
@@ -113,11 +115,13 @@ class Volumes:
         for leftover in self._root.glob(f"{_REMOVING}*"):
             name = leftover.name.removeprefix(_REMOVING).rpartition(".")[0]
             if not (self._root / name).exists():
-                self._state.delete(_KIND, name)
+                self._state.delete(VOLUME.name, name)
             _delete_tree(leftover)
-        self._volumes = self._state.load(
-            _KIND, lambda name, document: _from_document(name, self._root, document)
-        )
+        self._volumes = {
+            name: replace(volume, mountpoint=self._root / name / "_data")
+            for name, volume in self._state.read(VOLUME).items()
+        }
+        self._left_alone = self._state.newer(VOLUME)
         self._find_orphans()
         for volume in self._volumes.values():
             _make_folder(volume.mountpoint)
@@ -128,10 +132,16 @@ class Volumes:
         """Volumes whose records are lost: what they hold is not."""
         for entry in sorted(self._root.iterdir()):
             name = entry.name
-            if name in self._volumes or not _NAME.fullmatch(name) or not (entry / "_data").is_dir():
+            is_known = name in self._volumes or name in self._left_alone
+            if is_known or not _NAME.fullmatch(name) or not (entry / "_data").is_dir():
                 continue
-            volume = _found(entry)
-            self._state.put(_KIND, name, _to_document(volume))
+            try:
+                volume, document = _found(entry)
+            except NewerRecord as error:
+                self._left_alone[name] = error
+                self._state.note(error.message)
+                continue
+            self._state.put(VOLUME.name, name, document)
             self._state.note(f'volume "{name}": its record was lost: it is found again')
             self._volumes[name] = volume
 
@@ -141,17 +151,22 @@ class Volumes:
         if not file.exists():
             with suppress(OSError):  # a full disk: it is written by a later start
                 file.touch(mode=0o600)
-                file.write_text(json.dumps(_to_document(volume)))
+                file.write_text(json.dumps({_KIND_FIELD: VOLUME.name, **VOLUME.written(volume)}))
 
     def list(self) -> list[Volume]:
         return [self._volumes[name] for name in sorted(self._volumes)]
 
     def get(self, name: str) -> Volume:
-        """Raises NotFound."""
+        """Raises NotFound, and NewerRecord."""
         try:
             return self._volumes[name]
         except KeyError:
+            self._check_known(name)
             raise NotFound(f"get {name}: no such volume") from None
+
+    def _check_known(self, name: str) -> None:
+        if name in self._left_alone:
+            raise self._left_alone[name]
 
     async def create(
         self,
@@ -176,16 +191,17 @@ class Volumes:
             )
         if name in self._volumes:
             return self._volumes[name]
+        self._check_known(name)
         _check_name(name)
         options = dict(driver_opts or {})
         check_options(name, options)
         volume = Volume(name, self._root / name / "_data", time.time_ns(), labels, options)
         self._state.check_room()
-        self._state.put(_KIND, name, _to_document(volume))
+        self._state.save(VOLUME, name, volume)
         try:
             _make_folder(volume.mountpoint)
         except OSError:
-            self._state.delete(_KIND, name)
+            self._state.delete(VOLUME.name, name)
             raise
         self._describe(volume)
         self._volumes[name] = volume
@@ -257,6 +273,7 @@ class Volumes:
         Raises NotFound (not with `force`), and Conflict while a container uses it.
         """
         if name not in self._volumes:
+            self._check_known(name)
             if force:
                 return
             raise NotFound(f"get {name}: no such volume")
@@ -273,7 +290,7 @@ class Volumes:
         except OSError:
             self._volumes[name] = volume
             raise
-        self._state.delete(_KIND, name)
+        self._state.delete(VOLUME.name, name)
         self._fills.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": volume.driver})
         await asyncio.to_thread(_delete_tree, doomed)
@@ -334,14 +351,22 @@ def _delete_tree(path: Path) -> None:
     shutil.rmtree(path, onerror=failed)
 
 
-def _found(folder: Path) -> Volume:
-    """As it is described beside its content; one without a description has its name alone."""
+def _found(folder: Path) -> tuple[Volume, Document]:
+    """As it is described beside its content; one without a description has its name alone.
+
+    Returns its record, too. Raises NewerRecord.
+    """
     try:
         document = json.loads((folder / _DESCRIPTION).read_bytes())
-        return _from_document(folder.name, folder.parent, document)
-    except (OSError, ValueError, KeyError, TypeError):
+        document.pop(_KIND_FIELD, None)
+        volume, _ = VOLUME.read(folder.name, document)
+    except NewerRecord:
+        raise
+    except (OSError, *MALFORMED):
         created_ns = folder.stat().st_mtime_ns
-        return Volume(folder.name, folder / "_data", created_ns)
+        volume = Volume(folder.name, folder / "_data", created_ns)
+        return volume, VOLUME.written(volume)
+    return replace(volume, mountpoint=folder / "_data"), document
 
 
 def _to_document(volume: Volume) -> Document:
@@ -352,11 +377,15 @@ def _to_document(volume: Volume) -> Document:
     }
 
 
-def _from_document(name: str, root: Path, document: Document) -> Volume:
+def _from_document(name: str, document: Document) -> Volume:
+    """Where it is, the caller knows."""
     return Volume(
         name=name,
-        mountpoint=root / name / "_data",
+        mountpoint=Path(name),
         created_ns=document["created_ns"],
         labels=document["labels"],
         options=document["options"],
     )
+
+
+VOLUME = Kind("volume", parse=_from_document, dump=_to_document)

@@ -26,6 +26,8 @@ from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running, is_running, log_path
 from stackr.runtime.engine.lock import DataRootLock, holder
+from stackr.runtime.engine.records import VERSION_FIELD
+from stackr.runtime.engine.state import State
 
 pytestmark = pytest.mark.root
 
@@ -78,6 +80,23 @@ def test_a_failed_start_says_why(tmp_path: Path) -> None:
         ensure_running(config)
     assert not is_running(config)
     assert holder(data) is None
+
+
+@pytest.mark.parametrize("kind", ["image", "image_name", "layer", "snapshot"])
+def test_what_others_stand_on_is_newer(tmp_path: Path, kind: str) -> None:
+    """Without it, it could not be told what may be deleted."""
+    data = tmp_path / "data"
+    data.mkdir()
+    state = State.open(data / "state.db")
+    newer = {VERSION_FIELD: 2, "layers": []}
+    state.put(kind, "newer", newer)
+    state.close()
+    config = EngineConfig.at(data, tmp_path / "run")
+    with pytest.raises(Unavailable, match=f"{kind} newer: its record is of version 2, and this"):
+        ensure_running(config)
+    state = State.open(data / "state.db")
+    assert state.get(kind, "newer") == newer
+    state.close()
 
 
 def test_only_root_starts_and_connects(new_engine: NewEngine, tmp_path: Path) -> None:

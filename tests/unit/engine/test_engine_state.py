@@ -16,6 +16,7 @@ import pytest
 from stackr.errors import Internal
 from stackr.runtime.engine.database import Database
 from stackr.runtime.engine.journal import Journal
+from stackr.runtime.engine.records import Kind
 from stackr.runtime.engine.state import State
 
 DOCUMENTS = {f"id{number}": {"value": f"{number}" * 100} for number in range(20)}
@@ -111,7 +112,8 @@ def test_a_damaged_record_costs_that_record_alone(tmp_path: Path) -> None:
     assert state.all("kind") == {id: body for id, body in DOCUMENTS.items() if id != "id3"}
     assert [note for note in state.notes if "kind id3: damaged" in note]
     state.put("kind", "id4", {"value": 4})
-    parsed = state.load("kind", lambda _, document: document["value"] + "")
+    kind = Kind("kind", parse=lambda _, document: document["value"] + "", dump=lambda _: {})
+    parsed = state.read(kind)
     assert parsed.keys() == DOCUMENTS.keys() - {"id3", "id4"}
     assert "kind id4: its record is damaged and left out" in state.notes[-1]
     state.close()

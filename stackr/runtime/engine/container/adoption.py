@@ -109,7 +109,7 @@ class Adoption:
         """Groups, bundles and runtime states without a record, but not of what still runs: a record
         that is lost is no reason to end a container, nor to delete what it wrote.
         """
-        running = running_without_record(self._config, lambda id: id in self._store)
+        running = running_without_record(self._config, self._is_known)
         for id, pids in running.items():
             numbers = ", ".join(map(str, sorted(pids)))
             self._note(f"container {id[:12]}: runs on without a record: process {numbers}")
@@ -118,14 +118,17 @@ class Adoption:
         groups = {name for name in cgroups.children(group) if len(name) == ID_LENGTH}
         known = set(runtime.known()) | groups | set(bundle_ids(self._config))
         for id in known - running.keys():
-            if id not in self._store:
+            if not self._is_known(id):
                 await runtime.delete(id)
                 await self._lifecycle.teardown.remove_group(f"{group}/{id}")
                 remove_tree(self._config.bundles_root / id)
         for id in os.listdir(self._config.containers_root):
-            if id not in self._store:
+            if not self._is_known(id):
                 folder = self._config.containers_root / id
                 self._note(f"container {id[:12]}: has no record: its log is in {folder}")
+
+    def _is_known(self, id: str) -> bool:
+        return id in self._store or self._store.is_left_alone(id)
 
     async def _reconcile(self, live: Live) -> None:
         container = live.container

@@ -20,13 +20,14 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.record import Container
 from stackr.runtime.engine.container.spec import HostConfig
 from stackr.runtime.engine.linux.cgroup import Hierarchy
+from stackr.runtime.engine.records import Kind
 from stackr.runtime.engine.state import State
 
-__all__ = ["Groups", "check_parent"]
+__all__ = ["CGROUP", "Groups", "check_parent"]
 
 _log = logging.getLogger(__name__)
 
-_KIND = "cgroup"
+CGROUP = Kind("cgroup", parse=lambda path, _: path, dump=lambda _: {})
 _MOST_PATH = 1024
 _SECOND_US = 1_000_000
 _RT_RUNTIME = "cpu.rt_runtime_us"
@@ -51,7 +52,7 @@ class Groups:
         """The parents of containers whose own groups are about to be made, by container."""
 
     def open(self) -> None:
-        self._made = set(self._state.all(_KIND))
+        self._made = set(self._state.read(CGROUP))
 
     def parent(self, host_config: HostConfig) -> str:
         given = host_config.cgroup_parent
@@ -80,7 +81,7 @@ class Groups:
                 if each.exists():
                     break
                 self._made.add(str(each))
-                self._state.put(_KIND, str(each), {})
+                self._state.save(CGROUP, str(each), str(each))
 
     def _paths(self, group: str) -> Iterator[Path]:
         """The group's folders, and all above them."""
@@ -108,7 +109,7 @@ class Groups:
                     _log.warning("cgroup %s: cannot be removed: %s", folder, error.strerror)
                 continue
             self._made.discard(folder)
-            self._state.delete(_KIND, folder)
+            self._state.delete(CGROUP.name, folder)
 
     def allot_realtime(self, containers: Iterable[HostConfig]) -> None:
         """Give the engine's groups the real-time share that these containers, all that run, need

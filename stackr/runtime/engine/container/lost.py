@@ -19,11 +19,12 @@ from typing import TypeGuard
 from stackr.errors import StackrError
 from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.container.record import Container, Running
+from stackr.runtime.engine.container.record import CONTAINER, Running
 from stackr.runtime.engine.journal import Key, document_lines, read_lines
 from stackr.runtime.engine.linux import cgroup
 from stackr.runtime.engine.linux.process import boot_id, start_ticks
-from stackr.runtime.engine.state import Document, State
+from stackr.runtime.engine.records import NewerRecord
+from stackr.runtime.engine.state import MALFORMED, Document, State
 
 __all__ = [
     "ID_LENGTH",
@@ -95,6 +96,9 @@ def restore_records(config: EngineConfig, state: State) -> None:
         documents = _read(config.bundles_root / id / _FILE)
         copy = json.loads(documents.get(("container", id), "null"))
         record = state.get("container", id)
+        if is_newer(record) or (record is None and is_newer(copy)):
+            state.restore(documents)
+            continue
         if not is_readable(record):
             what, record = "was lost", copy if is_readable(copy) else None
         else:
@@ -141,14 +145,25 @@ def _read(file: Path) -> dict[Key, str]:
 
 
 def is_readable(document: Document | None) -> TypeGuard[Document]:
-    """Whether it is the record of a container."""
+    """Whether it is the record of a container, of a version that is known."""
     if document is None:
         return False
     try:
-        Container.from_document(document)
-    except (KeyError, TypeError, ValueError, AttributeError):
+        CONTAINER.parse("", CONTAINER.upgraded("", document))
+    except MALFORMED:
         return False
     return True
+
+
+def is_newer(document: Document | None) -> bool:
+    """Whether only a newer engine understands it."""
+    try:
+        CONTAINER.upgraded("", document or {})
+    except NewerRecord:
+        return True
+    except ValueError:
+        pass
+    return False
 
 
 def running_without_record(

@@ -10,10 +10,19 @@ from typing import Any
 
 from stackr.runtime.engine.container.spec import Config, EndpointSettings, HostConfig
 from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.stored import (
+    config_from,
+    endpoint_from,
+    host_config_from,
+    stored_config,
+    stored_endpoint,
+    stored_host_config,
+)
 from stackr.runtime.engine.linux.process import age_s, boot_id
-from stackr.runtime.engine.state import Document
+from stackr.runtime.engine.records import Document, Kind, known_fields
 
 __all__ = [
+    "CONTAINER",
     "STANDBY_LABEL",
     "Container",
     "Health",
@@ -162,9 +171,9 @@ class Container:
             "name": self.name,
             "created_ns": self.created_ns,
             "image_id": self.image_id,
-            "config": self.config.to_record(),
-            "host_config": self.host_config.to_record(),
-            "endpoints": {name: e.to_record() for name, e in self.endpoints.items()},
+            "config": stored_config(self.config),
+            "host_config": stored_host_config(self.host_config),
+            "endpoints": {name: stored_endpoint(e) for name, e in self.endpoints.items()},
             "mounts": [asdict(mount) for mount in self.mounts],
             "platform": self.platform,
             "state": asdict(self.state),
@@ -178,24 +187,34 @@ class Container:
 
     @classmethod
     def from_document(cls, document: Document) -> Container:
-        plain = dict(document)
-        plain["config"] = Config.model_validate(plain["config"])
-        plain["host_config"] = HostConfig.model_validate(plain["host_config"])
-        plain["endpoints"] = {
-            name: EndpointSettings.model_validate(e) for name, e in plain["endpoints"].items()
-        }
+        plain = known_fields(cls, document)
+        plain["config"] = config_from(plain["config"])
+        plain["host_config"] = host_config_from(plain["host_config"])
+        plain["endpoints"] = {name: endpoint_from(e) for name, e in plain["endpoints"].items()}
         plain["mounts"] = tuple(_mount_point(mount) for mount in plain["mounts"])
         plain["state"] = _state(plain["state"])
-        plain["running"] = Running(**plain["running"]) if plain["running"] else None
+        running = plain["running"]
+        plain["running"] = Running(**known_fields(Running, running)) if running else None
         return cls(**plain)
 
 
 def _mount_point(document: dict[str, Any]) -> MountPoint:
-    return MountPoint(**{**document, "options": tuple(document["options"])})
+    known = known_fields(MountPoint, document)
+    return MountPoint(**{**known, "options": tuple(known["options"])})
 
 
 def _state(document: dict[str, Any]) -> State:
     health = document["health"]
     if health is not None:
-        health = Health(**{**health, "log": [Probe(**probe) for probe in health["log"]]})
-    return State(**{**document, "status": Status(document["status"]), "health": health})
+        log = [Probe(**known_fields(Probe, probe)) for probe in health["log"]]
+        health = Health(**{**known_fields(Health, health), "log": log})
+    known = known_fields(State, document)
+    return State(**{**known, "status": Status(document["status"]), "health": health})
+
+
+CONTAINER = Kind(
+    "container",
+    parse=lambda _, document: Container.from_document(document),
+    dump=Container.to_document,
+    identities={"mounts": "destination", "state.health.log": "start_ns"},
+)

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime.engine.container.lost import BundleRecords
-from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.record import CONTAINER, Container
 from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.network.sandbox import SANDBOX
+from stackr.runtime.engine.records import NewerRecord
 from stackr.runtime.engine.state import State
 
 __all__ = ["Store", "check_name", "random_name"]
 
-_KIND = "container"
 _NAME = re.compile(r"^/?[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
 _ADJECTIVES = """
 agile amber bold brave breezy bright brisk calm clever cosmic crisp daring eager early easy fair
@@ -58,11 +59,25 @@ class Store:
         self._copies = copies
         self._containers: dict[str, Container] = {}
         self._names: dict[str, str] = {}
+        self._left_alone: dict[str, NewerRecord] = {}
+        self._left_names: dict[str, str] = {}
 
     def open(self) -> None:
-        found = self._state.load(_KIND, lambda _, document: Container.from_document(document))
-        self._containers |= found
-        self._names |= {container.name: id for id, container in found.items()}
+        """Those of which a record is of a newer version are left alone, and their names theirs."""
+        found = self._state.read(CONTAINER)
+        self._left_alone = {**self._state.newer(SANDBOX), **self._state.newer(CONTAINER)}
+        for id, container in self._state.glimpsed(CONTAINER).items():
+            self._left_names[container.name] = id
+        for id, container in found.items():
+            if id in self._left_alone:
+                self._left_names[container.name] = id
+            else:
+                self._containers[id] = container
+                self._names[container.name] = id
+
+    def is_left_alone(self, id: str) -> bool:
+        """Whether a newer engine knows what to do with it, and this one does not."""
+        return id in self._left_alone
 
     def __iter__(self) -> Iterator[Container]:
         return iter(list(self._containers.values()))
@@ -84,8 +99,7 @@ class Store:
 
     def put(self, container: Container) -> None:
         """Write a changed record."""
-        document = container.to_document()
-        self._state.put(_KIND, container.id, document)
+        document = self._state.save(CONTAINER, container.id, container)
         if container.state.status.is_up:
             self._copies.keep(container.id, document)
         else:
@@ -100,7 +114,7 @@ class Store:
         self.put(container)
 
     def delete(self, container: Container) -> None:
-        self._state.delete(_KIND, container.id)
+        self._state.delete(CONTAINER.name, container.id)
         self._containers.pop(container.id, None)
         if self._names.get(container.name) == container.id:
             del self._names[container.name]
@@ -110,7 +124,7 @@ class Store:
         return container.standby or container.replaced_by in self._containers
 
     def check_free(self, name: str) -> None:
-        holder = self._names.get(name)
+        holder = self._names.get(name) or self._left_names.get(name)
         if holder is not None:
             raise Conflict(
                 f'Conflict. The container name "/{name}" is already in use by container'
@@ -122,12 +136,15 @@ class Store:
         """A random name that nobody has."""
         for _ in range(10):
             name = random_name()
-            if name not in self._names:
+            if name not in self._names and name not in self._left_names:
                 return name
         return f"{random_name()}_{secrets.token_hex(3)}"
 
     def get(self, ref: str) -> Container:
-        """By ID, name, or the start of an ID. Raises NotFound; InvalidArgument for several."""
+        """By ID, name, or the start of an ID.
+
+        Raises NotFound; InvalidArgument for several; NewerRecord for one that is left alone.
+        """
         found = self._containers.get(ref)
         if found is None:
             found = self._containers.get(self._names.get(ref.removeprefix("/"), ""))
@@ -137,8 +154,15 @@ class Store:
         if len(matches) > 1:
             raise InvalidArgument(f"multiple IDs found with provided prefix: {ref}")
         if not matches:
+            self._check_known(ref)
             raise NotFound(f"No such container: {ref}")
         return self._containers[matches[0]]
+
+    def _check_known(self, ref: str) -> None:
+        named = self._left_names.get(ref.removeprefix("/"))
+        for id, error in self._left_alone.items():
+            if id == named or (ref and id.startswith(ref)):
+                raise error
 
     def existing(self, ref: str) -> Container:
         """As `get`, without those whose creation is under way."""

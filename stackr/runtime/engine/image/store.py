@@ -36,8 +36,9 @@ from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, 
 from stackr.runtime.engine.image.retention import Retention
 from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.linux.memory import trim_heap
+from stackr.runtime.engine.records import Document, Kind
 from stackr.runtime.engine.snapshot.overlay import Overlay
-from stackr.runtime.engine.state import Document, State
+from stackr.runtime.engine.state import State
 from stackr.text import parse_json
 
 if TYPE_CHECKING:
@@ -45,12 +46,10 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.pull import Pulled, Puller
 
-__all__ = ["Images"]
+__all__ = ["IMAGE", "IMAGE_NAME", "Images"]
 
 _log = logging.getLogger(__name__)
 
-_IMAGE: Final = "image"
-_NAME: Final = "image_name"
 _SETTLE_AFTER_S: Final = 5.0
 _ID_PREFIX_RE: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
@@ -83,11 +82,11 @@ class Images:
         The snapshotter is open already.
         """
         await asyncio.to_thread(self._content.open)
-        self._images |= self._state.load(_IMAGE, StoredImage.from_document)
-        for name, (id, reference) in self._state.load(_NAME, _named).items():
+        self._images |= self._state.read(IMAGE, strict=True)
+        for name, (id, reference) in self._state.read(IMAGE_NAME, strict=True).items():
             image = self._images.get(id)
             if image is None:
-                self._state.delete(_NAME, name)
+                self._state.delete(IMAGE_NAME.name, name)
                 continue
             self._names[name] = image.id
             image.names[name] = reference
@@ -223,7 +222,7 @@ class Images:
             names=image.names if image else {},
         )
         with self._state.transaction():
-            self._state.put(_IMAGE, stored.id, stored.to_document())
+            self._state.save(IMAGE, stored.id, stored)
             self._images[stored.id] = stored
             self._point(name, stored)
             self._point(name.with_digest(pulled.digest), stored)
@@ -239,7 +238,7 @@ class Images:
         former = self._images.get(self._names.get(key, ""))
         if former is not None:
             former.names.pop(key, None)
-        self._state.put(_NAME, key, {"image": image.id})
+        self._state.save(IMAGE_NAME, key, (image.id, name))
         self._names[key] = image.id
         image.names[key] = name
 
@@ -332,7 +331,7 @@ class Images:
             names=former.names if former else {},
         )
         with self._state.transaction():
-            self._state.put(_IMAGE, stored.id, stored.to_document())
+            self._state.save(IMAGE, stored.id, stored)
             self._images[stored.id] = stored
             if name is not None:
                 self._point(name, stored)
@@ -344,7 +343,7 @@ class Images:
         image = self._find(source)
         image.last_tagged = _now()
         with self._state.transaction():
-            self._state.put(_IMAGE, image.id, image.to_document())
+            self._state.save(IMAGE, image.id, image)
             self._point(name, image)
         self._events.publish("image", "tag", image.id, self._attributes(image, name))
 
@@ -383,7 +382,7 @@ class Images:
     def _untag(self, image: StoredImage, names: Iterable[Reference]) -> Removals:
         removals: Removals = []
         for name in names:
-            self._state.delete(_NAME, str(name))
+            self._state.delete(IMAGE_NAME.name, str(name))
             del self._names[str(name)]
             del image.names[str(name)]
             self._events.publish("image", "untag", image.id, self._attributes(image, name))
@@ -399,9 +398,9 @@ class Images:
     def _forget(self, image: StoredImage) -> None:
         with self._state.transaction():
             for name in image.names:
-                self._state.delete(_NAME, name)
+                self._state.delete(IMAGE_NAME.name, name)
                 self._names.pop(name, None)
-            self._state.delete(_IMAGE, image.id)
+            self._state.delete(IMAGE.name, image.id)
         image.names.clear()
         self._images.pop(image.id, None)
 
@@ -441,6 +440,10 @@ class Images:
 
 def _named(name: str, document: Document) -> tuple[str, Reference]:
     return document["image"], parse_reference(name)
+
+
+IMAGE: Final = Kind("image", StoredImage.from_document, StoredImage.to_document)
+IMAGE_NAME: Final = Kind("image_name", parse=_named, dump=lambda named: {"image": named[0]})
 
 
 def _pullable(reference: str) -> Reference:

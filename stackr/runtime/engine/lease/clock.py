@@ -9,9 +9,9 @@ import time
 from dataclasses import asdict, dataclass
 
 from stackr.runtime.engine.linux import process
-from stackr.runtime.engine.state import Document
+from stackr.runtime.engine.records import Document, Kind, known_fields
 
-__all__ = ["Deadline", "deadline_from"]
+__all__ = ["LEASE_CLOCK", "Deadline", "deadline_of"]
 
 _NS = 1_000_000_000
 
@@ -39,10 +39,15 @@ class Deadline:
         return asdict(self)
 
 
-def deadline_from(document: Document | None, expires_ns: int) -> Deadline | None:
+def deadline_of(clock: Deadline | None, expires_ns: int) -> Deadline | None:
     """As it was recorded; a lease of an engine that kept the wall clock alone has just that."""
     if not expires_ns:
         return None
-    if document is None:
-        return Deadline("", 0, expires_ns)
-    return Deadline(**document)
+    return clock or Deadline("", 0, expires_ns)
+
+
+LEASE_CLOCK = Kind(
+    "lease_clock",
+    parse=lambda _, document: Deadline(**known_fields(Deadline, document)),
+    dump=Deadline.document,
+)

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 
 from stackr.runtime.engine.network.reservations import HostPort
-from stackr.runtime.engine.state import Document
+from stackr.runtime.engine.records import Document, Kind, known_fields
 
-__all__ = ["Lease", "LeasedPort", "Owner", "Phase", "free_instance", "lease_from"]
+__all__ = ["LEASE", "Lease", "LeasedPort", "Owner", "Phase", "free_instance", "lease_from"]
 
 
 class Phase(Enum):
@@ -76,18 +76,30 @@ class Lease:
 
 def lease_from(document: Document) -> Lease:
     owner = document["owner"]
-    # An earlier record says only that volumes go, by the clock: they stay.
-    known = {key: document[key] for key in document if key != "volumes"}
-    keep_volumes = document.get("keep_volumes")
+    keep_volumes = document["keep_volumes"]
     return Lease(
         **{
-            **known,
+            **known_fields(Lease, document),
             "keep_volumes": None if keep_volumes is None else tuple(keep_volumes),
-            "owner": Owner(**owner) if owner else None,
-            "ports": tuple(LeasedPort(**port) for port in document["ports"]),
+            "owner": Owner(**known_fields(Owner, owner)) if owner else None,
+            "ports": tuple(LeasedPort(**known_fields(LeasedPort, p)) for p in document["ports"]),
             "phase": Phase(document["phase"]),
         }
     )
+
+
+def _with_kept_volumes(document: Document) -> Document:
+    """To version 2: an earlier one says only that volumes go, by the clock: they stay."""
+    known = {key: value for key, value in document.items() if key != "volumes"}
+    return {"keep_volumes": None, **known}
+
+
+LEASE = Kind(
+    "lease",
+    parse=lambda _, document: lease_from(document),
+    dump=Lease.document,
+    migrations=(_with_kept_volumes,),
+)
 
 
 def free_instance(leases: Iterable[Lease], stack: str) -> int:

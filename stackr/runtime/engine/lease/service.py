@@ -19,14 +19,14 @@ from dataclasses import dataclass, field, replace
 
 from stackr.errors import AlreadyExists, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.events import EventBus
-from stackr.runtime.engine.lease.clock import Deadline, deadline_from
+from stackr.runtime.engine.lease.clock import LEASE_CLOCK, Deadline, deadline_of
 from stackr.runtime.engine.lease.record import (
+    LEASE,
     Lease,
     LeasedPort,
     Owner,
     Phase,
     free_instance,
-    lease_from,
 )
 from stackr.runtime.engine.lease.removal import PROJECT, Removed, Resources, remove_project
 from stackr.runtime.engine.linux.process import Process, boot_id
@@ -35,8 +35,6 @@ from stackr.runtime.engine.state import State
 
 __all__ = ["LeaseSpec", "Leases"]
 
-_KIND = "lease"
-_CLOCK_KIND = "lease_clock"  # apart, as older engines know a lease's fields only
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _MOST_PORTS = 4096
 _LONGEST_S = 10 * 365 * 86400
@@ -86,15 +84,22 @@ class Leases:
         self._resources = resources
         self._reservations = resources.networks.reservations
         self._held: dict[str, _Held] = {}
+        self._left_alone: list[Lease] = []
+        """Those whose records are of a newer version, as far as they can be read."""
         self._listener: asyncio.Task[None] | None = None
 
     # --- the engine's life -------------------------------------------------------------------
 
     def restore(self) -> None:
         """Read the records, and hold the ports again."""
-        for lease in self._state.load(_KIND, lambda _, document: lease_from(document)).values():
-            clock = self._state.get(_CLOCK_KIND, lease.id)
-            deadline = deadline_from(clock, lease.expires_ns)
+        clocks, leases = self._state.read(LEASE_CLOCK), self._state.read(LEASE)
+        left = {**self._state.newer(LEASE), **self._state.newer(LEASE_CLOCK)}
+        seen = {**self._state.glimpsed(LEASE), **leases}
+        self._left_alone = [seen[id] for id in left if id in seen]
+        for lease in leases.values():
+            if lease.id in left:
+                continue
+            deadline = deadline_of(clocks.get(lease.id), lease.expires_ns)
             self._held[lease.id] = _Held(lease, deadline=deadline)
             if lease.phase is not Phase.SETTLING:
                 self._reservations.restore(lease.project, [port.held for port in lease.ports])
@@ -211,11 +216,12 @@ class Leases:
         for name in (spec.project, stack):
             if not _NAME.fullmatch(name):
                 raise InvalidArgument(f'lease: "{name}" is not a project\'s name')
-        if any(held.lease.project == spec.project for held in self._held.values()):
+        leases = (*(held.lease for held in self._held.values()), *self._left_alone)
+        if any(lease.project == spec.project for lease in leases):
             raise AlreadyExists(f'lease: project "{spec.project}" has one already')
         if len(spec.ports) > _MOST_PORTS:
             raise InvalidArgument(f"lease: more than {_MOST_PORTS} ports")
-        instance = free_instance(self.list(), stack)
+        instance = free_instance([*self.list(), *self._left_alone], stack)
         deadline = _deadline(spec.ttl_s)
         lease = Lease(
             id=secrets.token_hex(16),
@@ -254,14 +260,14 @@ class Leases:
 
     def _put(self, lease: Lease, deadline: Deadline | None) -> None:
         with self._state.transaction():
-            self._state.put(_KIND, lease.id, lease.document())
+            self._state.save(LEASE, lease.id, lease)
             if deadline is not None:
-                self._state.put(_CLOCK_KIND, lease.id, deadline.document())
+                self._state.save(LEASE_CLOCK, lease.id, deadline)
 
     def _forget(self, held: _Held) -> None:
         with self._state.transaction():
-            self._state.delete(_KIND, held.lease.id)
-            self._state.delete(_CLOCK_KIND, held.lease.id)
+            self._state.delete(LEASE.name, held.lease.id)
+            self._state.delete(LEASE_CLOCK.name, held.lease.id)
         self._held.pop(held.lease.id, None)
         if held.owner is not None:
             held.owner.close()

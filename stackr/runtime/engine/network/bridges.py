@@ -59,7 +59,8 @@ class Bridges:
             return
         # The whole table at once: what runs is never without its rules, nor without isolation.
         firewall = self._kernel.firewall
-        firewall.add([bridge.bridge_rules(network) for network in wanted], forwardings)
+        ruled = [n for n in (*wanted, *self._store.glimpsed) if n.bridge]
+        firewall.add([bridge.bridge_rules(network) for network in ruled], forwardings)
         await self._kernel.rebuild()
         results = await asyncio.gather(
             *(self.realise(network) for network in wanted), return_exceptions=True

@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from stackr.errors import Internal
-from stackr.runtime.engine.state import Document, State
+from stackr.errors import StackrError
+from stackr.runtime.engine.records import Document, Kind
+from stackr.runtime.engine.state import State
 
-__all__ = ["RestingAddresses"]
+__all__ = ["ADDRESS", "RestingAddresses"]
 
-_KIND = "address"
 _MOST = 256  # of a network; the oldest are forgotten
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class RestingAddresses:
         self._slots: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def load(self) -> None:
-        self._slots = self._state.load(_KIND, _slots_from)
+        self._slots = self._state.read(ADDRESS)
 
     def of(self, network_id: str, slot: str) -> Sequence[str]:
         """What a container in this slot had last."""
@@ -50,15 +50,20 @@ class RestingAddresses:
         while len(slots) > _MOST:
             del slots[next(iter(slots))]
         try:
-            self._state.put(_KIND, network_id, {"slots": list(slots.items())})
-        except Internal as error:
+            self._state.save(ADDRESS, network_id, slots)
+        except StackrError as error:
             _log.warning("%s", error)
 
     def forget(self, network_id: str) -> None:
         """The network has gone."""
         if self._slots.pop(network_id, None) is not None:
-            self._state.delete(_KIND, network_id)
+            self._state.delete(ADDRESS.name, network_id)
 
 
 def _slots_from(_: str, document: Document) -> dict[str, tuple[str, ...]]:
     return {slot: tuple(addresses) for slot, addresses in document["slots"]}
+
+
+ADDRESS: Kind[dict[str, tuple[str, ...]]] = Kind(
+    "address", parse=_slots_from, dump=lambda slots: {"slots": list(slots.items())}
+)

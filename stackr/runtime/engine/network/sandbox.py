@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from stackr.runtime.engine.network.endpoint import default_gateways
 from stackr.runtime.engine.network.ports import HeldPort
 from stackr.runtime.engine.network.store import endpoint_from, published_port_from
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
-from stackr.runtime.engine.state import Document
+from stackr.runtime.engine.records import Document, Kind
 
-__all__ = ["Sandbox", "SandboxRecord", "all_names", "own_names", "sandbox_from"]
+__all__ = ["SANDBOX", "Sandbox", "SandboxRecord", "all_names", "own_names", "sandbox_from"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,6 @@ class SandboxRecord:
     project: str = ""
     standby: bool = False
     slot: str = ""
-
-    def document(self) -> dict[str, Any]:
-        return asdict(self)
 
     @property
     def publishing(self) -> Endpoint | None:
@@ -122,10 +118,24 @@ def sandbox_from(document: Document) -> SandboxRecord:
         ports=tuple(published_port_from(port) for port in document["ports"]),
         publisher=document["publisher"],
         dns=tuple(document["dns"]),
-        project=document.get("project", ""),
-        standby=document.get("standby", False),
-        slot=document.get("slot", ""),
+        project=document["project"],
+        standby=document["standby"],
+        slot=document["slot"],
     )
+
+
+def _with_place(document: Document) -> Document:
+    """To version 2: engines before leases and updates did not say whose the container is."""
+    return {"project": "", "standby": False, "slot": "", **document}
+
+
+SANDBOX = Kind(
+    "sandbox",
+    parse=lambda _, document: sandbox_from(document),
+    dump=asdict,
+    migrations=(_with_place,),
+    identities={"endpoints": "endpoint_id"},
+)
 
 
 @dataclass(slots=True)

@@ -31,11 +31,11 @@ from stackr.runtime.engine.network.nameserver import Nameserver, check_names
 from stackr.runtime.engine.network.publisher import Publisher
 from stackr.runtime.engine.network.reservations import Reservations
 from stackr.runtime.engine.network.sandbox import (
+    SANDBOX,
     Sandbox,
     SandboxRecord,
     all_names,
     own_names,
-    sandbox_from,
 )
 from stackr.runtime.engine.network.store import NetworkStore
 from stackr.runtime.engine.network.types import (
@@ -50,7 +50,6 @@ from stackr.runtime.engine.state import State
 
 __all__ = ["Sandboxes"]
 
-_KIND = "sandbox"
 _LOST_PAIRS_S = 1.0
 _log = logging.getLogger(__name__)
 
@@ -76,6 +75,8 @@ class Sandboxes:
         reservations.lent = self._publisher.lent
         self._names = Nameserver(kernel, config.resolver_socket, host_resolv_conf, self.all)
         self._by_container: dict[str, Sandbox] = {}
+        self._glimpsed: list[SandboxRecord] = []
+        """Those whose records are of a newer version, as far as they can be read."""
         self._lost_pairs: set[str] = set()
         self._lost_pairs_timer: asyncio.TimerHandle | None = None
         self._deleting: asyncio.Task[None] | None = None
@@ -84,12 +85,12 @@ class Sandboxes:
 
     async def open(self) -> None:
         """Load the records of containers that ran when the engine ended; find who serves them."""
-        for record in self._state.load(_KIND, lambda _, document: sandbox_from(document)).values():
-            sandbox = Sandbox(record)
-            self._by_container[sandbox.record.container_id] = sandbox
-            for endpoint in sandbox.record.endpoints:
-                addresses = (endpoint.ipv4_address, endpoint.ipv6_address)
-                self._store.occupy(endpoint.network_id, *addresses)
+        for record in self._state.read(SANDBOX).values():
+            self._by_container[record.container_id] = Sandbox(record)
+        self._glimpsed = list(self._state.glimpsed(SANDBOX).values())
+        for endpoint in self.endpoints():
+            addresses = (endpoint.ipv4_address, endpoint.ipv6_address)
+            self._store.occupy(endpoint.network_id, *addresses)
         await self._names.open()
         await self._publisher.open()
 
@@ -100,14 +101,23 @@ class Sandboxes:
         return list(self._by_container.values())
 
     def endpoints(self) -> Iterable[Endpoint]:
-        for sandbox in self._by_container.values():
-            yield from sandbox.record.endpoints
+        for record in self._records():
+            yield from record.endpoints
 
     def forwardings(self) -> list[Forwarding]:
-        return [f for sandbox in self.all() for f in forwardings_of(sandbox.record)]
+        return [f for record in self._records() for f in forwardings_of(record)]
+
+    @property
+    def has_left_alone(self) -> bool:
+        """Whether there are records of a newer version."""
+        return bool(self._state.newer(SANDBOX))
+
+    def _records(self) -> Iterable[SandboxRecord]:
+        yield from (sandbox.record for sandbox in self._by_container.values())
+        yield from self._glimpsed
 
     def save(self, sandbox: Sandbox) -> None:
-        self._state.put(_KIND, sandbox.record.container_id, sandbox.record.document())
+        self._state.save(SANDBOX, sandbox.record.container_id, sandbox.record)
 
     # --- on the way in -----------------------------------------------------------------------
 
@@ -223,7 +233,7 @@ class Sandboxes:
             with self._state.transaction():
                 for changed in (move.new_record, move.old_record):
                     if changed is not None:
-                        self._state.put(_KIND, changed.container_id, changed.document())
+                        self._state.save(SANDBOX, changed.container_id, changed)
                 record()
 
         await carry_out(move, self._kernel, self._publisher, write)
@@ -260,7 +270,7 @@ class Sandboxes:
             _log.warning("container %s: networks not fully undone: %s", container_id, error)
         finally:
             self._by_container.pop(container_id, None)
-            self._state.delete(_KIND, container_id)
+            self._state.delete(SANDBOX.name, container_id)
             for endpoint in record.endpoints:
                 self._release(endpoint)
                 self._rest(endpoint, record)

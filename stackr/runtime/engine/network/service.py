@@ -87,7 +87,8 @@ class Networks:
     async def open(self, *, keep: bool = False) -> None:
         """Bring the kernel in line with the records: bridges made, leftovers removed.
 
-        keep: a container runs of which there is no record, so leftovers may be its own.
+        keep: a container runs of which there is no record, so leftovers may be its own; the same
+        holds where there are records of a newer version.
 
         Running containers are adopted next, one by one, then `settle` drops the others. The
         default bridge is made when the first container needs it.
@@ -98,8 +99,9 @@ class Networks:
         used = {endpoint.network_id for endpoint in endpoints}
         wanted = [n for n in self._store.all() if n.bridge and (n.is_user_defined or n.id in used)]
         pairs = {host_interface(endpoint.endpoint_id) for endpoint in endpoints}
-        self._keep = keep
-        await self._bridges.open(wanted, pairs, self._sandboxes.forwardings(), sweep=not keep)
+        self._keep = keep or self._store.has_left_alone or self._sandboxes.has_left_alone
+        forwardings = self._sandboxes.forwardings()
+        await self._bridges.open(wanted, pairs, forwardings, sweep=not self._keep)
 
     async def adopt(self, container_id: str, pid: int) -> SandboxInfo:
         """Serve a container again that ran before this process started. pid: its first process.

@@ -33,40 +33,50 @@ from stackr.runtime.engine.network.types import (
     NetworkSpec,
     PublishedPort,
 )
-from stackr.runtime.engine.state import Document, State
+from stackr.runtime.engine.records import Document, Kind, NewerRecord, known_fields
+from stackr.runtime.engine.state import State
 
-__all__ = ["NetworkStore", "endpoint_from", "network_from", "published_port_from"]
+__all__ = ["NETWORK", "NetworkStore", "endpoint_from", "network_from", "published_port_from"]
 
-_KIND = "network"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DEFAULTS = {"bridge": "bridge", "host": "host", "none": "null"}
 
 
 def network_from(document: Document) -> Network:
-    spec = dict(document["spec"])
-    spec["pools"] = tuple(IpamPool(**pool) for pool in spec["pools"])
-    values = {**document, "spec": NetworkSpec(**spec)}
+    spec = known_fields(NetworkSpec, document["spec"])
+    spec["pools"] = tuple(IpamPool(**known_fields(IpamPool, pool)) for pool in spec["pools"])
+    values = {**known_fields(Network, document), "spec": NetworkSpec(**spec)}
     values["configured_subnets"] = tuple(values["configured_subnets"])
     return Network(**values)
 
 
 def endpoint_from(document: Document) -> Endpoint:
-    spec = dict(document["spec"])
+    spec = known_fields(EndpointSpec, document["spec"])
     for name in ("aliases", "link_local_ips", "links"):
         spec[name] = tuple(spec[name])
-    values = {**document, "spec": EndpointSpec(**spec)}
+    values = {**known_fields(Endpoint, document), "spec": EndpointSpec(**spec)}
     values["dns_names"] = tuple(values["dns_names"])
     return Endpoint(**values)
 
 
 def published_port_from(document: Document) -> PublishedPort:
-    return PublishedPort(**document)
+    return PublishedPort(**known_fields(PublishedPort, document))
+
+
+NETWORK = Kind(
+    "network",
+    parse=lambda _, document: network_from(document),
+    dump=asdict,
+    identities={"spec.pools": "subnet"},
+)
 
 
 class NetworkStore:
     """host_subnets: what the host's routes lead to, those of the named interfaces left out.
 
     stated: a network's name or ID, and an address that somebody is to have there, running or not.
+    glimpsed: networks whose records are of a newer version, as far as they can be read: they are
+    left alone, and so are their names, bridges and subnets.
     """
 
     def __init__(
@@ -81,23 +91,33 @@ class NetworkStore:
         self._pools = (*config.address_pools, ipam.ula_pool(str(config.data_root).encode()))
         self._resting = RestingAddresses(state)
         self._networks: dict[str, Network] = {}
+        self._left_alone: dict[str, NewerRecord] = {}
+        self.glimpsed: Sequence[Network] = ()
         self._addresses: dict[str, list[ipam.Addresses]] = {}
 
     def load(self) -> None:
         self._resting.load()
-        for network in self._state.load(_KIND, lambda _, document: network_from(document)).values():
+        for network in self._state.read(NETWORK).values():
             self._keep(network)
-        names = {network.name for network in self._networks.values()}
+        self._left_alone = self._state.newer(NETWORK)
+        self.glimpsed = list(self._state.glimpsed(NETWORK).values())
+        names = {network.name for network in (*self._networks.values(), *self.glimpsed)}
         for name, driver in _DEFAULTS.items():
             if name not in names:
                 self._record(NetworkSpec(name=name, driver=driver))
+
+    @property
+    def has_left_alone(self) -> bool:
+        return bool(self._left_alone)
 
     def all(self) -> list[Network]:
         """By age, oldest first."""
         return sorted(self._networks.values(), key=lambda network: network.created_ns)
 
     def get(self, reference: str) -> Network:
-        """By ID, name or unique prefix of the ID, in this order. Raises NotFound.
+        """By ID, name or unique prefix of the ID, in this order.
+
+        Raises NotFound, and NewerRecord for one that is left alone.
 
         "default" is Docker's other word for the network `bridge`.
         """
@@ -111,8 +131,15 @@ class NetworkStore:
         if len(found) > 1:
             raise InvalidArgument(f"network {reference} is ambiguous ({len(found)} matches found)")
         if not found:
+            self._check_known(reference)
             raise NotFound(f"network {reference} not found")
         return found[0]
+
+    def _check_known(self, reference: str) -> None:
+        named = {network.id for network in self.glimpsed if network.name == reference}
+        for id, error in self._left_alone.items():
+            if id in named or (reference and id.startswith(reference)):
+                raise error
 
     def define(self, spec: NetworkSpec) -> Network:
         """Check a request, choose subnets, and record the network."""
@@ -125,7 +152,7 @@ class NetworkStore:
         self._state.check_writable()
 
     def forget(self, network: Network) -> None:
-        self._state.delete(_KIND, network.id)
+        self._state.delete(NETWORK.name, network.id)
         self._resting.forget(network.id)
         self._networks.pop(network.id, None)
         self._addresses.pop(network.id, None)
@@ -242,14 +269,16 @@ class NetworkStore:
         if not spec.enable_ipv4:
             raise NotSupported(f'network "{spec.name}": a network without IPv4 is not supported')
         bridge.check_options(spec)
-        if any(network.name == spec.name for network in self._networks.values()):
+        known = (*self._networks.values(), *self.glimpsed)
+        if any(network.name == spec.name for network in known):
             raise AlreadyExists(f"network with name {spec.name} already exists")
 
     def _record(self, spec: NetworkSpec) -> Network:
         network_id = secrets.token_hex(32)
         has_bridge = spec.driver in ("bridge", "")
         name = bridge.bridge_name(network_id, spec) if has_bridge else ""
-        if name and any(network.bridge == name for network in self._networks.values()):
+        known = (*self._networks.values(), *self.glimpsed)
+        if name and any(network.bridge == name for network in known):
             raise PermissionDenied(f"bridge name {name} is in use by another network")
         pools = self._resolve(spec, self._taken()) if has_bridge else ()
         network = Network(
@@ -265,7 +294,7 @@ class NetworkStore:
         return network
 
     def _save(self, network: Network) -> None:
-        self._state.put(_KIND, network.id, asdict(network))
+        self._state.save(NETWORK, network.id, network)
         self._keep(network)
 
     def _keep(self, network: Network) -> None:
@@ -280,7 +309,7 @@ class NetworkStore:
             for host in self._host_subnets(bridges)
             if host.on_link or not on_link_only
         }
-        for network in self._networks.values():
+        for network in (*self._networks.values(), *self.glimpsed):
             for pool in network.spec.pools if network.id != without else ():
                 taken[f"network {network.name} {pool.subnet}"] = ip_network(pool.subnet)
         return taken

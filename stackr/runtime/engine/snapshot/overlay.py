@@ -37,13 +37,12 @@ from stackr.runtime.engine.linux.tree import (
     spread_children,
     sync_file_system,
 )
+from stackr.runtime.engine.records import Document, Kind, known_fields
 from stackr.runtime.engine.snapshot.lookup import LayerStack
-from stackr.runtime.engine.state import Document, State
+from stackr.runtime.engine.state import State
 
-__all__ = ["Layer", "Overlay", "OverlayMount", "RootAttributes"]
+__all__ = ["LAYER", "SNAPSHOT", "Layer", "Overlay", "OverlayMount", "RootAttributes"]
 
-_LAYER: Final = "layer"
-_SNAPSHOT: Final = "snapshot"
 _CONTAINER: Final = "container"
 _MOST_LAYERS: Final = 500  # the kernel's OVL_MAX_STACK
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -124,13 +123,13 @@ class Overlay:
             f"{name}=off" for name in _SWITCHED_OFF if (_PARAMETERS / name).exists()
         )
         boot = _BOOT_ID.read_text().strip()
-        for diff_id, (layer, since) in self._state.load(_LAYER, _layer_from).items():
+        for diff_id, (layer, since) in self._state.read(LAYER, strict=True).items():
             if since in (None, boot) and (self._root / layer.directory).is_dir():
                 self._layers[diff_id] = layer
             else:
-                self._state.delete(_LAYER, diff_id)
-        for container_id, (layers, mounted) in self._state.load(_SNAPSHOT, _snapshot_from).items():
-            self._snapshots[container_id], self._mounted[container_id] = layers, mounted
+                self._state.delete(LAYER.name, diff_id)
+        for container_id, found in self._state.read(SNAPSHOT, strict=True).items():
+            self._snapshots[container_id], self._mounted[container_id] = found
         self._sweep()
         names = (name for name in os.listdir(self._root / "l") if name.isalnum())
         taken = [int(name, 36) for name in names if name != "empty"]
@@ -178,33 +177,26 @@ class Overlay:
             return present
         layer = Layer(diff_id, f"l/{path.name}", size_bytes, root)
         os.rename(path, self._root / layer.directory)
-        attributes = {"mode": root.mode, "uid": root.uid, "gid": root.gid} if root else None
-        body = {
-            "directory": layer.directory,
-            "size_bytes": size_bytes,
-            "root": attributes,
-            "unsettled_since": _BOOT_ID.read_text().strip(),
-        }
-        self._state.put(_LAYER, diff_id, body)
+        self._state.save(LAYER, diff_id, (layer, _BOOT_ID.read_text().strip()))
         self._layers[diff_id] = layer
         return layer
 
     def has_unsettled_layers(self) -> bool:
-        return any(body["unsettled_since"] for body in self._state.all(_LAYER).values())
+        return any(body["unsettled_since"] for body in self._state.all(LAYER.name).values())
 
     def settle(self) -> None:
         """Wait until every layer is on the disk, and record it; blocking, for seconds."""
         unsettled = {
             diff_id: body
-            for diff_id, body in self._state.all(_LAYER).items()
+            for diff_id, body in self._state.all(LAYER.name).items()
             if body["unsettled_since"]
         }
         sync_file_system(self._root)
         with self._state.transaction():
             for diff_id, body in unsettled.items():
                 # It may have been removed meanwhile
-                if self._state.get(_LAYER, diff_id) == body:
-                    self._state.put(_LAYER, diff_id, {**body, "unsettled_since": None})
+                if self._state.get(LAYER.name, diff_id) == body:
+                    self._state.put(LAYER.name, diff_id, {**body, "unsettled_since": None})
 
     def abort_layer(self, path: Path) -> None:
         """Remove what was unpacked at `path`; blocking, as large as the layer."""
@@ -226,7 +218,7 @@ class Overlay:
         return [layer.diff_id for layer in unneeded]
 
     def _withdraw(self, layer: Layer) -> Path:
-        self._state.delete(_LAYER, layer.diff_id)
+        self._state.delete(LAYER.name, layer.diff_id)
         del self._layers[layer.diff_id]
         return self._to_trash(self._root / layer.directory)
 
@@ -251,8 +243,8 @@ class Overlay:
             self._mounted[container_id] = tuple(tuple(layers) for layers in mounted)
         try:
             self._make_writable(container_id, root)
-            body = {"layers": list(diff_ids), "mounted": [list(each) for each in mounted]}
-            self._state.put(_SNAPSHOT, container_id, body)
+            own = self._snapshots[container_id], self._mounted[container_id]
+            self._state.save(SNAPSHOT, container_id, own)
         except BaseException:
             del self._snapshots[container_id], self._mounted[container_id]
             raise
@@ -363,7 +355,7 @@ class Overlay:
         """
         diff_ids = [*self._snapshots.pop(container_id, ())]
         diff_ids += [each for layers in self._mounted.pop(container_id, ()) for each in layers]
-        self._state.delete(_SNAPSHOT, container_id)
+        self._state.delete(SNAPSHOT.name, container_id)
         with suppress(FileNotFoundError):
             aside = self._to_trash(self._root / "c" / container_id)
             await asyncio.to_thread(_remove_all, [aside])
@@ -391,7 +383,11 @@ def _remove_all(paths: Sequence[Path]) -> None:
 
 def _layer_from(diff_id: str, document: Document) -> tuple[Layer, str | None]:
     """A layer, and the boot since which it is not settled."""
-    root = RootAttributes(**document["root"]) if document["root"] else None
+    root = (
+        RootAttributes(**known_fields(RootAttributes, document["root"]))
+        if document["root"]
+        else None
+    )
     layer = Layer(diff_id, document["directory"], document["size_bytes"], root)
     return layer, document["unsettled_since"]
 
@@ -401,6 +397,23 @@ def _snapshot_from(
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """A container's layers, and those of each image that it mounts."""
     return tuple(document["layers"]), tuple(tuple(each) for each in document.get("mounted", ()))
+
+
+def _layer_document(stored: tuple[Layer, str | None]) -> Document:
+    layer, since = stored
+    root = layer.root
+    return {
+        "directory": layer.directory,
+        "size_bytes": layer.size_bytes,
+        "root": {"mode": root.mode, "uid": root.uid, "gid": root.gid} if root else None,
+        "unsettled_since": since,
+    }
+
+
+LAYER: Final = Kind("layer", parse=_layer_from, dump=_layer_document)
+SNAPSHOT: Final = Kind(
+    "snapshot", parse=_snapshot_from, dump=lambda own: {"layers": own[0], "mounted": own[1]}
+)
 
 
 def _base36(number: int) -> str:

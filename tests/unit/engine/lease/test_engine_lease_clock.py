@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from stackr.runtime.engine.lease.clock import Deadline, deadline_from
+from stackr.runtime.engine.lease.clock import Deadline, deadline_of
 from stackr.runtime.engine.linux import process
 
 HOUR_NS = 3600 * 10**9
@@ -19,7 +19,7 @@ def test_a_step_of_the_wall_clock_changes_nothing(
     deadline = Deadline.after(3600)
     now_ns = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now_ns + step_ns)
-    kept = deadline_from(deadline.document(), deadline.expires_ns)
+    kept = deadline_of(deadline, deadline.expires_ns)
     assert kept is not None
     assert 3000 < kept.left_s() <= 3600
 
@@ -32,7 +32,7 @@ def test_after_a_reboot_the_wall_clock_says_what_is_left(monkeypatch: pytest.Mon
 
 
 def test_a_lease_of_an_older_engine() -> None:
-    assert deadline_from(None, 0) is None
-    deadline = deadline_from(None, time.time_ns() + HOUR_NS)
+    assert deadline_of(None, 0) is None
+    deadline = deadline_of(None, time.time_ns() + HOUR_NS)
     assert deadline is not None
     assert 3000 < deadline.left_s() <= 3600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from stackr.runtime.engine.lease.record import (
+    LEASE,
     Lease,
     LeasedPort,
     Owner,
@@ -41,7 +42,7 @@ def test_an_earlier_record_takes_no_volume_along() -> None:
     """It told those that were there before by the clock."""
     document = _lease(0).document()
     del document["keep_volumes"]
-    assert lease_from({**document, "volumes": True}).keep_volumes is None
+    assert LEASE.read("", {**document, "volumes": True})[0].keep_volumes is None
 
 
 def test_the_lowest_free_number_is_an_instances() -> None:
