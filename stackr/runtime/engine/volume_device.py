@@ -18,8 +18,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.runtime.engine.linux.launcher import mount
-from stackr.runtime.engine.linux.syscalls import CLONE_NEWNS, make_private, unshare
+from stackr.runtime.engine.linux.syscalls import CLONE_NEWNS, make_private, mount, unshare
 
 __all__ = ["Device", "check_options", "device_of", "is_bind", "mounted_apart", "words"]
 

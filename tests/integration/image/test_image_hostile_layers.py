@@ -235,14 +235,19 @@ async def test_very_deep_trees_are_unpacked_and_removed(parts: Parts, tmp_path: 
     [
         (b"\x1f\x8b\x08garbage", "invalid gzip data"),
         (gzip.compress(archive(member("f", NOISE)))[:-3000], "unexpected end of the gzip"),
-        (b"BZh9", "compression is not supported: bzip2"),
-        (b"\xfd7zXZ\0", "compression is not supported: xz"),
+        (b"BZh9", "unexpected end of the bzip2 data"),
+        (b"BZh9" + b"noise" * 30, "invalid bzip2 data"),
+        (b"\xfd7zXZ\0" + b"noise" * 30, "invalid xz data"),
+        (b"\x04\x22\x4d\x18" * 9, "compression is not supported: lz4"),
         (b"noise" * 300, "invalid tar header|wrong checksum"),
         (b"\x28\xb5\x2f\xfdnoise", "invalid zstd data"),
         (gzip.compress(archive(member("other"))), "diff ID mismatch: want sha256:.* got sha256:"),
         (b"", "diff ID mismatch"),
     ],
-    ids=["gzip", "cut gzip", "bzip2", "xz", "tar", "zstd", "another", "nothing"],
+    ids=[
+        *("gzip", "cut gzip", "cut bzip2", "bzip2", "xz", "lz4"),
+        *("tar", "zstd", "another", "nothing"),
+    ],
 )  # fmt: skip
 async def test_damage_is_explained(parts: Parts, tmp_path: Path, blob: bytes, match: str) -> None:
     with pytest.raises(InvalidArgument, match=match) as raised:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import stat
 import subprocess
@@ -100,7 +102,7 @@ async def test_a_whiteout_hides_lower_layers_only(parts: Parts, tmp_path: Path, 
     assert (root / "dir/f").exists()
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "two gzip members", "zstd"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "two gzip members", "bzip2", "xz", "zstd"])
 async def test_compressions(parts: Parts, tmp_path: Path, compression: str) -> None:
     raw = archive(member("a", os.urandom(100_000)), member("z", bytes(3_000_000)))
     if compression == "zstd":
@@ -109,6 +111,8 @@ async def test_compressions(parts: Parts, tmp_path: Path, compression: str) -> N
         blob = {
             "none": raw,
             "gzip": gzip.compress(raw),
+            "bzip2": bz2.compress(raw),
+            "xz": lzma.compress(raw),
             "two gzip members": gzip.compress(raw[:70_000]) + gzip.compress(raw[70_000:]),
         }[compression]
     root = await unpack(parts, tmp_path, raw, blob)

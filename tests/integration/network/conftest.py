@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -16,18 +15,16 @@ from polling import until
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
-from stackr.runtime.engine.linux.netns import CLONE_NEWNET
+from stackr.runtime.engine.linux.syscalls import CLONE_NEWNET, setns, unshare
 from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.state import State
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture
 def host() -> Iterator[None]:
     """A fresh host namespace for this thread; nothing may be left in it at the end."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    assert _libc.unshare(CLONE_NEWNET) == 0
+    unshare(CLONE_NEWNET)
     try:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         before = host_interfaces()
@@ -35,7 +32,7 @@ def host() -> Iterator[None]:
         until(lambda: host_interfaces() <= before, "no interface is left")
         assert "stackr" not in ruleset()
     finally:
-        assert _libc.setns(home, CLONE_NEWNET) == 0
+        setns(home, CLONE_NEWNET)
         os.close(home)
 
 

@@ -12,16 +12,14 @@ import fcntl
 import json
 import os
 import socket
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-import stackr
 from stackr.errors import Internal, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.archive import program, view
+from stackr.runtime.engine.linux.child import ENVIRONMENT, child_argv
 from stackr.runtime.engine.linux.launcher_client import (
     Launched,
     Launcher,
@@ -31,12 +29,6 @@ from stackr.runtime.engine.linux.launcher_client import (
 
 __all__ = ["Bind", "Copies", "Extraction", "PathStat", "View"]
 
-_CODE: Final = f"from {program.__name__} import main; main()"
-_ENVIRONMENT: Final = {
-    "PATH": os.defpath,
-    "PYTHONPATH": str(Path(stackr.__file__).resolve().parent.parent),
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 _CHUNK: Final = 1 << 18
 _PIPE_BYTES: Final = 1 << 20
 _MOST_PATH: Final = 4096
@@ -181,9 +173,9 @@ class Copies:
                 if seen.namespace is not None:
                     passed[view.NAMESPACE_FD] = seen.namespace
                 launched = await self._launcher.spawn(
-                    (sys.executable, "-S", "-P", "-c", _CODE),
+                    child_argv("copy", program.__name__),
                     fds=passed,
-                    env=_ENVIRONMENT,
+                    env=ENVIRONMENT,
                     overlays=() if seen.overlay is None else (seen.overlay,),
                 )
             if started is not None:

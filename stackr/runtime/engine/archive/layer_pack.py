@@ -12,14 +12,12 @@ import stat
 from typing import Final, NamedTuple
 
 from stackr.runtime.engine.archive import tarstream
+from stackr.runtime.engine.archive.apply import KEPT_XATTRS
+from stackr.runtime.engine.archive.layer import OPAQUE, OPAQUE_XATTR, WHITEOUT
 from stackr.runtime.engine.archive.pack import Packer, header
 
 __all__ = ["LayerPacker"]
 
-_OPAQUE_XATTR: Final = "trusted.overlay.opaque"
-_WHITEOUT: Final = b".wh."
-_OPAQUE: Final = b".wh..wh..opq"
-_KEPT_XATTRS: Final = ("security.capability", "user.", "system.posix_acl_")
 _MOUNT_FOLDERS: Final = frozenset((b"dev", b"proc", b"sys"))
 _MOUNT_FILES: Final = frozenset((b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"))
 
@@ -46,7 +44,7 @@ class LayerPacker(Packer):
             self._write(header(name, status, tarstream.DIRECTORY, xattrs=xattrs))
             self.entries += bool(path)
             if _is_opaque(folder):
-                self._write(_empty_file(self._below(path, _OPAQUE), status))
+                self._write(_empty_file(self._below(path, OPAQUE), status))
             names = sorted(map(os.fsencode, os.listdir(folder)), reverse=True)
         except BaseException:
             os.close(folder)
@@ -67,7 +65,7 @@ class LayerPacker(Packer):
         self.entries += 1
         if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
             parent, slash, base = archive_name.rpartition(b"/")
-            self._write(_empty_file(parent + slash + _WHITEOUT + base, status))
+            self._write(_empty_file(parent + slash + WHITEOUT + base, status))
             return
         super()._add_other(folder, name, archive_name, status)
 
@@ -76,7 +74,7 @@ class LayerPacker(Packer):
             names = os.listxattr(fd)
         except OSError:
             return {}
-        return {name: os.getxattr(fd, name) for name in names if name.startswith(_KEPT_XATTRS)}
+        return {name: os.getxattr(fd, name) for name in names if name.startswith(KEPT_XATTRS)}
 
 
 class _Mark(NamedTuple):
@@ -95,7 +93,7 @@ def _empty_file(name: bytes, like: os.stat_result) -> bytes:
 
 def _is_opaque(fd: int) -> bool:
     try:
-        return os.getxattr(fd, _OPAQUE_XATTR) == b"y"
+        return os.getxattr(fd, OPAQUE_XATTR) == b"y"
     except OSError:
         return False
 

@@ -1,37 +1,30 @@
-"""The layer packer process: the current directory becomes a compressed layer on standard output.
+"""The layer packer process: the current directory becomes a compressed layer on a descriptor.
 
-    python -P -m stackr.runtime.engine.archive.layer_packer
-
-Started by `commit.py` in a container's upper directory, which it makes its root before it looks at
-anything. It answers one JSON line on standard error: `{"done": {"diff_id", "digest", "entries"}}`,
-or `{"failure": "..."}`.
+Started by the image store in a container's upper directory, which it makes its root before it looks
+at anything.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import resource
-import sys
 import zlib
 from typing import Any, Final
 
 from stackr.runtime.engine.archive.layer_pack import LayerPacker
+from stackr.runtime.engine.archive.process import answer, make_folder_the_root
 
 __all__ = ["main"]
 
 _MEMORY_LIMIT: Final = 1 << 30
 _LEVEL: Final = 1  # a registry's bandwidth matters less here than the time that a commit takes
 _GZIP: Final = 31
-_OUTPUT_FD: Final = 1
 
 
 class _Layer(LayerPacker):
     """Hashes the archive, compresses it, and hashes that."""
 
-    def __init__(self) -> None:
-        super().__init__(_OUTPUT_FD)
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
         self._plain = hashlib.sha256()
         self._compressed = hashlib.sha256()
         self._deflate = zlib.compressobj(_LEVEL, wbits=_GZIP)
@@ -54,31 +47,11 @@ class _Layer(LayerPacker):
         }
 
 
-def main() -> int:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _confine()
-    try:
-        layer = _Layer()
-        layer.add_root(os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        answer: dict[str, Any] = {"done": layer.finish()}
-    except OSError as error:
-        answer = {"failure": str(error.strerror or error)}
-    except MemoryError:
-        answer = {"failure": f"needs more than {_MEMORY_LIMIT >> 20} MiB of memory"}
-    os.write(2, json.dumps(answer).encode() + b"\n")
-    return 0
+def main(arguments: list[str]) -> None:
+    answer(arguments, _pack, memory_bytes=_MEMORY_LIMIT)
 
 
-def _confine() -> None:
-    """Make the current directory the root, for good; from here on nothing is imported."""
-    "".encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    sys.path.clear()
-    sys.path_hooks.clear()
-    sys.path_importer_cache.clear()
-    os.chroot(".")
-    os.chdir("/")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _pack(request: dict[str, Any]) -> dict[str, Any]:
+    layer = _Layer(request["output"])
+    layer.add_root(make_folder_the_root())
+    return layer.finish()

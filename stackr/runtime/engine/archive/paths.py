@@ -1,7 +1,7 @@
 """Paths in the container: found from the root of the view on, by descriptors, without races.
 
 A path is resolved once, by the kernel, to a descriptor of a folder; what is done after that names
-one entry of this folder and follows no symlink. Runs in the confined process only.
+one entry of this folder and follows no symlink. Runs in confined processes only.
 """
 
 from __future__ import annotations
@@ -11,11 +11,20 @@ import errno
 import os
 import posixpath
 import stat
+from collections.abc import Callable
 from typing import Any, Final
 
 from stackr.runtime.engine.linux.syscalls import open_at
 
-__all__ = ["Place", "find", "follow", "make_directories", "open_directory", "status_of"]
+__all__ = [
+    "Place",
+    "find",
+    "follow",
+    "make_directories",
+    "make_directory",
+    "open_directory",
+    "status_of",
+]
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY
 _MOST_LINKS: Final = 255
@@ -95,25 +104,28 @@ def follow(path: str) -> str:
     return done
 
 
-def make_directories(folder: int, path: bytes) -> int:
-    """As `open_directory`, where what is missing is made first: root's, and open to all."""
+def make_directory(folder: int, name: bytes) -> int:
+    """A folder in a folder, opened, for `dir_fd` only; root's, and open to all, where it is new."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=folder)
+    return open_directory(folder, name)
+
+
+def make_directories(
+    folder: int, path: bytes, *, make: Callable[[int, bytes], int] = make_directory
+) -> int:
+    """As `open_directory`, where what is missing is made first, by a function as the default's."""
     try:
         return open_directory(folder, path or b".")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     here = open_directory(folder, b"/" if path.startswith(b"/") else b".")
     try:
         for part in filter(None, path.split(b"/")):
-            below = _enter(here, part)
+            below = make(here, part)
             os.close(here)
             here = below
     except BaseException:
         os.close(here)
         raise
     return here
-
-
-def _enter(folder: int, name: bytes) -> int:
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(name, 0o755, dir_fd=folder)
-    return open_directory(folder, name)

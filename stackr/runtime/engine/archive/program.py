@@ -1,7 +1,5 @@
 """The process of one copy: it confines itself to a container before it looks at any path.
 
-    python -S -P -c 'from stackr.runtime.engine.archive.program import main; main()'
-
 Started by `copies.py` through the launcher, in a mount namespace of its own. Descriptors: 0 an
 archive to extract, 1 the archive that is made, 3 a socket for one request and JSON lines of
 answers: `{"stat": {...}}`, then `{"done": true}` or `{"error": [kind, message]}`. Kinds:
@@ -14,15 +12,16 @@ import errno
 import json
 import os
 import posixpath
-import resource
 import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from stackr.runtime.engine.archive import decompress, view
+from stackr.runtime.engine.archive import view
+from stackr.runtime.engine.archive.decompress import Source, decompressed
 from stackr.runtime.engine.archive.extract import Extractor
 from stackr.runtime.engine.archive.pack import Packer
 from stackr.runtime.engine.archive.paths import Place, find, follow, open_directory, status_of
+from stackr.runtime.engine.archive.process import limit_memory
 from stackr.runtime.engine.archive.tarstream import ArchiveError, Limits, TarReader
 from stackr.runtime.engine.linux.syscalls import die_with_parent
 
@@ -40,12 +39,11 @@ class _Refused(Exception):
     """The request asks for what a container's settings forbid."""
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Do what the request says, answer, end."""
     die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(_MEMORY_LIMIT)
     request = _receive()
     path = request["path"]
     try:
@@ -93,8 +91,8 @@ def _explained(error: OSError, path: str) -> list[str]:
 
 def _copy(request: dict[str, Any], path: str) -> None:
     is_extraction = request["verb"] == "extract"
-    # What decompresses is loaded now: afterwards nothing can be.
-    archive = decompress.chunks(_INPUT_FD) if is_extraction else iter(())
+    # What decompresses is started now: afterwards nothing can be.
+    archive = decompressed(Source(_INPUT_FD)) if is_extraction else iter(())
     view.enter(request["view"])
     view.confine()
     if is_extraction:

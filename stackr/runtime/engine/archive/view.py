@@ -12,10 +12,10 @@ import contextlib
 import os
 import posixpath
 import stat
-import sys
 from typing import Any, Final
 
 from stackr.runtime.engine.archive.paths import make_directories
+from stackr.runtime.engine.archive.process import forbid_imports
 from stackr.runtime.engine.linux import syscalls
 from stackr.runtime.engine.linux.subpath import open_subpath, subpath_failure
 
@@ -120,15 +120,7 @@ def _harden(*, read_only: bool) -> None:
 
 
 def confine() -> None:
-    """From here on nothing is imported, and no right is left but those that copying needs.
-
-    Python looks for modules in the file system when something is imported late: without this, a
-    container could plant one in the new root.
-    """
-    "".encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    sys.path.clear()
-    sys.path_hooks.clear()
-    sys.path_importer_cache.clear()
-    sys.meta_path.clear()
+    """From here on no right is left but those that copying needs."""
+    forbid_imports()
     os.umask(0)
     syscalls.keep_capabilities(_KEPT)

@@ -9,26 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import stackr
 from stackr.errors import Internal
 from stackr.registry.digest import digest_of
+from stackr.runtime.engine.archive import layer_packer
 from stackr.runtime.engine.image.content import ContentStore
+from stackr.runtime.engine.linux.child import run_child
 
 __all__ = ["Commit", "PackedLayer", "image_config", "manifest", "pack_layer"]
 
-_MODULE: Final = "stackr.runtime.engine.archive.layer_packer"
-_ENVIRONMENT: Final = {
-    "PATH": os.defpath,
-    "PYTHONPATH": str(Path(stackr.__file__).resolve().parent.parent),
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 _MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 _LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
@@ -80,28 +74,12 @@ async def pack_layer(upper: Path, content: ContentStore) -> PackedLayer | None:
 
 
 async def _run(upper: Path, output: int) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", _MODULE),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=output,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=upper,
-        env=_ENVIRONMENT,
+    answer = await run_child(
+        "layer-packer", layer_packer.__name__, {"output": output}, folder=upper, kept=(output,)
     )
-    try:
-        _, said = await process.communicate()
-    except BaseException:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await asyncio.shield(process.wait())
-        raise
-    last = said.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
-    try:
-        answer: dict[str, Any] = json.loads(last[0])
-    except ValueError:
-        raise Internal(f"layer packer: exit code {process.returncode}: {last[0][:500]}") from None
-    if "failure" in answer:
-        raise Internal(f"commit: the layer cannot be written: {answer['failure']}")
+    if "done" not in answer:
+        reason = answer.get("failure") or answer["error"]
+        raise Internal(f"commit: the layer cannot be written: {reason}")
     done: dict[str, Any] = answer["done"]
     return done
 

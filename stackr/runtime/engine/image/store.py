@@ -35,7 +35,7 @@ from stackr.runtime.engine.image.progress import PullProgress, Report
 from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, is_id_of
 from stackr.runtime.engine.image.retention import Retention
 from stackr.runtime.engine.image.unpack import Unpacker
-from stackr.runtime.engine.linux.memory import trim_heap
+from stackr.runtime.engine.linux.syscalls import trim_heap
 from stackr.runtime.engine.records import Document, Kind
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State

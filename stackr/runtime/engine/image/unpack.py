@@ -6,28 +6,19 @@ The blob is complete and verified before a process sees it; the process verifies
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import stackr
 from stackr.errors import Internal, InvalidArgument
+from stackr.runtime.engine.archive import unpacker
 from stackr.runtime.engine.archive.tarstream import Limits
+from stackr.runtime.engine.linux.child import run_child
 from stackr.runtime.engine.snapshot.overlay import Layer, Overlay, RootAttributes
 
 __all__ = ["Unpacker"]
-
-_MODULE: Final = "stackr.runtime.engine.archive.unpacker"
-_PACKAGES: Final = str(Path(stackr.__file__).resolve().parent.parent)
-_ENVIRONMENT: Final = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "PYTHONPATH": _PACKAGES,
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 
 
 class Unpacker:
@@ -65,26 +56,18 @@ class Unpacker:
     async def _run(
         self, blob: Path, target: Path, diff_id: str, on_read: Callable[[int], None] | None
     ) -> dict[str, Any]:
-        request = json.dumps({"diff_id": diff_id, "limits": asdict(self._limits)})
         stdin = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", _MODULE, request),
+            answer = await run_child(
+                "unpacker",
+                unpacker.__name__,
+                {"diff_id": diff_id, "limits": asdict(self._limits)},
+                folder=target,
                 stdin=stdin,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=target,
-                env=_ENVIRONMENT,
+                on_report=lambda report: on_read(report["read"]) if on_read else None,
             )
         finally:
             os.close(stdin)
-        try:
-            answer = await _answer(process, on_read)
-        except BaseException:
-            if process.returncode is None:
-                process.kill()
-            await asyncio.shield(process.wait())
-            raise
         if "failure" in answer:
             reason = f"{target.parent}: {answer['failure']}"
             raise Internal(f"layer {diff_id}: cannot be unpacked: {reason}")
@@ -92,22 +75,3 @@ class Unpacker:
             raise InvalidArgument(f"layer {diff_id}: {answer['error']}")
         done: dict[str, Any] = answer["done"]
         return done
-
-
-async def _answer(
-    process: asyncio.subprocess.Process, on_read: Callable[[int], None] | None
-) -> dict[str, Any]:
-    """The last line that the process wrote; progress lines go to `on_read`."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async for line in process.stdout:
-        answer: dict[str, Any] = json.loads(line)
-        if "read" not in answer:
-            await process.wait()
-            return answer
-        if on_read is not None:
-            on_read(answer["read"])
-    error = (await process.stderr.read()).decode(errors="replace").strip()
-    code = await process.wait()
-    last = error.splitlines()[-1][:500] if error else "no output"
-    raise Internal(f"unpacker: exit code {code}: {last}")

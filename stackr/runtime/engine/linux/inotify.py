@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import os
 import struct
@@ -16,6 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stackr.errors import Unavailable
+from stackr.runtime.engine.linux.syscalls import (
+    inotify_add_watch,
+    inotify_init,
+    inotify_rm_watch,
+)
 
 __all__ = ["FileWatch", "FileWatches"]
 
@@ -34,8 +38,6 @@ _HINTS = {
     errno.EMFILE: "raise the kernel's fs.inotify.max_user_instances, or the engine's open files",
     errno.ENOSPC: "raise the kernel's fs.inotify.max_user_watches",
 }
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class FileWatch:
@@ -67,18 +69,20 @@ class FileWatches:
     def add(self, path: Path) -> FileWatch:
         """Raises FileNotFoundError where it is not there, Unavailable at the kernel's limits."""
         fd = self._instance()
-        number = _libc.inotify_add_watch(fd, os.fsencode(path), _MASK)
-        if number < 0:
-            raise _refused(ctypes.get_errno(), path)
+        try:
+            number = inotify_add_watch(fd, os.fsencode(path), _MASK)
+        except OSError as error:
+            raise _refused(error.errno or 0, path) from error
         watch = FileWatch(self, number)
         self._by_number.setdefault(number, set()).add(watch)
         return watch
 
     def _instance(self) -> int:
         if self._fd < 0:
-            fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            if fd < 0:
-                raise _refused(ctypes.get_errno(), Path("inotify"))
+            try:
+                fd = inotify_init()
+            except OSError as error:
+                raise _refused(error.errno or 0, Path("inotify")) from error
             asyncio.get_running_loop().add_reader(fd, self._readable)
             self._fd = fd
         return self._fd
@@ -88,7 +92,7 @@ class FileWatches:
         waiting = self._by_number.get(number, set())
         waiting.discard(watch)
         if not waiting and self._by_number.pop(number, None) is not None:
-            _libc.inotify_rm_watch(self._fd, number)
+            inotify_rm_watch(self._fd, number)
 
     def _readable(self) -> None:
         with contextlib.suppress(BlockingIOError):

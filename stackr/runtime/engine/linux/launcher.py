@@ -1,14 +1,14 @@
 """The launcher: a small process that starts every monitor and OCI runtime command of an engine.
 
-It is a program of its own, run as `python -I -S launcher.py FD`, and imports nothing but a few
-modules of the standard library: one thread and a small memory make its forks cheap, where a fork
-of the daemon would be neither. Each child gets a mount namespace of its own, a slave of the
-host's, in which the container's root file system is mounted; the kernel takes the mount away when
-the last process in it ends.
+It imports nothing but system calls and a few modules of the standard library: one thread and a
+small memory make its forks cheap, where a fork of the daemon would be neither. Each child gets a
+mount namespace of its own, a slave of the host's, in which the container's root file system is
+mounted; the kernel takes the mount away when the last process in it ends.
 
-Wire (SOCK_SEQPACKET on FD, one JSON object a message; descriptors travel beside the request):
-  -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false, "hide":
-  [...],
+Wire (SOCK_SEQPACKET on the descriptor that its argument names, one JSON object a message;
+descriptors travel beside the request):
+  -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false,
+      "hide": [...],
       "borrowed": [{"namespace": "/proc/1/ns/mnt", "path": ..., "target": ...}],
       "overlays": [{"base_dir": ..., "options": ..., "target": ...}],
       "parts": [{"root": ..., "path": ..., "target": ..., "as_root": false, "recursive": true,
@@ -19,7 +19,6 @@ Wire (SOCK_SEQPACKET on FD, one JSON object a message; descriptors travel beside
   <- {"id": 1, "exit": 0}        ended: an exit code, or 128 + signal
 """
 
-import ctypes
 import errno
 import fcntl
 import json
@@ -28,74 +27,15 @@ import select
 import signal
 import socket
 import stat
-import sys
 import termios
+from contextlib import suppress
+
+from stackr.runtime.engine.linux import syscalls
 
 MAX_MESSAGE = 256 * 1024
 MAX_FDS = 8
 
-CLONE_NEWNS = 0x00020000
-MNT_DETACH = 2
-MS_BIND = 0x1000
-MS_REC = 0x4000
-MS_SLAVE = 1 << 19
-PR_SET_CHILD_SUBREAPER = 36
-RESOLVE_NO_MAGICLINKS = 0x02
-RESOLVE_BENEATH = 0x08
-RESOLVE_IN_ROOT = 0x10
-AT_FDCWD = -100
-AT_EMPTY_PATH = 0x1000
-AT_RECURSIVE = 0x8000
-MOUNT_ATTR_RDONLY = 1
-MOVE_MOUNT_F_EMPTY_PATH = 4
-OPEN_TREE_CLONE = 1
-SYS_open_tree = 428
-SYS_move_mount = 429
-SYS_openat2 = 437
-SYS_mount_setattr = 442
-
 _FIRST_SPARE_FD = 32
-_MOST_TRIES = 1000  # the kernel gives up a ".." whenever something on the host is renamed
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def mount(source: str, target: str, fstype: str, flags: int, options: str) -> None:
-    """mount(2); paths may be relative to the working directory."""
-    _check(
-        _libc.mount(
-            os.fsencode(source),
-            os.fsencode(target),
-            fstype.encode(),
-            ctypes.c_ulong(flags),
-            os.fsencode(options),
-        ),
-        f"mount {fstype or source} on {target}",
-    )
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (
-        ("flags", ctypes.c_uint64),
-        ("mode", ctypes.c_uint64),
-        ("resolve", ctypes.c_uint64),
-    )
-
-
-class _MountAttr(ctypes.Structure):
-    _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    )
 
 
 class PartError(Exception):
@@ -112,69 +52,45 @@ class DeviceError(Exception):
 
 
 def open_inside(root: str, path: str, resolve: int) -> int:
-    """openat2(2): a path below `root`, which no symlink leads out of; those of /proc do not work.
+    """A path below `root`, which no symlink leads out of; those of /proc do not work.
 
     resolve: RESOLVE_IN_ROOT has an absolute symlink start at the root, RESOLVE_BENEATH fail.
     """
     base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolve | RESOLVE_NO_MAGICLINKS)
-    size, name = ctypes.c_size_t(ctypes.sizeof(how)), os.fsencode(path)
-    found, number = -1, 0
-    for _ in range(_MOST_TRIES):
-        found = _libc.syscall(SYS_openat2, base, name, ctypes.byref(how), size)
-        number = ctypes.get_errno() if found < 0 else 0
-        if number != errno.EAGAIN:
-            break
-    os.close(base)
-    if number:
-        raise OSError(number, f"{path}: {os.strerror(number)}")
-    return int(found)
+    try:
+        flags = resolve | syscalls.RESOLVE_NO_MAGICLINKS
+        return syscalls.open_at(base, os.fsencode(path), os.O_PATH, resolve=flags)
+    finally:
+        os.close(base)
 
 
-def clone_tree(place: int, flags: int) -> int:
-    """open_tree(2): a copy of the mount at what a descriptor stands for, attached nowhere yet."""
-    flags |= OPEN_TREE_CLONE | AT_EMPTY_PATH | os.O_CLOEXEC
-    tree = _libc.syscall(SYS_open_tree, place, b"", flags)
-    if tree < 0:
-        _check(-1, "open_tree")
-    return int(tree)
-
-
-def move_mount(tree: int, target: str) -> None:
-    """Attach a `clone_tree`."""
-    flags = MOVE_MOUNT_F_EMPTY_PATH
-    moved = _libc.syscall(SYS_move_mount, tree, b"", AT_FDCWD, os.fsencode(target), flags)
-    _check(moved, f"mount on {target}")
+def attach(tree: int, target: str) -> None:
+    """Mount a copied tree at a path, whose last name is no symlink."""
+    place = os.open(target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        syscalls.move_mount(tree, place)
+    finally:
+        os.close(place)
 
 
 def mount_part(part: dict[str, object]) -> None:
     """Mount what is at a path below a root at "target", which is made here and of the same kind."""
     target = str(part["target"])
-    resolve = RESOLVE_IN_ROOT if part["as_root"] else RESOLVE_BENEATH
+    resolve = syscalls.RESOLVE_IN_ROOT if part["as_root"] else syscalls.RESOLVE_BENEATH
     try:
         place = open_inside(str(part["root"]), str(part["path"]), resolve)
     except OSError as error:
         raise PartError(part, error.errno or 0) from error
-    tree = clone_tree(place, AT_RECURSIVE if part["recursive"] else 0)
+    tree = syscalls.clone_tree(place, recursive=bool(part["recursive"]))
     if part["read_only"]:
-        set_read_only(tree)
+        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
     if stat.S_ISDIR(os.fstat(place).st_mode):
         os.mkdir(target)
     else:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    move_mount(tree, target)
+    attach(tree, target)
     os.close(place)
     os.close(tree)
-
-
-def set_read_only(tree: int) -> None:
-    """mount_setattr(2): a mount, and all that are below it."""
-    attr = _MountAttr(MOUNT_ATTR_RDONLY, 0, 0, 0)
-    flags, size = AT_EMPTY_PATH | AT_RECURSIVE, ctypes.c_size_t(ctypes.sizeof(attr))
-    _check(
-        _libc.syscall(SYS_mount_setattr, tree, b"", flags, ctypes.byref(attr), size),
-        "make a mount read-only",
-    )
 
 
 def borrow(namespace: str, path: str, target: str, *, is_mounted: bool = False) -> None:
@@ -184,15 +100,15 @@ def borrow(namespace: str, path: str, target: str, *, is_mounted: bool = False) 
     """
     home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     away = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    _check(_libc.setns(away, CLONE_NEWNS), "join a mount namespace")
+    syscalls.setns(away, syscalls.CLONE_NEWNS)
     try:
-        place = open_inside("/", path.lstrip("/"), RESOLVE_IN_ROOT)
+        place = open_inside("/", path.lstrip("/"), syscalls.RESOLVE_IN_ROOT)
         if is_mounted and os.fstat(place).st_dev == os.stat(os.path.dirname(path)).st_dev:
             raise OSError(errno.ENOENT, f"{path}: nothing is mounted there")
-        tree = clone_tree(place, 0)
+        tree = syscalls.clone_tree(place, recursive=False)
     finally:
-        _check(_libc.setns(home, CLONE_NEWNS), "leave a mount namespace")
-    move_mount(tree, target)
+        syscalls.setns(home, syscalls.CLONE_NEWNS)
+    attach(tree, target)
     for fd in (home, away, place, tree):
         os.close(fd)
 
@@ -208,7 +124,7 @@ def mount_device(device: dict[str, object]) -> None:
         return
     source, fstype, data = (str(device[key]) for key in ("source", "fstype", "data"))
     try:
-        mount(source, target, fstype, int(str(device["flags"])), data)
+        syscalls.mount(source, target, fstype, int(str(device["flags"])), data)
     except OSError as error:
         why = os.strerror(error.errno or 0).lower()
         raise DeviceError(f"{device['failure']}: {why}") from error
@@ -219,10 +135,11 @@ def private_namespace(hide: list[str]) -> None:
 
     hide: mount points taken out of sight where they exist (crun refuses a hybrid cgroup hierarchy).
     """
-    _check(_libc.unshare(CLONE_NEWNS), "unshare mount namespace")
-    mount("", "/", "", MS_REC | MS_SLAVE, "")
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.receive_mounts()
     for path in hide:
-        _libc.umount2(os.fsencode(path), MNT_DETACH)
+        with suppress(OSError):
+            syscalls.unmount(path)
 
 
 def _place_fds(received: list[int], wanted: list[int]) -> None:
@@ -244,7 +161,7 @@ def _become(request: dict[str, object], received: list[int]) -> None:
         borrow(tree["namespace"], tree["path"], tree["target"])
     for overlay in request["overlays"]:  # type: ignore[attr-defined]
         os.chdir(overlay["base_dir"])
-        mount("overlay", overlay["target"], "overlay", 0, overlay["options"])
+        syscalls.mount("overlay", overlay["target"], "overlay", 0, overlay["options"])
     for device in request["devices"]:  # type: ignore[attr-defined]
         mount_device(device)
     for part in request["parts"]:  # type: ignore[attr-defined]
@@ -280,6 +197,9 @@ def _fork(connection: socket.socket, request: dict[str, object], received: list[
         _send(connection, {"id": request["id"], "error": str(error), **told})
     except DeviceError as error:
         _send(connection, {"id": request["id"], "error": str(error), "device": True})
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _send(connection, {"id": request["id"], "error": why})
     except BaseException as error:
         _send(connection, {"id": request["id"], "error": str(error)})
     os._exit(125)
@@ -324,12 +244,12 @@ def _serve(connection: socket.socket, wakeup: socket.socket) -> None:
         _reap(connection, running)
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Serve until the daemon's end of the socket closes; children go on without the launcher."""
     os.umask(0o022)
     os.chdir("/")
-    _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become a subreaper")
-    connection = socket.socket(fileno=int(sys.argv[1]))
+    syscalls.adopt_orphans()
+    connection = socket.socket(fileno=int(arguments[0]))
     connection.set_inheritable(False)
     wakeup, writer = socket.socketpair()
     writer.setblocking(False)
@@ -339,7 +259,3 @@ def main() -> None:
         _serve(connection, wakeup)
     except (BrokenPipeError, ConnectionResetError):
         return  # the daemon is gone
-
-
-if __name__ == "__main__":
-    main()

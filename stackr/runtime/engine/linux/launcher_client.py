@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from stackr.errors import DeadlineExceeded, Internal, InvalidArgument, StackrError, Unavailable
 from stackr.runtime.engine.linux import launcher
+from stackr.runtime.engine.linux.child import ENVIRONMENT, child_argv
 from stackr.runtime.engine.linux.subpath import subpath_failure
 
 __all__ = ["Borrowed", "Completed", "DeviceTarget", "Launched", "Launcher", "OverlayTarget", "Part"]
@@ -136,7 +136,8 @@ class Launcher:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * launcher.MAX_MESSAGE)
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
+                    child_argv("launcher", launcher.__name__, [str(theirs.fileno())]),
+                    env=ENVIRONMENT,
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,

@@ -7,7 +7,6 @@ setns(2) moves the calling thread alone, so nothing here may run on the event lo
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from stackr.runtime.engine.linux.syscalls import CLONE_NEWNET, setns
+
 __all__ = [
-    "CLONE_NEWNET",
     "Visitor",
     "inside",
     "of_process",
@@ -25,17 +25,7 @@ __all__ = [
     "write_sysctl",
 ]
 
-CLONE_NEWNET = 0x40000000
-
 _Result = TypeVar("_Result")
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _setns(namespace: int) -> None:
-    if _libc.setns(namespace, CLONE_NEWNET) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"setns: {os.strerror(code)}")
 
 
 def open_current() -> int:
@@ -56,11 +46,11 @@ def of_process(pid: int) -> Iterator[int]:
 @contextmanager
 def inside(namespace: int, *, home: int) -> Iterator[None]:
     """Run the block in `namespace`, then return to `home`; both are file descriptors."""
-    _setns(namespace)
+    setns(namespace, CLONE_NEWNET)
     try:
         yield
     finally:
-        _setns(home)
+        setns(home, CLONE_NEWNET)
 
 
 def read_sysctl(name: str) -> str:

@@ -21,12 +21,12 @@ from functools import cache
 from stackr.errors import Internal
 from stackr.runtime.engine.linux import netns
 from stackr.runtime.engine.linux.netlink import NetlinkError, RouteSocket, attributes
+from stackr.runtime.engine.linux.syscalls import CLONE_FILES, unshare
 
 __all__ = ["NftError", "Nftables"]
 
 _LIBRARY = "libnftables.so.1"
 _TIMEOUT_S = 30
-_CLONE_FILES = 0x00000400
 _FIRST_FD, _LAST_FD = 3, 0x7FFFFFFF
 _NETLINK_NETFILTER = 12
 _NFT_MSG_GETGEN = 10 << 8 | 16  # NFNL_SUBSYS_NFTABLES
@@ -62,10 +62,7 @@ def _library() -> ctypes.CDLL | None:
 
 def _own_descriptors() -> None:
     """The calling thread has none but the standard streams from now on; the others keep theirs."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_FILES) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"unshare: {os.strerror(code)}")
+    unshare(CLONE_FILES)
     os.closerange(_FIRST_FD, _LAST_FD)
 
 

@@ -20,16 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import stackr
 from stackr.errors import Internal, Unavailable
+from stackr.runtime.engine.linux.child import ENVIRONMENT, child_argv
 from stackr.runtime.engine.linux.process import Process, start_ticks
 from stackr.runtime.engine.linux.sidecar import MAX_FDS, MAX_MESSAGE
 
 __all__ = ["Answer", "Program", "SidecarClient"]
 
 _log = logging.getLogger(__name__)
-_CODE = "import sys; sys.path.insert(0, sys.argv[2]); from {module} import main; main(sys.argv[3:])"
-_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
 _GREETING_S = 10.0
 _ANSWER_S = 10.0
 _END_S = 3.0
@@ -126,13 +124,12 @@ class SidecarClient:
         # Whatever else this process starts closes descriptors that are not meant for it.
         for end in (listener, theirs):
             end.set_inheritable(True)
-        root = Path(stackr.__file__).parents[1]
         descriptors = [str(listener.fileno()), str(theirs.fileno())]
-        own = [program.mark, str(root), *descriptors, str(program.path), *program.arguments]
+        own = [*descriptors, str(program.path), *program.arguments]
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", "-c", _CODE.format(module=program.module), *own],
-            _ENVIRONMENT,
+            child_argv(program.name, program.module, own),
+            ENVIRONMENT,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),

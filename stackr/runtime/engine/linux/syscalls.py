@@ -1,6 +1,7 @@
-"""System calls on paths, mounts and privileges that Python has no name for.
+"""The system calls, and calls of libc, that Python 3.11 has no name for.
 
-Source: openat2(2), open_tree(2), move_mount(2), mount_setattr(2), renameat2(2), capset(2). The
+Source: openat2(2), open_tree(2), move_mount(2), mount_setattr(2), renameat2(2), capset(2),
+inotify(7). The
 numbers from 424 on are the same on every architecture but Alpha. All raise OSError.
 """
 
@@ -9,9 +10,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import suppress
 from typing import Final
 
 __all__ = [
+    "CLONE_FILES",
+    "CLONE_NEWNET",
     "CLONE_NEWNS",
     "MOUNT_ATTR_NODEV",
     "MOUNT_ATTR_NOEXEC",
@@ -21,20 +25,30 @@ __all__ = [
     "RESOLVE_IN_ROOT",
     "RESOLVE_NO_MAGICLINKS",
     "RESOLVE_NO_SYMLINKS",
+    "adopt_orphans",
     "clone_tree",
     "die_with_parent",
+    "inotify_add_watch",
+    "inotify_init",
+    "inotify_rm_watch",
     "keep_capabilities",
     "make_private",
+    "mount",
     "move_mount",
     "open_at",
     "pivot_root",
+    "receive_mounts",
     "rename_new",
     "set_mount_attributes",
     "setns",
+    "syncfs",
+    "trim_heap",
     "unmount",
     "unshare",
 ]
 
+CLONE_FILES: Final = 0x00000400
+CLONE_NEWNET: Final = 0x40000000
 CLONE_NEWNS: Final = 0x00020000
 MOUNT_ATTR_RDONLY: Final = 1
 MOUNT_ATTR_NOSUID: Final = 2
@@ -61,8 +75,10 @@ _MOST_TRIES: Final = 1000  # the kernel gives up a ".." whenever something on th
 _UMOUNT_NOFOLLOW: Final = 8
 _MS_REC: Final = 0x4000
 _MS_PRIVATE: Final = 1 << 18
+_MS_SLAVE: Final = 1 << 19
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CAPABILITY_VERSION_3: Final = 0x20080522
 
@@ -153,9 +169,21 @@ def set_mount_attributes(tree: int, attributes: int, *, recursive: bool) -> None
     _check(result, "mount_setattr")
 
 
+def mount(source: str, target: str, fstype: str, flags: int, options: str) -> None:
+    """Paths may be relative to the working directory."""
+    paths = (os.fsencode(source), os.fsencode(target))
+    result = _libc.mount(*paths, fstype.encode(), ctypes.c_ulong(flags), os.fsencode(options))
+    _check(result, f"mount {fstype or source} on {target}")
+
+
+def receive_mounts() -> None:
+    """The host's later mounts come into this namespace; its own do not go out."""
+    mount("", "/", "", _MS_REC | _MS_SLAVE, "")
+
+
 def make_private() -> None:
     """No mount of this namespace is seen in another one, nor the other way round."""
-    _check(_libc.mount(b"", b"/", b"", ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
+    mount("", "/", "", _MS_REC | _MS_PRIVATE, "")
 
 
 def unmount(path: str) -> None:
@@ -179,9 +207,44 @@ def unshare(kind: int) -> None:
     _check(_libc.unshare(kind), "unshare")
 
 
+def syncfs(fd: int) -> None:
+    """Wait until all that was written to the file system of a descriptor is on the disk."""
+    _check(_libc.syncfs(fd), "syncfs")
+
+
+def inotify_init() -> int:
+    """A new instance, which does not block."""
+    return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+
+
+def inotify_add_watch(instance: int, path: bytes, mask: int) -> int:
+    """The number of a path's watch."""
+    return _check(_libc.inotify_add_watch(instance, path, mask), os.fsdecode(path))
+
+
+def inotify_rm_watch(instance: int, number: int) -> None:
+    """Nothing happens where the watch has gone already."""
+    _libc.inotify_rm_watch(instance, number)
+
+
+def trim_heap() -> None:
+    """Return freed heap pages to the kernel: malloc_trim(3); nothing where libc has no such call.
+
+    What a burst of work has freed stays with the process until it is asked for. Measured after a
+    pull of 113 MB: 10 of 49 MB resident.
+    """
+    with suppress(AttributeError):
+        _libc.malloc_trim(0)
+
+
 def die_with_parent(number: int) -> None:
     """A signal for this process once its parent has ended."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl")
+
+
+def adopt_orphans() -> None:
+    """What this process's children leave behind when they end becomes its child."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
 def keep_capabilities(kept: frozenset[int]) -> None:

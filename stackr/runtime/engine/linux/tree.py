@@ -7,6 +7,7 @@ far deeper than Python's stack, a path's limit or the descriptor limit allow.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import sys
@@ -15,9 +16,17 @@ from contextlib import suppress
 from itertools import count
 from typing import Final
 
+from stackr.runtime.engine.linux.syscalls import (
+    RESOLVE_BENEATH,
+    RESOLVE_NO_SYMLINKS,
+    open_at,
+    syncfs,
+)
+
 __all__ = [
     "copy_attributes",
     "disk_usage",
+    "remove_at",
     "remove_tree",
     "spread_children",
     "sync_file_system",
@@ -26,6 +35,7 @@ __all__ = [
 _GET_FLAGS: Final = 0x80086601
 _SET_FLAGS: Final = 0x40086602
 _TOP_OF_HIERARCHIES: Final = 0x00020000
+_OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ASIDE: Final = b".wh..wh.aside."  # a prefix that no layer and no container file system shows
 
 
@@ -36,49 +46,64 @@ def remove_tree(path: str | bytes | os.PathLike[str]) -> None:
     parent must be on the same file system and writable. Interrupted, it leaves such directories,
     which a later call on the parent removes. Raises OSError.
     """
-    root = os.fsencode(path)
-    names = (root + _ASIDE + b"%d" % number for number in count())
-    pending = [root]
+    parent, name = os.path.split(os.fsencode(path).rstrip(b"/"))
+    try:
+        folder = os.open(parent or b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        remove_at(folder, name)
+    finally:
+        os.close(folder)
+
+
+def remove_at(folder: int, name: bytes) -> None:
+    """As `remove_tree`, of an entry of the folder that a descriptor stands for."""
+    asides = (_ASIDE + b"%d" % number for number in count())
+    pending = [name]
     while pending:
-        folder = pending.pop()
+        top = pending.pop()
         try:
-            entries = _entries(folder)
+            below = os.open(top, _OPEN_FOLDER, dir_fd=folder)
         except FileNotFoundError:
             continue
-        except NotADirectoryError:
-            os.unlink(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            with suppress(FileNotFoundError):
+                os.unlink(top, dir_fd=folder)
             continue
-        for name, is_directory in entries:
-            if not is_directory:
-                os.unlink(name)
-            elif not _remove_empty(name):
-                pending.append(_move_aside(name, names))
-        os.rmdir(folder)
+        try:
+            for entry in map(os.fsencode, os.listdir(below)):
+                if not _is_removed(below, entry):
+                    pending.append(_move_aside(below, entry, folder, asides))
+        finally:
+            os.close(below)
+        os.rmdir(top, dir_fd=folder)
 
 
-def _entries(folder: bytes) -> list[tuple[bytes, bool]]:
-    if os.path.islink(folder):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    with os.scandir(folder) as scan:
-        return [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in scan]
-
-
-def _remove_empty(folder: bytes) -> bool:
+def _is_removed(folder: int, name: bytes) -> bool:
+    """Remove an entry, unless it is a folder with something in it."""
     try:
-        os.rmdir(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        return False
+        os.unlink(name, dir_fd=folder)
+    except IsADirectoryError:
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
     return True
 
 
-def _move_aside(folder: bytes, names: Iterator[bytes]) -> bytes:
-    """Rename `folder` to the first free name: a former, interrupted removal may have left some."""
-    for name in names:
-        if not os.path.lexists(name):
-            os.rename(folder, name)
-            return name
+def _move_aside(source: int, name: bytes, target: int, names: Iterator[bytes]) -> bytes:
+    """To the first free name in `target`: a former, interrupted removal may have left some."""
+    for new in names:
+        try:
+            os.stat(new, dir_fd=target, follow_symlinks=False)
+        except FileNotFoundError:
+            os.rename(name, new, src_dir_fd=source, dst_dir_fd=target)
+            return new
     raise AssertionError("count() ends")
 
 
@@ -88,9 +113,6 @@ def disk_usage(path: str | os.PathLike[str]) -> int:
     No symlink is followed, whatever takes a folder's place meanwhile. What vanishes is not counted,
     nor what lies below a path longer than the system's limit.
     """
-    # Not at the top: the unpacker process does not need them, and ctypes takes 10 ms to import
-    from stackr.runtime.engine.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, open_at
-
     total = 0
     seen: set[tuple[int, int]] = set()
     try:
@@ -166,8 +188,6 @@ def spread_children(path: str | os.PathLike[str]) -> None:
     ones search for inodes among those of a tree that has just been removed. It is advice: nothing
     happens where a file system does not take it. Source: ioctl_iflags(2), FS_TOPDIR_FL.
     """
-    import fcntl
-
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flags = bytearray(8)
@@ -185,14 +205,8 @@ def sync_file_system(path: str | os.PathLike[str]) -> None:
 
     Blocking, for as long as the disk needs. Raises OSError.
     """
-    # Not at the top: the unpacker process needs neither, and ctypes takes 10 ms to import
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if libc.syncfs(fd):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), os.fspath(path))
+        syncfs(fd)
     finally:
         os.close(fd)
