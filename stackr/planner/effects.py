@@ -17,8 +17,8 @@ from stackr.planner.desired import IN_EXTENSION
 from stackr.planner.limits import changes_in_place
 from stackr.planner.observed import told_dependencies
 from stackr.runtime.types import Capabilities
-from stackr.spec.decode import EXTENSION, EnvFile, Kind, ListOf, MapOf, Struct
-from stackr.spec.fields import SERVICE
+from stackr.spec.declared import SERVICE
+from stackr.spec.decode import EXTENSION, Kind, ListOf, MapOf, Struct, Ulimit
 from stackr.spec.model.extension import ServiceExtension
 from stackr.spec.support import SUPPORT, State
 
@@ -100,9 +100,8 @@ def _of_struct(above: str, struct: Struct) -> Iterator[Row]:
 def _of_kind(path: str, kind: Kind) -> Iterator[Row]:
     """Rows of an attribute and of what is below it; of a list or map, one for its entries too."""
     is_many = isinstance(kind, (ListOf, MapOf))
-    entry = kind.entry if isinstance(kind, (ListOf, MapOf)) else kind
-    struct = entry.struct if isinstance(entry, EnvFile) else entry
-    if not isinstance(struct, Struct):
+    struct = kind.entry if isinstance(kind, (ListOf, MapOf)) else kind
+    if not isinstance(struct, Struct) or isinstance(struct, Ulimit):
         yield _row(path)
         return
     below = list(_of_struct(f"{path}.*." if is_many else f"{path}.", struct))

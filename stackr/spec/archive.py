@@ -1,6 +1,6 @@
 """A resolved project as plain JSON values, and back: what a revision of a stack keeps.
 
-Kept are the typed values (of the kinds in `stackr.spec.fields`), not the files. The content of a
+Kept are the typed values (of the kinds in `stackr.spec.declared`), not the files. The content of a
 secret is left out: it is read again where the project is brought up again.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stackr.errors import InvalidArgument
-from stackr.spec.fields import SECTIONS
+from stackr.spec.declared import SECTIONS
 from stackr.spec.model.project import Origin, Project
 from stackr.spec.project import project_of
 

@@ -1,4 +1,4 @@
-"""Short form to long form: CANONICAL_RULES by path.
+"""Short form to long form; attributes name a rule with `LongForm`.
 
 Source: compose-go, transform/canonical.go and the files beside it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from stackr.spec.rules import Branch, Path, apply, descend, table
+from stackr.spec.rules import Branch, Path, descend
 from stackr.spec.short import clean_path, parse_device, parse_port, parse_volume
 from stackr.spec.units import go_text, is_int
 
@@ -28,15 +28,6 @@ class Report:
 Rule: TypeAlias = Callable[[Any, Branch[Any], Path, Report], Any]
 
 
-def canonical(tree: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Write every short form in its long form, in place.
-
-    report.lenient: keep what cannot be parsed as it is, as it may hold variables.
-    """
-    result: dict[str, Any] = apply(tree, CANONICAL_RULES, (), report)
-    return result
-
-
 def omit_empty(tree: dict[str, Any]) -> None:
     """Drop empty DNS servers, which are what is left of variables that are not set."""
     services = tree.get("services")
@@ -51,7 +42,7 @@ def _refuse(value: Any, path: Path, report: Report, wanted: str) -> Any:
     return value
 
 
-def _parsed(parse: Callable[[str], Any], *, unread: dict[str, Any] | None = None) -> Rule:
+def parsed(parse: Callable[[str], Any], *, unread: dict[str, Any] | None = None) -> Rule:
     """Text has a form of its own; unread: what a lenient pass makes of text that has it not."""
 
     def rule(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
@@ -69,14 +60,18 @@ def _parsed(parse: Callable[[str], Any], *, unread: dict[str, Any] | None = None
     return rule
 
 
-def _volume(text: str) -> dict[str, Any]:
-    volume = parse_volume(text)
-    if volume.get("target"):
-        volume["target"] = clean_path(volume["target"])
-    return volume
+def _mount(text: str) -> dict[str, Any]:
+    mount = parse_volume(text)
+    if mount.get("target"):
+        mount["target"] = clean_path(mount["target"])
+    return mount
 
 
-def _wrapped(key: str) -> Rule:
+mount = parsed(_mount)
+device = parsed(parse_device, unread={"source": "", "target": "", "permissions": "rwm"})
+
+
+def wrapped(key: str) -> Rule:
     """A string stands for a map with this key alone."""
 
     def rule(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
@@ -87,6 +82,9 @@ def _wrapped(key: str) -> Rule:
         return {key: value}
 
     return rule
+
+
+source = wrapped("source")
 
 
 def _are_names(value: Any, path: Path, report: Report) -> bool:
@@ -100,19 +98,19 @@ def _are_names(value: Any, path: Path, report: Report) -> bool:
     return True
 
 
-def _list(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def one_or_many(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _names(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def names(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     return dict.fromkeys(value) if _are_names(value, path, report) else value
 
 
-def _text(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def text(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     return go_text(value)
 
 
-def _depends_on(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def depends_on(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if _are_names(value, path, report):
         return {name: {"condition": "service_started", "required": True} for name in value}
     if not isinstance(value, (dict, list)):
@@ -126,7 +124,7 @@ def _depends_on(value: Any, branch: Branch[Any], path: Path, report: Report) -> 
     return value
 
 
-def _env_file(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def env_file(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     entries = [value] if isinstance(value, str) else value
     if not isinstance(entries, list):
         return _refuse(value, path, report, "a string or a list")
@@ -139,7 +137,7 @@ def _env_file(value: Any, branch: Branch[Any], path: Path, report: Report) -> An
     return entries
 
 
-def _contexts(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def contexts(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if not isinstance(value, (dict, list)):
         return _refuse(value, path, report, "a mapping or a list")
     if not _are_names(value, path, report):
@@ -155,7 +153,7 @@ def _contexts(value: Any, branch: Branch[Any], path: Path, report: Report) -> An
     return pairs
 
 
-def _ssh(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def ssh(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if not isinstance(value, (dict, list)):
         return _refuse(value, path, report, "a mapping or a list")
     if not _are_names(value, path, report):
@@ -169,13 +167,13 @@ def _ssh(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     return keys
 
 
-def _gpus(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def gpus(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if isinstance(value, str):
         return [{"count": "all"}]
     return value if isinstance(value, list) else _refuse(value, path, report, "a string or a list")
 
 
-def _ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if not isinstance(value, list):
         return _refuse(value, path, report, "a list")
     ports: list[Any] = []
@@ -196,13 +194,13 @@ def _ports(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     return ports
 
 
-def _ulimit(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def ulimit(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if not is_int(value) and not isinstance(value, dict):
         return _refuse(value, path, report, "an integer or a mapping")
     return value
 
 
-def _external(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
+def external(value: Any, branch: Branch[Any], path: Path, report: Report) -> Any:
     if value is not None and not isinstance(value, dict):
         return _refuse(value, path, report, "a mapping")
     if value is None or not isinstance(value.get("external"), dict):
@@ -218,35 +216,3 @@ def _external(value: Any, branch: Branch[Any], path: Path, report: Report) -> An
             report.faults.append((path, "name and external.name conflict; only use name"))
         value.setdefault("name", name)
     return value
-
-
-_SERVICE_RULES: dict[str, Rule] = {
-    "build": _wrapped("context"),
-    "build.secrets.*": _wrapped("source"),
-    "build.provenance": _text,
-    "build.sbom": _text,
-    "build.additional_contexts": _contexts,
-    "build.ssh": _ssh,
-    "build.ulimits.*": _ulimit,
-    "depends_on": _depends_on,
-    "env_file": _env_file,
-    "label_file": _list,
-    "extends": _wrapped("service"),
-    "gpus": _gpus,
-    "networks": _names,
-    "models": _names,
-    "volumes.*": _parsed(_volume),
-    "dns": _list,
-    "devices.*": _parsed(parse_device, unread={"source": "", "target": "", "permissions": "rwm"}),
-    "secrets.*": _wrapped("source"),
-    "configs.*": _wrapped("source"),
-    "ports": _ports,
-    "ulimits.*": _ulimit,
-    "develop.watch.*.ignore": _list,
-    "develop.watch.*.include": _list,
-}
-CANONICAL_RULES: Branch[Rule] = table(
-    {f"services.*.{path}": rule for path, rule in _SERVICE_RULES.items()}
-    | {f"{kind}.*": _external for kind in ("volumes", "networks", "secrets", "configs")}
-    | {"include.*": _wrapped("path")}
-)

@@ -2,7 +2,7 @@
 
 A tree is decoded to a tree of typed values: durations in nanoseconds, sizes in bytes, lists of
 `key=value` as maps. What is zero is as good as absent, except where a kind says otherwise.
-`stackr.spec.fields` says which attribute is of which kind.
+`stackr.spec.declared` says which attribute is of which kind.
 Source: compose-go, types/; mapstructure; Go's encoding/json for what `omitempty` leaves out.
 """
 
@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from stackr.spec import readers, units
+from pydantic import BaseModel
+
+from stackr.spec import units
+from stackr.spec.attribute import Mark, Written
 from stackr.spec.key_order import all_in_order, in_order
-from stackr.spec.model import build
-from stackr.spec.model.base import Model
 from stackr.spec.problems import Finding, nearest
 from stackr.spec.readers import EXTENSIONS, expected, fold_extensions
 from stackr.spec.rules import Path
@@ -143,116 +144,37 @@ class MapOf(Kind):
         }
 
 
-class Ulimit(Kind):
-    """A limit for both, or a soft and a hard one."""
-
-    never_empty = True
-
-    def decode(self, value: Any, path: Path, faults: Faults) -> Any:
-        if units.is_int(value):
-            return {"single": value} if value else {}
-        if not isinstance(value, dict):
-            faults.add(path, str(expected("an integer or a mapping", value)))
-            return None
-        limits = {}
-        for name in ("soft", "hard"):
-            if name in value and not units.is_int(value[name]):
-                faults.add((*path, name), str(expected("an integer", value[name])))
-            elif value.get(name):
-                limits[name] = value[name]
-        return limits
-
-    def plain(self, value: Any, *, yaml: bool) -> Any:
-        if value.get("single"):
-            return value["single"]
-        if yaml:
-            return {"soft": value.get("soft", 0), "hard": value.get("hard", 0)}
-        return value
-
-    def hold(self, value: Any) -> Any:
-        return _ULIMIT.hold(value)
-
-
 class Unprintable(ValueError):
     """A value that JSON has no form for, as Docker Compose writes it."""
 
 
-class SshKeys(Kind):
-    """SSH keys by name; None is the agent."""
-
-    def decode(self, value: Any, path: Path, faults: Faults) -> Any:
-        if not isinstance(value, dict):
-            faults.add(path, str(expected("a mapping", value)))
-            return None
-        return {
-            key: None if entry is None else units.go_text(entry)
-            for key, entry in fold_extensions(value).items()
-        }
-
-    def plain(self, value: Any, *, yaml: bool) -> Any:
-        if not yaml and any(value.values()):
-            raise Unprintable("build.ssh: a key with a path cannot be written as JSON: use YAML")
-        return [f"{key}: {entry}" if entry else key for key, entry in sorted(value.items())]
-
-    def hold(self, value: Any) -> Any:
-        return tuple(_SSH_KEY.hold({"id": key, "path": path}) for key, path in value.items())
-
-
-class EnvFile(Kind):
-    """A file of variables; written as its path alone where it is required."""
-
-    never_empty = True
-
-    def __init__(self, struct: Struct) -> None:
-        self.struct = struct
-
-    def decode(self, value: Any, path: Path, faults: Faults) -> Any:
-        return self.struct.decode(value, path, faults)
-
-    def plain(self, value: Any, *, yaml: bool) -> Any:
-        if value.get("required"):
-            return value.get("path", "")
-        return {**self.struct.plain(value, yaml=yaml), "required": False}
-
-    def hold(self, value: Any) -> Any:
-        return self.struct.hold(value)
-
-
 class Field(NamedTuple):
-    """An attribute: its kind, and how it is written out where that differs.
-
-    always: also when it is absent, as `zero`. shown: the key in JSON, where that is another one.
-    """
+    """An attribute: its kind, how it is written out, and what else is known of it."""
 
     kind: Kind
-    always: bool = False
-    zero: Any = None
-    shown: str = ""
+    written: Written = Written()
+    marks: tuple[Mark, ...] = ()
 
 
 class Struct(Kind):
     """A map with known keys; `x-*` keys are kept apart.
 
-    closed: other keys are refused here, where no schema has done so.
+    pointer: it may be absent, rather than have nothing in it. closed: other keys are refused
+    here, where no schema has done so.
     """
+
+    never_empty = True
 
     def __init__(
         self,
-        model: type[Model],
-        /,
+        model: type[BaseModel],
+        fields: Mapping[str, Field],
         *,
         pointer: bool = True,
         closed: bool = False,
-        **fields: Field | Kind,
     ) -> None:
-        self.model = model
-        self.never_empty = True
-        self._pointer = pointer
-        self._closed = closed
-        self.fields = {
-            name: field if isinstance(field, Field) else Field(field)
-            for name, field in fields.items()
-        }
+        self.model, self.fields = model, fields
+        self._pointer, self._closed = pointer, closed
 
     def decode(self, value: Any, path: Path, faults: Faults) -> Any:
         if not isinstance(value, dict):
@@ -281,12 +203,13 @@ class Struct(Kind):
         for name, field in self.fields.items():
             entry = value.get(name)
             if entry is None and not (isinstance(field.kind, Struct) and not field.kind._pointer):
-                if field.always and (not yaml or field.zero is not None):
-                    shown[name if yaml else field.shown or name] = field.zero
+                written = field.written
+                if written.always and (not yaml or written.zero is not None):
+                    shown[name if yaml else written.shown or name] = written.zero
                 continue
-            written = _written(field, {} if entry is None else entry, yaml=yaml)
-            if written is not _OMITTED:
-                shown[name if yaml or not field.shown else field.shown] = written
+            plain = _plain(field, {} if entry is None else entry, yaml=yaml)
+            if plain is not _OMITTED:
+                shown[name if yaml else field.written.shown or name] = plain
         if yaml:
             shown |= all_in_order(value.get(EXTENSIONS, {}))
         return shown
@@ -311,28 +234,78 @@ class Struct(Kind):
         return self.model.model_construct(**arguments, **own)
 
 
-_ULIMIT = Struct(
-    build.Ulimit,
-    single=Scalar(readers.read_int),
-    soft=Scalar(readers.read_int),
-    hard=Scalar(readers.read_int),
-)
-_SSH_KEY = Struct(build.SshKey, id=Scalar(readers.read_string), path=Scalar(readers.read_string))
-
-
 _OMITTED = object()
 
 
-def _written(field: Field, value: Any, *, yaml: bool) -> Any:
+def _plain(field: Field, value: Any, *, yaml: bool) -> Any:
     kind = field.kind
-    if not value and not field.always and not (kind.never_empty and not isinstance(kind, Struct)):
+    is_struct = isinstance(kind, Struct)
+    if not value and not field.written.always and (is_struct or not kind.never_empty):
         by_value = isinstance(kind, Struct) and (not yaml or kind._pointer)
         if not by_value:
             return _OMITTED
-    written = kind.plain(value, yaml=yaml)
-    if yaml and not written and isinstance(kind, Struct) and not kind._pointer:
+    plain = kind.plain(value, yaml=yaml)
+    if yaml and not plain and isinstance(kind, Struct) and not kind._pointer:
         return _OMITTED
-    return written
+    return plain
+
+
+class Ulimit(Struct):
+    """A limit for both, or a soft and a hard one."""
+
+    def decode(self, value: Any, path: Path, faults: Faults) -> Any:
+        if units.is_int(value):
+            return {"single": value} if value else {}
+        if not isinstance(value, dict):
+            faults.add(path, str(expected("an integer or a mapping", value)))
+            return None
+        limits = {}
+        for name in ("soft", "hard"):
+            if name in value and not units.is_int(value[name]):
+                faults.add((*path, name), str(expected("an integer", value[name])))
+            elif value.get(name):
+                limits[name] = value[name]
+        return limits
+
+    def plain(self, value: Any, *, yaml: bool) -> Any:
+        if value.get("single"):
+            return value["single"]
+        if yaml:
+            return {"soft": value.get("soft", 0), "hard": value.get("hard", 0)}
+        return value
+
+
+class EnvFile(Struct):
+    """A file of variables; written as its path alone where it is required."""
+
+    def plain(self, value: Any, *, yaml: bool) -> Any:
+        if value.get("required"):
+            return value.get("path", "")
+        return {**super().plain(value, yaml=yaml), "required": False}
+
+
+class SshKeys(Kind):
+    """SSH keys by name, each a model of `id` and `path`; without a path it is the agent."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def decode(self, value: Any, path: Path, faults: Faults) -> Any:
+        if not isinstance(value, dict):
+            faults.add(path, str(expected("a mapping", value)))
+            return None
+        return {
+            key: None if entry is None else units.go_text(entry)
+            for key, entry in fold_extensions(value).items()
+        }
+
+    def plain(self, value: Any, *, yaml: bool) -> Any:
+        if not yaml and any(value.values()):
+            raise Unprintable("build.ssh: a key with a path cannot be written as JSON: use YAML")
+        return [f"{key}: {entry}" if entry else key for key, entry in sorted(value.items())]
+
+    def hold(self, value: Any) -> Any:
+        return tuple(self._model.model_construct(id=key, path=path) for key, path in value.items())
 
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from stackr.spec.rules import Branch, Path, apply, table
+from stackr.spec.rules import Branch, Path
 from stackr.spec.short import clean_path
 
 SECRET_VALUE = "x-#value"
@@ -20,40 +20,24 @@ _NO_SOURCE = "%!s(<nil>)"
 Rule: TypeAlias = Callable[[Any, Branch[Any], Path, None], Any]
 
 
-def set_defaults(tree: dict[str, Any]) -> None:
-    """Add the attributes that have a default value, in place."""
-    apply(tree, _DEFAULT_RULES, (), None)
-
-
-def _default(**values: Any) -> Rule:
+def values(**values: Any) -> Rule:
     def rule(value: Any, branch: Branch[Any], path: Path, context: None) -> Any:
         return {**values, **value} if isinstance(value, dict) else value
 
     return rule
 
 
-def _secret(value: Any, branch: Branch[Any], path: Path, context: None) -> Any:
+def secret_target(value: Any, branch: Branch[Any], path: Path, context: None) -> Any:
     if isinstance(value, dict):
         source = value.get("source")
         value.setdefault("target", f"/run/secrets/{_NO_SOURCE if source is None else source}")
     return value
 
 
-def _device(value: Any, branch: Branch[Any], path: Path, context: None) -> Any:
+def all_devices(value: Any, branch: Branch[Any], path: Path, context: None) -> Any:
     if isinstance(value, dict) and "count" not in value and "device_ids" not in value:
         value["count"] = "all"
     return value
-
-
-_DEFAULT_RULES: Branch[Rule] = table(
-    {
-        "services.*.build": _default(context="."),
-        "services.*.secrets.*": _secret,
-        "services.*.ports.*": _default(protocol="tcp", mode="ingress"),
-        "services.*.deploy.resources.reservations.devices.*": _device,
-        "services.*.gpus.*": _device,
-    }
-)
 
 
 def resolve_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> None:

@@ -9,8 +9,9 @@ import posixpath
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from stackr.spec.merge import CannotMerge, extend_service
-from stackr.spec.paths import is_remote, locate, resolve_paths
+from stackr.spec.merge import CannotMerge
+from stackr.spec.paths import is_remote, locate
+from stackr.spec.phases import extend_service, resolve_paths
 from stackr.spec.rules import Path
 from stackr.spec.session import Session
 from stackr.spec.source import MAX_PROJECT_NODES, clone, size

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from stackr.spec.rules import Branch, Path, table
-from stackr.spec.units import parse_bool, parse_float, parse_int, single
+from stackr.spec import attribute
+from stackr.spec.declared import rules
+from stackr.spec.rules import ITEM, Branch, Path, table
 
 Lookup: TypeAlias = Callable[[str], str | None]
 """A variable's value, or None if it is not set."""
@@ -154,52 +155,7 @@ def substitute(text: str, lookup: Lookup, on_unset: OnUnset | None = None) -> st
 
 
 Cast: TypeAlias = Callable[[str], Any]
-
-
-def _single(text: str) -> float:
-    return single(parse_float(text))
-
-
-_SERVICE_CASTS: dict[str, Cast] = {
-    "cpu_count": parse_int,
-    "cpu_percent": parse_float,
-    "cpu_period": parse_int,
-    "cpu_quota": parse_int,
-    "cpu_rt_period": parse_int,
-    "cpu_rt_runtime": parse_int,
-    "cpus": _single,
-    "cpu_shares": parse_int,
-    "init": parse_bool,
-    "deploy.replicas": parse_int,
-    "deploy.update_config.parallelism": parse_int,
-    "deploy.update_config.max_failure_ratio": parse_float,
-    "deploy.rollback_config.parallelism": parse_int,
-    "deploy.rollback_config.max_failure_ratio": parse_float,
-    "deploy.restart_policy.max_attempts": parse_int,
-    "deploy.placement.max_replicas_per_node": parse_int,
-    "healthcheck.retries": parse_int,
-    "healthcheck.disable": parse_bool,
-    "oom_kill_disable": parse_bool,
-    "oom_score_adj": parse_int,
-    "pids_limit": parse_int,
-    "ports.[].target": parse_int,
-    "privileged": parse_bool,
-    "read_only": parse_bool,
-    "scale": parse_int,
-    "stdin_open": parse_bool,
-    "tty": parse_bool,
-    "ulimits.*": parse_int,
-    "ulimits.*.hard": parse_int,
-    "ulimits.*.soft": parse_int,
-    "volumes.[].read_only": parse_bool,
-    "volumes.[].volume.nocopy": parse_bool,
-}
-_NETWORK_BOOLEANS = ("external", "internal", "attachable", "enable_ipv4", "enable_ipv6")
-_CASTS: Branch[Cast] = table(
-    {f"services.*.{path}": cast for path, cast in _SERVICE_CASTS.items()}
-    | {f"networks.*.{name}": parse_bool for name in _NETWORK_BOOLEANS}
-    | {f"{kind}.*.external": parse_bool for kind in ("volumes", "secrets", "configs")}
-)
+_CASTS = table(rules(attribute.Cast, item=ITEM))
 
 
 class Fault(NamedTuple):

@@ -14,24 +14,32 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv, selection
-from stackr.spec.canonical import Report, canonical, omit_empty
+from stackr.spec.canonical import Report, omit_empty
+from stackr.spec.declared import SECTIONS
 from stackr.spec.decode import EXTENSION, EXTENSIONS, Faults
-from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment, set_defaults
+from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment
 from stackr.spec.discover import PROJECT_NAME, Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
-from stackr.spec.fields import SECTIONS
 from stackr.spec.files import HOST, Files
 from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
-from stackr.spec.merge import CannotMerge, enforce_unicity, merge
+from stackr.spec.merge import CannotMerge
 from stackr.spec.model.project import Origin, Position, Project
-from stackr.spec.paths import resolve_paths
+from stackr.spec.phases import (
+    canonical,
+    check_normal,
+    check_tree,
+    enforce_unicity,
+    merge,
+    resolve_paths,
+    set_defaults,
+)
 from stackr.spec.problems import nearest, refuse
 from stackr.spec.project import project_of
 from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
 from stackr.spec.session import LoadOptions, Session, SourceFile
-from stackr.spec.validate import check_normal, check_project, check_tree
+from stackr.spec.validate import check_project
 
 if TYPE_CHECKING:
     from stackr.spec.provenance import Provenance

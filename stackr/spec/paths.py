@@ -1,4 +1,4 @@
-"""Relative paths to absolute ones: PATH_RULES by path.
+"""Relative paths to absolute ones; attributes name a rule with `IsPath`.
 
 A file that is included or extended gets its paths made relative to the main project's folder
 first; they become absolute with the rest. Source: compose-go, paths/.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 from stackr.spec.files import Files
-from stackr.spec.rules import Branch, Path, apply, table
+from stackr.spec.rules import Branch, Path
 from stackr.spec.short import clean_path
 from stackr.spec.units import go_text
 
@@ -33,11 +33,6 @@ class Base(NamedTuple):
 
 
 Rule: TypeAlias = Callable[[Any, Branch[Any], Path, Base], Any]
-
-
-def resolve_paths(tree: dict[str, Any], base: Base) -> None:
-    """Make the relative paths of a canonical tree start at base.folder, in place."""
-    apply(tree, PATH_RULES, (), base)
 
 
 def join(folder: str, path: str) -> str:
@@ -70,29 +65,29 @@ def _refuse(value: Any, path: Path, base: Base, wanted: str) -> Any:
     return value
 
 
-def _absolute(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+def file(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if isinstance(value, list):
-        return [_absolute(entry, branch, path, base) for entry in value]
+        return [file(entry, branch, path, base) for entry in value]
     if not isinstance(value, str):
         return _refuse(value, path, base, "a string")
     return absolute(value, base) if value else value
 
 
-def _context(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+def context(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if not isinstance(value, str):
         return _refuse(value, path, base, "a string")
     if "://" in value or value.startswith(("service:", *_REMOTE_CONTEXT)):
         return value
-    return _absolute(value, branch, path, base)
+    return file(value, branch, path, base)
 
 
-def _extended(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+def extended(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if not isinstance(value, str):
         return _refuse(value, path, base, "a string")
-    return value if is_remote(value) else _absolute(value, branch, path, base)
+    return value if is_remote(value) else file(value, branch, path, base)
 
 
-def _maybe_windows(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+def maybe_windows(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if not isinstance(value, str):
         return value
     expanded = _home(value, base)
@@ -101,8 +96,8 @@ def _maybe_windows(value: Any, branch: Branch[Any], path: Path, base: Base) -> A
     return join(base.folder, expanded)
 
 
-def _watched(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
-    absolute = _absolute(value, branch, path, base)
+def watched(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+    absolute = file(value, branch, path, base)
     return _without_link(absolute, base.files) if isinstance(absolute, str) else absolute
 
 
@@ -117,7 +112,7 @@ def _without_link(path: str, files: Files) -> str:
     return path
 
 
-def _mount(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+def mount(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if isinstance(value, dict) and value.get("type") == "bind":
         if "source" not in value:
             base.faults.append(
@@ -126,33 +121,16 @@ def _mount(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
         elif not isinstance(value["source"], str):
             _refuse(value["source"], (*path, "source"), base, "a string")
         else:
-            value["source"] = _maybe_windows(value["source"], branch, path, base)
+            value["source"] = maybe_windows(value["source"], branch, path, base)
     return value
 
 
-def _driver_opts(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
+def driver_opts(value: Any, branch: Branch[Any], path: Path, base: Base) -> Any:
     if not isinstance(value, dict) or value.get("driver") != "local":
         return value
     options = value.get("driver_opts", {})
     if not isinstance(options, dict):
         _refuse(options, (*path, "driver_opts"), base, "a mapping")
     elif options.get("o") == "bind" and "device" in options:
-        options["device"] = _maybe_windows(options["device"], branch, path, base)
+        options["device"] = maybe_windows(options["device"], branch, path, base)
     return value
-
-
-PATH_RULES: Branch[Rule] = table(
-    {
-        "services.*.build.context": _context,
-        "services.*.build.additional_contexts.*": _context,
-        "services.*.build.ssh.*": _maybe_windows,
-        "services.*.env_file.*.path": _absolute,
-        "services.*.label_file.*": _absolute,
-        "services.*.extends.file": _extended,
-        "services.*.develop.watch.*.path": _watched,
-        "services.*.volumes.*": _mount,
-        "configs.*.file": _maybe_windows,
-        "secrets.*.file": _maybe_windows,
-        "volumes.*": _driver_opts,
-    }
-)

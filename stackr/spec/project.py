@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stackr.spec.fields import PROJECT, SERVICE
+from stackr.spec.declared import PROJECT, SERVICE
 from stackr.spec.model.project import Origin, Project
 from stackr.spec.model.service import Service
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from stackr.spec.canonical import Report, canonical
+from stackr.spec.canonical import Report
 from stackr.spec.discover import PROJECT_NAME
 from stackr.spec.interpolate import Substitution, expressions
 from stackr.spec.layers import FileVia, Layer
 from stackr.spec.load import Loaded
-from stackr.spec.merge import MERGE_RULES, enforce_unicity, is_replaced
+from stackr.spec.merge import is_replaced
+from stackr.spec.phases import MERGE_RULES, canonical, enforce_unicity
 from stackr.spec.positions import Node
 from stackr.spec.rules import Path
 from stackr.spec.variables import (

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from stackr.spec.declared import SECTIONS, SERVICE
 from stackr.spec.decode import Unprintable
-from stackr.spec.fields import SECTIONS, SERVICE
 from stackr.spec.key_order import all_in_order
-from stackr.spec.merge import UNIQUE_RULES
+from stackr.spec.phases import UNIQUE_RULES
 from stackr.spec.problems import refuse
 from stackr.spec.rules import Branch
 from stackr.spec.units import json_number

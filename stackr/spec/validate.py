@@ -1,6 +1,6 @@
-"""Rules that no JSON Schema can state: of one attribute's parts, and of the project as a whole.
+"""Rules of a project as a whole: what its parts say of each other.
 
-Source: compose-go, validation/ and loader/validate.go.
+Source: compose-go, loader/validate.go.
 """
 
 from __future__ import annotations
@@ -9,89 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from stackr.spec.problems import Problems, nearest
-from stackr.spec.rules import Branch, Path, apply, table
-from stackr.spec.short import is_ip
+from stackr.spec.rules import Path
 
-Rule: TypeAlias = Callable[[Any, Branch[Any], Path, Problems], Any]
 Services: TypeAlias = dict[str, dict[str, Any]]
-
-
-def check_tree(tree: dict[str, Any], problems: Problems) -> None:
-    """Check a canonical tree; what is wrong is told to `problems`."""
-    apply(tree, _RULES, (), problems)
-
-
-def check_normal(tree: dict[str, Any], problems: Problems) -> None:
-    """Check that a canonical tree has a normal form."""
-    apply(tree, _NORMAL_RULES, (), problems)
-
-
-def _external(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
-    if not isinstance(value, dict) or "external" not in value:
-        return value
-    if type(value["external"]) is not bool:
-        problems.add((*path, "external"), "must be true or false")
-    elif value["external"]:
-        for key in value:
-            if key not in ("name", "external") and not key.startswith("x-"):
-                message = f'conflicting parameters "external" and "{key}" specified'
-                problems.add((*path, key), message, at_key=True)
-    return value
-
-
-def _one_source(*keys: str) -> Rule:
-    def rule(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
-        if isinstance(value, dict):
-            count = sum(key in value for key in keys)
-            if count > 1:
-                problems.add(path, f"{'|'.join(keys)} attributes are mutually exclusive")
-            elif not count and "driver" not in value and "external" not in value:
-                problems.add(path, f"one of {'|'.join(keys)} must be set")
-        return value
-
-    return rule
-
-
-def _host_ip(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
-    if isinstance(value, dict) and isinstance(value.get("host_ip"), str):
-        address = value["host_ip"]
-        if not is_ip(address):
-            problems.add((*path, "host_ip"), f"invalid ip address: {address}")
-    return value
-
-
-def _not_blank(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
-    if value == "":
-        problems.add(path, "value can't be blank")
-    return value
-
-
-def _not_null(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
-    if value is None:
-        problems.add(path, "must be a string, not empty")
-    return value
-
-
-def _device(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
-    if isinstance(value, dict) and "count" in value and "device_ids" in value:
-        problems.add(path, '"count" and "device_ids" attributes are exclusive')
-    return value
-
-
-_RULES: Branch[Rule] = table(
-    {
-        "volumes.*": _external,
-        "configs.*": _one_source("file", "environment", "content"),
-        "secrets.*": _one_source("file", "environment"),
-        "services.*.ports.*": _host_ip,
-        "services.*.develop.watch.*.path": _not_blank,
-        "services.*.deploy.resources.reservations.devices.*": _device,
-        "services.*.gpus.*": _device,
-    }
-)
-
-
-_NORMAL_RULES: Branch[Rule] = table({"services.*.pid": _not_null})
 
 
 def check_project(project: dict[str, Any], problems: Problems) -> None:

@@ -1,13 +1,18 @@
 """`services.*.build`: how an image is made from source."""
 
-from __future__ import annotations
+from typing import Annotated, ClassVar
 
-from stackr.spec.model.base import Bytes, Model
+from stackr.spec import canonical, decode, identity, paths
+from stackr.spec.attribute import At, IsPath, LongForm, Unique
+from stackr.spec.model.base import Model
 from stackr.spec.model.mounts import FileGrant
+from stackr.spec.model.types import Bytes, Hosts, Labels, Variables, Words
 
 
 class Ulimit(Model):
     """A resource limit of `setrlimit(2)`: `single` for both limits, or `soft` and `hard`."""
+
+    read_as: ClassVar[type[decode.Struct]] = decode.Ulimit
 
     single: int = 0
     soft: int = 0
@@ -29,27 +34,36 @@ class SshKey(Model):
 class Build(Model):
     """The build section; `context` is an absolute path or a URL."""
 
-    context: str | None = None
+    context: Annotated[str | None, IsPath(paths.context)] = None
     dockerfile: str | None = None
     dockerfile_inline: str | None = None
     entitlements: tuple[str, ...] = ()
-    args: dict[str, str | None] = {}
-    provenance: str | None = None
-    sbom: str | None = None
-    ssh: tuple[SshKey, ...] = ()
-    labels: dict[str, str] = {}
-    cache_from: tuple[str, ...] = ()
-    cache_to: tuple[str, ...] = ()
+    args: Variables = {}
+    provenance: Annotated[str | None, LongForm(canonical.text)] = None
+    sbom: Annotated[str | None, LongForm(canonical.text)] = None
+    ssh: Annotated[
+        tuple[SshKey, ...],
+        decode.SshKeys(SshKey),
+        LongForm(canonical.ssh),
+        At("*", IsPath(paths.maybe_windows)),
+    ] = ()
+    labels: Labels = {}
+    cache_from: Words = ()
+    cache_to: Words = ()
     no_cache: bool = False
-    additional_contexts: dict[str, str] = {}
+    additional_contexts: Annotated[
+        Labels,
+        LongForm(canonical.contexts),
+        At("*", IsPath(paths.context)),
+    ] = {}
     pull: bool = False
-    extra_hosts: dict[str, tuple[str, ...]] = {}
+    extra_hosts: Hosts = {}
     isolation: str | None = None
     network: str | None = None
     target: str | None = None
-    secrets: tuple[FileGrant, ...] = ()
+    secrets: Annotated[tuple[FileGrant, ...], At("*", LongForm(canonical.source))] = ()
     shm_size: Bytes = 0
-    tags: tuple[str, ...] = ()
-    ulimits: dict[str, Ulimit] = {}
-    platforms: tuple[str, ...] = ()
+    tags: Annotated[Words, Unique(identity.name)] = ()
+    ulimits: Annotated[dict[str, Ulimit], At("*", LongForm(canonical.ulimit))] = {}
+    platforms: Words = ()
     privileged: bool = False

@@ -1,8 +1,19 @@
 """`services.*.deploy`: replicas, resources, placement and update rules."""
 
-from __future__ import annotations
+from typing import Annotated
 
-from stackr.spec.model.base import Bytes, Duration, Model
+from stackr.spec import checks, defaults
+from stackr.spec.attribute import At, Check, Default, Written
+from stackr.spec.model.base import Model
+from stackr.spec.model.types import (
+    Bytes,
+    Duration,
+    Labels,
+    OptionalDuration,
+    OptionalNumber,
+    Retries,
+)
+from stackr.spec.values import AS_FLOAT, AS_INT, COUNT, CPUS, SINGLE, UINT64
 
 
 class DeviceRequest(Model):
@@ -10,7 +21,7 @@ class DeviceRequest(Model):
 
     capabilities: tuple[str, ...] = ()
     driver: str | None = None
-    count: int = 0
+    count: Annotated[int, COUNT] = 0
     device_ids: tuple[str, ...] = ()
     options: dict[str, str] = {}
 
@@ -18,8 +29,8 @@ class DeviceRequest(Model):
 class DiscreteResource(Model):
     """A countable resource that the user has named."""
 
-    kind: str = ""
-    value: int = 0
+    kind: Annotated[str, Written(always=True, zero="")] = ""
+    value: Annotated[int, Written(always=True, zero=0)] = 0
 
 
 class GenericResource(Model):
@@ -31,10 +42,13 @@ class GenericResource(Model):
 class Resource(Model):
     """Limits or reservations; 0 means none, `cpus` counts whole processors."""
 
-    cpus: float = 0
+    cpus: Annotated[float, CPUS] = 0
     memory: Bytes = 0
     pids: int = 0
-    devices: tuple[DeviceRequest, ...] = ()
+    devices: Annotated[
+        tuple[DeviceRequest, ...],
+        At("*", Default(defaults.all_devices), Check(checks.device)),
+    ] = ()
     generic_resources: tuple[GenericResource, ...] = ()
 
 
@@ -48,11 +62,11 @@ class Resources(Model):
 class UpdateConfig(Model):
     """How an update, or its rollback, goes."""
 
-    parallelism: int | None = None
+    parallelism: Retries = None
     delay: Duration = 0
     failure_action: str | None = None
     monitor: Duration = 0
-    max_failure_ratio: float = 0
+    max_failure_ratio: Annotated[float, SINGLE, AS_FLOAT] = 0
     order: str | None = None
 
 
@@ -60,9 +74,9 @@ class RestartPolicy(Model):
     """When a replica is started again."""
 
     condition: str | None = None
-    delay: Duration | None = None
-    max_attempts: int | None = None
-    window: Duration | None = None
+    delay: OptionalDuration = None
+    max_attempts: Retries = None
+    window: OptionalDuration = None
 
 
 class Preference(Model):
@@ -76,15 +90,15 @@ class Placement(Model):
 
     constraints: tuple[str, ...] = ()
     preferences: tuple[Preference, ...] = ()
-    max_replicas_per_node: int = 0
+    max_replicas_per_node: Annotated[int, UINT64, AS_INT] = 0
 
 
 class Deploy(Model):
     """The deploy section."""
 
     mode: str | None = None
-    replicas: int | None = None
-    labels: dict[str, str] = {}
+    replicas: OptionalNumber = None
+    labels: Labels = {}
     update_config: UpdateConfig | None = None
     rollback_config: UpdateConfig | None = None
     resources: Resources = Resources.model_construct()

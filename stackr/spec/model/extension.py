@@ -4,15 +4,27 @@
 loaded. The JSON Schema in docs/schema is made from these models, so each field is described here.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from stackr.spec.model.base import Duration, Model
+from stackr.spec import extension_readers as readers
+from stackr.spec.decode import EXTENSION, Faults, Scalar, Struct
+from stackr.spec.extension_readers import PROBE_KINDS
+from stackr.spec.model.base import Model
+from stackr.spec.structs import struct_of
+from stackr.spec.values import BOOL_POINTER, seconds
 
-__all__ = ["Level", "Probe", "ProjectExtension", "ServiceExtension"]
+__all__ = [
+    "Level",
+    "Probe",
+    "ProjectExtension",
+    "ServiceExtension",
+    "project_extension",
+    "service_extension",
+]
 
 Level: TypeAlias = Literal["error", "warn", "ignore"]
 
@@ -22,16 +34,30 @@ def _written(*types: str, **rules: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": types[0] if len(types) == 1 else list(types), **rules})
 
 
-_Duration: TypeAlias = Annotated[Duration, _written("string", format="duration", examples=["10s"])]
-_Port: TypeAlias = Annotated[int, _written("integer", "string", minimum=1, maximum=65535)]
-_Count: TypeAlias = Annotated[int, _written("integer", "string", minimum=1)]
-_Flag: TypeAlias = Annotated[bool, _written("boolean", "string")]
+_duration = _written("string", format="duration", examples=["10s"])
+_Time: TypeAlias = Annotated[
+    float | None, Scalar(readers.read_time, hold=seconds, pointer=True), _duration
+]
+_Period: TypeAlias = Annotated[
+    float | None, Scalar(readers.read_period, hold=seconds, pointer=True), _duration
+]
+_Port: TypeAlias = Annotated[
+    int | None,
+    Scalar(readers.read_port),
+    _written("integer", "string", minimum=1, maximum=65535),
+]
+_Count: TypeAlias = Annotated[
+    int | None, Scalar(readers.read_count), _written("integer", "string", minimum=1)
+]
+_Flag: TypeAlias = Annotated[bool | None, BOOL_POINTER, _written("boolean", "string")]
 _Status: TypeAlias = Annotated[
     tuple[tuple[int, int], ...],
+    Scalar(readers.read_status),
     _written("string", "integer", examples=["200-399", "200,204"]),
 ]
 _Policy: TypeAlias = Annotated[
     dict[str, Level],
+    readers.POLICY,
     WithJsonSchema(
         {
             "oneOf": [
@@ -44,8 +70,6 @@ _Policy: TypeAlias = Annotated[
         }
     ),
 ]
-
-PROBE_KINDS = ("tcp", "http", "log", "file")
 
 
 def _alone(kind: str) -> dict[str, Any]:
@@ -61,8 +85,10 @@ class Probe(Model):
         json_schema_extra={"dependencies": {kind: _alone(kind) for kind in PROBE_KINDS}}
     )
 
-    tcp: _Port | None = Field(None, description="A port of the container that takes connections.")
-    http: str | None = Field(
+    read_as: ClassVar[type[Struct]] = readers.ProbeStruct
+
+    tcp: _Port = Field(None, description="A port of the container that takes connections.")
+    http: Annotated[str | None, Scalar(readers.read_url)] = Field(
         None,
         description="A URL, as the container sees it, that answers a GET with a good status.",
         pattern=r"^(https?://|\$)",
@@ -70,27 +96,23 @@ class Probe(Model):
     status: _Status = Field(
         ((200, 399),), description="The good statuses of `http`: codes and ranges. Default: 200-399"
     )
-    log: str | None = Field(
+    log: Annotated[str | None, Scalar(readers.read_pattern)] = Field(
         None, description="A regular expression that some line of the container's output matches."
     )
-    file: str | None = Field(
+    file: Annotated[str | None, Scalar(readers.read_container_path)] = Field(
         None,
         description="The absolute path of a file that exists in the container.",
         pattern=r"^[/$]",
     )
-    interval: _Duration | None = Field(
-        None, description="The time between two attempts. Default: 30s"
-    )
-    timeout: _Duration | None = Field(
-        None, description="How long one attempt may take. Default: 30s"
-    )
-    retries: _Count | None = Field(
+    interval: _Time = Field(None, description="The time between two attempts. Default: 30s")
+    timeout: _Time = Field(None, description="How long one attempt may take. Default: 30s")
+    retries: _Count = Field(
         None, description="So many failures, one after the other, make it unhealthy. Default: 3"
     )
-    start_period: _Duration | None = Field(
+    start_period: _Period = Field(
         None, description="How long failures do not count after the start. Default: 0s"
     )
-    start_interval: _Duration | None = Field(
+    start_interval: _Time = Field(
         None, description="The time between two attempts in the start period. Default: 5s"
     )
 
@@ -106,10 +128,8 @@ class ServiceExtension(Model):
     probe: Probe | None = Field(
         None, description="How stackr finds out whether a container is ready; no healthcheck.test."
     )
-    ready_timeout: _Duration | None = Field(
-        None, description="How long the service may take to become ready."
-    )
-    stateful: _Flag | None = Field(
+    ready_timeout: _Time = Field(None, description="How long the service may take to become ready.")
+    stateful: _Flag = Field(
         None,
         description="Whether to recreate it is a risk. Default: whether it mounts a named volume",
     )
@@ -123,3 +143,29 @@ class ProjectExtension(Model):
         description="What each risk of a plan means, by its ID: error, warn or ignore;"
         " or the path of a YAML file that says so.",
     )
+
+
+def service_extension(extensions: Mapping[str, Any]) -> ServiceExtension:
+    """The extension in a service's `x-*` keys, which have been checked."""
+    return cast("ServiceExtension", _read(ServiceExtension, extensions))
+
+
+def project_extension(
+    extensions: Mapping[str, Any], policy: dict[str, Level] | None
+) -> ProjectExtension:
+    """The extension in a project's `x-*` keys; `policy` is of the file that it names, if any."""
+    own = {} if policy is None else {"policy": policy}
+    return cast("ProjectExtension", _read(ProjectExtension, extensions, own))
+
+
+def _read(
+    model: type[Model],
+    extensions: Mapping[str, Any],
+    own: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    faults = Faults()
+    struct = struct_of(model, closed=True)
+    typed = struct.decode(extensions.get(EXTENSION) or {}, (EXTENSION,), faults)
+    if faults.found:
+        raise ValueError(f"{EXTENSION}: {faults.found[0].message}")
+    return struct.model_of(typed, own)

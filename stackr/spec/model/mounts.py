@@ -1,10 +1,12 @@
 """What a service mounts: volumes, binds, tmpfs, and the files of configs and secrets."""
 
-from __future__ import annotations
+from typing import Annotated, Literal
 
-from typing import Literal
-
-from stackr.spec.model.base import Bytes, Model
+from stackr.spec import merge
+from stackr.spec.attribute import Merge
+from stackr.spec.model.base import Model
+from stackr.spec.model.types import Bytes, Flag
+from stackr.spec.values import FILE_MODE, UINT32
 
 
 class BindOptions(Model):
@@ -22,8 +24,8 @@ class BindOptions(Model):
 class VolumeOptions(Model):
     """Options of a named or anonymous volume's mount."""
 
-    labels: dict[str, str] = {}
-    nocopy: bool = False
+    labels: Annotated[dict[str, str], Merge(merge.sequence)] = {}
+    nocopy: Flag = False
     subpath: str | None = None
 
 
@@ -31,7 +33,7 @@ class TmpfsOptions(Model):
     """Options of a tmpfs mount; `size` 0 is the kernel's default, `mode` is a file mode."""
 
     size: Bytes = 0
-    mode: int = 0
+    mode: Annotated[int, UINT32] = 0
 
 
 class ImageOptions(Model):
@@ -49,7 +51,7 @@ class ServiceVolume(Model):
     type: MountType
     source: str | None = None
     target: str | None = None
-    read_only: bool = False
+    read_only: Flag = False
     consistency: str | None = None
     bind: BindOptions | None = None
     volume: VolumeOptions | None = None
@@ -64,4 +66,4 @@ class FileGrant(Model):
     target: str | None = None
     uid: str | None = None
     gid: str | None = None
-    mode: int | None = None
+    mode: Annotated[int | None, FILE_MODE] = None

@@ -1,8 +1,11 @@
 """Top-level `networks`."""
 
-from __future__ import annotations
+from typing import Annotated
 
+from stackr.spec import merge
+from stackr.spec.attribute import Merge
 from stackr.spec.model.base import Model
+from stackr.spec.model.types import Flag, Labels, OptionalFlag, Options
 
 
 class IpamPool(Model):
@@ -18,7 +21,7 @@ class Ipam(Model):
     """Who gives out addresses, and from which pools."""
 
     driver: str | None = None
-    config: tuple[IpamPool, ...] = ()
+    config: Annotated[tuple[IpamPool, ...], Merge(merge.pools)] = ()
 
 
 class Network(Model):
@@ -26,11 +29,11 @@ class Network(Model):
 
     name: str | None = None
     driver: str | None = None
-    driver_opts: dict[str, str] = {}
+    driver_opts: Options = {}
     ipam: Ipam = Ipam.model_construct()
-    external: bool = False
-    internal: bool = False
-    attachable: bool = False
-    labels: dict[str, str] = {}
-    enable_ipv4: bool | None = None
-    enable_ipv6: bool | None = None
+    external: Flag = False
+    internal: Flag = False
+    attachable: Flag = False
+    labels: Labels = {}
+    enable_ipv4: OptionalFlag = None
+    enable_ipv6: OptionalFlag = None

@@ -1,23 +1,23 @@
 """The whole stack file, resolved: what `stackr.spec.load.load` returns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import PrivateAttr
 
+from stackr.spec import canonical, checks, paths
+from stackr.spec.attribute import NAMES, OWN, At, Check, IsPath, LongForm, Mark
 from stackr.spec.files import HOST, MOST_CONTENT, Files
 from stackr.spec.model.base import Model
+from stackr.spec.model.extension import Level, ProjectExtension, project_extension
 from stackr.spec.model.network import Network
 from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Service
 from stackr.spec.model.volume import Volume
 
 if TYPE_CHECKING:
-    from stackr.spec.model.extension import Level, ProjectExtension
     from stackr.spec.provenance import Provenance
     from stackr.spec.rules import Path
 
@@ -44,12 +44,12 @@ class Origin:
 
     typed: Mapping[str, Any] = field(default_factory=dict)
     locate: Callable[[str], Position | None] = lambda path: None
-    trace: Callable[[str | Path], Provenance | None] = lambda path: None
+    trace: "Callable[[str | Path], Provenance | None]" = lambda path: None
     files: Files = HOST
     policy: dict[str, Level] | None = None
     digest: Callable[[], str] = str
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Origin:
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Origin":
         """A copy of a project comes from the same place."""
         return self
 
@@ -66,29 +66,46 @@ class LanguageModel(Model):
     runtime_flags: tuple[str, ...] = ()
 
 
+def _each(*marks: Mark) -> At:
+    """What is known of each resource of a section."""
+    return At("*", LongForm(canonical.external), *marks)
+
+
 class Project(Model):
     """A stack: its services that the active profiles enable, and what they use.
 
     `environment` is what `${...}` was resolved with. `compose_files` are absolute paths, or "-".
     """
 
-    name: str
-    working_dir: str = ""
-    compose_files: tuple[str, ...] = ()
-    environment: dict[str, str] = {}
-    profiles: tuple[str, ...] = ()
-    services: dict[str, Service] = {}
-    disabled_services: dict[str, Service] = {}
-    networks: dict[str, Network] = {}
-    volumes: dict[str, Volume] = {}
-    secrets: dict[str, FileObject] = {}
-    configs: dict[str, FileObject] = {}
+    name: Annotated[str, OWN]
+    working_dir: Annotated[str, OWN] = ""
+    compose_files: Annotated[tuple[str, ...], OWN] = ()
+    environment: Annotated[dict[str, str], OWN] = {}
+    profiles: Annotated[tuple[str, ...], OWN] = ()
+    services: Annotated[dict[str, Service], NAMES] = {}
+    disabled_services: Annotated[dict[str, Service], OWN] = {}
+    networks: Annotated[dict[str, Network], NAMES, _each()] = {}
+    volumes: Annotated[
+        dict[str, Volume],
+        NAMES,
+        _each(IsPath(paths.driver_opts), Check(checks.external)),
+    ] = {}
+    secrets: Annotated[
+        dict[str, FileObject],
+        NAMES,
+        _each(Check(checks.one_source("file", "environment"))),
+    ] = {}
+    configs: Annotated[
+        dict[str, FileObject],
+        NAMES,
+        _each(Check(checks.one_source("file", "environment", "content"))),
+    ] = {}
     models: dict[str, LanguageModel] = {}
-    warnings: tuple[str, ...] = ()
+    warnings: Annotated[tuple[str, ...], OWN] = ()
 
     _origin: Origin = PrivateAttr(default=_NOWHERE)
 
-    def bind(self, origin: Origin) -> Project:
+    def bind(self, origin: Origin) -> "Project":
         """Say where the project comes from; for who makes it."""
         self._origin = origin
         return self
@@ -101,8 +118,6 @@ class Project(Model):
     @cached_property
     def stackr(self) -> ProjectExtension:
         """stackr's own extension of the specification, `x-stackr`; its policy file is read."""
-        from stackr.spec.extension import project_extension
-
         return project_extension(self.extensions, self._origin.policy)
 
     def read(self, path: str) -> bytes:
@@ -120,7 +135,7 @@ class Project(Model):
         """The SHA-256 of the files that the project was loaded from, in their order; or ""."""
         return self._origin.digest()
 
-    def provenance(self, path: str | Path) -> Provenance | None:
+    def provenance(self, path: "str | Path") -> "Provenance | None":
         """Where the value at `path` comes from: a file, a variable, an env file, a default.
 
         path: as in "services.web.ports[0]", or its parts, as keys may have dots in them.

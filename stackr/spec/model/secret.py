@@ -1,8 +1,12 @@
 """Top-level `secrets` and `configs`: files that services are granted."""
 
-from __future__ import annotations
+from typing import Annotated
 
+from stackr.spec import paths
+from stackr.spec.attribute import IsPath
 from stackr.spec.model.base import Model
+from stackr.spec.model.types import Flag
+from stackr.spec.values import STRING_MAP
 
 
 class FileObject(Model):
@@ -13,11 +17,11 @@ class FileObject(Model):
     """
 
     name: str | None = None
-    file: str | None = None
+    file: Annotated[str | None, IsPath(paths.maybe_windows)] = None
     environment: str | None = None
     content: str | None = None
-    external: bool = False
+    external: Flag = False
     labels: dict[str, str] = {}
     driver: str | None = None
-    driver_opts: dict[str, str] = {}
+    driver_opts: Annotated[dict[str, str], STRING_MAP] = {}
     template_driver: str | None = None

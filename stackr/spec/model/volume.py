@@ -1,8 +1,11 @@
 """Top-level `volumes`."""
 
-from __future__ import annotations
+from typing import Annotated
 
+from stackr.spec import merge
+from stackr.spec.attribute import Merge
 from stackr.spec.model.base import Model
+from stackr.spec.model.types import Flag, Options
 
 
 class Volume(Model):
@@ -10,6 +13,6 @@ class Volume(Model):
 
     name: str | None = None
     driver: str | None = None
-    driver_opts: dict[str, str] = {}
-    external: bool = False
-    labels: dict[str, str] = {}
+    driver_opts: Options = {}
+    external: Flag = False
+    labels: Annotated[dict[str, str], Merge(merge.sequence)] = {}

@@ -17,7 +17,7 @@ from stackr.planner.effects import Effect, rows, table
 from stackr.planner.plan import Change
 from stackr.planner.reconcile import reconcile
 from stackr.runtime.types import Capabilities
-from stackr.spec.fields import SERVICE
+from stackr.spec.declared import SERVICE
 from stackr.spec.model.project import Project
 
 ROOT = Path(__file__).parents[3]

@@ -13,12 +13,13 @@ from yaml import safe_load
 
 from stackr.errors import InvalidProject
 from stackr.spec.decode import Struct
-from stackr.spec.extension import PROBE, PROJECT, SERVICE
+from stackr.spec.extension import PROJECT, SERVICE
 from stackr.spec.load import LoadOptions, load_tree
 from stackr.spec.model.extension import Probe, ProjectExtension, ServiceExtension
 from stackr.spec.model.project import Project
 from stackr.spec.render import project_tree
 from stackr.spec.schema.extension import extension_schema, stack_schema
+from stackr.spec.structs import struct_of
 
 ROOT = Path(__file__).parents[3]
 Load = Callable[..., Project]
@@ -199,7 +200,9 @@ def test_the_committed_schemas_are_current(made: dict[str, Any]) -> None:
     jsonschema.Draft7Validator.check_schema(made)
 
 
-@pytest.mark.parametrize("struct", [PROJECT, SERVICE, PROBE], ids=lambda s: s.model.__name__)
+@pytest.mark.parametrize(
+    "struct", [PROJECT, SERVICE, struct_of(Probe, closed=True)], ids=lambda s: s.model.__name__
+)
 def test_each_struct_has_the_fields_of_its_model(struct: Struct) -> None:
     assert set(struct.model.model_fields) - {"extensions"} == set(struct.fields)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from stackr.spec import fields
-from stackr.spec.decode import EnvFile, Kind, ListOf, MapOf, Struct
+from stackr.spec.declared import SECTIONS, SERVICE
+from stackr.spec.decode import Kind, ListOf, MapOf, Struct
 from stackr.spec.load import load
 from stackr.spec.model.base import Model, given
 from stackr.spec.model.project import Project
@@ -21,21 +22,19 @@ from stackr.spec.support import SUPPORT, State, table, unsupported
 ROOT = Path(__file__).parents[3]
 
 
-def _structs(kind: Kind, seen: dict[type[Model], Struct]) -> dict[type[Model], Struct]:
+def _structs(kind: Kind, seen: dict[type[BaseModel], Struct]) -> dict[type[BaseModel], Struct]:
     if isinstance(kind, Struct) and kind.model not in seen:
         seen[kind.model] = kind
         for field in kind.fields.values():
             _structs(field.kind, seen)
     elif isinstance(kind, (ListOf, MapOf)):
         _structs(kind.entry, seen)
-    elif isinstance(kind, EnvFile):
-        _structs(kind.struct, seen)
     return seen
 
 
 def _all_structs() -> list[Struct]:
-    seen: dict[type[Model], Struct] = {}
-    for kind in fields.SECTIONS.values():
+    seen: dict[type[BaseModel], Struct] = {}
+    for kind in SECTIONS.values():
         _structs(kind, seen)
     return list(seen.values())
 
@@ -58,7 +57,7 @@ def test_what_is_left_out_is_the_models_default(struct: Struct) -> None:
 
 def test_every_attribute_of_a_service_is_in_the_tables() -> None:
     known = set(schema()["definitions"]["service"]["properties"])
-    assert known - set(fields.SERVICE.fields) == {"pull_refresh_after"}
+    assert known - set(SERVICE.fields) == {"pull_refresh_after"}
     assert {f"services.*.{name}" for name in known} <= set(SUPPORT)
     assert set(schema()["properties"]) <= set(SUPPORT)
 
