@@ -8,16 +8,14 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 from stackr.cli.targets import Targets, split_targets
-from stackr.errors import InvalidArgument, InvalidProject
+from stackr.errors import InvalidArgument
 
 __all__ = [
     "Targets",
     "check_choice",
-    "current_folder",
     "is_set",
     "parse_moment",
     "parse_parallel",
@@ -183,11 +181,3 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> str:
         listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
         raise InvalidArgument(f'{option}: unknown value "{value}": {listed} is expected')
     return value
-
-
-def current_folder() -> Path:
-    """Raises InvalidProject where it has been deleted."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError as error:
-        raise InvalidProject("the current folder does not exist any more") from error

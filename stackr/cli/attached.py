@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stackr.cli.interrupts import Interrupts
-from stackr.cli.logs import Exit, Supervisor, project_containers, with_logs
 from stackr.cli.session import Session
 from stackr.cli.up_arguments import UpArguments
-from stackr.cli.views.logs import LogLines
 from stackr.errors import Conflict, NotFound, StackrError
+from stackr.stack.logs import Exit, Supervisor, project_containers, with_logs
 
 if TYPE_CHECKING:
     from stackr.executor.operations import BeforeStart
@@ -133,12 +132,11 @@ class _Attached:
             signal.cancel()
 
     def _new_supervisor(self) -> Supervisor:
-        view, arguments = self._session.view, self._arguments
-        out, err = view.log_output(self._session.out), view.log_output(self._session.err)
+        arguments = self._arguments
         return Supervisor(
             with_logs(self._runtime),
             self._project,
-            LogLines(out, err, prefix=arguments.log_prefix),
+            self._session.log_lines(prefix=arguments.log_prefix),
             services=self._services,
             shown=self._output.services,
             unlogged=self._output.unlogged,
@@ -243,8 +241,9 @@ class _Attached:
                 await self._supervisor.ended()
 
     async def _stop_all(self) -> None:
-        async with self._session.locked(self._runtime, self._project):
-            await self._session.run_plan(await self._stop(self._runtime), self._runtime)
+        context = self._session.context()
+        async with context.locked(self._runtime, self._project):
+            await context.run_plan(await self._stop(self._runtime), self._runtime)
 
     async def _kill_all(self) -> None:
         containers = await project_containers(self._runtime, self._project, self._services)

@@ -1,28 +1,44 @@
-"""What the commands that talk to an engine share: outputs, view, engine, plans run on it."""
+"""What the commands that talk to an engine share: outputs, view, and the context of their work."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from stackr.cli.arguments import parse_parallel
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import GlobalOptions
+from stackr.cli.views.failure import cause_lines, failure_json, failure_lines
+from stackr.cli.views.gantt import gantt_json, gantt_lines
+from stackr.cli.views.logs import LogLines
 from stackr.cli.views.output import Output, open_output
+from stackr.cli.views.plan import plan_lines, summary_text
+from stackr.cli.views.plan_github import plan_annotations
+from stackr.cli.views.plan_markdown import plan_markdown
+from stackr.cli.views.quiet_pull import QuietPullView
 from stackr.cli.views.view import View, open_view
-
-if TYPE_CHECKING:
-    from stackr.executor.apply import Limits
-    from stackr.executor.events import Event
-    from stackr.executor.operations import BeforeStart
-    from stackr.executor.outcome import Outcome
-    from stackr.executor.profile import Profile
-    from stackr.planner.plan import Plan
-    from stackr.runtime.protocol import Runtime
-    from stackr.spec.model.project import Project
+from stackr.executor.apply import Limits
+from stackr.executor.events import PlanFinished
+from stackr.executor.profile import Profile
+from stackr.planner.plan import Plan
+from stackr.runtime.protocol import Runtime
+from stackr.spec.model.project import Project
+from stackr.stack.context import Context
+from stackr.stack.events import (
+    EnvironmentFailed,
+    EnvironmentReady,
+    Foreseen,
+    LogLine,
+    Message,
+    OperationsFailed,
+    Planned,
+    StackEvent,
+    Warned,
+)
 
 __all__ = ["Session", "open_session"]
 
@@ -33,9 +49,7 @@ T = TypeVar("T")
 class Session:
     """One invocation: results go to `out`, reports to `err`, a plan's events to `view`.
 
-    profile: is told of every event as well. project: whose operations are carried out, where it is
-    known; a failure is told with the place in its files then. before_start: is told
-    of each container before it starts.
+    profile: is told of every event as well.
     """
 
     options: GlobalOptions
@@ -43,8 +57,6 @@ class Session:
     err: Output
     view: View
     profile: Profile | None = None
-    project: Project | None = None
-    before_start: BeforeStart | None = None
 
     @property
     def is_json(self) -> bool:
@@ -60,15 +72,26 @@ class Session:
 
     def without_pull_progress(self) -> Session:
         """The same, that does not show how far pulls are."""
-        from stackr.cli.views.quiet_pull import QuietPullView
-
         return replace(self, view=QuietPullView(self.view))
 
     def with_profile(self) -> Session:
         """The same, that measures where the time goes from now on."""
-        from stackr.executor.profile import Profile
-
         return replace(self, profile=Profile())
+
+    def context(self, project: Project | None = None) -> Context:
+        """For work whose events are shown here. project: whose files failures are placed in."""
+        return Context(
+            self.options.engine,
+            self.show,
+            limits=_limits(self.options),
+            is_dry_run=self.is_dry_run,
+            project=project,
+        )
+
+    def log_lines(self, *, prefix: bool = True) -> LogLines:
+        """Containers' lines, shown beside what the view draws."""
+        out, err = self.view.log_output(self.out), self.view.log_output(self.err)
+        return LogLines(out, err, prefix=prefix)
 
     def on_engine(self, work: Callable[[Runtime], Awaitable[T]], *, read_only: bool = False) -> T:
         """Run `work` with the engine that `--engine` names, in an event loop of its own.
@@ -86,86 +109,52 @@ class Session:
     @contextlib.asynccontextmanager
     async def engine(self, *, read_only: bool = False) -> AsyncIterator[Runtime]:
         """The engine, open; in a dry run it is read-only in any case."""
-        from stackr.runtime.connect import connect
-
-        read_only = read_only or self.is_dry_run
-        async with await connect(self.options.engine, read_only=read_only) as runtime:
+        async with self.context().open(read_only=read_only) as runtime:
             yield runtime
 
-    @contextlib.asynccontextmanager
-    async def locked(self, runtime: Runtime, project: str) -> AsyncIterator[None]:
-        """Nobody else changes the project meanwhile; says so where it has to wait.
+    def show(self, event: StackEvent, /) -> None:
+        """What happens, on the view; a report, as the layers below take it."""
+        match event:
+            case Message(text):
+                self.view.message(text)
+            case Warned(text):
+                self.view.warning(text)
+            case Planned(plan):
+                if plan.is_empty:
+                    self.view.message(summary_text(plan))
+            case Foreseen(plan):
+                self.show_plan(plan, "json" if self.is_json else "text")
+            case OperationsFailed():
+                self._show_failure(event)
+            case EnvironmentReady() | EnvironmentFailed() | LogLine():
+                return  # what they look like depends on the command
+            case _:
+                if self.profile is not None:
+                    self.profile(event)
+                self.view(event)
+                if isinstance(event, PlanFinished):
+                    self.view.close()
 
-        A dry run, which changes nothing, does not wait for those that do.
-        """
-        if self.is_dry_run:
-            yield
+    def _show_failure(self, failed: OperationsFailed) -> None:
+        report = failed.report
+        for cause in report.warnings:
+            self.view.warning(" ".join(line.strip() for line in cause_lines(cause, self.err)))
+        if report.is_success:
             return
-        from stackr.cli.lock import project_lock
-
-        async with project_lock(runtime, project, waiting=self.view.message):
-            yield
-
-    async def run_plan(self, plan: Plan, runtime: Runtime, *, advice: str | None = None) -> int:
-        """Carry out `plan` and show it; the exit code, with every failure reported.
-
-        advice: how to go on after a failure; None for the usual, "" for none.
-        A dry run prints the plan, and that is all. When cancelled, what was done is reported
-        before CancelledError goes on.
-        """
-        from stackr.executor.outcome import Outcome
-
-        if self.is_dry_run:
-            self.show_plan(plan, "json" if self.is_json else "text")
-            return 0
-        outcome = Outcome(plan)
-        await self.apply_plan(outcome, runtime)
-        return await self.report(outcome, runtime, advice)
-
-    async def apply_plan(self, outcome: Outcome, runtime: Runtime) -> None:
-        """Carry out the plan of `outcome`, which is told what became of each operation."""
-        for warning in outcome.plan.warnings:
-            self.view.warning(warning)
-        if outcome.plan.is_empty:
-            return
-        from stackr.executor.apply import apply
-
-        try:
-            await apply(
-                outcome.plan,
-                runtime,
-                self._sink,
-                limits=self._limits(),
-                outcome=outcome,
-                before_start=self.before_start,
-            )
-        finally:
-            self.view.close()
-
-    def _sink(self, event: Event, /) -> None:
-        if self.profile is not None:
-            self.profile(event)
-        self.view(event)
+        if self.is_json:
+            self.out.line(json.dumps(failure_json(report)))
+        for line in failure_lines(report, self.err, advice=failed.advice):
+            self.err.line(line)
 
     def show_profile(self) -> None:
         """Tell where the time went so far; nothing where that was not asked for."""
         if self.profile is None:
             return
-        from stackr.cli.views.gantt import gantt_json, gantt_lines
-
         if self.is_json:
-            import json
-
             self.out.line(json.dumps(gantt_json(self.profile)))
         else:
             for line in gantt_lines(self.profile, self.err):
                 self.view.message(line)
-
-    def _limits(self) -> Limits | None:
-        from stackr.executor.apply import Limits
-
-        calls = parse_parallel(self.options.parallel)
-        return None if calls is None else Limits(in_flight=calls, pulls=calls)
 
     def show_plan(self, plan: Plan, form: str = "text", *, detail: bool = False) -> None:
         """Print a plan as a result. form: text, json, markdown or github."""
@@ -174,43 +163,20 @@ class Session:
                 self.view.warning(warning)
         match form:
             case "json":
-                import json
-
                 self.out.line(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
             case "markdown":
-                from stackr.cli.views.plan_markdown import plan_markdown
-
                 self.out.line(plan_markdown(plan).rstrip("\n"))
             case "github":
-                from stackr.cli.views.plan_github import plan_annotations
-
                 for line in plan_annotations(plan):
                     self.out.line(line)
             case _:
-                from stackr.cli.views.plan import plan_lines
-
                 for line in plan_lines(plan, self.out, detail=detail):
                     self.out.line(line)
 
-    async def report(self, outcome: Outcome, runtime: Runtime, advice: str | None) -> int:
-        """Tell every failure; the exit code. advice: as for `run_plan`."""
-        if not outcome.failed:
-            return 0
-        from stackr.cli.failure import failure_report
-        from stackr.cli.views.failure import cause_lines, failure_json, failure_lines
 
-        report = await failure_report(outcome, runtime, self.project)
-        for cause in report.warnings:
-            self.view.warning(" ".join(line.strip() for line in cause_lines(cause, self.err)))
-        if outcome.is_success:
-            return 0
-        if self.is_json:
-            import json
-
-            self.out.line(json.dumps(failure_json(report)))
-        for line in failure_lines(report, self.err, advice=advice):
-            self.err.line(line)
-        return report.exit_code
+def _limits(options: GlobalOptions) -> Limits | None:
+    calls = parse_parallel(options.parallel)
+    return None if calls is None else Limits(in_flight=calls, pulls=calls)
 
 
 def _progress(options: GlobalOptions) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stackr.errors import Conflict, NotSupported
 from stackr.planner.payloads import RunHook
+from stackr.runtime.container import ExecConfig
 from stackr.runtime.protocol import Runtime, SupportsExec
 
 __all__ = ["run_hook"]
@@ -16,8 +17,6 @@ async def run_hook(runtime: Runtime, payload: RunHook) -> None:
     """Raises Conflict, with the last of its output, for a command that does not succeed."""
     if not isinstance(runtime, SupportsExec):
         raise NotSupported("hooks: this engine runs no commands in containers")
-    from stackr.runtime.container import ExecConfig
-
     config = ExecConfig(
         payload.command,
         environment=payload.environment,

@@ -11,11 +11,13 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.errors import Conflict, NotFound, NotSupported, PermissionDenied, StackrError
 from stackr.executor.conditions import Watch, wait_for
 from stackr.executor.events import IN_USE
+from stackr.executor.hooks import run_hook
+from stackr.executor.updates import drain, monitor, promote, pronounce
 from stackr.planner.payloads import (
     Commit,
     ConnectNetwork,
@@ -48,11 +50,9 @@ from stackr.planner.payloads import (
 )
 from stackr.planner.plan import Operation
 from stackr.runtime import labels
+from stackr.runtime.container import ContainerConfig
 from stackr.runtime.protocol import Runtime, SupportsNetworkRepair
 from stackr.runtime.types import PullProgress
-
-if TYPE_CHECKING:
-    from stackr.runtime.container import ContainerConfig
 
 __all__ = ["BeforeStart", "Context", "Tell", "perform"]
 
@@ -238,26 +238,18 @@ async def _commit(context: Context, payload: Commit, tell: Tell) -> None:
 
 
 async def _promote_container(context: Context, payload: PromoteContainer, tell: Tell) -> None:
-    from stackr.executor.updates import promote
-
     await promote(context.runtime, payload)
 
 
 async def _drain_container(context: Context, payload: DrainContainer, tell: Tell) -> str:
-    from stackr.executor.updates import drain
-
     return await drain(context.runtime, payload, lambda seen: tell(PullProgress(seen)))
 
 
 async def _monitor_container(context: Context, payload: MonitorContainer, tell: Tell) -> None:
-    from stackr.executor.updates import monitor
-
     await monitor(context.runtime, payload, context.watch)
 
 
 async def _check_update(context: Context, payload: Gate, tell: Tell) -> str:
-    from stackr.executor.updates import pronounce
-
     return pronounce(payload, context.failed_replicas.get(payload.service, set()))
 
 
@@ -266,8 +258,6 @@ async def _delay(context: Context, payload: Delay, tell: Tell) -> None:
 
 
 async def _run_hook(context: Context, payload: RunHook, tell: Tell) -> None:
-    from stackr.executor.hooks import run_hook
-
     await run_hook(context.runtime, payload)
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from stackr.errors import StackrError
-
-if TYPE_CHECKING:
-    from stackr.planner.plan import Operation, Plan
+from stackr.planner.plan import Operation, Plan
 
 __all__ = ["Failure", "Outcome", "Skipped"]
 

@@ -26,6 +26,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.build": (),
     "stackr.runtime.types": ("stackr.runtime.limits",),
     "stackr.runtime.container": ("stackr.runtime.limits",),
+    "stackr.runtime": (),
+    "stackr.runtime.leases": ("stackr.runtime.protocol",),
+    "stackr.runtime.proc_targets": (),
     "stackr.runtime.limits": (),
     "stackr.runtime.labels": (),
     "stackr.runtime.protocol": (
@@ -85,10 +88,27 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.warm": (),
     "stackr.warm.client": ("stackr.warm", "stackr.cli.main"),
     "stackr.warm.worker": ("stackr.warm", "stackr.cli.main"),
-    "stackr.cli": ("stackr",),
+    "stackr": (),
+    "stackr.__main__": ("stackr.warm.client",),
+    "stackr.stack": (
+        "stackr.spec",
+        "stackr.planner",
+        "stackr.executor",
+        "stackr.runtime",
+        "stackr.registry",
+    ),
+    "stackr.cli": (
+        "stackr.spec",
+        "stackr.planner",
+        "stackr.executor",
+        "stackr.runtime",
+        "stackr.registry",
+        "stackr.stack",
+        "stackr.warm",
+    ),
     "stackr.cli.views": (
-        "stackr.cli.failure",
-        "stackr.cli.testenv.findings",
+        "stackr.stack.failure",
+        "stackr.stack.testenv.findings",
         "stackr.executor.events",
         "stackr.executor.profile",
         "stackr.planner.payloads",
@@ -114,6 +134,8 @@ ENGINE_LAYERS = (
     "api",
     "daemon",
 )
+_TOPS = ("stackr", "stackr.runtime")
+"""Packages whose parts are listed one by one; their own rule is for them alone."""
 REFUSED_NAMES = {"utils", "common", "helpers", "misc", "util", "helper"}
 
 
@@ -141,7 +163,10 @@ def within(name: str, package: str) -> bool:
 
 
 def rule_of(module: str) -> str | None:
-    matching = [prefix for prefix in ALLOWED if within(module, prefix)]
+    """The longest listed prefix of a module; None for a part that nobody has listed."""
+    matching = [prefix for prefix in ALLOWED if within(module, prefix) and prefix not in _TOPS]
+    if module in _TOPS:
+        return module
     return max(matching, key=len, default=None)
 
 
@@ -150,8 +175,10 @@ def test_layers_import_in_one_direction() -> None:
     for module, path in modules():
         rule = rule_of(module)
         if rule is None:
+            wrong.append(f"{module} is not listed")
             continue
-        allowed = (*ALLOWED[rule], *_EVERYWHERE, rule)
+        own = () if rule in _TOPS else (rule,)
+        allowed = (*ALLOWED[rule], *_EVERYWHERE, *own)
         wrong += [
             f"{module} imports {name}"
             for name in imported(path)

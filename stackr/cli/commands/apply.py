@@ -16,7 +16,7 @@ from stackr.errors import InvalidArgument, StackrError
 from stackr.text import parse_json
 
 if TYPE_CHECKING:
-    from stackr.cli.converge import Goal
+    from stackr.stack.goal import Goal
 
 __all__ = ["apply"]
 
@@ -35,7 +35,7 @@ def apply(
     ] = False,
 ) -> int:
     """Carry out a saved plan; refuse if the stack or the engine has changed since it was made."""
-    from stackr.cli.converge import converge
+    from stackr.stack.converge import converge
 
     document = _read(path)
     with open_session(options_of(ctx)) as session:
@@ -51,7 +51,9 @@ def apply(
             atomic=atomic,
         )
         goal = replace(goal, options=options, saved=document)
-        return session.on_engine(lambda runtime: converge(session, runtime, goal))
+        return session.on_engine(
+            lambda runtime: converge(session.context(), runtime, goal)
+        ).exit_code
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -79,16 +81,21 @@ def _bytes(path: str) -> bytes:
 
 def _goal(session: Session, document: dict[str, Any]) -> Goal:
     """The stack that the plan was made from, as its files are now."""
-    from stackr.cli.converge import Goal
-    from stackr.cli.planning import desire
-    from stackr.cli.project import load_project
+    from stackr.cli.source import source_of
     from stackr.planner.saved import options_of as saved_options
+    from stackr.stack.goal import Goal
+    from stackr.stack.planning import desire
 
     command = document["command"]
     options = saved_options(document)
     shared = _shared(session.options, command)
-    project = load_project(shared, services=options.services)
-    return Goal(project, desire(project, options, shared), options, action="apply")
+    project = source_of(shared).load(options.services)
+    return Goal(
+        project,
+        desire(project, options, engine=shared.engine, all_resources=shared.all_resources),
+        options,
+        action="apply",
+    )
 
 
 def _shared(options: GlobalOptions, command: dict[str, Any]) -> GlobalOptions:

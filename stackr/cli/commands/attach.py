@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import Conflict, NotSupported, StackrError
 
 if TYPE_CHECKING:
@@ -64,15 +63,16 @@ def attach(
     arguments = _Arguments(
         service, index=index, stdin=not no_stdin, forwards_signals=sig_proxy, detach_keys=keys
     )
-    name = project_name(options)
-    check_services(options, Targets(services=(service,)))
+    source = source_of(options)
+    name = source.name()
+    source.check_services((service,))
     with open_session(options) as session:
         return run_interruptible(_attach(session, name, arguments))
 
 
 async def _attach(session: Session, project: str, arguments: _Arguments) -> int:
-    from stackr.cli.replica import find_replica
     from stackr.runtime.protocol import SupportsAttach
+    from stackr.stack.replica import find_replica
 
     async with session.engine() as runtime:
         if not isinstance(runtime, SupportsAttach):

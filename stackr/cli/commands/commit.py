@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -68,15 +67,16 @@ def commit(
         pause=pause,
         index=index,
     )
-    name = project_name(options)
-    check_services(options, Targets(services=(service,)))
+    source = source_of(options)
+    name = source.name()
+    source.check_services((service,))
     with open_session(options) as session:
         session.on_engine(lambda runtime: _commit(session, runtime, name, arguments))
 
 
 async def _commit(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
-    from stackr.cli.replica import find_replica
     from stackr.runtime.protocol import SupportsFiles
+    from stackr.stack.replica import find_replica
 
     if not isinstance(runtime, SupportsFiles):
         raise NotSupported("commit: this engine does not offer it")

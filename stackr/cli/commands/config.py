@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import typer
 
-from stackr.cli.arguments import current_folder
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument, StackrError
@@ -24,6 +23,7 @@ from stackr.spec.key_order import all_in_order
 from stackr.spec.load import Loaded, LoadOptions, load_tree, resolve
 from stackr.spec.problems import nearest, refuse
 from stackr.spec.validate import check_container_names
+from stackr.stack.source import current_folder
 
 __all__ = ["ConfigArguments", "config", "run_config"]
 
@@ -253,7 +253,7 @@ _LISTS: dict[str, _Listing] = {
 
 
 def _pin_images(services: dict[str, Any]) -> None:
-    from stackr.cli.digests import pin
+    from stackr.stack.digests import pin
 
     named = [each for each in services.values() if isinstance(each, dict) and each.get("image")]
     pinned = pin(each["image"] for each in named)
@@ -262,8 +262,8 @@ def _pin_images(services: dict[str, Any]) -> None:
 
 
 def _lint(loaded: Loaded, write: Callable[[str], object]) -> int:
-    from stackr.cli.bind_sources import missing_file
     from stackr.spec.lint import lint
+    from stackr.stack.bind_sources import missing_file
 
     project = resolve(loaded)
     check_container_names(project["services"], loaded.session.problems)

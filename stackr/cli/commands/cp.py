@@ -17,11 +17,10 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.runtime.types import PathStat
 
@@ -111,8 +110,9 @@ def cp(
         follows_link=follow_link,
         index=index,
     )
-    name = project_name(options)
-    check_services(options, Targets(services=(arguments.service,)))
+    stack = source_of(options)
+    name = stack.name()
+    stack.check_services((arguments.service,))
     with open_session(options) as session:
         session.on_engine(lambda runtime: _cp(session, runtime, name, arguments))
 
@@ -137,8 +137,8 @@ async def _cp(session: Session, runtime: Runtime, project: str, arguments: _Argu
 async def _containers(
     runtime: Runtime, project: str, arguments: _Arguments
 ) -> Sequence[ContainerState]:
-    from stackr.cli.logs import project_containers
-    from stackr.cli.replica import with_number
+    from stackr.stack.logs import project_containers
+    from stackr.stack.replica import with_number
 
     service, index = arguments.service, arguments.index
     found = await project_containers(runtime, project, [service], oneoff=arguments.all)
@@ -173,7 +173,7 @@ async def _copy(
 
 
 async def _upload(runtime: SupportsFiles, container: ContainerState, arguments: _Arguments) -> None:
-    from stackr.cli.thread_streams import produced
+    from stackr.stack.thread_streams import produced
 
     ref, target = container.id, arguments.target.path
     there, where = await _target(runtime, ref, target)
@@ -190,7 +190,7 @@ async def _upload(runtime: SupportsFiles, container: ContainerState, arguments: 
     folder, name = _renamed(source, where, there)
 
     def write(output: IO[bytes]) -> None:
-        from stackr.cli.local_files import add_tree, open_archive
+        from stackr.stack.local_files import add_tree, open_archive
 
         with open_archive(output) as archive:
             add_tree(archive, source.path, name)
@@ -278,8 +278,8 @@ def _renamed(source: _Source, target: str, there: PathStat | None) -> tuple[str,
 async def _download(
     session: Session, runtime: SupportsFiles, container: ContainerState, arguments: _Arguments
 ) -> None:
-    from stackr.cli.local_files import unpack
-    from stackr.cli.thread_streams import consumed
+    from stackr.stack.local_files import unpack
+    from stackr.stack.thread_streams import consumed
 
     path, own_name = await _source(runtime, container.id, arguments)
     target = arguments.target.path

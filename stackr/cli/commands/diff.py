@@ -15,7 +15,9 @@ from stackr.cli.arguments import Targets, check_choice, parse_pull, parse_scale,
 from stackr.cli.flags import NoDeps, RecreateDependencies, RenewAnonymousVolumes, Scale, Words, Yes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument
+from stackr.stack.address import is_of_this_machine
 
 if TYPE_CHECKING:
     from stackr.planner.desired import Desired
@@ -132,12 +134,17 @@ def diff(
 
 
 def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> int:
-    from stackr.cli.planning import desire, for_readers
-    from stackr.cli.project import load_project
+    from stackr.cli.source import source_of
+    from stackr.stack.planning import desire, for_readers
 
     targets = arguments.targets
-    project = load_project(session.options, targets.files, services=targets.services)
-    wanted = desire(project, up_options, session.options)
+    project = source_of(session.options, targets.files).load(targets.services)
+    wanted = desire(
+        project,
+        up_options,
+        engine=session.options.engine,
+        all_resources=session.options.all_resources,
+    )
     if arguments.base is not None:
         plan = _against_base(session, arguments, up_options, project, wanted)
     elif arguments.revision is not None:
@@ -154,16 +161,16 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
 def _against_engine(
     session: Session, arguments: DiffArguments, up_options: UpOptions, wanted: Desired
 ) -> Plan:
-    from stackr.cli.planning import foresee_up
+    from stackr.stack.planning import foresee_up
 
     plan, observed = session.on_engine(
         lambda runtime: foresee_up(runtime, wanted, up_options), read_only=True
     )
     if arguments.out is not None:
-        from stackr.cli.saved import save_plan
+        from stackr.stack.saved import save_plan
 
-        files = arguments.targets.files
-        save_plan(arguments.out, plan, wanted, observed, up_options, session.options, files)
+        source = source_of(session.options, arguments.targets.files)
+        save_plan(arguments.out, plan, wanted, observed, up_options, source)
     return plan
 
 
@@ -174,16 +181,18 @@ def _against_base(
     project: Project,
     wanted: Desired,
 ) -> Plan:
-    from stackr.cli.base import open_base
-    from stackr.cli.planning import mounts_from_here
     from stackr.planner.compare import compare, moved
     from stackr.planner.desired import desired
+    from stackr.stack.base import open_base
 
     targets = arguments.targets
     with open_base(
-        arguments.base or "", session.options, targets.files, project, services=targets.services
+        arguments.base or "",
+        source_of(session.options, targets.files),
+        project,
+        services=targets.services,
     ) as base:
-        before = desired(base, bound_files=mounts_from_here(session.options))
+        before = desired(base, bound_files=is_of_this_machine(session.options.engine))
         before = moved(before, base.working_dir, project.working_dir)
     return compare(before, wanted, up_options)
 
@@ -191,13 +200,12 @@ def _against_base(
 def _against_revision(
     session: Session, number: int, up_options: UpOptions, wanted: Desired
 ) -> Plan:
-    from stackr.cli.history import read_history
-    from stackr.cli.planning import mounts_from_here
     from stackr.planner.compare import compare
     from stackr.planner.desired import desired
     from stackr.planner.options import UpOptions
     from stackr.planner.revision import find_revision
     from stackr.spec.archive import restored
+    from stackr.stack.history import read_history
 
     revisions = session.on_engine(
         lambda runtime: read_history(runtime, wanted.project), read_only=True
@@ -205,6 +213,6 @@ def _against_revision(
     revision = find_revision(revisions, number)
     project = restored(revision.archive, os.environ)
     scale = {name: n for name, n in revision.replicas.items() if name in project.services}
-    is_here = mounts_from_here(session.options)
+    is_here = is_of_this_machine(session.options.engine)
     before = desired(project, UpOptions(scale=scale), bound_files=is_here)
     return compare(before, wanted, up_options)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from stackr.cli.arguments import Targets, is_set, parse_rmi, split_targets
 from stackr.cli.flags import RemoveOrphans, Timeout, Words
 from stackr.cli.options import options_of
-from stackr.cli.project import find_project
-from stackr.cli.session import Session, open_session
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
-    from stackr.planner.options import DownOptions
-    from stackr.runtime.protocol import Runtime
+from stackr.cli.session import open_session
+from stackr.cli.source import source_of
+from stackr.planner.desired import desired
+from stackr.planner.options import DownOptions
+from stackr.stack.down import take_down
 
 __all__ = ["down"]
 
@@ -52,32 +50,6 @@ def down(
         timeout_s=timeout,
         remove_images=parse_rmi(rmi),
     )
-    options = options_of(ctx)
-    project = find_project(options, arguments.targets.files)
-    with open_session(options) as session:
-        if isinstance(project, str):
-            return session.on_engine(
-                lambda runtime: _down(session, runtime, project, None, arguments)
-            )
-        from stackr.planner.desired import desired
-
-        wanted = desired(project)
-        return session.on_engine(
-            lambda runtime: _down(session, runtime, wanted.project, wanted, arguments)
-        )
-
-
-async def _down(
-    session: Session,
-    runtime: Runtime,
-    project: str,
-    wanted: Desired | None,
-    arguments: _Arguments,
-) -> int:
-    from stackr.planner.lifecycle import plan_down
-    from stackr.planner.observed import observe
-    from stackr.planner.options import DownOptions
-
     down_options = DownOptions(
         services=arguments.targets.services,
         volumes=arguments.volumes,
@@ -85,22 +57,11 @@ async def _down(
         images=arguments.remove_images,
         timeout_s=arguments.timeout_s,
     )
-    async with session.locked(runtime, project):
-        plan = plan_down(await observe(runtime, project), down_options, wanted)
-        if plan.is_empty:
-            session.view.message(f"{project}: nothing to remove")
-        code = await session.run_plan(plan, runtime)
-        if not code and not session.is_dry_run:
-            await _remember(session, runtime, project, down_options)
-        return code
-
-
-async def _remember(session: Session, runtime: Runtime, project: str, options: DownOptions) -> None:
-    """The history goes with the volumes; services that were taken down alone are noted in it."""
-    from stackr.cli.history import forget, if_possible, record_removal
-
-    if options.services:
-        with if_possible(session.view):
-            await record_removal(runtime, project, "down")
-    elif options.volumes:
-        await forget(runtime, project)
+    options = options_of(ctx)
+    project = source_of(options, arguments.targets.files).find()
+    wanted = None if isinstance(project, str) else desired(project)
+    name = project if isinstance(project, str) else project.name
+    with open_session(options) as session:
+        return session.on_engine(
+            lambda runtime: take_down(session.context(), runtime, name, wanted, down_options)
+        ).exit_code

@@ -11,8 +11,8 @@ import typer
 from stackr.cli.arguments import Targets, parse_moment, split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument
 from stackr.runtime import labels
 
@@ -54,8 +54,9 @@ def events(
     )
     if arguments.since and arguments.until and arguments.until < arguments.since:
         raise InvalidArgument("events: --since cannot be after --until")
-    name = project_name(options, arguments.targets.files)
-    check_services(options, arguments.targets)
+    source = source_of(options, arguments.targets.files)
+    name = source.name()
+    source.check_services(arguments.targets.services)
     with open_session(options) as session:
         session.on_engine(lambda runtime: _events(session, runtime, name, arguments))
 

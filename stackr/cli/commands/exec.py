@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, without_dashes
+from stackr.cli.arguments import without_dashes
 from stackr.cli.flags import Index
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument, NotSupported
 
@@ -90,8 +90,9 @@ def exec_(
         user=user,
         working_dir=working_dir,
     )
-    name = project_name(options)
-    check_services(options, Targets(services=(service,)))
+    source = source_of(options)
+    name = source.name()
+    source.check_services((service,))
     with open_session(options) as session:
         return run_interruptible(_exec(session, name, arguments))
 
@@ -105,9 +106,9 @@ def _with_value(text: str) -> str:
 
 
 async def _exec(session: Session, project: str, arguments: _Arguments) -> int:
-    from stackr.cli.replica import find_replica
     from stackr.runtime.container import ExecConfig
     from stackr.runtime.protocol import SupportsExec
+    from stackr.stack.replica import find_replica
 
     async with session.engine() as runtime:
         if not isinstance(runtime, SupportsExec):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from stackr.cli.arguments import check_choice, current_folder
+from stackr.cli.arguments import check_choice
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.errors import InvalidArgument, NotFound
 from stackr.spec.key_order import in_order
@@ -26,6 +26,7 @@ from stackr.spec.provenance import Provenance, trace
 from stackr.spec.render import project_tree
 from stackr.spec.rules import Path, find, parse, show
 from stackr.spec.variables import VariableSource, mentions, variable_sources
+from stackr.stack.source import current_folder
 
 __all__ = ["explain", "run_explain"]
 

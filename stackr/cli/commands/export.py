@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets
 from stackr.cli.flags import Index
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotSupported, StackrError
 
 if TYPE_CHECKING:
@@ -36,8 +35,9 @@ def export(
     options = options_of(ctx)
     if output is None and sys.stdout.isatty() and not options.dry_run:
         raise InvalidArgument("export: stdout is a terminal", hint="name a file with --output")
-    name = project_name(options)
-    check_services(options, Targets(services=(service,)))
+    source = source_of(options)
+    name = source.name()
+    source.check_services((service,))
     with open_session(options) as session:
         session.on_engine(lambda runtime: _export(session, runtime, name, service, index, output))
 
@@ -50,8 +50,8 @@ async def _export(
     index: int | None,
     output: str | None,
 ) -> None:
-    from stackr.cli.replica import find_replica
     from stackr.runtime.protocol import SupportsFiles
+    from stackr.stack.replica import find_replica
 
     if not isinstance(runtime, SupportsFiles):
         raise NotSupported("export: this engine does not offer it")

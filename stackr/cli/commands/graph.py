@@ -50,19 +50,24 @@ def graph(
 
 
 def _graph(session: Session, targets: Targets, *, of_plan: bool) -> Graph:
-    from stackr.cli.project import load_project
+    from stackr.cli.source import source_of
     from stackr.cli.stack_graph import plan_graph, stack_graph
 
-    project = load_project(session.options, targets.files, services=targets.services)
+    project = source_of(session.options, targets.files).load(targets.services)
     for warning in project.warnings:
         session.view.warning(warning)
     if not of_plan:
         return stack_graph(project)
-    from stackr.cli.planning import desire, plan_up
     from stackr.planner.options import UpOptions
+    from stackr.stack.planning import desire, plan_up
 
     up_options = UpOptions(services=targets.services)
-    wanted = desire(project, up_options, session.options)
+    wanted = desire(
+        project,
+        up_options,
+        engine=session.options.engine,
+        all_resources=session.options.all_resources,
+    )
     plan = session.on_engine(lambda runtime: plan_up(runtime, wanted, up_options), read_only=True)
     return plan_graph(plan)
 

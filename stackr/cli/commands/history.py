@@ -12,8 +12,8 @@ import typer
 from stackr.cli.arguments import check_choice, split_targets
 from stackr.cli.flags import Timeout, Wait, WaitTimeout
 from stackr.cli.options import options_of
-from stackr.cli.project import project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def history(
     ] = "table",
 ) -> int:
     """List the revisions of the stack that the engine keeps, the newest first."""
-    from stackr.cli.history import read_history
+    from stackr.stack.history import read_history
 
     options = options_of(ctx)
     kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
-    name = project_name(options, split_targets(words).files)
+    name = source_of(options, split_targets(words).files).name()
     with open_session(options) as session:
         found = session.on_engine(lambda runtime: read_history(runtime, name), read_only=True)
         newest = found[::-1]
@@ -80,7 +80,7 @@ def rollback(
     if number is not None and number < 1:
         raise InvalidArgument(f"{number}: a revision's number is expected, from 1")
     options = options_of(ctx)
-    name = project_name(options)
+    name = source_of(options).name()
     up_options = UpOptions(
         timeout_s=timeout, wait=wait, wait_timeout_s=wait_timeout, remove_orphans=True
     )
@@ -97,15 +97,17 @@ async def _rollback(
     number: int | None,
     up_options: UpOptions,
 ) -> int:
-    from stackr.cli.converge import converge, foresee
-    from stackr.cli.history import read_history
-    from stackr.cli.rollback import goal_of
     from stackr.planner.revision import find_revision, previous
+    from stackr.stack.converge import converge, foresee
+    from stackr.stack.history import read_history
+    from stackr.stack.rollback import goal_of
 
     revisions = await read_history(runtime, name)
     revision = previous(revisions) if number is None else find_revision(revisions, number)
-    goal = await goal_of(session, runtime, revision, revisions, up_options)
+    goal = await goal_of(session.context(), runtime, revision, revisions, up_options)
     if session.is_dry_run:
-        return await foresee(session, runtime, goal)
+        plan = await foresee(runtime, goal)
+        session.show_plan(plan, "json" if session.is_json else "text")
+        return 0
     session.view.message(f"rolling {name} back to revision {revision.number}")
-    return await converge(session, runtime, goal)
+    return (await converge(session.context(), runtime, goal)).exit_code

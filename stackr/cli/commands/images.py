@@ -11,8 +11,8 @@ import typer
 from stackr.cli.arguments import check_choice, split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import open_session
+from stackr.cli.source import source_of
 from stackr.errors import NotFound
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def images(
 
     options, targets = options_of(ctx), split_targets(words)
     kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
-    name = project_name(options, targets.files)
-    check_services(options, targets)
+    source = source_of(options, targets.files)
+    name = source.name()
+    source.check_services(targets.services)
     with open_session(options) as session:
         rows = session.on_engine(lambda runtime: _images(runtime, name, targets.services))
         if quiet:
@@ -52,7 +53,7 @@ def images(
 async def _images(
     runtime: Runtime, project: str, services: tuple[str, ...]
 ) -> list[tuple[ContainerState, ImageState | None]]:
-    from stackr.cli.logs import project_containers
+    from stackr.stack.logs import project_containers
 
     containers = await project_containers(runtime, project, services, oneoff=True)
     containers.sort(key=lambda container: container.name)

@@ -12,8 +12,8 @@ import typer
 from stackr.cli.arguments import Targets, parse_moment, parse_tail, split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
@@ -75,15 +75,16 @@ def logs(
     )
     if index is not None and len(arguments.targets.services) != 1:
         raise InvalidArgument("--index needs one service")
-    name = project_name(options, arguments.targets.files)
-    check_services(options, arguments.targets)
+    source = source_of(options, arguments.targets.files)
+    name = source.name()
+    source.check_services(arguments.targets.services)
     with open_session(options) as session:
         session.on_engine(lambda runtime: _logs(session, runtime, name, arguments))
 
 
 async def _logs(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
-    from stackr.cli.logs import LogWindow, Supervisor, print_logs, project_containers, with_logs
     from stackr.cli.views.logs import LogLines
+    from stackr.stack.logs import LogWindow, Supervisor, print_logs, project_containers, with_logs
 
     out = session.view.log_output(session.out)
     lines = LogLines(out, out, prefix=arguments.prefix, reports=session.err)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, check_choice
+from stackr.cli.arguments import check_choice
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def port(
     check_choice("--protocol", protocol, ("tcp", "udp"))
     if not (private_port.isascii() and private_port.isdigit() and int(private_port) < 65536):
         raise InvalidArgument(f'"{private_port}" is no port: a number up to 65535 is expected')
-    name = project_name(options)
-    check_services(options, Targets(services=(service,)))
+    source = source_of(options)
+    name = source.name()
+    source.check_services((service,))
     with open_session(options) as session:
         address = session.on_engine(
             lambda runtime: _address(runtime, name, service, index, int(private_port), protocol)
@@ -45,7 +46,7 @@ def port(
 async def _address(
     runtime: Runtime, project: str, service: str, index: int, number: int, protocol: str
 ) -> str:
-    from stackr.cli.replica import find_replica
+    from stackr.stack.replica import find_replica
 
     container = await find_replica(runtime, project, service, index or None)
     for published in container.ports:

@@ -13,8 +13,8 @@ import typer
 from stackr.cli.arguments import Targets, check_choice, split_targets
 from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, declared_services, project_name
 from stackr.cli.session import open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime import labels
 
@@ -73,11 +73,12 @@ def ps(
     form = Format.parse("json" if options.json else format_, columns=COLUMNS)
     targets = split_targets(words)
     arguments = _Arguments(targets, all=all_, states=_states(status or (), filter_))
-    name = project_name(options, targets.files)
-    check_services(options, targets)
+    source = source_of(options, targets.files)
+    name = source.name()
+    source.check_services(targets.services)
     chosen = targets.services
     if not chosen and not orphans:
-        chosen = declared_services(options, targets.files)
+        chosen = source.services()
     with open_session(options) as session:
         listed = session.on_engine(lambda runtime: _containers(runtime, name, chosen, arguments))
         if quiet:
@@ -110,7 +111,7 @@ def _states(status: Sequence[str], filter_: str | None) -> tuple[str, ...]:
 async def _containers(
     runtime: Runtime, project: str, services: Sequence[str], arguments: _Arguments
 ) -> list[ContainerState]:
-    from stackr.cli.logs import project_containers
+    from stackr.stack.logs import project_containers
 
     listed = await project_containers(
         runtime, project, services, oneoff=arguments.all or bool(arguments.states)

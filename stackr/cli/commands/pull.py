@@ -42,9 +42,9 @@ def pull(
     ] = "always",
 ) -> int:
     """Pull the services' images."""
-    from stackr.cli.planning import desire
-    from stackr.cli.project import load_project
+    from stackr.cli.source import source_of
     from stackr.planner.options import UpOptions
+    from stackr.stack.planning import desire
 
     options, targets = options_of(ctx), split_targets(words)
     check_choice("--policy", policy, ("always", "missing"))
@@ -56,17 +56,19 @@ def pull(
         pull="missing" if policy == "missing" else None,
     )
     with open_session(options) as session:
-        project = load_project(options, targets.files, services=targets.services)
-        wanted = desire(project, up_options, options)
+        project = source_of(options, targets.files).load(targets.services)
+        wanted = desire(
+            project, up_options, engine=options.engine, all_resources=options.all_resources
+        )
         code = session.on_engine(lambda runtime: _pull(session, runtime, wanted, up_options))
     return 0 if ignore_failures else code
 
 
 async def _pull(session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions) -> int:
-    from stackr.cli.planning import check_support
     from stackr.planner.observed import observe
     from stackr.planner.refresh import plan_pull
+    from stackr.stack.planning import check_support
 
     check_support(runtime, wanted)
     plan = plan_pull(wanted, await observe(runtime, wanted.project, wanted), up_options)
-    return await session.run_plan(plan, runtime)
+    return await session.context().run_plan(plan, runtime)

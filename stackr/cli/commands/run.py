@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stackr.cli.arguments import current_folder, is_set, parse_pull, without_dashes
+from stackr.cli.arguments import is_set, parse_pull, without_dashes
 from stackr.cli.flags import Build, Pull, QuietBuild, QuietPull, RemoveOrphans, refuse_builds
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
+from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument
+from stackr.runtime.protocol import Streams
+from stackr.stack.oneoff import Converse, Kill
+from stackr.stack.source import current_folder
 
 if TYPE_CHECKING:
     from stackr.planner.oneoff import OneOff
@@ -189,22 +194,44 @@ def _has_terminal(asked: bool | None, *, interactive: bool) -> bool:
 
 
 def _run(session: Session, arguments: _Arguments) -> int:
-    from stackr.cli.oneoff import run_one_off
-    from stackr.cli.planning import desire
-    from stackr.cli.project import load_project
     from stackr.planner.oneoff import needs_options
     from stackr.planner.options import UpOptions
+    from stackr.stack.oneoff import run_one_off
+    from stackr.stack.planning import desire
 
-    project = load_project(session.options, services=(arguments.service,))
-    session = replace(session, project=project)
+    project = source_of(session.options).load((arguments.service,))
     wanted = _one_off(project, arguments)
     up_options = UpOptions(
         no_deps=arguments.no_deps, pull=arguments.pull, remove_orphans=arguments.remove_orphans
     )
-    desired = desire(project, needs_options(wanted.service, up_options), session.options)
-    return run_interruptible(
-        run_one_off(session, desired, wanted, up_options, is_detached=arguments.detach)
+    desired = desire(
+        project,
+        needs_options(wanted.service, up_options),
+        engine=session.options.engine,
+        all_resources=session.options.all_resources,
     )
+    converse = None if arguments.detach else _conversation(session, wanted)
+    end = run_interruptible(
+        run_one_off(session.context(project), desired, wanted, up_options, converse=converse)
+    )
+    if arguments.detach and end.container:
+        session.out.line(end.container)
+    return end.exit_code
+
+
+def _conversation(session: Session, wanted: OneOff) -> Converse:
+    """The container's streams joined to the caller's, and the caller's signals passed on."""
+
+    async def converse(streams: Streams, kill: Kill) -> bool:
+        with forwarded_signals(kill):
+            is_left = await join(
+                streams, tty=wanted.tty, stdin=wanted.stdin, detach_keys=DEFAULT_KEYS
+            )
+        if is_left:
+            session.err.line("read escape sequence")
+        return is_left
+
+    return converse
 
 
 def _one_off(project: Project, arguments: _Arguments) -> OneOff:

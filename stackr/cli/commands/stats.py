@@ -13,8 +13,8 @@ import typer
 from stackr.cli.arguments import Targets, split_targets
 from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.runtime.types import ContainerState, ContainerStats
 
@@ -55,8 +55,9 @@ def stats(
     options = options_of(ctx)
     form = Format.parse("json" if options.json else format_, columns=COLUMNS)
     arguments = _Arguments(split_targets(words), all=all_, is_once=no_stream, whole=no_trunc)
-    name = project_name(options, arguments.targets.files)
-    check_services(options, arguments.targets)
+    source = source_of(options, arguments.targets.files)
+    name = source.name()
+    source.check_services(arguments.targets.services)
     with open_session(options) as session:
         session.on_engine(lambda runtime: _stats(session, runtime, name, arguments, form))
 
@@ -88,7 +89,7 @@ async def _stats(
 async def _containers(
     runtime: Runtime, project: str, arguments: _Arguments
 ) -> list[ContainerState]:
-    from stackr.cli.logs import project_containers
+    from stackr.stack.logs import project_containers
 
     services = arguments.targets.services
     containers = await project_containers(runtime, project, services, oneoff=True)

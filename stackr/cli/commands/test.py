@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +15,36 @@ import typer
 
 from stackr.cli.arguments import check_choice, parse_pull, parse_scale, parse_span
 from stackr.cli.flags import Pull, Scale
+from stackr.cli.interrupts import Interrupts
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
-from stackr.cli.testenv.arguments import Arguments, parse_fixed_port
+from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
+from stackr.cli.views.findings_github import error_commands, without_commands
+from stackr.errors import InvalidArgument
 from stackr.planner.instance import Keep
+from stackr.stack.context import Context
+from stackr.stack.events import EnvironmentFailed, EnvironmentReady, StackEvent
+from stackr.stack.testenv.blueprint import Blueprint, draw
+from stackr.stack.testenv.dossier import FILES
+from stackr.stack.testenv.files import claim_folder
+from stackr.stack.testenv.handover import as_json
+from stackr.stack.testenv.options import EnvironmentOptions
+from stackr.stack.testenv.run import run_test
+from stackr.stack.testenv.summary import findings_json, findings_lines
+from stackr.stack.testenv.variables import dotenv
 
-__all__ = ["CONTEXT_SETTINGS", "environment"]
+__all__ = ["CONTEXT_SETTINGS", "environment", "fixed_ports"]
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 _TTL = "1h"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How it is told. print_env: the variables on stdout, as "dotenv" or "json"."""
+
+    print_env: str | None
+    is_github: bool
 
 
 def environment(
@@ -87,7 +112,7 @@ def environment(
 ) -> int:
     """Run a command beside an isolated copy of the stack, which is always taken away again."""
     options = options_of(ctx)
-    arguments = Arguments(
+    arguments = EnvironmentOptions(
         command=tuple(command or ()),
         services=tuple(service or ()),
         scale=parse_scale(scale),
@@ -100,22 +125,60 @@ def environment(
         ttl_s=parse_span("--ttl", ttl if ttl is not None else _TTL),
         is_ttl_given=ttl is not None,
         stop_timeout_s=parse_span("--stop-timeout", stop_timeout) or 0,
-        fixed=Keep(parse_fixed_port(fixed_port or ()), frozenset(fixed_subnet or ())),
+        fixed=Keep(fixed_ports(fixed_port or ()), frozenset(fixed_subnet or ())),
         ports_file=Path(ports_file) if ports_file is not None else None,
-        print_env=_kind(print_env),
-        is_github=_is_github(format_),
     )
-    from stackr.cli.testenv.blueprint import draw
-    from stackr.cli.testenv.run import run_test
-
-    blueprint = draw(options, arguments)
+    told = _Told(_kind(print_env), _is_github(format_))
+    blueprint = draw(source_of(options), options.engine, arguments)
     if arguments.artifacts is not None:
-        from stackr.cli.testenv.dossier import FILES
-        from stackr.cli.testenv.files import claim_folder
-
         claim_folder(arguments.artifacts, FILES)
     with open_session(options) as session:
-        return asyncio.run(run_test(session, blueprint))
+        context = replace(session.context(), report=lambda event: _show(session, told, event))
+        return asyncio.run(_run(context, blueprint))
+
+
+async def _run(context: Context, blueprint: Blueprint) -> int:
+    """The exit code; a signal takes the environment away."""
+    interrupts = Interrupts()
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    with interrupts.caught(*(() if is_nohup else (signal.SIGHUP,))):
+        return await run_test(context, blueprint, interrupts)
+
+
+def _show(session: Session, told: _Told, event: StackEvent) -> None:
+    match event:
+        case EnvironmentReady():
+            _show_environment(session, told, event)
+        case EnvironmentFailed():
+            _show_findings(session, told, event)
+        case _:
+            session.show(event)
+
+
+def _show_environment(session: Session, told: _Told, ready: EnvironmentReady) -> None:
+    for member in ready.members:
+        for address in member.ports:
+            protocol = "" if address.protocol == "tcp" else f"/{address.protocol}"
+            port = f"{member.service}:{address.container_port}{protocol}"
+            session.view.message(f"  {port}  {address.text}")
+    if session.is_json:
+        event = {"event": "environment", "project": ready.project, "variables": ready.variables}
+        session.out.line(json.dumps(event))
+    if told.print_env is not None:
+        is_json = told.print_env == "json"
+        session.out.stream.write(as_json(ready.variables) if is_json else dotenv(ready.variables))
+        session.out.stream.flush()
+
+
+def _show_findings(session: Session, told: _Told, failed: EnvironmentFailed) -> None:
+    findings = failed.findings
+    lines = list(findings_lines(findings, session.err.paint, artifacts=failed.artifacts))
+    if told.is_github:
+        lines = [*without_commands(lines), *error_commands(findings)]
+    for line in lines:
+        session.err.line(line)
+    if session.is_json:
+        session.out.line(json.dumps(findings_json(findings)))
 
 
 def _kind(text: str | None) -> str | None:
@@ -126,3 +189,16 @@ def _is_github(text: str | None) -> bool:
     if text is None:
         return os.environ.get("GITHUB_ACTIONS") == "true"
     return check_choice("--format", text, ("text", "github")) == "github"
+
+
+def fixed_ports(texts: Sequence[str]) -> frozenset[tuple[str, int]]:
+    """`["web:80"]` as `{("web", 80)}`. Raises InvalidArgument."""
+    ports = set()
+    for text in texts:
+        service, _, number = text.rpartition(":")
+        if not (service and number.isascii() and number.isdigit()):
+            raise InvalidArgument(
+                f'--fixed-port: "{text}": SERVICE:PORT is expected, PORT in the container'
+            )
+        ports.add((service, int(number)))
+    return frozenset(ports)

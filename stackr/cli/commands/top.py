@@ -11,8 +11,8 @@ import typer
 from stackr.cli.arguments import split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import open_session
+from stackr.cli.source import source_of
 from stackr.errors import Conflict, NotFound, NotSupported
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def top(
     from stackr.cli.views.processes import processes_json, processes_table
 
     options, targets = options_of(ctx), split_targets(words)
-    name = project_name(options, targets.files)
-    check_services(options, targets)
+    source = source_of(options, targets.files)
+    name = source.name()
+    source.check_services(targets.services)
     with open_session(options) as session:
         found = session.on_engine(lambda runtime: _processes(runtime, name, targets.services))
         for line in processes_json(found) if options.json else processes_table(found):
@@ -42,8 +43,8 @@ def top(
 async def _processes(
     runtime: Runtime, project: str, services: Sequence[str]
 ) -> Sequence[Processes]:
-    from stackr.cli.logs import project_containers
     from stackr.runtime.protocol import SupportsRawRequest
+    from stackr.stack.logs import project_containers
 
     if not isinstance(runtime, SupportsRawRequest):
         raise NotSupported("top: this engine does not offer it")

@@ -15,7 +15,6 @@ from stackr.cli.arguments import (
     parse_span,
     split_targets,
 )
-from stackr.cli.converge import Goal, converge, foresee
 from stackr.cli.flags import (
     Build,
     ForceRecreate,
@@ -39,13 +38,16 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.stack.converge import converge, foresee
+from stackr.stack.goal import Goal
 
 if TYPE_CHECKING:
-    from stackr.cli.watch.rules import WatchRules
+    from stackr.executor.operations import BeforeStart
     from stackr.planner.options import UpOptions
     from stackr.planner.plan import Plan
     from stackr.runtime.protocol import Runtime
     from stackr.spec.model.project import Project
+    from stackr.stack.watch.rules import WatchRules
 
 __all__ = ["bring_up", "up"]
 
@@ -161,13 +163,18 @@ def up(
 
 
 def bring_up(session: Session, arguments: UpArguments) -> int:
-    from stackr.cli.planning import desire
-    from stackr.cli.project import load_project
+    from stackr.cli.source import source_of
+    from stackr.stack.planning import desire
 
     targets = arguments.targets
-    project = load_project(session.options, targets.files, services=targets.services)
+    project = source_of(session.options, targets.files).load(targets.services)
     up_options = _up_options(arguments)
-    wanted = desire(project, up_options, session.options)
+    wanted = desire(
+        project,
+        up_options,
+        engine=session.options.engine,
+        all_resources=session.options.all_resources,
+    )
     for service in (arguments.exit_code_from, *arguments.no_attach):
         if service is not None and service not in wanted.services:
             raise InvalidArgument(f"no such service: {service}")
@@ -176,10 +183,12 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
     rules = _watch_rules(project) if arguments.watch else None
     goal = Goal(project, wanted, up_options, ttl_s=arguments.ttl_s)
     if session.is_dry_run:
-        return session.on_engine(lambda runtime: foresee(session, runtime, goal), read_only=True)
+        plan = session.on_engine(lambda runtime: foresee(runtime, goal), read_only=True)
+        session.show_plan(plan, "json" if session.is_json else "text")
+        return 0
     if arguments.is_attached:
         return asyncio.run(_attached(session, arguments, goal, rules))
-    return session.on_engine(lambda runtime: converge(session, runtime, goal))
+    return session.on_engine(lambda runtime: _converge(session, runtime, goal))
 
 
 def _up_options(arguments: UpArguments) -> UpOptions:
@@ -206,9 +215,18 @@ def _up_options(arguments: UpArguments) -> UpOptions:
 
 
 def _watch_rules(project: Project) -> WatchRules:
-    from stackr.cli.watch.rules import watch_rules
+    from stackr.stack.watch.rules import watch_rules
 
     return watch_rules(project)
+
+
+async def _converge(
+    session: Session, runtime: Runtime, goal: Goal, before_start: BeforeStart | None = None
+) -> int:
+    context = replace(session.context(), before_start=before_start)
+    result = await converge(context, runtime, goal)
+    session.show_profile()
+    return result.exit_code
 
 
 async def _attached(
@@ -229,11 +247,11 @@ async def _attached(
         return plan_stop(observed, there, timeout_s=arguments.timeout_s)
 
     async def watch(runtime: Runtime) -> None:
-        from stackr.cli.watch.follow import follow
+        from stackr.stack.watch.follow import follow
 
         if rules is not None:
             try:
-                await follow(session, runtime, wanted.project, rules)
+                await follow(session.context(), runtime, wanted.project, rules, session.log_lines())
             except StackrError as error:  # what runs goes on, as without --watch
                 session.view.warning(f"watch: {error.message}")
 
@@ -245,9 +263,7 @@ async def _attached(
             arguments,
             services=services,
             output=shown_output(wanted.services, services, arguments),
-            start=lambda engine, before_start: converge(
-                replace(session, before_start=before_start), engine, goal
-            ),
+            start=lambda engine, before_start: _converge(session, engine, goal, before_start),
             stop=stop,
             beside=None if rules is None else watch,
         )

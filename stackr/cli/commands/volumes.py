@@ -10,8 +10,8 @@ import typer
 from stackr.cli.arguments import split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import open_session
+from stackr.cli.source import source_of
 from stackr.runtime import labels
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def volumes(
 
     options, targets = options_of(ctx), split_targets(words)
     form = Format.parse("json" if options.json else format_, columns=("Driver", "Name"))
-    name = project_name(options, targets.files)
-    check_services(options, targets)
+    source = source_of(options, targets.files)
+    name = source.name()
+    source.check_services(targets.services)
     with open_session(options) as session:
         found = session.on_engine(lambda runtime: _volumes(runtime, name, targets.services))
         if quiet:
@@ -63,7 +64,7 @@ def volumes(
 async def _volumes(
     runtime: Runtime, project: str, services: Sequence[str]
 ) -> Sequence[VolumeState]:
-    from stackr.cli.logs import project_containers
+    from stackr.stack.logs import project_containers
 
     found = await runtime.list_volumes(labels=[f"{labels.PROJECT}={project}"])
     if services:

@@ -10,8 +10,8 @@ import typer
 
 from stackr.cli.arguments import Targets, split_targets
 from stackr.cli.options import options_of
-from stackr.cli.project import check_services, project_name
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def wait(
     options, targets = options_of(ctx), split_targets(words)
     if not targets.services:
         raise InvalidArgument("wait: name a service at least")
-    name = project_name(options, targets.files)
-    check_services(options, targets)
+    source = source_of(options, targets.files)
+    name = source.name()
+    source.check_services(targets.services)
     with open_session(options) as session:
         return session.on_engine(
             lambda runtime: _wait(session, runtime, name, targets, down_project)
@@ -42,7 +43,7 @@ def wait(
 async def _wait(
     session: Session, runtime: Runtime, project: str, targets: Targets, down_project: bool
 ) -> int:
-    from stackr.cli.logs import project_containers
+    from stackr.stack.logs import project_containers
 
     listed = await project_containers(runtime, project, targets.services, oneoff=True)
     running = [container for container in listed if container.is_running]
@@ -73,4 +74,4 @@ async def _down(session: Session, runtime: Runtime, project: str) -> int:
     from stackr.planner.options import DownOptions
 
     plan = plan_down(await observe(runtime, project), DownOptions(remove_orphans=True))
-    return await session.run_plan(plan, runtime)
+    return await session.context().run_plan(plan, runtime)

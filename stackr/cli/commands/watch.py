@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackr.cli.arguments import split_targets
-from stackr.cli.converge import Goal, converge, foresee
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.stack.converge import converge, foresee
+from stackr.stack.goal import Goal
 
 if TYPE_CHECKING:
-    from stackr.cli.watch.rules import WatchRules
     from stackr.runtime.protocol import Runtime
+    from stackr.stack.watch.rules import WatchRules
 
 __all__ = ["watch"]
 
@@ -36,16 +37,20 @@ def watch(
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not show how far pulls are")] = False,
 ) -> int:
     """Follow changes of source files, as `develop.watch` in the stack file says."""
-    from stackr.cli.planning import desire
-    from stackr.cli.project import load_project
-    from stackr.cli.watch.rules import watch_rules
+    from stackr.cli.source import source_of
     from stackr.planner.options import UpOptions
+    from stackr.stack.planning import desire
+    from stackr.stack.watch.rules import watch_rules
 
     options, targets = options_of(ctx), split_targets(words)
-    project = load_project(options, targets.files, services=targets.services)
+    project = source_of(options, targets.files).load(targets.services)
     rules = watch_rules(project)
     up_options = UpOptions(services=targets.services)
-    goal = Goal(project, desire(project, up_options, options), up_options)
+    goal = Goal(
+        project,
+        desire(project, up_options, engine=options.engine, all_resources=options.all_resources),
+        up_options,
+    )
     with open_session(options) as session:
         told = session.without_pull_progress() if quiet else session
         return session.on_engine(lambda runtime: _watch(told, runtime, rules, goal, is_up=no_up))
@@ -55,15 +60,18 @@ async def _watch(
     session: Session, runtime: Runtime, rules: WatchRules, goal: Goal, *, is_up: bool
 ) -> int:
     """Bring the goal up, unless it is, and follow the changes until it is interrupted."""
-    from stackr.cli.watch.follow import follow
+    from stackr.stack.watch.follow import follow
 
     if session.is_dry_run:
         if not is_up:
-            await foresee(session, runtime, goal)
+            session.show_plan(await foresee(runtime, goal), "json" if session.is_json else "text")
         for path in rules.paths:
             session.would(f"watch {path}")
         return 0
-    if not is_up and (code := await converge(session, runtime, goal)):
-        return code
-    await follow(session, runtime, goal.wanted.project, rules)
+    context = session.context()
+    if not is_up:
+        result = await converge(context, runtime, goal)
+        if not result.is_success:
+            return result.exit_code
+    await follow(context, runtime, goal.wanted.project, rules, session.log_lines())
     return 0

@@ -19,7 +19,7 @@ _ADVICE = (
 
 
 class Cause(Protocol):
-    """One root cause; see `stackr.cli.failure`."""
+    """One root cause; see `stackr.stack.failure`."""
 
     @property
     def operation(self) -> Operation: ...

@@ -13,11 +13,11 @@ import pytest
 from engine_request import request
 from polling import until
 
-from stackr.cli.lock import project_lock
 from stackr.runtime.connect import connect
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
 from stackr.runtime.engine.lock import holder
+from stackr.stack.lock import project_lock
 
 pytestmark = pytest.mark.root
 _BEHIND_THE_FIRST = b'"waiting", "holder": {"pid": 101, "user": "ann", "host": "far"'

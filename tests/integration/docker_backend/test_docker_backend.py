@@ -12,10 +12,10 @@ import pytest
 from oci_builder import archive, build, member
 from runtime_suite import CHECKS, Subject
 
-from stackr.cli.lock import project_lock
 from stackr.errors import NotFound
 from stackr.runtime.connect import connect
 from stackr.runtime.engine.config import EngineConfig
+from stackr.stack.lock import project_lock
 
 pytestmark = pytest.mark.root
 _IMPORTED = "suite/busybox:latest"

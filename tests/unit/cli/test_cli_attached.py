@@ -12,7 +12,6 @@ import pytest
 from planning import service, stack, up
 
 from stackr.cli.attached import ShownOutput, run_attached, shown_output
-from stackr.cli.attached_output import output_lines
 from stackr.cli.options import GlobalOptions
 from stackr.cli.session import open_session
 from stackr.cli.up_arguments import UpArguments
@@ -25,6 +24,7 @@ from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.protocol import Runtime, Streams
 from stackr.runtime.types import LogEntry
 from stackr.spec.model.service import Logging
+from stackr.stack.attached_output import output_lines
 
 _LATE_S = 0.1
 

@@ -11,19 +11,19 @@ import pytest
 import typer
 
 from stackr.cli.arguments import seconds, without_dashes
-from stackr.cli.history import who
 from stackr.cli.main import run
 from stackr.cli.registry import COMMANDS, NO_JSON
 from stackr.errors import InvalidProject
 from stackr.patterns import compile_pattern
 from stackr.spec.load import load
 from stackr.spec.session import LoadOptions
+from stackr.stack.history import who
 
-_HONOURED = re.compile(r"is_json|\.json\b|run_plan|converge|bring_up|\.view\b")
+_HONOURED = re.compile(r"is_json|\.json\b|\.context\(|run_plan|converge|bring_up|\.view\b")
 """A result in JSON, or the events of a plan."""
 
 ELSEWHERE = {"run", "test"}
-"""Their events are shown by `cli.oneoff` and `cli.testenv`."""
+"""They show their events themselves."""
 
 PLACED = {"exec": ["web", "ls"], "attach": ["web"], "export": ["web"], "completion": ["bash"]}
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stackr.cli.options import GlobalOptions
-from stackr.cli.planning import mounts_from_here
 from stackr.planner.compare import compare
 from stackr.planner.contents import MOST_BOUND_BYTES
 from stackr.planner.desired import Desired, desired
 from stackr.spec.load import LoadOptions, load
+from stackr.stack.address import is_of_this_machine
 
 STACK = """\
 services:
@@ -108,4 +107,4 @@ def test_where_an_engine_mounts_from(
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     if docker_host is not None:
         monkeypatch.setenv("DOCKER_HOST", docker_host)
-    assert mounts_from_here(GlobalOptions(engine=engine)) is is_here
+    assert is_of_this_machine(engine) is is_here

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from service_attributes import CASES, PORTS, Case, Side, environ, stack_file, write_files
 
-from stackr.cli.options import GlobalOptions
-from stackr.cli.project import load_project
 from stackr.planner.compare import imagined
 from stackr.planner.desired import desired
 from stackr.planner.effects import Effect, rows, table
@@ -19,6 +17,8 @@ from stackr.planner.reconcile import reconcile
 from stackr.runtime.types import Capabilities
 from stackr.spec.declared import SERVICE
 from stackr.spec.model.project import Project
+from stackr.spec.session import LoadOptions
+from stackr.stack.source import Source
 
 ROOT = Path(__file__).parents[3]
 _ROWS = {row.path: row for row in rows()}
@@ -58,11 +58,11 @@ def changes(tmp_path_factory: pytest.TempPathFactory) -> Changes:
     names = ("IMAGE", "OTHER_IMAGE", "PROJECT", "DISK", "CGROUP", "ARCH")
     values = {name: name.lower() for name in names}
     variables = environ(range(9000, 9000 + PORTS), **values, COMPOSE_PROFILES="on")
-    options = GlobalOptions(files=[str(file)], project_name="demo")
+    options = LoadOptions(files=(str(file),), project_name="demo")
 
     def load(side: Side) -> Project:
         file.write_text(stack_file(CASES, side))
-        return load_project(options, environ={**variables, "PATH": os.environ["PATH"]})
+        return Source(options, {**variables, "PATH": os.environ["PATH"]}).load()
 
     before, after = desired(load("before")), desired(load("after"))
     seen = imagined(before, after)

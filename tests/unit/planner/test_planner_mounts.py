@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from planning import service, stack
 
-from stackr.cli.bind_sources import missing_files
 from stackr.planner.container_mounts import service_mounts
 from stackr.spec.model.mounts import BindOptions, ServiceVolume
+from stackr.stack.bind_sources import missing_files
 
 
 @pytest.mark.parametrize(

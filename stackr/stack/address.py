@@ -1,0 +1,28 @@
+"""What an engine's name or address says of where it is, before it is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+__all__ = ["engine_host", "is_of_this_machine"]
+
+_LOOPBACK = "127.0.0.1"
+
+
+def is_of_this_machine(engine: str | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether it is reached by a socket of this machine: it sees our files and our process."""
+    address = _address(engine, environ)
+    return "://" not in address or address.startswith("unix://")
+
+
+def engine_host(engine: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The host at which the engine publishes ports, as seen from here."""
+    parts = urlsplit(_address(engine, environ))
+    return parts.hostname or _LOOPBACK if parts.scheme in ("tcp", "ssh") else _LOOPBACK
+
+
+def _address(engine: str | None, environ: Mapping[str, str]) -> str:
+    named = engine or environ.get("STACKR_ENGINE") or "embedded"
+    return environ.get("DOCKER_HOST", "") if named == "docker" else named

@@ -1,0 +1,137 @@
+"""Why a plan was not carried out: each root cause with the container's own last words.
+
+The engine is asked for what it knows of the failed container (exit code, last lines of output);
+what cannot be had is left out, so that the report itself never fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from stackr.errors import StackrError
+from stackr.executor.outcome import Failure, Outcome
+from stackr.planner.blame import blamed
+from stackr.planner.payloads import WaitFor
+from stackr.planner.plan import Action, Operation, Source
+from stackr.planner.provenance import source_of
+from stackr.runtime.protocol import Runtime, SupportsLogs
+from stackr.spec.model.project import Project
+
+__all__ = ["Cause", "FailureReport", "failure_report"]
+
+_LOG_LINES = 10
+_PATIENCE_S = 20.0
+_RAN = (Action.START_CONTAINER, Action.RESTART_CONTAINER, Action.WAIT_FOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One root cause. subject: whose it is, "" where the message says it.
+
+    state: `exited with code 3, out of memory`, or "". log: the container's last lines, in order.
+    attribute: what of the service it is about (`services.web.volumes[0]`), "" where that is not
+    known; source: where it is written.
+    """
+
+    operation: Operation
+    subject: str
+    message: str
+    hint: str | None
+    state: str = ""
+    log: tuple[str, ...] = ()
+    attribute: str = ""
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReport:
+    """The whole of it: causes, and which operations were done, skipped and never begun."""
+
+    project: str
+    causes: tuple[Cause, ...]
+    done: tuple[Operation, ...] = ()
+    not_done: tuple[Operation, ...] = ()
+    exit_code: int = 1
+    warnings: tuple[Cause, ...] = field(default=())
+    """Optional operations that failed; they are no reason to fail."""
+    is_success: bool = False
+    """Whether nothing but such failed."""
+
+
+async def failure_report(
+    outcome: Outcome, runtime: Runtime, project: Project | None = None
+) -> FailureReport:
+    """Ask the engine about what failed in `outcome`, and the project's files where it stands."""
+    asked = await asyncio.gather(*(_cause(failure, runtime) for failure in outcome.failed))
+    causes = [_placed(cause, project) for cause in asked]
+    fatal = [cause for cause in causes if not cause.operation.is_optional]
+    failed = [failure.operation for failure in outcome.failed]
+    skipped = [skipped.operation for skipped in outcome.skipped if skipped.because]
+    not_done = sorted([*failed, *skipped, *outcome.cancelled], key=lambda operation: operation.id)
+    return FailureReport(
+        outcome.plan.project,
+        tuple(fatal),
+        tuple(sorted(outcome.done, key=lambda operation: operation.id)),
+        tuple(not_done),
+        max((f.error.exit_code for f in outcome.failed), default=1),
+        tuple(cause for cause in causes if cause.operation.is_optional),
+        outcome.is_success,
+    )
+
+
+async def _cause(failure: Failure, runtime: Runtime) -> Cause:
+    operation, error = failure.operation, failure.error
+    cause = Cause(operation, _subject(operation), error.message, error.hint)
+    if operation.action not in _RAN:
+        return cause
+    payload = operation.payload
+    ref = payload.container if isinstance(payload, WaitFor) else operation.resource.name
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            state, log = await asyncio.gather(_state(ref, runtime), _last_lines(ref, runtime))
+    except (StackrError, TimeoutError):
+        return cause
+    return Cause(operation, cause.subject, error.message, error.hint, state, log)
+
+
+def _placed(cause: Cause, project: Project | None) -> Cause:
+    """The cause with the attribute that the engine's words are about."""
+    name = cause.operation.resource.service
+    service = project.services.get(name) if project is not None else None
+    if project is None or service is None:
+        return cause
+    path = blamed(service, cause.message)
+    if not path:
+        return cause
+    attribute = f"services.{name}.{path}"
+    return replace(cause, attribute=attribute, source=source_of(project, attribute))
+
+
+def _subject(operation: Operation) -> str:
+    """Pulls and waits say themselves what they are about."""
+    if operation.action in (Action.PULL_IMAGE, Action.WAIT_FOR):
+        return ""
+    resource = operation.resource
+    service = f'service "{resource.service}": ' if resource.service else ""
+    return f"{service}{resource.kind} {resource.name}: "
+
+
+async def _state(ref: str, runtime: Runtime) -> str:
+    state = await runtime.inspect_container(ref)
+    if state.state == "running":
+        return f"running, {state.health}" if state.health else "running"
+    if state.exit_code is None or state.state == "created":
+        return ""
+    memory = ", out of memory" if state.oom_killed else ""
+    return f"{state.state} with code {state.exit_code}{memory}"
+
+
+async def _last_lines(ref: str, runtime: Runtime) -> tuple[str, ...]:
+    if not isinstance(runtime, SupportsLogs):
+        return ()
+    lines = [
+        entry.line.decode(errors="replace").rstrip("\r")
+        async for entry in runtime.logs(ref, tail=_LOG_LINES)
+    ]
+    return tuple(lines[-_LOG_LINES:])

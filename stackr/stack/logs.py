@@ -1,0 +1,447 @@
+"""Containers' logs: read once and merged by time, or followed through stops and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from stackr.errors import NotFound, NotSupported, StackrError
+from stackr.runtime import labels
+from stackr.runtime.protocol import Runtime, Streams, SupportsAttach, SupportsLogs
+from stackr.runtime.types import ContainerState, EngineEvent, LogEntry
+from stackr.stack.attached_output import output_lines
+from stackr.stack.log_position import LogPosition
+
+__all__ = [
+    "Exit",
+    "LogSink",
+    "LogWindow",
+    "Supervisor",
+    "display_name",
+    "print_logs",
+    "project_containers",
+    "with_logs",
+]
+
+_RESTART_POLL_S = 1.0
+_COARSE_NS = 10_000_000  # an end's time may be that of a file, up to a tick before the last line
+_LAST_LINES_S = 2.0
+
+
+class LogSink(Protocol):
+    """Takes containers' lines as they come."""
+
+    def register(self, names: Iterable[str]) -> None:
+        """These are going to speak."""
+        ...
+
+    def line(self, name: str, text: str, *, is_error: bool = False, moment: str = "") -> None:
+        """One line, without its end; `moment` is its time, where that is to be shown."""
+        ...
+
+    def status(self, name: str, text: str) -> None:
+        """What happened to a container: `exited with code 0`."""
+        ...
+
+    def problem(self, name: str, text: str) -> None:
+        """Why a container's output is not shown."""
+        ...
+
+
+class LogRuntime(Runtime, SupportsLogs, Protocol):
+    """An engine that keeps its containers' output."""
+
+
+def with_logs(runtime: Runtime) -> LogRuntime:
+    """The same runtime, as one that has logs. Raises NotSupported if it has none."""
+    if not isinstance(runtime, SupportsLogs):
+        raise NotSupported("logs: this engine does not offer them")
+    return runtime
+
+
+@dataclass(frozen=True, slots=True)
+class LogWindow:
+    """Which lines: the last `tail` (None for all) between `since` and `until` (Unix seconds)."""
+
+    tail: int | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A container ended for good."""
+
+    service: str
+    name: str
+    code: int
+
+
+async def project_containers(
+    runtime: Runtime, project: str, services: Iterable[str] = (), *, oneoff: bool = False
+) -> list[ContainerState]:
+    """The project's containers, stopped ones as well, by name. services: () for all.
+
+    oneoff: those of `run` as well.
+    """
+    wanted = set(services)
+    listed = await runtime.list_containers(labels=[f"{labels.PROJECT}={project}"])
+    kept = [
+        container
+        for container in listed
+        if (not wanted or container.labels.get(labels.SERVICE) in wanted)
+        and (oneoff or container.labels.get(labels.ONEOFF, "False") != "True")
+    ]
+    return sorted(kept, key=_by_service)
+
+
+def _by_service(container: ContainerState) -> tuple[str, bool, int, str]:
+    """Replicas by number, then those of `run`."""
+    own = container.labels
+    number = own.get(labels.CONTAINER_NUMBER, "")
+    is_oneoff = own.get(labels.ONEOFF) == "True"
+    place = int(number) if number.isdigit() else 0
+    return (own.get(labels.SERVICE, ""), is_oneoff, place, container.name)
+
+
+def display_name(container: ContainerState) -> str:
+    """`web-1` where the name is the project's default one, else the whole name."""
+    own = container.labels
+    prefix = f"{own.get(labels.PROJECT)}-"
+    default = f"{prefix}{own.get(labels.SERVICE)}-{own.get(labels.CONTAINER_NUMBER)}"
+    return container.name.removeprefix(prefix) if container.name == default else container.name
+
+
+async def print_logs(
+    runtime: LogRuntime,
+    containers: Iterable[ContainerState],
+    window: LogWindow,
+    lines: LogSink,
+    *,
+    timestamps: bool = False,
+) -> None:
+    """Print what the containers have written so far, all lines in the order of their times.
+
+    Where a container's log is not kept, that is said in its place.
+    """
+    streams = {
+        display_name(container): runtime.logs(
+            container.id,
+            tail=window.tail,
+            since=window.since,
+            until=window.until,
+            timestamps=True,
+        )
+        for container in containers
+    }
+    lines.register(streams)
+    async for name, entry in _merged(streams, lines):
+        lines.line(name, _text(entry), moment=_moment(entry) if timestamps else "")
+
+
+async def _merged(
+    streams: dict[str, AsyncIterator[LogEntry]], lines: LogSink
+) -> AsyncIterator[tuple[str, LogEntry]]:
+    """Merge streams that are each in order; one entry of each is held at a time."""
+    firsts = await asyncio.gather(*(_next(name, stream, lines) for name, stream in streams.items()))
+    heads = {name: entry for name, entry in zip(streams, firsts, strict=True) if entry is not None}
+    while heads:
+        name = min(heads, key=lambda name: heads[name].time_ns)
+        yield name, heads[name]
+        entry = await _next(name, streams[name], lines)
+        if entry is None:
+            del heads[name]
+        else:
+            heads[name] = entry
+
+
+async def _next(name: str, stream: AsyncIterator[LogEntry], lines: LogSink) -> LogEntry | None:
+    """The next entry; None at the end, or where the container's log is not kept."""
+    try:
+        return await anext(stream, None)
+    except NotFound:
+        return None
+    except NotSupported as error:
+        lines.problem(name, f"shows no output: {error.message}")
+        return None
+
+
+def _text(entry: LogEntry) -> str:
+    return entry.line.decode(errors="replace").removesuffix("\r")
+
+
+def _moment(entry: LogEntry) -> str:
+    seconds, nanoseconds = divmod(entry.time_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A container whose lines are shown; `position` is after the last one shown."""
+
+    container: ContainerState
+    position: LogPosition = field(default_factory=LogPosition)
+    tail: int | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    streams: Streams | None = None
+
+    @property
+    def service(self) -> str:
+        return self.container.labels.get(labels.SERVICE, "")
+
+
+class Supervisor:
+    """Shows the lines of a project's containers as they are written, until all have ended.
+
+    Containers that start later are followed too, and so are restarts. `open()` begins to listen;
+    `supervise_running()` takes up containers; `ended()` waits. services: whose end is waited for
+    and told, () for all.
+    shown: the services whose lines are shown, None for those of `services`; they may be others.
+    unlogged: the services whose output no log keeps; it is taken from their streams, which
+    `before_start` gets hold of.
+    only: the IDs of the containers that count, None for all.
+    exited: is told of each container that ends and will not be restarted.
+    """
+
+    def __init__(
+        self,
+        runtime: LogRuntime,
+        project: str,
+        lines: LogSink,
+        *,
+        services: Iterable[str] = (),
+        shown: Collection[str] | None = None,
+        unlogged: Collection[str] = (),
+        only: Collection[str] | None = None,
+        timestamps: bool = False,
+        announce: bool = True,
+        exited: Callable[[Exit], None] = lambda exit: None,
+    ) -> None:
+        self._runtime = runtime
+        self._project = project
+        self._lines = lines
+        self._services = frozenset(services)
+        self._shown = shown
+        self._known = self._services and self._services.union(shown or ())
+        self._unlogged = unlogged
+        self._only = only
+        self._timestamps = timestamps
+        self._announce = announce
+        self._exited = exited
+        self._followed: dict[str, _Followed] = {}
+        self._listener: asyncio.Task[None] | None = None
+
+    async def open(self, window: LogWindow | None = None) -> None:
+        """Listen to the engine, and settle which lines of the containers that exist are shown.
+
+        window: those within it; None for those written from now on only.
+        """
+        ready = asyncio.Event()
+        self._listener = asyncio.ensure_future(self._listen(ready))
+        waiting = asyncio.ensure_future(ready.wait())
+        await asyncio.wait({self._listener, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._listener.done():
+            await self._listener
+        now_ns = time.time_ns()
+        for container in await self._containers():
+            followed = self._note(container)
+            if window is not None:
+                followed.tail = window.tail
+                followed.position = LogPosition(int((window.since or 0) * 1e9))
+            elif container.is_running:
+                followed.position, followed.tail = LogPosition(now_ns), 0
+            elif container.state != "created":
+                inspected = await self._runtime.inspect_container(container.id)
+                followed.position = LogPosition(int(inspected.finished_at * 1e9) + _COARSE_NS)
+
+    async def supervise_running(self) -> None:
+        """Follow each container that has been started, the ones that ended since included."""
+        for container in await self._containers():
+            followed = self._note(container)
+            if container.state != "created":
+                self._follow(followed)
+
+    async def before_start(self, ref: str) -> None:
+        """Get hold of the container's output, where no log will have it."""
+        with suppress(StackrError):
+            container = await self._runtime.inspect_container(ref)
+            followed = self._note(container)
+            if self._is_shown(followed) and followed.streams is None:
+                followed.streams = await self._attach(followed)
+
+    async def _attach(self, followed: _Followed) -> Streams | None:
+        """The streams of a container without a log, from now on or from its next start."""
+        if followed.service not in self._unlogged:
+            return None
+        if not isinstance(self._runtime, SupportsAttach):
+            return None
+        return await self._runtime.attach(followed.container.id, stdin=False)
+
+    async def ended(self) -> None:
+        """Wait until no followed container runs or is about to be restarted.
+
+        Raises what ended a follower before its container did: the engine went away.
+        """
+        while tasks := [f.task for f in self._followed.values() if f.task and self._ends(f)]:
+            running = [task for task in tasks if not task.done()]
+            for task in tasks:
+                if task.done():
+                    task.result()
+            if not running:
+                return
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+
+    async def close(self) -> None:
+        """Stop listening and following."""
+        tasks = [f.task for f in self._followed.values() if f.task is not None]
+        if self._listener is not None:
+            tasks.append(self._listener)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for followed in self._followed.values():
+            if followed.streams is not None:
+                await followed.streams.close()
+
+    def _ends(self, followed: _Followed) -> bool:
+        """Whether its end is waited for."""
+        return not self._services or followed.service in self._services
+
+    def _is_shown(self, followed: _Followed) -> bool:
+        return self._shown is None or followed.service in self._shown
+
+    async def _containers(self) -> list[ContainerState]:
+        listed = await project_containers(self._runtime, self._project, self._known)
+        return [each for each in listed if self._only is None or each.id in self._only]
+
+    def _note(self, container: ContainerState) -> _Followed:
+        followed = self._followed.get(container.id)
+        if followed is None:
+            followed = self._followed[container.id] = _Followed(container)
+        return followed
+
+    def _follow(self, followed: _Followed) -> None:
+        if followed.task is None or followed.task.done():
+            if self._is_shown(followed):
+                self._lines.register([display_name(followed.container)])
+            followed.task = asyncio.ensure_future(self._supervise(followed))
+
+    async def _listen(self, ready: asyncio.Event) -> None:
+        events = self._runtime.events(labels=[f"{labels.PROJECT}={self._project}"])
+        async for event in events:
+            ready.set()
+            if event.type == "container" and event.action == "start":
+                await self._started(event)
+
+    async def _started(self, event: EngineEvent) -> None:
+        if not self._counts(event):
+            return
+        followed = self._followed.get(event.id)
+        if followed is None:
+            with suppress(NotFound):
+                followed = self._note(await self._runtime.inspect_container(event.id))
+        if followed is not None:
+            followed.started.set()
+            self._follow(followed)
+
+    def _counts(self, event: EngineEvent) -> bool:
+        if self._only is not None:
+            return event.id in self._only
+        if event.attributes.get(labels.ONEOFF, "False") == "True":
+            return False
+        return not self._known or event.attributes.get(labels.SERVICE, "") in self._known
+
+    async def _supervise(self, followed: _Followed) -> None:
+        """Show lines, run after run, until the container has ended for good."""
+        ref, name = followed.container.id, display_name(followed.container)
+        announce = self._announce and self._is_shown(followed)
+        while True:
+            followed.started.clear()
+            await self._show(followed)
+            try:
+                state = await self._runtime.inspect_container(ref)
+            except NotFound:
+                return
+            if not state.is_running:
+                break
+            if announce and state.state == "restarting":
+                self._lines.status(name, f"exited with code {state.exit_code} (restarting)")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(followed.started.wait(), _RESTART_POLL_S)
+        code = state.exit_code or 0
+        if announce:
+            self._lines.status(name, f"exited with code {code}")
+        if self._ends(followed):
+            self._exited(Exit(followed.service, followed.container.name, code))
+
+    async def _show(self, followed: _Followed) -> None:
+        """Show the lines of one run; where none are wanted or kept, wait for its end."""
+        ref, name = followed.container.id, display_name(followed.container)
+        if not self._is_shown(followed):
+            with suppress(NotFound):
+                await self._runtime.wait_container(ref)
+            return
+        try:
+            if followed.service in self._unlogged:
+                await self._show_streams(followed)
+            else:
+                await self._print(name, self._logged(followed))
+        except NotFound:
+            return
+        except StackrError as error:
+            if followed.service in self._unlogged:
+                return  # it is joined again at its next start
+            self._lines.problem(name, f"shows no output: {error.message}")
+            with suppress(NotFound):
+                await self._runtime.wait_container(ref)
+
+    async def _show_streams(self, followed: _Followed) -> None:
+        """Show one run of a container whose output no log keeps.
+
+        Streams that are held since before its start end with it; others may be those of a next
+        run that never comes.
+        """
+        name, ref = display_name(followed.container), followed.container.id
+        streams, followed.streams = followed.streams, None
+        if streams is not None:
+            await self._print(name, _of_streams(streams))
+        elif (streams := await self._attach(followed)) is not None:
+            showing = asyncio.ensure_future(self._print(name, _of_streams(streams)))
+            ending = asyncio.ensure_future(self._runtime.wait_container(ref))
+            try:
+                await asyncio.wait({showing, ending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({showing}, timeout=_LAST_LINES_S)
+            finally:
+                showing.cancel()
+                ending.cancel()
+                await asyncio.gather(showing, ending, return_exceptions=True)
+
+    async def _print(self, name: str, entries: AsyncIterator[LogEntry]) -> None:
+        async for entry in entries:
+            moment = _moment(entry) if self._timestamps else ""
+            is_error = entry.stream == "stderr"
+            self._lines.line(name, _text(entry), is_error=is_error, moment=moment)
+
+    async def _logged(self, followed: _Followed) -> AsyncIterator[LogEntry]:
+        since = followed.position.begin()
+        tail, followed.tail = followed.tail, None
+        async for entry in self._runtime.logs(
+            followed.container.id, follow=True, tail=tail, since=since, timestamps=True
+        ):
+            if followed.position.take(entry.time_ns):
+                yield entry
+
+
+async def _of_streams(streams: Streams) -> AsyncIterator[LogEntry]:
+    try:
+        async for entry in output_lines(streams):
+            yield entry
+    finally:
+        await streams.close()

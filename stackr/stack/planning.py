@@ -1,0 +1,128 @@
+"""From a loaded project to its plan: what is desired, what the engine has, and the difference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stackr.errors import InvalidProject, PermissionDenied
+from stackr.planner.desired import Desired, desired
+from stackr.planner.observed import Observed, observe
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Plan, RiskLevel
+from stackr.planner.provenance import with_created_fields, with_sources
+from stackr.planner.reconcile import reconcile
+from stackr.planner.refresh import ask_registries, plan_refresh
+from stackr.runtime.connect import foretold
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import Capabilities
+from stackr.spec.model.project import Project
+from stackr.spec.support import unsupported
+from stackr.stack.address import is_of_this_machine
+from stackr.stack.bind_sources import missing_files
+
+__all__ = [
+    "check_policy",
+    "check_support",
+    "desire",
+    "for_readers",
+    "foresee_up",
+    "plan_pulls",
+    "plan_up",
+    "plan_with_observed",
+]
+
+
+def desire(
+    project: Project,
+    up_options: UpOptions,
+    *,
+    engine: str | None = None,
+    all_resources: bool = False,
+) -> Desired:
+    """What should exist. all_resources: networks and volumes that no service uses as well.
+
+    Raises InvalidProject for what no engine honours, or the one that stackr starts does not; what
+    another does not shows when it is open, see `check_support`.
+    """
+    if not project.services:
+        raise InvalidProject("no service selected")
+    _refuse_unsupported(project, foretold(engine))
+    is_here = is_of_this_machine(engine)
+    wanted = desired(project, up_options, all_resources=all_resources, bound_files=is_here)
+    missing = tuple(missing_files(project)) if is_here else ()
+    return replace(wanted, warnings=(*wanted.warnings, *missing)) if missing else wanted
+
+
+def check_support(runtime: Runtime, wanted: Desired) -> None:
+    """Raises InvalidProject for what this engine, now that it is open, does not honour."""
+    for service in wanted.services.values():
+        _refuse_unsupported(service.project, runtime.capabilities)
+        return  # it is the project of all
+
+
+def _refuse_unsupported(project: Project, capabilities: Capabilities) -> None:
+    problems = unsupported(project, embedded=capabilities.documented_support)
+    if problems:
+        raise InvalidProject(str(problems[0]), problems=problems)
+
+
+def for_readers(plan: Plan, wanted: Desired, project: Project, *, detail: bool = False) -> Plan:
+    """The plan with where its values are written; with all of what is created, for `detail`."""
+    if detail:
+        plan = with_created_fields(plan, wanted)
+    return with_sources(plan, wanted, project)
+
+
+def check_policy(plan: Plan) -> None:
+    """Raises PermissionDenied with every risk that `x-stackr.policy` makes an error."""
+    if plan.is_refused:
+        refused = [risk for risk in plan.risks if risk.level is RiskLevel.ERROR]
+        raise PermissionDenied(
+            "refused by x-stackr.policy: "
+            + "; ".join(f"{risk.id}: {risk.message}" for risk in refused),
+            hint="nothing was changed; stackr diff shows the whole plan",
+        )
+
+
+async def plan_pulls(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:
+    """The pulls that are due before it is known what they change; empty for most projects."""
+    policies = {up_options.pull or each.pull_policy for each in wanted.services.values()}
+    if policies <= _NEVER_AGAIN:
+        return Plan(wanted.project)
+    check_support(runtime, wanted)
+    return plan_refresh(wanted, await observe(runtime, wanted.project, wanted), up_options)
+
+
+_NEVER_AGAIN = {"", "missing", "if_not_present", "never"}
+"""Pull policies that leave an image alone that is here."""
+
+
+async def foresee_up(
+    runtime: Runtime, wanted: Desired, up_options: UpOptions
+) -> tuple[Plan, Observed]:
+    """What an `up` would do after its pulls, and the state that this was told from.
+
+    Registries are asked for what is pulled again; nothing is changed.
+    """
+    observed = await _look(runtime, wanted, up_options)
+    observed = await ask_registries(runtime, wanted, observed, up_options)
+    return reconcile(wanted, observed, up_options), observed
+
+
+async def plan_up(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:
+    """The plan that brings the engine to what is desired; nothing is changed by making it."""
+    return (await plan_with_observed(runtime, wanted, up_options))[0]
+
+
+async def plan_with_observed(
+    runtime: Runtime, wanted: Desired, up_options: UpOptions
+) -> tuple[Plan, Observed]:
+    """The plan, and the engine's state that it was made from."""
+    observed = await _look(runtime, wanted, up_options)
+    return reconcile(wanted, observed, up_options), observed
+
+
+async def _look(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Observed:
+    check_support(runtime, wanted)
+    strangers = up_options.recreate_volumes
+    return await observe(runtime, wanted.project, wanted, limits=True, strangers=strangers)

@@ -1,0 +1,47 @@
+"""What a test was asked for, checked, with nothing read or run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from stackr.errors import InvalidArgument
+from stackr.planner.instance import Keep
+
+__all__ = ["EnvironmentOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentOptions:
+    """Times are in seconds, None is no limit.
+
+    command: () with `keep` alone. ttl_s: `is_ttl_given` tells it from the default.
+    stop_timeout_s: how long containers may take to stop at the end; 0 kills them.
+    ports_file: where the variables go as well.
+    """
+
+    command: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    scale: dict[str, int] = field(default_factory=dict)
+    pull: Literal["always", "missing", "never"] | None = None
+    keep: bool = False
+    keep_on_failure: bool = False
+    artifacts: Path | None = None
+    timeout_s: float | None = None
+    wait_timeout_s: float | None = 300.0
+    ttl_s: float | None = 3600.0
+    is_ttl_given: bool = False
+    stop_timeout_s: float = 0
+    fixed: Keep = field(default_factory=Keep)
+    ports_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidArgument for options that make no sense together."""
+        if not self.command and not self.keep:
+            raise InvalidArgument(
+                "test: a command is expected: stackr test [OPTIONS] -- COMMAND [ARG]...",
+                hint="without a command, --keep leaves the environment up for you",
+            )
+        if not self.command and self.timeout_s is not None:
+            raise InvalidArgument("test: --timeout needs a command")

@@ -1,0 +1,267 @@
+"""`stackr test`: bring an isolated copy of a stack up, run a command beside it, take it away.
+
+Whatever happens, the environment goes: at the end, at a failure, at a signal; and where this
+process is killed, the engine sees to it, as the environment is a lease of this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from stackr.errors import StackrError
+from stackr.executor.apply import apply
+from stackr.executor.events import Event, OperationFailed, OperationFinished
+from stackr.executor.outcome import Outcome
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Plan
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import ContainerState, EngineEvent
+from stackr.stack.context import Context
+from stackr.stack.planning import desire, plan_pulls, plan_up
+from stackr.stack.testenv.blueprint import Blueprint
+from stackr.stack.testenv.evidence import containers_of, is_final_wait
+from stackr.stack.testenv.findings import has_failed
+from stackr.stack.testenv.handover import environment_of, member_of, tell_environment
+from stackr.stack.testenv.holding import Holding
+from stackr.stack.testenv.redaction import redactor_of
+from stackr.stack.testenv.report import Report
+from stackr.stack.testenv.supervision import INTERRUPTED, Interrupts, run_command
+from stackr.stack.testenv.timeline import Timeline, follow_events
+
+__all__ = ["run_test"]
+
+T = TypeVar("T")
+_NOT_READY = 125
+_SUBSCRIBE_S = 10.0
+
+
+class _Interrupted(Exception):
+    """A signal asks for an end."""
+
+
+async def run_test(context: Context, blueprint: Blueprint, interrupts: Interrupts) -> int:
+    """The exit code of the whole; every failure is reported."""
+    async with context.open() as runtime:
+        return await _Run(context, runtime, blueprint, interrupts).complete()
+
+
+class _Run:
+    """One environment, from nothing to nothing."""
+
+    def __init__(
+        self, context: Context, runtime: Runtime, blueprint: Blueprint, interrupts: Interrupts
+    ) -> None:
+        self._context = context
+        self._runtime = runtime
+        self._blueprint = blueprint
+        self._arguments = blueprint.arguments
+        self._interrupts = interrupts
+        self._holding = Holding(context, runtime, blueprint)
+        self._listener: asyncio.Task[None] | None = None
+        self._is_ready = False
+        project = blueprint.instance.project
+        self._report = Report(
+            context,
+            blueprint.arguments,
+            blueprint.stack,
+            project,
+            redactor_of(project),
+            Timeline(blueprint.name),
+        )
+
+    async def complete(self) -> int:
+        code = 1
+        try:
+            code = await self._live()
+        except _Interrupted:
+            code = INTERRUPTED
+            await self._report.forget()
+        finally:
+            code = await self._leave(code)
+        return code
+
+    async def _live(self) -> int:
+        """Up to the end of the command; what failed is told while the environment is there."""
+        try:
+            failure = await self._unless_interrupted(self._bring_up())
+        except StackrError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            failure = f"could not be brought up: {error.message}{hint}"
+        if failure:
+            await self._unless_interrupted(self._report.failed(self._runtime, failure, None))
+            return _NOT_READY
+        self._is_ready = True
+        if not self._arguments.command:
+            await self._report.succeeded(None)
+            return 0
+        return await self._command()
+
+    # --- up ------------------------------------------------------------------------------------
+
+    async def _bring_up(self) -> str:
+        """Why the environment is not ready; "" if it is, and everybody has been told."""
+        await self._hold()
+        await self._listen()
+        report, context = self._report, self._context
+        plan = report.plan = await self._plan()
+        for warning in plan.warnings:
+            context.warning(warning)
+        outcome = report.outcome = Outcome(plan)
+        await apply(plan, self._runtime, self._note, outcome=outcome)
+        containers = await containers_of(self._runtime, self._blueprint.name)
+        took_s = report.timeline.elapsed_s
+        if not outcome.is_success or any(has_failed(container) for container in containers):
+            return f"not ready after {took_s:.1f} s"
+        report.timeline.add("the environment is ready")
+        context.message(f"{self._blueprint.name}: ready in {took_s:.1f} s")
+        self._hand_over(containers)
+        return ""
+
+    async def _hold(self) -> None:
+        """The stack is read again with its host ports, which it may use."""
+        lease = await self._holding.take()
+        if lease is not None and lease.ports:
+            self._blueprint = self._blueprint.with_ports(lease)
+            self._report.project = self._blueprint.instance.project
+        for note in self._blueprint.instance.notes:
+            self._context.message(f"note: {note}")
+
+    async def _listen(self) -> None:
+        """Follow events, and logs where they are to be kept, before anything starts."""
+        self._report.open_logs(self._runtime)
+        stands = asyncio.Event()
+        self._listener = asyncio.ensure_future(
+            follow_events(self._runtime, self._blueprint.name, self._engine_event, stands.set)
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SUBSCRIBE_S):
+                await stands.wait()
+
+    def _engine_event(self, event: EngineEvent) -> None:
+        self._report.timeline.engine_event(event)
+        if self._report.logs is not None:
+            self._report.logs.engine_event(event)
+
+    def _note(self, event: Event) -> None:
+        """A sink of the plan's events."""
+        self._context.report(event)
+        self._report.timeline(event)
+        if not isinstance(event, OperationFinished | OperationFailed):
+            return
+        if is_final_wait(event.operation):
+            service, waits = event.operation.resource.service, self._report.waits_s
+            waits[service] = max(event.at_s, waits.get(service, 0.0))
+
+    async def _plan(self) -> Plan:
+        arguments = self._arguments
+        options = UpOptions(
+            services=arguments.services,
+            scale=arguments.scale,
+            pull=arguments.pull,
+            wait=True,
+            wait_timeout_s=arguments.wait_timeout_s,
+            host_ports=self._blueprint.host_ports(self._holding.lease),
+        )
+        wanted = desire(
+            self._blueprint.instance.project,
+            options,
+            engine=self._context.engine,
+            all_resources=self._blueprint.source.options.all_resources,
+        )
+        refresh = await plan_pulls(self._runtime, wanted, options)
+        if not refresh.is_empty:
+            outcome = await apply(refresh, self._runtime, self._note)
+            if outcome.failed:
+                raise outcome.failed[0].error
+        return await plan_up(self._runtime, wanted, options)
+
+    def _hand_over(self, containers: tuple[ContainerState, ...]) -> None:
+        members = [member_of(container, self._blueprint) for container in containers]
+        values, unclear = environment_of(self._blueprint.name, members)
+        for name in unclear:
+            self._context.warning(f"{name} would mean several ports, and is left out")
+        self._report.environment = values
+        tell_environment(self._context, self._blueprint, members, values)
+
+    # --- the command ---------------------------------------------------------------------------
+
+    async def _command(self) -> int:
+        argv, report = self._arguments.command, self._report
+        report.timeline.add(f"command started: {argv[0]}")
+        code, result = await run_command(argv, report.environment, self._interrupts, self._limit_s)
+        report.timeline.add(f"command {result.failure or 'succeeded'}", is_bad=bool(result.failure))
+        if code == INTERRUPTED and result.failure:
+            raise _Interrupted
+        if result.failure:
+            headline = f"the command {result.failure} after {result.took_s:.1f} s"
+            await self._unless_interrupted(report.failed(self._runtime, headline, result))
+        else:
+            await report.succeeded(result)
+        return code
+
+    @property
+    def _limit_s(self) -> float | None:
+        """The command's time, or what is left of the environment's."""
+        arguments = self._arguments
+        limits = [arguments.timeout_s] if arguments.timeout_s is not None else []
+        if arguments.ttl_s is not None and self._holding.lease is not None:
+            limits.append(max(arguments.ttl_s - self._report.timeline.elapsed_s, 1.0))
+        return min(limits, default=None)
+
+    # --- away ----------------------------------------------------------------------------------
+
+    async def _leave(self, code: int) -> int:
+        """Remove the environment, or leave it as asked; the exit code."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        name, context = self._blueprint.name, self._context
+        is_wanted = self._arguments.keep or (self._arguments.keep_on_failure and code != 0)
+        if is_wanted and (self._is_ready or code != INTERRUPTED):
+            try:
+                await self._holding.keep()
+                return code
+            except StackrError as error:
+                context.warning(f"{name}: cannot be kept: {error.message}")
+        removing = asyncio.ensure_future(self._holding.remove())
+        try:
+            await self._despite_interrupts(removing)
+        except StackrError as error:
+            context.warning(f"{name}: not all is removed: {error.message}")
+            return code or 1
+        return code
+
+    async def _despite_interrupts(self, removing: asyncio.Future[None]) -> None:
+        """The removal goes on at the first signal; the second leaves the rest to the engine."""
+        name = self._blueprint.name
+        for told in (f"{name}: is being removed; press Ctrl+C again not to wait for it", ""):
+            arrived = asyncio.ensure_future(self._interrupts.next())
+            waiting: set[asyncio.Future[Any]] = {removing, arrived}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            arrived.cancel()
+            if removing.done():
+                break
+            if told:
+                self._context.message(told)
+            else:
+                removing.cancel()
+        with suppress(asyncio.CancelledError):
+            await removing
+
+    async def _unless_interrupted(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`; a signal cancels it, and raises _Interrupted."""
+        task = asyncio.ensure_future(work)
+        arrived = asyncio.ensure_future(self._interrupts.next())
+        waiting: set[asyncio.Future[Any]] = {task, arrived}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        arrived.cancel()
+        if task.done():
+            return task.result()
+        self._context.message("Interrupted: taking the environment away...")
+        task.cancel()
+        with suppress(asyncio.CancelledError, StackrError):
+            await task
+        raise _Interrupted

@@ -1,0 +1,117 @@
+"""A failed test environment on one screen, and as a JSON event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+from stackr.stack.testenv.findings import Findings, Suspect
+
+__all__ = ["findings_json", "findings_lines"]
+
+Paint: TypeAlias = Callable[..., str]
+"""A text in styles such as "bold" or "red", given after it."""
+
+_MOMENTS = 16
+_SUSPECTS = 4
+
+
+def plain(text: str, *styles: str) -> str:
+    """Paint nothing."""
+    return text
+
+
+def findings_lines(
+    findings: Findings, paint: Paint = plain, *, artifacts: str = ""
+) -> Iterator[str]:
+    """The screen, coloured by `paint`. artifacts: where the whole of it is."""
+    yield f"{paint('stackr:', 'red', 'bold')} {findings.project}: {findings.headline}"
+    for place, suspect in enumerate(findings.suspects[:_SUSPECTS]):
+        title = "root cause" if place == 0 else "also"
+        yield from _suspect_lines(suspect, title, paint)
+    if len(findings.suspects) > _SUSPECTS:
+        more = ", ".join(suspect.service for suspect in findings.suspects[_SUSPECTS:])
+        yield f"  also: {more}"
+    yield from _timeline_lines(findings, paint)
+    if artifacts:
+        yield f"  all of it: {artifacts}"
+
+
+def _suspect_lines(suspect: Suspect, title: str, paint: Paint) -> Iterator[str]:
+    name = paint(f'service "{suspect.service}"', "bold")
+    yield f"  {title}: {name}: {suspect.problem}"
+    if suspect.place is not None:
+        yield f"    at {suspect.place}"
+    if suspect.health:
+        yield f"    last health check {suspect.health}"
+    if suspect.hint:
+        yield f"    {suspect.hint}"
+    if suspect.log:
+        yield f"    last output of {suspect.container}:"
+        yield from (f"      {paint('|', 'dim')} {line}" for line in suspect.log)
+
+
+def _timeline_lines(findings: Findings, paint: Paint) -> Iterator[str]:
+    """The bad moments, and as many others as there is room for, the newest."""
+    moments = findings.timeline
+    if not moments:
+        return
+    room = max(_MOMENTS - sum(moment.is_bad for moment in moments), 0)
+    good = [place for place, moment in enumerate(moments) if not moment.is_bad]
+    dropped = set(good[: max(len(good) - room, 0)])
+    yield "  timeline:"
+    if dropped:
+        yield f"    ({len(dropped)} earlier ones are left out)"
+    for place, moment in enumerate(moments):
+        if place not in dropped:
+            text = paint(moment.text, "red") if moment.is_bad else moment.text
+            yield f"    {moment.at_s:+8.2f} s  {text}"
+
+
+def findings_json(findings: Findings) -> dict[str, Any]:
+    """The findings as a JSON event."""
+    command = findings.command
+    return {
+        "event": "environment_failed",
+        "stack": findings.stack,
+        "project": findings.project,
+        "message": findings.headline,
+        "suspects": [
+            {
+                "service": suspect.service,
+                "container": suspect.container,
+                "problem": suspect.problem,
+                "health": suspect.health,
+                "hint": suspect.hint,
+                "place": str(suspect.place) if suspect.place else "",
+                "log": list(suspect.log),
+            }
+            for suspect in findings.suspects
+        ],
+        "timeline": [
+            {
+                "at_s": round(moment.at_s, 3),
+                "text": moment.text,
+                "service": moment.service,
+                "bad": moment.is_bad,
+            }
+            for moment in findings.timeline
+        ],
+        "services": [
+            {
+                "service": readiness.service,
+                "took_s": round(readiness.took_s, 3),
+                "failure": readiness.failure,
+                "skipped": readiness.skipped,
+            }
+            for readiness in findings.services
+        ],
+        "command": None
+        if command is None
+        else {
+            "argv": list(command.argv),
+            "took_s": round(command.took_s, 3),
+            "failure": command.failure,
+            "skipped": command.skipped,
+        },
+    }

@@ -1,0 +1,44 @@
+"""A bind source that is missing and looks like a file is told, with the nearest name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackr.stack.bind_sources import missing_file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("nginx.conf", "Caddyfile", "README.md"):
+        (tmp_path / name).touch()
+    (tmp_path / "data").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "data", "new-folder", "conf.d", "v1.2", ".cache"])
+def test_what_is_there_or_may_be_a_folder_is_fine(folder: Path, name: str) -> None:
+    assert missing_file(str(folder / name)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ngnix.conf", ': did you mean "nginx.conf"?'),
+        ("Cadyfile", ': did you mean "Caddyfile"?'),
+        ("prometheus.yml", ""),
+        (".env", ""),
+        (".env.local", ""),
+        ("nowhere/init.sql", ""),
+    ],
+)
+def test_a_missing_file_is_told(folder: Path, name: str, hint: str) -> None:
+    source = str(folder / name)
+    want = f'"{source}" does not exist, and a folder would be made there{hint}'
+    assert missing_file(source) == want
+
+
+def test_a_link_that_leads_nowhere_is_there(folder: Path) -> None:
+    (folder / "x.conf").symlink_to("nowhere")
+    assert missing_file(str(folder / "x.conf")) is None
