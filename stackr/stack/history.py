@@ -16,6 +16,7 @@ from stackr.planner.desired import Desired
 from stackr.planner.plan import Plan
 from stackr.planner.revision import (
     Revision,
+    check_readable,
     next_number,
     outdated,
     revision_of,
@@ -61,7 +62,7 @@ async def record(
     images = _images(found.containers)
     archive = archived(project)
     if wanted.is_partial and history:
-        archive = combined(history[-1].archive, archive)
+        archive = combined(check_readable(history[-1]).archive, archive)
     revision = Revision(
         number=next_number(history),
         at=round(time.time(), 3),
@@ -90,7 +91,7 @@ async def record_removal(runtime: Runtime, project: str, action: str) -> None:
     if not history or history[-1].replicas == (left := _replicas(containers)):
         return
     revision = replace(
-        history[-1],
+        check_readable(history[-1]),
         number=next_number(history),
         at=round(time.time(), 3),
         by=who(),

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackr.errors import NotFound
+from stackr.errors import Conflict, NotFound
 from stackr.planner.revision import (
     KEPT,
     Revision,
     find_revision,
+    last_applied,
     next_number,
     outdated,
     previous,
@@ -40,6 +47,39 @@ def test_a_revision_is_read_as_it_was_kept(archive: dict[str, object]) -> None:
 @pytest.mark.parametrize("entry", ["", "x", "Wx1", "c-qa", "\u00e9"])
 def test_a_damaged_one_is_passed_over(entry: str) -> None:
     assert revision_of(VolumeState("v", labels={labels.HISTORY_ENTRY: entry})) is None
+
+
+def kept_as(number: int, entry: Mapping[str, object]) -> VolumeState:
+    text = base64.b85encode(zlib.compress(json.dumps(entry).encode())).decode()
+    names = {labels.HISTORY_NUMBER: str(number), labels.HISTORY_ENTRY: text}
+    return VolumeState("v", labels=names)
+
+
+def test_a_revision_of_before_versions() -> None:
+    golden = Path(__file__).with_name("revision.1.json")
+    revision = revision_of(VolumeState("v", labels=json.loads(golden.read_text())))
+    assert revision is not None
+    assert (revision.number, revision.status, revision.action) == (1, "failed", "up")
+    assert set(revision.archive["services"]) == {"web", "once"}
+    assert kept(revision) == revision
+
+
+def test_a_newer_one_keeps_its_number_and_is_not_gone_by() -> None:
+    newer = revision_of(kept_as(7, {"version": 2, "number": 7, "status": "applied"}))
+    damaged = revision_of(kept_as(8, {"version": "x"}))
+    assert newer is not None
+    assert damaged is not None
+    assert next_number([Revision(6), newer]) == 8
+    assert next_number([Revision(6), damaged]) == 9
+    assert last_applied([Revision(6), newer]) == Revision(6)
+    for found, why in ((newer, "kept by a newer stackr"), (damaged, "is damaged")):
+        with pytest.raises(Conflict, match=f"revision {found.number} .*{why}"):
+            find_revision([Revision(6), found], found.number)
+        with pytest.raises(Conflict, match=why):
+            previous([Revision(5), Revision(6), found])
+    assert find_revision([Revision(6), newer], 6) == Revision(6)
+    many = [Revision(n) for n in range(9, KEPT + 12)]
+    assert [revision.number for revision in outdated([newer, damaged, *many])] == [8, 9, 10, 11, 12]
 
 
 def test_numbers_go_on() -> None:
