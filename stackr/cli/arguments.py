@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+import typer
+
 from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument
+from stackr.spec.units import parse_duration
 
 __all__ = [
     "Targets",
@@ -82,8 +85,6 @@ def _to_microseconds(text: str) -> str:
 
 def parse_span(option: str, text: str) -> float | None:
     """Seconds of "90", "1.5" or "1h30m"; None for 0, which is no limit. Raises InvalidArgument."""
-    from stackr.spec.units import parse_duration
-
     try:
         seconds = float(text) if _UNIX.fullmatch(text) else parse_duration(text) / 1e9
     except ValueError:
@@ -100,8 +101,6 @@ def without_dashes(command: Sequence[str]) -> tuple[str, ...]:
 
 def seconds(given: str | float) -> float:
     """Seconds of "90", "1.5" or "1h30m", for an option's own parser, which gets the default too."""
-    import typer
-
     text = str(given)
     try:
         return parse_span("", text) or 0.0

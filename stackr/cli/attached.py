@@ -11,19 +11,17 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.cli.interrupts import Interrupts
 from stackr.cli.session import Session
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import Conflict, NotFound, StackrError
+from stackr.executor.operations import BeforeStart
+from stackr.planner.desired import DesiredService
+from stackr.planner.plan import Plan
+from stackr.runtime.protocol import Runtime
 from stackr.stack.logs import Exit, Supervisor, project_containers, with_logs
-
-if TYPE_CHECKING:
-    from stackr.executor.operations import BeforeStart
-    from stackr.planner.desired import DesiredService
-    from stackr.planner.plan import Plan
-    from stackr.runtime.protocol import Runtime
 
 __all__ = ["ShownOutput", "run_attached", "shown_output"]
 

@@ -13,15 +13,17 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from typer import Abort, Exit, TyperException
+from typer.completion import completion_init  # type: ignore[attr-defined]
+
+from stackr.cli.group import root_group
 from stackr.errors import InvalidProject, StackrError
 from stackr.text import visible
-
-if TYPE_CHECKING:
-    from typer import TyperException
 
 __all__ = ["main", "run"]
 
@@ -76,8 +78,6 @@ def _open_streams() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; the exit code, with every failure already reported on stderr."""
-    from typer import Abort, TyperException
-
     try:
         return _invoke(_as_command(argv))
     except StackrError as error:
@@ -102,14 +102,8 @@ def _as_command(argv: Sequence[str]) -> list[str]:
 
 
 def _invoke(argv: list[str]) -> int:
-    from typer import Exit
-
-    from stackr.cli.group import root_group
-
     group = root_group()
     if "_STACKR_COMPLETE" in os.environ:
-        from typer.completion import completion_init  # type: ignore[attr-defined]
-
         completion_init()
         group.main(argv, prog_name="stackr", complete_var="_STACKR_COMPLETE")
     try:
@@ -158,8 +152,6 @@ def _debug() -> bool:
     """Write the traceback of the error in flight, where STACKR_DEBUG asks for it."""
     if not os.environ.get("STACKR_DEBUG"):
         return False
-    import traceback
-
     sys.stderr.write(traceback.format_exc())
     return True
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from typer.core import TyperCommand
 
+from stackr.cli.registry import NO_JSON
 from stackr.errors import NotSupported
 
 __all__ = ["FlagCommand", "Parameter", "plain_flags"]
@@ -75,8 +76,6 @@ class FlagCommand(TyperCommand):
     """A command whose flags may have a value."""
 
     def invoke(self, ctx: Any) -> Any:
-        from stackr.cli.registry import NO_JSON
-
         name, shared = ctx.info_name or "", ctx.find_root().obj
         if name in NO_JSON and shared is not None and shared.json:
             raise NotSupported(f"{name}: --json: not supported: {NO_JSON[name]}")

@@ -19,8 +19,9 @@ from stackr.cli.views.output import Output, open_output
 from stackr.cli.views.plan import plan_lines, summary_text
 from stackr.cli.views.plan_github import plan_annotations
 from stackr.cli.views.plan_markdown import plan_markdown
+from stackr.cli.views.progress import open_view
 from stackr.cli.views.quiet_pull import QuietPullView
-from stackr.cli.views.view import View, open_view
+from stackr.cli.views.view import View
 from stackr.executor.apply import Limits
 from stackr.executor.events import PlanFinished
 from stackr.executor.profile import Profile

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from stackr.cli.views.graph import Edge, Graph, Node
 from stackr.planner.keys import image_name, network_keys, replicas, volume_keys
-
-if TYPE_CHECKING:
-    from stackr.planner.plan import Plan
-    from stackr.spec.model.project import Project
-    from stackr.spec.model.service import Port, Service
+from stackr.planner.plan import Plan
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Port, Service
 
 __all__ = ["plan_graph", "stack_graph"]
 

@@ -11,13 +11,11 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
 
 from stackr.cli.interrupts import cancel_on_signals
+from stackr.cli.terminal import raw_terminal, read_chunks, terminal_size, watch_size
 from stackr.errors import InvalidArgument, StackrError, Unavailable
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Streams
+from stackr.runtime.protocol import Streams
 
 __all__ = ["DEFAULT_KEYS", "DetachKeys", "forwarded_signals", "join", "parse_detach_keys"]
 
@@ -87,8 +85,6 @@ async def join(streams: Streams, *, tty: bool, stdin: bool, detach_keys: bytes =
     with contextlib.ExitStack() as stack:
         if tty:
             if stdin and sys.stdin.isatty():
-                from stackr.cli.terminal import raw_terminal
-
                 stack.enter_context(raw_terminal(sys.stdin.fileno()))
             _follow_size(streams, stack)
         keys = DetachKeys(detach_keys if tty else b"")
@@ -120,8 +116,6 @@ def _has_detached(typing: asyncio.Future[bool]) -> bool:
 
 def _follow_size(streams: Streams, stack: contextlib.ExitStack) -> None:
     """Give the program's terminal the size of the caller's, now and when that changes."""
-    from stackr.cli.terminal import terminal_size, watch_size
-
     tasks: set[asyncio.Task[None]] = set()
 
     def resize() -> None:
@@ -144,8 +138,6 @@ def _follow_size(streams: Streams, stack: contextlib.ExitStack) -> None:
 
 async def _send_input(streams: Streams, keys: DetachKeys) -> bool:
     """Pass stdin on until its end, or until the user detaches, which is True."""
-    from stackr.cli.terminal import read_chunks
-
     async for data in read_chunks(sys.stdin.fileno(), _CHUNK):
         passed, has_detached = keys.feed(data)
         if passed:

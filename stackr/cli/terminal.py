@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 import sys
+import termios
+import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 
 __all__ = ["console_size", "raw_terminal", "read_chunks", "terminal_size", "watch_size"]
@@ -15,9 +17,6 @@ __all__ = ["console_size", "raw_terminal", "read_chunks", "terminal_size", "watc
 @contextlib.contextmanager
 def raw_terminal(fd: int) -> Iterator[None]:
     """Pass every key on as it is typed; the terminal's own settings come back at the end."""
-    import termios
-    import tty
-
     before = termios.tcgetattr(fd)
     tty.setraw(fd, termios.TCSANOW)
     try:

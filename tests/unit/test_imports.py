@@ -187,6 +187,27 @@ def test_layers_import_in_one_direction() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def inner_imports(path: Path) -> Iterator[int]:
+    """The lines of imports within functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    yield node.lineno
+
+
+@pytest.mark.parametrize("part", ["cli", "executor", "stack"])
+def test_imports_are_at_the_top_or_say_why_not(part: str) -> None:
+    silent = []
+    for path in sorted((ROOT / part).rglob("*.py")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number in sorted(set(inner_imports(path))):
+            if not lines[number - 2].lstrip().startswith("#"):
+                silent.append(f"{path.relative_to(ROOT)}:{number}")
+    assert not silent, "\n".join(silent)
+
+
 def engine_layer(module: str) -> tuple[int, str] | None:
     """The layer of an engine's module, and its part."""
     prefix = "stackr.runtime.engine."

@@ -5,18 +5,21 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from stackr.cli.flags import Timeout, Wait, WaitTimeout
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, StackrError
+from stackr.planner.saved import options_of as saved_options
+from stackr.planner.saved import unsealed
+from stackr.stack.converge import converge
+from stackr.stack.goal import Goal
+from stackr.stack.planning import desire
 from stackr.text import parse_json
-
-if TYPE_CHECKING:
-    from stackr.stack.goal import Goal
 
 __all__ = ["apply"]
 
@@ -35,8 +38,6 @@ def apply(
     ] = False,
 ) -> int:
     """Carry out a saved plan; refuse if the stack or the engine has changed since it was made."""
-    from stackr.stack.converge import converge
-
     document = _read(path)
     with open_session(options_of(ctx)) as session:
         try:
@@ -57,8 +58,6 @@ def apply(
 
 
 def _read(path: str) -> dict[str, Any]:
-    from stackr.planner.saved import unsealed
-
     try:
         data = sys.stdin.buffer.read(_MAX_BYTES) if path == "-" else _bytes(path)
         return unsealed(parse_json(data))
@@ -81,11 +80,6 @@ def _bytes(path: str) -> bytes:
 
 def _goal(session: Session, document: dict[str, Any]) -> Goal:
     """The stack that the plan was made from, as its files are now."""
-    from stackr.cli.source import source_of
-    from stackr.planner.saved import options_of as saved_options
-    from stackr.stack.goal import Goal
-    from stackr.stack.planning import desire
-
     command = document["command"]
     options = saved_options(document)
     shared = _shared(session.options, command)

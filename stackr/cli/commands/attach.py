@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,12 @@ from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join, parse_detach_keys
+from stackr.cli.terminal import terminal_size
 from stackr.errors import Conflict, NotSupported, StackrError
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Streams, SupportsAttach
-    from stackr.runtime.types import ContainerState
+from stackr.runtime.protocol import Streams, SupportsAttach
+from stackr.runtime.types import ContainerState
+from stackr.stack.replica import find_replica
 
 __all__ = ["attach"]
 
@@ -56,8 +57,6 @@ def attach(
     ] = None,
 ) -> int:
     """Join a running container's own streams; exit as it does."""
-    from stackr.cli.streams import DEFAULT_KEYS, parse_detach_keys
-
     options = options_of(ctx)
     keys = DEFAULT_KEYS if not detach_keys else parse_detach_keys(detach_keys)
     arguments = _Arguments(
@@ -71,9 +70,6 @@ def attach(
 
 
 async def _attach(session: Session, project: str, arguments: _Arguments) -> int:
-    from stackr.runtime.protocol import SupportsAttach
-    from stackr.stack.replica import find_replica
-
     async with session.engine() as runtime:
         if not isinstance(runtime, SupportsAttach):
             raise NotSupported("attach: this engine does not offer it")
@@ -86,8 +82,6 @@ async def _attach(session: Session, project: str, arguments: _Arguments) -> int:
             return 0
         with contextlib.ExitStack() as stack:
             if arguments.forwards_signals and not container.tty:
-                from stackr.cli.streams import forwarded_signals
-
                 stack.enter_context(
                     forwarded_signals(
                         lambda name: runtime.kill_container(container.id, signal=name)
@@ -102,8 +96,6 @@ async def _joined(
     container: ContainerState,
     arguments: _Arguments,
 ) -> int:
-    from stackr.cli.streams import join
-
     stdin = arguments.stdin and container.open_stdin
     async with runtime.ending(container.id, "not-running") as exit_code:
         streams = await runtime.attach(container.id, stdin=stdin)
@@ -121,8 +113,6 @@ async def _joined(
 
 async def _redraw(streams: Streams) -> None:
     """A program draws its screen again when its terminal changes; so it is made to."""
-    from stackr.cli.terminal import terminal_size
-
     size = terminal_size()
     if size is not None:
         with contextlib.suppress(StackrError):

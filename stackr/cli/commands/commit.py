@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,8 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import NotSupported
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime, SupportsFiles
+from stackr.stack.replica import find_replica
 
 __all__ = ["commit"]
 
@@ -75,9 +74,6 @@ def commit(
 
 
 async def _commit(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
-    from stackr.runtime.protocol import SupportsFiles
-    from stackr.stack.replica import find_replica
-
     if not isinstance(runtime, SupportsFiles):
         raise NotSupported("commit: this engine does not offer it")
     container = await find_replica(runtime, project, arguments.service, arguments.index)

@@ -19,10 +19,16 @@ import typer
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument, StackrError
+from stackr.spec.defaults import SECRET_VALUE
+from stackr.spec.interpolate import variables
 from stackr.spec.key_order import all_in_order
+from stackr.spec.lint import lint
 from stackr.spec.load import Loaded, LoadOptions, load_tree, resolve
 from stackr.spec.problems import nearest, refuse
+from stackr.spec.render import project_tree, service_hash, to_json, unresolved_tree
 from stackr.spec.validate import check_container_names
+from stackr.spec.yaml_text import to_yaml
+from stackr.stack.bind_sources import missing_file
 from stackr.stack.source import current_folder
 
 __all__ = ["ConfigArguments", "config", "run_config"]
@@ -106,8 +112,6 @@ def _text(arguments: ConfigArguments, loaded: Loaded) -> str:
 
 
 def _whole(arguments: ConfigArguments, loaded: Loaded, project: dict[str, Any]) -> str:
-    from stackr.spec.render import project_tree
-
     in_yaml = arguments.format != "json"
     services = project["services"]
     if arguments.resolve_image_digests or arguments.lock_image_digests:
@@ -128,8 +132,6 @@ def _only_images(services: dict[str, Any]) -> dict[str, Any]:
 
 def _unresolved(arguments: ConfigArguments, loaded: Loaded) -> str:
     """The tree with its variables as they are written; it cannot be typed."""
-    from stackr.spec.defaults import SECRET_VALUE
-
     tree = loaded.tree
     if arguments.show == "services":
         return "".join(f"{name}\n" for name in sorted(tree.get("services") or ()))
@@ -141,25 +143,17 @@ def _unresolved(arguments: ConfigArguments, loaded: Loaded) -> str:
     if arguments.lock_image_digests:
         tree = {"services": _only_images(tree.get("services") or {})}
     if arguments.format == "json":
-        from stackr.spec.render import unresolved_tree
-
         tree = unresolved_tree(tree, normalized=arguments.normalize)
     return _dump(all_in_order(tree), arguments.format)
 
 
 def _dump(tree: dict[str, Any], format_: str | None) -> str:
     if format_ == "json":
-        from stackr.spec.render import to_json
-
         return to_json(tree) + "\n"
-    from stackr.spec.yaml_text import to_yaml
-
     return to_yaml(tree)
 
 
 def _variables(loaded: Loaded, format_: str | None) -> str:
-    from stackr.spec.interpolate import variables
-
     found = sorted(variables(loaded.tree).items())
     if format_ is not None:
         keys = ("Name", "DefaultValue", "PresenceValue", "Required")
@@ -201,8 +195,6 @@ def _in_order(services: dict[str, Any]) -> list[str]:
 
 
 def _hashes(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments) -> Sequence[str]:
-    from stackr.spec.render import service_hash
-
     services = project["services"]
     platform = loaded.found.environment.get("DOCKER_DEFAULT_PLATFORM")
     for name, service in services.items():
@@ -253,18 +245,16 @@ _LISTS: dict[str, _Listing] = {
 
 
 def _pin_images(services: dict[str, Any]) -> None:
+    named = [each for each in services.values() if isinstance(each, dict) and each.get("image")]
+    # Not at the top: the registry's client, of aiohttp, takes as long as all else that config does.
     from stackr.stack.digests import pin
 
-    named = [each for each in services.values() if isinstance(each, dict) and each.get("image")]
     pinned = pin(each["image"] for each in named)
     for service in named:
         service["image"] = pinned[service["image"]]
 
 
 def _lint(loaded: Loaded, write: Callable[[str], object]) -> int:
-    from stackr.spec.lint import lint
-    from stackr.stack.bind_sources import missing_file
-
     project = resolve(loaded)
     check_container_names(project["services"], loaded.session.problems)
     loaded.session.problems.check()

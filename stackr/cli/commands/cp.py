@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -21,12 +21,14 @@ from stackr.cli.flags import Index
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.terminal import read_chunks
 from stackr.errors import InvalidArgument, NotFound, NotSupported
-from stackr.runtime.types import PathStat
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime, SupportsFiles
-    from stackr.runtime.types import ContainerState
+from stackr.runtime.protocol import Runtime, SupportsFiles
+from stackr.runtime.types import ContainerState, PathStat
+from stackr.stack.local_files import add_tree, open_archive, unpack
+from stackr.stack.logs import project_containers
+from stackr.stack.replica import with_number
+from stackr.stack.thread_streams import consumed, produced
 
 __all__ = ["cp"]
 
@@ -118,8 +120,6 @@ def cp(
 
 
 async def _cp(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
-    from stackr.runtime.protocol import SupportsFiles
-
     if not isinstance(runtime, SupportsFiles):
         raise NotSupported("cp: this engine does not offer it")
     containers = await _containers(runtime, project, arguments)
@@ -137,9 +137,6 @@ async def _cp(session: Session, runtime: Runtime, project: str, arguments: _Argu
 async def _containers(
     runtime: Runtime, project: str, arguments: _Arguments
 ) -> Sequence[ContainerState]:
-    from stackr.stack.logs import project_containers
-    from stackr.stack.replica import with_number
-
     service, index = arguments.service, arguments.index
     found = await project_containers(runtime, project, [service], oneoff=arguments.all)
     if index is not None:
@@ -173,8 +170,6 @@ async def _copy(
 
 
 async def _upload(runtime: SupportsFiles, container: ContainerState, arguments: _Arguments) -> None:
-    from stackr.stack.thread_streams import produced
-
     ref, target = container.id, arguments.target.path
     there, where = await _target(runtime, ref, target)
     if there is not None and there.is_special:
@@ -190,8 +185,6 @@ async def _upload(runtime: SupportsFiles, container: ContainerState, arguments: 
     folder, name = _renamed(source, where, there)
 
     def write(output: IO[bytes]) -> None:
-        from stackr.stack.local_files import add_tree, open_archive
-
         with open_archive(output) as archive:
             add_tree(archive, source.path, name)
 
@@ -220,8 +213,6 @@ async def _target(runtime: SupportsFiles, ref: str, path: str) -> tuple[PathStat
 
 
 async def _stdin() -> AsyncIterator[bytes]:
-    from stackr.cli.terminal import read_chunks
-
     async for data in read_chunks(sys.stdin.fileno(), _CHUNK):
         yield data
 
@@ -278,9 +269,6 @@ def _renamed(source: _Source, target: str, there: PathStat | None) -> tuple[str,
 async def _download(
     session: Session, runtime: SupportsFiles, container: ContainerState, arguments: _Arguments
 ) -> None:
-    from stackr.stack.local_files import unpack
-    from stackr.stack.thread_streams import consumed
-
     path, own_name = await _source(runtime, container.id, arguments)
     target = arguments.target.path
     if target != "-":

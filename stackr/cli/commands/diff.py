@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,13 +17,18 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument
+from stackr.planner.compare import compare, moved
+from stackr.planner.desired import Desired, desired
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Plan
+from stackr.planner.revision import find_revision
+from stackr.spec.archive import restored
+from stackr.spec.model.project import Project
 from stackr.stack.address import is_of_this_machine
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
-    from stackr.planner.options import UpOptions
-    from stackr.planner.plan import Plan
-    from stackr.spec.model.project import Project
+from stackr.stack.base import open_base
+from stackr.stack.history import read_history
+from stackr.stack.planning import desire, for_readers, foresee_up
+from stackr.stack.saved import save_plan
 
 __all__ = ["diff"]
 
@@ -99,8 +104,6 @@ def diff(
     no_deps: NoDeps = False,
 ) -> int:
     """Show what up would change: each resource, each field, and why."""
-    from stackr.planner.options import UpOptions
-
     for other, is_given in (
         ("--force-recreate", force_recreate),
         ("--always-recreate-deps", always_recreate_deps),
@@ -134,9 +137,6 @@ def diff(
 
 
 def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> int:
-    from stackr.cli.source import source_of
-    from stackr.stack.planning import desire, for_readers
-
     targets = arguments.targets
     project = source_of(session.options, targets.files).load(targets.services)
     wanted = desire(
@@ -161,14 +161,10 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
 def _against_engine(
     session: Session, arguments: DiffArguments, up_options: UpOptions, wanted: Desired
 ) -> Plan:
-    from stackr.stack.planning import foresee_up
-
     plan, observed = session.on_engine(
         lambda runtime: foresee_up(runtime, wanted, up_options), read_only=True
     )
     if arguments.out is not None:
-        from stackr.stack.saved import save_plan
-
         source = source_of(session.options, arguments.targets.files)
         save_plan(arguments.out, plan, wanted, observed, up_options, source)
     return plan
@@ -181,10 +177,6 @@ def _against_base(
     project: Project,
     wanted: Desired,
 ) -> Plan:
-    from stackr.planner.compare import compare, moved
-    from stackr.planner.desired import desired
-    from stackr.stack.base import open_base
-
     targets = arguments.targets
     with open_base(
         arguments.base or "",
@@ -200,13 +192,6 @@ def _against_base(
 def _against_revision(
     session: Session, number: int, up_options: UpOptions, wanted: Desired
 ) -> Plan:
-    from stackr.planner.compare import compare
-    from stackr.planner.desired import desired
-    from stackr.planner.options import UpOptions
-    from stackr.planner.revision import find_revision
-    from stackr.spec.archive import restored
-    from stackr.stack.history import read_history
-
     revisions = session.on_engine(
         lambda runtime: read_history(runtime, wanted.project), read_only=True
     )

@@ -18,7 +18,9 @@ import typer
 from stackr.cli.arguments import seconds
 from stackr.cli.options import options_of
 from stackr.errors import NotFound, PermissionDenied
+from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import daemon_argv, ensure_running, is_running, log_path
 from stackr.warm.launch import stop_servers
 
 __all__ = ["engine"]
@@ -61,8 +63,6 @@ def start(
     data_root: DataRoot = None, exec_root: ExecRoot = None, insecure_registry: Registries = None
 ) -> None:
     """Start the engine in the background; return once it answers."""
-    from stackr.runtime.engine.launch import ensure_running, is_running
-
     config = _config(data_root, exec_root, insecure_registry)
     ran_already = is_running(config)
     ensure_running(config)
@@ -84,8 +84,6 @@ def stop(
 
     Containers go on, and are taken over by the engine's next start.
     """
-    from stackr.runtime.engine import control
-
     stopped = control.stop(_config(data_root, exec_root), timeout_s=timeout)
     stop_servers()
     typer.echo("engine stopped" if stopped else "engine does not run")
@@ -99,8 +97,6 @@ def status(
     json_: Annotated[bool, typer.Option("--json", help="As one JSON object")] = False,
 ) -> int:
     """Say whether the engine runs, and its warnings; the exit code is 0 where it does, else 1."""
-    from stackr.runtime.engine import control
-
     config = _config(data_root, exec_root)
     found = control.status(config)
     if json_ or options_of(ctx).json:
@@ -132,8 +128,6 @@ def logs(
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, help="Last lines only")] = None,
 ) -> None:
     """Show the log of an engine that runs in the background."""
-    from stackr.runtime.engine.launch import log_path
-
     path = log_path(_config(data_root, exec_root))
     try:
         log = path.open("rb")
@@ -167,7 +161,5 @@ def run(
     data_root: DataRoot = None, exec_root: ExecRoot = None, insecure_registry: Registries = None
 ) -> None:
     """Serve in the foreground until SIGTERM or Ctrl-C; tells systemd when it is ready."""
-    from stackr.runtime.engine.launch import daemon_argv
-
     argv = daemon_argv(_config(data_root, exec_root, insecure_registry))
     os.execv(argv[0], argv)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,10 @@ from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.events import event_json, event_line
 from stackr.errors import InvalidArgument
 from stackr.runtime import labels
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime
 
 __all__ = ["events"]
 
@@ -62,8 +61,6 @@ def events(
 
 
 async def _events(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
-    from stackr.cli.views.events import event_json, event_line
-
     services = arguments.targets.services
     stream = runtime.events(
         labels=[f"{labels.PROJECT}={project}"], since=arguments.since, until=arguments.until

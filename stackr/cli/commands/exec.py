@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,12 +15,12 @@ from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.streams import DEFAULT_KEYS, join
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument, NotSupported
-
-if TYPE_CHECKING:
-    from stackr.runtime.container import ExecConfig
-    from stackr.runtime.protocol import SupportsExec
+from stackr.runtime.container import ExecConfig
+from stackr.runtime.protocol import SupportsExec
+from stackr.stack.replica import find_replica
 
 __all__ = ["CONTEXT_SETTINGS", "exec_"]
 
@@ -106,10 +106,6 @@ def _with_value(text: str) -> str:
 
 
 async def _exec(session: Session, project: str, arguments: _Arguments) -> int:
-    from stackr.runtime.container import ExecConfig
-    from stackr.runtime.protocol import SupportsExec
-    from stackr.stack.replica import find_replica
-
     async with session.engine() as runtime:
         if not isinstance(runtime, SupportsExec):
             raise NotSupported("exec: this engine does not offer it")
@@ -134,8 +130,6 @@ async def _exec(session: Session, project: str, arguments: _Arguments) -> int:
 
 
 async def _attached(runtime: SupportsExec, ref: str, config: ExecConfig) -> int:
-    from stackr.cli.streams import DEFAULT_KEYS, join
-
     program = await runtime.exec(ref, config)
     try:
         if await join(program, tty=config.tty, stdin=config.stdin, detach_keys=DEFAULT_KEYS):

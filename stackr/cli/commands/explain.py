@@ -6,6 +6,7 @@ overrides (`over`), each with how it came to be read. Values that look secret ar
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -80,8 +81,6 @@ def run_explain(
     loaded = load_tree(_load_options(shared), os.environ, current_folder())
     explained = list(_explain_all(loaded, targets))
     if format_ == "json":
-        import json
-
         tree = [_as_json(each) for each in explained]
         write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
     else:
@@ -297,8 +296,6 @@ def _value_text(value: Any) -> str:
         return "not set"
     if isinstance(value, str):
         return _one_line(value) or '""'
-    import json
-
     return json.dumps(value, ensure_ascii=False)
 
 

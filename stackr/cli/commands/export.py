@@ -7,7 +7,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,8 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotSupported, StackrError
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime, SupportsFiles
+from stackr.runtime.protocol import Runtime, SupportsFiles
+from stackr.stack.replica import find_replica
 
 __all__ = ["export"]
 
@@ -50,9 +49,6 @@ async def _export(
     index: int | None,
     output: str | None,
 ) -> None:
-    from stackr.runtime.protocol import SupportsFiles
-    from stackr.stack.replica import find_replica
-
     if not isinstance(runtime, SupportsFiles):
         raise NotSupported("export: this engine does not offer it")
     container = await find_replica(runtime, project, service, index)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,10 +13,12 @@ from stackr.cli.arguments import Targets, check_choice, split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
+from stackr.cli.stack_graph import plan_graph, stack_graph
+from stackr.cli.views.graph import Graph, graph_dot, graph_json, graph_mermaid, graph_tree
 from stackr.errors import NotFound, StackrError
-
-if TYPE_CHECKING:
-    from stackr.cli.views.graph import Graph
+from stackr.planner.options import UpOptions
+from stackr.stack.planning import desire, plan_up
 
 __all__ = ["graph"]
 
@@ -50,17 +53,11 @@ def graph(
 
 
 def _graph(session: Session, targets: Targets, *, of_plan: bool) -> Graph:
-    from stackr.cli.source import source_of
-    from stackr.cli.stack_graph import plan_graph, stack_graph
-
     project = source_of(session.options, targets.files).load(targets.services)
     for warning in project.warnings:
         session.view.warning(warning)
     if not of_plan:
         return stack_graph(project)
-    from stackr.planner.options import UpOptions
-    from stackr.stack.planning import desire, plan_up
-
     up_options = UpOptions(services=targets.services)
     wanted = desire(
         project,
@@ -73,10 +70,6 @@ def _graph(session: Session, targets: Targets, *, of_plan: bool) -> Graph:
 
 
 def _text(graph: Graph, kind: str, session: Session, *, coloured: bool) -> str:
-    from dataclasses import replace
-
-    from stackr.cli.views.graph import graph_dot, graph_json, graph_mermaid, graph_tree
-
     match kind:
         case "dot":
             return graph_dot(graph)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,12 +14,15 @@ from stackr.cli.flags import Timeout, Wait, WaitTimeout
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.table import table
+from stackr.cli.views.units import age
 from stackr.errors import InvalidArgument
-
-if TYPE_CHECKING:
-    from stackr.planner.options import UpOptions
-    from stackr.planner.revision import Revision
-    from stackr.runtime.protocol import Runtime
+from stackr.planner.options import UpOptions
+from stackr.planner.revision import Revision, find_revision, previous
+from stackr.runtime.protocol import Runtime
+from stackr.stack.converge import converge, foresee
+from stackr.stack.history import read_history
+from stackr.stack.rollback import goal_of
 
 __all__ = ["history", "rollback"]
 
@@ -32,8 +35,6 @@ def history(
     ] = "table",
 ) -> int:
     """List the revisions of the stack that the engine keeps, the newest first."""
-    from stackr.stack.history import read_history
-
     options = options_of(ctx)
     kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
     name = source_of(options, split_targets(words).files).name()
@@ -49,9 +50,6 @@ def history(
 
 
 def _table(revisions: Sequence[Revision]) -> list[str]:
-    from stackr.cli.views.table import table
-    from stackr.cli.views.units import age
-
     rows = [
         (
             str(revision.number),
@@ -75,8 +73,6 @@ def rollback(
     wait_timeout: WaitTimeout = None,
 ) -> int:
     """Bring the stack back to an earlier revision: the one before, or REVISION."""
-    from stackr.planner.options import UpOptions
-
     if number is not None and number < 1:
         raise InvalidArgument(f"{number}: a revision's number is expected, from 1")
     options = options_of(ctx)
@@ -97,11 +93,6 @@ async def _rollback(
     number: int | None,
     up_options: UpOptions,
 ) -> int:
-    from stackr.planner.revision import find_revision, previous
-    from stackr.stack.converge import converge, foresee
-    from stackr.stack.history import read_history
-    from stackr.stack.rollback import goal_of
-
     revisions = await read_history(runtime, name)
     revision = previous(revisions) if number is None else find_revision(revisions, number)
     goal = await goal_of(session.context(), runtime, revision, revisions, up_options)

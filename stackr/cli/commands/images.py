@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,11 @@ from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.images import images_json, images_table
 from stackr.errors import NotFound
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
-    from stackr.runtime.types import ContainerState, ImageState
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import ContainerState, ImageState
+from stackr.stack.logs import project_containers
 
 __all__ = ["images"]
 
@@ -31,8 +31,6 @@ def images(
     ] = "table",
 ) -> None:
     """List the images of the stack's containers."""
-    from stackr.cli.views.images import images_json, images_table
-
     options, targets = options_of(ctx), split_targets(words)
     kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
     source = source_of(options, targets.files)
@@ -53,8 +51,6 @@ def images(
 async def _images(
     runtime: Runtime, project: str, services: tuple[str, ...]
 ) -> list[tuple[ContainerState, ImageState | None]]:
-    from stackr.stack.logs import project_containers
-
     containers = await project_containers(runtime, project, services, oneoff=True)
     containers.sort(key=lambda container: container.name)
     ids = list(dict.fromkeys(container.image_id for container in containers))

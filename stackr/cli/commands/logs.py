@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,11 +14,12 @@ from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.logs import LogLines
 from stackr.errors import InvalidArgument, NotFound
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
-    from stackr.runtime.types import ContainerState
+from stackr.runtime import labels
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import ContainerState
+from stackr.stack.logs import LogWindow, Supervisor, print_logs, project_containers, with_logs
 
 __all__ = ["logs"]
 
@@ -83,9 +84,6 @@ def logs(
 
 
 async def _logs(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
-    from stackr.cli.views.logs import LogLines
-    from stackr.stack.logs import LogWindow, Supervisor, print_logs, project_containers, with_logs
-
     out = session.view.log_output(session.out)
     lines = LogLines(out, out, prefix=arguments.prefix, reports=session.err)
     services = arguments.targets.services
@@ -122,6 +120,4 @@ async def _logs(session: Session, runtime: Runtime, project: str, arguments: _Ar
 
 
 def _number(container: ContainerState) -> str:
-    from stackr.runtime import labels
-
     return container.labels.get(labels.CONTAINER_NUMBER, "")

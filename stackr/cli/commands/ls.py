@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stackr.cli.arguments import check_choice
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
+from stackr.cli.views.projects import ProjectRow, project_rows, projects_json, projects_table
 from stackr.errors import InvalidArgument
 from stackr.runtime import labels
-
-if TYPE_CHECKING:
-    from stackr.cli.views.projects import ProjectRow
-    from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime
 
 __all__ = ["ls"]
 
@@ -37,8 +35,6 @@ def ls(
     ] = "table",
 ) -> None:
     """List projects."""
-    from stackr.cli.views.projects import projects_json, projects_table
-
     options = options_of(ctx)
     kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
     patterns = [_pattern(text) for text in filter_ or ()]
@@ -69,7 +65,5 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 async def _projects(runtime: Runtime, *, all: bool) -> Sequence[ProjectRow]:
-    from stackr.cli.views.projects import project_rows
-
     wanted = [labels.PROJECT, labels.CONFIG_HASH]
     return project_rows(await runtime.list_containers(labels=wanted, all=all))

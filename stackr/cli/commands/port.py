@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,8 @@ from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime
+from stackr.stack.replica import find_replica
 
 __all__ = ["port"]
 
@@ -46,8 +45,6 @@ def port(
 async def _address(
     runtime: Runtime, project: str, service: str, index: int, number: int, protocol: str
 ) -> str:
-    from stackr.stack.replica import find_replica
-
     container = await find_replica(runtime, project, service, index or None)
     for published in container.ports:
         if (published.container_port, published.protocol) == (number, protocol):

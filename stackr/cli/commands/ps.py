@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import typer
 
@@ -15,12 +15,13 @@ from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.containers import COLUMNS, HEADINGS, container_fields
+from stackr.cli.views.formats import Format
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime import labels
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
-    from stackr.runtime.types import ContainerState
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import ContainerState
+from stackr.stack.logs import project_containers
 
 __all__ = ["ps"]
 
@@ -66,9 +67,6 @@ def ps(
     no_trunc: NoTrunc = False,
 ) -> None:
     """List the stack's containers."""
-    from stackr.cli.views.containers import COLUMNS, HEADINGS, container_fields
-    from stackr.cli.views.formats import Format
-
     options = options_of(ctx)
     form = Format.parse("json" if options.json else format_, columns=COLUMNS)
     targets = split_targets(words)
@@ -111,8 +109,6 @@ def _states(status: Sequence[str], filter_: str | None) -> tuple[str, ...]:
 async def _containers(
     runtime: Runtime, project: str, services: Sequence[str], arguments: _Arguments
 ) -> list[ContainerState]:
-    from stackr.stack.logs import project_containers
-
     listed = await project_containers(
         runtime, project, services, oneoff=arguments.all or bool(arguments.states)
     )
@@ -130,7 +126,5 @@ async def _with_exit_code(runtime: Runtime, container: ContainerState) -> Contai
     """The container; inspected if the listing does not say how it ended."""
     if container.state != "exited" or container.exit_code is not None:
         return container
-    from dataclasses import replace
-
     inspected = await runtime.inspect_container(container.id)
     return replace(container, exit_code=inspected.exit_code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,11 +11,13 @@ from stackr.cli.arguments import check_choice, split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
-    from stackr.planner.options import UpOptions
-    from stackr.runtime.protocol import Runtime
+from stackr.cli.source import source_of
+from stackr.planner.desired import Desired
+from stackr.planner.observed import observe
+from stackr.planner.options import UpOptions
+from stackr.planner.refresh import plan_pull
+from stackr.runtime.protocol import Runtime
+from stackr.stack.planning import check_support, desire
 
 __all__ = ["pull"]
 
@@ -42,10 +44,6 @@ def pull(
     ] = "always",
 ) -> int:
     """Pull the services' images."""
-    from stackr.cli.source import source_of
-    from stackr.planner.options import UpOptions
-    from stackr.stack.planning import desire
-
     options, targets = options_of(ctx), split_targets(words)
     check_choice("--policy", policy, ("always", "missing"))
     if quiet:
@@ -65,10 +63,6 @@ def pull(
 
 
 async def _pull(session: Session, runtime: Runtime, wanted: Desired, up_options: UpOptions) -> int:
-    from stackr.planner.observed import observe
-    from stackr.planner.refresh import plan_pull
-    from stackr.stack.planning import check_support
-
     check_support(runtime, wanted)
     plan = plan_pull(wanted, await observe(runtime, wanted.project, wanted), up_options)
     return await session.context().run_plan(plan, runtime)

@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,15 +20,19 @@ from stackr.cli.source import source_of
 from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument
+from stackr.planner.oneoff import OneOff, needs_options
+from stackr.planner.options import UpOptions
 from stackr.runtime.protocol import Streams
-from stackr.stack.oneoff import Converse, Kill
+from stackr.spec import dotenv
+from stackr.spec.files import HOST
+from stackr.spec.model.mounts import BindOptions, ServiceVolume, VolumeOptions
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Port
+from stackr.spec.shellwords import split
+from stackr.spec.short import parse_port, parse_volume
+from stackr.stack.oneoff import Converse, Kill, run_one_off
+from stackr.stack.planning import desire
 from stackr.stack.source import current_folder
-
-if TYPE_CHECKING:
-    from stackr.planner.oneoff import OneOff
-    from stackr.spec.model.mounts import ServiceVolume
-    from stackr.spec.model.project import Project
-    from stackr.spec.model.service import Port
 
 __all__ = ["CONTEXT_SETTINGS", "run"]
 
@@ -194,11 +198,6 @@ def _has_terminal(asked: bool | None, *, interactive: bool) -> bool:
 
 
 def _run(session: Session, arguments: _Arguments) -> int:
-    from stackr.planner.oneoff import needs_options
-    from stackr.planner.options import UpOptions
-    from stackr.stack.oneoff import run_one_off
-    from stackr.stack.planning import desire
-
     project = source_of(session.options).load((arguments.service,))
     wanted = _one_off(project, arguments)
     up_options = UpOptions(
@@ -235,9 +234,6 @@ def _conversation(session: Session, wanted: OneOff) -> Converse:
 
 
 def _one_off(project: Project, arguments: _Arguments) -> OneOff:
-    from stackr.planner.oneoff import OneOff
-    from stackr.spec.shellwords import split
-
     entrypoint = None
     if arguments.entrypoint is not None:
         try:
@@ -268,9 +264,6 @@ def _one_off(project: Project, arguments: _Arguments) -> OneOff:
 
 def _environment(project: Project, arguments: _Arguments) -> dict[str, str]:
     """Those of the files, then those of `-e`; `KEY` alone takes the value that the stack sees."""
-    from stackr.spec import dotenv
-    from stackr.spec.files import HOST
-
     given: dict[str, str] = {}
     for text in arguments.environment:
         key, equals, value = text.partition("=")
@@ -300,9 +293,6 @@ def _labels(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _ports(texts: Sequence[str]) -> tuple[Port, ...]:
-    from stackr.spec.model.service import Port
-    from stackr.spec.short import parse_port
-
     ports = []
     for text in texts:
         try:
@@ -313,9 +303,6 @@ def _ports(texts: Sequence[str]) -> tuple[Port, ...]:
 
 
 def _volumes(texts: Sequence[str]) -> tuple[ServiceVolume, ...]:
-    from stackr.spec.model.mounts import BindOptions, ServiceVolume, VolumeOptions
-    from stackr.spec.short import parse_volume
-
     options = {"bind": BindOptions, "volume": VolumeOptions}
     volumes = []
     for text in texts:

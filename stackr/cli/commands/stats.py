@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,12 +15,12 @@ from stackr.cli.flags import NoTrunc, Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.formats import Format
+from stackr.cli.views.usage import COLUMNS, HEADINGS, stats_fields
 from stackr.errors import Conflict, NotFound, NotSupported
+from stackr.runtime.protocol import Runtime, SupportsStats
 from stackr.runtime.types import ContainerState, ContainerStats
-
-if TYPE_CHECKING:
-    from stackr.cli.views.formats import Format
-    from stackr.runtime.protocol import Runtime, SupportsStats
+from stackr.stack.logs import project_containers
 
 __all__ = ["stats"]
 
@@ -49,9 +49,6 @@ def stats(
     ] = "table",
 ) -> None:
     """Show what the stack's containers use, until Ctrl-C."""
-    from stackr.cli.views.formats import Format
-    from stackr.cli.views.usage import COLUMNS
-
     options = options_of(ctx)
     form = Format.parse("json" if options.json else format_, columns=COLUMNS)
     arguments = _Arguments(split_targets(words), all=all_, is_once=no_stream, whole=no_trunc)
@@ -65,8 +62,6 @@ def stats(
 async def _stats(
     session: Session, runtime: Runtime, project: str, arguments: _Arguments, form: Format
 ) -> None:
-    from stackr.runtime.protocol import SupportsStats
-
     if not isinstance(runtime, SupportsStats):
         raise NotSupported("stats: this engine does not offer it")
     if arguments.is_once:
@@ -89,8 +84,6 @@ async def _stats(
 async def _containers(
     runtime: Runtime, project: str, arguments: _Arguments
 ) -> list[ContainerState]:
-    from stackr.stack.logs import project_containers
-
     services = arguments.targets.services
     containers = await project_containers(runtime, project, services, oneoff=True)
     shown = [each for each in containers if arguments.all or each.is_running]
@@ -143,8 +136,6 @@ def _show(
     arguments: _Arguments,
 ) -> None:
     """The rows; on a terminal in place of those before."""
-    from stackr.cli.views.usage import HEADINGS, stats_fields
-
     fields = [stats_fields(container, stats, whole=arguments.whole) for container, stats in rows]
     lines = form.lines(fields, HEADINGS)
     if session.out.is_terminal and not arguments.is_once:

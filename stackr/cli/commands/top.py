@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -13,12 +13,12 @@ from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.processes import Processes, processes_json, processes_table
 from stackr.errors import Conflict, NotFound, NotSupported
-
-if TYPE_CHECKING:
-    from stackr.cli.views.processes import Processes
-    from stackr.runtime.protocol import Runtime, SupportsRawRequest
-    from stackr.runtime.types import ContainerState
+from stackr.runtime import labels
+from stackr.runtime.protocol import Runtime, SupportsRawRequest
+from stackr.runtime.types import ContainerState
+from stackr.stack.logs import project_containers
 
 __all__ = ["top"]
 
@@ -28,8 +28,6 @@ def top(
     words: Words = None,
 ) -> None:
     """List the processes of the stack's running containers."""
-    from stackr.cli.views.processes import processes_json, processes_table
-
     options, targets = options_of(ctx), split_targets(words)
     source = source_of(options, targets.files)
     name = source.name()
@@ -43,9 +41,6 @@ def top(
 async def _processes(
     runtime: Runtime, project: str, services: Sequence[str]
 ) -> Sequence[Processes]:
-    from stackr.runtime.protocol import SupportsRawRequest
-    from stackr.stack.logs import project_containers
-
     if not isinstance(runtime, SupportsRawRequest):
         raise NotSupported("top: this engine does not offer it")
     containers = await project_containers(runtime, project, services, oneoff=True)
@@ -56,9 +51,6 @@ async def _processes(
 
 async def _of_container(runtime: SupportsRawRequest, container: ContainerState) -> Processes | None:
     """None for a container that has ended meanwhile."""
-    from stackr.cli.views.processes import Processes
-    from stackr.runtime import labels
-
     try:
         answer: Any = await runtime.request_json("GET", f"/containers/{container.id}/top")
     except (NotFound, Conflict):

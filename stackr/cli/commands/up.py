@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from stackr.cli.arguments import (
     parse_span,
     split_targets,
 )
+from stackr.cli.attached import run_attached, shown_output
 from stackr.cli.flags import (
     Build,
     ForceRecreate,
@@ -36,18 +37,21 @@ from stackr.cli.flags import (
 )
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.executor.operations import BeforeStart
+from stackr.planner.lifecycle import plan_stop
+from stackr.planner.observed import observe
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import Plan
+from stackr.runtime.protocol import Runtime
+from stackr.spec.model.project import Project
 from stackr.stack.converge import converge, foresee
 from stackr.stack.goal import Goal
-
-if TYPE_CHECKING:
-    from stackr.executor.operations import BeforeStart
-    from stackr.planner.options import UpOptions
-    from stackr.planner.plan import Plan
-    from stackr.runtime.protocol import Runtime
-    from stackr.spec.model.project import Project
-    from stackr.stack.watch.rules import WatchRules
+from stackr.stack.planning import desire
+from stackr.stack.watch.follow import follow
+from stackr.stack.watch.rules import WatchRules, watch_rules
 
 __all__ = ["bring_up", "up"]
 
@@ -163,9 +167,6 @@ def up(
 
 
 def bring_up(session: Session, arguments: UpArguments) -> int:
-    from stackr.cli.source import source_of
-    from stackr.stack.planning import desire
-
     targets = arguments.targets
     project = source_of(session.options, targets.files).load(targets.services)
     up_options = _up_options(arguments)
@@ -192,8 +193,6 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
 
 
 def _up_options(arguments: UpArguments) -> UpOptions:
-    from stackr.planner.options import UpOptions
-
     return UpOptions(
         services=arguments.targets.services,
         no_deps=arguments.no_deps,
@@ -215,8 +214,6 @@ def _up_options(arguments: UpArguments) -> UpOptions:
 
 
 def _watch_rules(project: Project) -> WatchRules:
-    from stackr.stack.watch.rules import watch_rules
-
     return watch_rules(project)
 
 
@@ -232,10 +229,6 @@ async def _converge(
 async def _attached(
     session: Session, arguments: UpArguments, goal: Goal, rules: WatchRules | None
 ) -> int:
-    from stackr.cli.attached import run_attached, shown_output
-    from stackr.planner.lifecycle import plan_stop
-    from stackr.planner.observed import observe
-
     wanted = goal.wanted
     everything = tuple(wanted.services)
     services = everything if arguments.attach_dependencies else arguments.targets.services
@@ -247,8 +240,6 @@ async def _attached(
         return plan_stop(observed, there, timeout_s=arguments.timeout_s)
 
     async def watch(runtime: Runtime) -> None:
-        from stackr.stack.watch.follow import follow
-
         if rules is not None:
             try:
                 await follow(session.context(), runtime, wanted.project, rules, session.log_lines())

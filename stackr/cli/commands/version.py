@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import platform
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from stackr import __version__
-from stackr.cli.options import options_of
+from stackr.cli.interrupts import run_interruptible
+from stackr.cli.options import GlobalOptions, options_of
 from stackr.errors import InvalidArgument, StackrError
+from stackr.runtime.connect import connect
+from stackr.runtime.protocol import SupportsRawRequest
 from stackr.warm.client import is_off
 from stackr.warm.launch import running_servers
-
-if TYPE_CHECKING:
-    from stackr.cli.options import GlobalOptions
 
 __all__ = ["version"]
 
@@ -45,9 +45,6 @@ def version(
 
 def _engine(options: GlobalOptions) -> dict[str, str]:
     """`name`, `version` and `api_version`, or `error`: why they are not known."""
-    from stackr.cli.interrupts import run_interruptible
-    from stackr.runtime.connect import connect
-    from stackr.runtime.protocol import SupportsRawRequest
 
     async def ask() -> Any:
         async with await connect(options.engine, read_only=True, start=False) as runtime:

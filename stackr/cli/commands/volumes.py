@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +12,11 @@ from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.formats import Format
 from stackr.runtime import labels
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
-    from stackr.runtime.types import VolumeState
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import VolumeState
+from stackr.stack.logs import project_containers
 
 __all__ = ["volumes"]
 
@@ -44,8 +44,6 @@ def volumes(
     ] = "table",
 ) -> None:
     """List the stack's volumes."""
-    from stackr.cli.views.formats import Format
-
     options, targets = options_of(ctx), split_targets(words)
     form = Format.parse("json" if options.json else format_, columns=("Driver", "Name"))
     source = source_of(options, targets.files)
@@ -64,8 +62,6 @@ def volumes(
 async def _volumes(
     runtime: Runtime, project: str, services: Sequence[str]
 ) -> Sequence[VolumeState]:
-    from stackr.stack.logs import project_containers
-
     found = await runtime.list_volumes(labels=[f"{labels.PROJECT}={project}"])
     if services:
         containers = await project_containers(runtime, project, services, oneoff=True)

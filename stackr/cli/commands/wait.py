@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,11 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
+from stackr.planner.lifecycle import plan_down
+from stackr.planner.observed import observe
+from stackr.planner.options import DownOptions
+from stackr.runtime.protocol import Runtime
+from stackr.stack.logs import project_containers
 
 __all__ = ["wait"]
 
@@ -43,8 +45,6 @@ def wait(
 async def _wait(
     session: Session, runtime: Runtime, project: str, targets: Targets, down_project: bool
 ) -> int:
-    from stackr.stack.logs import project_containers
-
     listed = await project_containers(runtime, project, targets.services, oneoff=True)
     running = [container for container in listed if container.is_running]
     if not running:
@@ -69,9 +69,5 @@ async def _wait(
 
 
 async def _down(session: Session, runtime: Runtime, project: str) -> int:
-    from stackr.planner.lifecycle import plan_down
-    from stackr.planner.observed import observe
-    from stackr.planner.options import DownOptions
-
     plan = plan_down(await observe(runtime, project), DownOptions(remove_orphans=True))
     return await session.context().run_plan(plan, runtime)

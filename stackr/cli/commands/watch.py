@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,12 +10,14 @@ from stackr.cli.arguments import split_targets
 from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
+from stackr.planner.options import UpOptions
+from stackr.runtime.protocol import Runtime
 from stackr.stack.converge import converge, foresee
 from stackr.stack.goal import Goal
-
-if TYPE_CHECKING:
-    from stackr.runtime.protocol import Runtime
-    from stackr.stack.watch.rules import WatchRules
+from stackr.stack.planning import desire
+from stackr.stack.watch.follow import follow
+from stackr.stack.watch.rules import WatchRules, watch_rules
 
 __all__ = ["watch"]
 
@@ -37,11 +39,6 @@ def watch(
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not show how far pulls are")] = False,
 ) -> int:
     """Follow changes of source files, as `develop.watch` in the stack file says."""
-    from stackr.cli.source import source_of
-    from stackr.planner.options import UpOptions
-    from stackr.stack.planning import desire
-    from stackr.stack.watch.rules import watch_rules
-
     options, targets = options_of(ctx), split_targets(words)
     project = source_of(options, targets.files).load(targets.services)
     rules = watch_rules(project)
@@ -60,8 +57,6 @@ async def _watch(
     session: Session, runtime: Runtime, rules: WatchRules, goal: Goal, *, is_up: bool
 ) -> int:
     """Bring the goal up, unless it is, and follow the changes until it is interrupted."""
-    from stackr.stack.watch.follow import follow
-
     if session.is_dry_run:
         if not is_up:
             session.show_plan(await foresee(runtime, goal), "json" if session.is_json else "text")

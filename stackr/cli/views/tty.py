@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import time
-from typing import TYPE_CHECKING
 
+from stackr.cli.views.live import LiveRows
 from stackr.cli.views.output import Output
 from stackr.cli.views.rows import Rows, RowState
 from stackr.cli.views.view import doing, done, resource_label
@@ -25,9 +25,6 @@ from stackr.executor.events import (
 )
 from stackr.planner.plan import Operation
 from stackr.text import visible
-
-if TYPE_CHECKING:
-    from stackr.cli.views.live import LiveRows
 
 __all__ = ["TtyView"]
 
@@ -93,8 +90,6 @@ class TtyView:
 
     def _begin(self, operation: Operation) -> None:
         if self._live is None:
-            from stackr.cli.views.live import LiveRows
-
             self._live = LiveRows(self._output, self._rows, self._header)
             self._live.start()
         label = resource_label(operation.resource)

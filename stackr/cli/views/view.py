@@ -8,14 +8,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from stackr.cli.views.output import Output
-from stackr.errors import InvalidArgument
 from stackr.executor.events import IN_USE, Event
 from stackr.planner.payloads import WaitFor
 from stackr.planner.plan import Action, Operation, Resource
 
-__all__ = ["PROGRESS_CHOICES", "View", "doing", "done", "open_view", "resource_label"]
-
-PROGRESS_CHOICES = ("auto", "tty", "plain", "json", "quiet")
+__all__ = ["View", "doing", "done", "resource_label"]
 
 _READY = {
     "service_started": "Started",
@@ -42,37 +39,6 @@ class View(Protocol):
     def close(self) -> None:
         """Nothing more comes; what stays on the screen is drawn for the last time."""
         ...
-
-
-def open_view(progress: str | None, out: Output, err: Output) -> View:
-    """The view that `--progress` names; `auto` is `tty` where stderr is a terminal, else `plain`.
-
-    Raises InvalidArgument for another name.
-    """
-    kind = progress or "auto"
-    if kind not in PROGRESS_CHOICES:
-        raise InvalidArgument(
-            f'--progress: unknown value "{kind}": {", ".join(PROGRESS_CHOICES[:-1])} or quiet'
-        )
-    if kind == "auto":
-        kind = "tty" if err.is_terminal else "plain"
-    match kind:
-        case "tty":
-            from stackr.cli.views.tty import TtyView
-
-            return TtyView(err)
-        case "json":
-            from stackr.cli.views.json import JsonView
-
-            return JsonView(out)
-        case "quiet":
-            from stackr.cli.views.quiet import QuietView
-
-            return QuietView(err)
-        case _:
-            from stackr.cli.views.plain import PlainView
-
-            return PlainView(err)
 
 
 def resource_label(resource: Resource) -> str:
