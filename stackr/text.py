@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any, NoReturn
 
 __all__ = ["decode", "parse_json", "unicode", "visible"]
 
+_SHOWN_DIGITS = 40
 _LONE = re.compile("[\ud800-\udfff]")
 _MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -31,17 +33,25 @@ def decode(data: bytes) -> str:
     return unicode(data.decode("utf-8", "surrogateescape"))
 
 
-def parse_json(data: bytes | bytearray | str) -> Any:
+def parse_json(data: bytes | bytearray | str, *, most: int | None = None) -> Any:
     """A JSON value as Go reads it: what is no Unicode becomes U+FFFD.
 
-    Raises ValueError for a syntax error (NaN is one, too) and for nesting that is too deep.
+    most: the largest whole number, either way. Raises ValueError for one that is larger, for a
+    syntax error (NaN is one, too) and for nesting that is too deep.
     """
     text = data if isinstance(data, str) else decode(bytes(data))
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        bounded = None if most is None else partial(_bounded, most=most)
+        value = json.loads(text, parse_constant=_refuse, parse_int=bounded)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return _unicode_values(value) if _MAY_BE_LONE.search(text) or _LONE.search(text) else value
+
+
+def _bounded(digits: str, *, most: int) -> int:
+    if len(digits) > len(str(most)) + 1 or abs(int(digits)) > most:
+        raise ValueError(f"{digits[:_SHOWN_DIGITS]}: the number is out of range")
+    return int(digits)
 
 
 def _refuse(name: str) -> NoReturn:

@@ -335,6 +335,11 @@ def _open_folder(root: Path, subpath: str) -> int | None:
 def _check_name(name: str) -> None:
     if len(name) > _LONGEST_NAME:
         raise InvalidArgument(f"create {name[:32]}...: longer than {_LONGEST_NAME} characters")
+    if len(name) == 1:
+        raise InvalidArgument(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric"
+            " characters"
+        )
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only'

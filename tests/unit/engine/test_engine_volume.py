@@ -61,7 +61,7 @@ async def test_without_a_name_it_is_anonymous(volumes: Volumes) -> None:
     assert volume.labels == {ANONYMOUS_LABEL: ""}
 
 
-@pytest.mark.parametrize("name", ["a", "-ab", "a/b", "../x", "a b", ".removing-x", "é1"])
+@pytest.mark.parametrize("name", ["-ab", "a/b", "../x", "a b", ".removing-x", "é1"])
 async def test_bad_names_are_refused_with_dockers_text(volumes: Volumes, name: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         await volumes.create(name)
@@ -69,6 +69,10 @@ async def test_bad_names_are_refused_with_dockers_text(volumes: Volumes, name: s
         f'create {name}: "{name}" includes invalid characters for a local volume name'
     )
     assert volumes.list() == []
+    with pytest.raises(
+        InvalidArgument, match="create a: volume name is too short, names should be"
+    ):
+        await volumes.create("a")
 
 
 async def test_other_drivers_options_and_types_are_refused_by_name(volumes: Volumes) -> None:

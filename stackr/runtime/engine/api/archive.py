@@ -95,9 +95,13 @@ async def _send(
             await writer.write(chunk)
 
 
+def _always(_: Request) -> bool:
+    return True
+
+
 ROUTES = (
     Route("HEAD", "/containers/{id}/archive", _head),
-    Route("GET", "/containers/{id}/archive", _get, follows=True),
+    Route("GET", "/containers/{id}/archive", _get, follows=True, ends=_always),
     Route("PUT", "/containers/{id}/archive", _put),
-    Route("GET", "/containers/{id}/export", _export, follows=True),
+    Route("GET", "/containers/{id}/export", _export, follows=True, ends=_always),
 )

@@ -111,8 +111,12 @@ async def _wait(engine: Engine, request: Request) -> None:
         exit_code.cancel()
 
 
+def _has_end(request: Request) -> bool:
+    return not request.flag("follow")
+
+
 ROUTES = (
-    Route("GET", "/containers/{id}/logs", _logs, follows=True),
+    Route("GET", "/containers/{id}/logs", _logs, follows=True, ends=_has_end),
     Route("POST", "/containers/{id}/attach", _attach, hijacks=True),
     Route("POST", "/containers/{id}/wait", _wait, follows=True),
 )

@@ -173,7 +173,7 @@ class Request:
                 f'unsupported Content-Type header ({kind}): must be "application/json"'
             )
         try:
-            return parse_json(body)
+            return parse_json(body, most=_LARGEST)
         except ValueError as error:
             raise InvalidArgument(f"invalid JSON: {error}") from error
 
@@ -268,13 +268,18 @@ class Connection:
             elif not isinstance(event, h11.EndOfMessage):
                 raise ClientGone
 
-    async def until_gone(self) -> None:
-        """Return once the client has closed its side; drops the body, keeps what is sent ahead."""
+    async def until_gone(self, *, half: bool) -> None:
+        """Return once the client has gone; drops the body, keeps what is sent ahead.
+
+        half: it has gone once it has closed its own side, whether or not it still listens.
+        """
         async for _ in self.receive_body():
             pass
         while self._pipelined < _PIPELINED_BYTES:
             data = await self._reader.read(_READ_BYTES)
             if not data:
+                if not half:
+                    await self._hang_ups.wait(self.peer.fileno())
                 return
             self._pipelined += len(data)
             self._http.receive_data(data)

@@ -19,9 +19,17 @@ Handler = Callable[[Engine, Request], Awaitable[Response | None]]
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
 
 
+def _never(request: Request) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """follows: the answer lasts as long as the client listens, so the client's end cancels it.
+    """follows: the answer may last as long as the client listens, so the client's end cancels it.
+
+    ends: whether this one ends by itself. A client that has closed its own side and listens on,
+    as `nc` does, gets the whole of it; one without an end would outlive what asked for it, as
+    `docker system dial-stdio` closes one side only.
 
     hijacks: the connection becomes a raw stream; the handler sees itself when the client ends.
     """
@@ -30,6 +38,7 @@ class Route:
     pattern: str
     handler: Handler
     follows: bool = False
+    ends: Callable[[Request], bool] = _never
     hijacks: bool = False
 
 

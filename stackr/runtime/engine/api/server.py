@@ -154,7 +154,11 @@ class Server:
         work = asyncio.ensure_future(_run(self._engine, route, request))
         self._following.add(work)
         try:
-            return await (work if route.hijacks else _while_listening(connection, work))
+            return await (
+                work
+                if route.hijacks
+                else _while_listening(connection, work, half=not route.ends(request))
+            )
         except asyncio.CancelledError:
             if not work.cancelled():
                 raise
@@ -169,10 +173,10 @@ async def _run(engine: Engine, route: Route, request: Request) -> Response | Non
 
 
 async def _while_listening(
-    connection: Connection, work: asyncio.Task[Response | None]
+    connection: Connection, work: asyncio.Task[Response | None], *, half: bool
 ) -> Response | None:
-    """The result of `work`, which is cancelled once the client has gone."""
-    gone = asyncio.ensure_future(connection.until_gone())
+    """The result of `work`, which is cancelled once the client has gone; see `until_gone`."""
+    gone = asyncio.ensure_future(connection.until_gone(half=half))
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         if work.done():

@@ -103,7 +103,7 @@ def _interface(figures: InterfaceFigures) -> dict[str, int]:
 
 async def _stats(engine: Engine, request: Request) -> Response | None:
     readings = _Readings(engine, engine.containers.get(request.params["id"]))
-    if not request.flag("stream", default=True):
+    if _is_one(request):
         if not request.flag("one-shot"):
             readings.next()
             await asyncio.sleep(_INTERVAL_S)
@@ -114,4 +114,8 @@ async def _stats(engine: Engine, request: Request) -> Response | None:
         await asyncio.sleep(_INTERVAL_S)
 
 
-ROUTES = (Route("GET", "/containers/{id}/stats", _stats, follows=True),)
+def _is_one(request: Request) -> bool:
+    return not request.flag("stream", default=True)
+
+
+ROUTES = (Route("GET", "/containers/{id}/stats", _stats, follows=True, ends=_is_one),)

@@ -67,7 +67,7 @@ class _Body(BaseModel):
         alias_generator=to_pascal,
         populate_by_name=True,
         extra="ignore",
-        strict=False,
+        strict=True,  # as Go: no number for a string, nor 1 for true
         defer_build=True,  # 100 ms of the daemon's start otherwise
     )
 

@@ -273,6 +273,42 @@ async def test_bytes_sent_ahead_of_the_upgrade_are_kept(serve: Serve) -> None:
         assert await client.reader.read() == b"EARLY LATE"
 
 
+async def test_a_half_closed_client_gets_the_whole_of_what_ends(serve: Serve) -> None:
+    """As `nc` and `socat` are; what has no end ends with them, or nothing would end it."""
+    released = asyncio.Event()
+
+    async def slow(engine: Engine, request: Request) -> None:
+        writer = await request.stream("text/plain")
+        await released.wait()
+        await writer.write(b"all of it")
+
+    def ends(request: Request) -> bool:
+        return request.flag("once")
+
+    async with serve(Route("GET", "/x", slow, follows=True, ends=ends)) as client:
+        client.send("GET /x?once=1")
+        client.writer.write_eof()
+        await client.reader.readuntil(b"\r\n\r\n")
+        asyncio.get_running_loop().call_later(0.05, released.set)
+        assert b"all of it" in await client.reader.read()
+    released.clear()
+    async with serve(Route("GET", "/x", slow, follows=True, ends=ends)) as client:
+        client.send("GET /x")
+        client.writer.write_eof()
+        assert b"all of it" not in await client.reader.read()
+
+
+async def test_a_number_out_of_range_is_refused_by_name(serve: Serve) -> None:
+    async with serve(Route("POST", "/x", _echo)) as client:
+        for number in (str(2**63), str(-(2**64)), "9" * 5000):
+            body = f'{{"a": {number}}}'.encode()
+            status, _, answer = await client.ask("POST /x", body)
+            assert status == 400
+            assert "the number is out of range" in json.loads(answer)["message"]
+            assert len(answer) < 200
+        assert (await client.ask("POST /x", b'{"a": 9223372036854775807}'))[0] == 200
+
+
 async def test_a_client_that_asks_for_no_upgrade_gets_200(serve: Serve) -> None:
     async with serve(Route("POST", "/upper", _upper, hijacks=True)) as client:
         client.send("POST /upper", b"{}")

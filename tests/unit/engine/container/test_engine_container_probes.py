@@ -22,7 +22,8 @@ from stackr.runtime.engine.container.spec import Config, Healthcheck, HostConfig
 
 
 def parsed(*test: str, **config: object) -> Test | None:
-    return parse_test(Config(healthcheck=Healthcheck(test=list(test)), **config))
+    healthcheck = Healthcheck(test=list(test))
+    return parse_test(Config.model_validate({"healthcheck": healthcheck, **config}))
 
 
 @pytest.mark.parametrize(

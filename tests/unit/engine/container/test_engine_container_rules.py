@@ -65,6 +65,12 @@ NOT_DOCKERS = {
 def test_a_wrong_type_is_told_with_its_path() -> None:
     with pytest.raises(InvalidArgument, match=r"invalid JSON: HostConfig\.Memory: "):
         parse_create({"HostConfig": {"Memory": "much"}})
+    for value in ("64", True, 1.5):
+        with pytest.raises(InvalidArgument, match="Memory"):
+            parse_create({"HostConfig": {"Memory": value}})
+    for flag in ("true", 1):
+        with pytest.raises(InvalidArgument, match="Tty"):
+            parse_create({"Tty": flag})
 
 
 def test_a_known_key_that_is_not_honoured_is_refused_by_name() -> None:
