@@ -12,63 +12,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from stackr.spec.attribute import UNORDERED, Effect, OnChange, Order
+from stackr.spec.declared import of_service
 from stackr.spec.model.base import Model, given
+from stackr.spec.model.service import Service
 
-if TYPE_CHECKING:
-    from stackr.spec.model.service import Service
+__all__ = ["canonical_json", "digest", "service_spec", "sparse"]
 
-__all__ = ["NOT_IN_CONTAINER", "canonical_json", "digest", "service_spec", "sparse"]
-
-_CLUSTER = "only a cluster has a use for it"
-
-NOT_IN_CONTAINER: Mapping[str, str] = {
-    "name": "it is the container's label",
-    "build": "what is built shows in the image's ID",
-    "pull_policy": "it is about the image's tag, not the container",
-    "scale": "replicas come and go without the others",
-    "depends_on": "it orders starts and stops",
-    "profiles": "it selects services",
-    "develop": "it is about the watched sources",
-    "extends": "it is resolved into the service's other attributes",
-    "env_file": "it is resolved into `environment`",
-    "label_file": "it is resolved into `labels`",
-    "attach": "it is about the terminal of `up`",
-    "extensions": "no engine sees it",
-    "ports.*.name": "it is for people and other tools",
-    "ports.*.app_protocol": "it is for people and other tools",
-    "deploy.mode": "replicas come and go without the others",
-    "deploy.replicas": "replicas come and go without the others",
-    "deploy.labels": _CLUSTER,
-    "deploy.placement": _CLUSTER,
-    "deploy.endpoint_mode": _CLUSTER,
-    "deploy.update_config": "it says how the next update goes",
-    "deploy.rollback_config": "it says how the next rollback goes",
-    "deploy.resources.reservations.cpus": _CLUSTER,
-    "deploy.resources.reservations.generic_resources": _CLUSTER,
-    "deploy.restart_policy.delay": _CLUSTER,
-    "deploy.restart_policy.window": _CLUSTER,
-}
-"""The attributes of a service that never recreate its containers, and why; `*` is any item."""
-
-_UNORDERED = frozenset(
-    {
-        "cap_add",
-        "cap_drop",
-        "configs",
-        "device_cgroup_rules",
-        "expose",
-        "external_links",
-        "group_add",
-        "links",
-        "ports",
-        "secrets",
-        "security_opt",
-        "tmpfs",
-        "volumes",
-    }
-)
+_RECORDED = (Effect.RECREATE, Effect.IN_PLACE)
+_EFFECTS = {at: mark.effect for at, mark in of_service(OnChange).items()}
+_UNORDERED = frozenset(at for at, mark in of_service(Order).items() if mark is UNORDERED)
 
 
 def sparse(value: Any) -> Any:
@@ -109,14 +64,16 @@ def _as_tree(patterns: Iterable[str]) -> _Names:
     tree: _Names = {}
     for pattern in patterns:
         *above, last = pattern.split(".")
-        below = tree
+        below: _Names | None = tree
         for name in above:
-            below = below.setdefault(name, {})
-        below[last] = None
+            below = below.setdefault(name, {}) if below is not None else None
+        if below is not None:
+            below[last] = None
     return tree
 
 
-_LEFT_OUT = _as_tree(NOT_IN_CONTAINER)
+_LEFT_OUT = _as_tree(["name", *(at for at, each in _EFFECTS.items() if each not in _RECORDED)])
+"""The attributes that are not in a container, whose name is in a label of its own."""
 
 
 def _without(value: Any, names: _Names) -> Any:

@@ -20,7 +20,11 @@ from stackr.planner.options import UpOptions
 from stackr.planner.references import Reference, references
 from stackr.runtime import labels
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
+from stackr.spec.attribute import Effect, OnChange
+from stackr.spec.declared import of_service
 from stackr.spec.decode import EXTENSION
+from stackr.spec.model.extension import ServiceExtension
+from stackr.spec.structs import struct_of
 
 if TYPE_CHECKING:
     from stackr.runtime.container import ContainerConfig
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
     from stackr.spec.model.volume import Volume
 
 __all__ = [
-    "IN_EXTENSION",
     "Desired",
     "DesiredNetwork",
     "DesiredService",
@@ -39,7 +42,10 @@ __all__ = [
 ]
 
 SPEC_FORMAT = "1"
-IN_EXTENSION = ("probe",)
+_UNRECORDED = {at for at, mark in of_service(OnChange).items() if mark.effect is Effect.NONE}
+_IN_EXTENSION = [
+    name for name in struct_of(ServiceExtension).fields if f"{EXTENSION}.{name}" not in _UNRECORDED
+]
 """What of `x-stackr` goes into a service's containers."""
 
 
@@ -313,7 +319,7 @@ def _service(
 def _extension_spec(service: Service) -> dict[str, Any]:
     if EXTENSION not in service.extensions:
         return {}
-    found = {name: getattr(service.stackr, name) for name in IN_EXTENSION}
+    found = {name: getattr(service.stackr, name) for name in _IN_EXTENSION}
     given = {name: sparse(value) for name, value in found.items() if value is not None}
     return {EXTENSION: given} if given else {}
 

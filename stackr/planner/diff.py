@@ -7,24 +7,38 @@ nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from stackr.planner.config_hash import canonical_json
 from stackr.planner.plan import FieldChange
+from stackr.spec.attribute import ORDERED, Keyed, Named, Order
+from stackr.spec.declared import attributes, marked
+from stackr.spec.decode import Scalar, Unit
 from stackr.spec.mask import masked
+from stackr.spec.rules import ANY, ITEM
 from stackr.spec.units import format_duration
 
 __all__ = ["field_changes"]
 
-_IDENTITIES: Mapping[str, tuple[str, ...]] = {
-    "volumes": ("target", "source"),
-    "devices": ("target", "source"),
-    "configs": ("source", "target"),
-    "secrets": ("source", "target"),
-    "ipam.config": ("subnet",),
+
+def _of_resource(pattern: str) -> str:
+    """A pattern as it reads within its resource: `services.*.dns` is `dns`."""
+    return pattern.split(".", 2)[-1]
+
+
+_IDENTITIES = {_of_resource(at): mark.keys for at, mark in marked(Named).items()}
+_ORDERED = {_of_resource(at) for at, mark in marked(Order).items() if mark is ORDERED}
+_SPLIT = {_of_resource(at) for at in marked(Keyed)}
+"""Maps of free keys, of which each is named even when the whole map comes or goes."""
+_UNITS = {
+    _of_resource(attribute.pattern.replace(ITEM, ANY)): attribute.kind.unit
+    for attribute in attributes()
+    if isinstance(attribute.kind, Scalar) and attribute.kind.unit is not None
 }
-"""Path of a list -> the keys of its items that tell one from another, the telling one first."""
+_NAME = re.compile(r"\[.+\]")
+"""The name of a list's item in a path."""
 
 
 def _port(item: Mapping[str, Any]) -> str:
@@ -53,37 +67,27 @@ def field_changes(
     return tuple(changes)
 
 
-_DURATIONS = frozenset(
-    {
-        *("interval", "timeout", "start_period", "start_interval", "stop_grace_period"),
-        *("delay", "window"),
-    }
-)
-_SIZES = frozenset(
-    {
-        *("mem_limit", "mem_reservation", "memswap_limit", "shm_size", "size", "memory"),
-    }
-)
-
-
 def _with_unit(path: str, value: Any) -> Any:
     """Seconds, bytes and file modes as a stack file has them: "1m30s", "512m", "0440"."""
-    name = path.rpartition(".")[2]
-    if name == "mode" and isinstance(value, int):
-        return f"0{value:o}"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         return value
-    if name in _DURATIONS:
-        return format_duration(round(value * 1_000_000_000))
-    return _size(int(value)) if name in _SIZES else value
+    match _UNITS.get(_NAME.sub(".*", path)):
+        case Unit.FILE_MODE:
+            return f"0{int(value):o}"
+        case Unit.SECONDS:
+            return format_duration(round(value * 1_000_000_000))
+        case Unit.BYTES:
+            return _size(int(value))
+        case None:
+            return value
 
 
 def _size(count: int) -> str:
-    unit = next((u for u, each in _UNITS.items() if count and count % each == 0), "")
-    return f"{count // _UNITS[unit]}{unit}" if unit else str(count)
+    unit = next((u for u, each in _MULTIPLES.items() if count and count % each == 0), "")
+    return f"{count // _MULTIPLES[unit]}{unit}" if unit else str(count)
 
 
-_UNITS = {"g": 1 << 30, "m": 1 << 20, "k": 1 << 10}
+_MULTIPLES = {"g": 1 << 30, "m": 1 << 20, "k": 1 << 10}
 
 _Difference = tuple[str, Any, Any]
 
@@ -97,9 +101,9 @@ def _walk(path: str, old: Any, new: Any) -> Iterator[_Difference]:
             yield from _walk(below, _entry(below, old, key), _entry(below, new, key))
     elif _is_list(old) and _is_list(new):
         yield from _lists(path, old or [], new or [])
-    elif isinstance(new, Mapping) and old is None and _splits(path):
+    elif isinstance(new, Mapping) and old is None and path in _SPLIT:
         yield from _walk(path, {}, new)
-    elif isinstance(old, Mapping) and new is None and _splits(path):
+    elif isinstance(old, Mapping) and new is None and path in _SPLIT:
         yield from _walk(path, old, {})
     else:
         yield path, old, new
@@ -114,21 +118,10 @@ def _entry(path: str, values: Mapping[str, Any], key: str) -> Any:
 
 _UNSET = "(unset)"
 """A variable that the image may set, and that is not to be set."""
-_SPLIT = frozenset(
-    {
-        *("environment", "labels", "annotations", "sysctls", "driver_opts", "networks"),
-        "depends_on",
-    }
-)
 
 
 def _is_list(value: Any) -> bool:
     return value is None or isinstance(value, list)
-
-
-def _splits(path: str) -> bool:
-    """Maps of free keys, of which each is named even when the whole map comes or goes."""
-    return path in _SPLIT
 
 
 def _lists(path: str, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
@@ -136,7 +129,7 @@ def _lists(path: str, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
         yield from _named(path, old, new, _names(_IDENTITIES[path], old, new))
     elif path == "ports":
         yield from _as_sets(path, [*map(_port, old)], [*map(_port, new)])
-    elif path in ("command", "entrypoint", "healthcheck.test", "dns", "dns_search"):
+    elif path in _ORDERED:
         yield path, old or None, new or None
     else:
         yield from _as_sets(path, old, new)

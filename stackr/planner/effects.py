@@ -1,26 +1,24 @@
 """What a change of each attribute of a service does, as docs/diff.md lists it.
 
-Nothing is decided here: the planner's own rules (`config_hash`, `limits`, `desired`) and the
-specification's (`spec.support`) are asked about every attribute that a service has.
+Nothing is decided here: it is what attributes declare (`spec.attribute`), by which `config_hash`
+and `limits` go, for an engine that changes what can be changed in place, and one that does not.
 `python -m stackr.planner.effects` writes the page's table.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from stackr.planner.config_hash import NOT_IN_CONTAINER
-from stackr.planner.desired import IN_EXTENSION
-from stackr.planner.limits import changes_in_place
-from stackr.planner.observed import told_dependencies
 from stackr.runtime.types import Capabilities
-from stackr.spec.declared import SERVICE
+from stackr.spec.attribute import Effect as change
+from stackr.spec.attribute import ModelOnly, OnChange, State
+from stackr.spec.declared import SERVICE, nearest_mark, of_service
 from stackr.spec.decode import EXTENSION, Kind, ListOf, MapOf, Struct, Ulimit
 from stackr.spec.model.extension import ServiceExtension
-from stackr.spec.support import SUPPORT, State
+from stackr.spec.support import SUPPORT
 
 __all__ = ["Effect", "Row", "rows", "table"]
 
@@ -50,28 +48,19 @@ class Row(NamedTuple):
 
 _EMBEDDED = Capabilities(update_labels=True, update_lifts=True)
 _DOCKER = Capabilities()
-_SCALES = ("scale", "deploy.replicas")
-_RESOLVED = ("env_file", "label_file", "extends")
-"""Attributes that are gone once a stack is loaded."""
 _TOLD_ONCE = (Effect.NONE, Effect.REFUSED, Effect.RESOLVED)
-_NOT_WRITTEN = {
-    *("deploy.resources.limits.devices", "deploy.resources.limits.generic_resources"),
-    "deploy.resources.reservations.pids",
+_MARKS = of_service(OnChange)
+_HIDDEN = of_service(ModelOnly)
+_OF_CONTAINER = (change.RECREATE, change.IN_PLACE)
+_EFFECTS = {
+    change.RECREATE: Effect.RECREATE,
+    change.IN_PLACE: Effect.RECREATE,
+    change.TOLD: Effect.NONE,
+    change.SCALE: Effect.SCALE,
+    change.RESOLVED: Effect.RESOLVED,
+    change.NONE: Effect.NONE,
 }
-"""The model has them; the specification's schema does not."""
-_NOTES = {
-    "image": "and where the same name is another image now",
-    "depends_on": "what containers record for `stop` and `down`",
-    "depends_on.*.condition": "what containers record for `stop` and `down`",
-    "depends_on.*.restart": "what containers record for other tools",
-    "depends_on.*.required": "counts at the next start",
-    "post_start": "the new container runs the new hooks",
-    "pre_stop": "what containers record for their stop",
-    "profiles": "what is up of a service that is not selected any more stays up",
-    f"{EXTENSION}.ready_timeout": "counts at the next `up`",
-    f"{EXTENSION}.stateful": "it is about the plan's risks",
-}
-"""What the rules themselves do not say."""
+"""What a change does where an engine cannot make it in place."""
 
 
 def rows() -> list[Row]:
@@ -93,7 +82,7 @@ def table() -> str:
 
 def _of_struct(above: str, struct: Struct) -> Iterator[Row]:
     for name, field in struct.fields.items():
-        if above + name not in _NOT_WRITTEN:
+        if above + name not in _HIDDEN:
             yield from _of_kind(above + name, field.kind)
 
 
@@ -115,38 +104,21 @@ def _of_kind(path: str, kind: Kind) -> Iterator[Row]:
 
 def _row(path: str) -> Row:
     embedded, docker = _effect(path, _EMBEDDED), _effect(path, _DOCKER)
-    support = _longest(SUPPORT, f"services.*.{path}")
-    if support is not None and SUPPORT[support].state is State.NO:
-        is_everywhere = SUPPORT[support].is_everywhere
-        docker = Effect.REFUSED if is_everywhere else docker
-        return Row(path, Effect.REFUSED, docker, SUPPORT[support].note)
-    reason = NOT_IN_CONTAINER.get(_longest(NOT_IN_CONTAINER, path) or "", "")
-    return Row(path, embedded, docker, _NOTES.get(path, reason))
-
-
-def _longest(patterns: Mapping[str, object], path: str) -> str | None:
-    """The pattern that names the path or what is nearest above it."""
-    while path not in patterns:
-        path, dot, _ = path.rpartition(".")
-        if not dot:
-            return None
-    return path
+    support = nearest_mark(SUPPORT, f"services.*.{path}")
+    if support is not None and support.state is State.NO:
+        docker = Effect.REFUSED if support.is_everywhere else docker
+        return Row(path, Effect.REFUSED, docker, support.note)
+    mark = nearest_mark(_MARKS, path)
+    is_own = path in _MARKS or (mark is not None and mark.effect not in _OF_CONTAINER)
+    return Row(path, embedded, docker, mark.why if mark is not None and is_own else "")
 
 
 def _effect(path: str, engine: Capabilities) -> Effect:
-    top, last = path.partition(".")[0], path.rpartition(".")[2]
-    if path in _SCALES:
-        return Effect.SCALE
-    if top in _RESOLVED:
-        return Effect.RESOLVED
-    if top == EXTENSION:
-        return Effect.RECREATE if last in IN_EXTENSION else Effect.NONE
-    if top == "depends_on":
-        is_told = path == top or last in told_dependencies("name")["name"]
-        return Effect.IN_PLACE if is_told and engine.update_labels else Effect.NONE
-    if _longest(NOT_IN_CONTAINER, path):
-        return Effect.NONE
-    return Effect.IN_PLACE if engine.update_labels and changes_in_place(path) else Effect.RECREATE
+    mark = nearest_mark(_MARKS, path)
+    effect = change.RECREATE if mark is None else mark.effect
+    if effect in (change.IN_PLACE, change.TOLD) and engine.update_labels:
+        return Effect.IN_PLACE
+    return _EFFECTS[effect]
 
 
 if __name__ == "__main__":

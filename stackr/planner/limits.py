@@ -5,7 +5,7 @@ They are what can change in a container that exists, and what others change behi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.planner.plan import FieldChange, Origin
 from stackr.runtime.limits import (
@@ -17,23 +17,19 @@ from stackr.runtime.limits import (
     without_discarded,
 )
 from stackr.runtime.types import Capabilities, ContainerState
-
-if TYPE_CHECKING:
-    from stackr.spec.model.service import Service
+from stackr.spec.attribute import Effect, OnChange
+from stackr.spec.declared import of_service
+from stackr.spec.model.service import Service
 
 __all__ = ["changes_in_place", "drifted_limits", "is_in_place", "resources", "restart_policy"]
 
 _RESTART_NAMES = {"none": "no", "any": "always"}
-_IN_PLACE = (
-    *("mem_limit", "memswap_limit", "mem_reservation", "mem_swappiness"),
-    *("cpus", "cpu_shares", "cpu_quota", "cpu_period", "cpu_rt_period", "cpu_rt_runtime"),
-    *("cpuset", "pids_limit", "blkio_config", "restart", "deploy.restart_policy"),
-    *("deploy.resources.limits", "deploy.resources.reservations.memory"),
-    *("pre_stop", "depends_on"),
+_IN_PLACE = tuple(
+    path
+    for path, mark in of_service(OnChange).items()
+    if mark.effect in (Effect.IN_PLACE, Effect.TOLD)
 )
-"""Paths in a service whose change needs no new container, on an engine that can do it.
-
-The last ones are nothing but what the container's labels tell of it."""
+"""Paths in a service whose change needs no new container, on an engine that can do it."""
 _KEYS = {
     "memory_bytes": "mem_limit",
     "memory_swap_bytes": "memswap_limit",

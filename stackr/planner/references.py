@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from stackr.planner.observed import Observed
 from stackr.planner.plan import FieldChange, Origin
 from stackr.runtime.types import ContainerState
+from stackr.spec.attribute import Namespace
+from stackr.spec.declared import of_service
 
 if TYPE_CHECKING:
     from stackr.planner.slots import Slot
@@ -33,6 +35,7 @@ __all__ = [
 _CONTAINER = "container:"
 _SERVICE = "service:"
 _VOLUMES_FROM = "volumes_from"
+_MODES = [at for at, mark in of_service(Namespace).items() if "container" in mark.forms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def joined(found: Iterable[Reference]) -> list[Reference]:
 
 
 def _joined(service: Service) -> Iterator[Reference]:
-    for path in ("network_mode", "ipc", "pid"):
+    for path in _MODES:
         mode = getattr(service, path) or ""
         if mode.startswith(_SERVICE):
             yield Reference(path, mode.removeprefix(_SERVICE))

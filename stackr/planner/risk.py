@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from stackr.planner.observed import other_stack_of
 from stackr.planner.plan import Change, Kind, Risk, RiskLevel
 from stackr.planner.slots import stored_spec
+from stackr.spec.attribute import Namespace
+from stackr.spec.declared import of_service
 from stackr.spec.decode import EXTENSION
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ RISKS: Mapping[str, str] = {
 
 _EVERYWHERE = ("", "0.0.0.0", "::", "[::]")
 _SOCKETS = ("docker.sock", "podman.sock", "containerd.sock", "stackr.sock")
-_HOST_MODES = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
+_HOST_MODES = [at for at, mark in of_service(Namespace).items() if "host" in mark.forms]
 _MADE = (Kind.CREATE, Kind.RECREATE)
 
 

@@ -9,6 +9,7 @@ rule the table that its phase walks.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from stackr.spec.rules import Branch, Path, Transform
@@ -68,6 +69,92 @@ class NormalCheck(Rule[Transform[Any]]):
     """The same, for a project that is brought to its normal form."""
 
 
+class Effect(Enum):
+    """What a change does to containers that exist."""
+
+    RECREATE = "they are made anew"
+    IN_PLACE = "they stay, and are changed, where the engine can"
+    TOLD = "they stay; only what they record of the service is changed"
+    SCALE = "some are made or removed"
+    RESOLVED = "it is gone once a stack is loaded; what it brings has its own effect"
+    NONE = "nothing"
+
+
+class OnChange(Mark):
+    """The effect of a change of it, and of what is below it; without: RECREATE. why: for people."""
+
+    __slots__ = ("effect", "why")
+
+    def __init__(self, effect: Effect, why: str = "") -> None:
+        self.effect, self.why = effect, why
+
+
+class State(Enum):
+    """What the embedded engine does with an attribute."""
+
+    YES = "yes"
+    PARTLY = "partly"
+    NO_EFFECT = "no effect"
+    NO = "refused"
+
+
+class Support(Mark):
+    """Whether the embedded engine honours it; without: it does.
+
+    refuses: whether a value is refused, for `PARTLY`; `NO` refuses all. is_everywhere: of `NO`,
+    that no other engine honours it either.
+    """
+
+    __slots__ = ("is_everywhere", "note", "refuses", "state")
+
+    def __init__(
+        self,
+        state: State,
+        note: str = "",
+        refuses: Callable[[Any], bool] | None = None,
+        *,
+        is_everywhere: bool = False,
+    ) -> None:
+        self.state, self.note, self.refuses = state, note, refuses
+        self.is_everywhere = is_everywhere
+
+
+class Since(Mark):
+    """The version of Docker Compose that was the first to know it."""
+
+    __slots__ = ("version",)
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+
+class Schema(Mark):
+    """How it is written in a file, as JSON Schema, where the specification's own does not say."""
+
+    __slots__ = ("rule",)
+
+    def __init__(self, **rule: Any) -> None:
+        self.rule = rule
+
+
+class Namespace(Mark):
+    """It says whose namespace is used. forms: what it may be, or begin with before a colon."""
+
+    __slots__ = ("forms",)
+
+    def __init__(self, *forms: str) -> None:
+        self.forms = forms
+
+
+class Named(Mark):
+    """Of a list: the keys by which people tell its entries apart, the telling one first."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+
 class At(Mark):
     """Marks of what is below an attribute: `*` is each of its entries, `*.soft` a key of each."""
 
@@ -96,5 +183,60 @@ class Written(NamedTuple):
     shown: str = ""
 
 
+class Order(Mark):
+    """Of a list: whether the order of its entries means something."""
+
+
+class Keyed(Mark):
+    """Of a map: each of its keys is told of by itself, also where the whole map comes or goes."""
+
+
+class ModelOnly(Mark):
+    """The model has it, as Docker Compose's does; no file can, as the schema does not know it."""
+
+
+class Unhashed(Mark):
+    """Docker Compose's hash of a service leaves it out."""
+
+
 OWN = Own()
 NAMES = Names()
+ORDERED = Order()
+UNORDERED = Order()
+KEYED = Keyed()
+MODEL_ONLY = ModelOnly()
+UNHASHED = Unhashed()
+
+
+def recreates(why: str) -> OnChange:
+    return OnChange(Effect.RECREATE, why)
+
+
+def in_place(why: str = "") -> OnChange:
+    return OnChange(Effect.IN_PLACE, why)
+
+
+def no_effect(why: str) -> OnChange:
+    return OnChange(Effect.NONE, why)
+
+
+def supported(note: str) -> Support:
+    return Support(State.YES, note)
+
+
+def inert(note: str) -> Support:
+    """It is taken, and has no effect on one host."""
+    return Support(State.NO_EFFECT, note)
+
+
+def refused(note: str, *, is_everywhere: bool = False) -> Support:
+    return Support(State.NO, note, is_everywhere=is_everywhere)
+
+
+def partly(note: str, refuses: Callable[[Any], bool]) -> Support:
+    return Support(State.PARTLY, note, refuses)
+
+
+def only(*allowed: Any, note: str = "") -> Support:
+    """Other values are refused."""
+    return partly(note or ", ".join(allowed), lambda value: value not in allowed)

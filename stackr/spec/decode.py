@@ -9,6 +9,7 @@ Source: compose-go, types/; mapstructure; Go's encoding/json for what `omitempty
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -56,6 +57,14 @@ class Kind:
         return value
 
 
+class Unit(Enum):
+    """What a number in a model counts."""
+
+    SECONDS = "s"
+    BYTES = "bytes"
+    FILE_MODE = "file mode"
+
+
 class Scalar(Kind):
     """A value that one function reads, which raises ValueError."""
 
@@ -65,8 +74,10 @@ class Scalar(Kind):
         *,
         write: Callable[[Any], Any] | None = None,
         hold: Callable[[Any], Any] | None = None,
+        unit: Unit | None = None,
         pointer: bool = False,
     ) -> None:
+        self.unit = unit
         self._read, self._write, self._hold = read, write, hold
         self.never_empty = pointer
 
@@ -321,5 +332,6 @@ __all__ = [
     "SshKeys",
     "Struct",
     "Ulimit",
+    "Unit",
     "Unprintable",
 ]

@@ -17,7 +17,7 @@ from stackr.spec import dotenv, selection
 from stackr.spec.canonical import Report, omit_empty
 from stackr.spec.declared import SECTIONS
 from stackr.spec.decode import EXTENSION, EXTENSIONS, Faults
-from stackr.spec.defaults import SECRET_VALUE, normalize, resolve_environment
+from stackr.spec.defaults import SECRET_VALUE
 from stackr.spec.discover import PROJECT_NAME, Discovered, discover
 from stackr.spec.extends import Extender, apply_resets
 from stackr.spec.files import HOST, Files
@@ -25,6 +25,7 @@ from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
 from stackr.spec.merge import CannotMerge
 from stackr.spec.model.project import Origin, Position, Project
+from stackr.spec.normal import normalize, resolve_environment
 from stackr.spec.phases import (
     canonical,
     check_normal,

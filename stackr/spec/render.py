@@ -6,9 +6,11 @@ Source: compose-go, types/project.go; docker/compose, cmd/compose/config.go and 
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
-from stackr.spec.declared import SECTIONS, SERVICE
+from stackr.spec.attribute import Unhashed
+from stackr.spec.declared import SECTIONS, SERVICE, of_service
 from stackr.spec.decode import Unprintable
 from stackr.spec.key_order import all_in_order
 from stackr.spec.phases import UNIQUE_RULES
@@ -17,7 +19,7 @@ from stackr.spec.rules import Branch
 from stackr.spec.units import json_number
 
 _IN_JSON = ("networks", "volumes", "secrets", "configs")
-_HASH_IGNORES = ("build", "pull_policy", "scale", "depends_on", "profiles")
+_UNHASHED = {tuple(path.split(".")) for path in of_service(Unhashed)}
 
 
 def project_tree(name: str, project: dict[str, Any], *, yaml: bool) -> dict[str, Any]:
@@ -87,17 +89,21 @@ def to_json(tree: Any) -> str:
         ) from error
 
 
+def _without_unhashed(value: dict[str, Any], above: tuple[str, ...]) -> dict[str, Any]:
+    """What counts for the hash; only `deploy` has a part that does not."""
+    return {
+        key: _without_unhashed(entry, (*above, key)) if key == "deploy" else entry
+        for key, entry in value.items()
+        if (*above, key) not in _UNHASHED
+    }
+
+
 def service_hash(service: dict[str, Any]) -> str:
     """Docker Compose's hash of a typed service: a container with another one is out of date.
 
     Returns 64 hexadecimal digits.
     """
-    from hashlib import sha256
-
-    kept = {key: value for key, value in service.items() if key not in _HASH_IGNORES}
-    deploy = kept.get("deploy")
-    if deploy is not None:
-        kept["deploy"] = {key: value for key, value in deploy.items() if key != "replicas"}
+    kept = _without_unhashed(service, ())
     return sha256(_go_json(SERVICE.plain(kept, yaml=False)).encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from stackr.spec import readers
 from stackr.spec.attribute import Cast
-from stackr.spec.decode import Kind, ListOf, Scalar
+from stackr.spec.decode import Kind, ListOf, Scalar, Unit
 from stackr.spec.units import (
     format_duration,
     json_number,
@@ -42,10 +42,14 @@ UINT64 = Scalar(readers.read_unsigned(64))
 UINT64_POINTER = Scalar(readers.read_unsigned(64), pointer=True)
 SINGLE = Scalar(readers.read_single, write=json_number)
 CPUS = Scalar(readers.read_cpus, write=json_number)
-BYTES = Scalar(readers.read_bytes, write=str)
-DURATION = Scalar(readers.read_duration, write=format_duration, hold=seconds)
-DURATION_POINTER = Scalar(readers.read_duration, write=format_duration, hold=seconds, pointer=True)
-FILE_MODE = Scalar(readers.read_mode, write=_octal, pointer=True)
+BYTES = Scalar(readers.read_bytes, write=str, unit=Unit.BYTES)
+SWAPPINESS = Scalar(readers.read_bytes, write=str)
+DURATION = Scalar(readers.read_duration, write=format_duration, hold=seconds, unit=Unit.SECONDS)
+DURATION_POINTER = Scalar(
+    readers.read_duration, write=format_duration, hold=seconds, unit=Unit.SECONDS, pointer=True
+)
+FILE_MODE = Scalar(readers.read_mode, write=_octal, unit=Unit.FILE_MODE, pointer=True)
+FILE_BITS = Scalar(readers.read_unsigned(32), unit=Unit.FILE_MODE)
 COUNT = Scalar(readers.read_count)
 COMMAND = Scalar(readers.read_command, hold=tuple, pointer=True)
 TEST = Scalar(readers.read_test, hold=tuple)

@@ -3,7 +3,23 @@
 from typing import Annotated
 
 from stackr.spec import checks, defaults
-from stackr.spec.attribute import At, Check, Default, Written
+from stackr.spec.attribute import (
+    MODEL_ONLY,
+    UNHASHED,
+    At,
+    Check,
+    Default,
+    Effect,
+    OnChange,
+    Written,
+    in_place,
+    inert,
+    no_effect,
+    only,
+    partly,
+    refused,
+    supported,
+)
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import (
     Bytes,
@@ -14,6 +30,12 @@ from stackr.spec.model.types import (
     Retries,
 )
 from stackr.spec.values import AS_FLOAT, AS_INT, COUNT, CPUS, SINGLE, UINT64
+
+_CLUSTER = no_effect("only a cluster has a use for it")
+_SWARM = inert("of a cluster; Docker Compose on one host has no use for it either")
+NO_DRIVER = refused("the engine has no driver for them")
+SCALES = OnChange(Effect.SCALE, "replicas come and go without the others")
+_NOT_NEGATIVE = partly("not negative", lambda seconds: seconds < 0)
 
 
 class DeviceRequest(Model):
@@ -45,28 +67,43 @@ class Resource(Model):
     cpus: Annotated[float, CPUS] = 0
     memory: Bytes = 0
     pids: int = 0
-    devices: Annotated[
-        tuple[DeviceRequest, ...],
-        At("*", Default(defaults.all_devices), Check(checks.device)),
-    ] = ()
+    devices: tuple[DeviceRequest, ...] = ()
     generic_resources: tuple[GenericResource, ...] = ()
 
 
 class Resources(Model):
     """What a container may use at most, and what it is promised."""
 
-    limits: Resource | None = None
-    reservations: Resource | None = None
+    limits: Annotated[
+        Resource | None,
+        in_place(),
+        At("devices", MODEL_ONLY),
+        At("generic_resources", MODEL_ONLY),
+    ] = None
+    reservations: Annotated[
+        Resource | None,
+        At("cpus", _CLUSTER, _SWARM),
+        At("memory", in_place()),
+        At("pids", MODEL_ONLY),
+        At("devices", NO_DRIVER),
+        At("devices.*", Default(defaults.all_devices), Check(checks.device)),
+        At("generic_resources", _CLUSTER, _SWARM),
+    ] = None
 
 
 class UpdateConfig(Model):
     """How an update, or its rollback, goes."""
 
     parallelism: Retries = None
-    delay: Duration = 0
+    delay: Annotated[Duration, _NOT_NEGATIVE] = 0
     failure_action: str | None = None
-    monitor: Duration = 0
-    max_failure_ratio: Annotated[float, SINGLE, AS_FLOAT] = 0
+    monitor: Annotated[Duration, _NOT_NEGATIVE] = 0
+    max_failure_ratio: Annotated[
+        float,
+        SINGLE,
+        AS_FLOAT,
+        partly("from 0 to 1", lambda ratio: not 0 <= ratio <= 1),
+    ] = 0
     order: str | None = None
 
 
@@ -74,9 +111,9 @@ class RestartPolicy(Model):
     """When a replica is started again."""
 
     condition: str | None = None
-    delay: OptionalDuration = None
+    delay: Annotated[OptionalDuration, _CLUSTER, _SWARM] = None
     max_attempts: Retries = None
-    window: OptionalDuration = None
+    window: Annotated[OptionalDuration, _CLUSTER, _SWARM] = None
 
 
 class Preference(Model):
@@ -96,12 +133,26 @@ class Placement(Model):
 class Deploy(Model):
     """The deploy section."""
 
-    mode: str | None = None
-    replicas: OptionalNumber = None
-    labels: Labels = {}
-    update_config: UpdateConfig | None = None
-    rollback_config: UpdateConfig | None = None
-    resources: Resources = Resources.model_construct()
-    restart_policy: RestartPolicy | None = None
-    placement: Placement = Placement.model_construct()
-    endpoint_mode: str | None = None
+    mode: Annotated[
+        str | None,
+        no_effect("replicas come and go without the others"),
+        only("replicated", "global", note="replicated, global; jobs are not run as such"),
+    ] = None
+    replicas: Annotated[OptionalNumber, UNHASHED, SCALES, supported("")] = None
+    labels: Annotated[Labels, _CLUSTER, _SWARM] = {}
+    update_config: Annotated[
+        UpdateConfig | None,
+        no_effect("it says how the next update goes"),
+        supported("replica by replica; Docker Compose ignores it"),
+        At("failure_action", only("pause", "continue", "rollback")),
+    ] = None
+    rollback_config: Annotated[
+        UpdateConfig | None,
+        no_effect("it says how the next rollback goes"),
+        supported("of an update that fails; else as update_config"),
+        At("failure_action", only("pause", "continue")),
+    ] = None
+    resources: Annotated[Resources, supported("")] = Resources.model_construct()
+    restart_policy: Annotated[RestartPolicy | None, in_place(), supported("")] = None
+    placement: Annotated[Placement, _CLUSTER, _SWARM] = Placement.model_construct()
+    endpoint_mode: Annotated[str | None, _CLUSTER, _SWARM] = None

@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from stackr.spec import extension_readers as readers
-from stackr.spec.decode import EXTENSION, Faults, Scalar, Struct
+from stackr.spec.attribute import no_effect
+from stackr.spec.decode import EXTENSION, Faults, Scalar, Struct, Unit
 from stackr.spec.extension_readers import PROBE_KINDS
 from stackr.spec.model.base import Model
 from stackr.spec.structs import struct_of
@@ -36,10 +37,14 @@ def _written(*types: str, **rules: Any) -> WithJsonSchema:
 
 _duration = _written("string", format="duration", examples=["10s"])
 _Time: TypeAlias = Annotated[
-    float | None, Scalar(readers.read_time, hold=seconds, pointer=True), _duration
+    float | None,
+    Scalar(readers.read_time, hold=seconds, unit=Unit.SECONDS, pointer=True),
+    _duration,
 ]
 _Period: TypeAlias = Annotated[
-    float | None, Scalar(readers.read_period, hold=seconds, pointer=True), _duration
+    float | None,
+    Scalar(readers.read_period, hold=seconds, unit=Unit.SECONDS, pointer=True),
+    _duration,
 ]
 _Port: TypeAlias = Annotated[
     int | None,
@@ -128,8 +133,10 @@ class ServiceExtension(Model):
     probe: Probe | None = Field(
         None, description="How stackr finds out whether a container is ready; no healthcheck.test."
     )
-    ready_timeout: _Time = Field(None, description="How long the service may take to become ready.")
-    stateful: _Flag = Field(
+    ready_timeout: Annotated[_Time, no_effect("counts at the next `up`")] = Field(
+        None, description="How long the service may take to become ready."
+    )
+    stateful: Annotated[_Flag, no_effect("it is about the plan's risks")] = Field(
         None,
         description="Whether to recreate it is a risk. Default: whether it mounts a named volume",
     )

@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 from stackr.spec import merge
-from stackr.spec.attribute import Merge
+from stackr.spec.attribute import Merge, only, supported
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Bytes, Flag
-from stackr.spec.values import FILE_MODE, UINT32
+from stackr.spec.values import FILE_BITS, FILE_MODE
 
 
 class BindOptions(Model):
@@ -18,7 +18,7 @@ class BindOptions(Model):
     selinux: str | None = None
     propagation: str | None = None
     create_host_path: bool = False
-    recursive: str | None = None
+    recursive: Annotated[str | None, supported("")] = None
 
 
 class VolumeOptions(Model):
@@ -33,7 +33,7 @@ class TmpfsOptions(Model):
     """Options of a tmpfs mount; `size` 0 is the kernel's default, `mode` is a file mode."""
 
     size: Bytes = 0
-    mode: Annotated[int, UINT32] = 0
+    mode: Annotated[int, FILE_BITS] = 0
 
 
 class ImageOptions(Model):
@@ -48,7 +48,10 @@ MountType = Literal["bind", "volume", "tmpfs", "cluster", "npipe", "image"]
 class ServiceVolume(Model):
     """One mount; `source` is a key of `Project.volumes`, an absolute path, or None (anonymous)."""
 
-    type: MountType
+    type: Annotated[
+        MountType,
+        only("bind", "volume", "tmpfs", "image", note="bind, volume, tmpfs, image (read-only)"),
+    ]
     source: str | None = None
     target: str | None = None
     read_only: Flag = False

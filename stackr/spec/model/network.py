@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from stackr.spec import merge
-from stackr.spec.attribute import Merge
+from stackr.spec.attribute import KEYED, Merge, Named, inert, only
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Flag, Labels, OptionalFlag, Options
 
@@ -21,19 +21,27 @@ class Ipam(Model):
     """Who gives out addresses, and from which pools."""
 
     driver: str | None = None
-    config: Annotated[tuple[IpamPool, ...], Merge(merge.pools)] = ()
+    config: Annotated[tuple[IpamPool, ...], Merge(merge.pools), Named("subnet")] = ()
 
 
 class Network(Model):
     """A network; `name` is the engine's name of it, `external` means that it has to exist."""
 
     name: str | None = None
-    driver: str | None = None
-    driver_opts: Options = {}
+    driver: Annotated[
+        str | None,
+        only(
+            *("bridge", "default", "host", "none"),
+            note="bridge; host and none as external networks",
+        ),
+    ] = None
+    driver_opts: Annotated[Options, KEYED] = {}
     ipam: Ipam = Ipam.model_construct()
     external: Flag = False
     internal: Flag = False
-    attachable: Flag = False
-    labels: Labels = {}
+    attachable: Annotated[Flag, inert("the engine keeps it; only a cluster has a use for it")] = (
+        False
+    )
+    labels: Annotated[Labels, KEYED] = {}
     enable_ipv4: OptionalFlag = None
     enable_ipv6: OptionalFlag = None

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from pydantic import PrivateAttr
 
 from stackr.spec import canonical, checks, paths
-from stackr.spec.attribute import NAMES, OWN, At, Check, IsPath, LongForm, Mark
+from stackr.spec.attribute import (
+    NAMES,
+    OWN,
+    At,
+    Check,
+    IsPath,
+    LongForm,
+    Mark,
+    partly,
+    refused,
+    supported,
+)
 from stackr.spec.files import HOST, MOST_CONTENT, Files
 from stackr.spec.model.base import Model
 from stackr.spec.model.extension import Level, ProjectExtension, project_extension
@@ -84,23 +95,35 @@ class Project(Model):
     profiles: Annotated[tuple[str, ...], OWN] = ()
     services: Annotated[dict[str, Service], NAMES] = {}
     disabled_services: Annotated[dict[str, Service], OWN] = {}
-    networks: Annotated[dict[str, Network], NAMES, _each()] = {}
+    networks: Annotated[
+        dict[str, Network],
+        NAMES,
+        _each(),
+        supported("of the driver bridge"),
+    ] = {}
     volumes: Annotated[
         dict[str, Volume],
         NAMES,
         _each(IsPath(paths.driver_opts), Check(checks.external)),
+        supported("of the driver local"),
     ] = {}
     secrets: Annotated[
         dict[str, FileObject],
         NAMES,
         _each(Check(checks.one_source("file", "environment"))),
+        At(
+            "*.content",
+            partly("what `environment` names; in a file, for configs alone", lambda value: False),
+        ),
+        supported("from a file or a variable"),
     ] = {}
     configs: Annotated[
         dict[str, FileObject],
         NAMES,
         _each(Check(checks.one_source("file", "environment", "content"))),
+        supported("from a file, a variable or their content"),
     ] = {}
-    models: dict[str, LanguageModel] = {}
+    models: Annotated[dict[str, LanguageModel], refused("no language models are run")] = {}
     warnings: Annotated[tuple[str, ...], OWN] = ()
 
     _origin: Origin = PrivateAttr(default=_NOWHERE)

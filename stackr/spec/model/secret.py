@@ -3,10 +3,13 @@
 from typing import Annotated
 
 from stackr.spec import paths
-from stackr.spec.attribute import IsPath
+from stackr.spec.attribute import IsPath, inert, partly, refused
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Flag
 from stackr.spec.values import STRING_MAP
+
+_NONE_KEPT = "the engine keeps none of its own"
+_REFUSED = refused(_NONE_KEPT)
 
 
 class FileObject(Model):
@@ -20,8 +23,11 @@ class FileObject(Model):
     file: Annotated[str | None, IsPath(paths.maybe_windows)] = None
     environment: str | None = None
     content: str | None = None
-    external: Flag = False
-    labels: dict[str, str] = {}
-    driver: str | None = None
-    driver_opts: Annotated[dict[str, str], STRING_MAP] = {}
-    template_driver: str | None = None
+    external: Annotated[Flag, partly(_NONE_KEPT, bool)] = False
+    labels: Annotated[
+        dict[str, str],
+        inert("of a cluster; Docker Compose on one host has no use for it either"),
+    ] = {}
+    driver: Annotated[str | None, _REFUSED] = None
+    driver_opts: Annotated[dict[str, str], STRING_MAP, _REFUSED] = {}
+    template_driver: Annotated[str | None, _REFUSED] = None

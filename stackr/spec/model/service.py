@@ -1,27 +1,62 @@
 """`services.*`: one model field for each attribute of the Compose Specification."""
 
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated
 
-from stackr.spec import canonical, checks, decode, defaults, identity, merge, paths
+from stackr.spec import canonical, checks, defaults, identity, merge, paths
 from stackr.spec.attribute import (
+    KEYED,
     NAMES,
+    ORDERED,
     OWN,
+    UNHASHED,
+    UNORDERED,
     At,
     Check,
     Default,
+    Effect,
     IsPath,
     LongForm,
     Merge,
+    Named,
+    Namespace,
     NormalCheck,
+    OnChange,
+    Support,
     Unique,
-    Written,
+    in_place,
+    no_effect,
+    only,
+    partly,
+    recreates,
+    refused,
+    supported,
 )
 from stackr.spec.model.base import Model
 from stackr.spec.model.build import Build, Ulimit
-from stackr.spec.model.deploy import Deploy, DeviceRequest
+from stackr.spec.model.deploy import NO_DRIVER, SCALES, Deploy, DeviceRequest
 from stackr.spec.model.extension import ServiceExtension, service_extension
 from stackr.spec.model.mounts import FileGrant, ServiceVolume
+from stackr.spec.model.parts import (
+    BlkioConfig,
+    Condition,
+    CredentialSpec,
+    Dependency,
+    Develop,
+    Device,
+    EnvFile,
+    Extends,
+    Healthcheck,
+    Hook,
+    Logging,
+    Port,
+    Provider,
+    ServiceModel,
+    ServiceNetwork,
+    ThrottleDevice,
+    WatchTrigger,
+    WeightDevice,
+)
 from stackr.spec.model.types import (
     Bytes,
     Command,
@@ -33,8 +68,6 @@ from stackr.spec.model.types import (
     OptionalDuration,
     OptionalFlag,
     OptionalNumber,
-    Options,
-    Retries,
     Variables,
     Words,
 )
@@ -42,176 +75,40 @@ from stackr.spec.values import (
     AS_FLOAT,
     AS_INT,
     AS_SINGLE,
-    BYTES,
-    MULTI_OPTIONS,
     NUMBERS,
     SINGLE,
     STRING_MAP,
-    TEST,
-    UINT16,
-    UINT32,
+    SWAPPINESS,
 )
 
+__all__ = [
+    "BlkioConfig",
+    "Condition",
+    "CredentialSpec",
+    "Dependency",
+    "Develop",
+    "Device",
+    "EnvFile",
+    "Extends",
+    "Healthcheck",
+    "Hook",
+    "Logging",
+    "Port",
+    "Provider",
+    "Service",
+    "ServiceModel",
+    "ServiceNetwork",
+    "ThrottleDevice",
+    "WatchTrigger",
+    "WeightDevice",
+]
 
-class Port(Model):
-    """A container port; `published` is a port or a range `low-high` of the host, or None."""
-
-    name: str | None = None
-    mode: str | None = None
-    host_ip: str | None = None
-    target: Annotated[int, UINT32, AS_INT] = 0
-    published: str | None = None
-    protocol: str | None = None
-    app_protocol: str | None = None
-
-
-class ServiceNetwork(Model):
-    """How a service joins one network."""
-
-    aliases: Distinct = ()
-    driver_opts: Options = {}
-    gw_priority: int = 0
-    interface_name: str | None = None
-    ipv4_address: str | None = None
-    ipv6_address: str | None = None
-    link_local_ips: Distinct = ()
-    mac_address: str | None = None
-    priority: int = 0
-
-
-Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+_WINDOWS = "of Windows"
+_NAMESPACE = Namespace("host", "service", "container")
 
 
-class Dependency(Model):
-    """What must be true of another service before this one starts."""
-
-    condition: Condition = "service_started"
-    restart: bool = False
-    required: Annotated[bool, Written(always=True, zero=False)] = True
-
-
-class Healthcheck(Model):
-    """A probe; `test` starts with CMD, CMD-SHELL or NONE, and () means the image's own."""
-
-    test: Annotated[tuple[str, ...], TEST, Merge(merge.replace)] = ()
-    timeout: OptionalDuration = None
-    interval: OptionalDuration = None
-    retries: Retries = None
-    start_period: OptionalDuration = None
-    start_interval: OptionalDuration = None
-    disable: Flag = False
-
-
-class Logging(Model):
-    """Where output goes."""
-
-    driver: str | None = None
-    options: Options = {}
-
-
-class EnvFile(Model):
-    """A file of variables, by absolute path; empty once it is resolved into `environment`."""
-
-    read_as: ClassVar[type[decode.Struct]] = decode.EnvFile
-
-    path: Annotated[str | None, IsPath(paths.file)] = None
-    required: Annotated[bool, Written(always=True, zero=False)] = False
-    format: str | None = None
-
-
-class Device(Model):
-    """A device node of the host; `permissions` are of r, w, m."""
-
-    source: str | None = None
-    target: str | None = None
-    permissions: str | None = None
-
-
-class WeightDevice(Model):
-    """A block device's weight, 10 to 1000."""
-
-    path: Annotated[str, Written(always=True, zero="", shown="Path")] = ""
-    weight: Annotated[int, UINT16, Written(always=True, zero=0, shown="Weight")] = 0
-
-
-class ThrottleDevice(Model):
-    """A block device's limit, bytes or operations a second."""
-
-    path: Annotated[str, Written(always=True, zero="", shown="Path")] = ""
-    rate: Annotated[Bytes, Written(always=True, zero="0", shown="Rate")] = 0
-
-
-class BlkioConfig(Model):
-    """Limits of block I/O."""
-
-    weight: Annotated[int, UINT16] = 0
-    weight_device: tuple[WeightDevice, ...] = ()
-    device_read_bps: tuple[ThrottleDevice, ...] = ()
-    device_read_iops: tuple[ThrottleDevice, ...] = ()
-    device_write_bps: tuple[ThrottleDevice, ...] = ()
-    device_write_iops: tuple[ThrottleDevice, ...] = ()
-
-
-class CredentialSpec(Model):
-    """A managed service account's credentials (Windows)."""
-
-    config: str | None = None
-    file: str | None = None
-    registry: str | None = None
-
-
-class Extends(Model):
-    """The service that this one was made from; only left where that one is empty."""
-
-    file: Annotated[str | None, IsPath(paths.extended)] = None
-    service: str | None = None
-
-
-class Hook(Model):
-    """A command that runs in the container at a point of its life."""
-
-    command: Command = None
-    user: str | None = None
-    privileged: bool = False
-    working_dir: str | None = None
-    environment: dict[str, str | None] = {}
-
-
-class WatchTrigger(Model):
-    """What a change of source files does."""
-
-    path: Annotated[
-        str,
-        IsPath(paths.watched),
-        Check(checks.not_blank),
-        Written(always=True, zero=""),
-    ] = ""
-    action: Annotated[str, Written(always=True, zero="")] = ""
-    target: str | None = None
-    exec: Hook = Hook.model_construct()
-    include: Annotated[tuple[str, ...], LongForm(canonical.one_or_many)] = ()
-    ignore: Annotated[tuple[str, ...], LongForm(canonical.one_or_many)] = ()
-    initial_sync: bool = False
-
-
-class Develop(Model):
-    """Rules of `watch`."""
-
-    watch: tuple[WatchTrigger, ...] = ()
-
-
-class Provider(Model):
-    """A service that another program runs; each option may have several values."""
-
-    type: str | None = None
-    options: Annotated[dict[str, tuple[str, ...]], MULTI_OPTIONS] = {}
-
-
-class ServiceModel(Model):
-    """Variables that tell a service where its language model is."""
-
-    endpoint_var: str | None = None
-    model_var: str | None = None
+def _where(kind: str) -> Support:
+    return supported(f"on hosts with {kind}; elsewhere the engine refuses it")
 
 
 class Service(Model):
@@ -223,140 +120,227 @@ class Service(Model):
     """
 
     name: Annotated[str, OWN] = ""
-    profiles: Distinct = ()
-    annotations: Labels = {}
-    attach: bool | None = None
+    profiles: Annotated[
+        Distinct,
+        UNHASHED,
+        no_effect("what is up of a service that is not selected any more stays up"),
+    ] = ()
+    annotations: Annotated[Labels, KEYED] = {}
+    attach: Annotated[
+        bool | None,
+        no_effect("it is about the terminal of `up`"),
+        supported("false: `up` in the foreground does not show its output"),
+    ] = None
     build: Annotated[
         Build | None,
         Merge(merge.wrapped("context")),
         LongForm(canonical.wrapped("context")),
         Default(defaults.values(context=".")),
+        UNHASHED,
+        no_effect("what is built shows in the image's ID"),
+        partly(
+            "images are not built: only together with `image`, which is pulled",
+            lambda build: True,
+        ),
     ] = None
-    develop: Develop | None = None
-    blkio_config: BlkioConfig | None = None
-    cap_add: Distinct = ()
-    cap_drop: Distinct = ()
-    cgroup_parent: str | None = None
-    cgroup: str | None = None
-    cpu_count: Number = 0
-    cpu_percent: Annotated[float, SINGLE, AS_FLOAT] = 0
-    cpu_period: Number = 0
-    cpu_quota: Number = 0
-    cpu_rt_period: Number = 0
-    cpu_rt_runtime: Number = 0
-    cpus: Annotated[float, SINGLE, AS_SINGLE] = 0
-    cpuset: str | None = None
-    cpu_shares: Number = 0
-    command: Annotated[Command, Merge(merge.replace)] = None
+    develop: Annotated[
+        Develop | None,
+        no_effect("it is about the watched sources"),
+        supported("the actions sync, restart, sync+restart and sync+exec of `watch`"),
+    ] = None
+    blkio_config: Annotated[
+        BlkioConfig | None,
+        in_place(),
+        supported("weights of single devices need the I/O scheduler bfq"),
+    ] = None
+    cap_add: Annotated[Distinct, UNORDERED] = ()
+    cap_drop: Annotated[Distinct, UNORDERED] = ()
+    cgroup_parent: Annotated[
+        str | None,
+        supported("an absolute path is a group of the host's; others are below the engine's own"),
+    ] = None
+    cgroup: Annotated[str | None, Namespace("host", "service"), supported("host, private")] = None
+    cpu_count: Annotated[Number, refused(_WINDOWS)] = 0
+    cpu_percent: Annotated[float, SINGLE, AS_FLOAT, refused(_WINDOWS)] = 0
+    cpu_period: Annotated[Number, in_place()] = 0
+    cpu_quota: Annotated[Number, in_place()] = 0
+    cpu_rt_period: Annotated[Number, in_place(), _where("real-time groups")] = 0
+    cpu_rt_runtime: Annotated[Number, in_place(), _where("real-time groups")] = 0
+    cpus: Annotated[float, SINGLE, AS_SINGLE, in_place()] = 0
+    cpuset: Annotated[str | None, in_place()] = None
+    cpu_shares: Annotated[
+        Number,
+        in_place(),
+        supported("on cgroup v2 a weight from 1 to 10,000: 1,024 shares, the default, are 100"),
+    ] = 0
+    command: Annotated[Command, Merge(merge.replace), ORDERED] = None
     configs: Annotated[
         tuple[FileGrant, ...],
         Unique(identity.granted_at("")),
         At("*", LongForm(canonical.source)),
+        UNORDERED,
+        Named("source", "target"),
     ] = ()
     container_name: str | None = None
-    credential_spec: CredentialSpec | None = None
+    credential_spec: Annotated[CredentialSpec | None, refused(_WINDOWS, is_everywhere=True)] = None
     depends_on: Annotated[
         dict[str, Dependency],
         NAMES,
         Merge(merge.keyed({"condition": "service_started", "required": True})),
         LongForm(canonical.depends_on),
+        KEYED,
+        UNHASHED,
+        OnChange(Effect.TOLD, "what containers record for `stop` and `down`"),
     ] = {}
-    deploy: Deploy | None = None
-    device_cgroup_rules: tuple[str, ...] = ()
+    deploy: Annotated[
+        Deploy | None, supported("replicas, resources, restart_policy, update_config")
+    ] = None
+    device_cgroup_rules: Annotated[tuple[str, ...], UNORDERED] = ()
     devices: Annotated[
         tuple[Device, ...],
         Unique(identity.device_target),
         At("*", LongForm(canonical.device)),
+        Named("target", "source"),
     ] = ()
     dns: Annotated[
         Words,
         Merge(merge.sequence),
         Unique(identity.name),
         LongForm(canonical.one_or_many),
+        ORDERED,
     ] = ()
     dns_opt: Annotated[Distinct, Merge(merge.sequence)] = ()
-    dns_search: Annotated[Words, Merge(merge.sequence), Unique(identity.name)] = ()
+    dns_search: Annotated[Words, Merge(merge.sequence), Unique(identity.name), ORDERED] = ()
     domainname: str | None = None
-    entrypoint: Annotated[Command, Merge(merge.replace)] = None
-    provider: Provider | None = None
-    environment: Variables = {}
+    entrypoint: Annotated[Command, Merge(merge.replace), ORDERED] = None
+    provider: Annotated[
+        Provider | None, refused("services that other programs run", is_everywhere=True)
+    ] = None
+    environment: Annotated[Variables, KEYED] = {}
     env_file: Annotated[
         tuple[EnvFile, ...],
         Merge(merge.sequence),
         Unique(identity.env_file),
         LongForm(canonical.env_file),
+        OnChange(Effect.RESOLVED, "it is resolved into `environment`"),
     ] = ()
-    expose: Annotated[tuple[str, ...], NUMBERS, Unique(identity.exposed)] = ()
-    extends: Annotated[Extends | None, LongForm(canonical.wrapped("service"))] = None
-    external_links: tuple[str, ...] = ()
+    expose: Annotated[tuple[str, ...], NUMBERS, Unique(identity.exposed), UNORDERED] = ()
+    extends: Annotated[
+        Extends | None,
+        LongForm(canonical.wrapped("service")),
+        OnChange(Effect.RESOLVED, "it is resolved into the service's other attributes"),
+    ] = None
+    external_links: Annotated[tuple[str, ...], UNORDERED] = ()
     extra_hosts: Hosts = {}
-    group_add: tuple[str, ...] = ()
+    group_add: Annotated[tuple[str, ...], UNORDERED] = ()
     gpus: Annotated[
         tuple[DeviceRequest, ...],
         LongForm(canonical.gpus),
         At("*", Default(defaults.all_devices), Check(checks.device)),
+        NO_DRIVER,
     ] = ()
     hostname: str | None = None
     healthcheck: Healthcheck | None = None
-    image: str | None = None
+    image: Annotated[str | None, recreates("and where the same name is another image now")] = None
     init: OptionalFlag = None
-    ipc: str | None = None
-    isolation: str | None = None
-    labels: Labels = {}
+    ipc: Annotated[
+        str | None,
+        _NAMESPACE,
+        supported("private, shareable, host, none, service:NAME, container:NAME"),
+    ] = None
+    isolation: Annotated[
+        str | None, only("default", note=f"default; the others are {_WINDOWS}")
+    ] = None
+    labels: Annotated[Labels, KEYED] = {}
     label_file: Annotated[
         tuple[str, ...],
         Merge(merge.sequence),
         LongForm(canonical.one_or_many),
         At("*", IsPath(paths.file)),
+        OnChange(Effect.RESOLVED, "it is resolved into `labels`"),
     ] = ()
-    links: Distinct = ()
-    logging: Annotated[Logging | None, Merge(merge.logging)] = None
-    mem_limit: Bytes = 0
-    mem_reservation: Bytes = 0
-    memswap_limit: Bytes = 0
-    mem_swappiness: Annotated[int, BYTES] = 0
+    links: Annotated[Distinct, UNORDERED] = ()
+    logging: Annotated[
+        Logging | None,
+        Merge(merge.logging),
+        supported("the drivers json-file, local and none"),
+    ] = None
+    mem_limit: Annotated[Bytes, in_place()] = 0
+    mem_reservation: Annotated[Bytes, in_place()] = 0
+    memswap_limit: Annotated[Bytes, in_place()] = 0
+    mem_swappiness: Annotated[int, SWAPPINESS, in_place(), _where("cgroup v1")] = 0
     mac_address: str | None = None
     models: Annotated[
         dict[str, ServiceModel | None],
         Merge(merge.keyed(None)),
         LongForm(canonical.names),
+        refused("no language models are run", is_everywhere=True),
     ] = {}
-    network_mode: str | None = None
+    network_mode: Annotated[
+        str | None,
+        _NAMESPACE,
+        supported("bridge, host, none, service:NAME, container:NAME"),
+    ] = None
     networks: Annotated[
         dict[str, ServiceNetwork | None],
         Merge(merge.keyed(None)),
         LongForm(canonical.names),
+        KEYED,
     ] = {}
     oom_kill_disable: Flag = False
     oom_score_adj: Number = 0
-    pid: Annotated[str | None, NormalCheck(checks.not_null)] = None
-    pids_limit: Number = 0
+    pid: Annotated[
+        str | None,
+        NormalCheck(checks.not_null),
+        _NAMESPACE,
+        supported("host, service:NAME, container:NAME"),
+    ] = None
+    pids_limit: Annotated[Number, in_place()] = 0
     platform: str | None = None
     ports: Annotated[
         tuple[Port, ...],
         Unique(identity.port),
         LongForm(canonical.ports),
         At("*", Default(defaults.values(protocol="tcp", mode="ingress")), Check(checks.host_ip)),
+        UNORDERED,
     ] = ()
     privileged: Flag = False
-    pull_policy: str | None = None
+    pull_policy: Annotated[
+        str | None,
+        UNHASHED,
+        no_effect("it is about the image's tag, not the container"),
+        partly(
+            "always, missing, if_not_present, never, daily, weekly, every_DURATION",
+            lambda policy: policy in ("build", "refresh"),
+        ),
+    ] = None
     read_only: Flag = False
-    restart: str | None = None
-    runtime: str | None = None
-    scale: OptionalNumber = None
+    restart: Annotated[str | None, in_place()] = None
+    runtime: Annotated[
+        str | None,
+        only(
+            *("runc", "crun", "io.containerd.runc.v2"),
+            note="runc or crun, whichever the engine uses",
+        ),
+    ] = None
+    scale: Annotated[OptionalNumber, UNHASHED, SCALES] = None
     secrets: Annotated[
         tuple[FileGrant, ...],
         Unique(identity.granted_at("/run/secrets")),
         At("*", LongForm(canonical.source), Default(defaults.secret_target)),
+        UNORDERED,
+        Named("source", "target"),
     ] = ()
-    security_opt: tuple[str, ...] = ()
+    security_opt: Annotated[tuple[str, ...], UNORDERED] = ()
     shm_size: Bytes = 0
     stdin_open: Flag = False
     stop_grace_period: OptionalDuration = None
     stop_signal: str | None = None
-    storage_opt: Annotated[dict[str, str], STRING_MAP] = {}
-    sysctls: Labels = {}
-    tmpfs: Annotated[Words, Merge(merge.sequence), Unique(identity.name)] = ()
+    storage_opt: Annotated[
+        dict[str, str], STRING_MAP, refused("overlayfs has no quota of its own")
+    ] = {}
+    sysctls: Annotated[Labels, KEYED] = {}
+    tmpfs: Annotated[Words, Merge(merge.sequence), Unique(identity.name), UNORDERED] = ()
     tty: Flag = False
     ulimits: Annotated[
         dict[str, Ulimit],
@@ -364,19 +348,27 @@ class Service(Model):
         At("*.soft", AS_INT),
         At("*.hard", AS_INT),
     ] = {}
-    use_api_socket: bool = False
+    use_api_socket: Annotated[
+        bool,
+        supported("at /var/run/docker.sock, with the caller's registry credentials"),
+    ] = False
     user: str | None = None
-    userns_mode: str | None = None
-    uts: str | None = None
+    userns_mode: Annotated[
+        str | None, Namespace("host"), only("host", note="host: the engine maps no users")
+    ] = None
+    uts: Annotated[str | None, Namespace("host", "service"), only("host")] = None
     volumes: Annotated[
         tuple[ServiceVolume, ...],
         Unique(identity.mount_target),
         At("*", LongForm(canonical.mount), IsPath(paths.mount)),
+        UNORDERED,
+        Named("target", "source"),
+        supported("of the types bind, volume, tmpfs and image"),
     ] = ()
     volumes_from: tuple[str, ...] = ()
     working_dir: str | None = None
-    post_start: tuple[Hook, ...] = ()
-    pre_stop: tuple[Hook, ...] = ()
+    post_start: Annotated[tuple[Hook, ...], recreates("the new container runs the new hooks")] = ()
+    pre_stop: Annotated[tuple[Hook, ...], in_place("what containers record for their stop")] = ()
 
     @cached_property
     def stackr(self) -> ServiceExtension:

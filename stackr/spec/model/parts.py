@@ -1,0 +1,202 @@
+"""What attributes of a service consist of: ports, health checks, dependencies and so on."""
+
+from typing import Annotated, ClassVar, Literal
+
+from stackr.spec import canonical, checks, decode, merge, paths
+from stackr.spec.attribute import (
+    ORDERED,
+    Check,
+    Effect,
+    IsPath,
+    LongForm,
+    Merge,
+    OnChange,
+    Written,
+    no_effect,
+    only,
+    supported,
+)
+from stackr.spec.model.base import Model
+from stackr.spec.model.types import (
+    Bytes,
+    Command,
+    Distinct,
+    Flag,
+    OptionalDuration,
+    Options,
+    Retries,
+)
+from stackr.spec.values import AS_INT, MULTI_OPTIONS, TEST, UINT16, UINT32
+
+_FOR_PEOPLE = "it is for people and other tools"
+
+
+class Port(Model):
+    """A container port; `published` is a port or a range `low-high` of the host, or None."""
+
+    name: Annotated[str | None, no_effect(_FOR_PEOPLE)] = None
+    mode: str | None = None
+    host_ip: str | None = None
+    target: Annotated[int, UINT32, AS_INT] = 0
+    published: str | None = None
+    protocol: str | None = None
+    app_protocol: Annotated[str | None, no_effect(_FOR_PEOPLE)] = None
+
+
+class ServiceNetwork(Model):
+    """How a service joins one network."""
+
+    aliases: Distinct = ()
+    driver_opts: Options = {}
+    gw_priority: int = 0
+    interface_name: str | None = None
+    ipv4_address: str | None = None
+    ipv6_address: str | None = None
+    link_local_ips: Distinct = ()
+    mac_address: str | None = None
+    priority: int = 0
+
+
+Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+
+
+class Dependency(Model):
+    """What must be true of another service before this one starts."""
+
+    condition: Annotated[
+        Condition,
+        OnChange(Effect.TOLD, "what containers record for `stop` and `down`"),
+    ] = "service_started"
+    restart: Annotated[
+        bool,
+        OnChange(Effect.TOLD, "what containers record for other tools"),
+    ] = False
+    required: Annotated[
+        bool,
+        Written(always=True, zero=False),
+        no_effect("counts at the next start"),
+    ] = True
+
+
+class Healthcheck(Model):
+    """A probe; `test` starts with CMD, CMD-SHELL or NONE, and () means the image's own."""
+
+    test: Annotated[tuple[str, ...], TEST, Merge(merge.replace), ORDERED] = ()
+    timeout: OptionalDuration = None
+    interval: OptionalDuration = None
+    retries: Retries = None
+    start_period: OptionalDuration = None
+    start_interval: OptionalDuration = None
+    disable: Flag = False
+
+
+class Logging(Model):
+    """Where output goes."""
+
+    driver: Annotated[str | None, only("json-file", "local", "none")] = None
+    options: Options = {}
+
+
+class EnvFile(Model):
+    """A file of variables, by absolute path; empty once it is resolved into `environment`."""
+
+    read_as: ClassVar[type[decode.Struct]] = decode.EnvFile
+
+    path: Annotated[str | None, IsPath(paths.file)] = None
+    required: Annotated[bool, Written(always=True, zero=False)] = False
+    format: str | None = None
+
+
+class Device(Model):
+    """A device node of the host; `permissions` are of r, w, m."""
+
+    source: str | None = None
+    target: str | None = None
+    permissions: str | None = None
+
+
+class WeightDevice(Model):
+    """A block device's weight, 10 to 1000."""
+
+    path: Annotated[str, Written(always=True, zero="", shown="Path")] = ""
+    weight: Annotated[int, UINT16, Written(always=True, zero=0, shown="Weight")] = 0
+
+
+class ThrottleDevice(Model):
+    """A block device's limit, bytes or operations a second."""
+
+    path: Annotated[str, Written(always=True, zero="", shown="Path")] = ""
+    rate: Annotated[Bytes, Written(always=True, zero="0", shown="Rate")] = 0
+
+
+class BlkioConfig(Model):
+    """Limits of block I/O."""
+
+    weight: Annotated[int, UINT16] = 0
+    weight_device: Annotated[tuple[WeightDevice, ...], supported("")] = ()
+    device_read_bps: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
+    device_read_iops: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
+    device_write_bps: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
+    device_write_iops: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
+
+
+class CredentialSpec(Model):
+    """A managed service account's credentials (Windows)."""
+
+    config: str | None = None
+    file: str | None = None
+    registry: str | None = None
+
+
+class Extends(Model):
+    """The service that this one was made from; only left where that one is empty."""
+
+    file: Annotated[str | None, IsPath(paths.extended)] = None
+    service: str | None = None
+
+
+class Hook(Model):
+    """A command that runs in the container at a point of its life."""
+
+    command: Command = None
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str | None] = {}
+
+
+class WatchTrigger(Model):
+    """What a change of source files does."""
+
+    path: Annotated[
+        str,
+        IsPath(paths.watched),
+        Check(checks.not_blank),
+        Written(always=True, zero=""),
+    ] = ""
+    action: Annotated[str, Written(always=True, zero="")] = ""
+    target: str | None = None
+    exec: Hook = Hook.model_construct()
+    include: Annotated[tuple[str, ...], LongForm(canonical.one_or_many)] = ()
+    ignore: Annotated[tuple[str, ...], LongForm(canonical.one_or_many)] = ()
+    initial_sync: bool = False
+
+
+class Develop(Model):
+    """Rules of `watch`."""
+
+    watch: tuple[WatchTrigger, ...] = ()
+
+
+class Provider(Model):
+    """A service that another program runs; each option may have several values."""
+
+    type: str | None = None
+    options: Annotated[dict[str, tuple[str, ...]], MULTI_OPTIONS] = {}
+
+
+class ServiceModel(Model):
+    """Variables that tell a service where its language model is."""
+
+    endpoint_var: str | None = None
+    model_var: str | None = None
