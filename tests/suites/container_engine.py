@@ -14,14 +14,14 @@ from typing import Any
 
 from stackr.errors import NotFound, StackrError
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.container.logs import LogQuery
-from stackr.runtime.engine.container.lost import (
+from stackr.runtime.engine.container.io.logs import LogQuery
+from stackr.runtime.engine.container.records.lost import (
     is_readable,
     restore_records,
     running_without_record,
 )
 from stackr.runtime.engine.container.service import Containers
-from stackr.runtime.engine.container.spec import ExecCreate, HostConfig, parse_create
+from stackr.runtime.engine.container.settings.spec import ExecCreate, HostConfig, parse_create
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.linux import cgroup

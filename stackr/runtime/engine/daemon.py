@@ -75,7 +75,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     """Open every part, each of which pushes its own end on `parts`."""
     from stackr.runtime.engine.api.backends import Engine
     from stackr.runtime.engine.api.server import Server
-    from stackr.runtime.engine.container.lost import (
+    from stackr.runtime.engine.container.records.lost import (
         is_readable,
         restore_records,
         running_without_record,

@@ -16,9 +16,9 @@ import container_engine
 import pytest
 from container_engine import Engine, until
 
-from stackr.runtime.engine.container.record import Container
-from stackr.runtime.engine.container.spec import EndpointSettings
-from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.records.record import Container
+from stackr.runtime.engine.container.records.state import Status
+from stackr.runtime.engine.container.settings.spec import EndpointSettings
 from stackr.runtime.engine.linux.process import start_ticks
 from stackr.runtime.engine.network.types import EndpointSpec, NetworkSpec
 from stackr.runtime.engine.state import State

@@ -16,7 +16,7 @@ from container_engine import PASSWD, Engine, refused
 from small_disk import unmount
 
 from stackr.errors import InvalidArgument, NotFound, NotSupported
-from stackr.runtime.engine.container.spec import parse_update
+from stackr.runtime.engine.container.settings.spec import parse_update
 from stackr.runtime.engine.linux import cgroup
 
 pytestmark = pytest.mark.root

@@ -16,7 +16,7 @@ import container_engine
 import pytest
 from container_engine import Engine, refused, until
 
-from stackr.runtime.engine.container.spec import parse_update
+from stackr.runtime.engine.container.settings.spec import parse_update
 from stackr.runtime.engine.linux import cgroup
 
 pytestmark = pytest.mark.root

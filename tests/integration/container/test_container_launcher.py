@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from container_engine import Engine, until
 
-from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.records.state import Status
 from stackr.runtime.engine.linux.launcher_client import Launcher
 
 pytestmark = pytest.mark.root

@@ -8,7 +8,7 @@ import pytest
 from container_engine import Engine, refused, until
 
 from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, NotModified
-from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.records.state import Status
 
 pytestmark = pytest.mark.root
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from container_engine import Engine, until
 
-from stackr.runtime.engine.container.lost import monitors
-from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.records.lost import monitors
+from stackr.runtime.engine.container.records.state import Status
 from stackr.runtime.engine.network.types import NetworkSpec
 from stackr.runtime.engine.state import State
 

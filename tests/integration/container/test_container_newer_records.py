@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from container_engine import Engine, refused
 
-from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.records.state import Status
 from stackr.runtime.engine.network.types import NetworkSpec
 from stackr.runtime.engine.records import VERSION_FIELD
 from stackr.runtime.engine.state import State

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from container_engine import Engine, until
 
-from stackr.runtime.engine.container.record import Health, Probe
+from stackr.runtime.engine.container.records.record import Health, Probe
 from stackr.runtime.engine.linux import netns
 
 pytestmark = pytest.mark.root

@@ -8,8 +8,8 @@ import pytest
 from container_engine import Engine
 
 from stackr.errors import Conflict, NotFound, StackrError
-from stackr.runtime.engine.container.record import STANDBY_LABEL, Container
-from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.records.record import STANDBY_LABEL, Container
+from stackr.runtime.engine.container.records.state import Status
 from stackr.runtime.engine.network.types import Connections
 
 pytestmark = pytest.mark.root

@@ -12,7 +12,7 @@ import pytest
 from container_engine import Engine, refused
 
 from stackr.errors import Internal
-from stackr.runtime.engine.container.state import Status
+from stackr.runtime.engine.container.records.state import Status
 from stackr.runtime.engine.lock import DataRootLock, holder
 
 pytestmark = pytest.mark.root

@@ -12,8 +12,8 @@ from container_engine import Engine, refused
 from host_features import disk
 
 from stackr.errors import Conflict, Internal, InvalidArgument, NotSupported, StackrError
-from stackr.runtime.engine.container import oci_runtime
-from stackr.runtime.engine.container.spec import parse_update
+from stackr.runtime.engine.container.oci import runtime as oci_runtime
+from stackr.runtime.engine.container.settings.spec import parse_update
 from stackr.runtime.engine.linux import cgroup
 
 pytestmark = pytest.mark.root

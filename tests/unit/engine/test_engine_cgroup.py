@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.container.groups import Groups
-from stackr.runtime.engine.container.spec import HostConfig
+from stackr.runtime.engine.container.limits.groups import Groups
+from stackr.runtime.engine.container.settings.spec import HostConfig
 from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy, detect
 from stackr.runtime.engine.state import State
 

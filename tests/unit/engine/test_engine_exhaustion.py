@@ -16,7 +16,7 @@ from open_files import open_files, room_for
 
 from stackr.errors import Unavailable
 from stackr.runtime.engine.api.errors import explain
-from stackr.runtime.engine.container.exec import _pipes
+from stackr.runtime.engine.container.exec.executor import _pipes
 from stackr.runtime.engine.linux import descriptors, launcher
 from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.process import Process, start_ticks

@@ -6,8 +6,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from stackr.runtime.engine.container.exec import ExecSession, _verdict
-from stackr.runtime.engine.container.spec import ExecCreate
+from stackr.runtime.engine.container.exec.executor import ExecSession, _verdict
+from stackr.runtime.engine.container.settings.spec import ExecCreate
 
 _SLOW_S = 1.2
 

@@ -9,7 +9,7 @@ from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig, PortBinding
 from stackr.runtime.docker.observe import container_inspected, container_listed
 from stackr.runtime.docker.runtime import DockerRuntime
-from stackr.runtime.engine.container.record import STANDBY_LABEL
+from stackr.runtime.engine.container.records.record import STANDBY_LABEL
 from stackr.runtime.engine.version import CAPABILITIES
 from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.protocol import SupportsHandover

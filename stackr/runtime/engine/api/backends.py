@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from stackr.registry.auth import RegistryAuth
     from stackr.runtime.engine.api.stream import Attached
     from stackr.runtime.engine.archive.copies import PathStat
-    from stackr.runtime.engine.container.commit import FrozenContainer
-    from stackr.runtime.engine.container.exec import ExecSession
-    from stackr.runtime.engine.container.log_reader import LogReader
-    from stackr.runtime.engine.container.logs import LogQuery
-    from stackr.runtime.engine.container.oci_runtime import RuntimeFacts
-    from stackr.runtime.engine.container.record import Container
-    from stackr.runtime.engine.container.spec import (
+    from stackr.runtime.engine.container.exec.executor import ExecSession
+    from stackr.runtime.engine.container.io.log_reader import LogReader
+    from stackr.runtime.engine.container.io.logs import LogQuery
+    from stackr.runtime.engine.container.io.stream import PipeStream
+    from stackr.runtime.engine.container.life.commit import FrozenContainer
+    from stackr.runtime.engine.container.limits.stats import Usage
+    from stackr.runtime.engine.container.oci.runtime import RuntimeFacts
+    from stackr.runtime.engine.container.records.record import Container
+    from stackr.runtime.engine.container.settings.spec import (
         ContainerCreate,
         ContainerUpdate,
         EndpointSettings,
         ExecCreate,
     )
-    from stackr.runtime.engine.container.stats import Usage
-    from stackr.runtime.engine.container.stream import PipeStream
     from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
     from stackr.runtime.engine.image.progress import PullProgress

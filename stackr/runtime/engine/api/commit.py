@@ -17,7 +17,7 @@ __all__ = ["ROUTES"]
 
 
 async def _commit(engine: Engine, request: Request) -> Response:
-    from stackr.runtime.engine.container.commit import image_settings
+    from stackr.runtime.engine.container.life.commit import image_settings
     from stackr.runtime.engine.image.changes import apply_changes
     from stackr.runtime.engine.image.commit import Commit
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api.filters import Filters
-from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.network.types import PublishedPort
 
 __all__ = ["ACCEPTED", "ListOptions", "select"]

@@ -12,8 +12,8 @@ from typing import Any
 
 from stackr.runtime.engine.api.durations import in_words
 from stackr.runtime.engine.api.timestamp import rfc3339
-from stackr.runtime.engine.container.record import STANDBY_LABEL, Container, MountPoint
-from stackr.runtime.engine.container.spec import HostConfig, Limits
+from stackr.runtime.engine.container.records.record import STANDBY_LABEL, Container, MountPoint
+from stackr.runtime.engine.container.settings.spec import HostConfig, Limits
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 
 __all__ = ["endpoint_settings", "inspection", "ports_of", "status_text", "summary"]

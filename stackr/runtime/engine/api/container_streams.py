@@ -15,8 +15,8 @@ from stackr.runtime.engine.api.http import Request
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.stream import Batched, content_type, frame, pump
 from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
-from stackr.runtime.engine.container.log_reader import LogReader
-from stackr.runtime.engine.container.logs import LogEntry, LogQuery
+from stackr.runtime.engine.container.io.log_reader import LogReader
+from stackr.runtime.engine.container.io.logs import LogEntry, LogQuery
 
 __all__ = ["ROUTES"]
 

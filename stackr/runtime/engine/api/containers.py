@@ -14,8 +14,8 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
-from stackr.runtime.engine.container.record import Container
-from stackr.runtime.engine.container.spec import parse_create, parse_update
+from stackr.runtime.engine.container.records.record import Container
+from stackr.runtime.engine.container.settings.spec import parse_create, parse_update
 from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, PublishedPort
 
 __all__ = ["ROUTES", "inspection", "summary"]

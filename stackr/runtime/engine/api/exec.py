@@ -13,12 +13,12 @@ from stackr.runtime.engine.api.body import boolean, console_size
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.stream import content_type, pump
-from stackr.runtime.engine.container.spec import parse_exec
+from stackr.runtime.engine.container.settings.spec import parse_exec
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.api.backends import ContainerBackend
-    from stackr.runtime.engine.container.exec import ExecSession
-    from stackr.runtime.engine.container.stream import PipeStream
+    from stackr.runtime.engine.container.exec.executor import ExecSession
+    from stackr.runtime.engine.container.io.stream import PipeStream
 
 __all__ = ["ROUTES"]
 

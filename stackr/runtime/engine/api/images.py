@@ -21,7 +21,7 @@ from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import ZERO_TIME, parse_time
 
 if TYPE_CHECKING:
-    from stackr.runtime.engine.container.record import Container
+    from stackr.runtime.engine.container.records.record import Container
     from stackr.runtime.engine.image.model import Image, ImageUse
     from stackr.runtime.engine.image.progress import PullProgress
 

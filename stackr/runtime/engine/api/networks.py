@@ -155,7 +155,7 @@ async def _delete(engine: Engine, request: Request) -> Response:
 
 
 async def _connect(engine: Engine, request: Request) -> Response:
-    from stackr.runtime.engine.container.spec import parse_endpoint
+    from stackr.runtime.engine.container.settings.spec import parse_endpoint
 
     body = await request.json_object()
     network = engine.networks.get(request.params["id"])

@@ -13,7 +13,7 @@ from stackr.runtime.engine.api import containers, images, networks, volumes
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route, check_query
-from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.network.types import Network
 from stackr.text import unicode

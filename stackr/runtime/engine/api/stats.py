@@ -16,8 +16,8 @@ from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import ZERO_TIME, rfc3339
 
 if TYPE_CHECKING:
-    from stackr.runtime.engine.container.record import Container
-    from stackr.runtime.engine.container.stats import CpuTimes, InterfaceFigures, Usage
+    from stackr.runtime.engine.container.limits.stats import CpuTimes, InterfaceFigures, Usage
+    from stackr.runtime.engine.container.records.record import Container
 
 __all__ = ["ROUTES"]
 

@@ -1,4 +1,4 @@
-"""The engine's containers, as the API uses them; what happens inside is `lifecycle.py`'s.
+"""The engine's containers, as the API uses them; what happens inside is `life`'s.
 
 Every method runs on the event loop. References are names, IDs, or unique starts of IDs.
 """
@@ -17,49 +17,49 @@ from stackr.errors import Conflict, InvalidArgument, NotSupported, Unavailable
 from stackr.runtime.engine.archive.copies import PathStat
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import host as host_facts
-from stackr.runtime.engine.container.adoption import Adoption
-from stackr.runtime.engine.container.bring_up import BringUp
-from stackr.runtime.engine.container.checks import limit_warnings
-from stackr.runtime.engine.container.commit import FrozenContainer, frozen
-from stackr.runtime.engine.container.creation import Creation
-from stackr.runtime.engine.container.exec import ExecSession, ExecSessions, Executor
-from stackr.runtime.engine.container.files import ContainerFiles
-from stackr.runtime.engine.container.groups import Groups
-from stackr.runtime.engine.container.health import Probes
-from stackr.runtime.engine.container.lifecycle import Lifecycle
-from stackr.runtime.engine.container.limiter import Limiter
-from stackr.runtime.engine.container.live import Live, Tasks
-from stackr.runtime.engine.container.log_reader import LogReader
-from stackr.runtime.engine.container.logs import LogQuery
-from stackr.runtime.engine.container.lost import BundleRecords
-from stackr.runtime.engine.container.membership import Membership
-from stackr.runtime.engine.container.monitor import Monitor, connect_attach, find_conmon
-from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
-from stackr.runtime.engine.container.networking import stated_addresses
-from stackr.runtime.engine.container.oci_runtime import OciRuntime, RuntimeFacts, choose_runtime
-from stackr.runtime.engine.container.promotion import Promotion, is_in_standby
-from stackr.runtime.engine.container.record import (
-    Container,
-)
-from stackr.runtime.engine.container.sharing import is_severed
-from stackr.runtime.engine.container.spec import (
-    ContainerCreate,
-    ContainerUpdate,
-    EndpointSettings,
-    ExecCreate,
-)
-from stackr.runtime.engine.container.state import Status, Verb, check
-from stackr.runtime.engine.container.stats import Usage, read_usage
-from stackr.runtime.engine.container.storage import Storage
-from stackr.runtime.engine.container.store import Store, check_name
-from stackr.runtime.engine.container.stream import (
+from stackr.runtime.engine.container.exec.executor import ExecSession, ExecSessions, Executor
+from stackr.runtime.engine.container.health.prober import Probes
+from stackr.runtime.engine.container.io.log_reader import LogReader
+from stackr.runtime.engine.container.io.logs import LogQuery
+from stackr.runtime.engine.container.io.stream import (
     AttachStream,
     ConsoleStream,
     PendingStream,
     PipeStream,
 )
-from stackr.runtime.engine.container.teardown import Teardown
-from stackr.runtime.engine.container.turns import Turns
+from stackr.runtime.engine.container.io.turns import Turns
+from stackr.runtime.engine.container.life.adoption import Adoption
+from stackr.runtime.engine.container.life.bring_up import BringUp
+from stackr.runtime.engine.container.life.checks import limit_warnings
+from stackr.runtime.engine.container.life.commit import FrozenContainer, frozen
+from stackr.runtime.engine.container.life.creation import Creation
+from stackr.runtime.engine.container.life.lifecycle import Lifecycle
+from stackr.runtime.engine.container.life.limiter import Limiter
+from stackr.runtime.engine.container.life.membership import Membership
+from stackr.runtime.engine.container.life.networking import stated_addresses
+from stackr.runtime.engine.container.life.promotion import Promotion, is_in_standby
+from stackr.runtime.engine.container.life.sharing import is_severed
+from stackr.runtime.engine.container.life.teardown import Teardown
+from stackr.runtime.engine.container.limits.groups import Groups
+from stackr.runtime.engine.container.limits.stats import Usage, read_usage
+from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
+from stackr.runtime.engine.container.oci.monitor import Monitor, connect_attach, find_conmon
+from stackr.runtime.engine.container.oci.runtime import OciRuntime, RuntimeFacts, choose_runtime
+from stackr.runtime.engine.container.records.live import Live, Tasks
+from stackr.runtime.engine.container.records.lost import BundleRecords
+from stackr.runtime.engine.container.records.record import (
+    Container,
+)
+from stackr.runtime.engine.container.records.state import Status, Verb, check
+from stackr.runtime.engine.container.records.store import Store, check_name
+from stackr.runtime.engine.container.settings.spec import (
+    ContainerCreate,
+    ContainerUpdate,
+    EndpointSettings,
+    ExecCreate,
+)
+from stackr.runtime.engine.container.storage.files import ContainerFiles
+from stackr.runtime.engine.container.storage.storage import Storage
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.delegation import delegate
 from stackr.runtime.engine.linux.descriptors import Descriptors
@@ -410,7 +410,7 @@ class Containers:
         self, ref: str, arguments: str = ""
     ) -> tuple[builtins.list[str], builtins.list[builtins.list[str]]]:
         """Titles and rows of the container's processes, as ps(1) shows them."""
-        from stackr.runtime.engine.container.top import process_table
+        from stackr.runtime.engine.container.io.top import process_table
 
         container = self.get(ref)
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from stackr.errors import Conflict, NotFound, NotModified, Unavailable
-from stackr.runtime.engine.container.record import Container
+from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.network.types import Network

@@ -7,7 +7,7 @@ import os
 import socket
 from pathlib import Path
 
-from stackr.runtime.engine.container.console_socket import ConsoleSocket
+from stackr.runtime.engine.container.exec.console_socket import ConsoleSocket
 
 
 async def test_a_terminal_arrives_however_long_the_folders_path_is(tmp_path: Path) -> None:

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from stackr.runtime.engine.container import capabilities
-from stackr.runtime.engine.container.bundle import (
+from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.oci.bundle import (
     MASKED_PATHS,
     READONLY_PATHS,
     Surroundings,
     bundle_config,
 )
-from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.record import Container, MountPoint, State
-from stackr.runtime.engine.container.spec import Config, HostConfig
-from stackr.runtime.engine.container.state import Status
-from stackr.runtime.engine.container.user import ProcessUser
+from stackr.runtime.engine.container.oci.user import ProcessUser
+from stackr.runtime.engine.container.records.record import Container, MountPoint, State
+from stackr.runtime.engine.container.records.state import Status
+from stackr.runtime.engine.container.settings.spec import Config, HostConfig
 from stackr.runtime.engine.linux.cgroup import Hierarchy
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.container.init_program import find_init, is_static
+from stackr.runtime.engine.container.oci.init_program import find_init, is_static
 
 PT_LOAD, PT_INTERP = 1, 3
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from open_files import open_files, room_for
 
 from stackr.errors import Unavailable
-from stackr.runtime.engine.container import log_reader
-from stackr.runtime.engine.container.log_reader import LogReader, tail_offset
-from stackr.runtime.engine.container.logs import LogQuery
-from stackr.runtime.engine.container.turns import Turns
+from stackr.runtime.engine.container.io import log_reader
+from stackr.runtime.engine.container.io.log_reader import LogReader, tail_offset
+from stackr.runtime.engine.container.io.logs import LogQuery
+from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatches
 
 _TIME = "2026-01-02T03:04:05.000000000+00:00"

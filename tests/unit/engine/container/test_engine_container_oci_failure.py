@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackr.runtime.engine.container.oci_failure import start_failure
+from stackr.runtime.engine.container.oci.failure import start_failure
 
 SOURCES = {
     "/etc/passwd": "/srv/folder",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stackr.runtime.engine.container.oom import watch_oom
+from stackr.runtime.engine.container.limits.oom import watch_oom
 from stackr.runtime.engine.linux.inotify import FileWatches
 
 

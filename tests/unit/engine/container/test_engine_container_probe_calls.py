@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.container import probe_file
-from stackr.runtime.engine.container.probe_file import FileProbe
-from stackr.runtime.engine.container.probe_log import LogProbe, compile_pattern
+from stackr.runtime.engine.container.health import probe_file
+from stackr.runtime.engine.container.health.probe_file import FileProbe
+from stackr.runtime.engine.container.health.probe_log import LogProbe, compile_pattern
 from stackr.runtime.engine.linux.process import start_ticks
 
 TIME = "2026-01-02T03:04:05.000000001+00:00"

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.container.checks import check_create
-from stackr.runtime.engine.container.health import Pace, apply
-from stackr.runtime.engine.container.host import detect
-from stackr.runtime.engine.container.probe import (
+from stackr.runtime.engine.container.health.probe import (
     CommandTest,
     FileTest,
     HttpTest,
@@ -17,8 +14,11 @@ from stackr.runtime.engine.container.probe import (
     Test,
     parse_test,
 )
-from stackr.runtime.engine.container.record import Health, Probe
-from stackr.runtime.engine.container.spec import Config, Healthcheck, HostConfig, LogConfig
+from stackr.runtime.engine.container.health.prober import Pace, apply
+from stackr.runtime.engine.container.host import detect
+from stackr.runtime.engine.container.life.checks import check_create
+from stackr.runtime.engine.container.records.record import Health, Probe
+from stackr.runtime.engine.container.settings.spec import Config, Healthcheck, HostConfig, LogConfig
 
 
 def parsed(*test: str, **config: object) -> Test | None:

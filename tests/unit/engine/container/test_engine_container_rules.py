@@ -10,24 +10,25 @@ from typing import Any
 import pytest
 
 from stackr.errors import Conflict, InvalidArgument, NotModified, NotSupported
-from stackr.runtime.engine.container import capabilities, seccomp
-from stackr.runtime.engine.container.health import apply
-from stackr.runtime.engine.container.logs import max_log_size
-from stackr.runtime.engine.container.merge import merge_config
-from stackr.runtime.engine.container.mount_check import mount_points
-from stackr.runtime.engine.container.mounts import plan_mounts
-from stackr.runtime.engine.container.record import Health, Probe
-from stackr.runtime.engine.container.restart import Backoff, should_restart
-from stackr.runtime.engine.container.signals import signal_number
-from stackr.runtime.engine.container.spec import (
+from stackr.runtime.engine.container import capabilities
+from stackr.runtime.engine.container.health.prober import apply
+from stackr.runtime.engine.container.io.logs import max_log_size
+from stackr.runtime.engine.container.oci import seccomp
+from stackr.runtime.engine.container.oci.user import ProcessUser, resolve_user
+from stackr.runtime.engine.container.records.record import Health, Probe
+from stackr.runtime.engine.container.records.restart import Backoff, should_restart
+from stackr.runtime.engine.container.records.state import Status, Verb, check
+from stackr.runtime.engine.container.settings.merge import merge_config
+from stackr.runtime.engine.container.settings.signals import signal_number
+from stackr.runtime.engine.container.settings.spec import (
     Config,
     HostConfig,
     LogConfig,
     RestartPolicy,
     parse_create,
 )
-from stackr.runtime.engine.container.state import Status, Verb, check
-from stackr.runtime.engine.container.user import ProcessUser, resolve_user
+from stackr.runtime.engine.container.storage.mount_check import mount_points
+from stackr.runtime.engine.container.storage.mounts import plan_mounts
 
 REFERENCE_PROFILE = Path("/usr/share/containers/seccomp.json")
 # What containers-common lets every container do, and Docker does not without a capability.

@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.runtime.engine.container import group_writes as group_writes_module
-from stackr.runtime.engine.container.controllers import discarded
-from stackr.runtime.engine.container.group_writes import cpu_weight, group_writes, io_weight
-from stackr.runtime.engine.container.limits import (
+from stackr.runtime.engine.container.life.update import lifted
+from stackr.runtime.engine.container.limits import group_writes as group_writes_module
+from stackr.runtime.engine.container.limits.controllers import discarded
+from stackr.runtime.engine.container.limits.group_writes import cpu_weight, group_writes, io_weight
+from stackr.runtime.engine.container.limits.resources import (
     adapted,
     check_limits,
     resources,
 )
-from stackr.runtime.engine.container.spec import HostConfig, Limits, parse_create, parse_update
-from stackr.runtime.engine.container.update import lifted
+from stackr.runtime.engine.container.settings.spec import (
+    HostConfig,
+    Limits,
+    parse_create,
+    parse_update,
+)
 from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy, parse_set
 
 NO_TREES = Hierarchy(Path("/nowhere"), False, {}, None)

@@ -17,10 +17,10 @@ from typing import Any, get_args, get_type_hints, is_typeddict
 import pytest
 from pydantic import BaseModel
 
-from stackr.runtime.engine.container import stored
-from stackr.runtime.engine.container.groups import CGROUP
-from stackr.runtime.engine.container.record import CONTAINER
-from stackr.runtime.engine.container.spec import Config, EndpointSettings, HostConfig
+from stackr.runtime.engine.container.limits.groups import CGROUP
+from stackr.runtime.engine.container.records import stored
+from stackr.runtime.engine.container.records.record import CONTAINER
+from stackr.runtime.engine.container.settings.spec import Config, EndpointSettings, HostConfig
 from stackr.runtime.engine.image.store import IMAGE, IMAGE_NAME
 from stackr.runtime.engine.lease.clock import LEASE_CLOCK
 from stackr.runtime.engine.lease.record import LEASE

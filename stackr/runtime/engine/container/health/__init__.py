@@ -1,0 +1,1 @@
+"""Health checks: a container's test, its probes, and how often they are made."""

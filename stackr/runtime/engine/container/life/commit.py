@@ -1,0 +1,102 @@
+"""A container's files and settings while an image is made of it.
+
+A running container is frozen meanwhile where that is asked; its record says so, as a daemon that is
+killed in between must let it go on at its next start (`adoption.py`). One that does not run is kept
+from starting and from being removed. Source: Docker Engine API, "ImageCommit".
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from stackr.errors import Conflict, InvalidArgument
+from stackr.runtime.engine.container.life.lifecycle import Lifecycle
+from stackr.runtime.engine.container.records.live import Live
+from stackr.runtime.engine.container.records.record import Container
+from stackr.runtime.engine.container.records.state import Status
+from stackr.runtime.engine.container.settings.merge import merge_config
+from stackr.runtime.engine.container.settings.spec import Config
+
+__all__ = ["FrozenContainer", "frozen", "image_settings"]
+
+_IMAGE_KEYS: Final = (
+    *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels"),
+    *("StopSignal", "Healthcheck", "Shell", "OnBuild"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenContainer:
+    """check: raises Conflict where the container has been removed meanwhile."""
+
+    container: Container
+    upper: Path
+    check: Callable[[], None]
+
+
+@asynccontextmanager
+async def frozen(
+    live: Live, lifecycle: Lifecycle, upper: Path, *, pause: bool, save: Callable[[], None]
+) -> AsyncIterator[FrozenContainer]:
+    """The container, of which nothing changes within the block; not so without `pause`.
+
+    save: writes its record.
+    Raises Conflict, with Docker's text, for one that is being removed.
+    """
+    container = live.container
+
+    def check() -> None:
+        gone = container.id not in lifecycle.lives or container.state.status is Status.REMOVING
+        if gone or container.state.status is Status.DEAD:
+            raise Conflict(f"You cannot commit container {container.id} which is being removed")
+
+    check()
+    found = FrozenContainer(container, upper, check)
+    if not container.state.status.is_up:
+        async with live.lock:
+            check()
+            yield found
+    elif pause and container.state.status is Status.RUNNING:
+        async with _paused(live, lifecycle, save):
+            yield found
+    else:
+        yield found
+
+
+@asynccontextmanager
+async def _paused(
+    live: Live, lifecycle: Lifecycle, save: Callable[[], None]
+) -> AsyncIterator[None]:
+    live.container.intent = "unpause"
+    save()
+    try:
+        await lifecycle.pause(live)
+        yield
+    finally:
+        live.container.intent = ""
+        with suppress(Conflict):  # it has ended, or somebody else has let it go on
+            await lifecycle.unpause(live)
+        if live.container.id in lifecycle.lives:
+            save()
+
+
+def image_settings(container: Container, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The container's settings as those of an image, under `given` ones of the same keys.
+
+    Raises InvalidArgument for malformed ones.
+    """
+    own = container.config.to_record()
+    try:
+        merged = merge_config(Config.model_validate(dict(given)), own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidArgument(f"invalid config: {where}: {first['msg']}") from error
+    record = merged.to_record()
+    return {key: record[key] for key in _IMAGE_KEYS if record.get(key)}

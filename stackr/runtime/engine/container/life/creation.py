@@ -1,0 +1,119 @@
+"""The making of a container: what is asked for, checked, laid over the image, recorded, stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+
+from stackr.errors import StackrError
+from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.life.checks import check_create
+from stackr.runtime.engine.container.life.lifecycle import Lifecycle
+from stackr.runtime.engine.container.life.networking import joined_containers, planned_endpoints
+from stackr.runtime.engine.container.limits.resources import adapted
+from stackr.runtime.engine.container.needs import ImageSource
+from stackr.runtime.engine.container.records.live import Live
+from stackr.runtime.engine.container.records.record import (
+    STANDBY_LABEL,
+    Container,
+    MountPoint,
+    State,
+)
+from stackr.runtime.engine.container.records.state import Status
+from stackr.runtime.engine.container.records.store import Store, check_name
+from stackr.runtime.engine.container.settings.merge import merge_config
+from stackr.runtime.engine.container.settings.spec import ContainerCreate
+from stackr.runtime.engine.container.storage.mounts import plan_mounts
+from stackr.runtime.engine.container.storage.storage import Storage, name_volumes
+from stackr.runtime.engine.image.platform import check_made_for, parse_platform
+
+__all__ = ["Creation"]
+
+_log = logging.getLogger(__name__)
+
+
+class Creation:
+    """Nothing is left of one that fails."""
+
+    def __init__(
+        self,
+        host: Host,
+        images: ImageSource,
+        *,
+        store: Store,
+        storage: Storage,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self._host = host
+        self._images = images
+        self._store = store
+        self._storage = storage
+        self._lifecycle = lifecycle
+
+    async def run(
+        self, name: str | None, body: ContainerCreate, platform: str | None
+    ) -> tuple[str, list[str]]:
+        """The container's ID, and warnings. Raises as `Containers.create`."""
+        chosen = check_name(name) if name else self._store.free_name()
+        self._store.check_free(chosen)
+        image = self._images.get(body.image)
+        if platform:
+            made_for = {"os": image.os, "architecture": image.architecture}
+            made_for["variant"] = image.variant
+            check_made_for(made_for, parse_platform(platform), name=body.image)
+        config = merge_config(body.config(), image.config)
+        host_config = adapted(body.host_config)
+        warnings = check_create(config, host_config, self._host)
+        for other in joined_containers(host_config):
+            self._store.existing(other)
+        endpoints = body.networking_config.endpoints_config
+        container = Container(
+            id=secrets.token_hex(32),
+            name=chosen,
+            created_ns=time.time_ns(),
+            image_id=image.id,
+            config=config,
+            host_config=host_config,
+            endpoints=planned_endpoints(config, host_config, endpoints),
+            mounts=self._named(plan_mounts(config, host_config, self._mounts_of)),
+            platform=platform or image.os or "linux",
+            state=State(status=Status.CREATING),
+            standby=config.labels.get(STANDBY_LABEL) == "true",
+        )
+        live = Live(container)
+        async with live.lock:
+            self._store.add(container)
+            self._lifecycle.lives[container.id] = live
+            try:
+                container.mounts = await self._storage.make(container, image.diff_ids)
+                self._storage.user(container)
+                container.state.status = Status.CREATED
+                self._store.put(container)
+            except BaseException:
+                await self._undo(live)
+                raise
+        self._lifecycle.publish(container, "create")
+        return container.id, warnings
+
+    async def _undo(self, live: Live) -> None:
+        try:
+            await self._storage.remove(live.container, anonymous_volumes=True)
+        except (StackrError, OSError) as error:
+            _log.warning("container %s: undo of create: %s", live.container.short_id, error)
+        self._store.delete(live.container)
+        self._lifecycle.lives.pop(live.container.id, None)
+
+    def _named(self, mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
+        """With names for anonymous volumes and the IDs of images. Raises NotFound for an image."""
+        return tuple(
+            dataclasses.replace(mount, name=self._images.get(mount.source).id)
+            if mount.type == "image"
+            else mount
+            for mount in name_volumes(mounts)
+        )
+
+    def _mounts_of(self, ref: str) -> tuple[MountPoint, ...]:
+        return self._store.existing(ref).mounts
