@@ -11,7 +11,6 @@ import fcntl
 import os
 import stat
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from typing import Final
@@ -36,6 +35,7 @@ _GET_FLAGS: Final = 0x80086601
 _SET_FLAGS: Final = 0x40086602
 _TOP_OF_HIERARCHIES: Final = 0x00020000
 _OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OWN_BYTES: Final = 8
 _ASIDE: Final = b".wh..wh.aside."  # a prefix that no layer and no container file system shows
 
 
@@ -59,7 +59,9 @@ def remove_tree(path: str | bytes | os.PathLike[str]) -> None:
 
 def remove_at(folder: int, name: bytes) -> None:
     """As `remove_tree`, of an entry of the folder that a descriptor stands for."""
-    asides = (_ASIDE + b"%d" % number for number in count())
+    # Names of this call's own: others remove beside it, and an interrupted one may have left some.
+    own = os.urandom(_OWN_BYTES).hex().encode()
+    asides = (_ASIDE + b"%b.%d" % (own, number) for number in count())
     pending = [name]
     while pending:
         top = pending.pop()
@@ -76,7 +78,8 @@ def remove_at(folder: int, name: bytes) -> None:
         try:
             for entry in map(os.fsencode, os.listdir(below)):
                 if not _is_removed(below, entry):
-                    pending.append(_move_aside(below, entry, folder, asides))
+                    pending.append(next(asides))
+                    os.rename(entry, pending[-1], src_dir_fd=below, dst_dir_fd=folder)
         finally:
             os.close(below)
         os.rmdir(top, dir_fd=folder)
@@ -94,17 +97,6 @@ def _is_removed(folder: int, name: bytes) -> bool:
                 raise
             return False
     return True
-
-
-def _move_aside(source: int, name: bytes, target: int, names: Iterator[bytes]) -> bytes:
-    """To the first free name in `target`: a former, interrupted removal may have left some."""
-    for new in names:
-        try:
-            os.stat(new, dir_fd=target, follow_symlinks=False)
-        except FileNotFoundError:
-            os.rename(name, new, src_dir_fd=source, dst_dir_fd=target)
-            return new
-    raise AssertionError("count() ends")
 
 
 def disk_usage(path: str | os.PathLike[str]) -> int:
