@@ -1,4 +1,4 @@
-"""The distribution-spec client: manifests, and blobs that arrive piece by piece.
+"""The distribution-spec client: manifests, both ways, and blobs that arrive piece by piece.
 
 Media types of Docker (schema 2) and of OCI; schema 1 is refused. What comes from a registry is
 checked against its digest and bounded in size before anything looks at it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import aiohttp
@@ -18,10 +18,12 @@ from stackr.registry.digest import DigestMismatch, digest_of, is_digest
 from stackr.registry.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest, parse_manifest
 from stackr.registry.reference import Reference
 from stackr.registry.transport import Transport, error_of, not_found, read_limited
+from stackr.text import visible
 
 __all__ = ["BlobStream", "Registry"]
 
 _MANIFEST_LIMIT: Final = 4 << 20  # distribution-spec: "at least 4 megabytes"
+_STORED: Final = (200, 201, 202, 204)
 _ACCEPT: Final = ", ".join(MANIFEST_TYPES + INDEX_TYPES)
 
 
@@ -34,13 +36,13 @@ class BlobStream:
 
 
 class Registry:
-    """Pulls of one repository."""
+    """One repository; what is only read asks for no right to write. See `upload.py` for blobs."""
 
-    def __init__(self, transport: Transport, reference: Reference) -> None:
+    def __init__(self, transport: Transport, reference: Reference, *, writes: bool = False) -> None:
         self._transport = transport
         self._reference = reference
         self._root = f"/v2/{reference.path}"
-        self._scope = f"repository:{reference.path}:pull"
+        self._scope = f"repository:{reference.path}:{'pull,push' if writes else 'pull'}"
 
     async def head_manifest(self, reference: Reference) -> str | None:
         """The digest of the manifest; None where the registry does not tell it."""
@@ -65,6 +67,20 @@ class Registry:
             )
         return parse_manifest(raw, media_type, digest)
 
+    @property
+    def root(self) -> str:
+        """The repository's path in its registry."""
+        return self._root
+
+    @property
+    def transport(self) -> Transport:
+        return self._transport
+
+    @property
+    def scope(self) -> str:
+        """What requests of this repository need to be allowed."""
+        return self._scope
+
     @asynccontextmanager
     async def _get(
         self, method: str, reference: Reference
@@ -84,6 +100,39 @@ class Registry:
                 f"pull access denied for {name}, repository does not exist or may require"
                 f" 'docker login': {error.message}"
             ) from error
+
+    async def put_manifest(self, raw: bytes, media_type: str, tag: str) -> str:
+        """Store a manifest under a tag, once all of its blobs are there; returns its digest.
+
+        Raises DigestMismatch where the registry keeps something else than it was sent.
+        """
+        path, digest = f"{self._root}/manifests/{tag}", digest_of(raw)
+        headers = {"Content-Type": media_type}
+        async with self._transport.request(
+            "PUT", path, scope=self._scope, headers=headers, body=raw, patient=True
+        ) as response:
+            if response.status not in _STORED:
+                raise await self._transport.unexpected(response)
+            told = response.headers.get("Docker-Content-Digest")
+        kept = told or await self.head_manifest(replace(self._reference, tag=tag, digest=None))
+        if kept != digest:
+            shown = visible(str(kept)[:100])
+            raise DigestMismatch(
+                f"manifest for {self._reference.familiar_name}:{tag}: digest mismatch: sent"
+                f" {digest}, the registry has {shown}"
+            )
+        return digest
+
+    async def blob_size(self, digest: str) -> int | None:
+        """None where the repository has no such blob; -1 where the registry does not tell."""
+        path = f"{self._root}/blobs/{digest}"
+        async with self._transport.request(
+            "HEAD", path, scope=self._scope, headers={"Accept-Encoding": "identity"}, patient=True
+        ) as response:
+            if response.status == 404:
+                return None
+            length = response.headers.get("Content-Length", "")
+            return int(length[:20]) if length.isascii() and length.isdigit() else -1
 
     @asynccontextmanager
     async def blob(self, digest: str, *, offset: int = 0) -> AsyncIterator[BlobStream]:

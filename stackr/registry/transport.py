@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import socket
+import ssl
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
@@ -36,9 +39,10 @@ from stackr.registry.retry import (
     pause_s,
     retry_after_s,
 )
+from stackr.registry.trust import trusted
 from stackr.text import parse_json, visible
 
-__all__ = ["Transport", "is_plain_http", "read_limited"]
+__all__ = ["Body", "Transport", "is_plain_http", "read_limited"]
 
 _HUB_HOST: Final = "registry-1.docker.io"
 _MOST_REDIRECTS: Final = 5
@@ -47,9 +51,15 @@ _TOKEN_LIMIT: Final = 1 << 20
 _TOKEN_MARGIN_S: Final = 10.0
 _DEFAULT_TOKEN_LIFE_S: Final = 60.0  # where the answer does not say: Docker's minimum
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_BODY_REDIRECTS: Final = frozenset((307, 308))
 _BUFFER: Final = 256 << 10
+_UNSENT: Final = 256 << 10
 _CONNECT_S = 15.0
-_SILENCE_S = 60.0  # without a byte
+SILENCE_S = 60.0  # without a byte
+
+
+Body = bytes | Callable[[], AsyncIterator[bytes]]
+"""What a request carries: at once, or from a function that begins it anew for each try."""
 
 
 def is_plain_http(domain: str, insecure: Sequence[str]) -> bool:
@@ -70,6 +80,14 @@ def is_plain_http(domain: str, insecure: Sequence[str]) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Which refusals a caller wants as answers, and whether it waits for the end of others."""
+
+    accept: frozenset[int]
+    patient: bool
+
+
 class Transport:
     """Requests to one registry on behalf of one caller; an asynchronous context manager."""
 
@@ -85,6 +103,8 @@ class Transport:
         self.base = URL(f"{'http' if plain_http else 'https'}://{host}")
         self.auth = auth
         self._authorizations: dict[str, tuple[str, float]] = {}
+        self._challenges: dict[str, Sequence[Challenge]] = {}
+        self._insecure = plain_http
         self._lock = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._users = 0
@@ -100,17 +120,27 @@ class Transport:
             await self._session.close()
             self._session = None
 
+    def _trust(self) -> ssl.SSLContext | bool:
+        """How to know the registry; not at all where it may do without TLS."""
+        try:
+            return trusted(self.domain, verify=not self._insecure)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidArgument(
+                f'registry "{self.domain}": its certificates cannot be read: {error}'
+            ) from error
+
     @property
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S
+                    total=None, sock_connect=_CONNECT_S, sock_read=SILENCE_S
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"stackr/{stackr.__version__}"},
                 auto_decompress=False,
                 read_bufsize=_BUFFER,
+                connector=aiohttp.TCPConnector(ssl=self._trust(), socket_factory=_socket),
             )
         return self._session
 
@@ -122,18 +152,20 @@ class Transport:
         *,
         scope: str,
         headers: Mapping[str, str] | None = None,
-        body: bytes | AsyncIterator[bytes] | None = None,
+        body: Body | None = None,
         patient: bool = False,
+        accept: frozenset[int] = frozenset((404,)),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to a request, authorized for `scope`, redirects followed where there is no
-        body. Statuses below 400 and 404 are the caller's business. patient: ask again while the
-        registry, or its token server, says that it cannot answer now.
+        """The answer to a request, authorized for `scope` (several ones, with spaces between them),
+        redirects followed. Statuses below 400, and those to `accept`, are the caller's business.
+        patient: ask again while the registry, or its token server, says that it cannot answer now.
 
         Raises Unauthorized, PermissionDenied, Unavailable (worth another try), InvalidArgument.
         """
         url = path if isinstance(path, URL) else self.base.join(URL(path, encoded=True))
         with self._translated():
-            response = await self._answer(method, url, scope, dict(headers or {}), body, patient)
+            refused = _Refused(accept, patient)
+            response = await self._answer(method, url, scope, dict(headers or {}), body, refused)
             try:
                 yield response
             finally:
@@ -145,21 +177,24 @@ class Transport:
         url: URL,
         scope: str,
         headers: dict[str, str],
-        body: bytes | AsyncIterator[bytes] | None,
-        patient: bool,
+        body: Body | None,
+        refused: _Refused,
     ) -> aiohttp.ClientResponse:
         """The first answer that is no refusal. Raises the last refusal."""
         for failures in count(1):
             try:
                 response = await self._authorized(method, url, scope, headers, body)
-                if response.status < 400 or response.status == 404:
+                if response.status < 400 or response.status in refused.accept:
                     return response
-                try:
-                    raise await self._refusal(response)
-                finally:
-                    response.close()
+                said = await _error_body(response)
+                response.close()
+                if self.base.scheme == "http" and response.status == 400 and b"HTTPS" in said:
+                    # Go's servers and nginx say so where they speak TLS alone
+                    self.base, url = self.base.with_scheme("https"), url.with_scheme("https")
+                    continue
+                raise self._refusal(response, said)
             except TryAgain as error:
-                if not patient:
+                if not refused.patient:
                     raise
                 await asyncio.sleep(pause_s(error, failures))
         raise AssertionError("count() ends")
@@ -170,9 +205,9 @@ class Transport:
         url: URL,
         scope: str,
         headers: dict[str, str],
-        body: bytes | AsyncIterator[bytes] | None,
+        body: Body | None,
     ) -> aiohttp.ClientResponse:
-        used = self._known_authorization(scope)
+        used = await self._renewed_authorization(scope)
         response = await self._following(method, url, headers, used, body)
         if response.status != 401 or not self._is_own(response.url):
             return response
@@ -182,8 +217,6 @@ class Transport:
             # Another request may have been through this while we waited
             if self._known_authorization(scope) == used:
                 await self._authorize(challenges, scope, refused=used)
-        if body is not None and not isinstance(body, bytes):
-            raise Unavailable(f'registry "{self.domain}": authorization expired during an upload')
         return await self._following(method, url, headers, self._known_authorization(scope), body)
 
     async def _following(
@@ -192,32 +225,34 @@ class Transport:
         url: URL,
         headers: dict[str, str],
         authorization: str | None,
-        body: bytes | AsyncIterator[bytes] | None,
+        body: Body | None,
     ) -> aiohttp.ClientResponse:
         for _ in range(_MOST_REDIRECTS + 1):
             sent = dict(headers)
             if authorization and self._is_own(url):
                 sent["Authorization"] = authorization
+            data = body() if callable(body) else body
             response = await self.session.request(
-                method, url, headers=sent, data=body, allow_redirects=False, proxy=_proxy(url)
+                method, url, headers=sent, data=data, allow_redirects=False, proxy=_proxy(url)
             )
-            if response.status not in _REDIRECTS or body is not None:
+            if response.status not in (_REDIRECTS if body is None else _BODY_REDIRECTS):
                 return response
             location = response.headers.get("Location", "")
             response.close()
-            url = self._redirected(url, location)
+            url = self.joined(url, location, verb="redirects")
         raise Unavailable(f'registry "{self.domain}": more than {_MOST_REDIRECTS} redirects')
 
-    def _redirected(self, url: URL, location: str) -> URL:
+    def joined(self, url: URL, location: str, *, verb: str = "leads") -> URL:
+        """Where the registry leads by a `Location`. Raises InvalidArgument."""
         try:
             target = url.join(URL(location, encoded=True))
         except ValueError:
             target = URL()
         if target.scheme not in ("http", "https") or not target.host:
             shown = visible(location[:200])
-            raise InvalidArgument(f'registry "{self.domain}": redirects to "{shown}"')
+            raise InvalidArgument(f'registry "{self.domain}": {verb} to "{shown}"')
         if url.scheme == "https" and target.scheme == "http":
-            raise InvalidArgument(f'registry "{self.domain}": redirects from https to http')
+            raise InvalidArgument(f'registry "{self.domain}": {verb} from https to http')
         return target
 
     def _is_own(self, url: URL) -> bool:
@@ -227,10 +262,22 @@ class Transport:
         value, expires = self._authorizations.get(scope, (None, 0.0))
         return value if time.monotonic() < expires else None
 
+    async def _renewed_authorization(self, scope: str) -> str | None:
+        """What is known for a scope; asked for anew, as before, where it has run out meanwhile."""
+        known = self._known_authorization(scope)
+        challenges = self._challenges.get(scope)
+        if known is None and challenges:
+            async with self._lock:
+                if self._known_authorization(scope) is None:
+                    await self._authorize(challenges, scope, refused=None)
+            known = self._known_authorization(scope)
+        return known
+
     async def _authorize(
         self, challenges: Sequence[Challenge], scope: str, *, refused: str | None
     ) -> None:
         """Answer the first challenge that we understand. Raises Unauthorized."""
+        self._challenges[scope] = challenges
         for challenge in challenges:
             if challenge.scheme == "bearer":
                 token, life_s = await self._token(challenge, scope)
@@ -254,19 +301,18 @@ class Transport:
                 raise Unauthorized("unauthorized: malformed registry token")
             return auth.registry_token, float("inf")
         realm = self._realm(challenge)
-        fields = {
-            "service": challenge.parameters.get("service", ""),
-            "scope": challenge.parameters.get("scope") or scope,
-            "client_id": "stackr",
-        }
+        fields = {"service": challenge.parameters.get("service", ""), "client_id": "stackr"}
+        scopes = _joined_scopes(scope, challenge.parameters.get("scope", ""))
         if auth.identity_token:
             fields |= {"grant_type": "refresh_token", "refresh_token": auth.identity_token}
+            fields["scope"] = " ".join(scopes)
             request = self.session.post(
                 realm, data=fields, allow_redirects=False, proxy=_proxy(realm)
             )
         else:
             headers = {"Authorization": auth.basic} if auth.basic else {}
-            url = realm.update_query({key: value for key, value in fields.items() if value})
+            asked = [(key, value) for key, value in fields.items() if value]
+            url = realm.extend_query([*asked, *(("scope", each) for each in scopes)])
             request = self.session.get(
                 url, headers=headers, allow_redirects=False, proxy=_proxy(realm)
             )
@@ -300,8 +346,12 @@ class Transport:
             return Unauthorized("unauthorized: incorrect username or password")
         return Unauthorized("unauthorized: authentication required")
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> StackrError:
-        code, text = await error_of(response)
+    async def unexpected(self, response: aiohttp.ClientResponse) -> StackrError:
+        """What an answer is that is none to the request, though no refusal either."""
+        return self._refusal(response, await _error_body(response))
+
+    def _refusal(self, response: aiohttp.ClientResponse, said: bytes) -> StackrError:
+        code, text = _error_in(said)
         if response.status == 401:
             return self._unauthorized()
         if response.status == 403 or code == "DENIED":
@@ -334,6 +384,14 @@ class Transport:
             ) from error
 
 
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """That holds little of what is not under way yet: what has left us has left this host."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+    return made
+
+
 def _unavailable(message: str, response: aiohttp.ClientResponse) -> Unavailable:
     if response.status not in TRANSIENT:
         return Unavailable(message)
@@ -345,6 +403,16 @@ def _reason(error: aiohttp.ClientError) -> str:
         # Positive ones are the system's; the resolver's have a text of their own
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
     return visible(" ".join(str(error).split()))[:300] or type(error).__name__
+
+
+def _joined_scopes(wanted: str, told: str) -> list[str]:
+    """What to ask a token for. A registry tells what one request needs; for the rest of the scope
+    we would have to ask again.
+    """
+    if not any("push" in each.rpartition(":")[2] for each in wanted.split()):
+        return (told or wanted).split()
+    known = {each.rpartition(":")[0] for each in wanted.split()}
+    return [*wanted.split(), *(s for s in told.split() if s.rpartition(":")[0] not in known)]
 
 
 def _proxy(url: URL) -> str | None:
@@ -385,11 +453,21 @@ async def error_of(response: aiohttp.ClientResponse) -> tuple[str, str]:
     """The code and the text (`manifest unknown: manifest unknown`) of a registry's error answer;
     both are empty where the body is no such answer.
     """
+    return _error_in(await _error_body(response))
+
+
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
     try:
-        body = await read_limited(response, _ERROR_LIMIT, "error")
+        return await read_limited(response, _ERROR_LIMIT, "error")
+    except InvalidArgument:
+        return b""
+
+
+def _error_in(body: bytes) -> tuple[str, str]:
+    try:
         first: dict[str, Any] = parse_json(body)["errors"][0]
         code, message = str(first.get("code") or "")[:100], str(first.get("message") or "")
-    except (ValueError, LookupError, TypeError, AttributeError, InvalidArgument):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return "", ""
     texts = [code.lower().replace("_", " "), " ".join(message.split())[:300]]
     return code, ": ".join(visible(text) for text in texts if text)

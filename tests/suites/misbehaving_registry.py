@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Final, Self
 
 from aiohttp import web
 from oci_builder import BuiltImage, digest_of
+
+_RECEIVED_AHEAD: Final = 64 << 10
 
 BlobFault = Callable[[web.Request, bytes], Awaitable[web.StreamResponse | None]]
 Gate = Callable[[web.Request], web.Response | None]
@@ -56,18 +60,24 @@ class MisbehavingRegistry:
     def count(self, method: str, part: str) -> int:
         return sum(1 for h in self.heard if h.method == method and part in h.path)
 
-    async def __aenter__(self) -> MisbehavingRegistry:
-        app = web.Application()
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=1 << 30)
+        self.add_routes(app)
         app.router.add_get("/v2/{name:.+}/manifests/{reference}", self._manifest)
         app.router.add_get("/v2/{name:.+}/blobs/{digest}", self._blob)
         app.router.add_get("/{rest:.*}", self._other)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_AHEAD)
+        site = web.SockSite(self._runner, listener)
         await site.start()
         address = self._runner.addresses[0]
         self.host = f"{address[0]}:{address[1]}"
         return self
+
+    def add_routes(self, app: web.Application) -> None:
+        """What a registry of another kind answers besides."""
 
     async def __aexit__(
         self,

@@ -29,7 +29,7 @@ from stackr.registry import retry, transport
 from stackr.registry.auth import RegistryAuth
 from stackr.registry.digest import short_id
 from stackr.runtime.engine.image.model import ImageUse
-from stackr.runtime.engine.image.progress import PullProgress
+from stackr.runtime.engine.image.progress import ImageProgress
 
 pytestmark = pytest.mark.root
 
@@ -60,7 +60,7 @@ async def test_text_that_is_no_unicode_is_replaced(
 async def test_an_image_arrives_whole(parts: Parts, bad_registry: MisbehavingRegistry) -> None:
     built = image(Cmd=["/bin/sh"], Labels={"a": "b"})
     reference = bad_registry.add(built, "team/app", "v1")
-    lines: list[PullProgress] = []
+    lines: list[ImageProgress] = []
     pulled = await parts.images.pull(reference, progress=lines.append)
     assert pulled.id == built.image_id
     assert pulled.repo_tags == (reference,)
@@ -90,7 +90,7 @@ async def test_a_current_image_costs_one_request(
     reference = bad_registry.add(image())
     await parts.images.pull(reference)
     bad_registry.heard.clear()
-    lines: list[PullProgress] = []
+    lines: list[ImageProgress] = []
     await parts.images.pull(reference, progress=lines.append)
     assert [heard.method for heard in bad_registry.heard] == ["HEAD"]
     assert lines[-1].status == f"Status: Image is up to date for {reference}"
@@ -103,7 +103,7 @@ async def test_a_moved_tag_leaves_the_old_image_untagged(
     reference = bad_registry.add(old)
     await parts.images.pull(reference)
     bad_registry.add(new)
-    lines: list[PullProgress] = []
+    lines: list[ImageProgress] = []
     await parts.images.pull(reference, progress=lines.append)
     assert [line.status for line in lines].count("Already exists") == 2
     assert parts.images.get(reference).id == new.image_id
@@ -304,7 +304,7 @@ async def test_a_registry_that_falls_silent(
     monkeypatch: pytest.MonkeyPatch,
     part: str,
 ) -> None:
-    monkeypatch.setattr(transport, "_SILENCE_S", 0.05)
+    monkeypatch.setattr(transport, "SILENCE_S", 0.05)
     reference = bad_registry.add(image())
     silence = asyncio.Event()
 
@@ -521,7 +521,7 @@ async def test_a_cancelled_pull_leaves_the_others_alone(
     first = asyncio.ensure_future(parts.images.pull(reference))
     await reached.wait()
 
-    def on_progress(line: PullProgress) -> None:
+    def on_progress(line: ImageProgress) -> None:
         if line.status == "Pulling fs layer" and line.id == short_id(built.layers[1]):
             joined.set()
 

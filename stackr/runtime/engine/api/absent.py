@@ -24,7 +24,6 @@ _REFUSED = {
     "build": ("POST /build", "POST /build/prune", "POST /build/cancel", "POST /session"),
     "image export": ("GET /images/get", "GET /images/{name:path}/get"),
     "image load": ("POST /images/load",),
-    "image push": ("POST /images/{name:path}/push",),
     "image attestations": ("GET /images/{name:path}/attestations",),
     "login": ("POST /auth",),
     "container changes": ("GET /containers/{id}/changes",),

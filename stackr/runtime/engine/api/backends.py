@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
-    from stackr.runtime.engine.image.progress import PullProgress
+    from stackr.runtime.engine.image.progress import ImageProgress
     from stackr.runtime.engine.lease.record import Lease
     from stackr.runtime.engine.lease.removal import Removed
     from stackr.runtime.engine.lease.service import LeaseSpec
@@ -106,8 +106,16 @@ class ImageBackend(Protocol):
         *,
         platform: str | None,
         auth: RegistryAuth | None,
-        progress: Callable[[PullProgress], None],
+        progress: Callable[[ImageProgress], None],
     ) -> Image: ...
+    async def push(
+        self,
+        repository: str,
+        *,
+        tag: str,
+        auth: RegistryAuth | None,
+        progress: Callable[[ImageProgress], None],
+    ) -> None: ...
     async def resolve(self, reference: str, *, auth: RegistryAuth | None) -> RemoteImage: ...
     async def commit(self, commit: Commit, *, check: Callable[[], None]) -> Image: ...
     def tag(self, source: str, target: str) -> None: ...

@@ -8,14 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.errors import InvalidArgument
+from stackr.registry.auth import RegistryAuth
 from stackr.runtime.engine.api.body import string
 from stackr.text import parse_json
-
-if TYPE_CHECKING:
-    from stackr.registry.auth import RegistryAuth
 
 __all__ = ["registry_auth"]
 
@@ -38,8 +36,6 @@ def registry_auth(header: str) -> RegistryAuth | None:
 
 
 def _from_object(value: Mapping[str, Any]) -> RegistryAuth | None:
-    from stackr.registry.auth import RegistryAuth
-
     auth = RegistryAuth(
         username=string(value, "username"),
         password=string(value, "password"),

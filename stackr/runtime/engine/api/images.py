@@ -1,29 +1,27 @@
-"""`/images` and `/distribution`: pull, list, inspect, tag and remove.
+"""`/images` and `/distribution`: pull, push, list, inspect, tag and remove.
 
 Source: Docker Engine API, "Image" and "Distribution".
 """
 
 from __future__ import annotations
 
-import asyncio
 import fnmatch
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.credentials import registry_auth
-from stackr.runtime.engine.api.errors import explain
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.image_progress import send_progress
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import ZERO_TIME, parse_time
+from stackr.runtime.engine.image.model import Image, ImageUse
+from stackr.runtime.engine.image.progress import Report
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.container.records.record import Container
-    from stackr.runtime.engine.image.model import Image, ImageUse
-    from stackr.runtime.engine.image.progress import PullProgress
 
 __all__ = ["ROUTES", "summaries", "to_json", "uses_of"]
 
@@ -54,8 +52,6 @@ _CONFIG_DEFAULTS: dict[str, Any] = {
 
 def uses_of(engine: Engine, image_id: str) -> list[ImageUse]:
     """The containers made from an image or with a mount of it, as `ImageBackend.remove` asks."""
-    from stackr.runtime.engine.image.model import ImageUse
-
     return [
         ImageUse(container.id, container.state.status.is_up)
         for container in engine.containers.list()
@@ -172,34 +168,27 @@ async def _history(engine: Engine, request: Request) -> Response:
     )
 
 
-async def _create(engine: Engine, request: Request) -> Response | None:
+async def _create(engine: Engine, request: Request) -> None:
     if request.text("fromSrc"):
         raise NotSupported("fromSrc: importing a file system is not supported by this engine")
     reference = _pull_reference(request.text("fromImage"), request.text("tag"))
-    lines = _PullLines(request)
-    pull = asyncio.ensure_future(
-        engine.images.pull(
-            reference,
-            platform=request.text("platform") or None,
-            auth=registry_auth(request.headers.get("x-registry-auth", "")),
-            progress=lines.put,
-        )
-    )
-    try:
-        await lines.send_until(pull)
-        await pull
-    except ConnectionError:
-        raise  # the caller has gone
-    except Exception as error:
-        if not lines.started:
-            raise
-        _, body = explain(error, f"pull of {reference}")
-        message = body["message"]
-        await lines.send({"errorDetail": {"message": message}, "error": message})
-    finally:
-        pull.cancel()
-        await asyncio.gather(pull, return_exceptions=True)
-    return None
+    auth = registry_auth(request.headers.get("x-registry-auth", ""))
+    platform = request.text("platform") or None
+
+    async def pull(report: Report) -> None:
+        await engine.images.pull(reference, platform=platform, auth=auth, progress=report)
+
+    await send_progress(request, pull, what=f"pull of {reference}", held=1)
+
+
+async def _push(engine: Engine, request: Request) -> None:
+    name, tag = request.params["name"], request.text("tag")
+    auth = registry_auth(request.headers.get("x-registry-auth", ""))
+
+    async def push(report: Report) -> None:
+        await engine.images.push(name, tag=tag, auth=auth, progress=report)
+
+    await send_progress(request, push, what=f"push of {name}")
 
 
 def _pull_reference(name: str, tag: str) -> str:
@@ -212,51 +201,6 @@ def _pull_reference(name: str, tag: str) -> str:
     if "@" not in name and ":" not in name.rpartition("/")[2]:
         raise NotSupported(f'pull of all tags of "{name}": not supported: name one tag')
     return name
-
-
-class _PullLines:
-    """A pull's progress as JSON lines.
-
-    The answer begins with the second line: the first comes before the registry was asked, and a
-    failure until then has a status of its own.
-    """
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._queue: asyncio.Queue[PullProgress | None] = asyncio.Queue()
-        self._held: list[dict[str, Any]] = []
-        self._write: Any = None
-
-    @property
-    def started(self) -> bool:
-        return self._write is not None
-
-    def put(self, progress: PullProgress) -> None:
-        self._queue.put_nowait(progress)
-
-    async def send_until(self, pull: asyncio.Future[Image]) -> None:
-        """Send what is put, until `pull` is done and all of it is sent."""
-        pull.add_done_callback(lambda _: self._queue.put_nowait(None))
-        while (progress := await self._queue.get()) is not None:
-            self._held.append(_progress_line(progress))
-            if self.started or len(self._held) > 1:
-                held, self._held = self._held, []
-                await self.send(*held)
-
-    async def send(self, *lines: dict[str, Any]) -> None:
-        if self._write is None:
-            self._write = (await self._request.stream("application/json")).write
-        await self._write(b"".join(json.dumps(line).encode() + b"\r\n" for line in lines))
-
-
-def _progress_line(progress: PullProgress) -> dict[str, Any]:
-    line: dict[str, Any] = {"status": progress.status}
-    if progress.id is not None:
-        line["id"] = progress.id
-        line["progressDetail"] = {}
-    if progress.current is not None:
-        line["progressDetail"] = {"current": progress.current, "total": progress.total}
-    return line
 
 
 async def _tag(engine: Engine, request: Request) -> Response:
@@ -325,6 +269,7 @@ ROUTES = (
     Route("POST", "/images/prune", _prune),
     Route("GET", "/images/{name:path}/json", _inspect),
     Route("GET", "/images/{name:path}/history", _history),
+    Route("POST", "/images/{name:path}/push", _push, follows=True),
     Route("POST", "/images/{name:path}/tag", _tag),
     Route("DELETE", "/images/{name:path}", _delete),
     Route("GET", "/distribution/{name:path}/json", _distribution),

@@ -1,4 +1,4 @@
-"""What a pull tells while it goes on, in the words of Docker's `/images/create` stream."""
+"""What a pull or a push tells while it goes on, in the words of Docker's streams of it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from typing import Final
 
 from stackr.registry.digest import short_id
 
-__all__ = ["LayerProgress", "PullProgress", "Report"]
+__all__ = ["ImageProgress", "LayerProgress", "Report"]
 
 _INTERVAL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class PullProgress:
-    """One line: `id` is a layer's short digest or the tag; the two figures are bytes."""
+class ImageProgress:
+    """One line: `id` is a layer's short digest or the tag; the two figures are bytes.
+
+    pushed: the digest of a manifest and its bytes, with the tag as `id`, of the line that ends a
+    push.
+    """
 
     status: str
     id: str | None = None
     current: int | None = None
     total: int | None = None
+    pushed: tuple[str, int] | None = None
 
 
-Report = Callable[[PullProgress], None]
+Report = Callable[[ImageProgress], None]
 
 
 class LayerProgress:
@@ -37,7 +42,7 @@ class LayerProgress:
         self._due = 0.0
 
     def say(self, status: str) -> None:
-        self._report(PullProgress(status, self._id))
+        self._report(ImageProgress(status, self._id))
 
     def downloaded(self, current: int) -> None:
         self._figure("Downloading", current)
@@ -45,8 +50,11 @@ class LayerProgress:
     def extracted(self, current: int) -> None:
         self._figure("Extracting", current)
 
+    def pushed(self, current: int) -> None:
+        self._figure("Pushing", current)
+
     def _figure(self, status: str, current: int) -> None:
         now = time.monotonic()
         if now >= self._due or current >= self._total:
             self._due = now + _INTERVAL_S
-            self._report(PullProgress(status, self._id, current, self._total))
+            self._report(ImageProgress(status, self._id, current, self._total))

@@ -36,6 +36,7 @@ from stackr.runtime.engine.image.platform import (
     platform_of,
 )
 from stackr.runtime.engine.image.progress import LayerProgress, Report
+from stackr.runtime.engine.image.together import all_or_none
 from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 
@@ -148,7 +149,7 @@ class Puller:
             )
         # The largest first: the pull ends when the last layer is unpacked
         pulls.sort(key=lambda item: -item[0])
-        await _all_or_none([pull for _, pull in pulls])
+        await all_or_none([pull for _, pull in pulls])
 
     async def _pull_layer(
         self,
@@ -213,17 +214,6 @@ class Puller:
         except (Unauthorized, PermissionDenied, NotFound):
             # May be the failure of another caller's credentials or repository: once more, ours
             await self._fetches.run(blob.digest, work, on_bytes)
-
-
-async def _all_or_none(works: list[Any]) -> None:
-    """Wait for all; the first failure cancels the rest, and is raised once they have ended."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def describe_remote(transport: Transport, reference: Reference) -> RemoteImage:

@@ -21,6 +21,7 @@ from stackr.registry.digest import digest_of, short_id
 from stackr.registry.reference import Reference, parse_reference
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.image.commit import Commit, image_config, manifest, pack_layer
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.history import history_of
 from stackr.runtime.engine.image.model import HistoryEntry, Image, RemoteImage, StoredImage
@@ -31,7 +32,14 @@ from stackr.runtime.engine.image.platform import (
     parse_platform,
     platform_of,
 )
-from stackr.runtime.engine.image.progress import PullProgress, Report
+from stackr.runtime.engine.image.progress import ImageProgress, Report
+from stackr.runtime.engine.image.pushable import (
+    Pushable,
+    names_to_push,
+    pushable,
+    pushed_name,
+    repositories_with,
+)
 from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, is_id_of
 from stackr.runtime.engine.image.retention import Retention
 from stackr.runtime.engine.image.unpack import Unpacker
@@ -43,8 +51,8 @@ from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.registry.transport import Transport
-    from stackr.runtime.engine.image.commit import Commit
-    from stackr.runtime.engine.image.pull import Pulled, Puller
+    from stackr.runtime.engine.image.pull import Pulled
+    from stackr.runtime.engine.image.remote import Remote
 
 __all__ = ["IMAGE", "IMAGE_NAME", "Images"]
 
@@ -52,6 +60,8 @@ _log = logging.getLogger(__name__)
 
 _SETTLE_AFTER_S: Final = 5.0
 _ID_PREFIX_RE: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
+
+_REMOTE: Final = "stackr.runtime.engine.image.remote"
 
 _ImageList = list[Image]  # as `Images.list` takes the name in the class
 _History = list[HistoryEntry]
@@ -69,7 +79,7 @@ class Images:
         self._snapshots = snapshots
         self._content = ContentStore(config.content_root)
         self._unpacker = Unpacker(snapshots)
-        self._puller: Puller | None = None
+        self._remote: Remote | None = None
         self._images: dict[str, StoredImage] = {}
         self._names: dict[str, str] = {}
         self._retention = Retention(self._content, snapshots, self._blobs_of_images)
@@ -148,8 +158,9 @@ class Images:
         """
         name = _pullable(reference)
         wanted = parse_platform(platform) if platform else None
-        async with await self._transport(name, auth) as transport:
-            progress(PullProgress(f"Pulling from {name.path}", name.tag or name.digest))
+        remote = await self._registries()
+        async with remote.transport(name, auth) as transport:
+            progress(ImageProgress(f"Pulling from {name.path}", name.tag or name.digest))
             before = self._names.get(str(name))
             try:
                 image, digest = await self._current_or_pulled(transport, name, wanted, progress)
@@ -158,48 +169,87 @@ class Images:
                 raise Internal(f"image {name.familiar}: cannot be stored: {reason}") from error
         self._settle_later()
         news = "Image is up to date for" if before == image.id else "Downloaded newer image for"
-        progress(PullProgress(f"Digest: {digest}"))
-        progress(PullProgress(f"Status: {news} {name.familiar}"))
+        progress(ImageProgress(f"Digest: {digest}"))
+        progress(ImageProgress(f"Status: {news} {name.familiar}"))
         self._events.publish("image", "pull", name.familiar, self._attributes(image, name))
         return image.view()
 
-    async def _transport(self, name: Reference, auth: RegistryAuth | None) -> Transport:
-        # aiohttp takes 250 ms to import, and many a daemon never pulls; in a thread, so that the
-        # loop goes on meanwhile
-        await asyncio.to_thread(importlib.import_module, "stackr.runtime.engine.image.pull")
-        from stackr.registry.transport import Transport, is_plain_http
-
-        try:
-            plain = is_plain_http(name.domain, self._config.insecure_registries)
-            return Transport(name.domain, auth, plain_http=plain)
-        except ValueError as error:  # a port beyond 65535, a network that is none
-            raise InvalidArgument(f'registry "{name.domain}": invalid address: {error}') from error
+    async def _registries(self) -> Remote:
+        """In a thread, so that the loop goes on while it is imported."""
+        if self._remote is not None:
+            return self._remote
+        module = await asyncio.to_thread(importlib.import_module, _REMOTE)
+        if self._remote is None:  # another caller may have been here while we waited
+            parts = (self._content, self._snapshots, self._unpacker)
+            self._remote = module.Remote(*parts, insecure=self._config.insecure_registries)
+        remote: Remote = self._remote
+        return remote
 
     async def resolve(self, reference: str, *, auth: RegistryAuth | None = None) -> RemoteImage:
         """What a name means in its registry now; nothing is pulled. Raises as `pull`."""
         name = _pullable(reference)
-        async with await self._transport(name, auth) as transport:
-            from stackr.runtime.engine.image.pull import describe_remote
+        remote = await self._registries()
+        async with remote.transport(name, auth) as transport:
+            return await remote.describe(transport, name)
 
-            return await describe_remote(transport, name)
+    async def push(
+        self,
+        repository: str,
+        *,
+        tag: str = "",
+        auth: RegistryAuth | None = None,
+        progress: Report = lambda _: None,
+    ) -> None:
+        """Push a name's image to its registry, or those of all of its repository's tags.
+
+        repository: its tag, if it has one, gives way to `tag`. Raises NotFound and InvalidArgument
+        with Docker's texts, Unauthorized, PermissionDenied, Unavailable; nothing has the tag then.
+        """
+        name = pushed_name(repository, tag)
+        progress(ImageProgress(f"The push refers to repository [{name.name}]"))
+        remote = await self._registries()
+        async with remote.transport(name, auth) as transport:
+            for each in names_to_push(self._images.values(), name):
+                await self._push(remote, transport, each, progress)
+
+    async def _push(
+        self, remote: Remote, transport: Transport, name: Reference, report: Report
+    ) -> None:
+        image = self._images[self._names[str(name)]]
+        async with self._retention.fetching() as pin:
+            pin((*image.blobs, *image.diff_ids))
+            what = await asyncio.to_thread(pushable, image, self._content)
+            sources = repositories_with(self._images.values(), name)
+            await remote.push(transport, name, what, self._content, sources=sources, report=report)
+            await self._record_push(image, name, what)
+        pushed = (what.digest, len(what.raw))
+        report(ImageProgress(f"{name.tag}: digest: {pushed[0]} size: {pushed[1]}"))
+        report(ImageProgress("", name.tag, pushed=pushed))
+        self._events.publish("image", "push", name.familiar, self._attributes(image, name))
+
+    async def _record_push(self, image: StoredImage, name: Reference, what: Pushable) -> None:
+        """By its digest the image is known to be in the registry, and can be pulled again."""
+        if image.id not in self._images:
+            return  # it was removed meanwhile
+        await asyncio.to_thread(self._content.write, what.raw, digest=what.digest)
+        with self._state.transaction():
+            if what.digest not in image.manifests:
+                image.manifests = (*image.manifests, what.digest)
+                self._state.save(IMAGE, image.id, image)
+            self._point(name.with_digest(what.digest), image)
 
     async def _current_or_pulled(
         self, transport: Transport, name: Reference, wanted: Platform | None, report: Report
     ) -> tuple[StoredImage, str]:
-        from stackr.runtime.engine.image.pull import Puller
-
-        if self._puller is None:
-            self._puller = Puller(self._content, self._snapshots, self._unpacker)
+        puller = (await self._registries()).puller
         image = self._images.get(self._names.get(str(name), ""))
         if image is not None and self._is_usable(image, wanted):
-            digest = name.digest or await self._puller.current_digest(transport, name)
+            digest = name.digest or await puller.current_digest(transport, name)
             if digest and str(name.with_digest(digest)) in image.names:
                 return image, digest
         self._state.check_room()
         async with self._retention.fetching() as pin:
-            pulled = await self._puller.pull(
-                transport, name, platform=wanted, report=report, pin=pin
-            )
+            pulled = await puller.pull(transport, name, platform=wanted, report=report, pin=pin)
             return self._record(name, pulled), pulled.digest
 
     def _is_usable(self, image: StoredImage, wanted: Platform | None) -> bool:
@@ -292,8 +342,6 @@ class Images:
         Raises Conflict where the container's image is not whole any more, InvalidArgument for the
         reference; nothing is left of a commit that fails.
         """
-        from stackr.runtime.engine.image.commit import image_config, manifest, pack_layer
-
         name = _taggable(commit.reference) if commit.reference else None
         base = self._find(commit.base)
         self._state.check_room()

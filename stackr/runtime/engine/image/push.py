@@ -1,0 +1,70 @@
+"""Push one image: its layers and its configuration, then the manifest, and with it the tag.
+
+Layers that several pushes have in common are sent by each of them; to the same repository they are
+there for the second one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from stackr.registry.client import Registry
+from stackr.registry.reference import Reference
+from stackr.registry.transport import Transport
+from stackr.registry.upload import LocalBlob, Sent, send_blob
+from stackr.runtime.engine.image.content import ContentStore
+from stackr.runtime.engine.image.progress import LayerProgress, Report
+from stackr.runtime.engine.image.pushable import Pushable
+from stackr.runtime.engine.image.together import all_or_none
+
+__all__ = ["push_image"]
+
+_PARALLEL_UPLOADS: Final = 5
+
+
+async def push_image(
+    transport: Transport,
+    reference: Reference,
+    image: Pushable,
+    content: ContentStore,
+    *,
+    sources: Mapping[str, Sequence[str]],
+    report: Report,
+) -> None:
+    """Have an image, whose blobs are all in the content store, in a repository, under a tag.
+
+    sources: blob -> paths of other repositories of the registry that may have it. Nothing has the
+    tag before all is there. Raises as `send_blob` and `put_manifest`.
+    """
+    registry = Registry(transport, reference, writes=True)
+    layers = dict(zip(image.diff_ids, image.manifest.layers, strict=True))
+    shown = {
+        diff_id: LayerProgress(report, diff_id, layer.size_bytes)
+        for diff_id, layer in reversed(layers.items())
+    }
+    for progress in shown.values():
+        progress.say("Preparing")
+    slots = asyncio.Semaphore(_PARALLEL_UPLOADS)
+
+    async def send_layer(diff_id: str, progress: LayerProgress) -> None:
+        digest = layers[diff_id].digest
+        if slots.locked():
+            progress.say("Waiting")
+        async with slots:
+            sent, source = await send_blob(
+                registry,
+                _local(content, digest),
+                sources=sources.get(digest, ()),
+                on_bytes=progress.pushed,
+            )
+        progress.say(f"{sent.value} from {source}" if sent is Sent.MOUNTED else sent.value)
+
+    await all_or_none(send_layer(diff_id, progress) for diff_id, progress in shown.items())
+    await send_blob(registry, _local(content, image.manifest.config.digest))
+    await registry.put_manifest(image.raw, image.media_type, reference.tag or "")
+
+
+def _local(content: ContentStore, digest: str) -> LocalBlob:
+    return LocalBlob(digest, content.size(digest), content.path(digest))
