@@ -7,26 +7,18 @@ and so are those that have `volumes_from`; to the engine they are named ones fro
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Sequence
 
 from stackr.planner.builder import Builder, Entry
+from stackr.planner.keys import ANONYMOUS
 from stackr.planner.payloads import RemoveVolume
 from stackr.planner.plan import Action, Resource
 from stackr.planner.slots import stored_spec
 from stackr.runtime import labels
+from stackr.runtime.types import ContainerState
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stackr.runtime.types import ContainerState
-
-__all__ = ["ANONYMOUS", "remove_leftovers"]
-
-ANONYMOUS = re.compile(r"[0-9a-f]{64}")
-"""The names that engines make up."""
+__all__ = ["remove_leftovers"]
 
 
 def remove_leftovers(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from stackr.planner.config_hash import digest
+from stackr.planner.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
 from stackr.planner.limits import resources, restart_policy
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
@@ -27,9 +28,6 @@ from stackr.runtime.types import (
     NetworkState,
     VolumeState,
 )
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
 
 __all__ = ["compare", "imagined", "moved"]
 

@@ -9,8 +9,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.planner.anonymous import ANONYMOUS
-from stackr.planner.keys import mounted_image
+from stackr.planner.keys import ANONYMOUS, mounted_image
 from stackr.runtime.container import ContainerFile, Mount
 from stackr.runtime.proc_targets import proc_refusal
 from stackr.runtime.types import MountState

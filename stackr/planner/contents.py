@@ -9,15 +9,13 @@ from __future__ import annotations
 import hashlib
 import os.path
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.planner.config_hash import canonical_json, digest, sparse
-
-if TYPE_CHECKING:
-    from stackr.spec.model.mounts import FileGrant
-    from stackr.spec.model.project import Project
-    from stackr.spec.model.secret import FileObject
-    from stackr.spec.model.service import Service
+from stackr.spec.model.mounts import FileGrant
+from stackr.spec.model.project import Project
+from stackr.spec.model.secret import FileObject
+from stackr.spec.model.service import Service
 
 __all__ = ["MOST_BOUND_BYTES", "content_hashes"]
 

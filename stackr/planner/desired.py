@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.errors import InvalidArgument, NotFound
 from stackr.planner.config_hash import canonical_json, digest, service_spec, sparse
+from stackr.planner.container_config import container_config
 from stackr.planner.contents import content_hashes
 from stackr.planner.graph import closure, topological_order
 from stackr.planner.host_ports import check_host_ports, published_at
@@ -19,19 +20,17 @@ from stackr.planner.keys import image_name, mounted_image, network_keys, replica
 from stackr.planner.options import UpOptions
 from stackr.planner.references import Reference, references
 from stackr.runtime import labels
+from stackr.runtime.container import ContainerConfig
 from stackr.runtime.types import IpamPool, NetworkConfig, VolumeConfig
 from stackr.spec.attribute import Effect, OnChange
 from stackr.spec.declared import of_service
 from stackr.spec.decode import EXTENSION
 from stackr.spec.model.extension import ServiceExtension
+from stackr.spec.model.network import Network
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Dependency, Service
+from stackr.spec.model.volume import Volume
 from stackr.spec.structs import struct_of
-
-if TYPE_CHECKING:
-    from stackr.runtime.container import ContainerConfig
-    from stackr.spec.model.network import Network
-    from stackr.spec.model.project import Project
-    from stackr.spec.model.service import Dependency, Service
-    from stackr.spec.model.volume import Volume
 
 __all__ = [
     "Desired",
@@ -125,8 +124,6 @@ class DesiredService:
         names: every service's containers. image_id: "" if the image is not here yet.
         replaces: the name of the container whose place it takes.
         """
-        from stackr.planner.container_config import container_config
-
         own = {
             **self.service.labels,
             **self.base_labels,

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Builder, Entry
+from stackr.planner.container_mounts import inherited_mounts
+from stackr.planner.desired import Desired, DesiredService
 from stackr.planner.networks import NetworkPlan
 from stackr.planner.observed import Observed, service_of
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Change, Kind, Origin
-from stackr.planner.slots import Slot, Verdict
+from stackr.planner.slot import Slot, Verdict
 from stackr.planner.volumes import VolumePlan
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredService
-    from stackr.runtime.container import ContainerConfig
-    from stackr.runtime.types import ContainerState
+from stackr.runtime.container import ContainerConfig
+from stackr.runtime.types import ContainerState
 
 __all__ = ["Draft", "Restart"]
 
@@ -137,7 +135,5 @@ class Draft:
         )
         if replaces is None or self.options.renew_anonymous_volumes:
             return config
-        from stackr.planner.container_mounts import inherited_mounts
-
         volumes = image.volumes if image else None
         return replace(config, mounts=inherited_mounts(config.mounts, replaces.mounts, volumes))

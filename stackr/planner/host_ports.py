@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidProject
-
-if TYPE_CHECKING:
-    from stackr.spec.model.project import Project
-    from stackr.spec.model.service import Port, Service
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Port, Service
 
 __all__ = ["check_host_ports", "published_at"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from stackr.spec.model.project import Project
-    from stackr.spec.model.service import Service, ServiceNetwork
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Service, ServiceNetwork
 
-__all__ = ["image_name", "mounted_image", "network_keys", "replicas", "volume_keys"]
+__all__ = ["ANONYMOUS", "image_name", "mounted_image", "network_keys", "replicas", "volume_keys"]
+
+ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+"""The names that engines make up for volumes."""
 
 
 def image_name(project: Project, service: Service) -> str:

@@ -7,11 +7,11 @@ Dependants stop before what they depend on. `restarting` has start and restart.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidArgument
 from stackr.planner.anonymous import remove_leftovers
 from stackr.planner.builder import Builder, Entry
+from stackr.planner.desired import Desired
 from stackr.planner.graph import digraph, topological_order
 from stackr.planner.hooks import add_stop
 from stackr.planner.observed import (
@@ -36,9 +36,6 @@ from stackr.planner.payloads import (
 from stackr.planner.plan import Action, Change, Kind, Plan, Resource
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
 
 __all__ = [
     "plan_down",

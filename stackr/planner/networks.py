@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from stackr.errors import NotFound
 from stackr.planner.builder import Builder, Entry
+from stackr.planner.desired import Desired, DesiredNetwork
 from stackr.planner.diff import field_changes
 from stackr.planner.observed import Observed, resource_of
 from stackr.planner.payloads import CreateNetwork, DisconnectNetwork, RemoveNetwork, RepairNetwork
@@ -20,9 +20,6 @@ from stackr.planner.plan import Action, Change, FieldChange, Kind, Origin, Resou
 from stackr.planner.slots import stored_spec
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState, NetworkState
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredNetwork
 
 __all__ = ["NetworkPlan", "diverged_networks", "plan_networks"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.errors import NotFound
+from stackr.planner.desired import Desired
 from stackr.planner.plan import Resource
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
@@ -20,9 +21,6 @@ from stackr.runtime.types import (
     NetworkState,
     VolumeState,
 )
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
 
 __all__ = [
     "Observed",

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from stackr.errors import Conflict, NotFound
 from stackr.planner.builder import Builder
+from stackr.planner.container_config import container_config
 from stackr.planner.creating import pull
+from stackr.planner.desired import Desired, DesiredService
 from stackr.planner.draft import Draft
 from stackr.planner.networks import diverged_networks
 from stackr.planner.observed import Observed, service_of
@@ -24,12 +25,9 @@ from stackr.planner.readiness import conditions
 from stackr.planner.reconcile import reconcile
 from stackr.planner.slots import decide
 from stackr.runtime import labels
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredService
-    from stackr.runtime.container import ContainerConfig, NetworkAttachment
-    from stackr.spec.model.mounts import ServiceVolume
-    from stackr.spec.model.service import Port, Service
+from stackr.runtime.container import ContainerConfig, NetworkAttachment
+from stackr.spec.model.mounts import ServiceVolume
+from stackr.spec.model.service import Port, Service
 
 __all__ = ["OneOff", "needs_options", "plan_needs", "plan_one_off"]
 
@@ -133,8 +131,6 @@ def _config(
     observed: Observed,
     names: Mapping[str, list[str]],
 ) -> ContainerConfig:
-    from stackr.planner.container_config import container_config
-
     image = observed.images.get(service.image)
     changed = _changed(service.service, wanted)
     own = {

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from stackr.runtime.container import ContainerConfig, NetworkAttachment, Resources, RestartPolicy
 from stackr.runtime.types import NetworkConfig, VolumeConfig
-
-if TYPE_CHECKING:
-    from stackr.runtime.container import (
-        ContainerConfig,
-        NetworkAttachment,
-        Resources,
-        RestartPolicy,
-    )
 
 __all__ = [
     "Commit",

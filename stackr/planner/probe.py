@@ -8,16 +8,13 @@ engine's to say.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.container import Healthcheck
 from stackr.runtime.types import Capabilities
 from stackr.spec.decode import EXTENSION
-
-if TYPE_CHECKING:
-    from stackr.runtime.container import Healthcheck
-    from stackr.spec.model.extension import Probe
-    from stackr.spec.model.service import Service
+from stackr.spec.model.extension import Probe
+from stackr.spec.model.service import Service
 
 __all__ = ["check_probes", "probe_healthcheck", "probe_of"]
 
@@ -36,8 +33,6 @@ def probe_healthcheck(service: Service, probe: Probe) -> Healthcheck:
     Where the probe names no time, those of the service's `healthcheck` count.
     Raises InvalidArgument for a start interval without a start period.
     """
-    from stackr.runtime.container import Healthcheck
-
     check = service.healthcheck
 
     def seconds(name: str) -> float:

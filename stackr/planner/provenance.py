@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from stackr.planner.desired import Desired
 from stackr.planner.diff import field_changes
 from stackr.planner.plan import Change, FieldChange, Kind, Origin, Plan, Resource, Source
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Service
 from stackr.spec.rules import Path, find, show
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
-    from stackr.spec.model.project import Project
-    from stackr.spec.model.service import Service
-    from stackr.spec.provenance import Provenance
+from stackr.spec.value_source import Provenance
 
 __all__ = ["source_of", "with_created_fields", "with_sources"]
 

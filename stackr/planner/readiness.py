@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stackr.planner.builder import Entry
+from stackr.planner.desired import DesiredService
 from stackr.planner.draft import Draft
 from stackr.planner.payloads import WaitFor
 from stackr.planner.plan import Action
-from stackr.planner.slots import Slot, Verdict
+from stackr.planner.slot import Slot, Verdict
 from stackr.runtime.types import ContainerState
 from stackr.spec.decode import EXTENSION
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import DesiredService
 
 __all__ = ["COMPLETED", "condition_of", "conditions", "holds", "is_one_shot", "wait_timeout_s"]
 

@@ -7,23 +7,21 @@ stops, networks, volumes, containers, orphans, starts, waits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Builder
-from stackr.planner.creating import plan_containers, plan_orphans
+from stackr.planner.containers import plan_containers, plan_orphans
+from stackr.planner.desired import Desired
 from stackr.planner.draft import Draft
 from stackr.planner.networks import diverged_networks, plan_networks
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan, Resource
 from stackr.planner.probe import check_probes, probe_of
+from stackr.planner.risk import risks
 from stackr.planner.slots import decide
 from stackr.planner.starting import plan_last, plan_starts, plan_waits
 from stackr.planner.stopping import plan_stops
 from stackr.planner.volumes import plan_volumes, renewed_volumes
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
 
 __all__ = ["reconcile"]
 
@@ -59,8 +57,6 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
     places = {name: place for place, name in enumerate(desired.services)}
     builder.changes.sort(key=lambda change: _place(change.resource, places))
     if builder.changes:
-        from stackr.planner.risk import risks
-
         builder.risks = risks(builder.changes, desired, observed, desired.policy)
     return builder.plan()
 

@@ -10,20 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from stackr.errors import InvalidArgument, NotFound, NotSupported, StackrError
 from stackr.planner.builder import Builder
+from stackr.planner.desired import Desired, DesiredService
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.payloads import PullImage
 from stackr.planner.plan import Action, Change, Kind, Plan, Resource
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import ImageState
 from stackr.spec.units import NANOSECONDS, parse_duration
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredService
-    from stackr.runtime.protocol import Runtime
-    from stackr.runtime.types import ImageState
 
 __all__ = ["ask_registries", "plan_pull", "plan_refresh", "pull_policy", "repository_of"]
 

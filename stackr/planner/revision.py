@@ -13,15 +13,13 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.errors import Conflict, NotFound
+from stackr.planner.observed import Observed
 from stackr.runtime import labels
 from stackr.runtime.types import VolumeConfig, VolumeState
 from stackr.text import parse_json
-
-if TYPE_CHECKING:
-    from stackr.planner.observed import Observed
 
 __all__ = [
     "KEPT",

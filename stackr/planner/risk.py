@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stackr.planner.observed import other_stack_of
+from stackr.planner.desired import Desired, DesiredService
+from stackr.planner.observed import Observed, other_stack_of
 from stackr.planner.plan import Change, Kind, Risk, RiskLevel
 from stackr.planner.slots import stored_spec
 from stackr.spec.attribute import Namespace
 from stackr.spec.declared import of_service
 from stackr.spec.decode import EXTENSION
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredService
-    from stackr.planner.observed import Observed
 
 __all__ = ["RISKS", "risks"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Entry
 from stackr.planner.config_hash import sparse
 from stackr.planner.creating import add_create, add_rename, make_way, temporary_name
+from stackr.planner.desired import DesiredService
 from stackr.planner.draft import Draft
 from stackr.planner.hooks import add_start
 from stackr.planner.payloads import (
@@ -27,12 +27,9 @@ from stackr.planner.payloads import (
 )
 from stackr.planner.plan import Action, Kind, Resource
 from stackr.planner.readiness import condition_of, conditions, wait_timeout_s
-from stackr.planner.slots import Slot, Verdict
+from stackr.planner.slot import Slot, Verdict
 from stackr.runtime import labels
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import DesiredService
-    from stackr.spec.model.deploy import UpdateConfig
+from stackr.spec.model.deploy import UpdateConfig
 
 __all__ = ["add_standbys", "plan_updates", "rolled"]
 

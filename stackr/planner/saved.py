@@ -11,17 +11,15 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackr.errors import Conflict, InvalidArgument
 from stackr.planner.config_hash import canonical_json, digest, sparse
+from stackr.planner.desired import Desired
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired
-    from stackr.runtime.types import ContainerState
+from stackr.runtime.types import ContainerState
 
 __all__ = [
     "SAVED_VERSION",

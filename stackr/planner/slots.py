@@ -8,60 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from stackr.planner.desired import Desired, DesiredService
 from stackr.planner.diff import field_changes
 from stackr.planner.limits import drifted_limits, is_in_place
 from stackr.planner.observed import Observed, number_of, told_dependencies
 from stackr.planner.options import UpOptions
-from stackr.planner.plan import FieldChange, Origin, Resource
-from stackr.planner.references import Reference, Target, stale_references, target_of
+from stackr.planner.plan import FieldChange, Origin
+from stackr.planner.references import Reference
 from stackr.planner.revision import had_replicas
+from stackr.planner.slot import Slot, Verdict
+from stackr.planner.targets import Target, stale_references, target_of
 from stackr.runtime import labels
 from stackr.runtime.types import Capabilities, ContainerState, ImageState
 from stackr.text import parse_json
 
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredService
-
-__all__ = ["Slot", "Verdict", "decide", "stored_spec"]
-
-
-class Verdict(Enum):
-    KEEP = "keep"
-    CREATE = "create"
-    UPDATE = "update"
-    RECREATE = "recreate"
-    REMOVE = "remove"
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One container: `name` is what it is to be called, `container` what is there now."""
-
-    service: str
-    number: int
-    name: str
-    verdict: Verdict
-    cause: str = ""
-    container: ContainerState | None = None
-    fields: tuple[FieldChange, ...] = ()
-    origin: Origin = Origin.FILE
-    touched_by: tuple[str, ...] = ()
-
-    @property
-    def resource(self) -> Resource:
-        return Resource("container", self.name, self.service, self.number)
-
-    @property
-    def is_removed(self) -> bool:
-        return self.verdict is Verdict.REMOVE
-
-    @property
-    def kept(self) -> ContainerState | None:
-        """The container, if it stays."""
-        return self.container if self.verdict in (Verdict.KEEP, Verdict.UPDATE) else None
+__all__ = ["decide", "stored_spec"]
 
 
 @dataclass(frozen=True, slots=True)

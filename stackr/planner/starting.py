@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from stackr.planner.anonymous import remove_leftovers
 from stackr.planner.builder import Entry
 from stackr.planner.config_hash import sparse
+from stackr.planner.desired import DesiredService
 from stackr.planner.draft import Draft, Restart
 from stackr.planner.hooks import add_start
 from stackr.planner.payloads import Commit, UnpauseContainer, WaitFor
@@ -17,19 +17,15 @@ from stackr.planner.readiness import (
     is_one_shot,
     wait_timeout_s,
 )
-from stackr.planner.slots import Slot, Verdict
+from stackr.planner.rolling import plan_updates
+from stackr.planner.slot import Slot, Verdict
 from stackr.runtime.types import ContainerState
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import DesiredService
 
 __all__ = ["plan_last", "plan_starts", "plan_waits"]
 
 
 def plan_starts(draft: Draft) -> None:
     """Enter the starts; those of an update go batch by batch."""
-    from stackr.planner.rolling import plan_updates
-
     for name, service in draft.desired.services.items():
         rolled = plan_updates(draft, service) if service.service.deploy is not None else ()
         for slot in draft.slots[name]:
@@ -136,8 +132,6 @@ def plan_last(draft: Draft) -> None:
 
 def _remove_old_volumes(draft: Draft) -> None:
     """Of what is replaced, anonymous volumes that had come from still older containers."""
-    from stackr.planner.anonymous import remove_leftovers
-
     going = [container for container, _ in draft.replaced]
     removals = [entry for _, entry in draft.replaced]
     is_last = draft.options.atomic

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from stackr.planner.desired import DesiredService
 from stackr.planner.draft import Draft, Restart
 from stackr.planner.hooks import add_stop
 from stackr.planner.plan import Origin
-from stackr.planner.references import (
-    Reference,
-    Target,
-    is_severed,
-    joined,
-    stale_references,
-    target_of,
-)
-from stackr.planner.slots import Slot, Verdict
+from stackr.planner.references import Reference, joined
+from stackr.planner.slot import Slot, Verdict
+from stackr.planner.targets import Target, is_severed, stale_references, target_of
 from stackr.runtime.types import ContainerState
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import DesiredService
 
 __all__ = ["plan_stops", "stop_slot"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from stackr.planner.builder import Builder, Entry
 from stackr.planner.graph import topological_order
@@ -27,10 +26,8 @@ from stackr.planner.payloads import (
 )
 from stackr.planner.plan import Action, Change, Kind, Plan, Resource
 from stackr.runtime import labels
+from stackr.runtime.container import NetworkAttachment
 from stackr.runtime.types import ContainerState, NetworkConfig, NetworkState
-
-if TYPE_CHECKING:
-    from stackr.runtime.container import NetworkAttachment
 
 __all__ = ["plan_undo"]
 
@@ -211,6 +208,4 @@ class _Undo:
 
 
 def _attachment(network: str, aliases: tuple[str, ...]) -> NetworkAttachment:
-    from stackr.runtime.container import NetworkAttachment
-
     return NetworkAttachment(network, aliases=aliases)

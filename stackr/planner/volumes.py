@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.planner.builder import Builder, Entry
+from stackr.planner.desired import Desired, DesiredVolume
 from stackr.planner.diff import field_changes
 from stackr.planner.observed import Observed, service_of
 from stackr.planner.options import UpOptions
@@ -22,9 +22,6 @@ from stackr.planner.plan import Action, Change, FieldChange, Kind, Resource
 from stackr.planner.slots import stored_spec
 from stackr.runtime import labels
 from stackr.runtime.types import VolumeState
-
-if TYPE_CHECKING:
-    from stackr.planner.desired import Desired, DesiredVolume
 
 __all__ = ["VolumePlan", "plan_volumes", "renewed_volumes"]
 

@@ -5,10 +5,11 @@ As any `x-*`, it is interpolated, merged and extended before it comes here, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from stackr.spec.decode import EXTENSION, Faults
 from stackr.spec.extension_readers import LEVELS, POLICY
+from stackr.spec.loaded import Loaded
 from stackr.spec.model.extension import Level, ProjectExtension, ServiceExtension
 from stackr.spec.paths import absolute
 from stackr.spec.positions import Place
@@ -16,9 +17,6 @@ from stackr.spec.rules import Path
 from stackr.spec.session import Session
 from stackr.spec.source import BadSource, documents
 from stackr.spec.structs import struct_of
-
-if TYPE_CHECKING:
-    from stackr.spec.load import Loaded
 
 __all__ = ["check", "read_policy"]
 

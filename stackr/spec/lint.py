@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from stackr.spec.load import Loaded
+from stackr.spec.loaded import Loaded
 from stackr.spec.positions import Place, Scalar, Sources
 from stackr.spec.problems import nearest
 from stackr.spec.rules import Path, show

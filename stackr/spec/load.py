@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from stackr.errors import InvalidArgument
-from stackr.spec import dotenv, selection
+from stackr.spec import dotenv, extension, selection
 from stackr.spec.canonical import Report, omit_empty
 from stackr.spec.declared import SECTIONS
 from stackr.spec.decode import EXTENSION, EXTENSIONS, Faults
@@ -23,6 +23,7 @@ from stackr.spec.extends import Extender, apply_resets
 from stackr.spec.files import HOST, Files
 from stackr.spec.include import Scope, apply_include
 from stackr.spec.interpolate import interpolate
+from stackr.spec.loaded import Loaded, Tree
 from stackr.spec.merge import CannotMerge
 from stackr.spec.model.project import Origin, Position, Project
 from stackr.spec.normal import normalize, resolve_environment
@@ -37,25 +38,14 @@ from stackr.spec.phases import (
 )
 from stackr.spec.problems import nearest, refuse
 from stackr.spec.project import project_of
+from stackr.spec.provenance import trace
 from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
 from stackr.spec.session import LoadOptions, Session, SourceFile
 from stackr.spec.validate import check_project
-
-if TYPE_CHECKING:
-    from stackr.spec.provenance import Provenance
+from stackr.spec.value_source import Provenance
 
 __all__ = ["LoadOptions", "Loaded", "load", "load_tree", "resolve"]
-
-Tree = dict[str, Any]
-
-
-class Loaded(NamedTuple):
-    """A project's canonical tree, before its values are typed."""
-
-    tree: Tree
-    found: Discovered
-    session: Session
 
 
 def load(
@@ -241,8 +231,6 @@ def _typed(loaded: Loaded) -> Tree:
         if value is not None:
             project[section] = kind.decode(value, (section,), faults) or {}
     if _has_extension(loaded.tree):
-        from stackr.spec import extension
-
         extension.check(loaded.tree, faults)
     loaded.session.problems.take(faults.found)
     loaded.session.problems.check()
@@ -253,8 +241,6 @@ def _typed(loaded: Loaded) -> Tree:
     extensions = {key: value for key, value in loaded.tree.items() if key.startswith("x-")}
     project["extensions"] = extensions
     if extensions.get(EXTENSION):
-        from stackr.spec import extension
-
         project["policy"] = extension.read_policy(extensions[EXTENSION], loaded)
     return project
 
@@ -339,8 +325,6 @@ def to_project(project: Tree, loaded: Loaded) -> Project:
         return Position(*session.sources.relative(place)) if place is not None else None
 
     def find_provenance(path: str | Path) -> Provenance:
-        from stackr.spec.provenance import trace
-
         found = trace(loaded, parse(path) if isinstance(path, str) else path)[0]
         return found.with_files(session.sources.shown)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from yaml import CSafeLoader
@@ -219,8 +220,6 @@ class Sources:
 
     def digest(self) -> str:
         """The SHA-256 of all files, in their order, in hexadecimal digits."""
-        from hashlib import sha256
-
         whole = sha256()
         for file in self._order:
             data = self._files[file]

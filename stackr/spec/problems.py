@@ -6,17 +6,13 @@ shown, so that a good file pays nothing for positions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from stackr.errors import InvalidProject
+from stackr.spec.positions import Place, Sources
 from stackr.spec.rules import Path, show
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from stackr.spec.positions import Place, Sources
-
 
 MAX_PROBLEMS = 200
 _LONGEST_NAME = 100

@@ -7,21 +7,20 @@ looked at again when somebody asks.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 from stackr.spec.canonical import Report
 from stackr.spec.discover import PROJECT_NAME
 from stackr.spec.interpolate import Substitution, expressions
-from stackr.spec.layers import FileVia, Layer
-from stackr.spec.load import Loaded
+from stackr.spec.layers import Layer
+from stackr.spec.loaded import Loaded
 from stackr.spec.merge import is_replaced
 from stackr.spec.phases import MERGE_RULES, canonical, enforce_unicity
 from stackr.spec.positions import Node
 from stackr.spec.rules import Path
+from stackr.spec.value_source import Provenance, VariableSource, Via
 from stackr.spec.variables import (
-    VariableSource,
     assignments,
     environment_of,
     sources_or_unset,
@@ -30,36 +29,6 @@ from stackr.spec.variables import (
 )
 
 __all__ = ["Provenance", "Via", "trace"]
-
-Via: TypeAlias = FileVia | Literal["env_file", "label_file", "variable", "option", "default"]
-"""`variable`: a bare name whose value is a variable's. `default`: Docker Compose's own value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """One place that gives a value. Line and column count from 1, and are 0 where no file has it.
-
-    text: as it is written, None for a mapping or list. variables: for each variable in the text,
-    what could give it a value, that which counts first.
-    """
-
-    via: Via
-    file: str = ""
-    line: int = 0
-    column: int = 0
-    text: str | None = None
-    variables: tuple[tuple[VariableSource, ...], ...] = ()
-
-    def with_files(self, named: Callable[[str], str]) -> Provenance:
-        """The same, its files by other names."""
-        return replace(
-            self,
-            file=named(self.file) if self.file else "",
-            variables=tuple(
-                tuple(replace(s, file=named(s.file)) if s.file else s for s in sources)
-                for sources in self.variables
-            ),
-        )
 
 
 def trace(loaded: Loaded, path: Path) -> tuple[Provenance, ...]:

@@ -6,6 +6,7 @@ Source: go-yaml v3, resolve.go.
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import date
 from typing import Any
@@ -147,8 +148,6 @@ _TAGS: dict[str, type] = {
 
 
 def _binary(text: str) -> str:
-    import base64
-
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
     except ValueError as error:

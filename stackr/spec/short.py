@@ -7,6 +7,7 @@ Source: compose-go, format/volume.go and transform/; docker/go-connections, nat.
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 import re
 from typing import Any
@@ -74,8 +75,6 @@ def _host_ip(text: str) -> str:
 
 def is_ip(text: str) -> bool:
     """Whether Go's net.ParseIP takes the text: no zone, no leading zeros."""
-    import ipaddress
-
     if "%" in text:
         return False
     try:

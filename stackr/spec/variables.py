@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv
 from stackr.spec.discover import PROJECT_NAME
 from stackr.spec.interpolate import Expression, expressions
 from stackr.spec.layers import Inclusion, Layer
-from stackr.spec.load import Loaded
+from stackr.spec.loaded import Loaded
 from stackr.spec.positions import Node
 from stackr.spec.rules import Path
+from stackr.spec.value_source import VariableSource, VariableVia
 from stackr.text import decode
 
 __all__ = [
@@ -29,25 +29,6 @@ __all__ = [
 ]
 
 _MOST_LINES = 1000
-
-VariableVia: TypeAlias = Literal["shell", "env_file", "default", "alternate", "project", "unset"]
-"""`default` and `alternate`: the words of `${NAME:-word}` and `${NAME:+word}`."""
-
-
-@dataclass(frozen=True, slots=True)
-class VariableSource:
-    """What gives a variable a value; `value` is None where that is not set.
-
-    text: the line of an env file. file is "" and line 0 for what stands in no file.
-    """
-
-    name: str
-    via: VariableVia
-    value: str | None
-    file: str = ""
-    line: int = 0
-    column: int = 0
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import PrivateAttr
 
@@ -27,10 +27,8 @@ from stackr.spec.model.network import Network
 from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Service
 from stackr.spec.model.volume import Volume
-
-if TYPE_CHECKING:
-    from stackr.spec.provenance import Provenance
-    from stackr.spec.rules import Path
+from stackr.spec.rules import Path
+from stackr.spec.value_source import Provenance
 
 
 class Position(NamedTuple):
@@ -55,7 +53,7 @@ class Origin:
 
     typed: Mapping[str, Any] = field(default_factory=dict)
     locate: Callable[[str], Position | None] = lambda path: None
-    trace: "Callable[[str | Path], Provenance | None]" = lambda path: None
+    trace: Callable[[str | Path], Provenance | None] = lambda path: None
     files: Files = HOST
     policy: dict[str, Level] | None = None
     digest: Callable[[], str] = str
@@ -158,7 +156,7 @@ class Project(Model):
         """The SHA-256 of the files that the project was loaded from, in their order; or ""."""
         return self._origin.digest()
 
-    def provenance(self, path: "str | Path") -> "Provenance | None":
+    def provenance(self, path: str | Path) -> Provenance | None:
         """Where the value at `path` comes from: a file, a variable, an env file, a default.
 
         path: as in "services.web.ports[0]", or its parts, as keys may have dots in them.
