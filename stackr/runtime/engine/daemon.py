@@ -75,6 +75,9 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     """Open every part, each of which pushes its own end on `parts`."""
     from stackr.runtime.engine.api.backends import Engine
     from stackr.runtime.engine.api.server import Server
+    from stackr.runtime.engine.build.cache import BuildCache
+    from stackr.runtime.engine.build.entry import Builds
+    from stackr.runtime.engine.build.folders import BuildFolders
     from stackr.runtime.engine.container.records.lost import (
         is_readable,
         restore_records,
@@ -106,6 +109,9 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     networks = Networks(config, state, events)
     volumes = Volumes(config, state, events)
     await asyncio.to_thread(snapshots.open)
+    cache = BuildCache(state, snapshots, BuildFolders.of(config).mounts)
+    cache.open()
+    images.keep_layers(cache.layers)
     await images.open()
     parts.push_async_callback(images.close)
     await volumes.open()
@@ -118,6 +124,8 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     parts.push_async_callback(containers.close)
     await containers.open()
     await networks.settle()
+    builds = Builds(config, images, snapshots, containers, cache)
+    await builds.open()
     leases.open()
     parts.push_async_callback(leases.close)
     await leases.settle()
@@ -129,6 +137,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
         networks=networks,
         volumes=volumes,
         containers=containers,
+        builds=builds,
         leases=leases,
         locks=ProjectLocks(),
         warnings=lambda: state.warnings,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stackr.registry.auth import RegistryAuth
     from stackr.runtime.engine.api.stream import Attached
     from stackr.runtime.engine.archive.copies import PathStat
+    from stackr.runtime.engine.build.entry import Builds
     from stackr.runtime.engine.container.exec.executor import ExecSession
     from stackr.runtime.engine.container.io.log_reader import LogReader
     from stackr.runtime.engine.container.io.logs import LogQuery
@@ -232,6 +233,7 @@ class Engine:
     networks: NetworkBackend
     volumes: VolumeBackend
     containers: ContainerBackend
+    builds: Builds
     leases: LeaseBackend
     locks: LockBackend
     warnings: Callable[[], Sequence[str]] = tuple

@@ -15,7 +15,7 @@ from stackr.registry.auth import RegistryAuth
 from stackr.runtime.engine.api.body import string
 from stackr.text import parse_json
 
-__all__ = ["registry_auth"]
+__all__ = ["credentials_from", "registry_auth"]
 
 
 def registry_auth(header: str) -> RegistryAuth | None:
@@ -32,10 +32,10 @@ def registry_auth(header: str) -> RegistryAuth | None:
         raise InvalidArgument("invalid X-Registry-Auth header: not base64url of JSON") from None
     if not isinstance(value, dict):
         raise InvalidArgument("invalid X-Registry-Auth header: not an object")
-    return _from_object(value)
+    return credentials_from(value)
 
 
-def _from_object(value: Mapping[str, Any]) -> RegistryAuth | None:
+def credentials_from(value: Mapping[str, Any]) -> RegistryAuth | None:
     auth = RegistryAuth(
         username=string(value, "username"),
         password=string(value, "password"),

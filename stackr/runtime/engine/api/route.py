@@ -31,7 +31,8 @@ class Route:
     as `nc` does, gets the whole of it; one without an end would outlive what asked for it, as
     `docker system dial-stdio` closes one side only.
 
-    hijacks: the connection becomes a raw stream; the handler sees itself when the client ends.
+    hijacks: the connection becomes a raw stream, or has a body that is read for long; the handler
+    sees itself when the client ends.
     """
 
     method: str

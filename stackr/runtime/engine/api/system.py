@@ -14,7 +14,7 @@ from typing import Any
 
 from stackr import __version__
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.api import volumes
+from stackr.runtime.engine.api import build, volumes
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import BodyWriter, Request, Response, json_response
@@ -305,7 +305,7 @@ async def _disk_usage(engine: Engine, request: Request) -> Response:
     if "volume" in wanted:
         usage["Volumes"] = await volumes.usage(engine)
     if "build-cache" in wanted:
-        usage["BuildCache"] = []
+        usage["BuildCache"] = await build.usage(engine)
     return json_response(usage)
 
 

@@ -71,7 +71,7 @@ class StoredImage:
     """An image's record: what its configuration says is kept whole, its names are kept apart.
 
     manifests: digests of every manifest and index by which it came. layer_blobs: in the order of
-    the diff IDs.
+    the diff IDs; "" for a layer that was built here and has not been packed yet.
     """
 
     id: str
@@ -88,7 +88,7 @@ class StoredImage:
 
     @property
     def blobs(self) -> tuple[str, ...]:
-        return (self.id, *self.manifests, *self.layer_blobs)
+        return (self.id, *self.manifests, *filter(None, self.layer_blobs))
 
     def to_document(self) -> Document:
         return {

@@ -11,7 +11,9 @@ import asyncio
 import importlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +43,7 @@ from stackr.runtime.engine.image.pushable import (
     repositories_with,
 )
 from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, is_id_of
-from stackr.runtime.engine.image.retention import Retention
+from stackr.runtime.engine.image.retention import Pin, Retention
 from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.linux.syscalls import trim_heap
 from stackr.runtime.engine.records import Document, Kind
@@ -82,6 +84,8 @@ class Images:
         self._remote: Remote | None = None
         self._images: dict[str, StoredImage] = {}
         self._names: dict[str, str] = {}
+        self._drafts: dict[str, StoredImage] = {}
+        self._kept: Callable[[], frozenset[str]] = frozenset
         self._retention = Retention(self._content, snapshots, self._blobs_of_images)
         self._settling: asyncio.Task[None] | None = None
         snapshots.keep_layers(self._needed_layers)
@@ -136,6 +140,8 @@ class Images:
             if self._snapshots.layer(diff_id) is not None:
                 continue
             try:
+                if not digest:
+                    raise NotFound(f"layer {diff_id}: was built here, and its files are lost")
                 await self._unpacker.unpack(self._content.path(digest), diff_id=diff_id)
             except (OSError, StackrError) as error:
                 _log.warning("image %s: cannot be restored: %s", short_id(image.id), error)
@@ -302,6 +308,8 @@ class Images:
     def _find(self, name_or_id: str) -> StoredImage:
         if name_or_id in self._images:
             return self._images[name_or_id]
+        if name_or_id in self._drafts:
+            return self._drafts[name_or_id]
         prefix = _ID_PREFIX_RE.fullmatch(name_or_id)
         if prefix and (name_or_id.startswith("sha256:") or len(prefix[1]) == 64):
             return self._by_prefix(prefix[1], name_or_id)
@@ -347,6 +355,7 @@ class Images:
         self._state.check_room()
         async with self._retention.fetching() as pin:
             pin((*base.blobs, *base.diff_ids))
+            await self._pack(base, pin)
             layer = await pack_layer(commit.upper, self._content)
             check()
             blobs = base.layer_blobs
@@ -384,6 +393,89 @@ class Images:
             if name is not None:
                 self._point(name, stored)
         return stored
+
+    def check_room(self) -> None:
+        """Raises Internal where the disk is full or read-only, before something new is made."""
+        self._state.check_room()
+
+    def keep_layers(self, needed: Callable[[], frozenset[str]]) -> None:
+        """Ask `needed`, too, for diff IDs that are to be kept."""
+        self._kept = needed
+
+    @contextmanager
+    def draft(self, diff_ids: Sequence[str]) -> Iterator[Image]:
+        """An image without settings that only its ID finds, for the containers of a build.
+
+        It is gone with the block; its layers are kept until then.
+        """
+        id = f"sha256:{secrets.token_hex(32)}"
+        platform = host_platform()
+        oci = {"os": platform.os, "architecture": platform.architecture}
+        oci |= {"variant": platform.variant} if platform.variant else {}
+        rootfs = {"type": "layers", "diff_ids": list(diff_ids)}
+        blobs = ("",) * len(diff_ids)
+        self._drafts[id] = StoredImage(id, {**oci, "rootfs": rootfs}, (), blobs, 0, "")
+        try:
+            yield self._drafts[id].view()
+        finally:
+            del self._drafts[id]
+
+    async def add_built(self, config: bytes, names: Sequence[str]) -> Image:
+        """Record an image of layers that are unpacked, under these names.
+
+        A layer that was built has no blob until one is wanted. Raises InvalidArgument for a name.
+        """
+        references = [_taggable(name) for name in names]
+        oci, id = parse_json(config), digest_of(config)
+        await asyncio.to_thread(self._content.write, config, digest=id)
+        blobs = self._blobs_of_layers()
+        former = self._images.get(id)
+        stored = StoredImage(
+            id=id,
+            oci=oci,
+            manifests=former.manifests if former else (),
+            layer_blobs=tuple(blobs.get(diff_id, "") for diff_id in oci["rootfs"]["diff_ids"]),
+            size_bytes=sum(self._layer_size(each) for each in oci["rootfs"]["diff_ids"]),
+            last_tagged=_now() if references or former is None else former.last_tagged,
+            names=former.names if former else {},
+        )
+        with self._state.transaction():
+            self._state.put(_IMAGE, stored.id, stored.to_document())
+            self._images[stored.id] = stored
+            for reference in references:
+                self._point(reference, stored)
+        self._settle_later()
+        for reference in references:
+            self._events.publish("image", "tag", id, self._attributes(stored, reference))
+        return stored.view()
+
+    def _blobs_of_layers(self) -> Mapping[str, str]:
+        """Diff ID -> a blob of it that is here."""
+        return {
+            diff_id: digest
+            for image in self._images.values()
+            for diff_id, digest in zip(image.diff_ids, image.layer_blobs, strict=True)
+            if digest
+        }
+
+    async def _pack(self, image: StoredImage, pin: Pin) -> None:
+        """Make the blobs of layers that were built here and never packed."""
+        from stackr.runtime.engine.image.commit import pack_layer
+
+        blobs = dict(self._blobs_of_layers())
+        for diff_id, digest in zip(image.diff_ids, image.layer_blobs, strict=True):
+            if digest or diff_id in blobs:
+                continue
+            folder = self._snapshots.folder(diff_id)
+            packed = await pack_layer(folder, self._content)
+            if packed is None or packed.diff_id != diff_id:
+                raise Internal(f"layer {diff_id}: its files have been changed in {folder}")
+            pin((packed.digest,))
+            blobs[diff_id] = packed.digest
+        whole = tuple(blobs[diff_id] for diff_id in image.diff_ids)
+        if whole != image.layer_blobs:
+            image.layer_blobs = whole
+            self._state.put(_IMAGE, image.id, image.to_document())
 
     def tag(self, source: str, target: str) -> None:
         """Let the name `target` mean the image `source`. Raises NotFound, InvalidArgument."""
@@ -475,8 +567,9 @@ class Images:
         return removals, before - self.layers_size()
 
     def _needed_layers(self) -> frozenset[str]:
-        pinned = self._retention.pinned
-        return pinned.union(*(image.diff_ids for image in self._images.values()))
+        kept = self._retention.pinned | self._kept()
+        images = (*self._images.values(), *self._drafts.values())
+        return kept.union(*(image.diff_ids for image in images))
 
     def _blobs_of_images(self) -> frozenset[str]:
         return frozenset().union(*(image.blobs for image in self._images.values()))

@@ -167,6 +167,23 @@ class Overlay:
         path.mkdir(mode=0o755)
         return path
 
+    def begin_layer_of(self, container_id: str) -> Path:
+        """As `begin_layer`, with what the container has written; it has nothing of it any more.
+
+        The container does not run and is only to be removed. Raises NotFound.
+        """
+        upper = self.upper_directory(container_id)
+        path = self._root / "new" / _base36(next(self._numbers))
+        os.rename(upper, path)
+        return path
+
+    def folder(self, diff_id: str) -> Path:
+        """Where a layer is unpacked. Raises NotFound."""
+        layer = self._layers.get(diff_id)
+        if layer is None:
+            raise NotFound(f"layer {diff_id}: is not unpacked")
+        return self._root / layer.directory
+
     def commit_layer(
         self, path: Path, *, diff_id: str, size_bytes: int, root: RootAttributes | None
     ) -> Layer:
@@ -342,7 +359,8 @@ class Overlay:
 
     def image_view(self, diff_ids: Sequence[str]) -> LayerStack:
         """The files of an image whose layers are unpacked, base layer first."""
-        return LayerStack([self._root / directory for directory in self._lower(diff_ids)])
+        lower = self._lower(diff_ids) or ["l/empty"]
+        return LayerStack([self._root / directory for directory in lower])
 
     def containers(self) -> list[str]:
         """The containers that have a snapshot."""

@@ -1,0 +1,1 @@
+"""Images made from Dockerfiles on the engine's own containers and layers."""

@@ -1,0 +1,62 @@
+"""The builder of one engine, which is imported with the first build.
+
+What it stands on is opened with the daemon: the cache, before the images, as it keeps layers; and
+what a daemon that was killed has left is removed once the containers are known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from stackr.errors import NotFound
+from stackr.runtime.engine.build.cache import BuildCache
+from stackr.runtime.engine.build.folders import BUILD_LABEL, BuildFolders
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.linux.tree import remove_tree
+
+if TYPE_CHECKING:
+    from stackr.runtime.engine.build.service import Builder
+    from stackr.runtime.engine.container.service import Containers
+    from stackr.runtime.engine.image.store import Images
+    from stackr.runtime.engine.snapshot.overlay import Overlay
+
+__all__ = ["Builds"]
+
+
+class Builds:
+    """Used on the event loop's thread."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        images: Images,
+        snapshots: Overlay,
+        containers: Containers,
+        cache: BuildCache,
+    ) -> None:
+        self.cache = cache
+        self._parts = (config, images, snapshots, containers, cache)
+        self._builder: Builder | None = None
+
+    async def open(self) -> None:
+        """Remove what builds of a daemon that was killed have left."""
+        config, _, _, containers, _ = self._parts
+        folders = BuildFolders.of(config)
+        for folder in (folders.contexts, folders.fetched, folders.scratch):
+            await asyncio.to_thread(remove_tree, folder)
+        for container in containers.list():
+            if BUILD_LABEL in container.config.labels:
+                with suppress(NotFound):
+                    await containers.remove(container.id, force=True, volumes=True)
+
+    async def builder(self) -> Builder:
+        """Imports take a while (networkx), so they are done in a thread."""
+        await asyncio.to_thread(importlib.import_module, "stackr.runtime.engine.build.service")
+        from stackr.runtime.engine.build.service import Builder
+
+        if self._builder is None:
+            self._builder = Builder(*self._parts)
+        return self._builder

@@ -1,0 +1,348 @@
+"""Builds of one engine: a request in, an image out; every method runs on the event loop.
+
+The stages that the target needs are built side by side, each waiting for another only where it
+reads from it. The first that fails ends the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from stackr.build.dockerfile import parse
+from stackr.build.errors import DockerfileError
+from stackr.build.stages import Stage, StagePlan, plan_of
+from stackr.errors import InvalidArgument, NotFound, NotSupported
+from stackr.registry.reference import parse_reference
+from stackr.runtime.engine.build.cache import BuildCache, CacheRecord, Pruned
+from stackr.runtime.engine.build.copy_step import Copier
+from stackr.runtime.engine.build.folders import BuildFolders
+from stackr.runtime.engine.build.incoming import received_context, remote_context
+from stackr.runtime.engine.build.layers import LayerMaker
+from stackr.runtime.engine.build.output import image_document, settled
+from stackr.runtime.engine.build.progress import Built, Notice, Pulling, Report
+from stackr.runtime.engine.build.request import BuildRequest, Context
+from stackr.runtime.engine.build.run_step import Runner
+from stackr.runtime.engine.build.sources import Origin
+from stackr.runtime.engine.build.stage import Base, StageBuild, StageResult
+from stackr.runtime.engine.build.step_container import StepContainers
+from stackr.runtime.engine.build.uploads import Uploads
+from stackr.runtime.engine.build.workshop import Workshop
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container.service import Containers
+from stackr.runtime.engine.image.model import Image
+from stackr.runtime.engine.image.platform import host_platform, parse_platform
+from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.snapshot.overlay import Overlay
+
+__all__ = ["Builder"]
+
+_MOST_DOCKERFILE_BYTES: Final = 16 << 20
+
+
+class Builder:
+    """See `entry.py`, which opens what it stands on."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        images: Images,
+        snapshots: Overlay,
+        containers: Containers,
+        cache: BuildCache,
+    ) -> None:
+        self.cache = cache
+        self._images = images
+        self._snapshots = snapshots
+        folders = BuildFolders.of(config)
+        self._contexts = folders.contexts
+        self._uploads = Uploads()
+        step_containers = StepContainers(containers, images)
+        maker = LayerMaker(snapshots)
+        runner = Runner(snapshots, images, step_containers, maker, cache, folders.scratch)
+        self._workshop = Workshop(
+            snapshots,
+            cache,
+            runner,
+            Copier(snapshots, step_containers, maker),
+            folder=folders.fetched,
+            platform=str(host_platform()),
+        )
+
+    @asynccontextmanager
+    async def received(
+        self, archive: AsyncIterator[bytes], *, dockerfile: str = "Dockerfile"
+    ) -> AsyncIterator[Context]:
+        """A context that comes in as an archive, there for as long as the block.
+
+        Raises InvalidArgument for a damaged or hostile one.
+        """
+        self._images.check_room()
+        folder = self._contexts / secrets.token_hex(8)
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            yield await received_context(archive, folder, dockerfile)
+        finally:
+            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
+
+    @asynccontextmanager
+    async def remote(
+        self, address: str, *, dockerfile: str = "Dockerfile"
+    ) -> AsyncIterator[Context]:
+        """A context from elsewhere: a repository, an archive, or a Dockerfile alone.
+
+        Raises InvalidArgument, NotSupported, Unavailable.
+        """
+        self._images.check_room()
+        folder = self._contexts / secrets.token_hex(8)
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            yield await remote_context(address, folder, dockerfile)
+        finally:
+            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
+
+    async def keep(self, archive: AsyncIterator[bytes], *, dockerfile: str) -> str:
+        """Take a context in for builds to come; returns its ID. Raises as `received`."""
+        await self._uploads.expire()
+        self._images.check_room()
+        folder = self._contexts / secrets.token_hex(8)
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            return self._uploads.add(folder, await received_context(archive, folder, dockerfile))
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
+            raise
+
+    def context(self, id: str) -> Context:
+        """One that was taken in; "" stands for an empty one. Raises NotFound."""
+        return self._uploads.get(id)
+
+    def using(self, ids: Iterable[str]) -> AbstractContextManager[None]:
+        """They stay for as long as the block. Raises NotFound."""
+        return self._uploads.using(ids)
+
+    async def release(self, id: str) -> None:
+        """Raises NotFound; Conflict while a build reads it."""
+        await self._uploads.release(id)
+
+    async def build(self, request: BuildRequest, report: Report) -> Built:
+        """Raises DockerfileError, StepFailed, and what pulling or the host's failures raise."""
+        self._images.check_room()
+        _check_platform(request.platform)
+        for tag in request.tags:
+            parse_reference(tag)
+        if request.epoch and not (request.epoch.isascii() and request.epoch.isdigit()):
+            raise InvalidArgument(f"invalid SOURCE_DATE_EPOCH: {request.epoch}")
+        plan = await asyncio.to_thread(self.plan, request)
+        for name in plan.unused:
+            report(Notice(f"[Warning] One or more build-args [{name}] were not consumed"))
+        async with AsyncExitStack() as stack:
+            hold = stack.enter_context(self.cache.holding())
+            used: list[str] = []
+
+            def use(key: str) -> None:
+                hold(key)
+                used.append(key)
+
+            one = _OneBuild(self, request, plan, report, stack, use)
+            result = await one.run()
+            image = await self._finish(request, result, use)
+            self.cache.touch(used)
+        built = Built(image.id, request.tags)
+        report(built)
+        return built
+
+    @staticmethod
+    def plan(request: BuildRequest) -> StagePlan:
+        """Read the Dockerfile. Blocking. Raises DockerfileError."""
+        text = request.text
+        if text is None:
+            text = _read(request.context, request.dockerfile)
+        dockerfile = parse(text, request.dockerfile)
+        return plan_of(
+            dockerfile,
+            target=request.target,
+            arguments=request.arguments,
+            platform=str(host_platform()),
+        )
+
+    async def _finish(
+        self, request: BuildRequest, result: StageResult, use: Callable[[str], None]
+    ) -> Image:
+        """The image's record. The same result has the time at which it was first built."""
+        document = image_document(result, host_platform(), request.labels)
+        key, now = settled(document), time.time_ns()
+        use(key)
+        record = self.cache.find(key)
+        if record is None or request.no_cache or request.epoch:
+            at = int(request.epoch) if request.epoch else now / 10**9
+            created = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+            description = f"image {request.tags[0] if request.tags else ''}".strip()
+            record = CacheRecord(key, "", 0, created, now, now, 1, description, kind="internal")
+            self.cache.put(record)
+        config = image_document(result, host_platform(), request.labels, created=record.created)
+        return await self._images.add_built(config, request.tags)
+
+    @property
+    def workshop(self) -> Workshop:
+        return self._workshop
+
+    @property
+    def images(self) -> Images:
+        return self._images
+
+    async def prune(
+        self,
+        *,
+        all: bool,
+        keep_bytes: int,
+        until_ns: int | None,
+        accept: Callable[[CacheRecord], bool] = lambda _: True,
+    ) -> Pruned:
+        """Forget results, the least recently used first, until `keep_bytes` are left (0: none)."""
+        needed = frozenset(diff_id for image in self._images.list() for diff_id in image.diff_ids)
+        chosen = await asyncio.to_thread(
+            self.cache.choose,
+            all=all,
+            keep_bytes=keep_bytes,
+            until_ns=until_ns,
+            accept=accept,
+            needed=needed,
+        )
+        pruned = self.cache.remove(chosen)
+        await self._snapshots.release_layers()
+        return pruned
+
+
+class _OneBuild:
+    """The stages of one build."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        request: BuildRequest,
+        plan: StagePlan,
+        report: Report,
+        stack: AsyncExitStack,
+        used: Callable[[str], None],
+    ) -> None:
+        self._builder = builder
+        self._request = request
+        self._plan = plan
+        self._report = report
+        self._stack = stack
+        self._used = used
+        self._tasks: dict[int, asyncio.Task[StageResult]] = {}
+        self._images: dict[str, asyncio.Task[Image]] = {}
+
+    async def run(self) -> StageResult:
+        total = sum(1 + len(stage.instructions) for stage in self._plan.stages)
+        first = 1
+        for stage in self._plan.stages:
+            build = StageBuild(
+                self._builder.workshop,
+                self._request,
+                self._plan,
+                stage,
+                base=self._base,
+                origin=self._origin,
+                report=self._report,
+                first=first,
+                total=total,
+                used=self._used,
+            )
+            self._tasks[stage.index] = asyncio.create_task(build.run())
+            first += 1 + len(stage.instructions)
+        try:
+            done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:  # a stage that only waited for the one that failed has its error
+                task.result()
+            return self._tasks[self._plan.target.index].result()
+        finally:
+            for each in (*self._tasks.values(), *self._images.values()):
+                each.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*self._images.values(), return_exceptions=True)
+
+    async def _base(self, stage: Stage, number: int) -> Base:
+        named = self._request.contexts.get(stage.base)
+        if named is not None and not named.image:
+            raise NotSupported(
+                f"dockerfile on line {stage.line}: FROM {stage.base}: a named context with files:"
+                " not supported by the embedded engine"
+            )
+        if named is None and stage.parent is not None:
+            result = await asyncio.shield(self._tasks[stage.parent])
+            return Base(result.layers, result.config, result.history, result.author)
+        if named is None and stage.base == "scratch":
+            return Base()
+        _check_platform(stage.platform)
+        image = await self._image(named.image if named else stage.base, stage, number)
+        history = image.history or tuple({"created": image.created} for _ in image.diff_ids)
+        return Base(image.diff_ids, image.config, history, image.author)
+
+    async def _origin(self, stage: Stage, name: str, number: int) -> Origin:
+        """What a `from` names: a named context, a stage, or an image."""
+        named = self._request.contexts.get(name)
+        if named is not None and named.files is not None:
+            return named.files
+        index = None if named is not None else self._plan.stage_named(name, stage.index)
+        if index is not None:
+            task = self._tasks.get(index)
+            if task is None:
+                raise DockerfileError(f"{name}: a stage that only ONBUILD reads from", stage.line)
+            return (await asyncio.shield(task)).layers
+        if name == "scratch":
+            return ()
+        return (await self._image(named.image if named else name, stage, number)).diff_ids
+
+    async def _image(self, name: str, stage: Stage, number: int) -> Image:
+        """An image that is here, or pulled; once for all stages. Its layers stay for the build."""
+        if name not in self._images:
+            self._images[name] = asyncio.create_task(self._found(name, stage, number))
+        image = await asyncio.shield(self._images[name])
+        self._stack.enter_context(self._builder.cache.holding_layers(image.diff_ids))
+        return image
+
+    async def _found(self, name: str, stage: Stage, number: int) -> Image:
+        images = self._builder.images
+        if not self._request.pull or name.startswith("sha256:"):
+            with suppress(NotFound):
+                return images.get(name)
+        reference = parse_reference(name)
+        auth = self._request.auths.get(reference.domain)
+        return await images.pull(
+            name,
+            auth=auth,
+            progress=lambda each: self._report(Pulling(stage.label, number, each)),
+        )
+
+
+def _check_platform(text: str) -> None:
+    if not text:
+        return
+    wanted, host = parse_platform(text), host_platform()
+    if (wanted.os, wanted.architecture) != (host.os, host.architecture):
+        raise NotSupported(
+            f"platform {text}: builds for another platform than {host}: not supported by the"
+            " embedded engine"
+        )
+
+
+def _read(context: Context, dockerfile: str) -> bytes:
+    """A file of the context. Raises DockerfileError where it is none."""
+    path = context.tree.resolve(dockerfile)
+    if path is None or context.tree.is_folder(path):
+        raise DockerfileError(
+            f"failed to read dockerfile: open {dockerfile}: no such file or directory"
+        )
+    file = context.root / path
+    if file.stat().st_size > _MOST_DOCKERFILE_BYTES:
+        raise DockerfileError(f"{dockerfile}: is larger than 4 MiB")
+    return file.read_bytes()
