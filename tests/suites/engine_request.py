@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-__all__ = ["request"]
+__all__ = ["raw_request", "request"]
 
 
 class _Connection(http.client.HTTPConnection):
@@ -24,13 +24,20 @@ class _Connection(http.client.HTTPConnection):
 
 def request(engine: Path | str, method: str, path: str, body: object = None) -> tuple[int, Any]:
     """The status, and the answer's JSON (None where it has no body). engine: its socket."""
+    data = None if body is None else json.dumps(body).encode()
+    kind = "" if body is None else "application/json"
+    status, text = raw_request(engine, method, path, data, kind)
+    return status, json.loads(text) if text.strip() else None
+
+
+def raw_request(
+    engine: Path | str, method: str, path: str, body: bytes | None, kind: str
+) -> tuple[int, bytes]:
+    """The status, and the answer's body. kind: of the body sent, "" where there is none."""
     connection = _Connection(os.fspath(engine))
     try:
-        data = None if body is None else json.dumps(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        connection.request(method, path, data, headers)
+        connection.request(method, path, body, {"Content-Type": kind} if kind else {})
         answer = connection.getresponse()
-        text = answer.read()
-        return answer.status, json.loads(text) if text.strip() else None
+        return answer.status, answer.read()
     finally:
         connection.close()

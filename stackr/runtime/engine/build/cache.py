@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from stackr.runtime.engine.linux.tree import disk_usage, remove_tree
+from stackr.runtime.engine.records import Document, Kind, known_fields
 from stackr.runtime.engine.snapshot.overlay import Overlay
-from stackr.runtime.engine.state import Document, State
+from stackr.runtime.engine.state import State
 
-__all__ = ["BuildCache", "CacheRecord", "Pruned"]
+__all__ = ["BUILD_CACHE", "BuildCache", "CacheRecord", "Pruned"]
 
-_KIND: Final = "build_cache"
 _MOUNT: Final = "exec.cachemount"
 
 
@@ -67,11 +67,11 @@ class BuildCache:
 
     def open(self) -> None:
         """Read the records; those whose layers are gone go, too."""
-        records = self._state.load(_KIND, _record)
+        records = self._state.read(BUILD_CACHE)
         with self._state.transaction():
             for key, record in records.items():
                 if record.diff_id and self._snapshots.layer(record.diff_id) is None:
-                    self._state.delete(_KIND, key)
+                    self._state.delete(BUILD_CACHE.name, key)
                 else:
                     self._records[key] = record
 
@@ -121,7 +121,7 @@ class BuildCache:
 
     def put(self, record: CacheRecord) -> None:
         self._records[record.key] = record
-        self._state.put(_KIND, record.key, _document(record))
+        self._state.save(BUILD_CACHE, record.key, record)
 
     def touch(self, keys: Iterable[str]) -> None:
         """Note that those have been used now."""
@@ -198,12 +198,15 @@ class BuildCache:
         with self._state.transaction():
             for key in keys:
                 self._records.pop(key, None)
-                self._state.delete(_KIND, key)
+                self._state.delete(BUILD_CACHE.name, key)
 
 
 def _record(key: str, document: Document) -> CacheRecord:
-    return CacheRecord(key=key, **document)
+    return CacheRecord(key=key, **known_fields(CacheRecord, document))
 
 
 def _document(record: CacheRecord) -> Document:
     return {name: value for name, value in asdict(record).items() if name != "key"}
+
+
+BUILD_CACHE: Final = Kind("build_cache", parse=_record, dump=_document)

@@ -19,7 +19,8 @@ from stackr.build.selection import Source
 from stackr.build.steps import Copy, Folder
 from stackr.build.tree import Tree
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.archive import decompress
+from stackr.runtime.engine.archive.decompress import Source as ArchiveSource
+from stackr.runtime.engine.archive.decompress import decompressed
 from stackr.runtime.engine.archive.tarstream import ArchiveError
 from stackr.runtime.engine.build.layers import LayerMaker
 from stackr.runtime.engine.build.packing import (
@@ -259,22 +260,19 @@ def _now(epoch_ns: int | None) -> int:
 
 def is_archive(place: str) -> bool:
     """Whether a file is a tar archive, compressed or not. Blocking."""
-    with open(place, "rb") as file:
+    with open(place, "rb", buffering=0) as file:
         head = file.read(512)
         if head[_TAR_MAGIC] == b"ustar":
             return True
         if not head.startswith(_MAGICS):
             return False
         file.seek(0)
+        pieces = decompressed(ArchiveSource(file.fileno()))
         try:
             first = b""
-            for piece in decompress.chunks(file.fileno()):
+            while len(first) < 512 and (piece := next(pieces, b"")):
                 first += piece
-                if len(first) >= 512:
-                    break
-        except ArchiveError as error:
-            if "not supported" in str(error):
-                raise InvalidArgument(f"ADD {os.path.basename(place)}: {error}") from error
+        except ArchiveError:
             return False
         return first[_TAR_MAGIC] == b"ustar"
 

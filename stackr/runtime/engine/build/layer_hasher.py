@@ -1,22 +1,16 @@
-"""The layer hasher process: the current directory as a layer, of which only the digest is wanted.
+"""The layer hasher process: its working directory as a layer, of which only the digest is wanted.
 
-    python -P -m stackr.runtime.engine.build.layer_hasher
-
-Started for what is too much for a thread of the daemon. It makes its directory its root before it
-looks at anything, and answers one JSON line: `{"diff_id": "...", "entries": N}`, or
-`{"failure": "..."}`.
+Started for what is too much for a thread of the daemon. It makes the directory its root before it
+looks at anything.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import resource
-import sys
-from typing import Final
+from typing import Any, Final
 
 from stackr.runtime.engine.archive.layer_pack import LayerPacker
+from stackr.runtime.engine.archive.process import answer, make_folder_the_root
 
 __all__ = ["HashedLayer", "main"]
 
@@ -38,26 +32,12 @@ class HashedLayer(LayerPacker):
         return f"sha256:{self._sha256.hexdigest()}"
 
 
-def main() -> int:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sys.path.clear()
-    sys.path_hooks.clear()
-    sys.path_importer_cache.clear()
-    os.chroot(".")
-    os.chdir("/")
-    try:
-        layer = HashedLayer()
-        layer.add_root(os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        layer.close()
-        answer: dict[str, object] = {"diff_id": layer.diff_id, "entries": layer.entries}
-    except OSError as error:
-        answer = {"failure": str(error.strerror or error)}
-    except MemoryError:
-        answer = {"failure": f"needs more than {_MEMORY_LIMIT >> 20} MiB of memory"}
-    os.write(1, json.dumps(answer).encode() + b"\n")
-    return 0
+def main(arguments: list[str]) -> None:
+    answer(arguments, _hash, memory_bytes=_MEMORY_LIMIT)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _hash(_: dict[str, Any]) -> dict[str, Any]:
+    layer = HashedLayer()
+    layer.add_root(make_folder_the_root())
+    layer.close()
+    return {"diff_id": layer.diff_id}

@@ -11,13 +11,13 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from stackr.build.tree import File, Tree
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.archive import decompress, tarstream
+from stackr.runtime.engine.archive import tarstream
+from stackr.runtime.engine.archive.decompress import Source, decompressed
 from stackr.runtime.engine.archive.tarstream import ArchiveError, Entry, Limits, TarReader
 from stackr.runtime.engine.build.request import Context
 
@@ -37,13 +37,10 @@ def receive(archive: int, root: Path) -> Context:
     Raises InvalidArgument for one that is damaged or hostile, OSError for a full disk.
     """
     try:
-        return _Receiver(root, TarReader(_chunks(archive), Limits())).run()
+        reader = TarReader(decompressed(Source(archive)), Limits())
+        return _Receiver(root, reader).run()
     except ArchiveError as error:
         raise InvalidArgument(f"build context: {error}") from error
-
-
-def _chunks(archive: int) -> Iterator[bytes]:
-    yield from decompress.chunks(archive)
 
 
 class _Receiver:

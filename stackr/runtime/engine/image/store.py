@@ -440,7 +440,7 @@ class Images:
             names=former.names if former else {},
         )
         with self._state.transaction():
-            self._state.put(_IMAGE, stored.id, stored.to_document())
+            self._state.save(IMAGE, stored.id, stored)
             self._images[stored.id] = stored
             for reference in references:
                 self._point(reference, stored)
@@ -475,7 +475,7 @@ class Images:
         whole = tuple(blobs[diff_id] for diff_id in image.diff_ids)
         if whole != image.layer_blobs:
             image.layer_blobs = whole
-            self._state.put(_IMAGE, image.id, image.to_document())
+            self._state.save(IMAGE, image.id, image)
 
     def tag(self, source: str, target: str) -> None:
         """Let the name `target` mean the image `source`. Raises NotFound, InvalidArgument."""
