@@ -335,7 +335,7 @@ class Capabilities:
     update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
     handover: see `protocol.SupportsHandover`. leases: the engine can own a project for a while.
     network_repair: see `protocol.SupportsNetworkRepair`. snapshot: see `runtime.snapshot`.
-    locks: see `protocol.SupportsLocks`.
+    locks: see `protocol.SupportsLocks`. build: it builds images by calls of its own.
     documented_support: it honours of a stack file what `spec.support` says, and refuses the rest.
     """
 
@@ -353,4 +353,5 @@ class Capabilities:
     network_repair: bool = False
     snapshot: bool = False
     locks: bool = False
+    build: bool = False
     documented_support: bool = False

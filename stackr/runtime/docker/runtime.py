@@ -71,7 +71,7 @@ _INSPECTIONS_AT_ONCE = 16
 _FRAMED_API = (1, 42)  # from which on a stream's type says whether it has frames
 _MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _BEYOND_DOCKER = (
-    *("handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
+    *("build", "handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
     *("snapshot", "update_labels", "update_lifts"),
 )
 """Capabilities that an engine tells of itself."""

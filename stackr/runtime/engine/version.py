@@ -7,7 +7,7 @@ __all__ = ["API_VERSION", "CAPABILITIES", "MIN_API_VERSION", "version_text"]
 API_VERSION = (1, 47)
 MIN_API_VERSION = (1, 24)
 CAPABILITIES = (
-    *("handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
+    *("build", "handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
     *("snapshot", "update_labels", "update_lifts"),
 )
 """By the names of `runtime.types.Capabilities`; docs/engine-api.md says what belongs to each."""

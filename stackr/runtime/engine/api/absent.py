@@ -21,7 +21,7 @@ def _absent(what: str) -> Handler:
 
 
 _REFUSED = {
-    "BuildKit": ("POST /build/cancel", "POST /session"),
+    "build sessions": ("POST /build/cancel", "POST /session"),
     "image export": ("GET /images/get", "GET /images/{name:path}/get"),
     "image load": ("POST /images/load",),
     "image attestations": ("GET /images/{name:path}/attestations",),

@@ -53,7 +53,7 @@ class Lines:
         Raises ClientGone, with `work` cancelled, once nobody listens.
         """
         work.add_done_callback(lambda _: self._queue.put_nowait(None))
-        gone = asyncio.ensure_future(self._request.connection.until_gone())
+        gone = asyncio.ensure_future(self._request.connection.until_gone(half=True))
         gone.add_done_callback(lambda _: self._queue.put_nowait(None))
         try:
             while (data := await self._queue.get()) is not None:
