@@ -348,6 +348,26 @@ def test_pruning(kitchen: Kitchen) -> None:
     assert shown["BuildCache"] == []
 
 
+def test_what_was_built_is_pushed_and_pulled(
+    kitchen: Kitchen, registry: str, docker: Docker
+) -> None:
+    text = "FROM BASE\nRUN rm /data/hello && ln /etc/group /g && setfattr 2>/dev/null; mkdir /n\n"
+    kitchen.build(text)
+    name, files = f"{registry}/test/{kitchen.tag}", "ls /data; stat -c %h /g; ls -d /n"
+    image = kitchen.inspect()
+    docker("tag", kitchen.tag, name)
+    try:
+        docker("push", name)
+        docker("rmi", name, kitchen.tag)
+        docker("builder", "prune", "-af")
+        docker("pull", "-q", name)
+        docker("tag", name, kitchen.tag)
+        assert kitchen.inspect()["Id"] == image["Id"]
+        assert kitchen.run("sh", "-c", files) == "2\n/n\n"
+    finally:
+        docker("rmi", "-f", name)
+
+
 def test_docker_py(kitchen: Kitchen) -> None:
     client = docker_py.DockerClient(base_url=f"unix://{kitchen.engine.socket}", timeout=60)
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stackr.registry.digest import short_id
-from stackr.runtime.engine.api.pull_lines import progress_line
+from stackr.runtime.engine.api.image_progress import progress_line
 from stackr.runtime.engine.build.progress import (
     BuildEvent,
     Built,

@@ -14,7 +14,7 @@ from stackr.runtime.engine.api.errors import explain
 from stackr.runtime.engine.api.http import Request
 from stackr.runtime.engine.image.progress import ImageProgress, Report
 
-__all__ = ["send_progress"]
+__all__ = ["progress_line", "send_progress"]
 
 
 async def send_progress(
@@ -64,7 +64,7 @@ class _Lines:
         """Send what is put, until the work is done and all of it is sent."""
         work.add_done_callback(lambda _: self._queue.put_nowait(None))
         while (progress := await self._queue.get()) is not None:
-            self._held.append(_line(progress))
+            self._held.append(progress_line(progress))
             if self.started or len(self._held) > self._most_held:
                 held, self._held = self._held, []
                 await self.send(*held)
@@ -75,7 +75,7 @@ class _Lines:
         await self._write(b"".join(json.dumps(line).encode() + b"\r\n" for line in lines))
 
 
-def _line(progress: ImageProgress) -> dict[str, Any]:
+def progress_line(progress: ImageProgress) -> dict[str, Any]:
     if progress.pushed is not None:
         digest, size = progress.pushed
         return {"progressDetail": {}, "aux": {"Tag": progress.id, "Digest": digest, "Size": size}}

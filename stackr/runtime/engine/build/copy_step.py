@@ -32,7 +32,7 @@ from stackr.runtime.engine.build.packing import (
     xattrs_of,
 )
 from stackr.runtime.engine.build.step_container import StepContainers
-from stackr.runtime.engine.container.user import resolve_user
+from stackr.runtime.engine.container.oci.user import resolve_user
 from stackr.runtime.engine.snapshot.lookup import LayerStack
 from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stackr.errors import StackrError
-from stackr.runtime.engine.image.progress import PullProgress
+from stackr.runtime.engine.image.progress import ImageProgress
 
 __all__ = [
     "BuildEvent",
@@ -69,7 +69,7 @@ class Pulling:
 
     stage: str
     number: int
-    progress: PullProgress
+    progress: ImageProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from stackr.errors import NotFound
 from stackr.runtime.engine.build.folders import BUILD_LABEL
 from stackr.runtime.engine.container.service import Containers
-from stackr.runtime.engine.container.spec import parse_create
+from stackr.runtime.engine.container.settings.spec import parse_create
 from stackr.runtime.engine.image.store import Images
 
 __all__ = ["StepContainers"]

@@ -224,6 +224,7 @@ class Images:
         image = self._images[self._names[str(name)]]
         async with self._retention.fetching() as pin:
             pin((*image.blobs, *image.diff_ids))
+            await self._pack(image, pin)
             what = await asyncio.to_thread(pushable, image, self._content)
             sources = repositories_with(self._images.values(), name)
             await remote.push(transport, name, what, self._content, sources=sources, report=report)
