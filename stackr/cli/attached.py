@@ -21,7 +21,8 @@ from stackr.executor.operations import BeforeStart
 from stackr.planner.desired import DesiredService
 from stackr.planner.plan import Plan
 from stackr.runtime.protocol import Runtime
-from stackr.stack.logs import Exit, Supervisor, project_containers, with_logs
+from stackr.stack.containers import project_containers
+from stackr.stack.logs import Exit, Supervisor, with_logs
 
 __all__ = ["ShownOutput", "run_attached", "shown_output"]
 

@@ -33,7 +33,6 @@ from stackr.stack.events import (
     EnvironmentFailed,
     EnvironmentReady,
     Foreseen,
-    LogLine,
     Message,
     OperationsFailed,
     Planned,
@@ -127,7 +126,7 @@ class Session:
                 self.show_plan(plan, "json" if self.is_json else "text")
             case OperationsFailed():
                 self._show_failure(event)
-            case EnvironmentReady() | EnvironmentFailed() | LogLine():
+            case EnvironmentReady() | EnvironmentFailed():
                 return  # what they look like depends on the command
             case _:
                 if self.profile is not None:

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from stackr.executor.events import Event
+from stackr.executor.events import (
+    Event,
+    OperationFailed,
+    OperationFinished,
+    OperationProgress,
+    OperationSkipped,
+    OperationStarted,
+    PlanFinished,
+    PlanStarted,
+)
 from stackr.planner.plan import Plan
 from stackr.stack.failure import FailureReport
 from stackr.stack.testenv.findings import Findings
@@ -19,9 +28,15 @@ __all__ = [
     "EnvironmentFailed",
     "EnvironmentReady",
     "Foreseen",
-    "LogLine",
     "Message",
+    "OperationFailed",
+    "OperationFinished",
+    "OperationProgress",
+    "OperationSkipped",
+    "OperationStarted",
     "OperationsFailed",
+    "PlanFinished",
+    "PlanStarted",
     "Planned",
     "Report",
     "StackEvent",
@@ -70,16 +85,6 @@ class OperationsFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
-    """A line that a container wrote. time_ns: Unix time, as the engine noted it."""
-
-    container: str
-    text: str
-    stream: str
-    time_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class EnvironmentReady:
     """A test's environment answers. variables: those of the command, by name."""
 
@@ -103,7 +108,6 @@ StackEvent: TypeAlias = (
     | Planned
     | Foreseen
     | OperationsFailed
-    | LogLine
     | EnvironmentReady
     | EnvironmentFailed
 )

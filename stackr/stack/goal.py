@@ -17,7 +17,7 @@ __all__ = ["Goal"]
 class Goal:
     """What should be up. action: how the history calls it. saved: the plan that was approved.
 
-    ttl_s: after how long the engine takes it down; None for never.
+    ttl_s: after how long the engine takes it down; None for never. announcement: is told before.
     """
 
     project: Project
@@ -26,3 +26,4 @@ class Goal:
     action: str = "up"
     saved: Mapping[str, Any] | None = None
     ttl_s: float | None = None
+    announcement: str = ""

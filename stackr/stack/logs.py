@@ -15,6 +15,7 @@ from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, Streams, SupportsAttach, SupportsLogs
 from stackr.runtime.types import ContainerState, EngineEvent, LogEntry
 from stackr.stack.attached_output import output_lines
+from stackr.stack.containers import display_name, project_containers
 from stackr.stack.log_position import LogPosition
 
 __all__ = [
@@ -22,9 +23,10 @@ __all__ = [
     "LogSink",
     "LogWindow",
     "Supervisor",
-    "display_name",
+    "moment_of",
     "print_logs",
-    "project_containers",
+    "read_logs",
+    "text_of",
     "with_logs",
 ]
 
@@ -82,41 +84,6 @@ class Exit:
     code: int
 
 
-async def project_containers(
-    runtime: Runtime, project: str, services: Iterable[str] = (), *, oneoff: bool = False
-) -> list[ContainerState]:
-    """The project's containers, stopped ones as well, by name. services: () for all.
-
-    oneoff: those of `run` as well.
-    """
-    wanted = set(services)
-    listed = await runtime.list_containers(labels=[f"{labels.PROJECT}={project}"])
-    kept = [
-        container
-        for container in listed
-        if (not wanted or container.labels.get(labels.SERVICE) in wanted)
-        and (oneoff or container.labels.get(labels.ONEOFF, "False") != "True")
-    ]
-    return sorted(kept, key=_by_service)
-
-
-def _by_service(container: ContainerState) -> tuple[str, bool, int, str]:
-    """Replicas by number, then those of `run`."""
-    own = container.labels
-    number = own.get(labels.CONTAINER_NUMBER, "")
-    is_oneoff = own.get(labels.ONEOFF) == "True"
-    place = int(number) if number.isdigit() else 0
-    return (own.get(labels.SERVICE, ""), is_oneoff, place, container.name)
-
-
-def display_name(container: ContainerState) -> str:
-    """`web-1` where the name is the project's default one, else the whole name."""
-    own = container.labels
-    prefix = f"{own.get(labels.PROJECT)}-"
-    default = f"{prefix}{own.get(labels.SERVICE)}-{own.get(labels.CONTAINER_NUMBER)}"
-    return container.name.removeprefix(prefix) if container.name == default else container.name
-
-
 async def print_logs(
     runtime: LogRuntime,
     containers: Iterable[ContainerState],
@@ -129,6 +96,14 @@ async def print_logs(
 
     Where a container's log is not kept, that is said in its place.
     """
+    async for name, entry in read_logs(runtime, containers, window, lines):
+        lines.line(name, text_of(entry), moment=moment_of(entry) if timestamps else "")
+
+
+async def read_logs(
+    runtime: LogRuntime, containers: Iterable[ContainerState], window: LogWindow, lines: LogSink
+) -> AsyncIterator[tuple[str, LogEntry]]:
+    """What containers have written so far, in the order of the times. lines: hears of problems."""
     streams = {
         display_name(container): runtime.logs(
             container.id,
@@ -141,7 +116,7 @@ async def print_logs(
     }
     lines.register(streams)
     async for name, entry in _merged(streams, lines):
-        lines.line(name, _text(entry), moment=_moment(entry) if timestamps else "")
+        yield name, entry
 
 
 async def _merged(
@@ -171,11 +146,11 @@ async def _next(name: str, stream: AsyncIterator[LogEntry], lines: LogSink) -> L
         return None
 
 
-def _text(entry: LogEntry) -> str:
+def text_of(entry: LogEntry) -> str:
     return entry.line.decode(errors="replace").removesuffix("\r")
 
 
-def _moment(entry: LogEntry) -> str:
+def moment_of(entry: LogEntry) -> str:
     seconds, nanoseconds = divmod(entry.time_ns, 10**9)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
@@ -425,9 +400,9 @@ class Supervisor:
 
     async def _print(self, name: str, entries: AsyncIterator[LogEntry]) -> None:
         async for entry in entries:
-            moment = _moment(entry) if self._timestamps else ""
+            moment = moment_of(entry) if self._timestamps else ""
             is_error = entry.stream == "stderr"
-            self._lines.line(name, _text(entry), is_error=is_error, moment=moment)
+            self._lines.line(name, text_of(entry), is_error=is_error, moment=moment)
 
     async def _logged(self, followed: _Followed) -> AsyncIterator[LogEntry]:
         since = followed.position.begin()

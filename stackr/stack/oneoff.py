@@ -63,6 +63,7 @@ class OneOffEnd:
 
 async def run_one_off(
     context: Context,
+    runtime: Runtime,
     desired: Desired,
     wanted: OneOff,
     up_options: UpOptions,
@@ -74,16 +75,15 @@ async def run_one_off(
     desired: made with `needs_options`. converse: joins the container's streams, and can send it a
     signal by its name; true where it has left the program alone before its end.
     """
-    async with context.open() as runtime:
-        if not isinstance(runtime, SupportsAttach):
-            raise NotSupported("run: this engine does not offer it")
-        check_support(runtime, desired)
-        run = _OneOffRun(context, runtime, desired, wanted, up_options)
-        if context.is_dry_run:
-            return OneOffEnd(await context.run_plan(await run.whole_plan(), runtime))
-        if code := await run.prepare():
-            return OneOffEnd(code)
-        return await (run.leave() if converse is None else run.attached(converse))
+    if not isinstance(runtime, SupportsAttach):
+        raise NotSupported("run: this engine does not offer it")
+    check_support(runtime, desired)
+    run = _OneOffRun(context, runtime, desired, wanted, up_options)
+    if context.is_dry_run:
+        return OneOffEnd(await context.run_plan(await run.whole_plan(), runtime))
+    if code := await run.prepare():
+        return OneOffEnd(code)
+    return await (run.leave() if converse is None else run.attached(converse))
 
 
 @dataclass(frozen=True, slots=True)

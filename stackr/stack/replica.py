@@ -6,7 +6,7 @@ from stackr.errors import NotFound
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
-from stackr.stack.logs import project_containers
+from stackr.stack.containers import project_containers
 
 __all__ = ["find_replica", "with_number"]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stackr.errors import StackrError
 from stackr.planner.plan import Plan
+from stackr.stack.failure import FailureReport
 
-__all__ = ["Result", "Status"]
+__all__ = ["ChangeFailed", "Completed", "Result", "Status"]
 
 Status = Literal["applied", "failed", "undone", "rolled back"]
 
@@ -26,3 +28,27 @@ class Result:
     @property
     def is_success(self) -> bool:
         return self.exit_code == 0
+
+
+class ChangeFailed(StackrError):
+    """What was asked for is not done, or not all of it; `result` and `report` say how far it is.
+
+    report: each root cause, with the container's own last words; None where no operation failed.
+    """
+
+    def __init__(self, result: Result, report: FailureReport | None) -> None:
+        causes = report.causes if report is not None else ()
+        texts = [f"{cause.subject}{cause.message}" for cause in causes]
+        super().__init__("; ".join(texts) or f"{result.plan.project}: {result.status}")
+        self.result = result
+        self.report = report
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that has ended in a container of its own. stdout, stderr: all that it wrote."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    container: str

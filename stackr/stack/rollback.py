@@ -9,15 +9,28 @@ from dataclasses import replace
 from stackr.errors import NotFound
 from stackr.planner.desired import desired
 from stackr.planner.options import UpOptions
-from stackr.planner.revision import Revision
+from stackr.planner.revision import Revision, find_revision, previous
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.spec.archive import restored
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.context import Context
 from stackr.stack.goal import Goal
+from stackr.stack.history import read_history
 
-__all__ = ["goal_of"]
+__all__ = ["goal_of", "rollback_goal"]
+
+
+async def rollback_goal(
+    context: Context, runtime: Runtime, project: str, number: int | None, up_options: UpOptions
+) -> Goal:
+    """What brings a project back to a revision. number: None for the one before the last.
+
+    Raises NotFound where there is no such revision.
+    """
+    revisions = await read_history(runtime, project)
+    revision = previous(revisions) if number is None else find_revision(revisions, number)
+    return await goal_of(context, runtime, revision, revisions, up_options)
 
 
 async def goal_of(
@@ -45,7 +58,13 @@ async def goal_of(
     existing = await runtime.list_containers(labels=[f"{labels.PROJECT}={project.name}"])
     strangers = {container.labels.get(labels.SERVICE, "") for container in existing} - brought
     wanted = replace(wanted, known_services=wanted.known_services | strangers)
-    return Goal(project, wanted, options, action=f"rollback to {revision.number}")
+    return Goal(
+        project,
+        wanted,
+        options,
+        action=f"rollback to {revision.number}",
+        announcement=f"rolling {project.name} back to revision {revision.number}",
+    )
 
 
 async def _images(context: Context, runtime: Runtime, revision: Revision) -> dict[str, str]:

@@ -7,19 +7,70 @@ import os
 import secrets
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stackr import __version__
-from stackr.errors import StackrError
+from stackr.errors import InvalidArgument, StackrError
 from stackr.planner.desired import Desired
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
-from stackr.planner.saved import saved_plan
+from stackr.planner.saved import options_of, saved_plan, unsealed
+from stackr.spec.session import LoadOptions
+from stackr.stack.goal import Goal
 from stackr.stack.history import who
+from stackr.stack.planning import desire
 from stackr.stack.source import Source
+from stackr.text import parse_json
 
-__all__ = ["save_plan"]
+__all__ = ["MAX_BYTES", "parse_plan", "save_plan", "saved_goal", "saved_source"]
+
+MAX_BYTES = 64 << 20
+"""Of a plan; what is longer is none."""
+_HINT = "a plan is written by: stackr diff --out plan.json"
+
+
+def parse_plan(data: bytes, name: str) -> dict[str, Any]:
+    """The document of a plan that was saved. name: of its file, for errors.
+
+    Raises InvalidArgument for what is no plan of this version, or was changed.
+    """
+    try:
+        return unsealed(parse_json(data))
+    except ValueError as error:
+        raise InvalidArgument(f"{name}: it is not JSON", hint=_HINT) from error
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{name}: {error.message}", hint=error.hint or _HINT) from error
+
+
+def saved_source(document: Mapping[str, Any], name: str) -> Source:
+    """Where the stack is written that a plan was made for."""
+    try:
+        command = document["command"]
+        return Source(
+            LoadOptions(
+                files=tuple(command["files"]),
+                project_name=command["project_name"],
+                project_directory=command["project_directory"],
+                profiles=tuple(command["profiles"]),
+                env_files=tuple(command["env_files"]),
+            )
+        )
+    except (KeyError, TypeError) as error:
+        raise InvalidArgument(f"{name}: the plan is damaged", hint=_HINT) from error
+
+
+def saved_goal(document: Mapping[str, Any], name: str, source: Source, engine: str | None) -> Goal:
+    """What a plan reaches, made from the stack's files as they are now."""
+    try:
+        options = options_of(document)
+        project = source.load(options.services)
+        wanted = desire(project, options, engine=engine)
+    except (KeyError, TypeError) as error:
+        raise InvalidArgument(f"{name}: the plan is damaged", hint=_HINT) from error
+    return Goal(project, wanted, options, action="apply", saved=document)
 
 
 def save_plan(

@@ -88,7 +88,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.warm": (),
     "stackr.warm.client": ("stackr.warm", "stackr.cli.main"),
     "stackr.warm.worker": ("stackr.warm", "stackr.cli.main"),
-    "stackr": (),
+    "stackr": ("stackr.public",),
+    "stackr.public": (
+        "stackr.spec",
+        "stackr.planner",
+        "stackr.executor",
+        "stackr.runtime",
+        "stackr.stack",
+    ),
     "stackr.__main__": ("stackr.warm.client",),
     "stackr.stack": (
         "stackr.spec",

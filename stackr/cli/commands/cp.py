@@ -25,8 +25,8 @@ from stackr.cli.terminal import read_chunks
 from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.runtime.types import ContainerState, PathStat
+from stackr.stack.containers import project_containers
 from stackr.stack.local_files import add_tree, open_archive, unpack
-from stackr.stack.logs import project_containers
 from stackr.stack.replica import with_number
 from stackr.stack.thread_streams import consumed, produced
 

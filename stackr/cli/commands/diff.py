@@ -5,7 +5,6 @@ With `--base`, what the change of the file itself does: no engine is asked, and 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -17,16 +16,8 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument
-from stackr.planner.compare import compare, moved
-from stackr.planner.desired import Desired, desired
 from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.revision import find_revision
-from stackr.spec.archive import restored
-from stackr.spec.model.project import Project
-from stackr.stack.address import is_of_this_machine
-from stackr.stack.base import open_base
-from stackr.stack.history import read_history
+from stackr.stack.diff import plan_against_base, plan_against_revision
 from stackr.stack.planning import desire, for_readers, foresee_up
 from stackr.stack.saved import save_plan
 
@@ -138,66 +129,30 @@ def diff(
 
 def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> int:
     targets = arguments.targets
-    project = source_of(session.options, targets.files).load(targets.services)
+    source = source_of(session.options, targets.files)
+    project = source.load(targets.services)
     wanted = desire(
         project,
         up_options,
         engine=session.options.engine,
         all_resources=session.options.all_resources,
     )
+    engine = session.options.engine
     if arguments.base is not None:
-        plan = _against_base(session, arguments, up_options, project, wanted)
-    elif arguments.revision is not None:
-        plan = _against_revision(session, arguments.revision, up_options, wanted)
+        plan = plan_against_base(arguments.base, source, project, wanted, up_options, engine)
+    elif (number := arguments.revision) is not None:
+        plan = session.on_engine(
+            lambda runtime: plan_against_revision(runtime, number, wanted, up_options, engine),
+            read_only=True,
+        )
     else:
-        plan = _against_engine(session, arguments, up_options, wanted)
+        plan, observed = session.on_engine(
+            lambda runtime: foresee_up(runtime, wanted, up_options), read_only=True
+        )
+        if arguments.out is not None:
+            save_plan(arguments.out, plan, wanted, observed, up_options, source)
     plan = for_readers(plan, wanted, project, detail=arguments.detail)
     session.show_plan(plan, arguments.form, detail=arguments.detail)
     if plan.is_refused:
         return 1
     return _CHANGES if arguments.exit_code and (plan.changes or plan.operations) else 0
-
-
-def _against_engine(
-    session: Session, arguments: DiffArguments, up_options: UpOptions, wanted: Desired
-) -> Plan:
-    plan, observed = session.on_engine(
-        lambda runtime: foresee_up(runtime, wanted, up_options), read_only=True
-    )
-    if arguments.out is not None:
-        source = source_of(session.options, arguments.targets.files)
-        save_plan(arguments.out, plan, wanted, observed, up_options, source)
-    return plan
-
-
-def _against_base(
-    session: Session,
-    arguments: DiffArguments,
-    up_options: UpOptions,
-    project: Project,
-    wanted: Desired,
-) -> Plan:
-    targets = arguments.targets
-    with open_base(
-        arguments.base or "",
-        source_of(session.options, targets.files),
-        project,
-        services=targets.services,
-    ) as base:
-        before = desired(base, bound_files=is_of_this_machine(session.options.engine))
-        before = moved(before, base.working_dir, project.working_dir)
-    return compare(before, wanted, up_options)
-
-
-def _against_revision(
-    session: Session, number: int, up_options: UpOptions, wanted: Desired
-) -> Plan:
-    revisions = session.on_engine(
-        lambda runtime: read_history(runtime, wanted.project), read_only=True
-    )
-    revision = find_revision(revisions, number)
-    project = restored(revision.archive, os.environ)
-    scale = {name: n for name, n in revision.replicas.items() if name in project.services}
-    is_here = is_of_this_machine(session.options.engine)
-    before = desired(project, UpOptions(scale=scale), bound_files=is_here)
-    return compare(before, wanted, up_options)

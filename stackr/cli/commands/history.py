@@ -18,11 +18,11 @@ from stackr.cli.views.table import table
 from stackr.cli.views.units import age
 from stackr.errors import InvalidArgument
 from stackr.planner.options import UpOptions
-from stackr.planner.revision import Revision, find_revision, previous
+from stackr.planner.revision import Revision
 from stackr.runtime.protocol import Runtime
 from stackr.stack.converge import converge, foresee
 from stackr.stack.history import read_history
-from stackr.stack.rollback import goal_of
+from stackr.stack.rollback import rollback_goal
 
 __all__ = ["history", "rollback"]
 
@@ -93,12 +93,11 @@ async def _rollback(
     number: int | None,
     up_options: UpOptions,
 ) -> int:
-    revisions = await read_history(runtime, name)
-    revision = previous(revisions) if number is None else find_revision(revisions, number)
-    goal = await goal_of(session.context(), runtime, revision, revisions, up_options)
+    context = session.context()
+    goal = await rollback_goal(context, runtime, name, number, up_options)
     if session.is_dry_run:
         plan = await foresee(runtime, goal)
         session.show_plan(plan, "json" if session.is_json else "text")
         return 0
-    session.view.message(f"rolling {name} back to revision {revision.number}")
-    return (await converge(session.context(), runtime, goal)).exit_code
+    context.message(goal.announcement)
+    return (await converge(context, runtime, goal)).exit_code

@@ -17,7 +17,7 @@ from stackr.cli.views.images import images_json, images_table
 from stackr.errors import NotFound
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState, ImageState
-from stackr.stack.logs import project_containers
+from stackr.stack.containers import project_containers
 
 __all__ = ["images"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -19,9 +18,7 @@ from stackr.cli.views.containers import COLUMNS, HEADINGS, container_fields
 from stackr.cli.views.formats import Format
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime import labels
-from stackr.runtime.protocol import Runtime
-from stackr.runtime.types import ContainerState
-from stackr.stack.logs import project_containers
+from stackr.stack.containers import list_containers
 
 __all__ = ["ps"]
 
@@ -78,7 +75,11 @@ def ps(
     if not chosen and not orphans:
         chosen = source.services()
     with open_session(options) as session:
-        listed = session.on_engine(lambda runtime: _containers(runtime, name, chosen, arguments))
+        listed = session.on_engine(
+            lambda runtime: list_containers(
+                runtime, name, chosen, all=arguments.all, states=arguments.states
+            )
+        )
         if quiet:
             lines = [container.id for container in listed]
         elif services:
@@ -104,27 +105,3 @@ def _states(status: Sequence[str], filter_: str | None) -> tuple[str, ...]:
             raise InvalidArgument(f"--filter: unknown filter {key}: status is expected")
         states.append(value)
     return tuple(check_choice("--status", state, _STATES) for state in states)
-
-
-async def _containers(
-    runtime: Runtime, project: str, services: Sequence[str], arguments: _Arguments
-) -> list[ContainerState]:
-    listed = await project_containers(
-        runtime, project, services, oneoff=arguments.all or bool(arguments.states)
-    )
-    if arguments.states:
-        listed = [container for container in listed if container.state in arguments.states]
-    elif not arguments.all:
-        listed = [container for container in listed if container.is_running]
-    return sorted(
-        await asyncio.gather(*(_with_exit_code(runtime, container) for container in listed)),
-        key=lambda container: container.name,
-    )
-
-
-async def _with_exit_code(runtime: Runtime, container: ContainerState) -> ContainerState:
-    """The container; inspected if the listing does not say how it ended."""
-    if container.state != "exited" or container.exit_code is not None:
-        return container
-    inspected = await runtime.inspect_container(container.id)
-    return replace(container, exit_code=inspected.exit_code)

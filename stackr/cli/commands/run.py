@@ -13,7 +13,6 @@ import typer
 
 from stackr.cli.arguments import is_set, parse_pull, without_dashes
 from stackr.cli.flags import Build, Pull, QuietBuild, QuietPull, RemoveOrphans, refuse_builds
-from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
@@ -210,8 +209,10 @@ def _run(session: Session, arguments: _Arguments) -> int:
         all_resources=session.options.all_resources,
     )
     converse = None if arguments.detach else _conversation(session, wanted)
-    end = run_interruptible(
-        run_one_off(session.context(project), desired, wanted, up_options, converse=converse)
+    end = session.on_engine(
+        lambda runtime: run_one_off(
+            session.context(project), runtime, desired, wanted, up_options, converse=converse
+        )
     )
     if arguments.detach and end.container:
         session.out.line(end.container)

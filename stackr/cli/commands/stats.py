@@ -20,7 +20,7 @@ from stackr.cli.views.usage import COLUMNS, HEADINGS, stats_fields
 from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.runtime.protocol import Runtime, SupportsStats
 from stackr.runtime.types import ContainerState, ContainerStats
-from stackr.stack.logs import project_containers
+from stackr.stack.containers import project_containers
 
 __all__ = ["stats"]
 

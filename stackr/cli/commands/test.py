@@ -33,7 +33,7 @@ from stackr.stack.testenv.run import run_test
 from stackr.stack.testenv.summary import findings_json, findings_lines
 from stackr.stack.testenv.variables import dotenv
 
-__all__ = ["CONTEXT_SETTINGS", "environment", "fixed_ports"]
+__all__ = ["CONTEXT_SETTINGS", "check_command", "environment", "fixed_ports"]
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 _TTL = "1h"
@@ -128,6 +128,7 @@ def environment(
         fixed=Keep(fixed_ports(fixed_port or ()), frozenset(fixed_subnet or ())),
         ports_file=Path(ports_file) if ports_file is not None else None,
     )
+    check_command(arguments)
     told = _Told(_kind(print_env), _is_github(format_))
     blueprint = draw(source_of(options), options.engine, arguments)
     if arguments.artifacts is not None:
@@ -189,6 +190,17 @@ def _is_github(text: str | None) -> bool:
     if text is None:
         return os.environ.get("GITHUB_ACTIONS") == "true"
     return check_choice("--format", text, ("text", "github")) == "github"
+
+
+def check_command(options: EnvironmentOptions) -> None:
+    """Raises InvalidArgument for options that make no sense together."""
+    if not options.command and not options.keep:
+        raise InvalidArgument(
+            "test: a command is expected: stackr test [OPTIONS] -- COMMAND [ARG]...",
+            hint="without a command, --keep leaves the environment up for you",
+        )
+    if not options.command and options.timeout_s is not None:
+        raise InvalidArgument("test: --timeout needs a command")
 
 
 def fixed_ports(texts: Sequence[str]) -> frozenset[tuple[str, int]]:

@@ -18,7 +18,7 @@ from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, SupportsRawRequest
 from stackr.runtime.types import ContainerState
-from stackr.stack.logs import project_containers
+from stackr.stack.containers import project_containers
 
 __all__ = ["top"]
 

@@ -16,7 +16,7 @@ from stackr.cli.views.formats import Format
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import VolumeState
-from stackr.stack.logs import project_containers
+from stackr.stack.containers import project_containers
 
 __all__ = ["volumes"]
 

@@ -17,7 +17,7 @@ from stackr.planner.lifecycle import plan_down
 from stackr.planner.observed import observe
 from stackr.planner.options import DownOptions
 from stackr.runtime.protocol import Runtime
-from stackr.stack.logs import project_containers
+from stackr.stack.containers import project_containers
 
 __all__ = ["wait"]
 

@@ -61,13 +61,11 @@ def environment_of(project: str, members: Sequence[Member]) -> tuple[dict[str, s
     return values, [name for name in unclear if not name.endswith(_DETAILS)]
 
 
-def tell_environment(
-    context: Context, blueprint: Blueprint, members: Sequence[Member], values: Mapping[str, str]
-) -> None:
+def tell_environment(context: Context, blueprint: Blueprint, ready: EnvironmentReady) -> None:
     """Raises StackrError where the ports' file cannot be written."""
-    context.report(EnvironmentReady(blueprint.name, tuple(members), values))
+    context.report(ready)
     if blueprint.arguments.ports_file is not None:
-        _write(blueprint, values)
+        _write(blueprint, ready.variables)
 
 
 def _write(blueprint: Blueprint, values: Mapping[str, str]) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stackr.errors import InvalidArgument
 from stackr.planner.instance import Keep
 
 __all__ = ["EnvironmentOptions"]
@@ -16,7 +15,8 @@ __all__ = ["EnvironmentOptions"]
 class EnvironmentOptions:
     """Times are in seconds, None is no limit.
 
-    command: () with `keep` alone. ttl_s: `is_ttl_given` tells it from the default.
+    command: () for none: the environment is all that is wanted. ttl_s: `is_ttl_given`
+    tells it from the default.
     stop_timeout_s: how long containers may take to stop at the end; 0 kills them.
     ports_file: where the variables go as well.
     """
@@ -35,13 +35,3 @@ class EnvironmentOptions:
     stop_timeout_s: float = 0
     fixed: Keep = field(default_factory=Keep)
     ports_file: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Raises InvalidArgument for options that make no sense together."""
-        if not self.command and not self.keep:
-            raise InvalidArgument(
-                "test: a command is expected: stackr test [OPTIONS] -- COMMAND [ARG]...",
-                hint="without a command, --keep leaves the environment up for you",
-            )
-        if not self.command and self.timeout_s is not None:
-            raise InvalidArgument("test: --timeout needs a command")

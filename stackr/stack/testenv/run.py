@@ -7,8 +7,8 @@ process is killed, the engine sees to it, as the environment is a lease of this 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from stackr.errors import StackrError
@@ -20,6 +20,7 @@ from stackr.planner.plan import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState, EngineEvent
 from stackr.stack.context import Context
+from stackr.stack.events import EnvironmentReady
 from stackr.stack.planning import desire, plan_pulls, plan_up
 from stackr.stack.testenv.blueprint import Blueprint
 from stackr.stack.testenv.evidence import containers_of, is_final_wait
@@ -28,14 +29,20 @@ from stackr.stack.testenv.handover import environment_of, member_of, tell_enviro
 from stackr.stack.testenv.holding import Holding
 from stackr.stack.testenv.redaction import redactor_of
 from stackr.stack.testenv.report import Report
-from stackr.stack.testenv.supervision import INTERRUPTED, Interrupts, run_command
+from stackr.stack.testenv.supervision import INTERRUPTED, Interrupts, NoInterrupts, run_command
 from stackr.stack.testenv.timeline import Timeline, follow_events
 
-__all__ = ["run_test"]
+__all__ = ["EnvironmentNotReady", "environment", "run_test"]
 
 T = TypeVar("T")
-_NOT_READY = 125
+NOT_READY = 125
 _SUBSCRIBE_S = 10.0
+
+
+class EnvironmentNotReady(StackrError):
+    """It could not be brought up, or has not become ready."""
+
+    exit_code = NOT_READY
 
 
 class _Interrupted(Exception):
@@ -46,6 +53,25 @@ async def run_test(context: Context, blueprint: Blueprint, interrupts: Interrupt
     """The exit code of the whole; every failure is reported."""
     async with context.open() as runtime:
         return await _Run(context, runtime, blueprint, interrupts).complete()
+
+
+@asynccontextmanager
+async def environment(context: Context, blueprint: Blueprint) -> AsyncIterator[EnvironmentReady]:
+    """The environment, ready; it is taken away at the end of the block, however that ends.
+
+    Raises EnvironmentNotReady, with nothing left of it.
+    """
+    async with context.open() as runtime:
+        run = _Run(context, runtime, blueprint, NoInterrupts())
+        code = NOT_READY
+        try:
+            if failure := await run.failure():
+                raise EnvironmentNotReady(f"{blueprint.name}: {failure}")
+            code = 1
+            yield run.ready
+            code = 0
+        finally:
+            await run.leave(code)
 
 
 class _Run:
@@ -62,6 +88,7 @@ class _Run:
         self._holding = Holding(context, runtime, blueprint)
         self._listener: asyncio.Task[None] | None = None
         self._is_ready = False
+        self.ready = EnvironmentReady(blueprint.name, (), {})
         project = blueprint.instance.project
         self._report = Report(
             context,
@@ -80,11 +107,20 @@ class _Run:
             code = INTERRUPTED
             await self._report.forget()
         finally:
-            code = await self._leave(code)
+            code = await self.leave(code)
         return code
 
     async def _live(self) -> int:
         """Up to the end of the command; what failed is told while the environment is there."""
+        if await self.failure():
+            return NOT_READY
+        if not self._arguments.command:
+            await self._report.succeeded(None)
+            return 0
+        return await self._command()
+
+    async def failure(self) -> str:
+        """Bring it up; "", or why it is not ready, which has been told then."""
         try:
             failure = await self._unless_interrupted(self._bring_up())
         except StackrError as error:
@@ -92,12 +128,9 @@ class _Run:
             failure = f"could not be brought up: {error.message}{hint}"
         if failure:
             await self._unless_interrupted(self._report.failed(self._runtime, failure, None))
-            return _NOT_READY
+            return failure
         self._is_ready = True
-        if not self._arguments.command:
-            await self._report.succeeded(None)
-            return 0
-        return await self._command()
+        return ""
 
     # --- up ------------------------------------------------------------------------------------
 
@@ -184,7 +217,8 @@ class _Run:
         for name in unclear:
             self._context.warning(f"{name} would mean several ports, and is left out")
         self._report.environment = values
-        tell_environment(self._context, self._blueprint, members, values)
+        self.ready = EnvironmentReady(self._blueprint.name, tuple(members), values)
+        tell_environment(self._context, self._blueprint, self.ready)
 
     # --- the command ---------------------------------------------------------------------------
 
@@ -213,7 +247,7 @@ class _Run:
 
     # --- away ----------------------------------------------------------------------------------
 
-    async def _leave(self, code: int) -> int:
+    async def leave(self, code: int) -> int:
         """Remove the environment, or leave it as asked; the exit code."""
         if self._listener is not None:
             self._listener.cancel()

@@ -11,8 +11,9 @@ from stackr.planner.observed import observe
 from stackr.planner.restarting import plan_restart
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
+from stackr.stack.containers import display_name, project_containers
 from stackr.stack.context import Context
-from stackr.stack.logs import LogSink, display_name, project_containers
+from stackr.stack.logs import LogSink
 from stackr.stack.watch.batch import Batch, batch_of, initial_batch
 from stackr.stack.watch.changes import changed_paths
 from stackr.stack.watch.rules import WatchRule, WatchRules

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from stackr.cli.commands.test import fixed_ports
+from stackr.cli.commands.test import check_command, fixed_ports
 from stackr.errors import InvalidArgument
 from stackr.stack.testenv.options import EnvironmentOptions
 from stackr.stack.testenv.variables import (
@@ -154,6 +154,6 @@ def test_spans_and_fixed_ports() -> None:
         with pytest.raises(InvalidArgument, match="--fixed-port"):
             fixed_ports([text])
     with pytest.raises(InvalidArgument, match="a command is expected"):
-        EnvironmentOptions()
+        check_command(EnvironmentOptions())
     with pytest.raises(InvalidArgument, match="--timeout needs a command"):
-        EnvironmentOptions(keep=True, timeout_s=1)
+        check_command(EnvironmentOptions(keep=True, timeout_s=1))

@@ -1,0 +1,35 @@
+"""What `import stackr` gives: each public name, from where it lives."""
+
+from __future__ import annotations
+
+from stackr.errors import InvalidProject, StackrError
+from stackr.planner.options import DownOptions, UpOptions
+from stackr.planner.plan import Plan
+from stackr.stack import events
+from stackr.stack.events import EnvironmentReady
+from stackr.stack.live import LiveStack
+from stackr.stack.log_lines import LogLine
+from stackr.stack.log_request import LogRequest
+from stackr.stack.result import ChangeFailed, Completed, Result
+from stackr.stack.stack import Stack
+from stackr.stack.testenv.options import EnvironmentOptions
+from stackr.stack.testenv.run import EnvironmentNotReady
+
+__all__ = [
+    "ChangeFailed",
+    "Completed",
+    "DownOptions",
+    "EnvironmentNotReady",
+    "EnvironmentOptions",
+    "EnvironmentReady",
+    "InvalidProject",
+    "LiveStack",
+    "LogLine",
+    "LogRequest",
+    "Plan",
+    "Result",
+    "Stack",
+    "StackrError",
+    "UpOptions",
+    "events",
+]

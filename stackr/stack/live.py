@@ -1,0 +1,221 @@
+"""A stack with its engine open: what can be done to it, as coroutines."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from stackr.errors import StackrError
+from stackr.planner.desired import Desired, desired
+from stackr.planner.lifecycle import plan_stop
+from stackr.planner.observed import Observed
+from stackr.planner.oneoff import OneOff, needs_options
+from stackr.planner.options import DownOptions, UpOptions
+from stackr.planner.plan import Plan
+from stackr.planner.restarting import Optional, plan_restart, plan_start
+from stackr.planner.revision import Revision
+from stackr.runtime.protocol import Runtime, Streams
+from stackr.runtime.types import ContainerState
+from stackr.spec.model.project import Project
+from stackr.stack.containers import list_containers
+from stackr.stack.context import Context
+from stackr.stack.converge import converge
+from stackr.stack.down import take_down
+from stackr.stack.events import OperationsFailed, Report, StackEvent
+from stackr.stack.failure import FailureReport
+from stackr.stack.goal import Goal
+from stackr.stack.history import read_history
+from stackr.stack.lifecycle import Change, change
+from stackr.stack.log_lines import LogLine, log_lines
+from stackr.stack.log_request import LogRequest
+from stackr.stack.oneoff import Kill, run_one_off
+from stackr.stack.planning import desire, for_readers, foresee_up
+from stackr.stack.result import ChangeFailed, Completed, Result
+from stackr.stack.rollback import rollback_goal
+from stackr.stack.saved import MAX_BYTES, parse_plan, save_plan, saved_goal
+from stackr.stack.source import Source
+
+__all__ = ["LiveStack"]
+
+
+class LiveStack:
+    """Made by `Stack.open`. What changes something raises ChangeFailed where it is not all done."""
+
+    def __init__(
+        self, source: Source, name: str, project: Project | None, context: Context, runtime: Runtime
+    ) -> None:
+        self._source = source
+        self._name = name
+        self._project = project
+        self._heard = _Heard(context.report)
+        self._context = replace(context, report=self._heard, project=project)
+        self._runtime = runtime
+
+    async def diff(
+        self, options: UpOptions | None = None, *, out: str | Path | None = None
+    ) -> Plan:
+        """What `up` would do; nothing is changed. out: where the plan is saved for `apply`.
+
+        A stack's policy may refuse it: see `Plan.is_refused`.
+        """
+        goal = self._goal(options or UpOptions())
+        plan, observed = await foresee_up(self._runtime, goal.wanted, goal.options)
+        if out is not None:
+            save_plan(str(out), plan, goal.wanted, observed, goal.options, self._source)
+        return for_readers(plan, goal.wanted, goal.project)
+
+    async def up(self, options: UpOptions | None = None, *, ttl_s: float | None = None) -> Result:
+        """Make what exists match the files. ttl_s: after which the engine takes it down."""
+        goal = replace(self._goal(options or UpOptions()), ttl_s=ttl_s)
+        return self._checked(await converge(self._context, self._runtime, goal))
+
+    async def apply(self, plan: str | Path, *, wait: bool = False, atomic: bool = False) -> Result:
+        """Carry out a plan that `diff` saved. Raises Conflict where it is out of date."""
+        try:
+            with Path(plan).open("rb") as file:
+                document = parse_plan(file.read(MAX_BYTES), str(plan))
+        except OSError as error:
+            raise StackrError(f"{plan}: {(error.strerror or str(error)).lower()}") from error
+        goal = saved_goal(document, str(plan), self._source, self._context.engine)
+        goal = replace(goal, options=replace(goal.options, wait=wait, atomic=atomic))
+        return self._checked(await converge(self._context, self._runtime, goal))
+
+    async def rollback(self, revision: int | None = None, *, wait: bool = False) -> Result:
+        """Go back to a revision; None for the one before the last."""
+        options = UpOptions(wait=wait, remove_orphans=True)
+        goal = await rollback_goal(self._context, self._runtime, self._name, revision, options)
+        self._context.message(goal.announcement)
+        return self._checked(await converge(self._context, self._runtime, goal))
+
+    async def down(self, options: DownOptions | None = None) -> Result:
+        """Remove containers and networks; volumes only where the options say so."""
+        wanted = desired(self._project) if self._project is not None else None
+        return self._checked(
+            await take_down(
+                self._context, self._runtime, self._name, wanted, options or DownOptions()
+            )
+        )
+
+    async def start(self, *services: str) -> Result:
+        """Start containers that exist; without names, all."""
+        return await self._change(
+            services, lambda seen, names, optional: plan_start(seen, names, optional=optional)
+        )
+
+    async def stop(self, *services: str, timeout_s: float | None = None) -> Result:
+        """Stop containers, and keep them. timeout_s: before they are killed; None for their own."""
+        return await self._change(
+            services, lambda seen, names, _: plan_stop(seen, names, timeout_s=timeout_s)
+        )
+
+    async def restart(self, *services: str, timeout_s: float | None = None) -> Result:
+        """Stop and start containers."""
+        return await self._change(
+            services,
+            lambda seen, names, optional: plan_restart(
+                seen, names, optional=optional, timeout_s=timeout_s
+            ),
+        )
+
+    async def ps(self, services: Sequence[str] = (), *, all: bool = False) -> list[ContainerState]:
+        """Its containers that run, by name. all: stopped ones too, and those of `run`."""
+        return await list_containers(self._runtime, self._name, services, all=all)
+
+    async def history(self) -> list[Revision]:
+        """The revisions that the engine keeps, oldest first."""
+        return await read_history(self._runtime, self._name)
+
+    def logs(self, request: LogRequest | None = None) -> AsyncIterator[LogLine]:
+        """What its containers have written, in the order of the times; or as it comes."""
+        return log_lines(self._context, self._runtime, self._name, request or LogRequest())
+
+    async def run(
+        self,
+        service: str,
+        command: Sequence[str] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        working_dir: str | None = None,
+        no_deps: bool = False,
+    ) -> Completed:
+        """Run a command in a new container of a service, which is removed at its end.
+
+        command: None for the service's own. no_deps: what it depends on is not brought up.
+        An exit code is no error; ChangeFailed is raised where it could not be run.
+        """
+        wanted = OneOff(
+            service,
+            secrets.token_hex(32),
+            command=None if command is None else tuple(command),
+            environment=environment or {},
+            user=user,
+            working_dir=working_dir,
+            stdin=False,
+            auto_remove=True,
+        )
+        options = UpOptions(no_deps=no_deps)
+        project = self._source.load((service,))
+        needs = self._desired(project, needs_options(service, options))
+        output = _Output()
+        end = await run_one_off(
+            self._context, self._runtime, needs, wanted, options, converse=output.hear
+        )
+        if not end.container:
+            self._checked(Result(Plan(self._name), "failed", end.exit_code))
+        return Completed(end.exit_code, bytes(output.stdout), bytes(output.stderr), end.container)
+
+    def _goal(self, options: UpOptions) -> Goal:
+        project = self._source.load(options.services)
+        return Goal(project, self._desired(project, options), options)
+
+    def _desired(self, project: Project, options: UpOptions) -> Desired:
+        return desire(
+            project,
+            options,
+            engine=self._context.engine,
+            all_resources=self._source.options.all_resources,
+        )
+
+    async def _change(
+        self,
+        services: tuple[str, ...],
+        make: Callable[[Observed, tuple[str, ...], Optional], Plan],
+    ) -> Result:
+        file = self._source.declared(services) if self._project is not None else None
+        return self._checked(
+            await change(self._context, self._runtime, self._name, services, file, Change(make))
+        )
+
+    def _checked(self, result: Result) -> Result:
+        if not result.is_success:
+            raise ChangeFailed(result, self._heard.failure)
+        return result
+
+
+class _Heard:
+    """A report that remembers the last failure."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.failure: FailureReport | None = None
+
+    def __call__(self, event: StackEvent, /) -> None:
+        if isinstance(event, OperationsFailed) and not event.report.is_success:
+            self.failure = event.report
+        self._report(event)
+
+
+class _Output:
+    """All that a program writes."""
+
+    def __init__(self) -> None:
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+
+    async def hear(self, streams: Streams, kill: Kill) -> bool:
+        async for stream, data in streams.output():
+            (self.stderr if stream == "stderr" else self.stdout).extend(data)
+        return False

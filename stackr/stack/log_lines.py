@@ -1,0 +1,74 @@
+"""The lines of a stack's containers, as values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+
+from stackr.runtime.protocol import Runtime
+from stackr.stack.containers import project_containers
+from stackr.stack.context import Context
+from stackr.stack.log_request import LogRequest, show_logs
+from stackr.stack.logs import LogWindow, moment_of, read_logs, text_of, with_logs
+
+__all__ = ["LogLine", "log_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a container wrote, without its end. time: RFC 3339, as the engine noted it."""
+
+    container: str
+    text: str
+    time: str
+    is_error: bool = False
+
+
+async def log_lines(
+    context: Context, runtime: Runtime, project: str, request: LogRequest
+) -> AsyncIterator[LogLine]:
+    """What `request` asks for, line by line; a log that cannot be read is a warning."""
+    sink = _Sink(context)
+    if request.follow or request.index is not None:
+        async for line in sink.followed(runtime, project, request):
+            yield line
+        return
+    containers = await project_containers(runtime, project, request.services)
+    window = LogWindow(request.tail, request.since, request.until)
+    async for name, entry in read_logs(with_logs(runtime), containers, window, sink):
+        yield LogLine(name, text_of(entry), moment_of(entry), entry.stream == "stderr")
+
+
+class _Sink:
+    """Holds lines that come by themselves until they are taken."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._queue: asyncio.Queue[LogLine | None] = asyncio.Queue()
+
+    async def followed(
+        self, runtime: Runtime, project: str, request: LogRequest
+    ) -> AsyncIterator[LogLine]:
+        request = replace(request, timestamps=True)
+        work = asyncio.ensure_future(show_logs(runtime, project, request, self))
+        work.add_done_callback(lambda done: self._queue.put_nowait(None))
+        try:
+            while (line := await self._queue.get()) is not None:
+                yield line
+            await work
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    def register(self, names: Iterable[str]) -> None:
+        """Names need no room here."""
+
+    def line(self, name: str, text: str, *, is_error: bool = False, moment: str = "") -> None:
+        self._queue.put_nowait(LogLine(name, text, moment, is_error))
+
+    def status(self, name: str, text: str) -> None:
+        """The lines alone are asked for."""
+
+    def problem(self, name: str, text: str) -> None:
+        self._context.warning(f"{name} {text}")
