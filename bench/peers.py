@@ -35,8 +35,8 @@ class Peer(Protocol):
     def stop(self) -> None:
         """Stop the engine; nothing of it stays."""
 
-    def environment(self) -> dict[str, str]:
-        """What the commands are run with."""
+    def environment(self, *, warm: bool = True) -> dict[str, str]:
+        """What the commands are run with; not warm: each starts from nothing."""
 
     def command(self, verb: str, file: Path) -> list[str]:
         """The command line of a verb: up, down, diff, config or pull."""
@@ -46,24 +46,45 @@ class Peer(Protocol):
 
 
 class Stackr:
-    """stackr with its embedded engine."""
+    """stackr with its embedded engine, and a warm process that is started as the engine is.
+
+    Commands start none by themselves here, as they are in namespaces of the benchmark's own.
+    """
 
     name = "stackr"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._program = _program("stackr")
+        self._warm: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        runtime = self.folder / "run"
+        runtime.mkdir(parents=True, exist_ok=True)
+        self._warm = subprocess.Popen(
+            [sys.executable, "-m", "stackr.warm.server"], env=self.environment()
+        )
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not list(runtime.glob("*/*.sock")):
+            if self._warm.poll() is not None or time.monotonic() > deadline:
+                raise BenchError("stackr's warm process did not start")
+            time.sleep(0.1)
         run([self._program, "engine", "start"], self.environment())
 
     def stop(self) -> None:
-        run([self._program, "engine", "stop"], self.environment())
+        try:
+            run([self._program, "engine", "stop"], self.environment(warm=False))
+        finally:
+            if self._warm is not None:
+                self._warm.terminate()
+                self._warm.wait()
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, *, warm: bool = True) -> dict[str, str]:
         return _environment() | {
             "STACKR_DATA_ROOT": str(self.folder / "data"),
             "STACKR_EXEC_ROOT": str(self.folder / "exec"),
+            "XDG_RUNTIME_DIR": str(self.folder / "run"),
+            "STACKR_WARM": "1" if warm else "0",
         }
 
     def command(self, verb: str, file: Path) -> list[str]:
@@ -116,7 +137,7 @@ class Compose:
                 daemon.wait()
                 raise BenchError(f"dockerd: did not end within {START_DEADLINE_S:.0f} s") from error
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, *, warm: bool = True) -> dict[str, str]:
         return _environment() | {"DOCKER_HOST": f"unix://{self.socket()}"}
 
     def command(self, verb: str, file: Path) -> list[str]:

@@ -20,6 +20,7 @@ MEMORY_COUNT = 20
 READ_COUNTS = (20, 200)
 READ_REPEATS = 5
 SETTLE_S = 1.0
+NOT_WARM = ", without the warm process"
 
 Record = Callable[[str, float], None]
 Scenario = Callable[[Record], None]
@@ -89,6 +90,7 @@ def _life(peer: Peer, file: Path, title: str, ports: range, record: Record) -> N
         for verb in ("up", "diff", "ps", "config"):
             step = "up, nothing to do" if verb == "up" else verb
             record(f"{title}: {step}", _timed(peer, verb, file))
+            record(f"{title}: {step}{NOT_WARM}", _timed(peer, verb, file, warm=False))
         record(f"{title}: down", _timed(peer, "down", file))
 
 
@@ -134,8 +136,8 @@ def _reading(peer: Peer, images: Images, folder: Path, record: Record) -> None:
         record(f"config of a file of {count} services", best)
 
 
-def _timed(peer: Peer, verb: str, file: Path) -> float:
-    return run(peer.command(verb, file), peer.environment())
+def _timed(peer: Peer, verb: str, file: Path, *, warm: bool = True) -> float:
+    return run(peer.command(verb, file), peer.environment(warm=warm))
 
 
 def _check_answers(ports: range) -> None:

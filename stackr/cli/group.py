@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -12,10 +13,10 @@ from typer.main import get_command
 
 from stackr.cli.options import shared_parameters
 from stackr.cli.parameters import FlagCommand
-from stackr.cli.registry import COMMANDS, REFUSED, Entry
+from stackr.cli.registry import COMMANDS, REFUSED
 from stackr.errors import NotSupported
 
-__all__ = ["RootGroup", "root_group"]
+__all__ = ["RootGroup", "load_command", "root_group"]
 
 
 def root_group() -> RootGroup:
@@ -37,8 +38,7 @@ class RootGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        entry = COMMANDS.get(cmd_name)
-        return None if entry is None else _load(cmd_name, entry)
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name = args[0]
@@ -56,8 +56,10 @@ class RootGroup(TyperGroup):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
-def _load(name: str, entry: Entry) -> Any:
+@cache
+def load_command(name: str) -> Any:
     """Import the command's module and build its parser, with the shared options at its end."""
+    entry = COMMANDS[name]
     module = import_module(f"stackr.cli.commands.{entry.module}")
     target: Any = getattr(module, entry.attribute)
     if isinstance(target, typer.Typer):

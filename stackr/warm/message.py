@@ -6,12 +6,13 @@ user's same interpreter. Descriptors go with the first byte (SCM_RIGHTS, unix(7)
 
 from __future__ import annotations
 
-import array
 import marshal
-import socket
+import struct
+from _socket import CMSG_SPACE, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET
 
 TYPE_CHECKING = False  # see stackr.warm.client
 if TYPE_CHECKING:
+    from _socket import socket as Socket
     from collections.abc import Sequence
     from typing import Any
 
@@ -23,17 +24,17 @@ _HEAD = 8
 _LARGEST = 1 << 26
 
 
-def send(connection: socket.socket, value: Any, fds: Sequence[int] = ()) -> None:
+def send(connection: Socket, value: Any, fds: Sequence[int] = ()) -> None:
     """Raises OSError where the other end is gone."""
     data = marshal.dumps(value)
     rest = memoryview(len(data).to_bytes(_HEAD, "big") + data)
     if fds:
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
+        rights = (SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))
         rest = rest[connection.sendmsg([rest], [rights]) :]
     connection.sendall(rest)
 
 
-def receive(connection: socket.socket) -> tuple[Any, list[int]]:
+def receive(connection: Socket) -> tuple[Any, list[int]]:
     """The next value, with the descriptors that came with it; (None, []) at the end.
 
     Raises OSError, and ValueError for a message that is none.
@@ -49,15 +50,17 @@ def receive(connection: socket.socket) -> tuple[Any, list[int]]:
     return (None if data is None else marshal.loads(data)), fds
 
 
-def _exactly(connection: socket.socket, length: int, fds: list[int]) -> bytes | None:
+def _exactly(connection: Socket, length: int, fds: list[int]) -> bytes | None:
     data = bytearray()
-    room = socket.CMSG_SPACE(MOST_FDS * 4)
+    room = CMSG_SPACE(MOST_FDS * 4)
     while len(data) < length:
-        flags = socket.MSG_CMSG_CLOEXEC
-        part, ancillary, _, _ = connection.recvmsg(length - len(data), room, flags)
+        part, ancillary, _, _ = connection.recvmsg(length - len(data), room, MSG_CMSG_CLOEXEC)
         for level, kind, content in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                fds.extend(array.array("i", content[: len(content) - len(content) % 4]))
+            if (level, kind) == (SOL_SOCKET, SCM_RIGHTS):
+                fds.extend(
+                    number
+                    for (number,) in struct.iter_unpack("i", content[: len(content) // 4 * 4])
+                )
         if not part:
             return None
         data += part

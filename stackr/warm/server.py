@@ -18,9 +18,15 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
+from typer import Exit, TyperException
+
 import stackr
+from stackr.cli.group import load_command
+from stackr.cli.main import run
+from stackr.cli.registry import COMMANDS
 from stackr.warm import place, worker
 from stackr.warm.code_state import code_state
 from stackr.warm.message import send
@@ -29,7 +35,13 @@ __all__ = ["IDLE_S", "main"]
 
 IDLE_S = 600.0
 _BACKLOG = 128
-_NOT_FOR_COMMANDS = ("stackr.runtime.engine.", "stackr.warm.", "stackr.__main__")
+_NOT_FOR_COMMANDS = (
+    "stackr.runtime.engine.",
+    "stackr.warm.",
+    "stackr.__main__",
+    "stackr.cli.digests",  # with its HTTP client it takes 10 MB, and few ask for digests
+)
+_REHEARSAL = Path(__file__).with_name("rehearsal.yaml")
 
 
 def main() -> None:
@@ -45,6 +57,7 @@ def main() -> None:
         return  # another one serves
     state = code_state()
     import_commands()
+    _rehearse()
     gc.collect()
     gc.freeze()
     task = _Server(path, lock, state).serve()
@@ -57,6 +70,15 @@ def import_commands() -> None:
     for module in pkgutil.walk_packages(stackr.__path__, "stackr."):
         if not module.name.startswith(_NOT_FOR_COMMANDS):
             importlib.import_module(module.name)
+
+
+def _rehearse() -> None:
+    """Have made what libraries make at first use: the commands' parsers, validators, tables."""
+    for name in COMMANDS:
+        with contextlib.suppress(TyperException, Exit):
+            load_command(name).make_context(name, [], parent=None)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        run(["-f", str(_REHEARSAL), "config"])
 
 
 class _Server:
@@ -116,20 +138,34 @@ class _Server:
                     connection.close()
 
     def _fork(self, connection: socket.socket, listener: socket.socket) -> worker.Task | None:
+        verdict, telling = os.pipe()
         try:
             pid = os.fork()
         except OSError:
+            os.close(verdict)
+            os.close(telling)
             connection.close()  # the caller runs its command itself
             return None
         if pid:
             self._workers[pid] = connection
+            os.close(verdict)
+            self._judge(telling)
             return None
+        os.close(telling)
         signal.set_wakeup_fd(-1)
         self._selector.close()
         os.close(self._lock)
         for each in (listener, self._wake, self._woken, *self._workers.values()):
             each.close()
-        return connection, self._state
+        return connection, verdict
+
+    def _judge(self, telling: int) -> None:
+        """Tell a worker, which begins meanwhile, whether our code is still the installed one."""
+        is_fresh = code_state() == self._state
+        with contextlib.suppress(OSError):
+            os.write(telling, worker.FRESH if is_fresh else b"0")
+        os.close(telling)
+        self._is_over |= not is_fresh
 
     def _reap(self) -> None:
         """Tell the callers of workers that have ended how they did."""
@@ -139,7 +175,6 @@ class _Server:
                 return
             connection = self._workers.pop(pid)
             code = os.waitstatus_to_exitcode(status)
-            self._is_over |= code == worker.STALE
             with contextlib.suppress(OSError):
                 send(connection, ("exit", code) if code >= 0 else ("signal", -code))
             connection.close()

@@ -23,16 +23,15 @@ from typing import Any, NoReturn, TextIO, TypeAlias
 
 from stackr.cli.main import main as run_command
 from stackr.warm import place
-from stackr.warm.code_state import code_state
 from stackr.warm.message import receive, send
 
-__all__ = ["STALE", "Task", "run"]
+__all__ = ["FRESH", "Task", "run"]
 
-STALE = 75
-"""The exit code of a worker that found other code on the disk; EX_TEMPFAIL of sysexits.h."""
+FRESH = b"1"
+"""What the server tells a worker, once it has found the code on the disk to be its own."""
 
 Task: TypeAlias = tuple[socket.socket, int]
-"""The caller's connection, and the state of the code that was imported."""
+"""The caller's connection, and the pipe on which the server tells whether its code is FRESH."""
 
 _PATIENCE_S = 10.0
 _HIGH_FD = 600
@@ -54,19 +53,17 @@ class _Declined(Exception):
     """Why this process cannot take the caller's place."""
 
 
-def run(connection: socket.socket, state: int) -> NoReturn:
+def run(connection: socket.socket, verdict: int) -> NoReturn:
     """Read the caller's request, take its place, and end as its command ends."""
-    if code_state() != state:
-        _decline(connection, "the installed code has changed", STALE)
     try:
         connection.settimeout(_PATIENCE_S)
         request, fds = receive(connection)
         connection.settimeout(None)
         if request is None:
             os._exit(0)
-        control = _become(connection, request, fds, _caller_pid(connection))
+        control = _become(connection, request, fds, verdict)
     except (_Declined, OSError, ValueError, TypeError, KeyError, EOFError) as error:
-        _decline(connection, str(error) or type(error).__name__, 0)
+        _decline(connection, str(error) or type(error).__name__)
     send(control, ("accepted", os.getpid()))
 
     def tell(code: int) -> None:
@@ -78,10 +75,10 @@ def run(connection: socket.socket, state: int) -> NoReturn:
     run_command(at_end=tell)
 
 
-def _decline(connection: socket.socket, why: str, code: int) -> NoReturn:
+def _decline(connection: socket.socket, why: str) -> NoReturn:
     with contextlib.suppress(OSError):
         send(connection, ("declined", why))
-    os._exit(code)
+    os._exit(0)
 
 
 def _caller_pid(connection: socket.socket) -> int:
@@ -90,7 +87,7 @@ def _caller_pid(connection: socket.socket) -> int:
 
 
 def _become(
-    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], pid: int
+    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], verdict: int
 ) -> socket.socket:
     """Take over all that the caller is; returns the connection, out of the way of its descriptors.
 
@@ -98,6 +95,7 @@ def _become(
     """
     if request["key"] != place.key():
         raise _Declined("another interpreter, or other settings of it")
+    pid = _caller_pid(connection)
     os.setpgid(0, 0)
     _check_surroundings(pid)
     _join_groups(pid)
@@ -106,6 +104,8 @@ def _become(
     os.sched_setaffinity(0, request["affinity"])
     _write("/proc/self/oom_score_adj", _read(f"/proc/{pid}/oom_score_adj"))
     os.umask(request["umask"])
+    if os.read(verdict, 1) != FRESH:
+        raise _Declined("the installed code has changed")
     control = _place_fds(connection, request, fds)
     for number, limits in request["rlimits"].items():  # our descriptors' numbers may be above
         _limit(number, limits)
@@ -114,7 +114,7 @@ def _become(
     time.tzset()
     sys.argv = request["argv"]
     _open_streams()
-    _reset_signals(request["ignored"], request["blocked"])
+    _reset_signals(_signals("SigIgn", pid), _signals("SigBlk", pid))
     return control
 
 
@@ -137,6 +137,12 @@ def _check_surroundings(pid: int) -> None:
 def _status(pid: int | str) -> dict[str, str]:
     lines = (line.partition(":") for line in _read(f"/proc/{pid}/status").splitlines())
     return {name: value.strip() for name, _, value in lines}
+
+
+def _signals(field: str, pid: int) -> list[int]:
+    """The numbers in a set of the caller's signals (proc_pid_status(5): bit 0 is signal 1)."""
+    mask = int(_status(pid)[field], 16)
+    return [number for number in signal.valid_signals() if mask >> (number - 1) & 1]
 
 
 def _label(pid: int | str) -> str:

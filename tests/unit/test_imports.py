@@ -87,6 +87,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime.engine": ("stackr.build", "stackr.registry", "stackr.runtime.proc_targets"),
     "stackr.warm": (),
     "stackr.warm.client": ("stackr.warm", "stackr.cli.main"),
+    "stackr.warm.server": (
+        "stackr.warm",
+        "stackr.cli.group",
+        "stackr.cli.main",
+        "stackr.cli.registry",
+    ),
     "stackr.warm.worker": ("stackr.warm", "stackr.cli.main"),
     "stackr": ("stackr.public",),
     "stackr.public": (
