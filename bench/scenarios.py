@@ -20,6 +20,8 @@ MEMORY_COUNT = 20
 READ_COUNTS = (20, 200)
 READ_REPEATS = 5
 SETTLE_S = 1.0
+PAUSE_S = 0.1
+"""Before each command, as nobody types faster; the warm process gets ready in it for the next."""
 NOT_WARM = ", without the warm process"
 
 Record = Callable[[str, float], None]
@@ -137,6 +139,7 @@ def _reading(peer: Peer, images: Images, folder: Path, record: Record) -> None:
 
 
 def _timed(peer: Peer, verb: str, file: Path, *, warm: bool = True) -> float:
+    time.sleep(PAUSE_S)
     return run(peer.command(verb, file), peer.environment(warm=warm))
 
 

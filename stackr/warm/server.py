@@ -18,22 +18,21 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 from types import FrameType
-
-from typer import Exit, TyperException
+from typing import NamedTuple
 
 import stackr
-from stackr.cli.group import load_command
-from stackr.cli.main import run
-from stackr.cli.registry import COMMANDS
 from stackr.warm import place, worker
 from stackr.warm.code_state import code_state
 from stackr.warm.message import send
+from stackr.warm.rehearsal import make_parsers, rehearse
 
 __all__ = ["IDLE_S", "main"]
 
 IDLE_S = 600.0
+_SPARE_AFTER_S = 0.1
+"""How long a command that has just begun has the processors to itself."""
 _BACKLOG = 128
 _NOT_FOR_COMMANDS = (
     "stackr.runtime.engine.",
@@ -41,7 +40,6 @@ _NOT_FOR_COMMANDS = (
     "stackr.__main__",
     "stackr.cli.digests",  # with its HTTP client it takes 10 MB, and few ask for digests
 )
-_REHEARSAL = Path(__file__).with_name("rehearsal.yaml")
 
 
 def main() -> None:
@@ -57,12 +55,16 @@ def main() -> None:
         return  # another one serves
     state = code_state()
     import_commands()
-    _rehearse()
+    make_parsers()
+    rehearse(found)
     gc.collect()
     gc.freeze()
     task = _Server(path, lock, state).serve()
     if task is not None:
-        worker.run(*task)
+        rehearse(
+            found, again=True
+        )  # what commands change of the server's memory is copied now, not then
+        worker.run(task)
 
 
 def import_commands() -> None:
@@ -72,35 +74,41 @@ def import_commands() -> None:
             importlib.import_module(module.name)
 
 
-def _rehearse() -> None:
-    """Have made what libraries make at first use: the commands' parsers, validators, tables."""
-    for name in COMMANDS:
-        with contextlib.suppress(TyperException, Exit):
-            load_command(name).make_context(name, [], parent=None)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
-        run(["-f", str(_REHEARSAL), "config"])
+class _Spare(NamedTuple):
+    """A worker that has no caller yet, and the socket on which it is told of one."""
+
+    pid: int
+    control: socket.socket
 
 
 class _Server:
+    """What a caller waits for is done before it comes: one worker, the spare, is always ready."""
+
     def __init__(self, path: str, lock: int, state: int) -> None:
         self._path = path
         self._lock = lock
         self._state = state
         self._workers: dict[int, socket.socket] = {}
+        self._spare: _Spare | None = None
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._is_over = False
 
-    def serve(self) -> worker.Task | None:
-        """None once the server has ended; in a worker, what it is to do."""
+    def serve(self) -> socket.socket | None:
+        """None once the server has ended; in a worker, where it is told what to do."""
         listener = self._listen()
         try:
-            for connection in self._callers(listener):
-                task = self._fork(connection, listener)
+            for connection in chain((None,), self._callers(listener)):
+                if connection is not None:
+                    task = self._hand_over(connection, listener)
+                else:
+                    task = self._ready_spare(listener)
                 if task is not None:
                     return task
         finally:
             listener.close()
+        if self._spare is not None:
+            self._spare.control.close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
         return None
@@ -121,58 +129,82 @@ class _Server:
         self._selector.register(self._wake, selectors.EVENT_READ)
         return listener
 
-    def _callers(self, listener: socket.socket) -> Iterator[socket.socket]:
-        """Connections of our user, until it is over."""
+    def _callers(self, listener: socket.socket) -> Iterator[socket.socket | None]:
+        """Connections of our user, until it is over; None where nothing is asked for."""
         while not self._is_over:
-            ready = self._selector.select(None if self._workers else IDLE_S)
-            if not ready and not self._workers:
+            is_complete = self._spare is not None
+            patience = IDLE_S if is_complete else _SPARE_AFTER_S
+            ready = self._selector.select(None if is_complete and self._workers else patience)
+            if not ready and is_complete:
                 return
             with contextlib.suppress(BlockingIOError):
                 self._wake.recv(4096)
             self._reap()
-            with contextlib.suppress(OSError):
+            try:
                 connection, _ = listener.accept()
-                if _uid_of(connection) == os.geteuid():
-                    yield connection
-                else:
-                    connection.close()
+            except OSError:
+                yield None
+                continue
+            if _uid_of(connection) == os.geteuid():
+                yield connection
+            else:
+                connection.close()
 
-    def _fork(self, connection: socket.socket, listener: socket.socket) -> worker.Task | None:
-        verdict, telling = os.pipe()
+    def _hand_over(
+        self, connection: socket.socket, listener: socket.socket
+    ) -> socket.socket | None:
+        """Give a caller to the spare, or to a new worker; in that, where it is told what to do."""
+        task = self._ready_spare(listener)
+        spare = self._spare
+        if task is not None or spare is None:
+            connection.close()  # where there is no worker, the caller runs its command itself
+            return task
+        self._spare = None
+        with spare.control:
+            try:
+                socket.send_fds(spare.control, [worker.CALLER], [connection.fileno()])
+            except OSError:  # somebody has killed it
+                connection.close()
+                return None
+            self._workers[spare.pid] = connection
+            is_fresh = code_state() == self._state  # the worker begins meanwhile
+            self._is_over |= not is_fresh
+            with contextlib.suppress(OSError):
+                spare.control.send(worker.FRESH if is_fresh else worker.STALE)
+        return None
+
+    def _ready_spare(self, listener: socket.socket) -> socket.socket | None:
+        """Fork a worker where no spare one is left; in it, where it is told what to do."""
+        if self._spare is not None:
+            return None
+        ours, theirs = socket.socketpair()
         try:
             pid = os.fork()
         except OSError:
-            os.close(verdict)
-            os.close(telling)
-            connection.close()  # the caller runs its command itself
+            ours.close()
+            theirs.close()
             return None
         if pid:
-            self._workers[pid] = connection
-            os.close(verdict)
-            self._judge(telling)
+            theirs.close()
+            self._spare = _Spare(pid, ours)
             return None
-        os.close(telling)
         signal.set_wakeup_fd(-1)
         self._selector.close()
         os.close(self._lock)
-        for each in (listener, self._wake, self._woken, *self._workers.values()):
+        for each in (ours, listener, self._wake, self._woken, *self._workers.values()):
             each.close()
-        return connection, verdict
-
-    def _judge(self, telling: int) -> None:
-        """Tell a worker, which begins meanwhile, whether our code is still the installed one."""
-        is_fresh = code_state() == self._state
-        with contextlib.suppress(OSError):
-            os.write(telling, worker.FRESH if is_fresh else b"0")
-        os.close(telling)
-        self._is_over |= not is_fresh
+        return theirs
 
     def _reap(self) -> None:
         """Tell the callers of workers that have ended how they did."""
-        while self._workers:
+        while self._workers or self._spare:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
+            if self._spare is not None and pid == self._spare.pid:
+                self._spare.control.close()
+                self._spare = None
+                continue
             connection = self._workers.pop(pid)
             code = os.waitstatus_to_exitcode(status)
             with contextlib.suppress(OSError):

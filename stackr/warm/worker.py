@@ -19,19 +19,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn, TextIO, TypeAlias
+from typing import Any, NoReturn, TextIO
 
 from stackr.cli.main import main as run_command
 from stackr.warm import place
 from stackr.warm.message import receive, send
 
-__all__ = ["FRESH", "Task", "run"]
+__all__ = ["CALLER", "FRESH", "STALE", "run"]
 
-FRESH = b"1"
-"""What the server tells a worker, once it has found the code on the disk to be its own."""
-
-Task: TypeAlias = tuple[socket.socket, int]
-"""The caller's connection, and the pipe on which the server tells whether its code is FRESH."""
+CALLER, FRESH, STALE = b"c", b"f", b"s"
+"""What the server tells a worker: here is your caller (with the descriptor of its connection), and
+then whether the code on the disk is still the one that was imported."""
 
 _PATIENCE_S = 10.0
 _HIGH_FD = 600
@@ -53,15 +51,19 @@ class _Declined(Exception):
     """Why this process cannot take the caller's place."""
 
 
-def run(connection: socket.socket, verdict: int) -> NoReturn:
-    """Read the caller's request, take its place, and end as its command ends."""
+def run(server: socket.socket) -> NoReturn:
+    """Wait for a caller, take its place, and end as its command ends."""
+    told, given, _, _ = socket.recv_fds(server, 1, 1)
+    if told != CALLER or not given:
+        os._exit(0)  # the server is gone
+    connection = socket.socket(fileno=given[0])
     try:
         connection.settimeout(_PATIENCE_S)
         request, fds = receive(connection)
         connection.settimeout(None)
         if request is None:
             os._exit(0)
-        control = _become(connection, request, fds, verdict)
+        control = _become(connection, request, fds, server)
     except (_Declined, OSError, ValueError, TypeError, KeyError, EOFError) as error:
         _decline(connection, str(error) or type(error).__name__)
     send(control, ("accepted", os.getpid()))
@@ -87,7 +89,7 @@ def _caller_pid(connection: socket.socket) -> int:
 
 
 def _become(
-    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], verdict: int
+    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], server: socket.socket
 ) -> socket.socket:
     """Take over all that the caller is; returns the connection, out of the way of its descriptors.
 
@@ -104,8 +106,9 @@ def _become(
     os.sched_setaffinity(0, request["affinity"])
     _write("/proc/self/oom_score_adj", _read(f"/proc/{pid}/oom_score_adj"))
     os.umask(request["umask"])
-    if os.read(verdict, 1) != FRESH:
+    if server.recv(1) != FRESH:
         raise _Declined("the installed code has changed")
+    server.close()
     control = _place_fds(connection, request, fds)
     for number, limits in request["rlimits"].items():  # our descriptors' numbers may be above
         _limit(number, limits)

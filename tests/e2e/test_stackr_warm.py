@@ -217,13 +217,14 @@ def _writing(stack: Stack, warm: Warm) -> Stack:
 
 
 def _worker_of(process: subprocess.Popen[str], warm: Warm) -> int:
-    """The server's child that was begun for this caller."""
+    """The server's child that was begun for this caller: it leads a group of its own."""
     [server] = warm.servers()
     found: list[int] = []
 
     def is_there() -> bool:
         text = Path(f"/proc/{server}/task/{server}/children").read_text()
-        found[:] = [int(word) for word in text.split()]
+        children = [int(word) for word in text.split()]
+        found[:] = [child for child in children if os.getpgid(child) == child]
         return len(found) == 1
 
     until(is_there)
@@ -421,14 +422,16 @@ def test_two_at_once_start_one_server(own: Warm) -> None:
 
 
 def test_what_a_server_holds(warm: Warm) -> None:
-    """Workers leave nothing in it."""
+    """Workers leave nothing in it; one child waits for the next caller."""
     [server] = warm.servers()
 
-    def held() -> tuple[int, str]:
-        children = Path(f"/proc/{server}/task/{server}/children").read_text()
-        return len(os.listdir(f"/proc/{server}/fd")), children
+    def held() -> tuple[int, int]:
+        """How many descriptors, and whether the only child is the one that waits: 0 or 1."""
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        spares = [child for child in children if os.getpgid(int(child)) != int(child)]
+        return len(os.listdir(f"/proc/{server}/fd")), int(len(children) == len(spares) == 1)
 
-    until(lambda: held()[1] == "")
+    until(lambda: held()[1] == 1)
     before = held()
     for _ in range(5):
         warm("config", "-q")

@@ -87,7 +87,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime.engine": ("stackr.build", "stackr.registry", "stackr.runtime.proc_targets"),
     "stackr.warm": (),
     "stackr.warm.client": ("stackr.warm", "stackr.cli.main"),
-    "stackr.warm.server": (
+    "stackr.warm.rehearsal": (
         "stackr.warm",
         "stackr.cli.group",
         "stackr.cli.main",
@@ -308,11 +308,15 @@ def test_the_warm_client_imports_next_to_nothing() -> None:
     assert {name for name in loaded if name.split(".")[0] == "stackr"} == {
         *("stackr", "stackr.warm", "stackr.warm.client", "stackr.warm.message", "stackr.warm.place")
     }
-    assert not loaded & {"typing", "re", "json", "pathlib", "subprocess", "asyncio"}
+    assert not loaded & {"enum", "typing", "re", "json", "pathlib", "subprocess", "asyncio"}
 
 
 def test_no_private_part_of_a_library_is_used() -> None:
-    """What a library does not promise changes without a word."""
+    """What a library does not promise changes without a word.
+
+    The one exception is the interpreter's own, in the warm client: see there.
+    """
+    promised = ("__future__.annotations", "_socket.")
     wrong = []
     for module, path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -322,6 +326,6 @@ def test_no_private_part_of_a_library_is_used() -> None:
             wrong += [
                 f"{module} imports {name}"
                 for name in names
-                if name != "__future__.annotations" and any(p[:1] == "_" for p in name.split("."))
+                if not name.startswith(promised) and any(p[:1] == "_" for p in name.split("."))
             ]
     assert not wrong, "\n".join(wrong)
