@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from stackr.cli import registry
+from stackr.cli.group import load_command
 from stackr.cli.main import run
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.errors import InvalidProject, NotFound
@@ -37,6 +38,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     module = ModuleType("stackr.cli.commands.probe")
     module.probe = command  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "stackr.cli.commands.probe", module)
+    load_command.cache_clear()
     monkeypatch.setitem(registry.COMMANDS, "probe", registry.Entry("probe", "probe", "Probe"))
     return seen
 
