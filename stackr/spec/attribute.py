@@ -129,7 +129,10 @@ class Since(Mark):
 
 
 class Schema(Mark):
-    """How it is written in a file, as JSON Schema, where the specification's own does not say."""
+    """How it is written in a file, as JSON Schema.
+
+    Only for an attribute of a section's entries that the specification's schema does not have yet.
+    """
 
     __slots__ = ("rule",)
 

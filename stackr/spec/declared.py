@@ -39,6 +39,7 @@ WITHOUT_FIELD: Mapping[str, Support] = {
     "name": supported(""),
     "version": inert("obsolete"),
     "include": supported(""),
+    "networks.*.ipam.options": inert("has no meaning in Docker Compose either"),
     "services.*.pull_refresh_after": inert("has no meaning in Docker Compose either"),
 }
 """The attributes that no model has: they are gone, or have had their effect, once it is loaded."""

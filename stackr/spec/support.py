@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stackr.spec.attribute import State, Support
-from stackr.spec.declared import WITHOUT_FIELD, attributes
+from stackr.spec.attribute import Since, State, Support
+from stackr.spec.declared import WITHOUT_FIELD, attributes, marked
 from stackr.spec.model.project import Project
 from stackr.spec.problems import Problem
 from stackr.spec.rules import ANY, ITEM, Path, show
@@ -89,10 +89,16 @@ def _values(value: Any, pattern: list[str], path: Path) -> Iterator[tuple[Path, 
 
 
 def table() -> str:
-    """The table of docs/compose.md, in Markdown."""
-    rows = ["| attribute | supported | notes |", "| --- | --- | --- |"]
-    for pattern, row in sorted(SUPPORT.items()):
-        rows.append(f"| `{pattern}` | {row.state.value} | {row.note} |")
+    """The table of docs/compose.md, in Markdown; with a version, attributes of attributes, too."""
+    versions = marked(Since)
+    rows = [
+        "| attribute | supported | since Compose | notes |",
+        "| --- | --- | --- | --- |",
+    ]
+    for pattern in sorted({*SUPPORT, *versions}):
+        row = SUPPORT.get(pattern, _YES)
+        version = versions[pattern].version if pattern in versions else ""
+        rows.append(f"| `{pattern}` | {row.state.value} | {version} | {row.note} |")
     return "\n".join(rows) + "\n"
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar
 
 from stackr.spec import canonical, decode, identity, paths
-from stackr.spec.attribute import At, IsPath, LongForm, Unique
+from stackr.spec.attribute import MODEL_ONLY, At, IsPath, LongForm, Unique
 from stackr.spec.model.base import Model
 from stackr.spec.model.mounts import FileGrant
 from stackr.spec.model.types import Bytes, Hosts, Labels, Variables, Words
@@ -14,7 +14,7 @@ class Ulimit(Model):
 
     read_as: ClassVar[type[decode.Struct]] = decode.Ulimit
 
-    single: int = 0
+    single: Annotated[int, MODEL_ONLY] = 0
     soft: int = 0
     hard: int = 0
 

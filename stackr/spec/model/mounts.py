@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from stackr.spec import merge
-from stackr.spec.attribute import Merge, only, supported
+from stackr.spec.attribute import Merge, Since, only, supported
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Bytes, Flag
 from stackr.spec.values import FILE_BITS, FILE_MODE
@@ -33,13 +33,13 @@ class TmpfsOptions(Model):
     """Options of a tmpfs mount; `size` 0 is the kernel's default, `mode` is a file mode."""
 
     size: Bytes = 0
-    mode: Annotated[int, FILE_BITS] = 0
+    mode: Annotated[int, FILE_BITS, Since("2.14.0")] = 0
 
 
 class ImageOptions(Model):
     """Options of a mount of an image's files."""
 
-    subpath: str | None = None
+    subpath: Annotated[str | None, Since("2.35.0")] = None
 
 
 MountType = Literal["bind", "volume", "tmpfs", "cluster", "npipe", "image"]

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from stackr.spec import merge
-from stackr.spec.attribute import KEYED, Merge, Named, inert, only
+from stackr.spec.attribute import KEYED, Merge, Named, Since, inert, only
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Flag, Labels, OptionalFlag, Options
 
@@ -43,5 +43,5 @@ class Network(Model):
         False
     )
     labels: Annotated[Labels, KEYED] = {}
-    enable_ipv4: OptionalFlag = None
+    enable_ipv4: Annotated[OptionalFlag, Since("2.33.1")] = None
     enable_ipv6: OptionalFlag = None

@@ -11,6 +11,7 @@ from stackr.spec.attribute import (
     LongForm,
     Merge,
     OnChange,
+    Since,
     Written,
     no_effect,
     only,
@@ -40,16 +41,16 @@ class Port(Model):
     target: Annotated[int, UINT32, AS_INT] = 0
     published: str | None = None
     protocol: str | None = None
-    app_protocol: Annotated[str | None, no_effect(_FOR_PEOPLE)] = None
+    app_protocol: Annotated[str | None, no_effect(_FOR_PEOPLE), Since("2.26.0")] = None
 
 
 class ServiceNetwork(Model):
     """How a service joins one network."""
 
     aliases: Distinct = ()
-    driver_opts: Options = {}
-    gw_priority: int = 0
-    interface_name: str | None = None
+    driver_opts: Annotated[Options, Since("2.27.1")] = {}
+    gw_priority: Annotated[int, Since("2.33.0")] = 0
+    interface_name: Annotated[str | None, Since("2.36.0")] = None
     ipv4_address: str | None = None
     ipv6_address: str | None = None
     link_local_ips: Distinct = ()
@@ -70,11 +71,13 @@ class Dependency(Model):
     restart: Annotated[
         bool,
         OnChange(Effect.TOLD, "what containers record for other tools"),
+        Since("2.17.0"),
     ] = False
     required: Annotated[
         bool,
         Written(always=True, zero=False),
         no_effect("counts at the next start"),
+        Since("2.20.0"),
     ] = True
 
 
@@ -86,7 +89,7 @@ class Healthcheck(Model):
     interval: OptionalDuration = None
     retries: Retries = None
     start_period: OptionalDuration = None
-    start_interval: OptionalDuration = None
+    start_interval: Annotated[OptionalDuration, Since("2.20.2")] = None
     disable: Flag = False
 
 

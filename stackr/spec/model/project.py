@@ -9,6 +9,7 @@ from pydantic import PrivateAttr
 
 from stackr.spec import canonical, checks, paths
 from stackr.spec.attribute import (
+    MODEL_ONLY,
     NAMES,
     OWN,
     At,
@@ -16,6 +17,7 @@ from stackr.spec.attribute import (
     IsPath,
     LongForm,
     Mark,
+    Since,
     partly,
     refused,
     supported,
@@ -109,8 +111,10 @@ class Project(Model):
         dict[str, FileObject],
         NAMES,
         _each(Check(checks.one_source("file", "environment"))),
+        At("*.environment", Since("2.6.0")),
         At(
             "*.content",
+            MODEL_ONLY,
             partly("what `environment` names; in a file, for configs alone", lambda value: False),
         ),
         supported("from a file or a variable"),
@@ -119,6 +123,10 @@ class Project(Model):
         dict[str, FileObject],
         NAMES,
         _each(Check(checks.one_source("file", "environment", "content"))),
+        At("*.content", Since("2.23.1")),
+        At("*.environment", Since("2.23.1")),
+        At("*.driver", MODEL_ONLY),
+        At("*.driver_opts", MODEL_ONLY),
         supported("from a file, a variable or their content"),
     ] = {}
     models: Annotated[dict[str, LanguageModel], refused("no language models are run")] = {}

@@ -22,6 +22,7 @@ from stackr.spec.attribute import (
     Namespace,
     NormalCheck,
     OnChange,
+    Since,
     Support,
     Unique,
     in_place,
@@ -130,6 +131,7 @@ class Service(Model):
         bool | None,
         no_effect("it is about the terminal of `up`"),
         supported("false: `up` in the foreground does not show its output"),
+        Since("2.20.0"),
     ] = None
     build: Annotated[
         Build | None,
@@ -147,6 +149,7 @@ class Service(Model):
         Develop | None,
         no_effect("it is about the watched sources"),
         supported("the actions sync, restart, sync+restart and sync+exec of `watch`"),
+        Since("2.22.0"),
     ] = None
     blkio_config: Annotated[
         BlkioConfig | None,
@@ -159,7 +162,12 @@ class Service(Model):
         str | None,
         supported("an absolute path is a group of the host's; others are below the engine's own"),
     ] = None
-    cgroup: Annotated[str | None, Namespace("host", "service"), supported("host, private")] = None
+    cgroup: Annotated[
+        str | None,
+        Namespace("host", "service"),
+        supported("host, private"),
+        Since("2.15.0"),
+    ] = None
     cpu_count: Annotated[Number, refused(_WINDOWS)] = 0
     cpu_percent: Annotated[float, SINGLE, AS_FLOAT, refused(_WINDOWS)] = 0
     cpu_period: Annotated[Number, in_place()] = 0
@@ -214,7 +222,9 @@ class Service(Model):
     domainname: str | None = None
     entrypoint: Annotated[Command, Merge(merge.replace), ORDERED] = None
     provider: Annotated[
-        Provider | None, refused("services that other programs run", is_everywhere=True)
+        Provider | None,
+        refused("services that other programs run", is_everywhere=True),
+        Since("2.36.0"),
     ] = None
     environment: Annotated[Variables, KEYED] = {}
     env_file: Annotated[
@@ -238,6 +248,7 @@ class Service(Model):
         LongForm(canonical.gpus),
         At("*", Default(defaults.all_devices), Check(checks.device)),
         NO_DRIVER,
+        Since("2.30.0"),
     ] = ()
     hostname: str | None = None
     healthcheck: Healthcheck | None = None
@@ -258,6 +269,7 @@ class Service(Model):
         LongForm(canonical.one_or_many),
         At("*", IsPath(paths.file)),
         OnChange(Effect.RESOLVED, "it is resolved into `labels`"),
+        Since("2.32.0"),
     ] = ()
     links: Annotated[Distinct, UNORDERED] = ()
     logging: Annotated[
@@ -275,6 +287,7 @@ class Service(Model):
         Merge(merge.keyed(None)),
         LongForm(canonical.names),
         refused("no language models are run", is_everywhere=True),
+        Since("2.38.0"),
     ] = {}
     network_mode: Annotated[
         str | None,
@@ -351,12 +364,18 @@ class Service(Model):
     use_api_socket: Annotated[
         bool,
         supported("at /var/run/docker.sock, with the caller's registry credentials"),
+        Since("2.37.1"),
     ] = False
     user: str | None = None
     userns_mode: Annotated[
         str | None, Namespace("host"), only("host", note="host: the engine maps no users")
     ] = None
-    uts: Annotated[str | None, Namespace("host", "service"), only("host")] = None
+    uts: Annotated[
+        str | None,
+        Namespace("host", "service"),
+        only("host"),
+        Since("2.15.1"),
+    ] = None
     volumes: Annotated[
         tuple[ServiceVolume, ...],
         Unique(identity.mount_target),

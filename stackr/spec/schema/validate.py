@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, TypeAlias
 
+from stackr.spec import attribute
+from stackr.spec.declared import marked
 from stackr.spec.rules import Path
 from stackr.spec.scalars import Timestamp
 
@@ -44,10 +46,22 @@ def violations(tree: dict[str, Any]) -> list[Violation]:
 
 @cache
 def schema() -> _Schema:
-    """The Compose Specification's schema."""
+    """The Compose Specification's schema, with the attributes that it does not have yet."""
     text = FilePath(__file__).with_name("compose-spec.json").read_text(encoding="utf-8")
     loaded: _Schema = json.loads(text)
-    return loaded
+    return completed(loaded, marked(attribute.Schema))
+
+
+def completed(specification: _Schema, newer: Mapping[str, attribute.Schema]) -> _Schema:
+    """A schema with attributes of services and the like added, in place.
+
+    newer: pattern, as in "services.*.name" -> how it is written.
+    """
+    for pattern, mark in newer.items():
+        section, _, name = pattern.split(".")
+        definition = specification["definitions"][section.removesuffix("s")]
+        definition["properties"].setdefault(name, mark.rule)
+    return specification
 
 
 @cache

@@ -37,6 +37,7 @@ VALUES: dict[str, Any] = {
     "configs.*.labels": {"a": "b"},
     "secrets.*.labels": {"a": "b"},
     "networks.*.attachable": True,
+    "networks.*.ipam.options": {"a": "b"},
     "services.*.deploy.endpoint_mode": "dnsrr",
     "services.*.deploy.labels": {"a": "b"},
     "services.*.deploy.placement": {"constraints": ["node.role == manager"]},
