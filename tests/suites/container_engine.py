@@ -22,6 +22,7 @@ from stackr.runtime.engine.container.records.lost import (
 )
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.settings.spec import ExecCreate, HostConfig, parse_create
+from stackr.runtime.engine.container.wiring import make_containers
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.linux import cgroup
@@ -104,7 +105,9 @@ class Engine:
         await volumes.open()
         unknown = running_without_record(config, lambda id: is_readable(state.get("container", id)))
         await networks.open(keep=bool(unknown))
-        containers = Containers(config, state, events, OneImage(), snapshots, networks, volumes)
+        containers = await make_containers(
+            config, state, events, OneImage(), snapshots, networks, volumes
+        )
         await containers.open()
         await networks.settle()
         return cls(config, state, events, networks, volumes, containers)
@@ -144,13 +147,13 @@ class Engine:
         return b"".join(entries).decode()
 
     async def execute(self, ref: str, command: list[str], **request: Any) -> tuple[int, str]:
-        id = self.containers.exec_create(ref, ExecCreate(cmd=command, **request))
-        stream = await self.containers.exec_start(id)
+        id = self.containers.execs.create(ref, ExecCreate(cmd=command, **request))
+        stream = await self.containers.execs.start(id)
         output = b""
         while (message := await stream.read()) is not None:
             output += message[1]
         await stream.close()
-        session = self.containers.exec_get(id)
+        session = self.containers.execs.get(id)
         await session.ended.wait()
         assert session.exit_code is not None
         return session.exit_code, output.decode()

@@ -83,7 +83,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
         restore_records,
         running_without_record,
     )
-    from stackr.runtime.engine.container.service import Containers
+    from stackr.runtime.engine.container.wiring import make_containers
     from stackr.runtime.engine.events import EventBus
     from stackr.runtime.engine.image.store import Images
     from stackr.runtime.engine.lease.removal import Resources
@@ -118,10 +118,10 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
     unknown = running_without_record(config, lambda id: is_readable(state.get("container", id)))
     await networks.open(keep=bool(unknown))
     parts.push_async_callback(networks.close)
-    containers = Containers(config, state, events, images, snapshots, networks, volumes)
+    containers = await make_containers(config, state, events, images, snapshots, networks, volumes)
+    parts.push_async_callback(containers.close)
     leases = Leases(state, events, Resources(containers, networks, volumes))
     leases.restore()
-    parts.push_async_callback(containers.close)
     await containers.open()
     await networks.settle()
     builds = Builds(config, images, snapshots, containers, cache)
@@ -138,6 +138,7 @@ async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
         volumes=volumes,
         containers=containers,
         builds=builds,
+        execs=containers.execs,
         leases=leases,
         locks=ProjectLocks(),
         warnings=lambda: state.warnings,

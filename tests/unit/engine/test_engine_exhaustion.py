@@ -16,7 +16,7 @@ from open_files import open_files, room_for
 
 from stackr.errors import Unavailable
 from stackr.runtime.engine.api.errors import explain
-from stackr.runtime.engine.container.exec.executor import _pipes
+from stackr.runtime.engine.container.exec.ends import pipes
 from stackr.runtime.engine.linux import descriptors, launcher
 from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.process import Process, start_ticks
@@ -110,7 +110,7 @@ def test_without_a_descriptor_nothing_is_taken_for_ended(child: subprocess.Popen
 def test_pipes_of_which_one_is_missing_are_closed(room: int) -> None:
     before = open_files()
     with room_for(room), pytest.raises(OSError, match="Too many open files"):
-        _pipes(stdin=True)
+        pipes(stdin=True)
     assert open_files() == before
 
 

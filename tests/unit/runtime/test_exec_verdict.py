@@ -6,7 +6,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from stackr.runtime.engine.container.exec.executor import ExecSession, _verdict
+from stackr.runtime.engine.container.exec.executor import _verdict
+from stackr.runtime.engine.container.exec.session import ExecSession
 from stackr.runtime.engine.container.settings.spec import ExecCreate
 
 _SLOW_S = 1.2

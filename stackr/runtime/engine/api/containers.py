@@ -46,7 +46,7 @@ def inspection(engine: Engine, container: Container) -> dict[str, Any]:
         log_path=engine.containers.log_path(container.id),
         endpoints=_endpoints(engine, container),
         sandbox=engine.networks.sandbox(container.id),
-        exec_ids=engine.containers.execs_of(container.id),
+        exec_ids=engine.execs.of(container.id),
         standby=engine.containers.in_standby(container.id),
         severed=engine.containers.severed(container.id),
     )

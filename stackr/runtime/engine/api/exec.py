@@ -16,8 +16,8 @@ from stackr.runtime.engine.api.stream import content_type, pump
 from stackr.runtime.engine.container.settings.spec import parse_exec
 
 if TYPE_CHECKING:
-    from stackr.runtime.engine.api.backends import ContainerBackend
-    from stackr.runtime.engine.container.exec.executor import ExecSession
+    from stackr.runtime.engine.api.backends import ExecBackend
+    from stackr.runtime.engine.container.exec.session import ExecSession
     from stackr.runtime.engine.container.io.stream import PipeStream
 
 __all__ = ["ROUTES"]
@@ -29,12 +29,10 @@ class _UntilEnded:
     A client that goes before that leaves the process running, with nobody to read its output.
     """
 
-    def __init__(
-        self, stream: PipeStream, session: ExecSession, containers: ContainerBackend
-    ) -> None:
+    def __init__(self, stream: PipeStream, session: ExecSession, execs: ExecBackend) -> None:
         self._session = session
         self._stream = stream
-        self._containers = containers
+        self._execs = execs
         self.write = stream.write
         self.close_stdin = stream.close_stdin
 
@@ -44,7 +42,7 @@ class _UntilEnded:
             return
         if not self._session.request.tty:
             await self._stream.close_stdin()
-        self._containers.drain(self._stream)
+        self._execs.drain(self._stream)
 
     async def read(self) -> tuple[int, bytes] | None:
         output = await self._stream.read()
@@ -57,20 +55,20 @@ async def _create(engine: Engine, request: Request) -> Response:
     spec = parse_exec(await request.json_object())
     if not spec.cmd:
         raise InvalidArgument("No exec command specified")
-    exec_id = engine.containers.exec_create(request.params["id"], spec)
+    exec_id = engine.execs.create(request.params["id"], spec)
     return json_response({"Id": exec_id}, 201)
 
 
 async def _start(engine: Engine, request: Request) -> Response | None:
     body = await request.json_object()
-    session = engine.containers.exec_get(request.params["id"])
+    session = engine.execs.get(request.params["id"])
     size = console_size(body, "ConsoleSize")
-    stream = await engine.containers.exec_start(session.id, size=size)
+    stream = await engine.execs.start(session.id, size=size)
     if boolean(body, "Detach"):
-        engine.containers.drain(stream)
+        engine.execs.drain(stream)
         return Response(200)
     tty, stdin = session.request.tty, session.request.attach_stdin
-    until_ended = _UntilEnded(stream, session, engine.containers)
+    until_ended = _UntilEnded(stream, session, engine.execs)
     try:
         client = await request.hijack(content_type(request.api_version, tty=tty))
     except BaseException:
@@ -81,7 +79,7 @@ async def _start(engine: Engine, request: Request) -> Response | None:
 
 
 async def _inspect(engine: Engine, request: Request) -> Response:
-    session = engine.containers.exec_get(request.params["id"])
+    session = engine.execs.get(request.params["id"])
     spec = session.request
     return json_response(
         {
@@ -107,7 +105,7 @@ async def _inspect(engine: Engine, request: Request) -> Response:
 
 
 async def _resize(engine: Engine, request: Request) -> Response:
-    engine.containers.exec_resize(
+    engine.execs.resize(
         request.params["id"], height=request.integer("h", 0), width=request.integer("w", 0)
     )
     return Response(200)

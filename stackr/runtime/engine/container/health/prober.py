@@ -16,7 +16,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from stackr.errors import InvalidArgument, StackrError
-from stackr.runtime.engine.container.exec.executor import Executor
 from stackr.runtime.engine.container.health.probe import (
     CommandTest,
     FileTest,
@@ -26,6 +25,7 @@ from stackr.runtime.engine.container.health.probe import (
     TcpTest,
     parse_test,
 )
+from stackr.runtime.engine.container.health.probe_command import CommandProbes
 from stackr.runtime.engine.container.health.probe_file import FileProbe
 from stackr.runtime.engine.container.health.probe_log import LogProbe
 from stackr.runtime.engine.container.health.probe_network import HttpProbe, TcpProbe
@@ -106,7 +106,7 @@ class Pace:
 class Probes:
     """Makes the probe of each container's test."""
 
-    executor: Executor
+    commands: CommandProbes
     storage: Storage
     visitor: Visitor = field(default_factory=Visitor)
 
@@ -120,7 +120,7 @@ class Probes:
         pid, started = (running.pid, running.pid_start) if running else (0, 0)
         match parse_test(container.config):
             case CommandTest(command):
-                yield self.executor.prober(container, command)
+                yield self.commands.prober(container, command)
             case TcpTest() as test:
                 yield _limited(TcpProbe(self.visitor, pid, started, test))
             case HttpTest() as test:

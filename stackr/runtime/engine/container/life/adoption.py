@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
 
 from stackr.errors import NotFound, NotModified, StackrError
-from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.life.lifecycle import Lifecycle, stop_timeout_of
-from stackr.runtime.engine.container.needs import NetworkAccess
-from stackr.runtime.engine.container.records.live import Live, Tasks
+from stackr.runtime.engine.container.life.lifecycle import Lifecycle
+from stackr.runtime.engine.container.life.removal import Removal
+from stackr.runtime.engine.container.life.stopping import Stopping, stop_timeout_of
+from stackr.runtime.engine.container.life.teardown import Teardown
+from stackr.runtime.engine.container.parts import Parts
+from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.lost import (
     ID_LENGTH,
     bundle_ids,
@@ -29,9 +29,7 @@ from stackr.runtime.engine.container.records.lost import (
 )
 from stackr.runtime.engine.container.records.record import Container, Health
 from stackr.runtime.engine.container.records.restart import comes_up_with_daemon
-from stackr.runtime.engine.container.records.state import Status
-from stackr.runtime.engine.container.records.store import Store
-from stackr.runtime.engine.container.storage.storage import Storage
+from stackr.runtime.engine.container.records.state import Event, Status
 from stackr.runtime.engine.linux.process import Process, start_ticks
 from stackr.runtime.engine.linux.tree import remove_tree
 
@@ -47,25 +45,20 @@ class Adoption:
 
     def __init__(
         self,
-        config: EngineConfig,
-        host: Host,
+        parts: Parts,
         *,
-        store: Store,
-        storage: Storage,
-        networks: NetworkAccess,
         lifecycle: Lifecycle,
-        tasks: Tasks,
-        note: Callable[[str], None],
+        teardown: Teardown,
+        stopping: Stopping,
+        removal: Removal,
     ) -> None:
-        """note: told what a user should know of."""
-        self._note = note
-        self._config = config
-        self._host = host
-        self._store = store
-        self._storage = storage
-        self._networks = networks
+        self._parts = parts
+        self._store = parts.store
+        self._networks = parts.networks
         self._lifecycle = lifecycle
-        self._tasks = tasks
+        self._teardown = teardown
+        self._stopping = stopping
+        self._removal = removal
         self._starting: dict[str, Live] = {}
         self._unfinished: dict[str, asyncio.Task[None]] = {}
 
@@ -73,20 +66,20 @@ class Adoption:
         self._kill_stray_monitors()
         await self._clear_unknown()
         for container in self._store:
-            self._lifecycle.lives[container.id] = Live(container)
-            self._storage.acquire(container)
-        lives = list(self._lifecycle.lives.values())
+            self._parts.lives[container.id] = Live(container)
+            self._parts.storage.acquire(container)
+        lives = list(self._parts.lives.values())
         await asyncio.gather(*(self._reconcile(live) for live in lives))
         await self._settle()
-        self._lifecycle.groups.sweep()
+        self._parts.groups.sweep()
 
     async def _settle(self) -> None:
         """See the starts and stops to their end, each start after those that it joins."""
         for id, live in self._starting.items():
-            self._unfinished[id] = self._tasks.start(
+            self._unfinished[id] = self._parts.tasks.start(
                 self._start(live), f"start {live.container.short_id}"
             )
-        restarts = [live.restart for live in self._lifecycle.lives.values() if live.restart]
+        restarts = [live.restart for live in self._parts.lives.values() if live.restart]
         tasks = [*self._unfinished.values(), *restarts]
         if not tasks:
             return
@@ -97,7 +90,7 @@ class Adoption:
     def _kill_stray_monitors(self) -> None:
         """Those of starts that were cut off."""
         expected = {c.running.monitor_pid for c in self._store if c.running and c.intent != "start"}
-        for id, pid in monitors(self._config):
+        for id, pid in monitors(self._parts.config):
             if id not in self._store or pid in expected:
                 continue
             process = Process.find(pid, start_ticks(pid))
@@ -109,23 +102,23 @@ class Adoption:
         """Groups, bundles and runtime states without a record, but not of what still runs: a record
         that is lost is no reason to end a container, nor to delete what it wrote.
         """
-        running = running_without_record(self._config, self._is_known)
+        running = running_without_record(self._parts.config, self._is_known)
         for id, pids in running.items():
             numbers = ", ".join(map(str, sorted(pids)))
-            self._note(f"container {id[:12]}: runs on without a record: process {numbers}")
-        runtime, cgroups = self._lifecycle.runtime, self._host.cgroups
-        group = self._config.cgroup_parent
+            self._parts.note(f"container {id[:12]}: runs on without a record: process {numbers}")
+        runtime, cgroups = self._parts.runtime, self._parts.host.cgroups
+        group = self._parts.config.cgroup_parent
         groups = {name for name in cgroups.children(group) if len(name) == ID_LENGTH}
-        known = set(runtime.known()) | groups | set(bundle_ids(self._config))
+        known = set(runtime.known()) | groups | set(bundle_ids(self._parts.config))
         for id in known - running.keys():
             if not self._is_known(id):
                 await runtime.delete(id)
-                await self._lifecycle.teardown.remove_group(f"{group}/{id}")
-                remove_tree(self._config.bundles_root / id)
-        for id in os.listdir(self._config.containers_root):
+                await self._teardown.remove_group(f"{group}/{id}")
+                remove_tree(self._parts.config.bundles_root / id)
+        for id in os.listdir(self._parts.config.containers_root):
             if not self._is_known(id):
-                folder = self._config.containers_root / id
-                self._note(f"container {id[:12]}: has no record: its log is in {folder}")
+                folder = self._parts.config.containers_root / id
+                self._parts.note(f"container {id[:12]}: has no record: its log is in {folder}")
 
     def _is_known(self, id: str) -> bool:
         return id in self._store or self._store.is_left_alone(id)
@@ -135,11 +128,11 @@ class Adoption:
         try:
             match container.state.status:
                 case Status.CREATING:
-                    await self._lifecycle.finish_removal(live, volumes=True)
+                    await self._removal.finish(live, volumes=True)
                 case Status.REMOVING:
-                    await self._lifecycle.teardown.clear(container)
+                    await self._teardown.clear(container)
                     volumes = container.intent == "remove with volumes"
-                    await self._lifecycle.finish_removal(live, volumes=volumes)
+                    await self._removal.finish(live, volumes=volumes)
                 case _ if container.intent == "start":
                     await self._start_again(live)
                 case Status.RUNNING | Status.PAUSED:
@@ -155,18 +148,15 @@ class Adoption:
 
     def _clear_bundle(self, container: Container) -> None:
         """Its end was recorded, and the daemon killed before the bundle was gone."""
-        remove_tree(self._storage.bundle(container))
+        remove_tree(self._parts.storage.bundle(container))
 
     async def _start_again(self, live: Live) -> None:
         """A start that was cut off: whatever there is of it goes, and it is made anew."""
         container = live.container
         with suppress(StackrError):
-            await self._lifecycle.teardown.detach(container)
-        await self._lifecycle.teardown.clear(container)
-        container.running, container.intent = None, ""
-        if container.state.status.is_up or container.state.status is Status.RESTARTING:
-            container.state.status = Status.EXITED
-        self._store.put(container)
+            await self._teardown.detach(container)
+        await self._teardown.clear(container)
+        self._store.advance(container, Event.CUT_OFF)
         self._begin(live)
 
     def _begin(self, live: Live) -> None:
@@ -188,7 +178,7 @@ class Adoption:
 
     async def _take_over(self, live: Live) -> None:
         container = live.container
-        monitor = self._lifecycle.monitor.find(container.running)
+        monitor = self._parts.monitor.find(container.running)
         if monitor is None:
             await self._ended_meanwhile(live)
             return
@@ -204,9 +194,9 @@ class Adoption:
         self._match_freezer(container)
         if container.state.health is not None and container.state.health.status == "starting":
             container.state.health = Health()
-        self._lifecycle.watch(live)
+        self._lifecycle.follow(live)
         if container.intent.startswith("stop"):
-            self._unfinished[container.id] = self._tasks.start(
+            self._unfinished[container.id] = self._parts.tasks.start(
                 self._finish_stop(live), f"stop {container.short_id}"
             )
         if container.intent == "unpause":
@@ -225,28 +215,26 @@ class Adoption:
             self._store.put(container)
 
     def _match_freezer(self, container: Container) -> None:
-        frozen = self._host.cgroups.is_frozen(self._lifecycle.groups.path(container))
+        frozen = self._parts.host.cgroups.is_frozen(self._parts.groups.path(container))
         status = Status.PAUSED if frozen else Status.RUNNING
         if frozen is not None and status is not container.state.status:
-            container.state.status = status
-            self._store.put(container)
+            self._store.advance(container, Event.PAUSED if frozen else Event.RESUMED)
 
     async def _finish_unpause(self, live: Live) -> None:
         """It was paused for a moment, to make an image of it."""
-        live.container.intent = ""
         if live.container.state.status is Status.PAUSED:
             with suppress(StackrError):
-                await self._lifecycle.unpause(live)
-        self._store.put(live.container)
+                await self._stopping.unpause(live)
+        self._store.intend(live.container, "")
 
     async def _finish_stop(self, live: Live) -> None:
         with suppress(StackrError):
-            await self._lifecycle.stop(live, timeout_s=stop_timeout_of(live.container.intent))
+            await self._stopping.stop(live, timeout_s=stop_timeout_of(live.container.intent))
 
     async def _ended_meanwhile(self, live: Live) -> None:
         """It ended while no daemon was there; a reboot leaves no exit code behind."""
         container = live.container
-        has_report = (self._storage.bundle(container) / "exit").exists()
+        has_report = (self._parts.storage.bundle(container) / "exit").exists()
         policy = container.host_config.restart_policy
         async with live.lock:
             await self._lifecycle.ended(live)
@@ -258,11 +246,10 @@ class Adoption:
     async def _come_up(self, live: Live) -> None:
         container = live.container
         if container.intent:
-            container.intent = ""
-            self._store.put(container)
+            self._store.intend(container, "")
         has_ended = container.state.finished_ns > 0 or container.state.error
         if container.host_config.auto_remove and has_ended:
-            await self._lifecycle.remove(live, force=True, volumes=True)
+            await self._removal.run(live, force=True, volumes=True)
             return
         policy = container.host_config.restart_policy
         was_started = container.state.started_ns > 0

@@ -12,35 +12,28 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from stackr.errors import Conflict, NotFound, StackrError
-from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.io.logs import max_log_size
 from stackr.runtime.engine.container.io.stream import ConsoleStream
 from stackr.runtime.engine.container.life.limiter import Limiter
 from stackr.runtime.engine.container.life.networking import container_net, has_own_network
 from stackr.runtime.engine.container.life.sharing import joined
 from stackr.runtime.engine.container.life.teardown import Teardown
-from stackr.runtime.engine.container.limits.groups import Groups
-from stackr.runtime.engine.container.needs import NetworkAccess
 from stackr.runtime.engine.container.oci.bundle import Surroundings, bundle_config
 from stackr.runtime.engine.container.oci.init_program import find_init
 from stackr.runtime.engine.container.oci.monitor import (
-    Monitor,
     MonitorError,
     MonitorOptions,
     connect_attach,
 )
-from stackr.runtime.engine.container.oci.runtime import OciRuntime
+from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container, Running
-from stackr.runtime.engine.container.records.store import Store
 from stackr.runtime.engine.container.storage.mount_check import check_mounted
-from stackr.runtime.engine.container.storage.storage import Mounted, Storage
+from stackr.runtime.engine.container.storage.storage import Mounted
 from stackr.runtime.engine.container.storage.tmpfs import set_modes
-from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.network.types import SandboxInfo
-from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.volume_device import Device
 
 __all__ = ["BringUp"]
@@ -51,32 +44,18 @@ _FDS = 12  # that a start has open at a time, for pipes and sockets
 class BringUp:
     """The container's lock is held by the caller."""
 
-    def __init__(
-        self,
-        host: Host,
-        *,
-        store: Store,
-        storage: Storage,
-        groups: Groups,
-        snapshots: Overlay,
-        networks: NetworkAccess,
-        runtime: OciRuntime,
-        monitor: Monitor,
-        limiter: Limiter,
-        teardown: Teardown,
-        descriptors: Descriptors,
-    ) -> None:
-        self._host = host
-        self._store = store
-        self._storage = storage
-        self._groups = groups
-        self._snapshots = snapshots
-        self._networks = networks
-        self._runtime = runtime
-        self._monitor = monitor
+    def __init__(self, parts: Parts, limiter: Limiter, teardown: Teardown) -> None:
+        self._host = parts.host
+        self._store = parts.store
+        self._storage = parts.storage
+        self._groups = parts.groups
+        self._snapshots = parts.snapshots
+        self._networks = parts.networks
+        self._runtime = parts.runtime
+        self._monitor = parts.monitor
+        self._descriptors = parts.descriptors
         self._limiter = limiter
         self._teardown = teardown
-        self._descriptors = descriptors
         self._mounting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, live: Live) -> int:

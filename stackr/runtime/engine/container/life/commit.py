@@ -16,7 +16,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from stackr.errors import Conflict, InvalidArgument
-from stackr.runtime.engine.container.life.lifecycle import Lifecycle
+from stackr.runtime.engine.container.life.stopping import Stopping
+from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.state import Status
@@ -42,48 +43,43 @@ class FrozenContainer:
 
 @asynccontextmanager
 async def frozen(
-    live: Live, lifecycle: Lifecycle, upper: Path, *, pause: bool, save: Callable[[], None]
+    live: Live, parts: Parts, stopping: Stopping, *, pause: bool
 ) -> AsyncIterator[FrozenContainer]:
     """The container, of which nothing changes within the block; not so without `pause`.
 
-    save: writes its record.
     Raises Conflict, with Docker's text, for one that is being removed.
     """
     container = live.container
 
     def check() -> None:
-        gone = container.id not in lifecycle.lives or container.state.status is Status.REMOVING
+        gone = container.id not in parts.lives or container.state.status is Status.REMOVING
         if gone or container.state.status is Status.DEAD:
             raise Conflict(f"You cannot commit container {container.id} which is being removed")
 
     check()
-    found = FrozenContainer(container, upper, check)
+    found = FrozenContainer(container, parts.snapshots.upper_directory(container.id), check)
     if not container.state.status.is_up:
         async with live.lock:
             check()
             yield found
     elif pause and container.state.status is Status.RUNNING:
-        async with _paused(live, lifecycle, save):
+        async with _paused(live, parts, stopping):
             yield found
     else:
         yield found
 
 
 @asynccontextmanager
-async def _paused(
-    live: Live, lifecycle: Lifecycle, save: Callable[[], None]
-) -> AsyncIterator[None]:
-    live.container.intent = "unpause"
-    save()
+async def _paused(live: Live, parts: Parts, stopping: Stopping) -> AsyncIterator[None]:
+    parts.store.intend(live.container, "unpause")
     try:
-        await lifecycle.pause(live)
+        await stopping.pause(live)
         yield
     finally:
-        live.container.intent = ""
         with suppress(Conflict):  # it has ended, or somebody else has let it go on
-            await lifecycle.unpause(live)
-        if live.container.id in lifecycle.lives:
-            save()
+            await stopping.unpause(live)
+        if live.container.id in parts.lives:
+            parts.store.intend(live.container, "")
 
 
 def image_settings(container: Container, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,11 @@ import time
 from collections.abc import Sequence
 
 from stackr.errors import StackrError
-from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.life.checks import check_create
-from stackr.runtime.engine.container.life.lifecycle import Lifecycle
 from stackr.runtime.engine.container.life.networking import joined_containers, planned_endpoints
 from stackr.runtime.engine.container.limits.resources import adapted
-from stackr.runtime.engine.container.needs import ImageSource
+from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import (
     STANDBY_LABEL,
@@ -22,12 +21,12 @@ from stackr.runtime.engine.container.records.record import (
     MountPoint,
     State,
 )
-from stackr.runtime.engine.container.records.state import Status
-from stackr.runtime.engine.container.records.store import Store, check_name
+from stackr.runtime.engine.container.records.state import Event, Status
+from stackr.runtime.engine.container.records.store import check_name
 from stackr.runtime.engine.container.settings.merge import merge_config
 from stackr.runtime.engine.container.settings.spec import ContainerCreate
 from stackr.runtime.engine.container.storage.mounts import plan_mounts
-from stackr.runtime.engine.container.storage.storage import Storage, name_volumes
+from stackr.runtime.engine.container.storage.storage import name_volumes
 from stackr.runtime.engine.image.platform import check_made_for, parse_platform
 
 __all__ = ["Creation"]
@@ -38,20 +37,12 @@ _log = logging.getLogger(__name__)
 class Creation:
     """Nothing is left of one that fails."""
 
-    def __init__(
-        self,
-        host: Host,
-        images: ImageSource,
-        *,
-        store: Store,
-        storage: Storage,
-        lifecycle: Lifecycle,
-    ) -> None:
-        self._host = host
-        self._images = images
-        self._store = store
-        self._storage = storage
-        self._lifecycle = lifecycle
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._host = parts.host
+        self._images = parts.images
+        self._store = parts.store
+        self._storage = parts.storage
 
     async def run(
         self, name: str | None, body: ContainerCreate, platform: str | None
@@ -86,16 +77,15 @@ class Creation:
         live = Live(container)
         async with live.lock:
             self._store.add(container)
-            self._lifecycle.lives[container.id] = live
+            self._parts.lives[container.id] = live
             try:
                 container.mounts = await self._storage.make(container, image.diff_ids)
                 self._storage.user(container)
-                container.state.status = Status.CREATED
-                self._store.put(container)
+                self._store.advance(container, Event.MADE)
             except BaseException:
                 await self._undo(live)
                 raise
-        self._lifecycle.publish(container, "create")
+        announce(self._parts.events, container, "create")
         return container.id, warnings
 
     async def _undo(self, live: Live) -> None:
@@ -104,7 +94,7 @@ class Creation:
         except (StackrError, OSError) as error:
             _log.warning("container %s: undo of create: %s", live.container.short_id, error)
         self._store.delete(live.container)
-        self._lifecycle.lives.pop(live.container.id, None)
+        self._parts.lives.pop(live.container.id, None)
 
     def _named(self, mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
         """With names for anonymous volumes and the IDs of images. Raises NotFound for an image."""

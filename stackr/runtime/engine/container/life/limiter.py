@@ -8,17 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from stackr.errors import Conflict, Internal, NotSupported, StackrError
-from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.life.update import lifted, updated
 from stackr.runtime.engine.container.limits.group_writes import group_writes
-from stackr.runtime.engine.container.limits.groups import Groups
 from stackr.runtime.engine.container.limits.resources import resources
-from stackr.runtime.engine.container.oci.runtime import OciRuntime
+from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.state import Status
-from stackr.runtime.engine.container.records.store import Store
 from stackr.runtime.engine.container.settings.spec import ContainerUpdate, HostConfig
-from stackr.runtime.engine.container.storage.storage import Storage
 
 __all__ = ["Limiter"]
 
@@ -47,14 +43,12 @@ _SETTINGS = {
 class Limiter:
     """The container's lock is held by the caller of every method."""
 
-    def __init__(
-        self, host: Host, groups: Groups, *, store: Store, storage: Storage, runtime: OciRuntime
-    ) -> None:
-        self._host = host
-        self._groups = groups
-        self._store = store
-        self._storage = storage
-        self._runtime = runtime
+    def __init__(self, parts: Parts) -> None:
+        self._host = parts.host
+        self._groups = parts.groups
+        self._store = parts.store
+        self._storage = parts.storage
+        self._runtime = parts.runtime
 
     def prepare(self, container: Container) -> None:
         """Before the OCI runtime makes the group: what must be above it."""

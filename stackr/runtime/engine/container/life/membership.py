@@ -6,9 +6,8 @@ from contextlib import suppress
 
 from stackr.errors import Conflict, NotFound
 from stackr.runtime.engine.container.life.networking import endpoint_spec, has_own_network
-from stackr.runtime.engine.container.needs import NetworkAccess
+from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
-from stackr.runtime.engine.container.records.store import Store
 from stackr.runtime.engine.container.settings.spec import EndpointSettings
 
 __all__ = ["Membership"]
@@ -17,9 +16,9 @@ __all__ = ["Membership"]
 class Membership:
     """The record follows the kernel: what fails there is not recorded."""
 
-    def __init__(self, store: Store, networks: NetworkAccess) -> None:
-        self._store = store
-        self._networks = networks
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._networks = parts.networks
 
     async def connect(self, live: Live, network: str, settings: EndpointSettings) -> None:
         """Raises Conflict, with Docker's texts; NotFound for the network."""

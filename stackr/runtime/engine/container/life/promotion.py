@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime.engine.container.life.networking import container_net
 from stackr.runtime.engine.container.needs import NetworkAccess
+from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import STANDBY_LABEL, Container
 from stackr.runtime.engine.container.records.state import Verb, check
@@ -22,9 +23,9 @@ __all__ = ["Promotion", "is_in_standby"]
 class Promotion:
     """`run` may be called again: a promotion that has been made is left as it is."""
 
-    def __init__(self, store: Store, networks: NetworkAccess) -> None:
-        self._store = store
-        self._networks = networks
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._networks = parts.networks
 
     async def run(self, live: Live, other: Live | None) -> bool:
         """Whether anything was to do. other: the one whose place it takes, running or not.

@@ -6,14 +6,9 @@ import asyncio
 import logging
 import time
 
-from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.life.limiter import Limiter
-from stackr.runtime.engine.container.limits.groups import Groups
-from stackr.runtime.engine.container.needs import NetworkAccess
-from stackr.runtime.engine.container.oci.monitor import Monitor
-from stackr.runtime.engine.container.oci.runtime import OciRuntime
+from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.record import Container
-from stackr.runtime.engine.container.storage.storage import Storage
 from stackr.runtime.engine.linux.tree import remove_tree
 
 __all__ = ["Teardown"]
@@ -26,23 +21,13 @@ _GROUP_PATIENCE_S = 30
 class Teardown:
     """Every method does what is left to do, however far a start or an earlier call has come."""
 
-    def __init__(
-        self,
-        host: Host,
-        *,
-        storage: Storage,
-        groups: Groups,
-        networks: NetworkAccess,
-        runtime: OciRuntime,
-        monitor: Monitor,
-        limiter: Limiter,
-    ) -> None:
-        self._host = host
-        self._storage = storage
-        self._groups = groups
-        self._networks = networks
-        self._runtime = runtime
-        self._monitor = monitor
+    def __init__(self, parts: Parts, limiter: Limiter) -> None:
+        self._host = parts.host
+        self._storage = parts.storage
+        self._groups = parts.groups
+        self._networks = parts.networks
+        self._runtime = parts.runtime
+        self._monitor = parts.monitor
         self._limiter = limiter
 
     async def detach(self, container: Container) -> None:

@@ -1,6 +1,6 @@
-"""The states of a container and which verb may be used in which; pure.
+"""The states of a container: which verb may be used in which, and where each event leads; pure.
 
-Source: Docker Engine API, `ContainerState.Status`.
+`Store.advance` is the only writer. Source: Docker Engine API, `ContainerState.Status`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from stackr.errors import Conflict, NotModified
+from stackr.errors import Conflict, Internal, NotModified
 
-__all__ = ["Status", "Verb", "check"]
+__all__ = ["Event", "Status", "Verb", "after", "check", "leaves_no_process", "settles"]
 
 
 class Status(StrEnum):
@@ -41,6 +41,73 @@ class Verb(StrEnum):
     ATTACH = "attach"
     PROMOTE = "promote"
     COUNT = "count connections"
+
+
+class Event(StrEnum):
+    """What happens to a container. START, STOP and REMOVE are begun; the others have happened."""
+
+    MADE = "made"
+    START = "start"
+    STARTED = "started"
+    START_FAILED = "start failed"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    STOP = "stop"
+    ENDED = "ended"
+    RESTARTS = "ended, to be started again"
+    RESTART_CANCELLED = "restart cancelled"
+    CUT_OFF = "a start that was cut off is undone"
+    REMOVE = "remove"
+
+
+def _same(*each: Status) -> dict[Status, Status]:
+    return {status: status for status in each}
+
+
+_AFTER: Mapping[Event, Mapping[Status, Status]] = {
+    Event.MADE: {Status.CREATING: Status.CREATED},
+    Event.START: _same(Status.CREATED, Status.EXITED, Status.RESTARTING),
+    Event.STARTED: dict.fromkeys(
+        (Status.CREATED, Status.EXITED, Status.RESTARTING), Status.RUNNING
+    ),
+    Event.START_FAILED: {
+        **_same(Status.CREATED, Status.EXITED),
+        Status.RESTARTING: Status.EXITED,
+    },
+    Event.PAUSED: {Status.RUNNING: Status.PAUSED},
+    Event.RESUMED: {Status.PAUSED: Status.RUNNING},
+    Event.STOP: _same(Status.RUNNING, Status.PAUSED, Status.RESTARTING),
+    Event.ENDED: dict.fromkeys((Status.RUNNING, Status.PAUSED), Status.EXITED),
+    Event.RESTARTS: dict.fromkeys((Status.RUNNING, Status.PAUSED), Status.RESTARTING),
+    Event.RESTART_CANCELLED: {Status.RESTARTING: Status.EXITED},
+    Event.CUT_OFF: {
+        **_same(Status.CREATED, Status.EXITED),
+        **dict.fromkeys((Status.RUNNING, Status.PAUSED, Status.RESTARTING), Status.EXITED),
+    },
+    Event.REMOVE: dict.fromkeys(
+        (Status.CREATING, Status.CREATED, Status.EXITED, Status.REMOVING, Status.DEAD),
+        Status.REMOVING,
+    ),
+}
+_UNDER_WAY = frozenset({Event.START, Event.STOP, Event.REMOVE, Event.PAUSED, Event.RESUMED})
+_WITHOUT_PROCESS = frozenset({Event.START_FAILED, Event.ENDED, Event.RESTARTS, Event.CUT_OFF})
+
+
+def after(status: Status, event: Event) -> Status:
+    """The state that an event leads to. Raises Internal where it cannot happen in this one."""
+    try:
+        return _AFTER[event][status]
+    except KeyError:
+        raise Internal(f"container: {event}: not in state {status}") from None
+
+
+def settles(event: Event) -> bool:
+    """Whether nothing is left to be done of what the record said was to be."""
+    return event not in _UNDER_WAY
+
+
+def leaves_no_process(event: Event) -> bool:
+    return event in _WITHOUT_PROCESS
 
 
 _ALLOWED: Mapping[Verb, frozenset[Status]] = {

@@ -8,11 +8,20 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime.engine.container.records.lost import BundleRecords
-from stackr.runtime.engine.container.records.record import CONTAINER, Container
-from stackr.runtime.engine.container.records.state import Status
+from stackr.runtime.engine.container.records.record import CONTAINER, Container, Intent
+from stackr.runtime.engine.container.records.record import State as ContainerState
+from stackr.runtime.engine.container.records.state import (
+    Event,
+    Status,
+    after,
+    leaves_no_process,
+    settles,
+)
 from stackr.runtime.engine.network.sandbox import SANDBOX
 from stackr.runtime.engine.records import NewerRecord
 from stackr.runtime.engine.state import State
@@ -96,6 +105,29 @@ class Store:
     def check_removable(self) -> None:
         """Raises Internal where nothing can be removed: the disk is read-only."""
         self._state.check_writable()
+
+    def advance(
+        self, container: Container, event: Event, *, intent: Intent | None = None, **facts: Any
+    ) -> None:
+        """Change a container's state by an event, and write it; nobody else changes a state.
+
+        intent: what the next start must finish; None for what the event says itself. facts: fields
+        of the state; a start begins a new one. Raises Internal for an event that cannot be.
+        """
+        state = container.state
+        status = after(state.status, event)
+        before = ContainerState() if event is Event.STARTED else state
+        container.state = replace(before, status=status, **facts)
+        if intent is not None or settles(event):
+            container.intent = intent or ""
+        if leaves_no_process(event):
+            container.running = None
+        self.put(container)
+
+    def intend(self, container: Container, intent: Intent) -> None:
+        """Note what the next start must finish or undo, "" for nothing."""
+        container.intent = intent
+        self.put(container)
 
     def put(self, container: Container) -> None:
         """Write a changed record."""

@@ -1,0 +1,153 @@
+"""Signals to a container, its end by them, and its pause."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from stackr.errors import Conflict
+from stackr.runtime.engine.container.announce import announce
+from stackr.runtime.engine.container.life.watch import Watch
+from stackr.runtime.engine.container.parts import Parts
+from stackr.runtime.engine.container.records.live import Live
+from stackr.runtime.engine.container.records.record import Container
+from stackr.runtime.engine.container.records.state import Event, Status, Verb, check
+from stackr.runtime.engine.container.settings.signals import signal_number
+from stackr.runtime.engine.linux.process import Process
+
+__all__ = ["Stopping", "stop_timeout_of"]
+
+_STOP_TIMEOUT_S = 10
+_KILL_PATIENCE_S = 30.0
+
+
+def stop_timeout_of(intent: str) -> int | None:
+    """What the stop was asked with that `intent` tells of."""
+    _, _, timeout_s = intent.partition(" ")
+    return int(timeout_s) if timeout_s else None
+
+
+class Stopping:
+    """What is recorded of an end is `Lifecycle.ended`'s, whoever has brought it about."""
+
+    def __init__(self, parts: Parts, watch: Watch) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._watch = watch
+
+    async def stop(
+        self, live: Live, *, timeout_s: int | None = None, signal_name: str = ""
+    ) -> None:
+        """Ask the program to end, and kill it after `timeout_s`; -1 waits for ever.
+
+        Raises NotModified where it does not run.
+        """
+        container = live.container
+        if live.lock.locked():
+            async with live.lock:
+                pass  # a start under way comes first
+        check(container.state.status, Verb.STOP, id=container.id, name=container.name)
+        number = signal_number(signal_name or container.config.stop_signal or "SIGTERM")
+        container.manually_stopped = True
+        intent = "stop" if timeout_s is None else f"stop {timeout_s}"
+        self._store.advance(container, Event.STOP, intent=intent)
+        if container.state.status is Status.RESTARTING:
+            await self._cancel_restart(live)
+        else:
+            await self._end(live, number, _stop_timeout(container, timeout_s))
+        announce(self._parts.events, container, "stop")
+
+    async def kill(self, live: Live, signal_name: str = "") -> None:
+        """Send a signal; SIGKILL is waited for. Raises Conflict where it does not run."""
+        container = live.container
+        number = signal_number(signal_name or "SIGKILL")
+        check(container.state.status, Verb.KILL, id=container.id, name=container.name)
+        if number in (signal.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
+            container.manually_stopped = True
+            self._store.put(container)
+        if number == signal.SIGKILL:
+            await self._end(live, number, None)
+        else:
+            self._signal(live, number)
+
+    async def force_down(self, live: Live) -> None:
+        """Kill it, or see to it that it is not started again, for its removal."""
+        container = live.container
+        live.remove_on_exit = False
+        container.manually_stopped = True
+        self._store.put(container)
+        if container.state.status is Status.RESTARTING:
+            await self._cancel_restart(live)
+        elif container.state.status.is_up:
+            await self._end(live, signal.SIGKILL, None)
+
+    async def pause(self, live: Live) -> None:
+        async with live.lock:
+            container = live.container
+            check(container.state.status, Verb.PAUSE, id=container.id, name=container.name)
+            await self._parts.runtime.pause(container.id)
+            self._watch.end_health(live)
+            self._store.advance(container, Event.PAUSED)
+            announce(self._parts.events, container, "pause")
+
+    async def unpause(self, live: Live) -> None:
+        async with live.lock:
+            container = live.container
+            check(container.state.status, Verb.UNPAUSE, id=container.id, name=container.name)
+            await self._parts.runtime.resume(container.id)
+            self._store.advance(container, Event.RESUMED)
+            announce(self._parts.events, container, "unpause")
+            self._watch.begin_health(live)
+
+    async def _cancel_restart(self, live: Live) -> None:
+        container = live.container
+        if live.restart is not None:
+            live.restart.cancel()
+            live.restart = None
+        async with live.lock:
+            if container.state.status is Status.RESTARTING:
+                self._store.advance(container, Event.RESTART_CANCELLED)
+                live.stopped.resolve(container.state.exit_code)
+
+    async def _end(self, live: Live, number: int, timeout_s: float | None) -> None:
+        exited = live.exited.future()
+        try:
+            if live.container.state.status is Status.PAUSED:
+                await self.unpause(live)
+            self._signal(live, number)
+            if timeout_s != 0 or number == signal.SIGKILL:
+                limit = _KILL_PATIENCE_S if number == signal.SIGKILL else timeout_s
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(exited), limit)
+                    return
+            self._signal(live, signal.SIGKILL)
+            try:
+                await asyncio.wait_for(asyncio.shield(exited), _KILL_PATIENCE_S)
+            except TimeoutError as error:
+                raise Conflict(
+                    f"cannot stop container: {live.container.id}: it did not end after SIGKILL"
+                ) from error
+        finally:
+            exited.cancel()
+
+    def _signal(self, live: Live, number: int) -> None:
+        """To the container's first process; one that has just ended is fine."""
+        container, parts = live.container, self._parts
+        running = container.running
+        if running is None:
+            return
+        process = Process.find(running.pid, running.pid_start)
+        if process is not None:
+            with process:
+                process.kill(number)
+        if number == signal.SIGKILL:
+            parts.host.cgroups.kill(parts.groups.path(container))
+        announce(parts.events, container, "kill", {"signal": str(int(number))})
+
+
+def _stop_timeout(container: Container, given: int | None) -> float | None:
+    if given is None:
+        given = container.config.stop_timeout
+    timeout_s = _STOP_TIMEOUT_S if given is None else given
+    return None if timeout_s < 0 else float(timeout_s)

@@ -1,0 +1,123 @@
+"""Makes the containers' services, once for an engine: the only place that knows how they fit."""
+
+from __future__ import annotations
+
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container import host as host_facts
+from stackr.runtime.engine.container.exec.calls import Execs
+from stackr.runtime.engine.container.exec.executor import Executor
+from stackr.runtime.engine.container.health.probe_command import CommandProbes
+from stackr.runtime.engine.container.health.prober import Probes
+from stackr.runtime.engine.container.life.adoption import Adoption
+from stackr.runtime.engine.container.life.bring_up import BringUp
+from stackr.runtime.engine.container.life.lifecycle import Lifecycle
+from stackr.runtime.engine.container.life.limiter import Limiter
+from stackr.runtime.engine.container.life.removal import Removal
+from stackr.runtime.engine.container.life.stopping import Stopping
+from stackr.runtime.engine.container.life.teardown import Teardown
+from stackr.runtime.engine.container.life.watch import Watch
+from stackr.runtime.engine.container.limits.groups import Groups
+from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
+from stackr.runtime.engine.container.oci.monitor import Monitor, find_conmon
+from stackr.runtime.engine.container.oci.runtime import OciRuntime, choose_runtime
+from stackr.runtime.engine.container.parts import Parts
+from stackr.runtime.engine.container.records.live import Tasks
+from stackr.runtime.engine.container.records.lost import BundleRecords
+from stackr.runtime.engine.container.records.store import Store
+from stackr.runtime.engine.container.service import Containers
+from stackr.runtime.engine.container.storage.storage import Storage
+from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.delegation import delegate
+from stackr.runtime.engine.linux.descriptors import Descriptors
+from stackr.runtime.engine.linux.inotify import FileWatches
+from stackr.runtime.engine.linux.launcher_client import Launcher
+from stackr.runtime.engine.snapshot.overlay import Overlay
+from stackr.runtime.engine.state import State
+
+__all__ = ["make_containers"]
+
+
+async def make_containers(
+    config: EngineConfig,
+    state: State,
+    events: EventBus,
+    images: ImageSource,
+    snapshots: Overlay,
+    networks: NetworkAccess,
+    volumes: VolumeAccess,
+) -> Containers:
+    """Start the launcher and choose the OCI runtime; `open` takes over what runs.
+
+    Raises Unavailable where conmon or the OCI runtime is missing, or control groups are.
+    """
+    for folder in (config.containers_root, config.bundles_root):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    host = host_facts.detect()
+    delegate(host.cgroups)
+    launcher = Launcher()
+    try:
+        runtime = await _runtime(config, host, launcher)
+        parts = Parts(
+            config=config,
+            host=host,
+            events=events,
+            images=images,
+            snapshots=snapshots,
+            networks=networks,
+            store=Store(state, BundleRecords(config, state)),
+            storage=Storage(config, images, snapshots, volumes),
+            groups=Groups(config, host.cgroups, state),
+            launcher=launcher,
+            runtime=runtime,
+            monitor=Monitor(find_conmon(), launcher, runtime),
+            watches=FileWatches(),
+            descriptors=Descriptors(),
+            lives={},
+            tasks=Tasks(),
+            note=state.note,
+        )
+        return _wired(parts)
+    except BaseException:
+        await launcher.close()
+        raise
+
+
+async def _runtime(config: EngineConfig, host: host_facts.Host, launcher: Launcher) -> OciRuntime:
+    launcher.hide = host.cgroups.hide_from_crun
+    return await choose_runtime(
+        launcher,
+        root=config.exec_root,
+        host=host,
+        folder=config.bundles_root,
+        cgroup=f"{config.cgroup_parent}/probe",
+    )
+
+
+def _wired(parts: Parts) -> Containers:
+    executor = Executor(parts)
+    watch = Watch(parts, Probes(CommandProbes(executor, parts.descriptors), parts.storage))
+    limiter = Limiter(parts)
+    teardown = Teardown(parts, limiter)
+    stopping = Stopping(parts, watch)
+    removal = Removal(parts, stopping)
+    lifecycle = Lifecycle(
+        parts,
+        limiter=limiter,
+        teardown=teardown,
+        bring_up=BringUp(parts, limiter, teardown),
+        watch=watch,
+        stopping=stopping,
+        removal=removal,
+    )
+    adoption = Adoption(
+        parts, lifecycle=lifecycle, teardown=teardown, stopping=stopping, removal=removal
+    )
+    return Containers(
+        parts,
+        lifecycle=lifecycle,
+        stopping=stopping,
+        removal=removal,
+        adoption=adoption,
+        watch=watch,
+        execs=Execs(parts, executor),
+    )
