@@ -21,8 +21,8 @@ from stackr.runtime.engine.api.timestamp import rfc3339
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.build.cache import CacheRecord
+    from stackr.runtime.engine.build.files import Context
     from stackr.runtime.engine.build.progress import Built
-    from stackr.runtime.engine.build.request import Context
     from stackr.runtime.engine.build.service import Builder
 
 __all__ = ["ROUTES", "Lines", "usage"]

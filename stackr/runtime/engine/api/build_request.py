@@ -18,7 +18,8 @@ from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.registry.auth import RegistryAuth
-    from stackr.runtime.engine.build.request import BuildRequest, Context
+    from stackr.runtime.engine.build.files import Context
+    from stackr.runtime.engine.build.request import BuildRequest
 
 __all__ = ["classic_request", "registry_config"]
 

@@ -12,6 +12,7 @@ import posixpath
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +23,7 @@ from stackr.errors import InvalidArgument
 from stackr.runtime.engine.archive.decompress import Source as ArchiveSource
 from stackr.runtime.engine.archive.decompress import decompressed
 from stackr.runtime.engine.archive.tarstream import ArchiveError
+from stackr.runtime.engine.build.files import Found, read_found
 from stackr.runtime.engine.build.layers import LayerMaker
 from stackr.runtime.engine.build.packing import (
     Item,
@@ -29,7 +31,6 @@ from stackr.runtime.engine.build.packing import (
     archive_of,
     parents_missing,
     parse_mode,
-    xattrs_of,
 )
 from stackr.runtime.engine.build.step_container import StepContainers
 from stackr.runtime.engine.container.oci.user import resolve_user
@@ -40,22 +41,21 @@ __all__ = ["Copier", "FileSource", "Part"]
 
 _FOLDER: Final = stat.S_IFDIR | 0o755
 _FILE: Final = stat.S_IFREG | 0o644
+_HEAD: Final = 1 << 20
 _TAR_MAGIC: Final = slice(257, 262)
 _MAGICS: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """Where a step's files are. place: a path in the tree -> its file on the host, attributes.
+    """Where a step's files are. find: a path in the tree -> its file on the host.
 
-    keeps_owner: of stages and images; what comes from a context belongs to root.
+    unpacks: whether ADD unpacks archives among them: not those that it has fetched.
     """
 
     tree: Tree
-    place: Callable[[str], tuple[str, os.stat_result] | None]
-    keeps_owner: bool
+    find: Callable[[str], Found | None]
     unpacks: bool = True
-    """Whether ADD unpacks archives among them: not those that it has fetched."""
 
 
 Part = tuple[Source, FileSource]
@@ -100,9 +100,12 @@ class Copier:
             raise InvalidArgument(f"WORKDIR {step.path}: {missing[0]} is not a directory")
         owner = _owner(step.user, view) if step.user else (0, 0)
         now = _now(epoch_ns)
+        owners = [*[(0, 0)] * (len(missing) - 1), owner]
         items = [
-            Item(path.lstrip("/"), _FOLDER, owner if path == missing[-1] else (0, 0), now)
-            for path in missing
+            Item(path.lstrip("/"), Found(_FOLDER, now, owner=owner))
+            for path, owner in (
+                (each, owner if each == missing[-1] else (0, 0)) for each in missing
+            )
         ]
         async with self._containers.container(layers, {}, {}) as id:
             await self._extract(id, "/", _pieces(archive_of(items)))
@@ -111,7 +114,7 @@ class Copier:
     async def _extract(self, id: str, path: str, archive: AsyncIterator[bytes]) -> None:
         await self._containers.containers.extract(id, path, archive, as_user=False, keep_kinds=True)
 
-    async def _unpack(self, id: str, path: str, archive: str, *, as_user: bool) -> None:
+    async def _unpack(self, id: str, path: str, archive: Found, *, as_user: bool) -> None:
         """An archive that ADD unpacks: as it is, so that what is in its way is replaced."""
         await self._containers.containers.extract(
             id, path, _pieces(_read(archive)), as_user=as_user, keep_kinds=False
@@ -123,7 +126,7 @@ class _Plan:
     """items: what is written; archives: what ADD unpacks into `folder`."""
 
     items: list[Item]
-    archives: list[str]
+    archives: list[Found]
     folder: str
     owner: tuple[int, int] | None
 
@@ -157,7 +160,7 @@ class _Layout:
         self._mode = mode
         self._now_ns = now_ns
 
-    def run(self, parts: Sequence[Part]) -> tuple[list[Item], list[str], str]:
+    def run(self, parts: Sequence[Part]) -> tuple[list[Item], list[Found], str]:
         step = self._step
         target = step.target.rstrip("/") or "/"
         archives = [self._archive(source, files) for source, files in parts]
@@ -176,7 +179,7 @@ class _Layout:
         for document in step.heredocs:
             name = posixpath.join(target, document.name) if is_folder else target
             data = document.content.encode("utf-8", "surrogateescape")
-            items.append(self._finished(Item(name, _FILE, (0, 0), self._now_ns, data=data)))
+            items.append(self._finished(name, Found(_FILE, self._now_ns), data))
         return items, [each for each in archives if each], folder
 
     def _missing(self, folder: str) -> list[str]:
@@ -187,16 +190,17 @@ class _Layout:
         return missing
 
     def _parent(self, path: str) -> Item:
-        return Item(path.lstrip("/"), _FOLDER, self._owner or (0, 0), self._now_ns)
+        owner = self._owner or (0, 0)
+        return Item(path.lstrip("/"), Found(_FOLDER, self._now_ns, owner=owner))
 
-    def _archive(self, source: Source, files: FileSource) -> str:
-        """The file on the host, where ADD unpacks it; "" otherwise."""
+    def _archive(self, source: Source, files: FileSource) -> Found | None:
+        """The file on the host, where ADD unpacks it."""
         if not self._step.is_add or source.is_folder or not files.unpacks:
-            return ""
-        found = files.place(source.path)
-        if found is None or not stat.S_ISREG(found[1].st_mode):
-            return ""
-        return found[0] if is_archive(found[0]) else ""
+            return None
+        found = files.find(source.path)
+        if found is None or not stat.S_ISREG(found.mode):
+            return None
+        return found if is_archive(found) else None
 
     def _source(
         self, source: Source, files: FileSource, target: str, is_folder: bool
@@ -213,26 +217,18 @@ class _Layout:
             yield self._item(files, path, posixpath.join(base, below))
 
     def _item(self, files: FileSource, path: str, name: str) -> Item:
-        found = files.place(path)
-        file = files.tree.files.get(path)
+        found = files.find(path)
         if found is None:
-            if file is None or stat.S_IFMT(file.mode) in (stat.S_IFREG, stat.S_IFLNK):
-                raise InvalidArgument(f"{path}: vanished while it was copied")
-            return self._finished(Item(name, file.mode, (0, 0), self._now_ns))
-        place, status = found
-        owner = (status.st_uid, status.st_gid) if files.keeps_owner else (0, 0)
-        target = os.readlink(place) if stat.S_ISLNK(status.st_mode) else ""
-        xattrs = xattrs_of(place) if files.keeps_owner else {}
-        item = Item(name, status.st_mode, owner, status.st_mtime_ns, place, b"", target, xattrs)
-        return self._finished(item)
+            raise InvalidArgument(f"{path}: vanished while it was copied")
+        return self._finished(name, found)
 
-    def _finished(self, item: Item) -> Item:
+    def _finished(self, name: str, found: Found, data: bytes = b"") -> Item:
         """With what the flags say of owner and permissions."""
-        mode = item.mode
+        mode = found.mode
         if self._mode is not None and not stat.S_ISLNK(mode):
             mode = stat.S_IFMT(mode) | self._mode(mode)
-        name = item.name.lstrip("/")
-        return replace(item, name=name, mode=mode, owner=self._owner or item.owner)
+        owner = self._owner or found.owner
+        return Item(name.lstrip("/"), replace(found, mode=mode, owner=owner), data)
 
 
 def _is_folder(view: LayerStack, path: str) -> bool:
@@ -258,28 +254,38 @@ def _now(epoch_ns: int | None) -> int:
     return time.time_ns() if epoch_ns is None else epoch_ns
 
 
-def is_archive(place: str) -> bool:
+def is_archive(found: Found) -> bool:
     """Whether a file is a tar archive, compressed or not. Blocking."""
-    with open(place, "rb", buffering=0) as file:
-        head = file.read(512)
-        if head[_TAR_MAGIC] == b"ustar":
-            return True
-        if not head.startswith(_MAGICS):
-            return False
-        file.seek(0)
-        pieces = decompressed(ArchiveSource(file.fileno()))
-        try:
-            first = b""
-            while len(first) < 512 and (piece := next(pieces, b"")):
-                first += piece
-        except ArchiveError:
-            return False
-        return first[_TAR_MAGIC] == b"ustar"
+    head = read_found(found, _HEAD)
+    if head[_TAR_MAGIC] == b"ustar":
+        return True
+    if not head.startswith(_MAGICS):
+        return False
+    fd = os.memfd_create("head")
+    try:
+        os.write(fd, head)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return _first_block(fd)[_TAR_MAGIC] == b"ustar"
+    finally:
+        os.close(fd)
 
 
-def _read(place: str) -> Iterator[bytes]:
-    with open(place, "rb") as file:
-        while data := file.read(1 << 18):
+def _first_block(fd: int) -> bytes:
+    first = b""
+    with suppress(ArchiveError):  # it is cut off, or no archive at all
+        for piece in decompressed(ArchiveSource(fd)):
+            first += piece
+            if len(first) >= 512:
+                break
+    return first
+
+
+def _read(found: Found) -> Iterator[bytes]:
+    with open(found.place, "rb") as file:
+        file.seek(found.offset)
+        left = found.size
+        while left and (data := file.read(min(1 << 18, left))):
+            left -= len(data)
             yield data
 
 

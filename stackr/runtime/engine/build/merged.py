@@ -16,6 +16,8 @@ from pathlib import Path
 from stackr.build.errors import DockerfileError
 from stackr.build.tree import File, Tree
 from stackr.build.wildcard import is_pattern
+from stackr.runtime.engine.build.files import Found
+from stackr.runtime.engine.build.packing import xattrs_of
 
 __all__ = ["MergedFiles"]
 
@@ -42,10 +44,22 @@ class MergedFiles:
         if top:
             self._nodes[""] = _Node(top[0], os.lstat(top[0]), top)
 
-    def place(self, path: str) -> tuple[str, os.stat_result] | None:
-        """Where a path's file is on the host, and its attributes; the path has no symlink."""
+    def find(self, path: str) -> Found | None:
+        """A path's file on the host; the path has no symlink."""
         node = self._node(path)
-        return (node.place, node.status) if node else None
+        if node is None:
+            return None
+        status = node.status
+        return Found(
+            status.st_mode,
+            status.st_mtime_ns,
+            node.place,
+            0,
+            status.st_size,
+            os.readlink(node.place) if stat.S_ISLNK(status.st_mode) else "",
+            (status.st_uid, status.st_gid),
+            xattrs_of(node.place),
+        )
 
     def tree(self, patterns: Iterable[str]) -> Tree:
         """What these patterns can mean: every file that they lead to or through, and below."""

@@ -7,12 +7,13 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.archive import tarstream
 from stackr.runtime.engine.archive.pack import header
+from stackr.runtime.engine.build.files import Found
 
 __all__ = ["Item", "Mode", "archive_of", "parse_mode"]
 
@@ -36,19 +37,13 @@ Mode = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One member. name: relative to the image's root. place: the file on the host, "" for `data`.
-
-    owner: (uid, gid). target: of a symlink.
+    """One member. name: relative to the image's root. found: what it is; `data` where that has no
+    place.
     """
 
     name: str
-    mode: int
-    owner: tuple[int, int]
-    mtime_ns: int
-    place: str = ""
+    found: Found
     data: bytes = b""
-    target: str = ""
-    xattrs: dict[str, bytes] = field(default_factory=dict)
 
 
 class _Status(NamedTuple):
@@ -73,38 +68,42 @@ def archive_of(items: Iterable[Item]) -> Iterator[bytes]:
 
 
 def _member(item: Item) -> Iterator[bytes]:
-    kind = _TYPES.get(stat.S_IFMT(item.mode))
+    found = item.found
+    kind = _TYPES.get(stat.S_IFMT(found.mode))
     if kind is None:
         return  # a socket
     name = os.fsencode(item.name)
-    status = _Status(item.mode, *item.owner, item.mtime_ns)
+    status = _Status(found.mode, *found.owner, found.mtime_ns)
+    xattrs = dict(found.xattrs)
     if kind == tarstream.DIRECTORY:
-        yield header(name + b"/", status, kind, xattrs=item.xattrs)
+        yield header(name + b"/", status, kind, xattrs=xattrs)
     elif kind == tarstream.SYMLINK:
-        yield header(name, status, kind, link=os.fsencode(item.target))
+        yield header(name, status, kind, link=os.fsencode(found.target))
     elif kind != tarstream.REGULAR:
         yield header(name, status, kind)
-    elif not item.place:
+    elif not found.place:
         yield header(name, status, kind, size=len(item.data))
         yield item.data + bytes(-len(item.data) % tarstream.BLOCK)
     else:
-        yield from _file(item, name, status)
+        yield header(name, status, kind, size=found.size, xattrs=xattrs)
+        yield from _content(item)
+        yield bytes(-found.size % tarstream.BLOCK)
 
 
-def _file(item: Item, name: bytes, status: _Status) -> Iterator[bytes]:
+def _content(item: Item) -> Iterator[bytes]:
+    found = item.found
     try:
-        fd = os.open(item.place, _OPEN)
+        fd = os.open(found.place, _OPEN)
     except FileNotFoundError:
         raise InvalidArgument(f"{item.name}: vanished while it was copied") from None
     try:
-        size = os.fstat(fd).st_size
-        yield header(name, status, tarstream.REGULAR, size=size, xattrs=item.xattrs)
-        left = size
-        while left:
-            data = os.read(fd, min(_PIECE, left)) or bytes(min(_PIECE, left))
+        offset, end = found.offset, found.offset + found.size
+        while offset < end:
+            data = os.pread(fd, min(_PIECE, end - offset), offset)
+            if not data:
+                raise InvalidArgument(f"{item.name}: has shrunk while it was copied")
             yield data
-            left -= len(data)
-        yield bytes(-size % tarstream.BLOCK)
+            offset += len(data)
     finally:
         os.close(fd)
 

@@ -28,7 +28,7 @@ from stackr.build.selection import Source
 from stackr.build.tree import File, Tree
 from stackr.errors import InvalidArgument, NotSupported, Unavailable
 from stackr.runtime.engine.build.copy_step import Part
-from stackr.runtime.engine.build.request import Context
+from stackr.runtime.engine.build.files import FolderContext
 from stackr.runtime.engine.build.sources import file_source
 from stackr.runtime.engine.linux.tree import remove_tree
 
@@ -79,7 +79,7 @@ class Fetched:
 
     address: str
     digest: str
-    context: Context
+    context: FolderContext
     is_folder: bool
     folder: Path
 
@@ -108,7 +108,7 @@ async def fetch_file(address: str, folder: Path, *, checksum: str = "") -> Fetch
         if checksum and checksum != f"sha256:{digest}":
             raise InvalidArgument(f"digest mismatch sha256:{digest}: {checksum}")
         tree = Tree.of({name: File(stat.S_IFREG | 0o600, digest, size)})
-        return Fetched(address, digest, Context(folder, tree), False, folder)
+        return Fetched(address, digest, FolderContext(folder, tree), False, folder)
     except BaseException:
         remove_tree(folder)
         raise
@@ -171,7 +171,7 @@ async def fetch_repository(
             raise InvalidArgument(f"{address}: {where.folder}: no such folder in the repository")
         tree = await asyncio.to_thread(read_context, root, Ignore([]), Digests(None))
         digest = f"{commit}:{where.folder}:{keep_git_dir}"
-        return Fetched(address, digest, Context(root, tree), True, folder)
+        return Fetched(address, digest, FolderContext(root, tree), True, folder)
     except BaseException:
         await asyncio.to_thread(remove_tree, folder)
         raise

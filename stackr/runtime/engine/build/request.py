@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from stackr.build.tree import Tree
 from stackr.registry.auth import RegistryAuth
+from stackr.runtime.engine.build.files import Context
 
-__all__ = ["BuildRequest", "Context", "NamedContext"]
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Files to build from. root: where they are, a folder that nobody else writes to."""
-
-    root: Path
-    tree: Tree
+__all__ = ["BuildRequest", "NamedContext"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from stackr.build.mounts import RunMount
 from stackr.build.steps import Run
 from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.engine.build.cache import BuildCache
+from stackr.runtime.engine.build.files import Context
 from stackr.runtime.engine.build.layers import LayerMaker
-from stackr.runtime.engine.build.request import BuildRequest, Context
+from stackr.runtime.engine.build.request import BuildRequest
 from stackr.runtime.engine.build.step_container import StepContainers
 from stackr.runtime.engine.image.store import Images
 from stackr.runtime.engine.linux.tree import remove_tree
@@ -167,7 +168,7 @@ class Runner:
                 case "ssh":
                     self._ssh(setup, step, mount, target, number, request)
                 case _:
-                    self._bind(stack, setup, step, mount, target, sources[number])
+                    await self._bind(stack, setup, step, mount, target, sources[number])
         return setup
 
     @asynccontextmanager
@@ -180,7 +181,7 @@ class Runner:
         finally:
             remove_tree(folder)
 
-    def _bind(
+    async def _bind(
         self,
         stack: AsyncExitStack,
         setup: _Setup,
@@ -193,11 +194,12 @@ class Runner:
         if not mount.read_only:
             raise UnsupportedInstruction("RUN --mount=type=bind with rw", line)
         path = posixpath.normpath(posixpath.join("/", mount.source)).lstrip("/")
-        if isinstance(source, Context):
+        if not isinstance(source, Sequence):
             real = source.tree.resolve(path)
             if real is None:
                 raise DockerfileError(f'"/{path}": not found', line)
-            setup.bind(str(source.root / real), target)
+            folder = await asyncio.to_thread(source.folder)
+            setup.bind(str(folder / real), target)
             return
         if not source:
             raise DockerfileError(f'"/{path}": not found: the stage has no files', line)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -21,12 +22,13 @@ from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.build.cache import BuildCache, CacheRecord, Pruned
 from stackr.runtime.engine.build.copy_step import Copier
+from stackr.runtime.engine.build.files import Context, read_found
 from stackr.runtime.engine.build.folders import BuildFolders
 from stackr.runtime.engine.build.incoming import received_context, remote_context
 from stackr.runtime.engine.build.layers import LayerMaker
 from stackr.runtime.engine.build.output import image_document, settled
 from stackr.runtime.engine.build.progress import Built, Notice, Pulling, Report
-from stackr.runtime.engine.build.request import BuildRequest, Context
+from stackr.runtime.engine.build.request import BuildRequest
 from stackr.runtime.engine.build.run_step import Runner
 from stackr.runtime.engine.build.sources import Origin
 from stackr.runtime.engine.build.stage import Base, StageBuild, StageResult
@@ -342,7 +344,7 @@ def _read(context: Context, dockerfile: str) -> bytes:
         raise DockerfileError(
             f"failed to read dockerfile: open {dockerfile}: no such file or directory"
         )
-    file = context.root / path
-    if file.stat().st_size > _MOST_DOCKERFILE_BYTES:
-        raise DockerfileError(f"{dockerfile}: is larger than 4 MiB")
-    return file.read_bytes()
+    found = context.find(path)
+    if found is None or not stat.S_ISREG(found.mode):
+        raise DockerfileError(f"failed to read dockerfile: open {dockerfile}: is no file")
+    return read_found(found, _MOST_DOCKERFILE_BYTES)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stackr.build.cache_key import chain_id
 from stackr.build.selection import digest_of, select
 from stackr.build.steps import Copy
 from stackr.runtime.engine.build.copy_step import FileSource, Part
+from stackr.runtime.engine.build.files import Context
 from stackr.runtime.engine.build.merged import MergedFiles
-from stackr.runtime.engine.build.request import Context
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["Origin", "file_source", "origin_digest", "parts_of"]
@@ -20,22 +18,8 @@ Origin = Context | tuple[str, ...]
 """A context, or layers by diff ID, base layer first."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Files of a context on the host; what is not there was never made (a device)."""
-
-    context: Context
-
-    def place(self, path: str) -> tuple[str, os.stat_result] | None:
-        place = os.path.join(self.context.root, path) if path else str(self.context.root)
-        try:
-            return place, os.lstat(place)
-        except FileNotFoundError:
-            return None
-
-
 def file_source(context: Context, *, unpacks: bool = True) -> FileSource:
-    return FileSource(context.tree, _Files(context).place, keeps_owner=False, unpacks=unpacks)
+    return FileSource(context.tree, context.find, unpacks=unpacks)
 
 
 def origin_digest(step: Copy, origin: Origin) -> str:
@@ -43,18 +27,18 @@ def origin_digest(step: Copy, origin: Origin) -> str:
 
     Raises DockerfileError where a context has nothing that fits.
     """
-    if isinstance(origin, Context):
+    if not isinstance(origin, tuple):
         return digest_of(select(step, origin.tree), origin.tree)
     return chain_id(origin)
 
 
 def parts_of(step: Copy, origin: Origin, snapshots: Overlay) -> Sequence[Part]:
     """Its sources. Blocking where they are in layers. Raises DockerfileError."""
-    if isinstance(origin, Context):
+    if not isinstance(origin, tuple):
         files = file_source(origin)
     else:
         lower = [snapshots.folder(diff_id) for diff_id in dict.fromkeys(reversed(origin))]
         merged = MergedFiles(lower)
         tree = merged.tree(each.lstrip("/") for each in step.sources)
-        files = FileSource(tree, merged.place, keeps_owner=True)
+        files = FileSource(tree, merged.find)
     return [(source, files) for source in select(step, files.tree)]

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from stackr.build.tree import Tree
 from stackr.errors import Conflict, NotFound
-from stackr.runtime.engine.build.request import Context
+from stackr.runtime.engine.build.files import Context, empty_context
 from stackr.runtime.engine.linux.tree import remove_tree
 
 __all__ = ["Uploads"]
@@ -39,7 +38,7 @@ class Uploads:
     def get(self, id: str) -> Context:
         """ "" stands for an empty context. Raises NotFound."""
         if not id:
-            return Context(Path("/nonexistent"), Tree.of({}))
+            return empty_context()
         if id not in self._kept:
             raise NotFound(f"No such build context: {id}")
         return self._kept[id][1]
