@@ -103,9 +103,7 @@ class Copier:
         owners = [*[(0, 0)] * (len(missing) - 1), owner]
         items = [
             Item(path.lstrip("/"), Found(_FOLDER, now, owner=owner))
-            for path, owner in (
-                (each, owner if each == missing[-1] else (0, 0)) for each in missing
-            )
+            for path, owner in zip(missing, owners, strict=True)
         ]
         async with self._containers.container(layers, {}, {}) as id:
             await self._extract(id, "/", _pieces(archive_of(items)))
