@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "config": Entry("config", "config", "Check the stack file, and print it resolved"),
     "explain": Entry("explain", "explain", "Show where a value of the stack comes from"),
     "pull": Entry("pull", "pull", "Pull the services' images"),
+    "push": Entry("push", "push", "Push the services' images to their registries"),
     "start": Entry("lifecycle", "start", "Start existing containers"),
     "stop": Entry("lifecycle", "stop", "Stop running containers, and keep them"),
     "restart": Entry("lifecycle", "restart", "Stop and start containers"),
@@ -76,8 +77,7 @@ NO_JSON: dict[str, str] = {
 
 REFUSED: dict[str, str] = {
     "build": "stackr does not build images yet",
-    "push": "stackr pushes to no registry yet",
-    "publish": "stackr pushes to no registry yet",
+    "publish": "stackr publishes no stack files",
     "bridge": "stackr converts stack files to no other format",
     "convert": "it is called config",
 }

@@ -34,6 +34,7 @@ from stackr.planner.payloads import (
     Gate,
     MonitorContainer,
     PullImage,
+    PushImage,
     StopContainer,
     WaitFor,
 )
@@ -59,7 +60,7 @@ class _Lane(Enum):
 def _lane(operation: Operation) -> _Lane:
     if isinstance(operation.payload, _WAITS):
         return _Lane.WAIT
-    return _Lane.PULL if isinstance(operation.payload, PullImage) else _Lane.CALL
+    return _Lane.PULL if isinstance(operation.payload, (PullImage, PushImage)) else _Lane.CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,8 @@ class _Run:
         self._emit(OperationStarted(operation, start))
 
         def tell(progress: PullProgress) -> None:
+            if not progress.status:
+                return  # the end of a push, which the operation's own end tells of
             self._emit(
                 OperationProgress(
                     operation,
@@ -238,7 +241,7 @@ class _Run:
     async def _wind_up(self) -> None:
         """End a cancelled run: long calls at once, short ones within the grace period."""
         for task, operation in self._tasks.items():
-            if isinstance(operation.payload, (*_WAITS, PullImage, StopContainer)):
+            if isinstance(operation.payload, (*_WAITS, PullImage, PushImage, StopContainer)):
                 task.cancel()
         try:
             await asyncio.wait(self._tasks, timeout=self._limits.grace_s) if self._tasks else None

@@ -34,6 +34,7 @@ from stackr.planner.payloads import (
     Payload,
     PromoteContainer,
     PullImage,
+    PushImage,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
@@ -112,13 +113,27 @@ async def _pull_image(context: Context, payload: PullImage, tell: Tell) -> None:
         async for progress in stream:
             tell(progress)
     except StackrError as error:
-        users = ", ".join(f'"{service}"' for service in payload.services)
-        plural = "s" if len(payload.services) > 1 else ""
-        of = f"service{plural} {users}: " if users else ""
-        raise type(error)(
-            f"{of}image {payload.reference}: {error.message}", hint=error.hint
-        ) from error
+        raise _of_image(payload, error) from error
     context.image_ids.pop(payload.reference, None)
+
+
+async def _push_image(context: Context, payload: PushImage, tell: Tell) -> str:
+    """Returns the digest that the image has in its registry now."""
+    digest = ""
+    try:
+        async for progress in context.runtime.push_image(payload.reference):
+            digest = progress.digest or digest
+            tell(progress)
+    except StackrError as error:
+        raise _of_image(payload, error) from error
+    return digest
+
+
+def _of_image(payload: PullImage | PushImage, error: StackrError) -> StackrError:
+    users = ", ".join(f'"{service}"' for service in payload.services)
+    plural = "s" if len(payload.services) > 1 else ""
+    of = f"service{plural} {users}: " if users else ""
+    return type(error)(f"{of}image {payload.reference}: {error.message}", hint=error.hint)
 
 
 async def _create_network(context: Context, payload: CreateNetwork, tell: Tell) -> None:
@@ -313,6 +328,7 @@ async def _remove_unused(removal: Awaitable[None]) -> str | None:
 
 _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]]] = {
     PullImage: _pull_image,
+    PushImage: _push_image,
     CreateNetwork: _create_network,
     RepairNetwork: _repair_network,
     CreateVolume: _create_volume,

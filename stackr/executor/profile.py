@@ -26,6 +26,7 @@ class Phase(Enum):
 
 _PHASES: Mapping[Action, Phase] = {
     Action.PULL_IMAGE: Phase.PULL,
+    Action.PUSH_IMAGE: Phase.PULL,
     Action.STOP_CONTAINER: Phase.REMOVE,
     Action.KILL_CONTAINER: Phase.REMOVE,
     Action.REMOVE_CONTAINER: Phase.REMOVE,

@@ -28,6 +28,7 @@ __all__ = [
     "Payload",
     "PromoteContainer",
     "PullImage",
+    "PushImage",
     "RemoveContainer",
     "RemoveImage",
     "RemoveNetwork",
@@ -50,6 +51,14 @@ class PullImage:
 
     reference: str
     platform: str = ""
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PushImage:
+    """services: those that it is the image of."""
+
+    reference: str
     services: tuple[str, ...] = ()
 
 
@@ -244,6 +253,7 @@ class RemoveImage:
 
 Payload: TypeAlias = (
     PullImage
+    | PushImage
     | CreateNetwork
     | CreateVolume
     | CreateContainer

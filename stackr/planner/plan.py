@@ -48,6 +48,7 @@ class Action(Enum):
     """One call of the engine. The value is its name in text and JSON."""
 
     PULL_IMAGE = "pull image"
+    PUSH_IMAGE = "push image"
     CREATE_NETWORK = "create network"
     REPAIR_NETWORK = "repair network"
     CREATE_VOLUME = "create volume"
@@ -88,6 +89,7 @@ class Action(Enum):
 
 _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.PULL_IMAGE: ("Pulling", "Pulled"),
+    Action.PUSH_IMAGE: ("Pushing", "Pushed"),
     Action.CREATE_NETWORK: ("Creating", "Created"),
     Action.REPAIR_NETWORK: ("Repairing", "Repaired"),
     Action.CREATE_VOLUME: ("Creating", "Created"),
@@ -128,6 +130,7 @@ class Kind(Enum):
     STOP = "stop"
     REMOVE = "remove"
     PULL = "pull"
+    PUSH = "push"
 
 
 class Origin(Enum):

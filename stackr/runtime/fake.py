@@ -549,6 +549,14 @@ class FakeRuntime:
         self.images[reference] = self.registry[reference]
         yield PullProgress("Pull complete", "layer")
 
+    async def push_image(self, reference: str) -> AsyncIterator[PullProgress]:
+        await self._call("push_image", reference)
+        if reference not in self.images:
+            raise NotFound(f"An image does not exist locally with the tag: {reference}")
+        yield PullProgress("Pushed", "layer")
+        self.registry[reference] = self.images[reference]
+        yield PullProgress("", digest=self.images[reference].id)
+
     async def resolve_image(self, reference: str) -> str:
         await self._call("resolve_image", reference)
         if reference not in self.registry:

@@ -160,6 +160,10 @@ class Images(Protocol):
         """Progress until the image is here; raises where the registry or the engine fails."""
         ...
 
+    def push_image(self, reference: str) -> AsyncIterator[PullProgress]:
+        """Progress until the registry has the image under its tag; raises as `pull_image`."""
+        ...
+
     async def resolve_image(self, reference: str) -> str:
         """The digest that the reference has in its registry now; nothing is pulled."""
         ...

@@ -242,13 +242,15 @@ class ImageState:
 class PullProgress:
     """One step of one layer ("" for the whole image). current, total: bytes, 0 for unknown.
 
-    status: the engine's words: Pulling fs layer, Downloading, Extracting, Pull complete...
+    status: the engine's words: Pulling fs layer, Downloading, Extracting, Pull complete, Pushed...
+    digest: of what was pushed, at the end of a push.
     """
 
     status: str
     layer: str = ""
     current: int = 0
     total: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

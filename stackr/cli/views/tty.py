@@ -111,7 +111,7 @@ class TtyView:
         if event.text in _TRANSFERRED:
             before = layers.get(event.layer, (0, 0))
             layers[event.layer] = (before[1] or before[0], before[1])
-        elif event.text == "Downloading":
+        elif event.text in ("Downloading", "Pushing"):
             layers[event.layer] = (event.current, max(event.total, event.current))
         else:
             layers.setdefault(event.layer, (0, 0))

@@ -55,6 +55,8 @@ def done(operation: Operation, detail: str = "") -> str:
     """`Created`; of a wait, the state that it was for: `Healthy`. detail: that of the event."""
     if detail.startswith(IN_USE):
         return "Resource is still in use"
+    if operation.action is Action.PUSH_IMAGE and detail:
+        return f"{operation.action.done} {detail}"
     if operation.action is Action.WAIT_FOR and isinstance(operation.payload, WaitFor):
         return _READY.get(operation.payload.condition, operation.action.done)
     return operation.action.done

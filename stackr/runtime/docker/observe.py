@@ -318,11 +318,12 @@ def _block_bytes(item: Json, operation: str) -> int:
 
 
 def pull_progress(item: Json) -> PullProgress:
-    """From a line of `POST /images/create`; its `error` is the caller's to look at first."""
+    """From a line of a pull or a push; its `error` is the caller's to look at first."""
     detail: Json = item.get("progressDetail") or {}
     return PullProgress(
         status=item.get("status") or "",
         layer=item.get("id") or "",
         current=detail.get("current") or 0,
         total=detail.get("total") or 0,
+        digest=(item.get("aux") or {}).get("Digest") or "",
     )

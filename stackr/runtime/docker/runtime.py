@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = ["DockerRuntime"]
 
 _STOP_MARGIN_S = 60.0
+_NO_CREDENTIALS = "e30="  # {}
 _MULTIPLE_NETWORKS_API = (1, 44)
 _IMAGE_MOUNTS_API = (1, 48)
 _SUBPATH_API = (1, 45)
@@ -574,6 +575,20 @@ class DockerRuntime:
             query["tag"] = "latest"  # an untagged name means every tag to the API
         headers = {"X-Registry-Auth": auth} if auth else {}
         path = "/images/create"
+        async with self._client.stream("POST", path, query=query, headers=headers) as chunks:
+            async for item in self._client.lines(chunks, path):
+                if item.get("error"):
+                    raise _pull_error(str(item["error"]))
+                yield observe.pull_progress(item)
+
+    async def push_image(self, reference: str) -> AsyncIterator[PullProgress]:
+        # dockerd insists on the header
+        auth = await registry_auth(reference, self._environ) or _NO_CREDENTIALS
+        name, colon, tag = reference.rpartition(":")
+        if "@" in reference or not colon or "/" in tag:
+            name, tag = reference, "" if "@" in reference else "latest"
+        path, query = f"/images/{_path(name, safe='/')}/push", {"tag": tag}
+        headers = {"X-Registry-Auth": auth}
         async with self._client.stream("POST", path, query=query, headers=headers) as chunks:
             async for item in self._client.lines(chunks, path):
                 if item.get("error"):

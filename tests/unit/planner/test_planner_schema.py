@@ -25,6 +25,7 @@ from stackr.planner.observed import Observed
 from stackr.planner.options import DownOptions, UpOptions
 from stackr.planner.plan import Action, Kind, Plan, RiskLevel, Source
 from stackr.planner.provenance import with_created_fields
+from stackr.planner.pushing import plan_push
 from stackr.planner.reconcile import reconcile
 from stackr.planner.restarting import plan_restart
 from stackr.planner.risk import RISKS
@@ -115,6 +116,7 @@ def other_plans() -> Iterator[Plan]:
     yield plan_pause(seen)
     yield plan_unpause(replace(seen, containers=paused))
     yield plan_down(seen, DownOptions(volumes=True, images="all"))
+    yield plan_push(desired(project()), seen, ("web",))
 
 
 PLANS = [*up_plans(), *other_plans()]

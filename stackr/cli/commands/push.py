@@ -1,0 +1,59 @@
+"""`stackr push`: the services' images to their registries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from stackr.cli.arguments import split_targets
+from stackr.cli.flags import Words
+from stackr.cli.options import options_of
+from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
+from stackr.planner.desired import Desired
+from stackr.planner.observed import observe
+from stackr.planner.options import UpOptions
+from stackr.planner.pushing import not_pushed, plan_push
+from stackr.runtime.protocol import Runtime
+from stackr.stack.planning import desire
+
+__all__ = ["push"]
+
+
+def push(
+    ctx: typer.Context,
+    words: Words = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress")] = False,
+    ignore_failures: Annotated[
+        bool,
+        typer.Option("--ignore-push-failures", help="Push what can be pushed, and succeed"),
+    ] = False,
+    include_deps: Annotated[
+        bool, typer.Option("--include-deps", help="What the named services need as well")
+    ] = False,
+) -> int:
+    """Push the services' images to their registries."""
+    options, targets = options_of(ctx), split_targets(words)
+    if quiet:
+        options = replace(options, progress="quiet", json=False)
+    up_options = UpOptions(
+        services=targets.services, no_deps=not include_deps and bool(targets.services)
+    )
+    with open_session(options) as session:
+        project = source_of(options, targets.files).load(targets.services)
+        wanted = desire(
+            project, up_options, engine=options.engine, all_resources=options.all_resources
+        )
+        code = session.on_engine(lambda runtime: _push(session, runtime, wanted, targets.services))
+    return 0 if ignore_failures else code
+
+
+async def _push(
+    session: Session, runtime: Runtime, wanted: Desired, asked_for: tuple[str, ...]
+) -> int:
+    plan = plan_push(wanted, await observe(runtime, wanted.project, wanted), asked_for)
+    for service in not_pushed(wanted, plan):
+        session.view.message(f" Service {service}  Skipped: its image was not made here")
+    return await session.context().run_plan(plan, runtime)
