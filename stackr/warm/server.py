@@ -38,7 +38,8 @@ _NOT_FOR_COMMANDS = (
     "stackr.runtime.engine.",
     "stackr.warm.",
     "stackr.__main__",
-    "stackr.cli.digests",  # with its HTTP client it takes 10 MB, and few ask for digests
+    "stackr.stack.digests",  # with the HTTP client of `registry` it takes 10 MB; few ask for it
+    "stackr.registry.",
 )
 
 
