@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-v2 test-unit lint bench fuzz images lock schema
+.PHONY: help setup demo demo-down test test-v2 test-unit lint bench fuzz images lock docs
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -34,7 +34,8 @@ lint: setup ## ruff check, ruff format --check, mypy --strict
 bench: setup ## measure stackr beside Docker Compose on dockerd (root); writes bench/results
 	@$(PYTHON) -m bench
 
-schema: setup ## write docs/schema from the models and the plan
+docs: setup ## write what of docs/ is made from the models and the plan: tables, schemas
+	@$(PYTHON) scripts/write_tables.py
 	@$(PYTHON) -m stackr.spec.schema.extension docs/schema
 	@$(PYTHON) -m stackr.planner.schema docs/schema
 
