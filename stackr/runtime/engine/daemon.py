@@ -1,4 +1,4 @@
-"""The engine's daemon: opens its parts in order, serves the API, and closes them in reverse.
+"""The engine's daemon: opens its parts (`wiring.py`), serves the API, and closes them in reverse.
 
 Containers do not depend on it: they go on when it stops or is killed, and are taken over by the
 next one. `python -m stackr.runtime.engine.daemon` runs it in the foreground; with --detach in the
@@ -18,19 +18,17 @@ import resource
 import signal
 import socket
 import sys
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stackr.errors import NotSupported, PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.launch import LISTEN_AGAIN, is_running
-from stackr.runtime.engine.lock import DataRootLock
+from stackr.runtime.engine.launch import LISTEN_AGAIN
+from stackr.runtime.engine.wiring import open_engine
 
 __all__ = ["main", "serve"]
 
 _log = logging.getLogger("stackr.engine")
-_LOCK_WAIT_S = 10.0
 _OOM_SCORE_ADJ = "-500"  # as dockerd: the kernel takes a container first
 _FIRST_INHERITED_FD = 4
 _LEAST_OPEN_FILES = 64
@@ -48,7 +46,7 @@ async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(LISTEN_AGAIN, lambda: None)  # until there is a server
     async with contextlib.AsyncExitStack() as parts:
-        await _open(config, parts)
+        await open_engine(config, parts)
         gc.collect()
         gc.freeze()
         _log.info("ready: %s", config.socket)
@@ -69,111 +67,6 @@ def _check(config: EngineConfig) -> None:
         )
     if config.tcp_listen:
         raise NotSupported(f"engine: listening on TCP is not supported: {config.tcp_listen}")
-
-
-async def _open(config: EngineConfig, parts: contextlib.AsyncExitStack) -> None:
-    """Open every part, each of which pushes its own end on `parts`."""
-    from stackr.runtime.engine.api.backends import Engine
-    from stackr.runtime.engine.api.server import Server
-    from stackr.runtime.engine.build.cache import BuildCache
-    from stackr.runtime.engine.build.entry import Builds
-    from stackr.runtime.engine.build.folders import BuildFolders
-    from stackr.runtime.engine.container.records.lost import (
-        is_readable,
-        restore_records,
-        running_without_record,
-    )
-    from stackr.runtime.engine.container.wiring import make_containers
-    from stackr.runtime.engine.events import EventBus
-    from stackr.runtime.engine.image.store import Images
-    from stackr.runtime.engine.lease.removal import Resources
-    from stackr.runtime.engine.lease.service import Leases
-    from stackr.runtime.engine.network.service import Networks
-    from stackr.runtime.engine.project_locks import ProjectLocks
-    from stackr.runtime.engine.roots import close_to_others, make_root
-    from stackr.runtime.engine.snapshot.overlay import Overlay
-    from stackr.runtime.engine.state import State
-    from stackr.runtime.engine.volume import Volumes
-
-    roots = (config.data_root, config.exec_root)
-    for root in roots:
-        make_root(root)
-    lock = DataRootLock.acquire(config.data_root, timeout_s=_LOCK_WAIT_S)
-    parts.callback(lock.release)
-    state = State.open(config.database)
-    parts.callback(state.close)
-    restore_records(config, state)
-    events = EventBus()
-    snapshots = Overlay(config, state)
-    images = Images(config, state, events, snapshots)
-    networks = Networks(config, state, events)
-    volumes = Volumes(config, state, events)
-    await asyncio.to_thread(snapshots.open)
-    cache = BuildCache(state, snapshots, BuildFolders.of(config).mounts)
-    cache.open()
-    images.keep_layers(cache.layers)
-    await images.open()
-    parts.push_async_callback(images.close)
-    await volumes.open()
-    unknown = running_without_record(config, lambda id: is_readable(state.get("container", id)))
-    await networks.open(keep=bool(unknown))
-    parts.push_async_callback(networks.close)
-    containers = await make_containers(config, state, events, images, snapshots, networks, volumes)
-    parts.push_async_callback(containers.close)
-    leases = Leases(state, events, Resources(containers, networks, volumes))
-    leases.restore()
-    await containers.open()
-    await networks.settle()
-    builds = Builds(config, images, snapshots, containers, cache)
-    await builds.open()
-    leases.open()
-    parts.push_async_callback(leases.close)
-    await leases.settle()
-    engine = Engine(
-        config=config,
-        id=_engine_id(config.data_root),
-        events=events,
-        images=images,
-        networks=networks,
-        volumes=volumes,
-        containers=containers,
-        builds=builds,
-        execs=containers.execs,
-        leases=leases,
-        locks=ProjectLocks(),
-        warnings=lambda: state.warnings,
-    )
-    server = Server(engine, config.socket)
-    await server.open()
-    parts.push_async_callback(server.close)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(LISTEN_AGAIN, _listen_again, server.reopen, config)
-    for root in roots:
-        close_to_others(root)
-
-
-def _listen_again(reopen: Callable[[], None], config: EngineConfig) -> None:
-    """A client has found nobody at the socket: somebody has removed it, or all of the exec root."""
-    from stackr.runtime.engine.roots import make_root
-
-    if is_running(config):
-        return
-    try:
-        make_root(config.exec_root)
-        reopen()
-        _log.warning("%s: was removed: it is there again", config.socket)
-    except (StackrError, OSError) as error:
-        _log.error("%s: cannot be made again: %s", config.socket, error)
-
-
-def _engine_id(data_root: Path) -> str:
-    """A name for this engine, made once."""
-    path = data_root / "engine-id"
-    if not path.exists():
-        new = path.with_suffix(".new")
-        new.write_text(f"{uuid.uuid4()}\n")
-        new.replace(path)
-    return path.read_text().strip()
 
 
 def _notify_systemd(state: str) -> None:

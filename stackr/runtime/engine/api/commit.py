@@ -12,15 +12,14 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import rfc3339
+from stackr.runtime.engine.container.life.commit import image_settings
+from stackr.runtime.engine.image.changes import apply_changes
+from stackr.runtime.engine.image.commit import Commit
 
 __all__ = ["ROUTES"]
 
 
 async def _commit(engine: Engine, request: Request) -> Response:
-    from stackr.runtime.engine.container.life.commit import image_settings
-    from stackr.runtime.engine.image.changes import apply_changes
-    from stackr.runtime.engine.image.commit import Commit
-
     ref = request.text("container")
     if not ref:
         raise InvalidArgument("container: a name or an ID is expected")

@@ -15,6 +15,7 @@ from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import rfc3339
+from stackr.runtime.engine.container.settings.spec import parse_endpoint
 from stackr.runtime.engine.network.types import Endpoint, IpamPool, Network, NetworkSpec
 
 __all__ = ["ROUTES", "faults", "to_json"]
@@ -155,8 +156,6 @@ async def _delete(engine: Engine, request: Request) -> Response:
 
 
 async def _connect(engine: Engine, request: Request) -> Response:
-    from stackr.runtime.engine.container.settings.spec import parse_endpoint
-
     body = await request.json_object()
     network = engine.networks.get(request.params["id"])
     settings = parse_endpoint(object_at(body, "EndpointConfig"))

@@ -16,6 +16,7 @@ from stackr import __version__
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api import build, volumes
 from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.containers import summary
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import BodyWriter, Request, Response, json_response
 from stackr.runtime.engine.api.images import summaries
@@ -310,8 +311,6 @@ async def _disk_usage(engine: Engine, request: Request) -> Response:
 
 
 async def _container_usage(engine: Engine, request: Request) -> list[dict[str, Any]]:
-    from stackr.runtime.engine.api.containers import summary
-
     return [
         await summary(engine, container, size=True, version=request.api_version)
         for container in engine.containers.list()

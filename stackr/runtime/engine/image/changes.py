@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -175,8 +176,6 @@ def _user(config: Config, text: str) -> None:
 
 
 def _stop_signal(config: Config, text: str) -> None:
-    import signal
-
     name = _expanded(config, text)
     number = int(name) if name.isascii() and name.isdigit() else 0
     known = {each.name for each in signal.Signals}

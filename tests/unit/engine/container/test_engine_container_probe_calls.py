@@ -11,8 +11,9 @@ import pytest
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container.health import probe_file
+from stackr.runtime.engine.container.health.probe import compiled
 from stackr.runtime.engine.container.health.probe_file import FileProbe
-from stackr.runtime.engine.container.health.probe_log import LogProbe, compile_pattern
+from stackr.runtime.engine.container.health.probe_log import LogProbe
 from stackr.runtime.engine.linux.process import start_ticks
 
 TIME = "2026-01-02T03:04:05.000000001+00:00"
@@ -111,9 +112,9 @@ async def test_a_log_that_grows_as_it_is_read_ends_nevertheless(tmp_path: Path) 
 
 
 def test_bytes_that_are_no_text_do_not_hide_a_match() -> None:
-    assert compile_pattern("réady").search(b"\xff\xfe r\xc3\xa9ady \xff") is not None
+    assert compiled("réady").search(b"\xff\xfe r\xc3\xa9ady \xff") is not None
 
 
 def test_a_lone_surrogate_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="not in UTF-8"):
-        compile_pattern("\udc80")
+        compiled("\udc80")

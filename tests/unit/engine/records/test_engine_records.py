@@ -7,6 +7,7 @@ stay as they are.
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import sqlite3
@@ -17,6 +18,8 @@ from typing import Any, get_args, get_type_hints, is_typeddict
 import pytest
 from pydantic import BaseModel
 
+from stackr.runtime import engine
+from stackr.runtime.engine.build.cache import BUILD_CACHE
 from stackr.runtime.engine.container.limits.groups import CGROUP
 from stackr.runtime.engine.container.records import stored
 from stackr.runtime.engine.container.records.record import CONTAINER
@@ -33,11 +36,10 @@ from stackr.runtime.engine.state import State
 from stackr.runtime.engine.volume import VOLUME
 
 KINDS: tuple[Kind[Any], ...] = (
-    *(ADDRESS, CGROUP, CONTAINER, IMAGE, IMAGE_NAME, LAYER, LEASE, LEASE_CLOCK),
+    *(ADDRESS, BUILD_CACHE, CGROUP, CONTAINER, IMAGE, IMAGE_NAME, LAYER, LEASE, LEASE_CLOCK),
     *(NETWORK, SANDBOX, SNAPSHOT, VOLUME),
 )
 GOLDEN = Path(__file__).with_name("golden")
-BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 def golden(kind: Kind[Any], version: int) -> tuple[str, dict[str, Any]]:
@@ -53,8 +55,13 @@ def plain(document: object) -> Any:
     return json.loads(json.dumps(document))
 
 
-def test_every_kind_has_a_name_of_its_own() -> None:
-    assert len(BY_NAME) == len(KINDS)
+def test_every_kind_is_here_with_a_name_of_its_own() -> None:
+    found = []
+    for path in Path(engine.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Kind":
+                found.append(ast.literal_eval(node.args[0]))
+    assert sorted(found) == sorted(kind.name for kind in KINDS)
 
 
 @pytest.mark.parametrize(("kind", "version"), VERSIONS, ids=lambda v: getattr(v, "name", str(v)))

@@ -16,9 +16,11 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from stackr.errors import InvalidArgument
+from stackr.patterns import compile_pattern
 from stackr.runtime.engine.container.settings.spec import Config
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "ProbeResult",
     "TcpTest",
     "Test",
+    "compiled",
     "parse_test",
 ]
 
@@ -185,14 +188,22 @@ def _statuses(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _pattern(text: str) -> str:
-    from stackr.runtime.engine.container.health.probe_log import compile_pattern
-
     if not text or len(text) > _MOST_PATTERN:
         raise InvalidArgument(
             f"Healthcheck: LOG: the regular expression must have 1 to {_MOST_PATTERN} characters"
         )
-    compile_pattern(text)
+    compiled(text)
     return text
+
+
+def compiled(pattern: str) -> Any:
+    """The expression of a LOG probe. Raises InvalidArgument where RE2 does not know the syntax."""
+    try:
+        return compile_pattern(pattern)
+    except ValueError as error:
+        raise InvalidArgument(
+            f'Healthcheck: LOG: "{pattern[:100]}": not a regular expression: {error}'
+        ) from error
 
 
 def _path(text: str) -> str:

@@ -15,27 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stackr import patterns
-from stackr.errors import InvalidArgument
-from stackr.runtime.engine.container.health.probe import ProbeResult
+from stackr.runtime.engine.container.health.probe import ProbeResult, compiled
 from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry
 
-__all__ = ["LogProbe", "compile_pattern"]
+__all__ = ["LogProbe"]
 
 _BLOCK = 32 << 10
 _MATCHED = 16 << 10
 _SHOWN = 200
 _REST = 4
-
-
-def compile_pattern(text: str) -> Any:
-    """Raises InvalidArgument where RE2 does not know the syntax."""
-    try:
-        return patterns.compile_pattern(text)
-    except ValueError as error:
-        raise InvalidArgument(
-            f'Healthcheck: LOG: "{text[:100]}": not a regular expression: {error}'
-        ) from error
 
 
 class LogProbe:
@@ -60,7 +48,7 @@ class LogProbe:
         return ProbeResult(1, f'no line of output has matched "{self._pattern[:_SHOWN]}" yet')
 
     async def _read(self) -> None:
-        self._compiled = self._compiled or compile_pattern(self._pattern)
+        self._compiled = self._compiled or compiled(self._pattern)
         left = self._left()
         while left > 0 and (block := self._next_block()) and not self._found:
             left -= len(block)

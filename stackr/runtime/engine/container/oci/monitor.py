@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,8 +168,6 @@ class Monitor:
         try:
             return ExitReport(int(file.read_text()), file.stat().st_mtime_ns, oom)
         except (OSError, ValueError):
-            import time
-
             return ExitReport(137, time.time_ns(), oom, known=False)
 
     def resize(self, bundle: Path, height: int, width: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 
 from stackr.errors import InvalidArgument
 
@@ -44,8 +45,6 @@ def hosts_file(
 
 def check_extra_hosts(extra_hosts: Sequence[str]) -> None:
     """Raise InvalidArgument, with Docker's texts, for an entry that is not "name:address"."""
-    from ipaddress import ip_address
-
     for extra in extra_hosts:
         name, address = _split(extra)
         if not name or not address:
