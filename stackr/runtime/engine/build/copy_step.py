@@ -100,11 +100,7 @@ class Copier:
             raise InvalidArgument(f"WORKDIR {step.path}: {missing[0]} is not a directory")
         owner = _owner(step.user, view) if step.user else (0, 0)
         now = _now(epoch_ns)
-        owners = [*[(0, 0)] * (len(missing) - 1), owner]
-        items = [
-            Item(path.lstrip("/"), Found(_FOLDER, now, owner=owner))
-            for path, owner in zip(missing, owners, strict=True)
-        ]
+        items = [Item(path.lstrip("/"), Found(_FOLDER, now, owner=owner)) for path in missing]
         async with self._containers.container(layers, {}, {}) as id:
             await self._extract(id, "/", _pieces(archive_of(items)))
             return await self._maker.take(id, layers, epoch_ns=epoch_ns)
