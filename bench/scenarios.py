@@ -19,6 +19,7 @@ CHAIN_LENGTH = 10
 MEMORY_COUNT = 20
 READ_COUNTS = (20, 200)
 READ_REPEATS = 5
+FILES = 10_000
 SETTLE_S = 1.0
 PAUSE_S = 0.1
 """Before each command, as nobody types faster; the warm process gets ready in it for the next."""
@@ -80,6 +81,8 @@ def _scenarios(
     file = _write(folder, f"chain{CHAIN_LENGTH}", stacks.chain(CHAIN_LENGTH, images.small))
     yield partial(_life, peer, file, f"chain of {CHAIN_LENGTH}", stacks.ports(CHAIN_LENGTH))
     yield partial(_pull, peer, images.layered, folder)
+    yield partial(_build, peer, _ten_steps(images.small, folder), "build, 10 RUN steps")
+    yield partial(_build, peer, _many_files(images.small, folder), "build, COPY of 10,000 files")
     yield partial(_memory, peer, images, folder)
     yield partial(_reading, peer, images, folder)
 
@@ -112,6 +115,35 @@ def _pull(peer: Peer, image: str, folder: Path, record: Record) -> None:
     file = _write(folder, "pull", stacks.only_image(image))
     record("pull, 5 layers, 150 MB", _timed(peer, "pull", file))
     run(docker(peer, "rmi", image), peer.environment())
+
+
+def _build(peer: Peer, context: Path, title: str, record: Record) -> None:
+    """By the docker command on both engines: the client is the same, and the call."""
+    environment = peer.environment() | {"DOCKER_BUILDKIT": "0"}
+    command = docker(peer, "build", "--quiet", "--tag", "bench-build", "--network", "none")
+    record(title, run([*command, "--no-cache", str(context)], environment))
+    record(f"{title}: all cached", run([*command, str(context)], environment))
+    run(docker(peer, "rmi", "bench-build"), environment)
+
+
+def _ten_steps(base: str, folder: Path) -> Path:
+    steps = "".join(f"RUN echo {number} > /file{number}\n" for number in range(10))
+    return _write_context(folder / "ten-steps", f"FROM {base}\n{steps}")
+
+
+def _many_files(base: str, folder: Path) -> Path:
+    context = _write_context(folder / "many-files", f"FROM {base}\nCOPY files /files\n")
+    for number in range(FILES):
+        file = context / "files" / str(number // 100) / str(number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{number}\n" * 100)
+    return context
+
+
+def _write_context(folder: Path, dockerfile: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Dockerfile").write_text(dockerfile)
+    return folder
 
 
 def _memory(peer: Peer, images: Images, folder: Path, record: Record) -> None:

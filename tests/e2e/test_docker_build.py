@@ -148,6 +148,19 @@ def test_what_has_not_changed_is_not_done_again(kitchen: Kitchen) -> None:
     assert kitchen.run("cat", "/when") != when
 
 
+def test_a_copy_from_a_stage_goes_by_the_files_that_it_reads(kitchen: Kitchen) -> None:
+    text = (
+        "FROM BASE AS made\nARG X\nRUN echo $X > /other; echo same > /out\n"
+        "FROM BASE\nCOPY --from=made /out /\nRUN cat /proc/sys/kernel/random/uuid > /u\n"
+    )
+    kitchen.build(text, "--build-arg", "X=1")
+    first = kitchen.run("cat", "/u")
+    kitchen.build(text, "--build-arg", "X=2")
+    assert kitchen.run("cat", "/u") == first
+    kitchen.build(text.replace("same", "another"), "--build-arg", "X=2")
+    assert kitchen.run("cat", "/u", "/out") != first
+
+
 def test_each_layer_has_what_its_step_changed_and_no_more(kitchen: Kitchen) -> None:
     kitchen.build(
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -18,6 +19,7 @@ __all__ = ["DEFAULT_DATA_ROOT", "DEFAULT_EXEC_ROOT", "AddressPool", "EngineConfi
 
 DEFAULT_DATA_ROOT = Path("/var/lib/stackr")
 DEFAULT_EXEC_ROOT = Path("/run/stackr")
+_NUMBER = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class EngineConfig:
     address_pools: tuple[AddressPool, ...] = field(default_factory=_default_pools)
     published_port_range: tuple[int, int] = (20000, 32767)
     """Ephemeral host ports: below the kernel's own range, so that no client socket takes one."""
+    build_cache_bytes: int = 20 << 30
+    """What is kept of builds' layers; the least recently used go first. 0 for no limit."""
 
     @classmethod
     def at(cls, data_root: Path, exec_root: Path, **settings: object) -> EngineConfig:
@@ -67,10 +71,16 @@ class EngineConfig:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> EngineConfig:
-        """`STACKR_DATA_ROOT` and `STACKR_EXEC_ROOT` move the engine's folders."""
+        """`STACKR_DATA_ROOT` and `STACKR_EXEC_ROOT` move the engine's folders.
+
+        `STACKR_BUILD_CACHE_MB` is the limit of the build cache; what is no number is passed over.
+        """
+        limit = environ.get("STACKR_BUILD_CACHE_MB", "")
+        settings = {"build_cache_bytes": int(limit) << 20} if _NUMBER.fullmatch(limit) else {}
         return cls.at(
             Path(environ.get("STACKR_DATA_ROOT") or DEFAULT_DATA_ROOT),
             Path(environ.get("STACKR_EXEC_ROOT") or DEFAULT_EXEC_ROOT),
+            **settings,
         )
 
     @property

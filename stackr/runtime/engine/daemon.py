@@ -129,6 +129,7 @@ def _parse(argv: Sequence[str]) -> tuple[EngineConfig, bool, int | None]:
         given.data_root.absolute(),
         given.exec_root.absolute(),
         insecure_registries=tuple(given.insecure_registry),
+        build_cache_bytes=default.build_cache_bytes,
     )
     return config, given.detach, given.ready_fd
 

@@ -84,6 +84,11 @@ class BuildCache:
         """The least recently used first."""
         return sorted(self._records.values(), key=lambda record: (record.last_used_ns, record.key))
 
+    def layers_size(self) -> int:
+        """Bytes in the files of all layers that are remembered, each layer once."""
+        sizes = {record.diff_id: record.size_bytes for record in self._records.values()}
+        return sum(size for diff_id, size in sizes.items() if diff_id)
+
     def is_held(self, key: str) -> bool:
         return self._held[key] > 0
 

@@ -23,7 +23,7 @@ from stackr.errors import InvalidArgument
 from stackr.runtime.engine.archive.decompress import Source as ArchiveSource
 from stackr.runtime.engine.archive.decompress import decompressed
 from stackr.runtime.engine.archive.tarstream import ArchiveError
-from stackr.runtime.engine.build.files import Found, read_found
+from stackr.runtime.engine.build.files import Found, content_of, read_found
 from stackr.runtime.engine.build.layers import LayerMaker
 from stackr.runtime.engine.build.packing import (
     Item,
@@ -111,7 +111,7 @@ class Copier:
     async def _unpack(self, id: str, path: str, archive: Found, *, as_user: bool) -> None:
         """An archive that ADD unpacks: as it is, so that what is in its way is replaced."""
         await self._containers.containers.extract(
-            id, path, _pieces(_read(archive)), as_user=as_user, keep_kinds=False
+            id, path, _pieces(content_of(archive)), as_user=as_user, keep_kinds=False
         )
 
 
@@ -272,15 +272,6 @@ def _first_block(fd: int) -> bytes:
             if len(first) >= 512:
                 break
     return first
-
-
-def _read(found: Found) -> Iterator[bytes]:
-    with open(found.place, "rb") as file:
-        file.seek(found.offset)
-        left = found.size
-        while left and (data := file.read(min(1 << 18, left))):
-            left -= len(data)
-            yield data
 
 
 async def _pieces(source: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from stackr.build.tree import Tree
 from stackr.errors import InvalidArgument
@@ -22,9 +22,13 @@ __all__ = [
     "FolderContext",
     "Found",
     "SpooledContext",
+    "content_of",
     "empty_context",
     "read_found",
 ]
+
+
+_PIECE: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +146,13 @@ def read_found(found: Found, limit: int) -> bytes:
     with open(found.place, "rb") as file:
         file.seek(found.offset)
         return file.read(min(limit, found.size))
+
+
+def content_of(found: Found) -> Iterator[bytes]:
+    """The content of a file in pieces. Blocking. Raises OSError."""
+    with open(found.place, "rb") as file:
+        file.seek(found.offset)
+        left = found.size
+        while left and (data := file.read(min(_PIECE, left))):
+            left -= len(data)
+            yield data

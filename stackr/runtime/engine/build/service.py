@@ -65,6 +65,7 @@ class Builder:
         folders = BuildFolders.of(config)
         self._contexts = folders.contexts
         self._uploads = Uploads()
+        self._limit_bytes = config.build_cache_bytes
         step_containers = StepContainers(containers, images)
         maker = LayerMaker(snapshots)
         runner = Runner(snapshots, images, step_containers, maker, cache, folders.scratch)
@@ -156,6 +157,7 @@ class Builder:
             result = await one.run()
             image = await self._finish(request, result, use)
             self.cache.touch(used)
+        await self._keep_to_limit()
         built = Built(image.id, request.tags)
         report(built)
         return built
@@ -198,6 +200,11 @@ class Builder:
     @property
     def images(self) -> Images:
         return self._images
+
+    async def _keep_to_limit(self) -> None:
+        """Of the layers alone: to know what cache mounts take would need a walk."""
+        if self._limit_bytes and self.cache.layers_size() > self._limit_bytes:
+            await self.prune(all=True, keep_bytes=self._limit_bytes, until_ns=None)
 
     async def prune(
         self,

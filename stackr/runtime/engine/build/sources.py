@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import stat
+from collections.abc import Iterator, Sequence
 
 from stackr.build.cache_key import chain_id
 from stackr.build.selection import digest_of, select
 from stackr.build.steps import Copy
 from stackr.runtime.engine.build.copy_step import FileSource, Part
-from stackr.runtime.engine.build.files import Context
+from stackr.runtime.engine.build.files import Context, Found, content_of
 from stackr.runtime.engine.build.merged import MergedFiles
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
-__all__ = ["Origin", "file_source", "origin_digest", "parts_of"]
+__all__ = ["Origin", "content_digest", "file_source", "origin_digest", "parts_of"]
 
 Origin = Context | tuple[str, ...]
 """A context, or layers by diff ID, base layer first."""
@@ -42,3 +44,32 @@ def parts_of(step: Copy, origin: Origin, snapshots: Overlay) -> Sequence[Part]:
         tree = merged.tree(each.lstrip("/") for each in step.sources)
         files = FileSource(tree, merged.find)
     return [(source, files) for source in select(step, files.tree)]
+
+
+def content_digest(parts: Sequence[Part]) -> str:
+    """SHA-256 of what a copy reads from layers: names, kinds, permissions, owners and content.
+
+    Blocking: reads it all. Times do not count.
+    """
+    sha256 = hashlib.sha256()
+    for source, files in parts:
+        names = [(source.path, source.name)]
+        names += [(_join(source.path, each), f"{source.name}/{each}") for each in source.below]
+        names += [(path, f"{name}/") for path, name in source.parents]
+        for path, name in names:
+            sha256.update(f"{name}\0".encode("utf-8", "surrogateescape"))
+            found = files.find(path)
+            for piece in _facts(found) if found is not None else ():
+                sha256.update(piece)
+    return sha256.hexdigest()
+
+
+def _join(folder: str, path: str) -> str:
+    return f"{folder}/{path}" if folder else path
+
+
+def _facts(found: Found) -> Iterator[bytes]:
+    facts = (f"{found.mode:o}", *map(str, found.owner), found.target, sorted(found.xattrs.items()))
+    yield repr(facts).encode("utf-8", "surrogateescape")
+    if stat.S_ISREG(found.mode):
+        yield from content_of(found)

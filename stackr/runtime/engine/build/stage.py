@@ -18,6 +18,7 @@ from stackr.build.evaluate import StageState
 from stackr.build.stages import Stage, StagePlan
 from stackr.build.steps import Change, Copy, Folder, Run, Step
 from stackr.runtime.engine.build.cache import CacheRecord
+from stackr.runtime.engine.build.copy_step import Part
 from stackr.runtime.engine.build.progress import (
     Output,
     Report,
@@ -29,9 +30,14 @@ from stackr.runtime.engine.build.progress import (
 from stackr.runtime.engine.build.remote import Fetched, is_remote
 from stackr.runtime.engine.build.request import BuildRequest
 from stackr.runtime.engine.build.run_step import RunFailed
-from stackr.runtime.engine.build.sources import Origin, origin_digest
+from stackr.runtime.engine.build.sources import (
+    Origin,
+    content_digest,
+    origin_digest,
+    parts_of,
+)
 from stackr.runtime.engine.build.workshop import Workshop
-from stackr.runtime.engine.snapshot.overlay import Layer
+from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 
 __all__ = ["Base", "StageBuild", "StageResult"]
 
@@ -165,29 +171,51 @@ class StageBuild:
             entry["empty_layer"] = True
         self._history.append(entry)
 
-    async def _result(self, step: Run | Copy | Folder) -> tuple[CacheRecord, bool]:
-        """The step's record, and whether it was there."""
-        prepared = await self._prepare(step)
-        ground = Ground(
+    def _ground(self) -> Ground:
+        return Ground(
             self._layers,
             self._request.epoch,
             json.dumps(self._request.host_config, sort_keys=True),
             self._workshop.platform,
         )
-        key = key_of(prepared.step, ground, prepared.reads)
+
+    async def _result(self, step: Run | Copy | Folder) -> tuple[CacheRecord, bool]:
+        """The step's record, and whether it was there."""
+        prepared = await self._prepare(step)
+        key = key_of(prepared.step, self._ground(), prepared.reads)
         self._used(key)
         skip = self._request.no_cache or self._stage.label in self._request.no_cache_filter
         try:
             return await self._workshop.once(
-                key, lambda: self._make(key, prepared), skip_cache=skip
+                key, lambda: self._make(key, prepared, skip_cache=skip), skip_cache=skip
             )
         finally:
             prepared.close()
 
-    async def _make(self, key: str, prepared: _Prepared) -> CacheRecord:
-        step, parent = prepared.step, chain_id(self._layers)
+    async def _make(self, key: str, prepared: _Prepared, *, skip_cache: bool) -> CacheRecord:
+        """Execute a step; a copy out of layers only where the files themselves have changed."""
+        step, by_content = prepared.step, ""
+        if isinstance(step, Copy) and prepared.is_of_layers:
+            by_content = await self._content_key(step, prepared)
+            self._used(by_content)
+            known = None if skip_cache else self._workshop.cache.find(by_content)
+            if known is not None:
+                layer = self._workshop.snapshots.layer(known.diff_id)
+                return replace(self._new_record(key, step, layer), created=known.created)
         async with self._workshop.slots:
             layer = await self._execute(prepared)
+        record = self._new_record(key, step, layer)
+        if by_content:
+            alias = replace(record, key=by_content, size_bytes=0, kind="internal")
+            self._workshop.cache.put(alias)
+        return record
+
+    async def _content_key(self, step: Copy, prepared: _Prepared) -> str:
+        parts = await asyncio.to_thread(prepared.parts, self._workshop.snapshots)
+        digest = await asyncio.to_thread(content_digest, parts)
+        return key_of(replace(step, source_image=""), self._ground(), {"content": digest})
+
+    def _new_record(self, key: str, step: Step, layer: Layer | None) -> CacheRecord:
         epoch = self._request.epoch
         now = time.time_ns()
         created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
@@ -200,7 +228,7 @@ class StageBuild:
             now,
             1,
             step.instruction.original,
-            parent,
+            chain_id(self._layers),
         )
 
     async def _execute(self, prepared: _Prepared) -> Layer | None:
@@ -292,9 +320,13 @@ class _Prepared:
         self._origin = origin
         self._fetched = fetched
 
-    def parts(self, snapshots: Any) -> list[Any]:
-        from stackr.runtime.engine.build.sources import parts_of
+    @property
+    def is_of_layers(self) -> bool:
+        """Whether it copies from a stage or an image, and from there alone."""
+        is_local = self._local is not None and bool(self._local.sources)
+        return is_local and not self._fetched and isinstance(self._origin, tuple)
 
+    def parts(self, snapshots: Overlay) -> list[Part]:
         found = [part for each in self._fetched for part in each.parts()]
         if self._local is not None and self._local.sources:
             found += parts_of(self._local, self._origin, snapshots)
