@@ -22,7 +22,15 @@ from typing import Any
 import pytest
 from engine_request import raw_request, request
 
+from stackr.build.context import ignore_of, read_context
+from stackr.build.digests import Digests
+from stackr.build.dockerfile import parse
+from stackr.build.outlook import Base as BaseImage
+from stackr.build.outlook import Known, Outlook, Question, outlook
+from stackr.build.stages import plan_of
+from stackr.build.tree import Tree
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.image.platform import host_platform
 from stackr.runtime.engine.launch import ensure_running
 
 pytestmark = pytest.mark.root
@@ -143,6 +151,49 @@ def test_events_of_a_build(site: Site) -> None:
     assert request(site.engine.socket, "DELETE", f"/stackr/v1/build/contexts/{context}")[0] == 204
     assert request(site.engine.socket, "DELETE", f"/stackr/v1/build/contexts/{context}")[0] == 404
     assert request(site.engine.socket, "DELETE", "/images/t-events")[0] == 200
+
+
+def test_what_a_build_would_do_is_known_without_building(site: Site, tmp_path: Path) -> None:
+    """The keys of both sides agree."""
+    text = (
+        f"FROM {site.base} AS one\nARG V=1\nRUN echo $V > /out\nFROM {site.base}\n"
+        "COPY d /d\nRUN --mount=target=/m cat /m/a\nCOPY --from=one /out /\nWORKDIR /w\n"
+        "COPY <<E /h\n$V\nE\n"
+    )
+    (tmp_path / "d").mkdir()
+    for path, content in (("a", "1"), ("d/b", "2")):
+        (tmp_path / path).write_text(content)
+        (tmp_path / path).chmod(0o644)
+    (tmp_path / "d").chmod(0o755)
+    (tmp_path / "Dockerfile").write_text(text)
+    known_files = read_context(tmp_path, ignore_of(tmp_path), Digests(None))
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        made.add(tmp_path, ".")
+    path = "/build?t=t-outlook"
+    raw_request(site.engine.socket, "POST", path, buffer.getvalue(), "application/x-tar")
+    image = request(site.engine.socket, "GET", "/images/t-outlook/json")[1]
+
+    def ask(tree: Tree) -> Outlook:
+        base = request(site.engine.socket, "GET", f"/images/{site.base}/json")[1]
+        cache = request(site.engine.socket, "GET", "/stackr/v1/build/cache")[1]
+        platform = str(host_platform())
+        return outlook(
+            Question(
+                plan_of(parse(text), platform=platform),
+                tree,
+                lambda _: BaseImage(tuple(base["RootFS"]["Layers"]), base["Config"]),
+                {key: Known(entry["Layer"]) for key, entry in cache.items()},
+                platform=platform,
+            )
+        )
+
+    assert ask(known_files).layers == tuple(image["RootFS"]["Layers"])
+    (tmp_path / "d" / "b").write_text("3")
+    first = ask(read_context(tmp_path, ignore_of(tmp_path), Digests(None))).first
+    assert first is not None
+    assert first.step.instruction.original == "COPY d /d"
+    request(site.engine.socket, "DELETE", "/images/t-outlook")
 
 
 def test_named_contexts(site: Site) -> None:

@@ -6,8 +6,8 @@ import hashlib
 import stat
 from collections.abc import Iterator, Sequence
 
-from stackr.build.cache_key import chain_id
-from stackr.build.selection import digest_of, select
+from stackr.build.reads import copy_digest
+from stackr.build.selection import select
 from stackr.build.steps import Copy
 from stackr.runtime.engine.build.copy_step import FileSource, Part
 from stackr.runtime.engine.build.files import Context, Found, content_of
@@ -25,13 +25,8 @@ def file_source(context: Context, *, unpacks: bool = True) -> FileSource:
 
 
 def origin_digest(step: Copy, origin: Origin) -> str:
-    """What a copy reads, for its key: by content, or by the layers that it reads from.
-
-    Raises DockerfileError where a context has nothing that fits.
-    """
-    if not isinstance(origin, tuple):
-        return digest_of(select(step, origin.tree), origin.tree)
-    return chain_id(origin)
+    """What a copy reads, for its key. Raises DockerfileError."""
+    return copy_digest(step, origin if isinstance(origin, tuple) else origin.tree)
 
 
 def parts_of(step: Copy, origin: Origin, snapshots: Overlay) -> Sequence[Part]:

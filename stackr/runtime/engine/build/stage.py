@@ -15,6 +15,7 @@ from stackr.build.cache_key import Ground, chain_id, key_of
 from stackr.build.dockerfile import Instruction
 from stackr.build.errors import DockerfileError
 from stackr.build.evaluate import StageState
+from stackr.build.reads import bound, options_text
 from stackr.build.stages import Stage, StagePlan
 from stackr.build.steps import Change, Copy, Folder, Run, Step
 from stackr.runtime.engine.build.cache import CacheRecord
@@ -175,7 +176,7 @@ class StageBuild:
         return Ground(
             self._layers,
             self._request.epoch,
-            json.dumps(self._request.host_config, sort_keys=True),
+            options_text(self._request.host_config),
             self._workshop.platform,
         )
 
@@ -263,13 +264,9 @@ class StageBuild:
     async def _prepare_run(self, step: Run) -> _Prepared:
         reads: dict[str, str] = {}
         binds: dict[int, Origin] = {}
-        for number, mount in enumerate(step.mounts):
-            if mount.type != "bind":
-                continue
-            origin = await self._find(mount.source_image, step)
-            binds[number] = origin
-            as_copy = Copy(step.instruction, (mount.source or "/",), "/", mount.source_image)
-            reads[f"{number} {mount.target}"] = origin_digest(as_copy, origin)
+        for number, (name, copied) in bound(step).items():
+            binds[number] = await self._find(copied.source_image, step)
+            reads[name] = origin_digest(copied, binds[number])
         return _Prepared(step, reads, binds)
 
     async def _prepare_copy(self, step: Copy) -> _Prepared:
