@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
+from stackr.runtime.docker.address import EngineAddress
 from stackr.runtime.docker.client import Client
-from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.protocol import Runtime
@@ -42,7 +42,7 @@ async def connect(
     name = engine or environ.get("STACKR_ENGINE") or "embedded"
 
     async def opened(url: str) -> Runtime:
-        client = Client(Endpoint.parse(url, environ), read_only=read_only)
+        client = Client(EngineAddress.parse(url, environ), read_only=read_only)
         return await DockerRuntime.open(client, environ)
 
     if name != "embedded":

@@ -25,7 +25,7 @@ from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.command import CommandError, run
 from stackr.runtime.engine.network.nameserver import Nameserver
 from stackr.runtime.engine.network.service import Networks
-from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, PortBinding
+from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, Publication
 from stackr.runtime.engine.state import State
 
 DEADLINE_S = 60.0
@@ -307,7 +307,7 @@ class Engine:
         process: Process,
         *networks: str | EndpointSpec,
         name: str = "web",
-        ports: tuple[PortBinding, ...] = (),
+        ports: tuple[Publication, ...] = (),
         standby: bool = False,
     ) -> str:
         """Connect a container to networks; returns its IPv4 address on the first."""

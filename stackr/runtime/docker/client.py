@@ -25,7 +25,7 @@ from stackr.errors import (
     Unavailable,
     error_for_status,
 )
-from stackr.runtime.docker.endpoint import Endpoint, Stream
+from stackr.runtime.docker.address import EngineAddress, Stream
 from stackr.text import parse_json
 
 __all__ = ["OLDEST_API", "Client", "Hijacked", "Query"]
@@ -149,8 +149,8 @@ class Client:
     read_only: a call that could change anything is refused before a byte of it is sent.
     """
 
-    def __init__(self, endpoint: Endpoint, *, read_only: bool = False) -> None:
-        self.endpoint = endpoint
+    def __init__(self, address: EngineAddress, *, read_only: bool = False) -> None:
+        self.address = address
         self._read_only = read_only
         self._has_answered = False
         self._free: list[_Connection] = []
@@ -259,7 +259,7 @@ class Client:
         if response.status_code != 101:
             await connection.stream.close()
             raise Unavailable(
-                f'engine "{self.endpoint.url}": {path}: it did not hand the stream over'
+                f'engine "{self.address.url}": {path}: it did not hand the stream over'
             )
         leading, _ = connection.http.trailing_data
         return Hijacked(connection.stream, bytes(leading), b"raw-stream" in media_type)
@@ -309,7 +309,7 @@ class Client:
         self, method: str, target: str, chunks: AsyncIterator[bytes], headers: Mapping[str, str]
     ) -> tuple[_Connection, h11.Response | h11.InformationalResponse]:
         """On a new connection, as what was sent of it cannot be sent again."""
-        connection = _Connection(await self.endpoint.connect())
+        connection = _Connection(await self.address.connect())
         fields = [*_common_headers(headers), _TAR, ("Transfer-Encoding", "chunked")]
         request = h11.Request(method=method, target=target, headers=fields)
         try:
@@ -333,7 +333,7 @@ class Client:
                 connection.is_used = True
                 return connection
             await connection.stream.close()
-        return _Connection(await self.endpoint.connect())
+        return _Connection(await self.address.connect())
 
     async def _release(self, connection: _Connection) -> None:
         if connection.is_reusable:
@@ -367,16 +367,16 @@ class Client:
         )
 
     def _no_http(self, error: Exception) -> Unavailable:
-        return Unavailable(f'engine "{self.endpoint.url}": not an answer in HTTP/1.1: {error}')
+        return Unavailable(f'engine "{self.address.url}": not an answer in HTTP/1.1: {error}')
 
     def _gone(self) -> Unavailable:
-        if self.endpoint.url.startswith("ssh://") and not self._has_answered:
+        if self.address.url.startswith("ssh://") and not self._has_answered:
             return Unavailable(
-                f'engine "{self.endpoint.url}": ssh ended without an answer from docker there',
+                f'engine "{self.address.url}": ssh ended without an answer from docker there',
                 hint="see what ssh said; try: ssh HOST docker system dial-stdio",
             )
         return Unavailable(
-            f'engine "{self.endpoint.url}": it closed the connection in the middle of a call',
+            f'engine "{self.address.url}": it closed the connection in the middle of a call',
             hint="see the engine's log; the same command carries on from what is there",
         )
 
@@ -385,7 +385,7 @@ class Client:
             return parse_json(data)
         except ValueError as error:
             raise Unavailable(
-                f'engine "{self.endpoint.url}": {what}: not an answer in JSON'
+                f'engine "{self.address.url}": {what}: not an answer in JSON'
             ) from error
 
     # --- versions ------------------------------------------------------------------------------
@@ -416,11 +416,11 @@ class Client:
             version = min(NEWEST_API, (int(major), int(minor)))
         except ValueError:
             raise Unavailable(
-                f'engine "{self.endpoint.url}": it does not speak the Docker Engine API'
+                f'engine "{self.address.url}": it does not speak the Docker Engine API'
             ) from None
         if version < OLDEST_API:
             raise Unavailable(
-                f'engine "{self.endpoint.url}": its API {offered} is too old',
+                f'engine "{self.address.url}": its API {offered} is too old',
                 hint="stackr needs 1.40 (Docker 19.03) or newer",
             )
         return version

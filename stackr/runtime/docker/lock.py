@@ -28,7 +28,7 @@ async def held(
                 break
             waiting(_holder(line["holder"]))
         else:
-            raise Unavailable(f'engine "{client.endpoint.url}": it ended the wait for a lock')
+            raise Unavailable(f'engine "{client.address.url}": it ended the wait for a lock')
 
         async def lost() -> None:
             async for _ in lines:

@@ -121,9 +121,9 @@ class DockerRuntime:
         if self._client.engine_id:
             return self._client.engine_id
         if not self._client.has_lasting_id:
-            return self._client.endpoint.url
+            return self._client.address.url
         system = await self._client.call("GET", "/info")
-        return system.get("ID") or self._client.endpoint.url
+        return system.get("ID") or self._client.address.url
 
     def lock(
         self, project: str, holder: LockHolder, waiting: Callable[[LockHolder], object]
@@ -144,7 +144,7 @@ class DockerRuntime:
             kernel=version.get("KernelVersion") or "",
             cpus=system.get("NCPU") or 0,
             memory_bytes=system.get("MemTotal") or 0,
-            endpoint=self._client.endpoint.url,
+            endpoint=self._client.address.url,
         )
 
     async def events(
@@ -251,7 +251,7 @@ class DockerRuntime:
     @property
     def _own_socket(self) -> str:
         """Where stackr's engine listens, on its host; "" for dockerd's usual place."""
-        url = self._client.endpoint.url
+        url = self._client.address.url
         is_own = bool(self._client.capabilities) and url.startswith("unix://")
         return url.removeprefix("unix://") if is_own else ""
 
@@ -358,7 +358,7 @@ class DockerRuntime:
     def _check_handover(self) -> None:
         if not self.capabilities.handover:
             raise NotSupported(
-                f'engine "{self._client.endpoint.url}": it cannot hand a container\'s ports and'
+                f'engine "{self._client.address.url}": it cannot hand a container\'s ports and'
                 " names over to another",
                 hint="stackr's own engine can: --engine embedded",
             )

@@ -10,7 +10,7 @@ import pytest
 from network_lab import Engine, Lab
 
 from stackr.errors import Conflict, PermissionDenied
-from stackr.runtime.engine.network.types import EndpointSpec, IpamPool, NetworkSpec, PortBinding
+from stackr.runtime.engine.network.types import EndpointSpec, IpamPool, NetworkSpec, Publication
 
 pytestmark = pytest.mark.root
 
@@ -53,7 +53,7 @@ async def test_a_published_port_is_reached_from_everywhere(
     await engine.networks.create(NetworkSpec("app"))
     await engine.networks.create(NetworkSpec("other"))
     web, mate, stranger = lab.process(), lab.process(), lab.process()
-    binding = PortBinding(80, "udp" if udp else "tcp", host_port=8080)
+    binding = Publication(80, "udp" if udp else "tcp", host_port=8080)
     address = await engine.attach(web, "app", ports=(binding,))
     await engine.attach(mate, "app", name="mate")
     await engine.attach(stranger, "other", name="stranger")
@@ -76,8 +76,8 @@ async def test_a_port_of_one_host_address_is_not_on_the_others(lab: Lab, engine:
     neighbour = lab.neighbour("10.9.0.2", "10.9.0.1")
     web = lab.process()
     ports = (
-        PortBinding(80, host_ip="127.0.0.1", host_port=8080),
-        PortBinding(80, host_ip="10.9.0.1", host_port=8081),
+        Publication(80, host_ip="127.0.0.1", host_port=8080),
+        Publication(80, host_ip="10.9.0.1", host_port=8081),
     )
     await engine.attach(web, "bridge", ports=ports)
     lab.serve(web, 80, "web")
@@ -92,7 +92,7 @@ async def test_a_neighbour_does_not_reach_ports_of_the_loopback(lab: Lab, engine
     """A packet for 127.0.0.1 that arrives from outside must not be forwarded."""
     neighbour = lab.neighbour("10.9.0.2", "10.9.0.1")
     web = lab.process()
-    ports = (PortBinding(80, host_ip="127.0.0.1", host_port=8080),)
+    ports = (Publication(80, host_ip="127.0.0.1", host_port=8080),)
     await engine.attach(web, "bridge", ports=ports)
     lab.serve(web, 80, "web")
     lab.run_in(
@@ -125,7 +125,7 @@ async def test_containers_reach_the_outside_under_the_hosts_address(
 async def test_an_internal_network_talks_within_itself(lab: Lab, engine: Engine) -> None:
     await engine.networks.create(NetworkSpec("inside", internal=True))
     web, client = lab.process(), lab.process()
-    info_address = await engine.attach(web, "inside", ports=(PortBinding(80, host_port=8080),))
+    info_address = await engine.attach(web, "inside", ports=(Publication(80, host_port=8080),))
     await engine.attach(client, "inside", name="client")
     lab.serve(web, 80, "web")
     assert (await lab.ask(info_address, 80, source=client)).startswith("web")
@@ -139,7 +139,7 @@ async def test_a_port_that_another_process_holds_is_named(lab: Lab, engine: Engi
     web = lab.process()
     with closing(socket.create_server(("0.0.0.0", 8080))):
         with pytest.raises(Conflict) as failure:
-            await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+            await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
         text = str(failure.value)
         assert text.startswith("driver failed programming external connectivity on endpoint web (")
         assert "failed to bind host port for 0.0.0.0:8080:" in text
@@ -147,25 +147,25 @@ async def test_a_port_that_another_process_holds_is_named(lab: Lab, engine: Engi
         assert engine.networks.sandbox(web.id) is None
         assert not engine.networks.endpoints(engine.networks.get("app").id)
     # Nothing is left of the attempt: the same call works once the port is free.
-    await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
 
 
 async def test_a_published_port_is_taken_for_everybody_else(lab: Lab, engine: Engine) -> None:
     one, two = lab.process(), lab.process()
-    await engine.attach(one, "bridge", name="one", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(one, "bridge", name="one", ports=(Publication(80, host_port=8080),))
     with pytest.raises(OSError, match="in use"):
         socket.create_server(("127.0.0.1", 8080))
     with pytest.raises(Conflict, match=r"0\.0\.0\.0:8080"):
-        await engine.attach(two, "bridge", name="two", ports=(PortBinding(80, host_port=8080),))
+        await engine.attach(two, "bridge", name="two", ports=(Publication(80, host_port=8080),))
     await engine.networks.detach(one.id)
-    await engine.attach(two, "bridge", name="two", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(two, "bridge", name="two", ports=(Publication(80, host_port=8080),))
 
 
 async def test_a_port_range_gives_its_first_free_port(lab: Lab, engine: Engine) -> None:
     web = lab.process()
     with closing(socket.create_server(("0.0.0.0", 8080))):
-        binding = PortBinding(80, host_port=8080, host_port_end=8082)
-        await engine.attach(web, "bridge", ports=(binding, PortBinding(81)))
+        binding = Publication(80, host_port=8080, host_port_end=8082)
+        await engine.attach(web, "bridge", ports=(binding, Publication(81)))
     info = engine.networks.sandbox(web.id)
     assert info is not None
     chosen = {port.container_port: port.host_port for port in info.ports}
@@ -177,7 +177,7 @@ async def test_a_port_range_gives_its_first_free_port(lab: Lab, engine: Engine) 
 async def test_a_restarted_container_keeps_its_udp_clients(lab: Lab, engine: Engine) -> None:
     """A flow that goes on while its container is replaced must reach the new one."""
     neighbour = lab.neighbour("10.9.0.2", "10.9.0.1")
-    binding = (PortBinding(53, "udp", host_port=5353),)
+    binding = (Publication(53, "udp", host_port=5353),)
     one, two = lab.process(), lab.process()
     await engine.attach(one, "bridge", name="one", ports=binding)
     server = lab.serve(one, 53, "one", udp=True)
@@ -280,7 +280,7 @@ async def test_published_ports_follow_a_container_through_its_networks(
     for name in ("a", "b"):
         await engine.networks.create(NetworkSpec(name))
     web = lab.process()
-    await engine.attach(web, "b", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "b", ports=(Publication(80, host_port=8080),))
     lab.serve(web, 80, "web")
     await engine.networks.connect(web.id, EndpointSpec("a"))  # takes the default route
     assert (await lab.ask("127.0.0.1", 8080)).startswith("web")

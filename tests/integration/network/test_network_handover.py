@@ -23,13 +23,13 @@ from stackr.runtime.engine.network.types import (
     ContainerNet,
     EndpointSpec,
     NetworkSpec,
-    PortBinding,
+    Publication,
 )
 
 pytestmark = pytest.mark.root
 
-TCP = PortBinding(80, host_port=8080)
-UDP = PortBinding(53, "udp", host_port=5353)
+TCP = Publication(80, host_port=8080)
+UDP = Publication(53, "udp", host_port=5353)
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Service:
 
     lab: Lab
     engine: Engine
-    ports: tuple[PortBinding, ...] = (TCP,)
+    ports: tuple[Publication, ...] = (TCP,)
     client: Process | None = None
 
     async def open(self) -> None:
@@ -47,7 +47,7 @@ class Service:
         await self.engine.attach(self.client, "app", name="client")
 
     def settings(
-        self, process: Process, name: str, ports: tuple[PortBinding, ...] | None = None
+        self, process: Process, name: str, ports: tuple[Publication, ...] | None = None
     ) -> ContainerNet:
         ports = self.ports if ports is None else ports
         endpoints = (EndpointSpec("app", aliases=("web", "www")),)
@@ -69,7 +69,7 @@ class Service:
         process: Process,
         name: str,
         replaces: Process | None = None,
-        ports: tuple[PortBinding, ...] | None = None,
+        ports: tuple[Publication, ...] | None = None,
     ) -> None:
         container = self.settings(process, name, ports)
         old = replaces.id if replaces else ""
@@ -168,7 +168,7 @@ async def test_a_clash_moves_nothing(lab: Lab, service: Service) -> None:
     old, first = await service.start("old", standby=False)
     new, _ = await service.start("new", standby=True)
     before = ruleset()
-    more = (TCP, PortBinding(81, host_port=8081), PortBinding(82, host_port=8082))
+    more = (TCP, Publication(81, host_port=8081), Publication(82, host_port=8082))
     with closing(socket.create_server(("0.0.0.0", 8082))):
         with pytest.raises(Conflict) as failure:
             await service.promote(new, "new", old, more)
@@ -186,7 +186,7 @@ async def test_a_clash_moves_nothing(lab: Lab, service: Service) -> None:
 
 
 async def test_what_the_new_one_does_not_want_stays(lab: Lab, service: Service) -> None:
-    service.ports = (TCP, PortBinding(80, host_port=8081))
+    service.ports = (TCP, Publication(80, host_port=8081))
     old, _ = await service.start("old", standby=False)
     new, _ = await service.start("new", standby=True)
     await service.promote(new, "new", old, (TCP,))
@@ -202,11 +202,11 @@ async def test_what_the_new_one_does_not_want_stays(lab: Lab, service: Service) 
 
 @pytest.mark.parametrize(
     "binding",
-    [PortBinding(80), PortBinding(80, host_port=8080, host_port_end=8089)],
+    [Publication(80), Publication(80, host_port=8080, host_port_end=8089)],
     ids=["ephemeral", "range"],
 )
 async def test_a_port_that_was_chosen_is_kept(
-    lab: Lab, service: Service, binding: PortBinding
+    lab: Lab, service: Service, binding: Publication
 ) -> None:
     with closing(socket.create_server(("0.0.0.0", 8080))):
         service.ports = (binding,)
@@ -222,7 +222,7 @@ async def test_another_port_of_the_container(lab: Lab, service: Service) -> None
     old, _ = await service.start("old", standby=False)
     new, _ = await service.start("new", standby=True)
     lab.serve(new, 8000, "elsewhere")
-    await service.promote(new, "new", old, (PortBinding(8000, host_port=8080),))
+    await service.promote(new, "new", old, (Publication(8000, host_port=8080),))
     for address in ("127.0.0.1", "::1"):
         assert (await lab.ask(address, 8080)).startswith("elsewhere")
 
@@ -317,7 +317,7 @@ while True:
 @pytest.fixture
 async def echoes(lab: Lab, service: Service) -> tuple[Process, Process]:
     """Two containers whose port 7 echoes; the first has host port 7007."""
-    service.ports = (PortBinding(7, host_port=7007),)
+    service.ports = (Publication(7, host_port=7007),)
     processes = []
     for name, standby in (("old", False), ("new", True)):
         process, _ = await service.start(name, standby=standby)
@@ -531,7 +531,7 @@ async def test_killed_after_it_is_recorded_it_is_finished(
 async def test_a_record_that_cannot_be_written_undoes_it(lab: Lab, service: Service) -> None:
     old, first = await service.start("old", standby=False)
     new, second = await service.start("new", standby=True)
-    more = (TCP, PortBinding(81, host_port=8081))
+    more = (TCP, Publication(81, host_port=8081))
 
     def fail() -> None:
         raise Internal("state: cannot be read or written: disk is full")

@@ -15,7 +15,7 @@ from network_lab import Engine, Lab, Process
 
 from stackr.runtime.engine.linux.netlink import NetlinkError
 from stackr.runtime.engine.network import guard
-from stackr.runtime.engine.network.types import NetworkSpec, PortBinding
+from stackr.runtime.engine.network.types import NetworkSpec, Publication
 
 pytestmark = pytest.mark.root
 
@@ -80,7 +80,7 @@ async def test_no_frame_from_a_container_reaches_the_loopback(
     """Nor one with tags that the kernel takes off after the bridge's filter has seen them."""
     await engine.networks.create(NetworkSpec("one"))
     web = lab.process()
-    ports = (PortBinding(80, host_ip="127.0.0.1", host_port=8080),)
+    ports = (Publication(80, host_ip="127.0.0.1", host_port=8080),)
     own = await engine.attach(web, "one", ports=ports)
     lab.serve(web, 80, "web")
     assert (await lab.ask("127.0.0.1", 8080)).startswith("web")
@@ -104,7 +104,7 @@ async def test_the_relay_serves_the_loopback_on_a_kernel_without_filters(
     monkeypatch.setattr(guard, "set_filter", refuse)
     network = await engine.networks.create(NetworkSpec("one"))
     web = lab.process()
-    await engine.attach(web, "one", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "one", ports=(Publication(80, host_port=8080),))
     lab.serve(web, 80, "web")
     assert (await lab.ask("127.0.0.1", 8080)).startswith("web")
     gateway = network.spec.pools[0].gateway
@@ -121,7 +121,7 @@ async def test_an_internal_network_is_closed(lab: Lab, engine: Engine, flushed: 
         await engine.networks.create(spec)
     gateways = {n.name: [p.gateway for p in n.spec.pools] for n in engine.networks.list()}
     host, web, shut_in = _host_process(lab), lab.process(), lab.process()
-    await engine.attach(web, "open", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "open", ports=(Publication(80, host_port=8080),))
     await engine.attach(shut_in, "inside", name="shut-in")
     lab.serve(web, 80, "web")
     lab.serve(host, 8081, "host")

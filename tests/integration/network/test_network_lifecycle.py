@@ -26,7 +26,7 @@ from stackr.errors import (
     StackrError,
 )
 from stackr.runtime.engine.linux import nftables
-from stackr.runtime.engine.network.types import EndpointSpec, IpamPool, NetworkSpec, PortBinding
+from stackr.runtime.engine.network.types import EndpointSpec, IpamPool, NetworkSpec, Publication
 
 pytestmark = pytest.mark.root
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.root
 async def test_a_restarted_engine_carries_on(lab: Lab, engine: Engine) -> None:
     await engine.networks.create(NetworkSpec("app"))
     web, client = lab.process(), lab.process()
-    address = await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    address = await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
     await engine.attach(client, "app", name="client")
     lab.serve(web, 80, "web")
     before = engine.networks.sandbox(web.id)
@@ -81,7 +81,7 @@ async def test_engines_that_choose_at_once_choose_apart(
 async def test_containers_that_ended_meanwhile_are_dropped(lab: Lab, engine: Engine) -> None:
     network = await engine.networks.create(NetworkSpec("app"))
     web = lab.process()
-    await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
     other = lab.process()
     await engine.attach(other, "app", name="other")
     web.kill()
@@ -127,7 +127,7 @@ async def test_a_start_finishes_what_a_crash_left(lab: Lab, engine: Engine) -> N
 async def test_a_changed_table_is_made_again_at_once(lab: Lab, engine: Engine, fault: str) -> None:
     await engine.networks.create(NetworkSpec("app"))
     web = lab.process()
-    await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
     table = engine.config.nft_table
     before = ruleset()
     subprocess.run(["nft", fault.format(table=table)], check=True)
@@ -142,10 +142,10 @@ async def test_a_change_finds_the_table_that_was_flushed(lab: Lab, engine: Engin
     """Whatever the notifications say, or do not."""
     await engine.networks.create(NetworkSpec("app"))
     web, client = lab.process(), lab.process()
-    await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
     await engine.networks._bridges._watch.close()
     subprocess.run(["nft", "flush", "ruleset"], check=True)
-    await engine.attach(client, "app", name="client", ports=(PortBinding(80, host_port=8081),))
+    await engine.attach(client, "app", name="client", ports=(Publication(80, host_port=8081),))
     assert "8080" in ruleset()
     assert "8081" in ruleset()
 
@@ -155,7 +155,7 @@ async def test_many_containers_start_together(lab: Lab, engine: Engine) -> None:
     processes = [lab.process() for _ in range(12)]
     addresses = await asyncio.gather(
         *(
-            engine.attach(p, "app", name=f"c{i}", ports=(PortBinding(80, host_port=9000 + i),))
+            engine.attach(p, "app", name=f"c{i}", ports=(Publication(80, host_port=9000 + i),))
             for i, p in enumerate(processes)
         )
     )
@@ -169,7 +169,7 @@ async def test_a_container_that_is_gone_leaves_nothing(lab: Lab, engine: Engine)
     dead = lab.process()
     dead.kill()
     with pytest.raises(Internal, match="cannot be connected to its networks"):
-        await engine.attach(dead, "app", ports=(PortBinding(80, host_port=8080),))
+        await engine.attach(dead, "app", ports=(Publication(80, host_port=8080),))
     assert not engine.networks.endpoints(network.id)
     assert "8080" not in ruleset()
     assert not [name for name in host_interfaces() if name.startswith("skv")]
@@ -184,7 +184,7 @@ async def test_the_engine_lives_beside_a_firewall_that_drops(lab: Lab, engine: E
     before = subprocess.run(["iptables-nft", "-S"], check=True, capture_output=True).stdout
     await engine.networks.create(NetworkSpec("app"))
     web, mate = lab.process(), lab.process()
-    address = await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    address = await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
     await engine.attach(mate, "app", name="mate")
     lab.serve(web, 80, "web")
     assert await lab.ask("10.9.0.1", 8080, source=neighbour) == "web ::ffff:10.9.0.2"
@@ -201,7 +201,7 @@ async def test_a_firewall_that_drops_may_come_later(lab: Lab, engine: Engine) ->
     neighbour = lab.neighbour("10.9.0.2", "10.9.0.1")
     network = await engine.networks.create(NetworkSpec("app"))
     web = lab.process()
-    await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
     lab.serve(web, 80, "web")
     for command in ("-P FORWARD DROP", "-F FORWARD"):
         subprocess.run(["iptables-nft", *command.split()], check=True)
@@ -291,7 +291,7 @@ async def test_two_engines_share_a_host(lab: Lab, engine: Engine, tmp_path_facto
     other = await second.create(NetworkSpec("app"))
     assert first.spec.pools != other.spec.pools
     web = lab.process()
-    await engine.attach(web, "bridge", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(web, "bridge", ports=(Publication(80, host_port=8080),))
     lab.serve(web, 80, "web")
     await second.remove("app")
     await second.close()
@@ -304,7 +304,7 @@ async def test_starts_that_are_cancelled_leave_nothing(lab: Lab, engine: Engine)
     network = await engine.networks.create(NetworkSpec("app"))
     processes = [lab.process() for _ in range(6)]
     for turns, process in enumerate(processes):
-        ports = (PortBinding(80, host_port=8080),)
+        ports = (Publication(80, host_port=8080),)
         start = asyncio.create_task(engine.attach(process, "app", ports=ports))
         for _ in range(turns * 2):
             await asyncio.sleep(0)
@@ -314,7 +314,7 @@ async def test_starts_that_are_cancelled_leave_nothing(lab: Lab, engine: Engine)
         else:  # it was quicker
             await engine.networks.detach(process.id)
         assert not engine.networks.endpoints(network.id)
-    await engine.attach(processes[0], "app", ports=(PortBinding(80, host_port=8080),))
+    await engine.attach(processes[0], "app", ports=(Publication(80, host_port=8080),))
     assert sum(name.startswith("skv") for name in host_interfaces()) == 1
 
 
@@ -343,7 +343,7 @@ async def test_networks_are_made_by_a_process_with_many_descriptors(
         await engine.restart()
         await engine.networks.create(NetworkSpec("app"))
         web = lab.process()
-        address = await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+        address = await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
         lab.serve(web, 80, "web")
         assert (await lab.ask("127.0.0.1", 8080)).startswith("web")
         assert await lab.dig(web, "+short", "web") == [address]
@@ -359,7 +359,7 @@ async def test_the_nft_program_serves_where_its_library_is_missing(
     await engine.restart()
     await engine.networks.create(NetworkSpec("app"))
     web = lab.process()
-    address = await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),))
+    address = await engine.attach(web, "app", ports=(Publication(80, host_port=8080),))
     lab.serve(web, 80, "web")
     assert (await lab.ask("127.0.0.1", 8080)).startswith("web")
     assert await lab.dig(web, "+short", "web") == [address]

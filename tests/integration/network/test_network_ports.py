@@ -16,12 +16,12 @@ from stackr.errors import Conflict, Unavailable
 from stackr.runtime.engine.network.publisher import Publisher
 from stackr.runtime.engine.network.relay import wire
 from stackr.runtime.engine.network.reservations import HostPort, PortRequest
-from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, NetworkSpec, PortBinding
+from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, NetworkSpec, Publication
 
 pytestmark = pytest.mark.root
 
-WEB = PortBinding(80, host_port=8080)
-UDP = PortBinding(53, "udp", host_port=5353)
+WEB = Publication(80, host_port=8080)
+UDP = Publication(53, "udp", host_port=5353)
 
 
 def publisher(engine: Engine) -> Publisher:
@@ -39,7 +39,7 @@ def is_free(port: int, host: str = "0.0.0.0", kind: int = socket.SOCK_STREAM) ->
     return True
 
 
-async def web(lab: Lab, engine: Engine, *ports: PortBinding) -> Process:
+async def web(lab: Lab, engine: Engine, *ports: Publication) -> Process:
     await engine.networks.create(NetworkSpec("app"))
     process = lab.process()
     await engine.attach(process, "app", ports=ports)
@@ -48,7 +48,7 @@ async def web(lab: Lab, engine: Engine, *ports: PortBinding) -> Process:
 
 
 async def test_a_thousand_ports_are_published(lab: Lab, engine: Engine) -> None:
-    ports = tuple(PortBinding(80, host_port=number) for number in range(10000, 11000))
+    ports = tuple(Publication(80, host_port=number) for number in range(10000, 11000))
     with many_descriptors():
         process = await web(lab, engine, *ports)
         for address in ("127.0.0.1", "::1"):
@@ -68,7 +68,7 @@ async def test_a_thousand_ports_are_published(lab: Lab, engine: Engine) -> None:
 
 async def test_more_ports_than_may_be_open_are_refused_by_name(lab: Lab, engine: Engine) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    many = tuple(PortBinding(80, host_port=number) for number in range(10000, 10400))
+    many = tuple(Publication(80, host_port=number) for number in range(10000, 10400))
     await engine.networks.create(NetworkSpec("app"))
     process = lab.process()
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, limits[1]))
@@ -142,7 +142,7 @@ async def test_a_killed_relay_is_started_again(lab: Lab, engine: Engine) -> None
     [reserved] = engine.networks.reservations.reserve("demo", [PortRequest("a")])
     other = lab.process()
     endpoints = (EndpointSpec("app"),)
-    binding = (PortBinding(80, host_port=reserved),)
+    binding = (Publication(80, host_port=reserved),)
     await engine.networks.attach(
         ContainerNet(other.id, "other", endpoints, binding, project="demo"), other.pid
     )
@@ -169,7 +169,7 @@ async def test_a_reserved_port_is_its_projects_after_a_restart(lab: Lab, engine:
     await engine.networks.create(NetworkSpec("app"))
     process = lab.process()
     [port] = engine.networks.reservations.reserve("demo", [PortRequest("a")])
-    binding = (PortBinding(80, host_port=port),)
+    binding = (Publication(80, host_port=port),)
     container = ContainerNet(process.id, "web", (EndpointSpec("app"),), binding, project="demo")
     await engine.networks.attach(container, process.pid)
     lab.serve(process, 80, "web")

@@ -13,7 +13,7 @@ from stackr.runtime.engine.linux.nftables import Nftables
 from stackr.runtime.engine.network.endpoint import host_interface
 from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.kernel import Host
-from stackr.runtime.engine.network.types import IpamPool, NetworkSpec, PortBinding
+from stackr.runtime.engine.network.types import IpamPool, NetworkSpec, Publication
 
 pytestmark = pytest.mark.root
 
@@ -49,7 +49,7 @@ def _take_away(lab: Lab, engine: Engine, web: Process, what: str) -> None:
 async def _set_up(lab: Lab, engine: Engine) -> tuple[Process, Process]:
     await engine.networks.create(NetworkSpec("app", pools=(IpamPool(_SUBNET),)))
     web, client = lab.process(), lab.process()
-    assert await engine.attach(web, "app", ports=(PortBinding(80, host_port=8080),)) == _WEB
+    assert await engine.attach(web, "app", ports=(Publication(80, host_port=8080),)) == _WEB
     await engine.attach(client, "app", name="client")
     lab.serve(web, 80, "web")
     assert await engine.networks.faults("app") == []
@@ -168,7 +168,7 @@ async def test_what_the_engine_changes_itself_is_no_fault(
         await engine.networks.create(spec)
         assert await kernel.is_firewall_whole()
     late = lab.process()
-    ports = (PortBinding(81, host_port=8081), PortBinding(53, "udp", "127.0.0.1", host_port=5300))
+    ports = (Publication(81, host_port=8081), Publication(53, "udp", "127.0.0.1", host_port=5300))
     await engine.attach(late, "n2", "n3", name="late", ports=ports)
     assert await kernel.is_firewall_whole()
     await engine.networks.detach(late.id)

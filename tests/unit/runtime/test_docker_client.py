@@ -22,9 +22,9 @@ from stackr.errors import (
     Unavailable,
 )
 from stackr.runtime.connect import connect
-from stackr.runtime.docker import endpoint
+from stackr.runtime.docker import address
+from stackr.runtime.docker.address import EngineAddress
 from stackr.runtime.docker.client import Client
-from stackr.runtime.docker.endpoint import Endpoint
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.snapshot import SnapshotQuery
 from stackr.runtime.types import NetworkFault
@@ -65,7 +65,7 @@ async def served(folder: Path, answer: Answer) -> AsyncIterator[tuple[Client, li
 
     path = folder / "engine.sock"
     server = await asyncio.start_unix_server(converse, path)
-    client = Client(Endpoint.parse(f"unix://{path}", {}))
+    client = Client(EngineAddress.parse(f"unix://{path}", {}))
     try:
         yield client, seen
     finally:
@@ -173,7 +173,7 @@ async def test_a_hijacked_stream_is_raw_in_both_directions(tmp_path: Path) -> No
 
 
 async def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
-    client = Client(Endpoint.parse(f"unix://{tmp_path}/none.sock", {}))
+    client = Client(EngineAddress.parse(f"unix://{tmp_path}/none.sock", {}))
     with pytest.raises(Unavailable, match=r"none\.sock.*cannot connect: No such file"):
         await client.call("GET", "/info")
 
@@ -186,7 +186,7 @@ async def test_an_engine_that_is_too_old_is_refused(tmp_path: Path) -> None:
 
     server = await asyncio.start_unix_server(old, tmp_path / "old.sock")
     async with server:
-        client = Client(Endpoint.parse(f"unix://{tmp_path}/old.sock", {}))
+        client = Client(EngineAddress.parse(f"unix://{tmp_path}/old.sock", {}))
         with pytest.raises(Unavailable, match=r"API 1\.24 is too old"):
             await client.version()
         await client.close()
@@ -197,7 +197,7 @@ async def test_an_engine_that_is_too_old_is_refused(tmp_path: Path) -> None:
 )
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="engine "):
-        Endpoint.parse(url, {})
+        EngineAddress.parse(url, {})
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
@@ -209,7 +209,7 @@ async def test_a_read_only_client_sends_nothing_that_changes_anything(
         return True
 
     async with served(tmp_path, answer) as (client, seen):
-        careful = Client(client.endpoint, read_only=True)
+        careful = Client(client.address, read_only=True)
         assert await careful.call("GET", "/info") == {}
         with pytest.raises(PermissionDenied, match="this command changes nothing"):
             await careful.call(method, "/containers/x", body={})
@@ -379,10 +379,10 @@ async def test_a_client_opens_as_many_files_as_it_may(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        dial = Endpoint.parse(f"unix://{path}", {}).connect
+        dial = EngineAddress.parse(f"unix://{path}", {}).connect
         with room_for(0):
             await (await dial()).close()
         with room_for(0), monkeypatch.context() as patch:
-            patch.setattr(endpoint, "_raise_soft_limit", lambda: None)  # the hard limit is as low
+            patch.setattr(address, "_raise_soft_limit", lambda: None)  # the hard limit is as low
             with pytest.raises(Unavailable, match="too many open files: the limit of this command"):
                 await dial()

@@ -13,7 +13,7 @@ from typing import Any
 from stackr.runtime.engine.api.durations import in_words
 from stackr.runtime.engine.api.timestamp import rfc3339
 from stackr.runtime.engine.container.records.record import STANDBY_LABEL, Container, MountPoint
-from stackr.runtime.engine.container.settings.spec import HostConfig, Limits
+from stackr.runtime.engine.container.settings.spec import HostConfig, Resources
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 
 __all__ = ["endpoint_settings", "inspection", "ports_of", "status_text", "summary"]
@@ -257,7 +257,7 @@ def summary(
 
 def _changeable(host_config: HostConfig) -> dict[str, Any]:
     """stackr's own: what `update` may have changed. Other clients pass it over."""
-    names = {*Limits.model_fields, "oom_kill_disable"}
+    names = {*Resources.model_fields, "oom_kill_disable"}
     limits = host_config.model_dump(
         by_alias=True, mode="json", exclude_defaults=True, include=names
     )

@@ -25,7 +25,7 @@ from stackr.errors import (
 )
 from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.network.firewall import Forwarding
-from stackr.runtime.engine.network.types import Endpoint, PortBinding, PublishedPort
+from stackr.runtime.engine.network.types import Endpoint, Publication, PublishedPort
 
 __all__ = [
     "IN_USE",
@@ -36,7 +36,7 @@ __all__ = [
     "Key",
     "Listener",
     "Take",
-    "check_binding",
+    "check_publication",
     "forwardings",
     "host_addresses",
     "listen_on",
@@ -114,7 +114,7 @@ class Holding:
     fresh: tuple[HeldPort, ...] = ()
 
 
-def check_binding(binding: PortBinding) -> None:
+def check_publication(binding: Publication) -> None:
     """Raises InvalidArgument or NotSupported."""
     if binding.protocol not in ("tcp", "udp"):
         raise NotSupported(f"ports: protocol is not supported: {binding.protocol}")
@@ -166,7 +166,7 @@ class HostPorts:
 
     def hold(
         self,
-        bindings: Sequence[PortBinding],
+        bindings: Sequence[Publication],
         endpoint: Endpoint,
         default_host_ip: str = "",
         *,
@@ -238,7 +238,7 @@ class HostPorts:
 
     def _hold_one(
         self,
-        binding: PortBinding,
+        binding: Publication,
         endpoint: Endpoint,
         default_host_ip: str,
         project: str,
@@ -260,7 +260,7 @@ class HostPorts:
         self,
         hosts: Sequence[str],
         host_port: int,
-        binding: PortBinding,
+        binding: Publication,
         endpoint: Endpoint,
         project: str,
         others: Mapping[Key, HeldPort],
@@ -296,7 +296,7 @@ class HostPorts:
         sockets = listen_on(hosts, protocol, port, is_rest=is_rest)
         return {host: Listener(listener) for host, listener in sockets.items()}
 
-    def _candidates(self, binding: PortBinding, others: Iterable[HeldPort]) -> Iterator[int]:
+    def _candidates(self, binding: Publication, others: Iterable[HeldPort]) -> Iterator[int]:
         """The port that the other container has for this one, before any other."""
         first, last = binding.host_port, max(binding.host_port, binding.host_port_end)
         for other in others:
@@ -409,7 +409,7 @@ def _without_ipv6(error: OSError) -> bool:
     return error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-def _clash(binding: PortBinding, endpoint: Endpoint, failure: BindFailure) -> Conflict:
+def _clash(binding: Publication, endpoint: Endpoint, failure: BindFailure) -> Conflict:
     """Docker's text, down to the address that failed."""
     subject = (
         "driver failed programming external connectivity on endpoint "

@@ -44,7 +44,7 @@ from stackr.runtime.engine.network.types import (
     Endpoint,
     EndpointSpec,
     Network,
-    PortBinding,
+    Publication,
 )
 from stackr.runtime.engine.state import State
 
@@ -150,7 +150,7 @@ class Sandboxes:
         sandbox.record = replace(record, endpoints=endpoints, internal=internal)
         return endpoint
 
-    def hold_ports(self, sandbox: Sandbox, bindings: Sequence[PortBinding]) -> None:
+    def hold_ports(self, sandbox: Sandbox, bindings: Sequence[Publication]) -> None:
         """A container without a way out publishes nothing, as in Docker; in standby, not yet."""
         target = sandbox.record.gateway
         if target is None or not bindings or sandbox.record.standby:

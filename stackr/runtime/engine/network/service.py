@@ -28,7 +28,7 @@ from stackr.runtime.engine.network.endpoint import host_interface
 from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.ipam import parse_address
 from stackr.runtime.engine.network.kernel import Kernel
-from stackr.runtime.engine.network.ports import check_binding
+from stackr.runtime.engine.network.ports import check_publication
 from stackr.runtime.engine.network.repair import Repairs
 from stackr.runtime.engine.network.reservations import Reservations
 from stackr.runtime.engine.network.resolv import EMBEDDED_RESOLVER, HostResolver, resolv_conf
@@ -223,7 +223,7 @@ class Networks:
             if len({network.id for network in networks}) != len(networks):
                 raise InvalidArgument(f"container {container.name}: a network is named twice")
             for binding in container.ports:
-                check_binding(binding)
+                check_publication(binding)
             for server in container.dns:
                 parse_address(server.partition("%")[0], "DNS server")
             networks = [await self._usable(network) for network in networks]
@@ -320,7 +320,7 @@ class Networks:
                 await turns.enter_async_context(self._locked(container_id))
             self._running(container.id)
             for binding in container.ports:
-                check_binding(binding)
+                check_publication(binding)
             await self._sandboxes.promote(container, self._sandboxes.get(replaces), record)
 
     async def connections(self, container_id: str) -> Connections:

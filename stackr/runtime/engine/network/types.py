@@ -18,7 +18,7 @@ __all__ = [
     "IpamPool",
     "Network",
     "NetworkSpec",
-    "PortBinding",
+    "Publication",
     "PublishedPort",
     "SandboxInfo",
 ]
@@ -106,7 +106,7 @@ class EndpointSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class PortBinding:
+class Publication:
     """One publication that is asked for.
 
     host_ip: "" for every address, IPv4 and IPv6. host_port: 0 for an ephemeral port. A
@@ -144,7 +144,7 @@ class ContainerNet:
     id: str
     name: str
     endpoints: tuple[EndpointSpec, ...] = ()
-    ports: tuple[PortBinding, ...] = ()
+    ports: tuple[Publication, ...] = ()
     hostname: str = ""
     dns: tuple[str, ...] = ()
     project: str = ""

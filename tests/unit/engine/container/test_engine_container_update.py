@@ -19,7 +19,7 @@ from stackr.runtime.engine.container.limits.resources import (
 )
 from stackr.runtime.engine.container.settings.spec import (
     HostConfig,
-    Limits,
+    Resources,
     parse_create,
     parse_update,
 )
@@ -29,8 +29,8 @@ NO_TREES = Hierarchy(Path("/nowhere"), False, {}, None)
 V2 = Hierarchy(Path("/nowhere"), True, {}, Path("/nowhere"))
 
 
-def limits(**values: Any) -> Limits:
-    return Limits.model_validate(values)
+def limits(**values: Any) -> Resources:
+    return Resources.model_validate(values)
 
 
 def test_what_lifts_each_limit_of_v1() -> None:

@@ -18,7 +18,7 @@ from stackr.runtime.engine.linux.loop import Deadline, Loop, Task, readable
 from stackr.runtime.engine.network.nameserver import described
 from stackr.runtime.engine.network.resolver import message
 from stackr.runtime.engine.network.resolver.answer import answer_locally
-from stackr.runtime.engine.network.resolver.table import Container, Endpoint, Names
+from stackr.runtime.engine.network.resolver.table import Container, NamedEndpoint, Names
 from stackr.runtime.engine.network.sandbox import SandboxRecord
 from stackr.runtime.engine.network.types import Endpoint as EndpointRecord
 from stackr.runtime.engine.network.types import EndpointSpec
@@ -26,8 +26,8 @@ from stackr.runtime.engine.network.types import EndpointSpec
 
 def endpoint(
     name: str, network: str = "app", ipv4: str = "10.0.0.2", ipv6: str = "", **links: str
-) -> Endpoint:
-    return Endpoint(
+) -> NamedEndpoint:
+    return NamedEndpoint(
         container=name,
         network=f"id-{network}",
         network_name=network,

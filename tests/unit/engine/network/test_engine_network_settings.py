@@ -9,8 +9,8 @@ import pytest
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.network import bridge, resolv
 from stackr.runtime.engine.network.endpoint import check_mac, default_gateways, mac_of
-from stackr.runtime.engine.network.ports import check_binding
-from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, NetworkSpec, PortBinding
+from stackr.runtime.engine.network.ports import check_publication
+from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, NetworkSpec, Publication
 
 
 def endpoint(
@@ -51,16 +51,16 @@ def test_mac_addresses() -> None:
 @pytest.mark.parametrize(
     ("binding", "error"),
     [
-        (PortBinding(80, "sctp"), NotSupported),
-        (PortBinding(0), InvalidArgument),
-        (PortBinding(80, host_port=70000), InvalidArgument),
-        (PortBinding(80, host_port=90, host_port_end=80), InvalidArgument),
-        (PortBinding(80, host_ip="example.org"), InvalidArgument),
+        (Publication(80, "sctp"), NotSupported),
+        (Publication(0), InvalidArgument),
+        (Publication(80, host_port=70000), InvalidArgument),
+        (Publication(80, host_port=90, host_port_end=80), InvalidArgument),
+        (Publication(80, host_ip="example.org"), InvalidArgument),
     ],
 )
-def test_a_wrong_port_is_refused(binding: PortBinding, error: type[Exception]) -> None:
+def test_a_wrong_port_is_refused(binding: Publication, error: type[Exception]) -> None:
     with pytest.raises(error):
-        check_binding(binding)
+        check_publication(binding)
 
 
 @pytest.mark.parametrize(

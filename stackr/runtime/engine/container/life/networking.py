@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from stackr.errors import Conflict, InvalidArgument
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import Config, EndpointSettings, HostConfig
-from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, PortBinding
+from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, Publication
 
 __all__ = [
     "check_ports",
@@ -128,18 +128,18 @@ def check_ports(config: Config, host_config: HostConfig) -> None:
         pass
 
 
-def _ports(config: Config, host_config: HostConfig) -> Iterator[PortBinding]:
+def _ports(config: Config, host_config: HostConfig) -> Iterator[Publication]:
     for key, bindings in host_config.port_bindings.items():
         for port, protocol in _container_ports(key):
             for binding in bindings or []:
                 first, last = _host_ports(binding.host_port)
-                yield PortBinding(port, protocol, binding.host_ip, first, last)
+                yield Publication(port, protocol, binding.host_ip, first, last)
     if host_config.publish_all_ports:
         bound = {key for key, bindings in host_config.port_bindings.items() if bindings}
         for key in config.exposed_ports:
             if key not in bound:
                 for port, protocol in _container_ports(key):
-                    yield PortBinding(port, protocol)
+                    yield Publication(port, protocol)
 
 
 def _container_ports(key: str) -> Iterator[tuple[int, str]]:

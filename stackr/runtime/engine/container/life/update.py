@@ -19,7 +19,7 @@ from stackr.runtime.engine.container.settings.spec import (
     Config,
     ContainerUpdate,
     HostConfig,
-    Limits,
+    Resources,
     ThrottleDevice,
     WeightDevice,
 )
@@ -73,7 +73,7 @@ def _conflict(container: Container, why: str) -> Conflict:
 
 
 def _replaced(container: Container, body: ContainerUpdate) -> HostConfig:
-    limits = {name: getattr(body, name) for name in Limits.model_fields}
+    limits = {name: getattr(body, name) for name in Resources.model_fields}
     return adapted(container.host_config.model_copy(update=limits))
 
 
@@ -88,7 +88,7 @@ def _merged(container: Container, body: ContainerUpdate) -> HostConfig:
             "Memory limit should be smaller than already set memoryswap limit, update the"
             " memoryswap at the same time",
         )
-    names = body.model_fields_set & Limits.model_fields.keys()
+    names = body.model_fields_set & Resources.model_fields.keys()
     asked_for = {name: getattr(body, name) for name in names}
     return limits.model_copy(
         update={
@@ -106,7 +106,7 @@ def _labels(container: Container, body: ContainerUpdate) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def lifted(before: Limits, after: Limits, *, is_v2: bool) -> list[Write]:
+def lifted(before: Resources, after: Resources, *, is_v2: bool) -> list[Write]:
     """What takes away the limits that `before` has and `after` has not, in the order to write it.
 
     The OCI runtime sets limits and cannot lift them.
@@ -152,13 +152,13 @@ _FIGURES: tuple[_Figure, ...] = (
 )
 
 
-def _lifted_figures(before: Limits, after: Limits, is_v2: bool) -> Iterator[Write]:
+def _lifted_figures(before: Resources, after: Resources, is_v2: bool) -> Iterator[Write]:
     for name, v1, v2 in _FIGURES:
         if _has(before, name) and not _has(after, name):
             yield from v2 if is_v2 else v1
 
 
-def _has(limits: Limits, name: str) -> bool:
+def _has(limits: Resources, name: str) -> bool:
     if name == "quota":
         return limits.nano_cpus > 0 or limits.cpu_quota > 0 or limits.cpu_period > 0
     if name == "memory_swappiness":
@@ -180,7 +180,7 @@ _DEVICES = (
 )
 
 
-def _lifted_devices(before: Limits, after: Limits, is_v2: bool) -> Iterator[Write]:
+def _lifted_devices(before: Resources, after: Resources, is_v2: bool) -> Iterator[Write]:
     for name, files, word in _DEVICES:
         kept = {device.path for device in getattr(after, name)}
         gone = [device for device in getattr(before, name) if device.path not in kept]
@@ -197,5 +197,5 @@ def _numbers(name: str, devices: list[WeightDevice | ThrottleDevice]) -> Iterato
     """ "8:0"; a device that is no longer there has no limit to lift."""
     for device in devices:
         with suppress(InvalidArgument):
-            for major, minor in devices_of(Limits.model_validate({name: [device]})).values():
+            for major, minor in devices_of(Resources.model_validate({name: [device]})).values():
                 yield f"{major}:{minor}"

@@ -6,7 +6,7 @@ Some systems start without the memory controller. Source: moby's
 
 from __future__ import annotations
 
-from stackr.runtime.engine.container.settings.spec import Limits
+from stackr.runtime.engine.container.settings.spec import Resources
 from stackr.runtime.engine.linux.cgroup import Hierarchy
 
 __all__ = ["discarded", "possible"]
@@ -43,7 +43,7 @@ _DISCARDED = {
 """By controller: the limits that need it, and the end of Docker's warning where it is not there."""
 
 
-def discarded(limits: Limits, cgroups: Hierarchy) -> list[str]:
+def discarded(limits: Resources, cgroups: Hierarchy) -> list[str]:
     """A warning for each kind of limit that is asked for and has no controller."""
     return [
         f"Your kernel does not support {text}"
@@ -52,10 +52,10 @@ def discarded(limits: Limits, cgroups: Hierarchy) -> list[str]:
     ]
 
 
-def possible(limits: Limits, cgroups: Hierarchy) -> Limits:
+def possible(limits: Resources, cgroups: Hierarchy) -> Resources:
     """Without those that need a controller which the kernel has not."""
     names = [name for controller in cgroups.lacks for name in _DISCARDED[controller][0]]
     defaults = {
-        name: Limits.model_fields[name].get_default(call_default_factory=True) for name in names
+        name: Resources.model_fields[name].get_default(call_default_factory=True) for name in names
     }
     return limits.model_copy(update=defaults) if names else limits

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from stackr.runtime.engine.container.limits.controllers import possible
 from stackr.runtime.engine.container.limits.resources import devices_of
-from stackr.runtime.engine.container.settings.spec import Limits
+from stackr.runtime.engine.container.settings.spec import Resources
 from stackr.runtime.engine.linux.cgroup import Hierarchy
 
 __all__ = ["GroupWrite", "cpu_weight", "group_writes", "io_weight"]
@@ -32,7 +32,7 @@ _RATES = (
 )
 
 
-def group_writes(limits: Limits, cgroups: Hierarchy) -> Iterator[GroupWrite]:
+def group_writes(limits: Resources, cgroups: Hierarchy) -> Iterator[GroupWrite]:
     """Raises InvalidArgument for a device that is not there."""
     limits = possible(limits, cgroups)
     if cgroups.is_v2 and limits.cpu_shares:
@@ -40,7 +40,7 @@ def group_writes(limits: Limits, cgroups: Hierarchy) -> Iterator[GroupWrite]:
     yield from _io_v2(limits) if cgroups.is_v2 else _io_v1(limits)
 
 
-def _io_v1(limits: Limits) -> Iterator[GroupWrite]:
+def _io_v1(limits: Resources) -> Iterator[GroupWrite]:
     numbers = _numbers(limits)
     if limits.blkio_weight:
         weight = str(limits.blkio_weight)
@@ -53,7 +53,7 @@ def _io_v1(limits: Limits) -> Iterator[GroupWrite]:
             yield "blkio", ((file, f"{numbers[rate.path]} {rate.rate}"),)
 
 
-def _io_v2(limits: Limits) -> Iterator[GroupWrite]:
+def _io_v2(limits: Resources) -> Iterator[GroupWrite]:
     numbers = _numbers(limits)
     if limits.blkio_weight:
         yield "io", _weights_v2("", limits.blkio_weight)
@@ -69,7 +69,7 @@ def _weights_v2(device: str, weight: int) -> tuple[tuple[str, str], ...]:
     return ("io.bfq.weight", f"{which} {weight}"), ("io.weight", f"{which} {io_weight(weight)}")
 
 
-def _numbers(limits: Limits) -> dict[str, str]:
+def _numbers(limits: Resources) -> dict[str, str]:
     """ "8:0" by path."""
     return {path: f"{major}:{minor}" for path, (major, minor) in devices_of(limits).items()}
 

@@ -17,7 +17,7 @@ from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.limits.controllers import possible
 from stackr.runtime.engine.container.settings.spec import (
     HostConfig,
-    Limits,
+    Resources,
     Ulimit,
 )
 from stackr.runtime.engine.linux.cgroup import Hierarchy, parse_set, show_set
@@ -60,7 +60,9 @@ _RLIMITS = (
 )
 
 
-def check_limits(limits: Limits, cgroups: Hierarchy, *, cpus: int, partial: bool = False) -> None:
+def check_limits(
+    limits: Resources, cgroups: Hierarchy, *, cpus: int, partial: bool = False
+) -> None:
     """Raise InvalidArgument, with Docker's text, for limits that contradict each other or the host.
 
     cpus: how many the host has. partial: an update, which says nothing of what stays.
@@ -81,7 +83,7 @@ def check_limits(limits: Limits, cgroups: Hierarchy, *, cpus: int, partial: bool
     _check_blkio(limits)
 
 
-def _check_memory(limits: Limits, cgroups: Hierarchy) -> None:
+def _check_memory(limits: Resources, cgroups: Hierarchy) -> None:
     if limits.memory and limits.memory < _LEAST_MEMORY:
         raise InvalidArgument("Minimum memory limit allowed is 6MB")
     if limits.memory_reservation < 0:
@@ -110,7 +112,7 @@ def _check_swappiness(swappiness: int | None, cgroups: Hierarchy) -> None:
         raise NotSupported("HostConfig.MemorySwappiness: cgroup v2 has no such setting")
 
 
-def _check_realtime(limits: Limits, cgroups: Hierarchy) -> None:
+def _check_realtime(limits: Resources, cgroups: Hierarchy) -> None:
     period, runtime = limits.cpu_realtime_period, limits.cpu_realtime_runtime
     if not period and not runtime:
         return
@@ -140,7 +142,7 @@ def _check_set(kind: str, text: str, available: frozenset[int]) -> None:
         )
 
 
-def _check_blkio(limits: Limits) -> None:
+def _check_blkio(limits: Resources) -> None:
     weights = [limits.blkio_weight, *(device.weight for device in limits.blkio_weight_device)]
     if any(weight and not 10 <= weight <= 1000 for weight in weights):
         raise InvalidArgument("Range of blkio weight is from 10 to 1000")
@@ -151,7 +153,7 @@ def _check_blkio(limits: Limits) -> None:
                 raise InvalidArgument(f"invalid rate for device: {device.path}: {device.rate}")
 
 
-def devices_of(limits: Limits) -> dict[str, tuple[int, int]]:
+def devices_of(limits: Resources) -> dict[str, tuple[int, int]]:
     """The numbers of every block device that the limits name, by its path.
 
     Raises InvalidArgument where there is none.
@@ -171,7 +173,7 @@ def _numbers(path: str) -> tuple[int, int]:
     return os.major(status.st_rdev), os.minor(status.st_rdev)
 
 
-def _check_cpu(limits: Limits, cpus: int) -> None:
+def _check_cpu(limits: Resources, cpus: int) -> None:
     if limits.nano_cpus and limits.cpu_period:
         raise InvalidArgument("Conflicting options: Nano CPUs and CPU Period cannot both be set")
     if limits.nano_cpus and limits.cpu_quota:
@@ -191,7 +193,7 @@ def _check_cpu(limits: Limits, cpus: int) -> None:
 
 
 def resources(
-    limits: Limits, cgroups: Hierarchy, *, oom_kill_disable: bool = False
+    limits: Resources, cgroups: Hierarchy, *, oom_kill_disable: bool = False
 ) -> dict[str, Any]:
     """`linux.resources` of config.json without its devices; empty where there is no limit.
 
@@ -207,7 +209,7 @@ def resources(
     return {name: part for name, part in parts.items() if part}
 
 
-def _memory(limits: Limits, swap_limit: bool, oom_kill_disable: bool) -> dict[str, Any]:
+def _memory(limits: Resources, swap_limit: bool, oom_kill_disable: bool) -> dict[str, Any]:
     memory: dict[str, Any] = {}
     if limits.memory > 0:
         memory["limit"] = limits.memory
@@ -222,7 +224,7 @@ def _memory(limits: Limits, swap_limit: bool, oom_kill_disable: bool) -> dict[st
     return memory
 
 
-def _cpu(limits: Limits, *, shares: bool) -> dict[str, Any]:
+def _cpu(limits: Resources, *, shares: bool) -> dict[str, Any]:
     cpu: dict[str, Any] = {}
     if limits.nano_cpus:
         cpu["quota"] = limits.nano_cpus * _PERIOD_US // 10**9

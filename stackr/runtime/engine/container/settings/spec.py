@@ -34,11 +34,11 @@ __all__ = [
     "Healthcheck",
     "HostConfig",
     "ImageOptions",
-    "Limits",
     "LogConfig",
     "Mount",
     "NetworkingConfig",
     "PortBinding",
+    "Resources",
     "RestartPolicy",
     "ThrottleDevice",
     "TmpfsOptions",
@@ -188,7 +188,7 @@ class ThrottleDevice(_Body):
     rate: int
 
 
-class Limits(_Body):
+class Resources(_Body):
     """What `update` may change: bytes, billionths of a CPU, microseconds; 0 means no limit."""
 
     memory: int = 0
@@ -212,7 +212,7 @@ class Limits(_Body):
     blkio_device_write_iops: list[ThrottleDevice] = Field(default=[], alias="BlkioDeviceWriteIOps")
 
 
-class HostConfig(Limits):
+class HostConfig(Resources):
     binds: list[str] = []
     mounts: list[Mount] = []
     tmpfs: dict[str, str] = {}
@@ -316,7 +316,7 @@ class ContainerCreate(Config):
         return Config.model_validate({name: getattr(self, name) for name in Config.model_fields})
 
 
-class ContainerUpdate(Limits):
+class ContainerUpdate(Resources):
     """The body of `POST /containers/{id}/update`; an absent key, or 0, changes nothing.
 
     labels: stackr's own; each replaces or adds one, null removes it. oom_kill_disable: is fixed.

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator, Sequence
 
 from stackr.runtime.engine.network.resolver import message
-from stackr.runtime.engine.network.resolver.table import Container, Endpoint, Names
+from stackr.runtime.engine.network.resolver.table import Container, NamedEndpoint, Names
 
 __all__ = ["answer_locally"]
 
@@ -44,7 +44,7 @@ def _answer_reverse(query: message.Query, names: Names, asker: Container) -> byt
     return message.reply(query, [record], ttl_s=_TTL_S)
 
 
-def _addresses(endpoints: Sequence[Endpoint], kind: int) -> Iterator[message.Record]:
+def _addresses(endpoints: Sequence[NamedEndpoint], kind: int) -> Iterator[message.Record]:
     family = _FAMILIES.get(kind)
     if family is None:
         return

@@ -18,7 +18,7 @@ from stackr.runtime.engine.linux.sidecar import Sidecar, inherited, run_at
 from stackr.runtime.engine.network.resolv import HostResolver
 from stackr.runtime.engine.network.resolver import wire
 from stackr.runtime.engine.network.resolver.server import ContainerServer, View
-from stackr.runtime.engine.network.resolver.table import Container, Endpoint, Names
+from stackr.runtime.engine.network.resolver.table import Container, NamedEndpoint, Names
 
 TYPE_CHECKING = False  # typing's own costs 1 MB
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Program:
 
 
 def _container(document: dict[str, Any]) -> Container:
-    endpoints = [Endpoint(**endpoint) for endpoint in document["endpoints"]]
+    endpoints = [NamedEndpoint(**endpoint) for endpoint in document["endpoints"]]
     return Container(document["id"], endpoints, document["upstreams"])
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Container", "Endpoint", "Names"]
+__all__ = ["Container", "NamedEndpoint", "Names"]
 
 
-class Endpoint:
+class NamedEndpoint:
     """One container on one network. names: what it is found by there, lower case.
 
     links: names that only this container has for others, lower case.
@@ -49,7 +49,7 @@ class Container:
     __slots__ = ("endpoints", "id", "upstreams")
 
     def __init__(
-        self, id: str, endpoints: Sequence[Endpoint], upstreams: Sequence[str] | None = None
+        self, id: str, endpoints: Sequence[NamedEndpoint], upstreams: Sequence[str] | None = None
     ) -> None:
         self.id = id
         self.endpoints = tuple(endpoints)
@@ -61,8 +61,8 @@ class Names:
 
     def __init__(self) -> None:
         self._containers: dict[str, Container] = {}
-        self._by_name: dict[tuple[str, str], list[Endpoint]] = {}
-        self._by_address: dict[tuple[str, str], Endpoint] = {}
+        self._by_name: dict[tuple[str, str], list[NamedEndpoint]] = {}
+        self._by_address: dict[tuple[str, str], NamedEndpoint] = {}
 
     def get(self, container_id: str) -> Container | None:
         return self._containers.get(container_id)
@@ -89,10 +89,10 @@ class Names:
                 if self._by_address.get((endpoint.network, address)) is endpoint:
                     del self._by_address[endpoint.network, address]
 
-    def lookup(self, askers: Sequence[Endpoint], name: str) -> list[Endpoint]:
+    def lookup(self, askers: Sequence[NamedEndpoint], name: str) -> list[NamedEndpoint]:
         """Whom `name` stands for, seen by a container with these endpoints."""
         wanted = name.lower()
-        found: dict[int, Endpoint] = {}
+        found: dict[int, NamedEndpoint] = {}
         for asker in askers:
             for candidate in {wanted, wanted.removesuffix(f".{asker.network_name.lower()}")}:
                 target = asker.links.get(candidate, candidate)
@@ -100,7 +100,7 @@ class Names:
                 found |= {id(endpoint): endpoint for endpoint in holders}
         return list(found.values())
 
-    def reverse(self, askers: Sequence[Endpoint], address: str) -> Endpoint | None:
+    def reverse(self, askers: Sequence[NamedEndpoint], address: str) -> NamedEndpoint | None:
         """Whose `address` is on one of the askers' networks."""
         for asker in askers:
             found = self._by_address.get((asker.network, address))
@@ -109,7 +109,7 @@ class Names:
         return None
 
 
-def _addresses(endpoint: Endpoint) -> Iterator[str]:
+def _addresses(endpoint: NamedEndpoint) -> Iterator[str]:
     """Of an endpoint that has names: the default bridge's have none, and are not told."""
     if endpoint.names:
         yield from (address for address in (endpoint.ipv4, endpoint.ipv6) if address)

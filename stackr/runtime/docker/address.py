@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from stackr.errors import InvalidArgument, PermissionDenied, StackrError, Unavailable
 
-__all__ = ["Endpoint", "Stream"]
+__all__ = ["EngineAddress", "Stream"]
 
 _LIMIT_BYTES = 1 << 18
 
@@ -44,14 +44,14 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EngineAddress:
     """One engine's address. certificates: a folder with ca.pem, cert.pem and key.pem, for TLS."""
 
     url: str
     certificates: Path | None = None
 
     @classmethod
-    def parse(cls, url: str, environ: Mapping[str, str]) -> Endpoint:
+    def parse(cls, url: str, environ: Mapping[str, str]) -> EngineAddress:
         """Raises InvalidArgument for a scheme or an address that is none."""
         parts = urlsplit(url)
         try:
