@@ -95,16 +95,17 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
     await server.open()
     parts.push_async_callback(server.close)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(LISTEN_AGAIN, _listen_again, server.reopen, config)
+    loop.add_signal_handler(LISTEN_AGAIN, _listen_again, server.reopen, lock, config)
     for root in roots:
         close_to_others(root)
 
 
-def _listen_again(reopen: Callable[[], None], config: EngineConfig) -> None:
+def _listen_again(reopen: Callable[[], None], lock: DataRootLock, config: EngineConfig) -> None:
     """A client has found nobody at the socket: somebody has removed it, or all of the exec root."""
     if is_running(config):
         return
     try:
+        lock.renew()
         make_root(config.exec_root)
         reopen()
         _log.warning("%s: was removed: it is there again", config.socket)

@@ -126,16 +126,46 @@ def test_only_root_starts_and_connects(new_engine: NewEngine, tmp_path: Path) ->
 
 
 def test_a_socket_that_somebody_removed_is_there_again(new_engine: NewEngine) -> None:
-    """With the daemon that had it."""
+    """With the daemon that had it, and with the lock that somebody removed as well."""
     config = new_engine()
     pid = holder(config.data_root)
-    for remove in (config.socket.unlink, partial(shutil.rmtree, config.exec_root)):
-        remove()
+    lock = config.data_root / "engine.lock"
+    removed: tuple[tuple[Callable[[], object], ...], ...] = (
+        (config.socket.unlink,),
+        (partial(shutil.rmtree, config.exec_root),),
+        (lock.unlink, config.socket.unlink),
+        (lock.unlink, lock.touch, config.socket.unlink),
+    )
+    for removals in removed:
+        for remove in removals:
+            remove()
+        assert holder(config.data_root) == pid
         assert not is_running(config)
         ensure_running(config)
         assert is_running(config)
         assert holder(config.data_root) == pid
+    assert lock.read_text() == f"{pid}\n"
     log_path(config).touch()
+
+
+def test_a_data_root_whose_lock_was_removed_is_in_use(new_engine: NewEngine) -> None:
+    config = new_engine()
+    pid = holder(config.data_root)
+    (config.data_root / "engine.lock").unlink()
+    with pytest.raises(Unavailable, match=f"is in use by process {pid}"):
+        DataRootLock.acquire(config.data_root, timeout_s=0)
+    assert control.stop(config, timeout_s=_DEADLINE_S)
+    assert holder(config.data_root) is None
+
+
+def test_another_program_that_reads_the_records_is_no_daemon(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "state.db")
+    connection.execute("BEGIN EXCLUSIVE")
+    look = "import sys; from pathlib import Path; from stackr.runtime.engine.lock import holder; "
+    argv = [sys.executable, "-c", f"{look}print(holder(Path(sys.argv[1])))", str(tmp_path)]
+    told = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=_DEADLINE_S)
+    assert told.stdout == "None\n"
+    connection.close()
 
 
 def test_containers_outlive_a_stop_and_a_kill(new_engine: NewEngine, busybox_image: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import container_engine
 import pytest
 from container_engine import Engine, until
 
+from stackr.errors import Conflict
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.state import Status
 from stackr.runtime.engine.container.settings.spec import EndpointSettings
@@ -233,3 +235,39 @@ def _log(engine: Engine, name: str) -> str:
 
 def _is_settled(container: Container) -> bool:
     return not container.intent
+
+
+@pytest.mark.parametrize("at_a_start", [False, True])
+async def test_what_somebody_has_removed_of_a_running_container(
+    root: Path, at_a_start: bool
+) -> None:
+    """Its bundle is made again; what needs the OCI runtime's own state says that it is gone."""
+    engine = await Engine.open(root)
+    try:
+        script = "trap 'exit 7' TERM; while :; do sleep 0.05; done"
+        id = await engine.create("web", ["sh", "-c", script])
+        await engine.containers.start("web")
+        if at_a_start:
+            await engine.close()
+        shutil.rmtree(engine.config.bundles_root)
+        if at_a_start:
+            engine = await Engine.open(root)
+        assert await engine.execute("web", ["echo", "hi"]) == (0, "hi\n")
+        roots = (engine.config.exec_root / name for name in ("crun", "runc"))
+        (known,) = (path for each in roots if (path := each / id).exists())
+        shutil.rmtree(known)
+        for verb in (engine.execute("web", ["true"]), engine.containers.pause("web")):
+            with pytest.raises(Conflict, match=f"{known} was removed.* need its restart"):
+                await verb
+        await engine.containers.stop("web")
+        assert engine.containers.get("web").state.exit_code == 7
+        await engine.containers.start("web")
+        assert await engine.execute("web", ["echo", "hi"]) == (0, "hi\n")
+        await engine.containers.pause("web")
+        shutil.rmtree(known)
+        await engine.containers.stop("web")  # it is let go on, and told
+        assert engine.containers.get("web").state.exit_code == 7
+    finally:
+        await engine.clear()
+        await engine.close()
+    await engine.assert_nothing_left()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from typing import TypeGuard
 
 from stackr.errors import NotSupported, StackrError
 from stackr.runtime.engine.api.http import Response, error_body, json_response
@@ -34,8 +35,13 @@ def explain(error: Exception, what: str) -> tuple[int, dict[str, str]]:
         subject = f"{error.filename}: " if error.filename else ""
         return 500, {"message": f"{subject}{error.strerror}"}
     _log.error("%s: failed unexpectedly", what, exc_info=error)
-    message = f"internal error: {type(error).__name__}: see the engine's log"
-    return 500, {"message": message}
+    cause = f"{error.filename}: {error.strerror}" if _has_place(error) else type(error).__name__
+    return 500, {"message": f"internal error: {cause}: see the engine's log"}
+
+
+def _has_place(error: Exception) -> TypeGuard[OSError]:
+    """Whether it says which file it is about."""
+    return isinstance(error, OSError) and isinstance(error.filename, str)
 
 
 def error_response(error: Exception, what: str) -> Response:

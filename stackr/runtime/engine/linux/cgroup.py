@@ -80,7 +80,8 @@ class Hierarchy:
         return False
 
     def kill(self, group: str) -> None:
-        """SIGKILL to every process of the group and of those below it."""
+        """SIGKILL to every process of the group and of those below it, paused ones as well."""
+        self.thaw(group)
         if self.is_v2 and self._kill_at_once(self.root / group.lstrip("/")):
             return
         for pid in self.pids(group):
@@ -137,11 +138,24 @@ class Hierarchy:
         path = self.path(group, "freezer")
         if path is None:
             return None
-        name, thawed = ("cgroup.freeze", "0") if self.is_v2 else ("freezer.state", "THAWED")
+        name, thawed = self._freezer
         try:
             return (path / name).read_text().strip() != thawed
         except OSError:
             return None
+
+    def thaw(self, group: str) -> None:
+        """Let the group, and those below it, go on; what is not there needs nothing."""
+        path = self.path(group, "freezer")
+        name, thawed = self._freezer
+        for folder, _, _ in os.walk(path) if path is not None else ():
+            with contextlib.suppress(OSError):
+                Path(folder, name).write_text(thawed)
+
+    @property
+    def _freezer(self) -> tuple[str, str]:
+        """The file, and what it holds of a group that is not paused."""
+        return ("cgroup.freeze", "0") if self.is_v2 else ("freezer.state", "THAWED")
 
     @property
     def has_realtime(self) -> bool:

@@ -32,7 +32,7 @@ from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import ExecCreate
 from stackr.runtime.engine.linux.launcher_client import Launched
-from stackr.runtime.engine.linux.process import kill_tree
+from stackr.runtime.engine.linux.process import kill_tree, start_ticks
 from stackr.runtime.engine.linux.tree import remove_tree
 
 __all__ = ["ExecLaunch", "Executor"]
@@ -103,10 +103,9 @@ class Executor:
             privileged=request.privileged,
             size=size,
         )
-        try:
-            folder.mkdir()
-        except FileNotFoundError as error:
-            raise Conflict(f"container {container.id} is not running") from error
+        if self._has_ended(container):
+            raise Conflict(f"container {container.id} is not running")
+        folder.mkdir(parents=True)  # the bundle may have been removed
         console: ConsoleSocket | None = None
         try:
             (folder / "process.json").write_text(json.dumps(process))
@@ -127,6 +126,13 @@ class Executor:
             remove_tree(folder)
             raise
         return ExecLaunch(launched, folder, request.cmd[0], console)
+
+    def _has_ended(self, container: Container) -> bool:
+        """Or is about to be noticed as ended."""
+        running = container.running
+        if running is None:
+            return True
+        return not self._runtime.knows(container.id) and not start_ticks(running.pid)
 
     async def kill(self, launch: ExecLaunch, container: Container) -> None:
         """End the process and its children, and wait until the runtime has noticed; it may not

@@ -183,6 +183,8 @@ class Adoption:
             await self._ended_meanwhile(live)
             return
         live.monitor = monitor
+        bundle = self._parts.storage.bundle(container)
+        bundle.mkdir(parents=True, exist_ok=True)  # where the monitor will write how it ends
         if container.running is not None:
             try:
                 await self._take_over_networks(container, container.running.pid)

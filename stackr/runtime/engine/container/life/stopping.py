@@ -95,7 +95,10 @@ class Stopping:
         async with live.lock:
             container = live.container
             check(container.state.status, Verb.UNPAUSE, id=container.id, name=container.name)
-            await self._parts.runtime.resume(container.id)
+            if self._parts.runtime.knows(container.id):
+                await self._parts.runtime.resume(container.id)
+            else:
+                self._parts.host.cgroups.thaw(self._parts.groups.path(container))
             self._store.advance(container, Event.RESUMED)
             announce(self._parts.events, container, "unpause")
             self._watch.begin_health(live)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackr.errors import Internal, StackrError, Unavailable
+from stackr.errors import Conflict, Internal, StackrError, Unavailable
 from stackr.runtime.engine.container import capabilities
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.oci import seccomp
@@ -97,7 +97,19 @@ class OciRuntime:
         """Let the created container's program begin."""
         await self._run("start", id)
 
+    def knows(self, id: str) -> bool:
+        return (self.root / id).exists()
+
+    def _check_known(self, id: str) -> None:
+        """Raises Conflict where somebody has removed what the runtime keeps of a container."""
+        if not self.knows(id):
+            raise Conflict(
+                f"container {id[:12]}: {self.root / id} was removed, by which {self.name} knows it:"
+                " it runs on, and exec, pause and update need its restart"
+            )
+
     async def pause(self, id: str) -> None:
+        self._check_known(id)
         await self._run("pause", id)
 
     async def resume(self, id: str) -> None:
@@ -105,6 +117,8 @@ class OciRuntime:
 
     async def update(self, id: str, resources: dict[str, Any], folder: Path) -> None:
         """Change limits, given as `linux.resources`; `folder` takes a passing file."""
+        self._check_known(id)
+        folder.mkdir(parents=True, exist_ok=True)  # the bundle may have been removed
         file = folder / "resources.json"
         file.write_text(json.dumps(resources))
         try:
@@ -114,7 +128,7 @@ class OciRuntime:
 
     async def delete(self, id: str) -> None:
         """Kill what is left of a container and forget it; a missing one is fine."""
-        if not (self.root / id).exists():
+        if not self.knows(id):
             return
         with contextlib.suppress(Internal):
             await self._run("delete", "--force", id)
@@ -152,6 +166,7 @@ class OciRuntime:
         has the reason. tty: descriptors 0 to 2 are one terminal, or the runtime sends the program's
         to `console_socket`.
         """
+        self._check_known(id)
         arguments = ["--log", str(log), *self.global_arguments, "exec"]
         arguments += ["--pid-file", str(pid_file), "--process", str(process)]
         arguments += ["--tty"] if tty else []
