@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import memory, stacks
+from bench import memory, registry, stacks
 from bench.peers import BenchError, Peer, docker, run
 
 SERVICE_COUNTS = (1, 5, 20, 50)
@@ -83,6 +83,7 @@ def _scenarios(
     yield partial(_pull, peer, images.layered, folder)
     yield partial(_build, peer, _ten_steps(images.small, folder), "build, 10 RUN steps")
     yield partial(_build, peer, _many_files(images.small, folder), "build, COPY of 10,000 files")
+    yield partial(_push, peer, images.layered, folder)
     yield partial(_memory, peer, images, folder)
     yield partial(_reading, peer, images, folder)
 
@@ -144,6 +145,21 @@ def _write_context(folder: Path, dockerfile: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "Dockerfile").write_text(dockerfile)
     return folder
+
+
+def _push(peer: Peer, image: str, folder: Path, record: Record) -> None:
+    """To a registry that has nothing yet, by the docker command of both."""
+    environment = peer.environment()
+    run(docker(peer, "pull", "--quiet", image), environment)
+    with registry.empty(folder / "pushed") as address:
+        name = f"{address}/bench/layers5:latest"
+        run(docker(peer, "tag", image, name), environment)
+        try:
+            record(
+                "push, 5 layers, 150 MB", run(docker(peer, "push", "--quiet", name), environment)
+            )
+        finally:
+            run(docker(peer, "rmi", name, image), environment)
 
 
 def _memory(peer: Peer, images: Images, folder: Path, record: Record) -> None:
