@@ -105,6 +105,8 @@ class Transport:
         self._authorizations: dict[str, tuple[str, float]] = {}
         self._challenges: dict[str, Sequence[Challenge]] = {}
         self._insecure = plain_http
+        self._is_plain = False
+        """Whether it is known that the registry speaks no TLS."""
         self._lock = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._users = 0
@@ -183,14 +185,20 @@ class Transport:
         """The first answer that is no refusal. Raises the last refusal."""
         for failures in count(1):
             try:
-                response = await self._authorized(method, url, scope, headers, body)
+                try:
+                    response = await self._authorized(method, url, scope, headers, body)
+                except (aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError):
+                    if not await self._turns_to_tls(url):
+                        raise
+                    url = url.with_scheme("https")
+                    continue
                 if response.status < 400 or response.status in refused.accept:
+                    self._is_plain = self.base.scheme == "http"
                     return response
                 said = await _error_body(response)
                 response.close()
-                if self.base.scheme == "http" and response.status == 400 and b"HTTPS" in said:
-                    # Go's servers and nginx say so where they speak TLS alone
-                    self.base, url = self.base.with_scheme("https"), url.with_scheme("https")
+                if response.status == 400 and await self._turns_to_tls(url):
+                    url = url.with_scheme("https")
                     continue
                 raise self._refusal(response, said)
             except TryAgain as error:
@@ -198,6 +206,26 @@ class Transport:
                     raise
                 await asyncio.sleep(pause_s(error, failures))
         raise AssertionError("count() ends")
+
+    async def _turns_to_tls(self, url: URL) -> bool:
+        """Whether a registry that may do without TLS speaks nothing else, told by a first failure.
+
+        What servers answer to a request without is their own affair: some close the connection.
+        """
+        if url.scheme == "https":
+            return False
+        async with self._lock:
+            if self.base.scheme == "http" and not self._is_plain:
+                self._is_plain = not await self._speaks_tls()
+                self.base = self.base.with_scheme("http" if self._is_plain else "https")
+        return not self._is_plain
+
+    async def _speaks_tls(self) -> bool:
+        try:
+            async with self.session.get(self.base.with_scheme("https").join(URL("/v2/"))):
+                return True
+        except (aiohttp.ClientError, TimeoutError):
+            return False
 
     async def _authorized(
         self,

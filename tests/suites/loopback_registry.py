@@ -25,20 +25,25 @@ _DEADLINE_S = 60.0
 
 
 @contextmanager
-def serve(folder: Path, *, htpasswd: str = "") -> Iterator[str]:
-    """A running registry; gives its host:port. htpasswd: the lines of one, to ask for passwords."""
-    address = configure(folder, htpasswd=htpasswd)
+def serve(folder: Path, *, htpasswd: str = "", tls: str = "") -> Iterator[str]:
+    """A running registry; gives its host:port.
+
+    htpasswd: the lines of one, to ask for passwords. tls: the settings of `http.tls`.
+    """
+    address = configure(folder, htpasswd=htpasswd, tls=tls)
     with run(folder, address):
         yield address
 
 
-def configure(folder: Path, *, htpasswd: str = "") -> str:
+def configure(folder: Path, *, htpasswd: str = "", tls: str = "") -> str:
     """Prepare a registry, whose content is in `folder` too, for `run`; gives its host:port."""
     address = f"127.0.0.1:{free_port()}"
     text = _CONFIG.format(root=folder / "registry", address=address)
     if htpasswd:
         (folder / "htpasswd").write_text(htpasswd)
         text += _PASSWORD.format(file=folder / "htpasswd")
+    if tls:
+        text = text.replace("http: {addr", f"http: {{tls: {{{tls}}}, addr")
     (folder / "registry.yml").write_text(text)
     return address
 
