@@ -343,6 +343,23 @@ def test_processes_that_a_step_leaves_end_with_it(site: Site) -> None:
     assert site.output(events) == "done\n"
 
 
+def test_a_step_that_writes_for_ever_is_clipped(site: Site) -> None:
+    events = site.build("FROM BASE\nRUN yes | head -c 30000000; echo at its end\n")
+    assert events[-1]["Kind"] == "built"
+    output = site.output(events)
+    assert output.endswith("[output clipped: more than 16 MiB]\n")
+    assert len(output) < 17 << 20
+
+
+def test_a_client_that_breaks_off_in_its_context_leaves_nothing(site: Site) -> None:
+    head = "POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(site.engine.socket))
+        connection.sendall(head.encode() + bytes(700_000))
+    until(lambda: site.folders() == [])
+    assert site.build("FROM BASE\n")[-1]["Kind"] == "built"
+
+
 def test_a_hostile_tree(site: Site) -> None:
     """Links out of the root, a name that is no Unicode, and folders that are many deep."""
     before = sorted(os.listdir("/etc"))

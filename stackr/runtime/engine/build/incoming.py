@@ -8,7 +8,7 @@ import os
 import select
 import stat
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -66,17 +66,17 @@ async def received_context(archive: AsyncIterator[bytes], folder: Path, dockerfi
     read, write = os.pipe2(os.O_CLOEXEC)
     with suppress(OSError):
         fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    with ExitStack() as ends:
-        ends.callback(os.close, read)
-        task = asyncio.create_task(asyncio.to_thread(receive, read, folder / "spool"))
-        try:
-            await _pour(archive, write, task)
-        finally:
-            os.close(write)
-            with suppress(BaseException):
-                await asyncio.shield(asyncio.wait([task]))
-        context = await task
-    return await asyncio.to_thread(_without_ignored, context, dockerfile)
+    task = asyncio.create_task(asyncio.to_thread(receive, read, folder / "spool"))
+    try:
+        await _pour(archive, write, task)
+    finally:
+        os.close(write)  # the reader comes to an end by it
+        await asyncio.shield(asyncio.wait([task]))
+        os.close(read)
+        failure = task.exception()
+    if failure is not None:
+        raise failure
+    return await asyncio.to_thread(_without_ignored, task.result(), dockerfile)
 
 
 async def _pour(
@@ -98,8 +98,12 @@ async def _pour(
 
 
 async def _hand_over(write: int, data: bytes, reader: asyncio.Task[SpooledContext]) -> None:
+    """Cancelled, it still waits for the thread, which has the descriptor."""
     writing = asyncio.ensure_future(asyncio.to_thread(_write_all, write, data, reader))
-    await asyncio.shield(writing)
+    try:
+        await asyncio.shield(writing)
+    finally:
+        await asyncio.wait([writing])
 
 
 def _write_all(fd: int, data: bytes, reader: asyncio.Task[SpooledContext]) -> None:

@@ -31,6 +31,7 @@ from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 
 __all__ = ["BindSource", "RunFailed", "Runner"]
 
+_MOST_OUTPUT_BYTES: Final = 16 << 20
 _SECRETS: Final = "/dev/stackr-secrets"
 _PIPES: Final = "/dev/pipes"
 _SSH: Final = "/run/buildkit/ssh_agent.{}"
@@ -134,8 +135,9 @@ class Runner:
         try:
             ended = containers.waiter(id, "next-exit")
             await containers.start(id)
+            left = _MOST_OUTPUT_BYTES
             while (piece := await stream.read()) is not None:
-                write(*piece)
+                left = _pass_on(write, *piece, left)
             return await ended
         finally:
             await stream.close()
@@ -284,6 +286,18 @@ class Runner:
         place = target if mount.target else _SSH.format(number)
         setup.bind(socket, place, read_only=False)
         setup.env.append(f"SSH_AUTH_SOCK={place}")
+
+
+def _pass_on(write: Write, stream: int, data: bytes, left: int) -> int:
+    """Write output as far as there is room for it, and tell once that there is none; what is left.
+
+    A step that writes for ever must not fill the daemon's memory.
+    """
+    if left > 0:
+        write(stream, data[:left])
+        if len(data) >= left:
+            write(2, f"\n[output clipped: more than {_MOST_OUTPUT_BYTES >> 20} MiB]\n".encode())
+    return max(0, left - len(data))
 
 
 def _write(file: Path, data: bytes, mode: int) -> None:
