@@ -32,9 +32,10 @@ def copy_digest(step: Copy, origin: Tree | Sequence[str]) -> str:
 
 
 def bound(step: Run) -> dict[int, tuple[str, Copy]]:
-    """Of each bind mount, by its number: its name in the key, and itself as though it were copied.
+    """Of each mount that reads files: its name in the key, and itself as though it were copied.
 
-    The copy's `source_image` says where it reads from.
+    By the mount's number. These are bind mounts, and cache mounts that begin with something; the
+    copy's `source_image` says where from.
     """
     return {
         number: (
@@ -42,5 +43,5 @@ def bound(step: Run) -> dict[int, tuple[str, Copy]]:
             Copy(step.instruction, (mount.source or "/",), "/", mount.source_image),
         )
         for number, mount in enumerate(step.mounts)
-        if mount.type == "bind"
+        if mount.type == "bind" or (mount.type == "cache" and mount.source_image)
     }

@@ -196,6 +196,24 @@ def test_mounts_of_a_step(kitchen: Kitchen) -> None:
     assert kitchen.run("cat", "/out") == "from the contextfrom the stage\n7 700\nkept\n"
 
 
+def test_what_is_written_to_a_bind_mount_is_dropped(kitchen: Kitchen) -> None:
+    kitchen.write("in/a", "1")
+    kitchen.build(
+        """
+        FROM BASE AS other
+        RUN mkdir /o && echo first > /o/f
+        FROM BASE
+        RUN --mount=source=in,target=/in,rw --mount=from=other,source=o,target=/o,rw \\
+            echo new > /in/b && echo new > /o/f && cat /in/b /o/f > /out
+        RUN --mount=source=in,target=/in --mount=from=other,source=o,target=/o \\
+            ls /in >> /out; cat /o/f >> /out
+        RUN --mount=type=cache,target=/c,from=other,source=/o cat /c/f >> /out && echo 2 > /c/f
+        RUN --mount=type=cache,target=/c cat /c/f >> /out
+        """
+    )
+    assert kitchen.run("cat", "/out").split() == ["new", "new", "a", "first", "first", "2"]
+
+
 def test_a_failing_step(kitchen: Kitchen) -> None:
     output = kitchen.build("FROM BASE\nRUN echo before; exit 7\nRUN true\n", want=7)
     assert "The command '/bin/sh -c echo before; exit 7' returned a non-zero code: 7" in output

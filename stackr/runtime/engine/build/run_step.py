@@ -10,8 +10,9 @@ import asyncio
 import os
 import posixpath
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -75,14 +76,18 @@ class Runner:
         containers: StepContainers,
         maker: LayerMaker,
         cache: BuildCache,
+        *,
         scratch: Path,
+        work: Path,
     ) -> None:
+        """scratch: for secrets, in memory on most hosts. work: for copies, on the disk."""
         self._snapshots = snapshots
         self._images = images
         self._containers = containers
         self._maker = maker
         self._cache = cache
         self._scratch = scratch
+        self._work = work
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(
@@ -150,7 +155,7 @@ class Runner:
         sources: Mapping[int, BindSource],
     ) -> _Setup:
         setup = _Setup()
-        folder = await stack.enter_async_context(self._folder())
+        folder = await stack.enter_async_context(self._folder(self._scratch))
         for number, document in enumerate(step.scripts):
             script = folder / f"script-{number}"
             _write(script, document.content.encode("utf-8", "surrogateescape"), 0o755)
@@ -164,7 +169,8 @@ class Runner:
                         {"Type": "tmpfs", "Target": target, "TmpfsOptions": options}
                     )
                 case "cache":
-                    await self._cache_mount(stack, setup, step, mount, target)
+                    source = sources.get(number)
+                    await self._cache_mount(stack, setup, step, mount, target, source)
                 case "secret":
                     self._secret(setup, folder / f"secret-{number}", step, mount, target, request)
                 case "ssh":
@@ -174,9 +180,9 @@ class Runner:
         return setup
 
     @asynccontextmanager
-    async def _folder(self) -> AsyncIterator[Path]:
-        """A folder of the step's own, in memory on most hosts."""
-        folder = self._scratch / secrets.token_hex(8)
+    async def _folder(self, root: Path) -> AsyncIterator[Path]:
+        """A folder of the step's own."""
+        folder = root / secrets.token_hex(8)
         folder.mkdir(mode=0o700, parents=True)
         try:
             yield folder
@@ -193,15 +199,18 @@ class Runner:
         source: BindSource,
     ) -> None:
         line = step.instruction.line
-        if not mount.read_only:
-            raise UnsupportedInstruction("RUN --mount=type=bind with rw", line)
         path = posixpath.normpath(posixpath.join("/", mount.source)).lstrip("/")
         if not isinstance(source, Sequence):
             real = source.tree.resolve(path)
             if real is None:
                 raise DockerfileError(f'"/{path}": not found', line)
+        if not mount.read_only:
+            place = await stack.enter_async_context(self._copied(source, path, line))
+            setup.bind(str(place), target, read_only=False)
+            return
+        if not isinstance(source, Sequence):
             folder = await asyncio.to_thread(source.folder)
-            setup.bind(str(folder / real), target)
+            setup.bind(str(folder / (source.tree.resolve(path) or "")), target)
             return
         if not source:
             raise DockerfileError(f'"/{path}": not found: the stage has no files', line)
@@ -209,13 +218,42 @@ class Runner:
         options = {"ImageOptions": {"Subpath": path}} if path else {}
         setup.mounts.append({"Type": "image", "Source": image.id, "Target": target, **options})
 
+    @asynccontextmanager
+    async def _copied(self, source: BindSource, path: str, line: int) -> AsyncIterator[Path]:
+        """A copy of what a mount is of, there for the block: what is written to it is dropped."""
+        folder = self._work / secrets.token_hex(8)
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            await asyncio.to_thread(self._copy, source, path, folder / "copy", line)
+            yield folder / "copy"
+        finally:
+            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
+
+    def _copy(self, source: BindSource, path: str, target: Path, line: int) -> None:
+        if not isinstance(source, Sequence):
+            place = source.folder() / (source.tree.resolve(path) or "")
+            if place.is_dir():
+                shutil.copytree(place, target, symlinks=True)
+            else:
+                shutil.copy2(place, target)
+            return
+        target.mkdir()
+        fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if not self._snapshots.image_view(source).copy_up(f"/{path}", fd):
+                raise DockerfileError(f'"/{path}": is no folder of the stage', line)
+        finally:
+            os.close(fd)
+
     async def _cache_mount(
-        self, stack: AsyncExitStack, setup: _Setup, step: Run, mount: RunMount, target: str
+        self,
+        stack: AsyncExitStack,
+        setup: _Setup,
+        step: Run,
+        mount: RunMount,
+        target: str,
+        source: BindSource | None,
     ) -> None:
-        if mount.source_image or mount.source:
-            raise UnsupportedInstruction(
-                "RUN --mount=type=cache with from or source", step.instruction.line
-            )
         id = mount.id
         if mount.sharing == "private":
             id = self._private(id)
@@ -226,11 +264,28 @@ class Runner:
         folder = self._cache.mount_folder(id)
         hold(self._cache.mount_key(id))
         if not folder.exists():
-            folder.mkdir(parents=True)
-            os.chown(folder, mount.uid or 0, mount.gid or 0)
-            folder.chmod(0o755 if mount.mode is None else mount.mode)
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            async with self._cache_folder(mount, source, step.instruction.line) as new:
+                with suppress(OSError):  # another step was quicker
+                    new.rename(folder)
         self._cache.touch([self._cache.mount_key(id)])
         setup.bind(str(folder), target, read_only=mount.read_only)
+
+    @asynccontextmanager
+    async def _cache_folder(
+        self, mount: RunMount, source: BindSource | None, line: int
+    ) -> AsyncIterator[Path]:
+        """What a new cache begins with: nothing, or what it is said to be of."""
+        if source is None:
+            async with self._folder(self._work) as folder:
+                (folder / "copy").mkdir()
+                os.chown(folder / "copy", mount.uid or 0, mount.gid or 0)
+                (folder / "copy").chmod(0o755 if mount.mode is None else mount.mode)
+                yield folder / "copy"
+            return
+        path = posixpath.normpath(posixpath.join("/", mount.source)).lstrip("/")
+        async with self._copied(source, path, line) as copy:
+            yield copy
 
     def _private(self, id: str) -> str:
         """The first of a cache's folders that nobody uses."""

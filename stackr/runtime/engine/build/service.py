@@ -68,7 +68,15 @@ class Builder:
         self._limit_bytes = config.build_cache_bytes
         step_containers = StepContainers(containers, images)
         maker = LayerMaker(snapshots)
-        runner = Runner(snapshots, images, step_containers, maker, cache, folders.scratch)
+        runner = Runner(
+            snapshots,
+            images,
+            step_containers,
+            maker,
+            cache,
+            scratch=folders.scratch,
+            work=folders.fetched,
+        )
         self._workshop = Workshop(
             snapshots,
             cache,
