@@ -337,6 +337,22 @@ def site_error(site: Site, text: str) -> None:
         site.build(text)
 
 
+def test_a_full_disk(new_engine: Callable[..., EngineConfig], busybox_image: str) -> None:
+    """In a step, and while a context comes in: it is told, and nothing is left."""
+    sites = _site(new_engine("48m"), busybox_image)
+    site = next(sites)
+    events = site.build("FROM BASE\nRUN echo > /kept\nRUN head -c 100000000 /dev/zero > /x\n")
+    assert events[-1]["Code"] == 1
+    big = archive(big="x" * 100_000_000)
+    status, data = raw_request(site.engine.socket, "POST", "/build", big, "application/x-tar")
+    assert status == 500
+    assert b"No space left on device" in data
+    assert site.folders() == []
+    after = site.build("FROM BASE\nRUN echo > /kept\nRUN echo > /y\n")
+    assert [event["Cached"] for event in after if event["Kind"] == "done"][1:] == [True, False]
+    assert list(sites) == []
+
+
 def test_processes_that_a_step_leaves_end_with_it(site: Site) -> None:
     events = site.build("FROM BASE\nRUN (sleep 1000 &) ; echo done\n")
     assert events[-1]["Kind"] == "built"
