@@ -12,9 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackr.build.cache_key import Ground, key_of
+from stackr.build.cache_key import Ground, chain_id, key_of
 from stackr.build.evaluate import StageState
-from stackr.build.reads import bound, copy_digest, options_text
+from stackr.build.reads import (
+    Inputs,
+    bound,
+    changed,
+    copy_digest,
+    inputs_of,
+    options_text,
+)
 from stackr.build.stages import Stage, StagePlan
 from stackr.build.steps import Change, Copy, Folder, Run, Step
 from stackr.build.tree import Tree
@@ -32,9 +39,15 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the engine remembers of a key. layer: "" where no file was changed."""
+    """What the engine remembers of a key. layer: "" where no file was changed.
+
+    description: the instruction; parent: the chain ID of the layers below.
+    """
 
     layer: str
+    description: str = ""
+    parent: str = ""
+    inputs: Inputs = field(default_factory=Inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,9 @@ class Question:
 class StepOutlook:
     """One step that may make a layer. key: "" where a step before it would be done.
 
-    reads: digests of what it reads; args: of build arguments in scope, their values.
+    reads: digests of what it reads. inputs: the same, file by file. changed: what differs from when
+    the same instruction was last done on the same layers (`ARG V`, paths); empty where it never
+    was.
     """
 
     stage: str
@@ -70,7 +85,8 @@ class StepOutlook:
     is_known: bool
     key: str
     reads: Mapping[str, str]
-    args: Mapping[str, str]
+    inputs: Inputs
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +187,27 @@ class _Outlook:
         question = self._question
         if question.no_cache or stage.label in question.no_cache_filter:
             found = None
+        tree = self._origin(stage, step.source_image) if isinstance(step, Copy) else None
+        inputs = inputs_of(step, args, tree if isinstance(tree, Tree) else None)
+        known = self._changed(step, layers, inputs) if found is None else ()
         self._steps.append(
-            StepOutlook(stage.label, step, found is not None, key, reads or {}, dict(args))
+            StepOutlook(stage.label, step, found is not None, key, reads or {}, inputs, known)
         )
         if layers is None or found is None:
             return None
         return (*layers, found.layer) if found.layer else layers
+
+    def _changed(
+        self, step: Run | Copy | Folder, layers: tuple[str, ...] | None, inputs: Inputs
+    ) -> tuple[str, ...]:
+        """Beside the record that has the most in common."""
+        parent = chain_id(layers or ())
+        found = [
+            changed(each.inputs, inputs)
+            for each in self._question.known.values()
+            if each.description == step.instruction.original and each.parent == parent
+        ]
+        return tuple(sorted(found, key=len)[0]) if found else ()
 
     def _ground(self, layers: Sequence[str]) -> Ground:
         question = self._question

@@ -27,6 +27,7 @@ from stackr.build.digests import Digests
 from stackr.build.dockerfile import parse
 from stackr.build.outlook import Base as BaseImage
 from stackr.build.outlook import Known, Outlook, Question, outlook
+from stackr.build.reads import Inputs
 from stackr.build.stages import plan_of
 from stackr.build.tree import Tree
 from stackr.runtime.engine.config import EngineConfig
@@ -174,6 +175,10 @@ def test_what_a_build_would_do_is_known_without_building(site: Site, tmp_path: P
     raw_request(site.engine.socket, "POST", path, buffer.getvalue(), "application/x-tar")
     image = request(site.engine.socket, "GET", "/images/t-outlook/json")[1]
 
+    def known(entry: dict[str, Any]) -> Known:
+        inputs = Inputs(entry["Args"], entry["Files"])
+        return Known(entry["Layer"], entry["Description"], entry["Parent"], inputs)
+
     def ask(tree: Tree) -> Outlook:
         base = request(site.engine.socket, "GET", f"/images/{site.base}/json")[1]
         cache = request(site.engine.socket, "GET", "/stackr/v1/build/cache")[1]
@@ -183,7 +188,7 @@ def test_what_a_build_would_do_is_known_without_building(site: Site, tmp_path: P
                 plan_of(parse(text), platform=platform),
                 tree,
                 lambda _: BaseImage(tuple(base["RootFS"]["Layers"]), base["Config"]),
-                {key: Known(entry["Layer"]) for key, entry in cache.items()},
+                {key: known(entry) for key, entry in cache.items()},
                 platform=platform,
             )
         )
@@ -193,6 +198,7 @@ def test_what_a_build_would_do_is_known_without_building(site: Site, tmp_path: P
     first = ask(read_context(tmp_path, ignore_of(tmp_path), Digests(None))).first
     assert first is not None
     assert first.step.instruction.original == "COPY d /d"
+    assert first.changed == ("d/b",)
     request(site.engine.socket, "DELETE", "/images/t-outlook")
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import stat
 from typing import Any
 
-from stackr.build.cache_key import Ground, key_of
+from stackr.build.cache_key import Ground, chain_id, key_of
 from stackr.build.dockerfile import parse
-from stackr.build.outlook import Base, Known, Outlook, Question, outlook
+from stackr.build.outlook import (
+    Base,
+    Known,
+    Outlook,
+    Question,
+    StepOutlook,
+    outlook,
+)
 from stackr.build.stages import plan_of
 from stackr.build.tree import File, Tree
 
@@ -44,7 +51,22 @@ class Memory:
         """Know the first unknown step, until none is left."""
         while (step := self.ask(files, **options).first) is not None:
             assert step.key
-            self.known[step.key] = Known(f"sha256:{len(self.known)}")
+            layers = self.layers_before(step, files, **options)
+            self.known[step.key] = Known(
+                f"sha256:{len(self.known)}",
+                step.step.instruction.original,
+                chain_id(layers),
+                step.inputs,
+            )
+
+    def layers_before(
+        self, wanted: StepOutlook, files: dict[str, str], **options: Any
+    ) -> list[str]:
+        layers = ["sha256:base"]
+        for step in self.ask(files, **options).steps:
+            if step.stage == wanted.stage and step.key in self.known:
+                layers.append(self.known[step.key].layer)
+        return layers
 
 
 FILES = {"a": "1", "b": "1", "d/x": "1"}
@@ -58,7 +80,7 @@ def test_nothing_is_known_at_first() -> None:
     found = Memory().ask(FILES)
     assert {step.is_known for step in found.steps} == {False}
     assert found.layers is None
-    assert found.steps[0].args == {"V": "1"}
+    assert list(found.steps[0].inputs.args) == ["V"]
     assert [bool(step.key) for step in found.steps] == [True, True, False, False, False]
 
 
@@ -86,6 +108,16 @@ def test_a_change_is_known_by_its_step() -> None:
     ]
     moved = memory.ask(FILES, base_of=lambda _: Base(("sha256:moved",), {}))
     assert not any(step.is_known for step in moved.steps)
+
+
+def test_a_change_is_named() -> None:
+    memory = Memory()
+    memory.build(FILES)
+    assert [step.changed for step in memory.ask({**FILES, "a": "2"}).steps][:2] == [(), ("a",)]
+    first = memory.ask(FILES, arguments={"V": "2"}).first
+    assert first is not None
+    assert first.changed == ("ARG V",)
+    assert "2" not in first.inputs.args.values()
 
 
 def test_what_is_not_to_be_taken_from_the_cache() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from stackr.runtime.engine.state import State
 
 __all__ = ["BUILD_CACHE", "BuildCache", "CacheRecord", "Pruned"]
 
+_LATER: Final = ("args", "files")
 _MOUNT: Final = "exec.cachemount"
 
 
@@ -30,7 +31,8 @@ class CacheRecord:
     """What one step made. key: see `stackr.build.cache_key`. diff_id: "" where no file changed.
 
     kind: `regular`, or `exec.cachemount` for what a `RUN --mount=type=cache` keeps. created: RFC
-    3339, as the history has it. description: the instruction.
+    3339, as the history has it. description: the instruction. args, files: see
+    `stackr.build.reads.Inputs`.
     """
 
     key: str
@@ -43,6 +45,8 @@ class CacheRecord:
     description: str = ""
     parent: str = ""
     kind: str = "regular"
+    args: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +215,11 @@ def _record(key: str, document: Document) -> CacheRecord:
 
 
 def _document(record: CacheRecord) -> Document:
-    return {name: value for name, value in asdict(record).items() if name != "key"}
+    """Without what came later and is empty."""
+    later = {key: value for key in _LATER if (value := dict(getattr(record, key)))}
+    return {
+        key: value for key, value in asdict(record).items() if key not in ("key", *_LATER)
+    } | later
 
 
 BUILD_CACHE: Final = Kind("build_cache", parse=_record, dump=_document)

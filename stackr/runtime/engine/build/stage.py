@@ -15,9 +15,10 @@ from stackr.build.cache_key import Ground, chain_id, key_of
 from stackr.build.dockerfile import Instruction
 from stackr.build.errors import DockerfileError
 from stackr.build.evaluate import StageState
-from stackr.build.reads import bound, options_text
+from stackr.build.reads import bound, inputs_of, options_text
 from stackr.build.stages import Stage, StagePlan
 from stackr.build.steps import Change, Copy, Folder, Run, Step
+from stackr.build.tree import Tree
 from stackr.runtime.engine.build.cache import CacheRecord
 from stackr.runtime.engine.build.copy_step import Part
 from stackr.runtime.engine.build.progress import (
@@ -144,7 +145,7 @@ class StageBuild:
             self._done(None, cached=not self._is_fresh, config=state.config)
             return
         try:
-            record, cached = await self._result(step)
+            record, cached = await self._result(step, state.args)
         except RunFailed as error:
             raise StepFailed(
                 " ".join(step.argv) if isinstance(step, Run) else "",
@@ -180,9 +181,12 @@ class StageBuild:
             self._workshop.platform,
         )
 
-    async def _result(self, step: Run | Copy | Folder) -> tuple[CacheRecord, bool]:
-        """The step's record, and whether it was there."""
+    async def _result(
+        self, step: Run | Copy | Folder, args: Mapping[str, str]
+    ) -> tuple[CacheRecord, bool]:
+        """The step's record, and whether it was there. args: build arguments in scope."""
         prepared = await self._prepare(step)
+        prepared.args = dict(args)
         key = key_of(prepared.step, self._ground(), prepared.reads)
         self._used(key)
         skip = self._request.no_cache or self._stage.label in self._request.no_cache_filter
@@ -202,12 +206,14 @@ class StageBuild:
             known = None if skip_cache else self._workshop.cache.find(by_content)
             if known is not None:
                 layer = self._workshop.snapshots.layer(known.diff_id)
-                return replace(self._new_record(key, step, layer), created=known.created)
+                return replace(self._new_record(key, prepared, layer), created=known.created)
         async with self._workshop.slots:
             layer = await self._execute(prepared)
-        record = self._new_record(key, step, layer)
+        record = self._new_record(key, prepared, layer)
         if by_content:
-            alias = replace(record, key=by_content, size_bytes=0, kind="internal")
+            alias = replace(
+                record, key=by_content, size_bytes=0, kind="internal", args={}, files={}
+            )
             self._workshop.cache.put(alias)
         return record
 
@@ -216,7 +222,8 @@ class StageBuild:
         digest = await asyncio.to_thread(content_digest, parts)
         return key_of(replace(step, source_image=""), self._ground(), {"content": digest})
 
-    def _new_record(self, key: str, step: Step, layer: Layer | None) -> CacheRecord:
+    def _new_record(self, key: str, prepared: _Prepared, layer: Layer | None) -> CacheRecord:
+        inputs = inputs_of(prepared.step, prepared.args, prepared.tree)
         epoch = self._request.epoch
         now = time.time_ns()
         created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
@@ -228,8 +235,10 @@ class StageBuild:
             now,
             now,
             1,
-            step.instruction.original,
+            prepared.step.instruction.original,
             chain_id(self._layers),
+            args=inputs.args,
+            files=inputs.files,
         )
 
     async def _execute(self, prepared: _Prepared) -> Layer | None:
@@ -316,6 +325,14 @@ class _Prepared:
         self._local = local
         self._origin = origin
         self._fetched = fetched
+        self.args: Mapping[str, str] = {}
+
+    @property
+    def tree(self) -> Tree | None:
+        """Of the context that a copy reads from, and from there alone."""
+        if self._fetched or self._local is None or isinstance(self._origin, tuple):
+            return None
+        return self._origin.tree
 
     @property
     def is_of_layers(self) -> bool:
