@@ -8,12 +8,14 @@ import http.server
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import tarfile
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,6 +284,68 @@ def test_files_from_the_web(site: Site) -> None:
             assert "invalid response status 404" in gone[-1]["Message"]
         finally:
             server.shutdown()
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A folder by http."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def git(folder: Path, *arguments: str) -> None:
+    names = ["-c", "user.name=x", "-c", "user.email=x@y", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *names, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="the engine's host has no git")
+def test_repositories(site: Site, tmp_path: Path) -> None:
+    """As the context, and by ADD; a symlink out of it leads nowhere."""
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub" / "Dockerfile").write_text(f"FROM {site.base}\nCOPY f /\nRUN cat /f\n")
+    (source / "sub" / "f").write_text("from git")
+    (source / "out").symlink_to("/etc")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "1"], ["tag", "v1"]):
+        git(source, *command)
+    git(tmp_path, "clone", "-q", "--bare", "source", "r.git")
+    git(tmp_path / "r.git", "update-server-info")
+
+    def remote(address: str) -> str:
+        path = f"/build?remote={urllib.parse.quote(address)}"
+        return raw_request(site.engine.socket, "POST", path, None, "")[1].decode()
+
+    with served(tmp_path) as at:
+        assert "from git" in remote(f"{at}/r.git#v1:sub")
+        assert "no such folder in the repository" in remote(f"{at}/r.git#main:out")
+        assert "git fetch" in remote(f"{at}/r.git#nope")
+        added = site.build(f"FROM BASE\nADD {at}/r.git#main /g/\nRUN cat /g/sub/f; ls -a /g\n")
+    assert site.output(added) == "from git.\n..\nout\nsub\n"
+
+
+def test_contexts_from_the_web(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "only").write_text(f"FROM {site.base}\nRUN echo a Dockerfile alone\n")
+    packed = archive(Dockerfile=f"FROM {site.base}\nCOPY x /\nRUN cat /x\n", x="of an archive")
+    (tmp_path / "context.tgz").write_bytes(packed)
+
+    def remote(address: str) -> str:
+        path = f"/build?remote={urllib.parse.quote(address)}"
+        return raw_request(site.engine.socket, "POST", path, None, "")[1].decode()
+
+    with served(tmp_path) as at:
+        assert "a Dockerfile alone" in remote(f"{at}/only")
+        assert "of an archive" in remote(f"{at}/context.tgz")
+        assert "invalid response status 404" in remote(f"{at}/nope")
+    assert "neither a repository nor" in remote("/etc/passwd")
 
 
 def test_two_builds_do_the_same_step_once(site: Site) -> None:

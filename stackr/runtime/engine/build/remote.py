@@ -188,19 +188,27 @@ def _is_plain_folder(root: Path, path: str) -> bool:
 
 
 async def _checkout(where: GitAddress, work: Path, ssh: str) -> str:
-    ref = where.ref or "HEAD"
-    try:
-        await _git(["fetch", "-q", "--depth=1", "--", where.repository, ref], work, ssh)
-    except InvalidArgument:
-        if not _COMMIT.fullmatch(ref):
-            raise
-        # A commit that the other side does not hand out by its name
-        await _git(["fetch", "-q", "--", where.repository, "+refs/*:refs/remotes/*"], work, ssh)
-        await _git(["update-ref", "FETCH_HEAD", ref], work, ssh)
-    await _git(["-c", "advice.detachedHead=false", "checkout", "-q", "FETCH_HEAD"], work, ssh)
+    found = await _fetch(where.repository, where.ref or "HEAD", work, ssh)
+    await _git(["-c", "advice.detachedHead=false", "checkout", "-q", found], work, ssh)
     if (work / ".gitmodules").is_file():
         await _git(["submodule", "-q", "update", "--init", "--recursive", "--depth=1"], work, ssh)
     return (await _git(["rev-parse", "HEAD"], work, ssh)).strip()
+
+
+async def _fetch(repository: str, ref: str, work: Path, ssh: str) -> str:
+    """Get a reference, as little of the history as the other side lets be; returns what it is."""
+    fetch = ["fetch", "-q"]
+    try:
+        await _git([*fetch, "--depth=1", "--", repository, ref], work, ssh)
+    except InvalidArgument as error:
+        if "shallow" in str(error):
+            await _git([*fetch, "--", repository, ref], work, ssh)
+        elif _COMMIT.fullmatch(ref):  # one that is not handed out by its name
+            await _git([*fetch, "--", repository, "+refs/*:refs/remotes/*"], work, ssh)
+            return ref
+        else:
+            raise
+    return "FETCH_HEAD"
 
 
 async def _git(arguments: Sequence[str], folder: Path, ssh: str) -> str:
