@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from stackr.errors import Internal, InvalidArgument
-from stackr.planner.graph import digraph, in_order
+from stackr.planner.graph import digraph, in_order, leads_to
 from stackr.planner.payloads import Payload
 from stackr.planner.plan import Action, Change, Operation, Plan, Resource, Risk
 
@@ -50,6 +50,10 @@ class Builder:
     def order(self, entry: Entry, after: Iterable[Entry]) -> None:
         """Let an operation follow more than it was entered with."""
         self._graph.add_edges_from((each, entry) for each in after)
+
+    def leads_to(self, entry: Entry, others: Iterable[Entry]) -> bool:
+        """Whether any of the others follows the entry, by whatever lies between them."""
+        return leads_to(self._graph, entry, others)
 
     def ends(self, but: Collection[Entry]) -> list[Entry]:
         """The entries, other than those in `but`, that none of them follows."""

@@ -14,7 +14,7 @@ import networkx
 
 from stackr.errors import InvalidArgument
 
-__all__ = ["closure", "digraph", "in_order", "longest_path", "topological_order"]
+__all__ = ["closure", "digraph", "in_order", "leads_to", "longest_path", "topological_order"]
 
 _Node = TypeVar("_Node", bound=Hashable)
 
@@ -61,6 +61,11 @@ def _way_around(graph: networkx.DiGraph[Any]) -> list[Any]:
     ring = [node for node, _ in networkx.find_cycle(needs)]
     first = ring.index(min(ring))
     return [*ring[first:], *ring[:first], ring[first]]
+
+
+def leads_to(graph: networkx.DiGraph[_Node], node: _Node, others: Iterable[_Node]) -> bool:
+    """Whether any of the others needs the node, whatever lies between them."""
+    return not networkx.descendants(graph, node).isdisjoint(others)
 
 
 def closure(names: Iterable[str], needs: Mapping[str, Iterable[str]]) -> set[str]:

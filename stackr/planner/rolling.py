@@ -183,10 +183,13 @@ class _Update:
 
     def _hold_dependants(self, old: str, after: list[Entry]) -> None:
         """Who stops before the old container does goes on until there is no way back; of several
-        replicas the first one counts."""
+        replicas the first one counts. Not whose end the new container waits for itself, as for that
+        of another dependant of what it depends on."""
+        builder = self.draft.builder
         for entry in set(self.draft.stops_before.get(old, ())) - self.held:
-            self.draft.builder.order(entry, after)
-            self.held.add(entry)
+            if not builder.leads_to(entry, after):
+                builder.order(entry, after)
+                self.held.add(entry)
 
     def _promote(self, slot: Slot, name: str, old: str, after: list[Entry]) -> Entry:
         cause = "takes over ports and names"

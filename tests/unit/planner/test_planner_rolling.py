@@ -118,6 +118,28 @@ async def test_who_stops_before_what_it_depends_on_cannot_start_first() -> None:
     assert [step for step in done if step in order] == order
 
 
+@pytest.mark.parametrize("handover", [True, False])
+async def test_who_stops_before_the_updates_own_needs_is_not_held(handover: bool) -> None:
+    """Its end is what the new container waits for: held until that is ready, both would wait."""
+
+    def all_of(user: str) -> Project:
+        tied = web(user, order="start-first").model_copy(update={"depends_on": needs("db")})
+        last = service(user=user, depends_on=needs("web", "db", restart=True))
+        return stack({"db": service(user=user), "web": tied, "probe": last})
+
+    runtime = await running(all_of("1"), handover=handover)
+    done = steps(await update(runtime, all_of("2")))
+    order = [
+        "stop container demo-probe-1",
+        "stop container demo-db-1",
+        "start container demo-db-1",
+        "start container demo-web-1",
+        "stop container demo-web-1",
+        "start container demo-probe-1",
+    ]
+    assert [step for step in done if step in order] == order
+
+
 async def test_a_rollback_has_rules_of_its_own() -> None:
     back = UpdateConfig(parallelism=0, failure_action="continue")
     runtime = await running(stack({"web": web("1", replicas=3)}))
