@@ -135,7 +135,7 @@ class _Attached:
         return Supervisor(
             with_logs(self._runtime),
             self._project,
-            self._session.log_lines(prefix=arguments.log_prefix),
+            self._session.log_lines(prefix=not arguments.no_log_prefix),
             services=self._services,
             shown=self._output.services,
             unlogged=self._output.unlogged,

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
+from stackr.cli.declared import Group, Words
 from stackr.cli.targets import Targets
-from stackr.errors import InvalidArgument
+from stackr.options import Contradiction, Option, check_conflicts
+from stackr.planner.options import UpOptions
 
-__all__ = ["UpArguments"]
+__all__ = ["PLANNED", "UpArguments"]
+
+PLANNED = (
+    *("wait", "wait_timeout_s", "timeout_s", "scale", "recreate", "remove_orphans", "pull"),
+    *("recreate_dependencies", "renew_anonymous_volumes", "no_deps", "start", "atomic"),
+    "recreate_volumes",
+)
+"""Those of the plan's options that `up` has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,90 +25,103 @@ class UpArguments:
     """`stackr up`. Times are in seconds; None is the stack's own or no limit.
 
     attach: these services' output only; empty is all of them. ttl_s: after which the engine takes
-    the stack down.
+    the stack down. build and menu are there to be refused by name.
     """
 
-    targets: Targets = field(default_factory=Targets)
-    detach: bool = False
-    wait: bool = False
-    wait_timeout_s: float | None = None
-    timeout_s: float | None = None
-    scale: dict[str, int] = field(default_factory=dict)
-    force_recreate: bool = False
-    no_recreate: bool = False
-    always_recreate_deps: bool = False
-    renew_anonymous_volumes: bool = False
-    recreate_volumes: bool = False
-    remove_orphans: bool = False
-    pull: Literal["always", "missing", "never"] | None = None
-    no_deps: bool = False
-    no_start: bool = False
-    atomic: bool = False
-    abort_on_exit: bool = False
-    abort_on_failure: bool = False
-    exit_code_from: str | None = None
-    attach: tuple[str, ...] = ()
-    attach_dependencies: bool = False
-    no_attach: tuple[str, ...] = ()
-    watch: bool = False
-    log_prefix: bool = True
-    timestamps: bool = False
-    ttl_s: float | None = None
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    detach: Annotated[bool, Option("--detach", "-d", help="Leave it running")] = False
+    options: Annotated[
+        UpOptions,
+        Group(PLANNED, {"--wait": "Wait until all are running or healthy; implies -d"}),
+    ] = field(default_factory=UpOptions)
+    watch: Annotated[
+        bool, Option("--watch", "-w", help="Follow changes of source files, as watch does")
+    ] = False
+    quiet_pull: Annotated[
+        bool, Option("--quiet-pull", help="Pull without showing how far it is")
+    ] = False
+    no_build: Annotated[
+        bool, Option("--no-build", help="Build nothing, which stackr never does")
+    ] = False
+    build: Annotated[bool, Option("--build", hidden=True)] = False
+    quiet_build: Annotated[bool, Option("--quiet-build", hidden=True)] = False
+    profile: Annotated[
+        bool, Option("--profile", help="Show where the time went, and the longest chain")
+    ] = False
+    menu: Annotated[bool, Option("--menu", hidden=True)] = False
+    abort_on_exit: Annotated[
+        bool, Option("--abort-on-container-exit", help="Stop all when one container ends")
+    ] = False
+    abort_on_failure: Annotated[
+        bool, Option("--abort-on-container-failure", help="Stop all when one container fails")
+    ] = False
+    exit_code_from: Annotated[
+        str | None,
+        Option("--exit-code-from", metavar="SERVICE", help="Exit as this service does"),
+    ] = None
+    attach: Annotated[
+        tuple[str, ...],
+        Option("--attach", metavar="SERVICE", help="Show only this service's output"),
+    ] = ()
+    attach_dependencies: Annotated[
+        bool,
+        Option("--attach-dependencies", help="Show the output of what the services need as well"),
+    ] = False
+    no_attach: Annotated[
+        tuple[str, ...],
+        Option("--no-attach", metavar="SERVICE", help="Do not show this service's output"),
+    ] = ()
+    no_log_prefix: Annotated[
+        bool, Option("--no-log-prefix", help="No names before the lines of output")
+    ] = False
+    timestamps: Annotated[bool, Option("--timestamps", help="Times before the lines of output")] = (
+        False
+    )
+    ttl_s: Annotated[
+        float | None,
+        Option(
+            "--ttl",
+            metavar="DURATION",
+            kind="span",
+            help="Let the engine take it down after so long",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
-        """Raises InvalidArgument for options that contradict each other."""
-        for first, second in (
-            ("force_recreate", "no_recreate"),
-            ("always_recreate_deps", "no_recreate"),
-            ("renew_anonymous_volumes", "no_recreate"),
-            ("detach", "abort_on_exit"),
-            ("detach", "abort_on_failure"),
-            ("wait", "abort_on_exit"),
-            ("wait", "abort_on_failure"),
-            ("abort_on_exit", "abort_on_failure"),
-            ("detach", "attach"),
-            ("detach", "attach_dependencies"),
-            ("wait", "attach"),
-            ("wait", "attach_dependencies"),
-            ("attach", "attach_dependencies"),
-            ("wait", "no_start"),
-            ("atomic", "no_start"),
-            ("atomic", "abort_on_exit"),
-            ("atomic", "abort_on_failure"),
-            ("detach", "watch"),
-            ("wait", "watch"),
-            ("no_start", "watch"),
-            ("abort_on_exit", "watch"),
-            ("abort_on_failure", "watch"),
-            ("exit_code_from", "watch"),
-        ):
-            if getattr(self, first) and getattr(self, second):
-                raise InvalidArgument(
-                    f"up: {_SPELLING[first]} and {_SPELLING[second]} cannot be combined"
-                )
-        if self.wait_timeout_s is not None and not (self.wait or self.atomic):
-            raise InvalidArgument("up: --wait-timeout needs --wait or --atomic")
+        """Raises Contradiction for options that contradict each other."""
+        check_conflicts(
+            self,
+            *UpOptions.CONFLICTS,
+            ("--detach", "--abort-on-container-exit"),
+            ("--detach", "--abort-on-container-failure"),
+            ("--wait", "--abort-on-container-exit"),
+            ("--wait", "--abort-on-container-failure"),
+            ("--abort-on-container-exit", "--abort-on-container-failure"),
+            ("--detach", "--attach"),
+            ("--detach", "--attach-dependencies"),
+            ("--wait", "--attach"),
+            ("--wait", "--attach-dependencies"),
+            ("--attach", "--attach-dependencies"),
+            ("--atomic", "--abort-on-container-exit"),
+            ("--atomic", "--abort-on-container-failure"),
+            ("--detach", "--watch"),
+            ("--wait", "--watch"),
+            ("--no-start", "--watch"),
+            ("--abort-on-container-exit", "--watch"),
+            ("--abort-on-container-failure", "--watch"),
+            ("--exit-code-from", "--watch"),
+        )
+        options = self.options
+        if options.wait_timeout_s is not None and not (options.wait or options.atomic):
+            raise Contradiction("--wait-timeout needs --wait or --atomic")
         if self.ttl_s is not None and self.is_attached:
-            raise InvalidArgument("up: --ttl needs --detach or --wait")
+            raise Contradiction("--ttl needs --detach or --wait")
 
     @property
     def is_attached(self) -> bool:
-        return not (self.detach or self.wait or self.no_start)
+        return not (self.detach or self.options.wait or not self.options.start)
 
-
-_SPELLING = {
-    "force_recreate": "--force-recreate",
-    "no_recreate": "--no-recreate",
-    "always_recreate_deps": "--always-recreate-deps",
-    "renew_anonymous_volumes": "--renew-anon-volumes",
-    "detach": "--detach",
-    "wait": "--wait",
-    "no_start": "--no-start",
-    "atomic": "--atomic",
-    "attach": "--attach",
-    "attach_dependencies": "--attach-dependencies",
-    "watch": "--watch",
-    "abort_on_exit": "--abort-on-container-exit",
-    "abort_on_failure": "--abort-on-container-failure",
-    "exit_code_from": "--exit-code-from",
-}
+    @property
+    def plan_options(self) -> UpOptions:
+        """What the plan is made with: of the services that are named."""
+        return replace(self.options, services=self.targets.services)

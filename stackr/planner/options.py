@@ -1,10 +1,12 @@
-"""What the user asks of a plan, as values; the command line fills these in."""
+"""What the user asks of a plan, as values, and how it is said on a command line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
+
+from stackr.options import Choice, Option
 
 __all__ = ["DownOptions", "PullPolicy", "Recreate", "UpOptions"]
 
@@ -30,21 +32,78 @@ class UpOptions:
     """
 
     services: tuple[str, ...] = ()
-    no_deps: bool = False
-    scale: Mapping[str, int] = field(default_factory=dict)
-    recreate: Recreate = "diverged"
-    recreate_dependencies: bool = False
-    renew_anonymous_volumes: bool = False
-    recreate_volumes: bool = False
-    remove_orphans: bool = False
-    pull: PullPolicy | None = None
-    start: bool = True
-    wait: bool = False
-    wait_timeout_s: float | None = None
-    timeout_s: float | None = None
-    atomic: bool = False
+    no_deps: Annotated[
+        bool, Option("--no-deps", help="Only the named services, not what they need")
+    ] = False
+    scale: Annotated[
+        Mapping[str, int],
+        Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service"),
+    ] = field(default_factory=dict)
+    recreate: Annotated[
+        Recreate,
+        Choice(
+            {
+                "force": Option("--force-recreate", help="Recreate all, changed or not"),
+                "never": Option("--no-recreate", help="Keep what exists, changed or not"),
+            }
+        ),
+    ] = "diverged"
+    recreate_dependencies: Annotated[
+        bool, Option("--always-recreate-deps", help="Recreate what the services need as well")
+    ] = False
+    renew_anonymous_volumes: Annotated[
+        bool,
+        Option(
+            "--renew-anon-volumes",
+            "-V",
+            help="Recreate with new anonymous volumes; the old ones go, with their data",
+        ),
+    ] = False
+    recreate_volumes: Annotated[
+        bool,
+        Option("--yes", "-y", help="Make volumes anew that changed, which loses their data"),
+    ] = False
+    remove_orphans: Annotated[
+        bool,
+        Option(
+            "--remove-orphans",
+            help="Remove containers of services that are gone",
+            variable="COMPOSE_REMOVE_ORPHANS",
+        ),
+    ] = False
+    pull: Annotated[
+        PullPolicy | None,
+        Option("--pull", metavar="POLICY", kind="pull", help="always, missing or never"),
+    ] = None
+    start: Annotated[
+        bool, Option("--no-start", turns_off=True, help="Create the containers, and start none")
+    ] = True
+    wait: Annotated[bool, Option("--wait", help="Wait until all are running or healthy")] = False
+    wait_timeout_s: Annotated[
+        float | None,
+        Option(
+            "--wait-timeout", metavar="DURATION", kind="seconds", help="How long to wait at most"
+        ),
+    ] = None
+    timeout_s: Annotated[
+        float | None,
+        Option(
+            "--timeout", "-t", metavar="DURATION", kind="seconds", help="For containers to stop"
+        ),
+    ] = None
+    atomic: Annotated[
+        bool, Option("--atomic", help="Wait until all is ready; go back if anything fails")
+    ] = False
     is_rollback: bool = False
     host_ports: Mapping[tuple[str, int, int], int] = field(default_factory=dict)
+
+    CONFLICTS: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("--always-recreate-deps", "--no-recreate"),
+        ("--renew-anon-volumes", "--no-recreate"),
+        ("--wait", "--no-start"),
+        ("--atomic", "--no-start"),
+    )
+    """What makes no sense together on a command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +111,24 @@ class DownOptions:
     """`down`. services: empty for all, and for the networks. images: of which the tags go."""
 
     services: tuple[str, ...] = ()
-    volumes: bool = False
-    remove_orphans: bool = False
-    images: Literal["all", "local"] | None = None
-    timeout_s: float | None = None
+    volumes: Annotated[
+        bool, Option("--volumes", "-v", help="Remove the stack's volumes, with their data")
+    ] = False
+    remove_orphans: Annotated[
+        bool,
+        Option(
+            "--remove-orphans",
+            help="Remove containers of services that are gone",
+            variable="COMPOSE_REMOVE_ORPHANS",
+        ),
+    ] = False
+    timeout_s: Annotated[
+        float | None,
+        Option(
+            "--timeout", "-t", metavar="DURATION", kind="seconds", help="For containers to stop"
+        ),
+    ] = None
+    images: Annotated[
+        Literal["all", "local"] | None,
+        Option("--rmi", metavar="WHICH", kind="rmi", help="Remove images: all or local"),
+    ] = None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Annotated
 
 from stackr.errors import InvalidArgument, NotFound
+from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
@@ -25,11 +27,25 @@ class LogRequest:
     """
 
     services: tuple[str, ...] = ()
-    follow: bool = False
-    tail: int | None = None
-    since: float | None = None
-    until: float | None = None
-    timestamps: bool = False
+    follow: Annotated[bool, Option("--follow", "-f", help="Go on as more comes")] = False
+    tail: Annotated[
+        int | None,
+        Option("--tail", "-n", metavar="LINES", kind="tail", help="Last lines of each container"),
+    ] = None
+    since: Annotated[
+        float | None,
+        Option(
+            "--since",
+            metavar="WHEN",
+            kind="moment",
+            help="Not before: 10m, 2026-01-02T13:23:37Z",
+        ),
+    ] = None
+    until: Annotated[
+        float | None,
+        Option("--until", metavar="WHEN", kind="moment", help="Not after that time"),
+    ] = None
+    timestamps: Annotated[bool, Option("--timestamps", "-t", help="Times before the lines")] = False
     index: int | None = None
 
     def __post_init__(self) -> None:

@@ -17,10 +17,11 @@ ROOT = Path(stackr.__file__).parent
 
 # What each part may import of stackr, beside itself and the errors and text of all; the longest
 # prefix counts.
-_EVERYWHERE = ("stackr.errors", "stackr.text", "stackr.patterns")
+_EVERYWHERE = ("stackr.errors", "stackr.options", "stackr.text", "stackr.patterns")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.errors": (),
+    "stackr.options": (),
     "stackr.text": (),
     "stackr.patterns": (),
     "stackr.spec": (),

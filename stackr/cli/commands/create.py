@@ -2,54 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
 import typer
 
-from stackr.cli.arguments import is_set, parse_pull, parse_scale, split_targets
 from stackr.cli.commands.up import bring_up
-from stackr.cli.flags import (
-    Build,
-    ForceRecreate,
-    NoBuild,
-    NoRecreate,
-    Pull,
-    QuietPull,
-    RemoveOrphans,
-    Scale,
-    Words,
-    Yes,
-    refuse_builds,
-)
+from stackr.cli.declared import Group, Words, takes
+from stackr.cli.flags import refuse_builds
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
+from stackr.cli.targets import Targets
 from stackr.cli.up_arguments import UpArguments
+from stackr.options import Option
+from stackr.planner.options import UpOptions
 
 __all__ = ["create"]
 
 
-def create(
-    ctx: typer.Context,
-    words: Words = None,
-    scale: Scale = None,
-    force_recreate: ForceRecreate = False,
-    no_recreate: NoRecreate = False,
-    remove_orphans: RemoveOrphans = False,
-    pull: Pull = None,
-    quiet_pull: QuietPull = False,
-    no_build: NoBuild = False,
-    yes: Yes = False,
-    build: Build = False,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class CreateArguments:
+    """`stackr create`. build is there to be refused by name."""
+
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    options: Annotated[
+        UpOptions, Group(("scale", "recreate", "remove_orphans", "pull", "recreate_volumes"))
+    ] = field(default_factory=UpOptions)
+    quiet_pull: Annotated[
+        bool, Option("--quiet-pull", help="Pull without showing how far it is")
+    ] = False
+    no_build: Annotated[
+        bool, Option("--no-build", help="Build nothing, which stackr never does")
+    ] = False
+    build: Annotated[bool, Option("--build", hidden=True)] = False
+
+
+@takes(CreateArguments, before={"--yes": "--build"})
+def create(ctx: typer.Context, arguments: CreateArguments) -> int:
     """Create the stack's containers, and start none."""
-    refuse_builds("create", build=build)
-    arguments = UpArguments(
-        targets=split_targets(words),
-        no_start=True,
-        scale=parse_scale(scale),
-        force_recreate=force_recreate,
-        no_recreate=no_recreate,
-        remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
-        pull=parse_pull(pull),
-        recreate_volumes=yes,
+    refuse_builds("create", build=arguments.build)
+    wanted = UpArguments(
+        targets=arguments.targets,
+        options=replace(arguments.options, start=False),
+        quiet_pull=arguments.quiet_pull,
     )
     with open_session(options_of(ctx)) as session:
-        return bring_up(session.without_pull_progress() if quiet_pull else session, arguments)
+        return bring_up(session, wanted)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, is_set, parse_rmi, split_targets
-from stackr.cli.flags import RemoveOrphans, Timeout, Words
+from stackr.cli.arguments import Targets
+from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
@@ -20,47 +20,23 @@ __all__ = ["down"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
-    """`stackr down`. remove_images: None, "local" (those without a registry's name) or "all"."""
+class DownArguments:
+    """`stackr down`."""
 
-    targets: Targets = field(default_factory=Targets)
-    volumes: bool = False
-    remove_orphans: bool = False
-    timeout_s: float | None = None
-    remove_images: Literal["all", "local"] | None = None
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    options: Annotated[DownOptions, Group(("volumes", "remove_orphans", "timeout_s", "images"))] = (
+        field(default_factory=DownOptions)
+    )
 
 
-def down(
-    ctx: typer.Context,
-    words: Words = None,
-    volumes: Annotated[
-        bool, typer.Option("--volumes", "-v", help="Remove the stack's volumes, with their data")
-    ] = False,
-    remove_orphans: RemoveOrphans = False,
-    timeout: Timeout = None,
-    rmi: Annotated[
-        str | None, typer.Option("--rmi", metavar="WHICH", help="Remove images: all or local")
-    ] = None,
-) -> int:
+@takes(DownArguments)
+def down(ctx: typer.Context, arguments: DownArguments) -> int:
     """Stop and remove the stack's containers and networks; volumes only with -v."""
-    arguments = _Arguments(
-        split_targets(words),
-        volumes=volumes,
-        remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
-        timeout_s=timeout,
-        remove_images=parse_rmi(rmi),
-    )
-    down_options = DownOptions(
-        services=arguments.targets.services,
-        volumes=arguments.volumes,
-        remove_orphans=arguments.remove_orphans,
-        images=arguments.remove_images,
-        timeout_s=arguments.timeout_s,
-    )
-    options = options_of(ctx)
-    project = source_of(options, arguments.targets.files).find()
+    options, targets = options_of(ctx), arguments.targets
+    project = source_of(options, targets.files).find()
     wanted = None if isinstance(project, str) else desired(project)
     name = project if isinstance(project, str) else project.name
+    down_options = replace(arguments.options, services=targets.services)
     with open_session(options) as session:
         return session.on_engine(
             lambda runtime: take_down(session.context(), runtime, name, wanted, down_options)

@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, check_choice, split_targets
-from stackr.cli.flags import NoTrunc, Words
+from stackr.cli.arguments import Targets, check_choice
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.containers import COLUMNS, HEADINGS, container_fields
 from stackr.cli.views.formats import Format
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.options import Option
 from stackr.runtime import labels
 from stackr.stack.containers import list_containers
 
@@ -26,67 +27,58 @@ _STATES = ("paused", "restarting", "removing", "running", "dead", "created", "ex
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
-    """`stackr ps`. all: stopped ones and those of `run` too. states: only these; () for any."""
+class PsArguments:
+    """`stackr ps`. all: stopped ones and those of `run` too."""
 
-    targets: Targets = field(default_factory=Targets)
-    all: bool = False
-    states: tuple[str, ...] = ()
-
-
-def ps(
-    ctx: typer.Context,
-    words: Words = None,
-    all_: Annotated[
-        bool, typer.Option("--all", "-a", help="Stopped containers as well, and those of run")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
-    services: Annotated[bool, typer.Option("--services", help="Only services' names")] = False,
-    format_: Annotated[
-        str,
-        typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}} {{.State}}"'),
-    ] = "table",
-    filter_: Annotated[
-        str | None, typer.Option("--filter", metavar="status=STATE", help="As --status")
-    ] = None,
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    all: Annotated[
+        bool, Option("--all", "-a", help="Stopped containers as well, and those of run")
+    ] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only IDs")] = False
+    services: Annotated[bool, Option("--services", help="Only services' names")] = False
+    form: Annotated[
+        str, Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}} {{.State}}"')
+    ] = "table"
+    filter: Annotated[
+        str | None, Option("--filter", metavar="status=STATE", help="As --status")
+    ] = None
     status: Annotated[
-        list[str] | None,
-        typer.Option("--status", metavar="STATE", help="Only containers in this state"),
-    ] = None,
+        tuple[str, ...],
+        Option("--status", metavar="STATE", help="Only containers in this state"),
+    ] = ()
     orphans: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--orphans/--no-orphans",
-            show_default=False,
             help="Containers of services that the file does not have as well (default)",
         ),
-    ] = True,
-    no_trunc: NoTrunc = False,
-) -> None:
+    ] = True
+    no_trunc: Annotated[bool, Option("--no-trunc", help="Cut nothing")] = False
+
+
+@takes(PsArguments)
+def ps(ctx: typer.Context, arguments: PsArguments) -> None:
     """List the stack's containers."""
-    options = options_of(ctx)
-    form = Format.parse("json" if options.json else format_, columns=COLUMNS)
-    targets = split_targets(words)
-    arguments = _Arguments(targets, all=all_, states=_states(status or (), filter_))
+    options, targets = options_of(ctx), arguments.targets
+    form = Format.parse("json" if options.json else arguments.form, columns=COLUMNS)
+    states = _states(arguments.status, arguments.filter)
     source = source_of(options, targets.files)
     name = source.name()
     source.check_services(targets.services)
     chosen = targets.services
-    if not chosen and not orphans:
+    if not chosen and not arguments.orphans:
         chosen = source.services()
     with open_session(options) as session:
         listed = session.on_engine(
-            lambda runtime: list_containers(
-                runtime, name, chosen, all=arguments.all, states=arguments.states
-            )
+            lambda runtime: list_containers(runtime, name, chosen, all=arguments.all, states=states)
         )
-        if quiet:
+        if arguments.quiet:
             lines = [container.id for container in listed]
-        elif services:
+        elif arguments.services:
             lines = list(dict.fromkeys(c.labels.get(labels.SERVICE, "") for c in listed))
         else:
-            now = time.time()
-            rows = [container_fields(each, now=now, whole=no_trunc) for each in listed]
+            now, whole = time.time(), arguments.no_trunc
+            rows = [container_fields(each, now=now, whole=whole) for each in listed]
             lines = form.lines(rows, HEADINGS)
         for line in lines:
             session.out.line(line)

@@ -11,6 +11,7 @@ from stackr.cli.commands.up import bring_up
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.up_arguments import UpArguments
+from stackr.planner.options import UpOptions
 
 __all__ = ["scale"]
 
@@ -25,7 +26,9 @@ def scale(
     """Run so many containers of each service that is named."""
     replicas = parse_scale(words, option="scale")
     arguments = UpArguments(
-        targets=Targets(services=tuple(replicas)), scale=replicas, detach=True, no_deps=no_deps
+        targets=Targets(services=tuple(replicas)),
+        options=UpOptions(scale=replicas, no_deps=no_deps),
+        detach=True,
     )
     with open_session(options_of(ctx)) as session:
         return bring_up(session, arguments)

@@ -17,6 +17,7 @@ from stackr.cli.arguments import (
 )
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument
+from stackr.planner.options import UpOptions
 
 
 @pytest.mark.parametrize(
@@ -90,14 +91,14 @@ def test_signals() -> None:
     ("options", "message"),
     [
         (
-            {"force_recreate": True, "no_recreate": True},
-            "--force-recreate and --no-recreate cannot be combined",
+            {"options": UpOptions(wait=True), "watch": True},
+            "--wait and --watch cannot be combined",
         ),
         (
             {"detach": True, "abort_on_exit": True},
             "--detach and --abort-on-container-exit cannot be combined",
         ),
-        ({"wait_timeout_s": 5.0}, "--wait-timeout needs --wait"),
+        ({"options": UpOptions(wait_timeout_s=5.0)}, "--wait-timeout needs --wait"),
     ],
 )
 def test_up_refuses_contradictions(options: dict[str, object], message: str) -> None:
@@ -108,7 +109,7 @@ def test_up_refuses_contradictions(options: dict[str, object], message: str) -> 
 def test_up_is_attached_unless_told_otherwise() -> None:
     assert UpArguments().is_attached
     assert not UpArguments(detach=True).is_attached
-    assert not UpArguments(wait=True).is_attached
+    assert not UpArguments(options=UpOptions(wait=True)).is_attached
 
 
 def test_policies_and_choices() -> None:
