@@ -32,7 +32,7 @@ from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument
 from stackr.options import Choice, Contradiction, Option, declared
 
-__all__ = ["Group", "Words", "takes"]
+__all__ = ["Argument", "Group", "Words", "takes"]
 
 A = TypeVar("A")
 Values: TypeAlias = Mapping[str, Any]
@@ -43,6 +43,13 @@ class Words:
     """The words of the command line that are stack files and services."""
 
     metavar: str = "[FILE] [SERVICE]..."
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A word that is no option; of a field that is a tuple, all that are left."""
+
+    metavar: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,8 @@ def _readers(
                 yield _of_choice(known[name], declaration, help or {})
             case Group():
                 yield _of_group(known[name], kind, declaration)
+            case Argument():
+                yield _of_argument(known[name], kind, declaration)
             case Words():
                 yield _of_words(name, declaration)
             case _:
@@ -150,6 +159,25 @@ def _of_words(name: str, words: Words) -> _Reader:
         return split_targets(values["words"])
 
     return _Reader(name, (parameter,), read)
+
+
+def _of_argument(own: Field[Any], kind: Any, argument: Argument) -> _Reader:
+    is_required = own.default is MISSING
+    shown = {} if is_required else {"show_default": False}
+    many = get_origin(_without_none(kind)) is tuple
+    annotation: Any = list[str] if many else kind
+    if many and not is_required:
+        annotation = list[str] | None
+    default = inspect.Parameter.empty if is_required else (None if many else own.default)
+    info: Any = typer.Argument(metavar=argument.metavar, **shown)  # type: ignore[arg-type]
+
+    def read(values: Values) -> Any:
+        value = values[own.name]
+        if many:
+            return tuple(value) if value else MISSING
+        return value
+
+    return _Reader(own.name, (_parameter(own.name, annotation, info, default),), read)
 
 
 def _of_choice(own: Field[Any], choice: Choice, help: Mapping[str, str]) -> _Reader:

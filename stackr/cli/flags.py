@@ -11,24 +11,13 @@ from stackr.errors import NotSupported
 
 __all__ = [
     "Build",
-    "ForceRecreate",
     "Index",
-    "NoBuild",
-    "NoDeps",
-    "NoRecreate",
-    "NoTrunc",
     "Pull",
-    "QuietBuild",
-    "QuietPull",
-    "RecreateDependencies",
-    "RemoveOrphans",
-    "RenewAnonymousVolumes",
     "Scale",
     "Timeout",
     "Wait",
     "WaitTimeout",
     "Words",
-    "Yes",
     "refuse_builds",
 ]
 
@@ -51,39 +40,11 @@ WaitTimeout = Annotated[
 Scale = Annotated[
     list[str] | None, typer.Option("--scale", metavar="SERVICE=NUM", help="Replicas of a service")
 ]
-ForceRecreate = Annotated[
-    bool, typer.Option("--force-recreate", help="Recreate all, changed or not")
-]
-NoRecreate = Annotated[bool, typer.Option("--no-recreate", help="Keep what exists, changed or not")]
-RemoveOrphans = Annotated[
-    bool, typer.Option("--remove-orphans", help="Remove containers of services that are gone")
-]
 Pull = Annotated[
     str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
 ]
-NoDeps = Annotated[
-    bool, typer.Option("--no-deps", help="Only the named services, not what they need")
-]
 Index = Annotated[int | None, typer.Option("--index", metavar="NUM", help="Which replica")]
-NoTrunc = Annotated[bool, typer.Option("--no-trunc", help="Cut nothing")]
-QuietPull = Annotated[bool, typer.Option("--quiet-pull", help="Pull without showing how far it is")]
-NoBuild = Annotated[bool, typer.Option("--no-build", help="Build nothing, which stackr never does")]
-Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Make volumes anew that changed, which loses their data")
-]
-RecreateDependencies = Annotated[
-    bool, typer.Option("--always-recreate-deps", help="Recreate what the services need as well")
-]
-RenewAnonymousVolumes = Annotated[
-    bool,
-    typer.Option(
-        "--renew-anon-volumes",
-        "-V",
-        help="Recreate with new anonymous volumes; the old ones go, with their data",
-    ),
-]
 Build = Annotated[bool, typer.Option("--build", hidden=True)]
-QuietBuild = Annotated[bool, typer.Option("--quiet-build", hidden=True)]
 
 
 def refuse_builds(command: str, *, build: bool, quiet_build: bool = False) -> None:

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from stackr.cli.flags import Timeout, Wait, WaitTimeout
+from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.errors import InvalidArgument, StackrError
+from stackr.planner.options import UpOptions
 from stackr.stack.converge import converge
 from stackr.stack.saved import MAX_BYTES, parse_plan, saved_goal, saved_source
 
 __all__ = ["apply"]
 
 
-def apply(
-    ctx: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="PLAN")],
-    wait: Wait = False,
-    wait_timeout: WaitTimeout = None,
-    timeout: Timeout = None,
-    atomic: Annotated[
-        bool,
-        typer.Option("--atomic", help="Wait until all is ready; go back if anything fails"),
-    ] = False,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class ApplyArguments:
+    """`stackr apply`. plan: its file, or "-" for stdin."""
+
+    plan: Annotated[str, Argument("PLAN")]
+    options: Annotated[UpOptions, Group(("wait", "wait_timeout_s", "timeout_s", "atomic"))] = field(
+        default_factory=UpOptions
+    )
+
+
+@takes(ApplyArguments)
+def apply(ctx: typer.Context, arguments: ApplyArguments) -> int:
     """Carry out a saved plan; refuse if the stack or the engine has changed since it was made."""
+    path, asked = arguments.plan, arguments.options
     document = _read(path)
     options = options_of(ctx)
     if options.files or options.project_directory or options.profiles or options.env_files:
@@ -42,7 +45,11 @@ def apply(
     with open_session(options) as session:
         goal = saved_goal(document, path, source, options.engine)
         up_options = replace(
-            goal.options, wait=wait, wait_timeout_s=wait_timeout, timeout_s=timeout, atomic=atomic
+            goal.options,
+            wait=asked.wait,
+            wait_timeout_s=asked.wait_timeout_s,
+            timeout_s=asked.timeout_s,
+            atomic=asked.atomic,
         )
         goal = replace(goal, options=up_options)
         return session.on_engine(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.flags import Index
+from stackr.cli.declared import Argument, takes
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
@@ -16,6 +16,7 @@ from stackr.cli.source import source_of
 from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join, parse_detach_keys
 from stackr.cli.terminal import terminal_size
 from stackr.errors import Conflict, NotSupported, StackrError
+from stackr.options import Option
 from stackr.runtime.protocol import Streams, SupportsAttach
 from stackr.runtime.types import ContainerState
 from stackr.stack.replica import find_replica
@@ -24,52 +25,51 @@ __all__ = ["attach"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
-    """`stackr attach`. detach_keys: the bytes of the sequence."""
+class AttachArguments:
+    """`stackr attach`."""
 
-    service: str
-    index: int | None = None
-    stdin: bool = True
-    forwards_signals: bool = True
-    detach_keys: bytes = b""
-
-
-def attach(
-    ctx: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    index: Index = None,
-    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Do not pass stdin on")] = False,
-    sig_proxy: Annotated[
+    service: Annotated[str, Argument("SERVICE")]
+    index: Annotated[int | None, Option("--index", metavar="NUM", help="Which replica")] = None
+    stdin: Annotated[bool, Option("--no-stdin", turns_off=True, help="Do not pass stdin on")] = True
+    forwards_signals: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--sig-proxy/--no-sig-proxy",
-            show_default=False,
             help="Pass signals on to a program without a terminal (default)",
         ),
-    ] = True,
+    ] = True
     detach_keys: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--detach-keys",
             metavar="KEYS",
             help="What leaves its terminal: ctrl-p,ctrl-q (default)",
         ),
-    ] = None,
-) -> int:
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidArgument for keys that are none."""
+        if self.detach_keys:
+            parse_detach_keys(self.detach_keys)
+
+    @property
+    def keys(self) -> bytes:
+        """The bytes of the sequence."""
+        return parse_detach_keys(self.detach_keys) if self.detach_keys else DEFAULT_KEYS
+
+
+@takes(AttachArguments)
+def attach(ctx: typer.Context, arguments: AttachArguments) -> int:
     """Join a running container's own streams; exit as it does."""
     options = options_of(ctx)
-    keys = DEFAULT_KEYS if not detach_keys else parse_detach_keys(detach_keys)
-    arguments = _Arguments(
-        service, index=index, stdin=not no_stdin, forwards_signals=sig_proxy, detach_keys=keys
-    )
     source = source_of(options)
     name = source.name()
-    source.check_services((service,))
+    source.check_services((arguments.service,))
     with open_session(options) as session:
         return run_interruptible(_attach(session, name, arguments))
 
 
-async def _attach(session: Session, project: str, arguments: _Arguments) -> int:
+async def _attach(session: Session, project: str, arguments: AttachArguments) -> int:
     async with session.engine() as runtime:
         if not isinstance(runtime, SupportsAttach):
             raise NotSupported("attach: this engine does not offer it")
@@ -94,7 +94,7 @@ async def _joined(
     session: Session,
     runtime: SupportsAttach,
     container: ContainerState,
-    arguments: _Arguments,
+    arguments: AttachArguments,
 ) -> int:
     stdin = arguments.stdin and container.open_stdin
     async with runtime.ending(container.id, "not-running") as exit_code:
@@ -102,8 +102,7 @@ async def _joined(
         try:
             if container.tty:
                 await _redraw(streams)
-            keys = arguments.detach_keys
-            if await join(streams, tty=container.tty, stdin=stdin, detach_keys=keys):
+            if await join(streams, tty=container.tty, stdin=stdin, detach_keys=arguments.keys):
                 session.err.line("read escape sequence")
                 return 0
         finally:

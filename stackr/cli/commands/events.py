@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, parse_moment, split_targets
-from stackr.cli.flags import Words
+from stackr.cli.arguments import Targets
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.events import event_json, event_line
 from stackr.errors import InvalidArgument
+from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 
@@ -22,35 +22,31 @@ __all__ = ["events"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
+class EventsArguments:
     """`stackr events`. since, until: Unix seconds."""
 
-    targets: Targets = field(default_factory=Targets)
-    json: bool = False
-    since: float | None = None
-    until: float | None = None
-
-
-def events(
-    ctx: typer.Context,
-    words: Words = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line")] = False,
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    json: Annotated[bool, Option("--json", help="One JSON object a line")] = False
     since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="WHEN", help="Also what was: 10m, 2026-01-02T13:23:37Z"),
-    ] = None,
+        float | None,
+        Option(
+            "--since",
+            metavar="WHEN",
+            kind="moment",
+            help="Also what was: 10m, 2026-01-02T13:23:37Z",
+        ),
+    ] = None
     until: Annotated[
-        str | None, typer.Option("--until", metavar="WHEN", help="End at that time")
-    ] = None,
-) -> None:
+        float | None,
+        Option("--until", metavar="WHEN", kind="moment", help="End at that time"),
+    ] = None
+
+
+@takes(EventsArguments)
+def events(ctx: typer.Context, arguments: EventsArguments) -> None:
     """Show what happens to the stack's containers, until Ctrl-C."""
-    options, now = options_of(ctx), time.time()
-    arguments = _Arguments(
-        split_targets(words),
-        json=json or options.json,
-        since=parse_moment("--since", since, now=now),
-        until=parse_moment("--until", until, now=now),
-    )
+    options = options_of(ctx)
+    arguments = replace(arguments, json=arguments.json or options.json)
     if arguments.since and arguments.until and arguments.until < arguments.since:
         raise InvalidArgument("events: --since cannot be after --until")
     source = source_of(options, arguments.targets.files)
@@ -60,7 +56,9 @@ def events(
         session.on_engine(lambda runtime: _events(session, runtime, name, arguments))
 
 
-async def _events(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
+async def _events(
+    session: Session, runtime: Runtime, project: str, arguments: EventsArguments
+) -> None:
     services = arguments.targets.services
     stream = runtime.events(
         labels=[f"{labels.PROJECT}={project}"], since=arguments.since, until=arguments.until

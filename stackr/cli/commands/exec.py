@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from stackr.cli.arguments import without_dashes
-from stackr.cli.flags import Index
+from stackr.cli.declared import Argument, takes
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
@@ -18,6 +18,7 @@ from stackr.cli.source import source_of
 from stackr.cli.streams import DEFAULT_KEYS, join
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.options import Option
 from stackr.runtime.container import ExecConfig
 from stackr.runtime.protocol import SupportsExec
 from stackr.stack.replica import find_replica
@@ -28,71 +29,46 @@ CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
+class ExecArguments:
     """`stackr exec`. environment: `KEY=VALUE`, or `KEY` for the caller's own value."""
 
-    service: str
-    command: tuple[str, ...]
-    detach: bool = False
-    environment: tuple[str, ...] = ()
-    index: int | None = None
-    privileged: bool = False
-    tty: bool = True
-    stdin: bool = True
-    user: str | None = None
-    working_dir: str | None = None
-
-
-def exec_(
-    ctx: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    command: Annotated[list[str], typer.Argument(metavar="COMMAND [ARG]...")],
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for it")] = False,
+    service: Annotated[str, Argument("SERVICE")]
+    command: Annotated[tuple[str, ...], Argument("COMMAND [ARG]...")]
+    detach: Annotated[bool, Option("--detach", "-d", help="Do not wait for it")] = False
     environment: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable"),
-    ] = None,
-    index: Index = None,
-    privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities")] = False,
+        tuple[str, ...], Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable")
+    ] = ()
+    index: Annotated[int | None, Option("--index", metavar="NUM", help="Which replica")] = None
+    privileged: Annotated[bool, Option("--privileged", help="With all capabilities")] = False
     tty: Annotated[
+        bool, Option("--tty/--no-tty", "-t/-T", help="With a terminal (default) or not")
+    ] = True
+    stdin: Annotated[
         bool,
-        typer.Option(
-            "--tty/--no-tty", "-t/-T", show_default=False, help="With a terminal (default) or not"
-        ),
-    ] = True,
-    interactive: Annotated[
-        bool,
-        typer.Option(
-            "--interactive/--no-interactive",
-            "-i",
-            show_default=False,
-            help="Pass stdin on (default)",
-        ),
-    ] = True,
+        Option("--interactive/--no-interactive", "-i", help="Pass stdin on (default)"),
+    ] = True
     user: Annotated[
-        str | None, typer.Option("--user", "-u", metavar="USER", help="Run it as this user")
-    ] = None,
+        str | None, Option("--user", "-u", metavar="USER", help="Run it as this user")
+    ] = None
     working_dir: Annotated[
-        str | None, typer.Option("--workdir", "-w", metavar="DIR", help="Run it in this folder")
-    ] = None,
-) -> int:
+        str | None, Option("--workdir", "-w", metavar="DIR", help="Run it in this folder")
+    ] = None
+
+
+@takes(ExecArguments)
+def exec_(ctx: typer.Context, arguments: ExecArguments) -> int:
     """Run a command in a running container; its exit code is stackr's."""
     options = options_of(ctx)
-    arguments = _Arguments(
-        service,
-        without_dashes(command),
-        detach=detach,
-        environment=tuple(_with_value(text) for text in environment or ()),
-        index=index,
-        privileged=privileged,
-        tty=tty and sys.stdin.isatty() and sys.stdout.isatty(),
-        stdin=interactive and not detach,
-        user=user,
-        working_dir=working_dir,
+    arguments = replace(
+        arguments,
+        command=without_dashes(arguments.command),
+        environment=tuple(_with_value(text) for text in arguments.environment),
+        tty=arguments.tty and sys.stdin.isatty() and sys.stdout.isatty(),
+        stdin=arguments.stdin and not arguments.detach,
     )
     source = source_of(options)
     name = source.name()
-    source.check_services((service,))
+    source.check_services((arguments.service,))
     with open_session(options) as session:
         return run_interruptible(_exec(session, name, arguments))
 
@@ -105,7 +81,7 @@ def _with_value(text: str) -> str:
     return text if equals or key not in os.environ else f"{key}={os.environ[key]}"
 
 
-async def _exec(session: Session, project: str, arguments: _Arguments) -> int:
+async def _exec(session: Session, project: str, arguments: ExecArguments) -> int:
     async with session.engine() as runtime:
         if not isinstance(runtime, SupportsExec):
             raise NotSupported("exec: this engine does not offer it")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import typer
 
 from stackr.cli.arguments import check_choice, split_targets
-from stackr.cli.flags import Timeout, Wait, WaitTimeout
+from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
@@ -65,21 +66,25 @@ def _table(revisions: Sequence[Revision]) -> list[str]:
     return table(("REVISION", "WHEN", "BY", "ACTION", "STATUS", "CHANGES", "CONFIG"), rows)
 
 
-def rollback(
-    ctx: typer.Context,
-    number: Annotated[int | None, typer.Argument(metavar="[REVISION]", show_default=False)] = None,
-    timeout: Timeout = None,
-    wait: Wait = False,
-    wait_timeout: WaitTimeout = None,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class RollbackArguments:
+    """`stackr rollback`. revision: None for the one before the last."""
+
+    revision: Annotated[int | None, Argument("[REVISION]")] = None
+    options: Annotated[UpOptions, Group(("timeout_s", "wait", "wait_timeout_s"))] = field(
+        default_factory=UpOptions
+    )
+
+
+@takes(RollbackArguments)
+def rollback(ctx: typer.Context, arguments: RollbackArguments) -> int:
     """Bring the stack back to an earlier revision: the one before, or REVISION."""
+    number = arguments.revision
     if number is not None and number < 1:
         raise InvalidArgument(f"{number}: a revision's number is expected, from 1")
     options = options_of(ctx)
     name = source_of(options).name()
-    up_options = UpOptions(
-        timeout_s=timeout, wait=wait, wait_timeout_s=wait_timeout, remove_orphans=True
-    )
+    up_options = replace(arguments.options, remove_orphans=True)
     with open_session(options) as session:
         return session.on_engine(
             lambda runtime: _rollback(session, runtime, name, number, up_options)

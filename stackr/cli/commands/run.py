@@ -6,19 +6,21 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import is_set, parse_pull, without_dashes
-from stackr.cli.flags import Build, Pull, QuietBuild, QuietPull, RemoveOrphans, refuse_builds
+from stackr.cli.arguments import without_dashes
+from stackr.cli.declared import Argument, Group, takes
+from stackr.cli.flags import refuse_builds
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument
+from stackr.options import Option, check_conflicts
 from stackr.planner.oneoff import OneOff, needs_options
 from stackr.planner.options import UpOptions
 from stackr.runtime.protocol import Streams
@@ -39,152 +41,107 @@ CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
+class RunArguments:
     """`stackr run`, with its texts as they were given. command, entrypoint: None for its own."""
 
-    service: str
-    command: tuple[str, ...] | None = None
-    detach: bool = False
-    auto_remove: bool = False
-    name: str = ""
-    entrypoint: str | None = None
-    environment: tuple[str, ...] = ()
-    env_files: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    service_ports: bool = False
-    use_aliases: bool = False
-    user: str | None = None
-    working_dir: str | None = None
-    cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
-    tty: bool = False
-    stdin: bool = True
-    no_deps: bool = False
-    pull: Literal["always", "missing", "never"] | None = None
-    remove_orphans: bool = False
-
-    def __post_init__(self) -> None:
-        if self.service_ports and self.ports:
-            raise InvalidArgument("run: --service-ports and --publish cannot be combined")
-
-
-def run(
-    ctx: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    command: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND [ARG]...]", show_default=False)
-    ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Leave it running, and print its ID")
-    ] = False,
-    rm: Annotated[bool, typer.Option("--rm", help="Remove it when it ends")] = False,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The container's name")] = "",
+    service: Annotated[str, Argument("SERVICE")]
+    command: Annotated[tuple[str, ...] | None, Argument("[COMMAND [ARG]...]")] = None
+    detach: Annotated[bool, Option("--detach", "-d", help="Leave it running, and print its ID")] = (
+        False
+    )
+    auto_remove: Annotated[bool, Option("--rm", help="Remove it when it ends")] = False
+    name: Annotated[str, Option("--name", metavar="NAME", help="The container's name")] = ""
     entrypoint: Annotated[
         str | None,
-        typer.Option("--entrypoint", metavar="COMMAND", help="In place of the image's own"),
-    ] = None,
+        Option("--entrypoint", metavar="COMMAND", help="In place of the image's own"),
+    ] = None
     environment: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable"),
-    ] = None,
-    env_from_file: Annotated[
-        list[str] | None,
-        typer.Option("--env-from-file", metavar="PATH", help="Set the variables of a file"),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--label", "--labels", "-l", metavar="KEY=VALUE", help="Set a label"),
-    ] = None,
-    volume: Annotated[
-        list[str] | None,
-        typer.Option("--volume", "--volumes", "-v", metavar="SPEC", help="Mount: ./src:/app:ro"),
-    ] = None,
-    publish: Annotated[
-        list[str] | None,
-        typer.Option("--publish", "-p", metavar="SPEC", help="Publish a port: 8080:80"),
-    ] = None,
+        tuple[str, ...], Option("--env", "-e", metavar="KEY=VALUE", help="Set a variable")
+    ] = ()
+    env_files: Annotated[
+        tuple[str, ...],
+        Option("--env-from-file", metavar="PATH", help="Set the variables of a file"),
+    ] = ()
+    labels: Annotated[
+        tuple[str, ...],
+        Option("--label", "--labels", "-l", metavar="KEY=VALUE", help="Set a label"),
+    ] = ()
+    volumes: Annotated[
+        tuple[str, ...],
+        Option("--volume", "--volumes", "-v", metavar="SPEC", help="Mount: ./src:/app:ro"),
+    ] = ()
+    ports: Annotated[
+        tuple[str, ...],
+        Option("--publish", "-p", metavar="SPEC", help="Publish a port: 8080:80"),
+    ] = ()
     service_ports: Annotated[
-        bool, typer.Option("--service-ports", "-P", help="Publish the service's own ports")
-    ] = False,
+        bool, Option("--service-ports", "-P", help="Publish the service's own ports")
+    ] = False
     use_aliases: Annotated[
-        bool, typer.Option("--use-aliases", help="Answer to the service's names in its networks")
-    ] = False,
+        bool, Option("--use-aliases", help="Answer to the service's names in its networks")
+    ] = False
     user: Annotated[
-        str | None, typer.Option("--user", "-u", metavar="USER", help="Run it as this user")
-    ] = None,
+        str | None, Option("--user", "-u", metavar="USER", help="Run it as this user")
+    ] = None
     working_dir: Annotated[
-        str | None, typer.Option("--workdir", "-w", metavar="DIR", help="Run it in this folder")
-    ] = None,
+        str | None, Option("--workdir", "-w", metavar="DIR", help="Run it in this folder")
+    ] = None
     cap_add: Annotated[
-        list[str] | None, typer.Option("--cap-add", metavar="NAME", help="Add a capability")
-    ] = None,
+        tuple[str, ...], Option("--cap-add", metavar="NAME", help="Add a capability")
+    ] = ()
     cap_drop: Annotated[
-        list[str] | None, typer.Option("--cap-drop", metavar="NAME", help="Drop a capability")
-    ] = None,
-    tty: Annotated[
+        tuple[str, ...], Option("--cap-drop", metavar="NAME", help="Drop a capability")
+    ] = ()
+    terminal: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--tty/--no-tty",
             "-t/-T",
-            show_default=False,
             help="With a terminal (default where there is one) or not",
         ),
-    ] = None,
-    no_tty: Annotated[bool, typer.Option("--no-TTY", hidden=True)] = False,
-    interactive: Annotated[
+    ] = None
+    no_terminal: Annotated[bool, Option("--no-TTY", hidden=True)] = False
+    stdin: Annotated[
         bool,
-        typer.Option(
-            "--interactive/--no-interactive",
-            "-i",
-            show_default=False,
-            help="Keep its stdin open (default)",
+        Option("--interactive/--no-interactive", "-i", help="Keep its stdin open (default)"),
+    ] = True
+    options: Annotated[
+        UpOptions,
+        Group(
+            ("no_deps", "pull", "remove_orphans"),
+            {"--no-deps": "Do not start what the service depends on"},
         ),
-    ] = True,
-    no_deps: Annotated[
-        bool, typer.Option("--no-deps", help="Do not start what the service depends on")
-    ] = False,
-    pull: Pull = None,
-    quiet_pull: QuietPull = False,
+    ] = field(default_factory=UpOptions)
+    quiet_pull: Annotated[
+        bool, Option("--quiet-pull", help="Pull without showing how far it is")
+    ] = False
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show nothing but the program's output")
-    ] = False,
-    remove_orphans: RemoveOrphans = False,
-    build: Build = False,
-    quiet_build: QuietBuild = False,
-) -> int:
+        bool, Option("--quiet", "-q", help="Show nothing but the program's output")
+    ] = False
+    build: Annotated[bool, Option("--build", hidden=True)] = False
+    quiet_build: Annotated[bool, Option("--quiet-build", hidden=True)] = False
+
+    def __post_init__(self) -> None:
+        check_conflicts(self, ("--service-ports", "--publish"))
+
+    @property
+    def tty(self) -> bool:
+        """Raises InvalidArgument where one is asked for, and the caller has none."""
+        return _has_terminal(False if self.no_terminal else self.terminal, interactive=self.stdin)
+
+
+@takes(RunArguments, before={"--remove-orphans": "--build"})
+def run(ctx: typer.Context, arguments: RunArguments) -> int:
     """Run a command in a new container of a service; its exit code is stackr's."""
-    refuse_builds("run", build=build, quiet_build=quiet_build)
+    refuse_builds("run", build=arguments.build, quiet_build=arguments.quiet_build)
     options = options_of(ctx)
-    if quiet:
+    if arguments.quiet:
         options = replace(options, progress="quiet", json=False)
-    arguments = _Arguments(
-        service=service,
-        command=without_dashes(command) if command else None,
-        detach=detach,
-        auto_remove=rm,
-        name=name,
-        entrypoint=entrypoint,
-        environment=tuple(environment or ()),
-        env_files=tuple(env_from_file or ()),
-        labels=tuple(label or ()),
-        volumes=tuple(volume or ()),
-        ports=tuple(publish or ()),
-        service_ports=service_ports,
-        use_aliases=use_aliases,
-        user=user,
-        working_dir=working_dir,
-        cap_add=tuple(cap_add or ()),
-        cap_drop=tuple(cap_drop or ()),
-        tty=_has_terminal(False if no_tty else tty, interactive=interactive),
-        stdin=interactive,
-        no_deps=no_deps,
-        pull=parse_pull(pull),
-        remove_orphans=remove_orphans or is_set("COMPOSE_REMOVE_ORPHANS"),
-    )
+    if arguments.command:
+        arguments = replace(arguments, command=without_dashes(arguments.command))
     with open_session(options) as session:
-        return _run(session.without_pull_progress() if quiet_pull else session, arguments)
+        told = session.without_pull_progress() if arguments.quiet_pull else session
+        return _run(told, arguments)
 
 
 def _has_terminal(asked: bool | None, *, interactive: bool) -> bool:
@@ -196,12 +153,10 @@ def _has_terminal(asked: bool | None, *, interactive: bool) -> bool:
     return asked
 
 
-def _run(session: Session, arguments: _Arguments) -> int:
+def _run(session: Session, arguments: RunArguments) -> int:
     project = source_of(session.options).load((arguments.service,))
     wanted = _one_off(project, arguments)
-    up_options = UpOptions(
-        no_deps=arguments.no_deps, pull=arguments.pull, remove_orphans=arguments.remove_orphans
-    )
+    up_options = arguments.options
     desired = desire(
         project,
         needs_options(wanted.service, up_options),
@@ -234,7 +189,7 @@ def _conversation(session: Session, wanted: OneOff) -> Converse:
     return converse
 
 
-def _one_off(project: Project, arguments: _Arguments) -> OneOff:
+def _one_off(project: Project, arguments: RunArguments) -> OneOff:
     entrypoint = None
     if arguments.entrypoint is not None:
         try:
@@ -263,7 +218,7 @@ def _one_off(project: Project, arguments: _Arguments) -> OneOff:
     )
 
 
-def _environment(project: Project, arguments: _Arguments) -> dict[str, str]:
+def _environment(project: Project, arguments: RunArguments) -> dict[str, str]:
     """Those of the files, then those of `-e`; `KEY` alone takes the value that the stack sees."""
     given: dict[str, str] = {}
     for text in arguments.environment:

@@ -10,14 +10,15 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, split_targets
-from stackr.cli.flags import NoTrunc, Words
+from stackr.cli.arguments import Targets
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.formats import Format
 from stackr.cli.views.usage import COLUMNS, HEADINGS, stats_fields
 from stackr.errors import Conflict, NotFound, NotSupported
+from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsStats
 from stackr.runtime.types import ContainerState, ContainerStats
 from stackr.stack.containers import project_containers
@@ -29,29 +30,23 @@ _HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
-    """`stackr stats`. all: stopped containers too. whole: nothing is cut."""
+class StatsArguments:
+    """`stackr stats`. all: stopped containers too. no_trunc: nothing is cut."""
 
-    targets: Targets = field(default_factory=Targets)
-    all: bool = False
-    is_once: bool = False
-    whole: bool = False
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    all: Annotated[bool, Option("--all", "-a", help="Stopped containers as well")] = False
+    no_stream: Annotated[bool, Option("--no-stream", help="Once only")] = False
+    no_trunc: Annotated[bool, Option("--no-trunc", help="Cut nothing")] = False
+    form: Annotated[
+        str, Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
+    ] = "table"
 
 
-def stats(
-    ctx: typer.Context,
-    words: Words = None,
-    all_: Annotated[bool, typer.Option("--all", "-a", help="Stopped containers as well")] = False,
-    no_stream: Annotated[bool, typer.Option("--no-stream", help="Once only")] = False,
-    no_trunc: NoTrunc = False,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
-    ] = "table",
-) -> None:
+@takes(StatsArguments)
+def stats(ctx: typer.Context, arguments: StatsArguments) -> None:
     """Show what the stack's containers use, until Ctrl-C."""
     options = options_of(ctx)
-    form = Format.parse("json" if options.json else format_, columns=COLUMNS)
-    arguments = _Arguments(split_targets(words), all=all_, is_once=no_stream, whole=no_trunc)
+    form = Format.parse("json" if options.json else arguments.form, columns=COLUMNS)
     source = source_of(options, arguments.targets.files)
     name = source.name()
     source.check_services(arguments.targets.services)
@@ -60,11 +55,11 @@ def stats(
 
 
 async def _stats(
-    session: Session, runtime: Runtime, project: str, arguments: _Arguments, form: Format
+    session: Session, runtime: Runtime, project: str, arguments: StatsArguments, form: Format
 ) -> None:
     if not isinstance(runtime, SupportsStats):
         raise NotSupported("stats: this engine does not offer it")
-    if arguments.is_once:
+    if arguments.no_stream:
         containers = await _containers(runtime, project, arguments)
         readings = await asyncio.gather(*(_once(runtime, each.id) for each in containers))
         _show(session, form, list(zip(containers, readings, strict=True)), arguments)
@@ -82,7 +77,7 @@ async def _stats(
 
 
 async def _containers(
-    runtime: Runtime, project: str, arguments: _Arguments
+    runtime: Runtime, project: str, arguments: StatsArguments
 ) -> list[ContainerState]:
     services = arguments.targets.services
     containers = await project_containers(runtime, project, services, oneoff=True)
@@ -133,12 +128,12 @@ def _show(
     session: Session,
     form: Format,
     rows: Sequence[tuple[ContainerState, ContainerStats]],
-    arguments: _Arguments,
+    arguments: StatsArguments,
 ) -> None:
     """The rows; on a terminal in place of those before."""
-    fields = [stats_fields(container, stats, whole=arguments.whole) for container, stats in rows]
+    fields = [stats_fields(container, stats, whole=arguments.no_trunc) for container, stats in rows]
     lines = form.lines(fields, HEADINGS)
-    if session.out.is_terminal and not arguments.is_once:
+    if session.out.is_terminal and not arguments.no_stream:
         lines = [f"{line}{_LINE_END}" for line in lines]
         session.out.stream.write(_HOME + "\n".join(lines) + f"\n{_BELOW}")
         session.out.stream.flush()
