@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,9 @@ from container_engine import Engine, until
 
 from stackr.runtime.engine.container.records.lost import monitors
 from stackr.runtime.engine.container.records.state import Status
+from stackr.runtime.engine.journal import document_lines
 from stackr.runtime.engine.network.types import NetworkSpec
+from stackr.runtime.engine.records import VERSION_FIELD
 from stackr.runtime.engine.state import State
 
 pytestmark = pytest.mark.root
@@ -72,6 +75,27 @@ async def test_a_running_container_is_known_by_its_bundle(
         await engine.clear()
         await engine.volumes.remove("kept")
         await engine.networks.remove("lost")
+        await engine.close()
+    await engine.assert_nothing_left()
+
+
+async def test_a_copy_that_cannot_be_read_is_not_needed(root: Path) -> None:
+    """A newer engine has written the bundle's copy, and the record has not seen the start."""
+    engine = await Engine.open(root)
+    id = await engine.create("found", ["sleep", "100"])
+    await engine.containers.start(id)
+    pid = engine.containers.get(id).pid
+    await engine.close()
+    _lose_the_start(root)
+    copy = json.dumps({VERSION_FIELD: 99, "id": id})
+    file = engine.config.bundles_root / id / "records"
+    file.write_bytes(document_lines({("container", id): copy}))
+
+    engine = await Engine.open(root)
+    try:
+        assert engine.containers.get(id).pid == pid
+    finally:
+        await engine.clear()
         await engine.close()
     await engine.assert_nothing_left()
 

@@ -23,7 +23,7 @@ from stackr.runtime.engine.container.records.record import CONTAINER, Running
 from stackr.runtime.engine.journal import Key, document_lines, read_lines
 from stackr.runtime.engine.linux import cgroup
 from stackr.runtime.engine.linux.process import boot_id, start_ticks
-from stackr.runtime.engine.records import NewerRecord
+from stackr.runtime.engine.records import VERSION_FIELD, NewerRecord
 from stackr.runtime.engine.state import MALFORMED, Document, State
 
 __all__ = [
@@ -94,17 +94,18 @@ def restore_records(config: EngineConfig, state: State) -> None:
     live = dict(monitors(config))
     for id in bundle_ids(config):
         documents = _read(config.bundles_root / id / _FILE)
-        copy = json.loads(documents.get(("container", id), "null"))
-        record = state.get("container", id)
-        if is_newer(record) or (record is None and is_newer(copy)):
+        stored = json.loads(documents.get(("container", id), "null"))
+        found = state.get("container", id)
+        if _is_newer(found) or (found is None and _is_newer(stored)):
             state.restore(documents)
             continue
-        if not is_readable(record):
-            what, record = "was lost", copy if is_readable(copy) else None
+        record, copy = _upgraded(found), _upgraded(stored)
+        if record is None:
+            what, record = "was lost", copy
         else:
             what, record = "is too old", _seen_running(record, copy, live.get(id), config)
         if record is not None:
-            state.put("container", id, record)
+            state.put("container", id, {VERSION_FIELD: CONTAINER.version, **record})
             state.restore(documents)
             state.note(f"container {id[:12]}: its record {what}: it is taken from its bundle")
 
@@ -146,16 +147,20 @@ def _read(file: Path) -> dict[Key, str]:
 
 def is_readable(document: Document | None) -> TypeGuard[Document]:
     """Whether it is the record of a container, of a version that is known."""
-    if document is None:
-        return False
+    return _upgraded(document) is not None
+
+
+def _upgraded(document: Document | None) -> Document | None:
+    """A readable record in the form of today; None for any other."""
     try:
-        CONTAINER.parse("", CONTAINER.upgraded("", document))
+        upgraded = CONTAINER.upgraded("", document or {})
+        CONTAINER.parse("", upgraded)
     except MALFORMED:
-        return False
-    return True
+        return None
+    return upgraded
 
 
-def is_newer(document: Document | None) -> bool:
+def _is_newer(document: Document | None) -> bool:
     """Whether only a newer engine understands it."""
     try:
         CONTAINER.upgraded("", document or {})
