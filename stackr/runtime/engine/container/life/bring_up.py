@@ -203,6 +203,7 @@ class BringUp:
                 keep_stdin=not container.config.stdin_once,
                 log=None if log_config.type == "none" else self._storage.log_file(container),
                 log_size_max=max_log_size(log_config),
+                variables=len(container.config.env),
             ),
         )
 
