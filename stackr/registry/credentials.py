@@ -1,4 +1,4 @@
-"""Registry credentials from the docker CLI's configuration, as the `X-Registry-Auth` header.
+"""Registry credentials from the docker CLI's configuration.
 
 `$DOCKER_CONFIG/config.json` (`~/.docker` by default): `credHelpers`, `credsStore`, `auths`, in this
 order. A helper is `docker-credential-NAME get`, which reads the registry's name on standard input.
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from stackr.errors import InvalidArgument
+from stackr.registry.auth import RegistryAuth
 from stackr.text import parse_json
 
-__all__ = ["all_credentials", "registry_auth", "registry_of"]
+__all__ = ["all_credentials", "credentials_for", "registry_auth", "registry_of"]
 
 _DOCKER_HUB = "https://index.docker.io/v1/"
 _NOT_FOUND = "credentials not found"
@@ -32,8 +33,23 @@ def registry_of(reference: str) -> str:
     return _DOCKER_HUB
 
 
+async def credentials_for(reference: str, environ: Mapping[str, str]) -> RegistryAuth | None:
+    """Those for an image's registry; None where there are none. Raises as `registry_auth`."""
+    registry = registry_of(reference)
+    config, path = _read_config(environ)
+    found = await _credentials(config, registry, path) or {}
+    if not found:
+        return None
+    return RegistryAuth(
+        username=found.get("username", ""),
+        password=found.get("password", ""),
+        identity_token=found.get("identitytoken", ""),
+        server_address=registry,
+    )
+
+
 async def registry_auth(reference: str, environ: Mapping[str, str]) -> str | None:
-    """The header's value for pulling this image, or None where there are no credentials.
+    """The header's value for an image's registry, or None where there are no credentials.
 
     Raises InvalidArgument for a configuration that cannot be read and a helper that fails.
     """

@@ -151,3 +151,44 @@ def _answers(inside: Sequence[str], address: str) -> bool:
 def _docker(socket: Path, *arguments: str) -> str:
     argv = ["docker", f"--host=unix://{socket}", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_was_built_is_packed_once(
+    docker: Docker, pulled: str, target: str, tmp_path: Path
+) -> None:
+    """Built layers are not compressed before a push wants them, and not again for the next."""
+    (tmp_path / "Dockerfile").write_text(f"FROM {pulled}\nRUN echo built > /made\n")
+    docker("build", "-q", "-t", target, str(tmp_path))
+    first = docker("push", target).stdout
+    layers = manifest(target)["layers"]
+    again = f"{target.rpartition(':')[0]}-again:1"
+    docker("tag", target, again)
+    assert "Mounted from" in docker("push", again).stdout
+    assert manifest(again)["layers"] == layers
+    docker("rmi", "-f", target, again)
+    docker("pull", "-q", target)
+    assert docker("run", "--rm", target, "cat", "/made").stdout == "built\n"
+    assert first.split("digest: ")[1].split()[0] in docker("images", "--digests").stdout
+    docker("rmi", "-f", target)
+
+
+def test_a_credential_helper_is_asked(
+    stack: Stack, docker: Docker, pulled: str, tmp_path: Path
+) -> None:
+    secret = "user:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"  # "secret"
+    helper = stack.folder / "docker-credential-test"
+    helper.write_text('#!/bin/sh\necho \'{"Username": "user", "Secret": "secret"}\'\n')
+    helper.chmod(0o755)
+    with loopback_registry.serve(tmp_path, htpasswd=secret) as address:
+        name = f"{address}/locked/app:1"
+        docker("tag", pulled, name)
+        stack.write(STACK.format(image=name))
+        stack.environ |= {"DOCKER_CONFIG": str(stack.folder)}
+        assert "no basic auth credentials" in stack("push", "app", want=1).stderr
+        assert "no basic auth" in stack("config", "--resolve-image-digests", want=1).stderr
+        config = {"credHelpers": {address: "test"}}
+        (stack.folder / "config.json").write_text(json.dumps(config))
+        stack.environ["PATH"] = f"{stack.folder}:{stack.environ['PATH']}"
+        digest = stack("push", "app").stderr.rpartition("Pushed ")[2].strip()
+        assert digest in stack("config", "--resolve-image-digests").stdout
+        docker("rmi", "-f", name)
