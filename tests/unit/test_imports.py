@@ -382,3 +382,39 @@ def test_no_private_part_of_a_library_is_used() -> None:
                 if not name.startswith(promised) and any(p[:1] == "_" for p in name.split("."))
             ]
     assert not wrong, "\n".join(wrong)
+
+
+# Where the engine starts processes: commands and children of its own, the two servers beside the
+# daemon, the daemon itself, and what has to do so in a process without asyncio.
+_STARTERS = (
+    *("linux.command", "linux.child", "linux.launcher", "linux.launcher_client"),
+    *("linux.sidecar_client", "linux.nftables", "archive.decompress", "build.remote"),
+    *("launch", "daemon"),
+)
+_STARTS = {"create_subprocess_exec", "Popen", "posix_spawn", "fork", "check_output"}
+
+
+def called(path: Path) -> set[str]:
+    """The last names of all that a file calls."""
+    return {
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+
+
+def test_few_modules_of_the_engine_start_processes() -> None:
+    prefix = "stackr.runtime.engine."
+    starters = {m for m, path in modules() if m.startswith(prefix) and called(path) & _STARTS}
+    assert starters <= {prefix + each for each in _STARTERS}
+
+
+def test_one_module_of_the_engine_calls_libc() -> None:
+    importers = {
+        module
+        for module, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if within(module, "stackr.runtime.engine") and "ctypes" in named(node)
+    }
+    linux = "stackr.runtime.engine.linux"
+    assert importers == {f"{linux}.syscalls", f"{linux}.nftables"}, "nftables calls libnftables"
