@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-_PIECE: Final = 1 << 18
+_PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

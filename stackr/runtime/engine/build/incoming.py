@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import json
 import os
-import select
+import socket
 import stat
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from stackr.build.context import ignore_of, read_context
 from stackr.build.digests import Digests
 from stackr.build.ignore import ignore_files, parse_ignore
-from stackr.build.tree import Tree, parents_of
-from stackr.errors import InvalidArgument
+from stackr.build.tree import File, Tree, parents_of
+from stackr.errors import Internal, InvalidArgument
+from stackr.runtime.engine.build import receiver
 from stackr.runtime.engine.build.copy_step import is_archive
 from stackr.runtime.engine.build.files import (
     Context,
@@ -26,12 +26,13 @@ from stackr.runtime.engine.build.files import (
 )
 from stackr.runtime.engine.build.received import receive
 from stackr.runtime.engine.build.remote import fetch_file, fetch_repository, is_git, is_remote
+from stackr.runtime.engine.linux.child import run_child
 
 __all__ = ["received_context", "remote_context"]
 
 _MOST_IGNORE_BYTES: Final = 1 << 20
-_PIPE_BYTES: Final = 1 << 20
-_ASKED_S: Final = 0.5
+_SMALL_BYTES: Final = 1 << 20
+"""Up to here a thread reads a context: a process takes 40 ms to start."""
 
 
 async def remote_context(address: str, folder: Path, dockerfile: str) -> Context:
@@ -63,57 +64,98 @@ async def remote_context(address: str, folder: Path, dockerfile: str) -> Context
 
 async def received_context(archive: AsyncIterator[bytes], folder: Path, dockerfile: str) -> Context:
     """An archive that comes in piece by piece, below `folder`. Raises InvalidArgument."""
-    read, write = os.pipe2(os.O_CLOEXEC)
-    with suppress(OSError):
-        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    task = asyncio.create_task(asyncio.to_thread(receive, read, folder / "spool"))
-    try:
-        await _pour(archive, write, task)
-    finally:
-        os.close(write)  # the reader comes to an end by it
-        await asyncio.shield(asyncio.wait([task]))
-        os.close(read)
-        failure = task.exception()
-    if failure is not None:
-        raise failure
-    return await asyncio.to_thread(_without_ignored, task.result(), dockerfile)
+    first, is_all = await _start_of(archive)
+    if is_all:
+        context = await asyncio.to_thread(_received_whole, first, folder / "spool")
+    else:
+        context = await _received_by_child(first, archive, folder)
+    return await asyncio.to_thread(_without_ignored, context, dockerfile)
 
 
-async def _pour(
-    archive: AsyncIterator[bytes], write: int, reader: asyncio.Task[SpooledContext]
-) -> None:
-    """Until the archive or its reader ends; what follows the archive's end is dropped.
-
-    A reader that has failed does not read any more: its end of the pipe is drained here.
-    """
-    pieces: list[bytes] = []
-    size = 0
+async def _start_of(archive: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """The first bytes, and whether they are all."""
+    pieces, size = [], 0
     async for piece in archive:
         pieces.append(piece)
         size += len(piece)
-        if size >= _PIPE_BYTES:
-            await _hand_over(write, b"".join(pieces), reader)
-            pieces, size = [], 0
-    await _hand_over(write, b"".join(pieces), reader)
+        if size > _SMALL_BYTES:
+            return b"".join(pieces), False
+    return b"".join(pieces), True
 
 
-async def _hand_over(write: int, data: bytes, reader: asyncio.Task[SpooledContext]) -> None:
-    """Cancelled, it still waits for the thread, which has the descriptor."""
-    writing = asyncio.ensure_future(asyncio.to_thread(_write_all, write, data, reader))
+def _received_whole(data: bytes, spool: Path) -> SpooledContext:
+    fd = os.memfd_create("context")
     try:
-        await asyncio.shield(writing)
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return receive(fd, spool)
     finally:
-        await asyncio.wait([writing])
+        os.close(fd)
 
 
-def _write_all(fd: int, data: bytes, reader: asyncio.Task[SpooledContext]) -> None:
-    """The pipe's other end stays open in this process: whether it is read is asked now and then."""
-    os.set_blocking(fd, False)
-    while data and not reader.done():
+async def _received_by_child(
+    first: bytes, archive: AsyncIterator[bytes], folder: Path
+) -> SpooledContext:
+    """A process reads the archive; here it is only handed on."""
+    spool, index, jail = folder / "spool", folder / "index", folder / "empty"
+    jail.mkdir(mode=0o700)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, spool.open("xb") as content, index.open("xb") as found:
+        fds = (content.fileno(), found.fileno())
+        request = {"spool": fds[0], "index": fds[1]}
+        child = asyncio.ensure_future(
+            run_child(
+                "context-receiver",
+                receiver.__name__,
+                request,
+                folder=jail,
+                stdin=theirs.fileno(),
+                kept=fds,
+            )
+        )
         try:
-            data = data[os.write(fd, data) :]
-        except BlockingIOError:
-            select.select([], [fd], [], _ASKED_S)
+            await asyncio.sleep(0)
+            await _hand_over(first, archive, ours, child)
+            answer = await child
+        finally:
+            child.cancel()
+            await asyncio.gather(child, return_exceptions=True)
+    if "failure" in answer:
+        raise Internal(f"build context: {answer['failure']}")
+    if "error" in answer:
+        raise InvalidArgument(f"build context: {answer['error']}")
+    return await asyncio.to_thread(_indexed, spool, index)
+
+
+async def _hand_over(
+    first: bytes, archive: AsyncIterator[bytes], ours: socket.socket, child: asyncio.Future[Any]
+) -> None:
+    """To the end of the archive; what comes after the process has ended is dropped."""
+    ours.setblocking(False)
+    loop = asyncio.get_running_loop()
+    is_wanted = await _sent(loop, ours, first)
+    async for piece in archive:
+        is_wanted = is_wanted and not child.done() and await _sent(loop, ours, piece)
+    ours.shutdown(socket.SHUT_WR)
+
+
+async def _sent(loop: asyncio.AbstractEventLoop, ours: socket.socket, data: bytes) -> bool:
+    try:
+        await loop.sock_sendall(ours, data)
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
+
+
+def _indexed(spool: Path, index: Path) -> SpooledContext:
+    files: dict[str, File] = {}
+    places: dict[str, tuple[int, int]] = {}
+    text = index.read_text(encoding="utf-8", errors="surrogateescape")
+    for path, (mode, digest, size, offset, mtime_ns) in json.loads(text).items():
+        files[path] = File(mode, digest, size)
+        places[path] = (offset, mtime_ns)
+    return SpooledContext(spool, Tree.of(files), places)
 
 
 def _without_ignored(context: SpooledContext, dockerfile: str) -> SpooledContext:

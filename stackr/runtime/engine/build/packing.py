@@ -17,7 +17,7 @@ from stackr.runtime.engine.build.files import Found
 
 __all__ = ["Item", "Mode", "archive_of", "parse_mode"]
 
-_PIECE: Final = 1 << 18
+_PIECE: Final = 1 << 20
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KEPT_XATTRS: Final = ("security.capability", "user.", "system.posix_acl_")
 _TYPES: Final = {

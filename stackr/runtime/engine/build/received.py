@@ -21,7 +21,7 @@ from stackr.runtime.engine.archive.decompress import Source, decompressed
 from stackr.runtime.engine.archive.tarstream import ArchiveError, Entry, Limits, TarReader
 from stackr.runtime.engine.build.files import SpooledContext
 
-__all__ = ["receive"]
+__all__ = ["Receiver", "receive"]
 
 _BUFFER: Final = 1 << 18
 _NODES: Final = {
@@ -37,16 +37,17 @@ def receive(archive: int, spool: Path) -> SpooledContext:
     Raises InvalidArgument for one that is damaged or hostile, OSError for a full disk.
     """
     try:
-        reader = TarReader(decompressed(Source(archive)), Limits())
         with spool.open("xb", buffering=_BUFFER) as output:
-            receiver = _Receiver(output, reader)
+            receiver = Receiver(output, TarReader(decompressed(Source(archive)), Limits()))
             receiver.run()
     except ArchiveError as error:
         raise InvalidArgument(f"build context: {error}") from error
     return SpooledContext(spool, Tree.of(receiver.files), receiver.places)
 
 
-class _Receiver:
+class Receiver:
+    """Reads one archive: files and places as a `SpooledContext` has them, content to `output`."""
+
     def __init__(self, output: BinaryIO, reader: TarReader) -> None:
         self._output = output
         self._reader = reader
