@@ -7,6 +7,7 @@ reads from it. The first that fails ends the others.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import stat
 import time
@@ -45,6 +46,7 @@ from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["Builder"]
 
+_EPOCH: Final = re.compile(r"[0-9]{1,11}")
 _MOST_DOCKERFILE_BYTES: Final = 16 << 20
 
 
@@ -148,7 +150,7 @@ class Builder:
         _check_platform(request.platform)
         for tag in request.tags:
             parse_reference(tag)
-        if request.epoch and not (request.epoch.isascii() and request.epoch.isdigit()):
+        if request.epoch and not _EPOCH.fullmatch(request.epoch):
             raise InvalidArgument(f"invalid SOURCE_DATE_EPOCH: {request.epoch}")
         plan = await asyncio.to_thread(self.plan, request)
         for name in plan.unused:
