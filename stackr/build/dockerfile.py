@@ -26,7 +26,7 @@ INSTRUCTIONS: Final = (
     *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"),
     *("MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
 )
-_MOST_BYTES: Final = 4 << 20
+_MOST_BYTES: Final = 1 << 20
 _DIRECTIVE: Final = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
 _UNKNOWN: Final = "unknown instruction: "
 _FRONTEND: Final = re.compile(

@@ -63,7 +63,7 @@ def test_it_reads_as_buildkit_does(text: str) -> None:
         (b"FROM a\nONBUILD FROM x\n", "FROM isn't allowed as an ONBUILD trigger"),
         (b"FROM a\nONBUILD RUNN x\n", "on line 2: unknown instruction: RUNN (did you mean RUN?)"),
         (b"# escape=x\nFROM a\n", "on line 1: invalid escape token"),
-        (b"x" * (5 << 20), "is larger than 4 MiB"),
+        (b"x" * (2 << 20), "is larger than 1 MiB"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: bytes, message: str) -> None:

@@ -47,7 +47,7 @@ from stackr.runtime.engine.snapshot.overlay import Overlay
 __all__ = ["Builder"]
 
 _EPOCH: Final = re.compile(r"[0-9]{1,11}")
-_MOST_DOCKERFILE_BYTES: Final = 16 << 20
+_MOST_DOCKERFILE_BYTES: Final = 2 << 20
 
 
 class Builder:
