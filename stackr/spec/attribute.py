@@ -223,7 +223,7 @@ def no_effect(why: str) -> OnChange:
     return OnChange(Effect.NONE, why)
 
 
-def supported(note: str) -> Support:
+def supported(note: str = "") -> Support:
     return Support(State.YES, note)
 
 

@@ -36,9 +36,9 @@ R = TypeVar("R")
 
 
 WITHOUT_FIELD: Mapping[str, Support] = {
-    "name": supported(""),
+    "name": supported(),
     "version": inert("obsolete"),
-    "include": supported(""),
+    "include": supported(),
     "networks.*.ipam.options": inert("has no meaning in Docker Compose either"),
     "services.*.pull_refresh_after": inert("has no meaning in Docker Compose either"),
 }

@@ -138,7 +138,7 @@ class Deploy(Model):
         no_effect("replicas come and go without the others"),
         only("replicated", "global", note="replicated, global; jobs are not run as such"),
     ] = None
-    replicas: Annotated[OptionalNumber, UNHASHED, SCALES, supported("")] = None
+    replicas: Annotated[OptionalNumber, UNHASHED, SCALES, supported()] = None
     labels: Annotated[Labels, _CLUSTER, _SWARM] = {}
     update_config: Annotated[
         UpdateConfig | None,
@@ -152,7 +152,7 @@ class Deploy(Model):
         supported("of an update that fails; else as update_config"),
         At("failure_action", only("pause", "continue")),
     ] = None
-    resources: Annotated[Resources, supported("")] = Resources.model_construct()
-    restart_policy: Annotated[RestartPolicy | None, in_place(), supported("")] = None
+    resources: Annotated[Resources, supported()] = Resources.model_construct()
+    restart_policy: Annotated[RestartPolicy | None, in_place(), supported()] = None
     placement: Annotated[Placement, _CLUSTER, _SWARM] = Placement.model_construct()
     endpoint_mode: Annotated[str | None, _CLUSTER, _SWARM] = None

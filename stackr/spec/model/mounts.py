@@ -18,7 +18,7 @@ class BindOptions(Model):
     selinux: str | None = None
     propagation: str | None = None
     create_host_path: bool = False
-    recursive: Annotated[str | None, supported("")] = None
+    recursive: Annotated[str | None, supported()] = None
 
 
 class VolumeOptions(Model):

@@ -136,11 +136,11 @@ class BlkioConfig(Model):
     """Limits of block I/O."""
 
     weight: Annotated[int, UINT16] = 0
-    weight_device: Annotated[tuple[WeightDevice, ...], supported("")] = ()
-    device_read_bps: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
-    device_read_iops: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
-    device_write_bps: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
-    device_write_iops: Annotated[tuple[ThrottleDevice, ...], supported("")] = ()
+    weight_device: Annotated[tuple[WeightDevice, ...], supported()] = ()
+    device_read_bps: Annotated[tuple[ThrottleDevice, ...], supported()] = ()
+    device_read_iops: Annotated[tuple[ThrottleDevice, ...], supported()] = ()
+    device_write_bps: Annotated[tuple[ThrottleDevice, ...], supported()] = ()
+    device_write_iops: Annotated[tuple[ThrottleDevice, ...], supported()] = ()
 
 
 class CredentialSpec(Model):
