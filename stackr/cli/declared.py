@@ -38,6 +38,10 @@ A = TypeVar("A")
 Values: TypeAlias = Mapping[str, Any]
 
 
+_OWN = "own_"
+"""Before a parameter's name: those of a command are kept apart by it from those that all share."""
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """The words of the command line that are stack files and services."""
@@ -85,7 +89,8 @@ def takes(
 
         @functools.wraps(function)
         def command(ctx: typer.Context, **values: Any) -> Any:
-            return function(ctx, _built(options, readers, values, ctx.info_name or ""))
+            own = {name.removeprefix(_OWN): value for name, value in values.items()}
+            return function(ctx, _built(options, readers, own, ctx.info_name or ""))
 
         parameters = [each for reader in readers for each in reader.parameters]
         _reorder(parameters, before or {})
@@ -286,5 +291,5 @@ def _typer_option(option: Option, help: Mapping[str, str], form: _Form | None = 
 def _parameter(name: str, kind: Any, info: Any, default: Any) -> inspect.Parameter:
     annotation = Annotated[kind, info]
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        f"{_OWN}{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )

@@ -11,7 +11,9 @@ import typer
 from typer.main import get_command
 
 from stackr.cli.declared import Group, Words, takes
+from stackr.cli.group import root_group
 from stackr.cli.parameters import FlagCommand
+from stackr.cli.registry import COMMANDS
 from stackr.cli.targets import Targets
 from stackr.errors import InvalidArgument
 from stackr.options import Choice, Option, check_conflicts, given
@@ -111,3 +113,13 @@ def test_contradictions(words: str) -> None:
 def test_what_is_given_is_known_by_its_spelling() -> None:
     options = UpOptions(scale={"web": 1}, recreate="force", start=False, services=("web",))
     assert list(given(options)) == ["--scale", "--force-recreate", "--no-start"]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "engine"])
+def test_no_two_parameters_have_one_name(name: str) -> None:
+    """The values of both would go to one of them."""
+    group = root_group()
+    with group.make_context("stackr", [], resilient_parsing=True) as ctx:
+        command = group.get_command(ctx, name)
+    names = [each.name for each in command.params]
+    assert sorted(names) == sorted(set(names))
