@@ -1,4 +1,4 @@
-"""The arguments and options that several commands have, by name; builds are refused."""
+"""The arguments and options that several commands have, by name."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Annotated
 import typer
 
 from stackr.cli.arguments import seconds
-from stackr.errors import NotSupported
 
 __all__ = [
-    "Build",
     "Index",
     "Pull",
+    "QuietBuild",
     "Scale",
     "Timeout",
     "Wait",
     "WaitTimeout",
     "Words",
-    "refuse_builds",
 ]
 
 Words = Annotated[
@@ -44,13 +42,6 @@ Pull = Annotated[
     str | None, typer.Option("--pull", metavar="POLICY", help="always, missing or never")
 ]
 Index = Annotated[int | None, typer.Option("--index", metavar="NUM", help="Which replica")]
-Build = Annotated[bool, typer.Option("--build", hidden=True)]
-
-
-def refuse_builds(command: str, *, build: bool, quiet_build: bool = False) -> None:
-    """Raises NotSupported where a build is asked for."""
-    for name, is_given in (("--build", build), ("--quiet-build", quiet_build)):
-        if is_given:
-            raise NotSupported(
-                f"{command}: {name}: not supported: stackr does not build images yet"
-            )
+QuietBuild = Annotated[
+    bool, typer.Option("--quiet-build", help="Build without showing how far it is")
+]

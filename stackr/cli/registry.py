@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "logs": Entry("logs", "logs", "Show the output of containers"),
     "config": Entry("config", "config", "Check the stack file, and print it resolved"),
     "explain": Entry("explain", "explain", "Show where a value of the stack comes from"),
+    "build": Entry("build", "build", "Build the services' images"),
     "pull": Entry("pull", "pull", "Pull the services' images"),
     "push": Entry("push", "push", "Push the services' images to their registries"),
     "start": Entry("lifecycle", "start", "Start existing containers"),
@@ -76,7 +77,6 @@ NO_JSON: dict[str, str] = {
 """Commands whose output is not stackr's own, and has no other form."""
 
 REFUSED: dict[str, str] = {
-    "build": "stackr does not build images yet",
     "publish": "stackr publishes no stack files",
     "bridge": "stackr converts stack files to no other format",
     "convert": "it is called config",

@@ -20,12 +20,12 @@ from stackr.cli.views.plan import plan_lines, summary_text
 from stackr.cli.views.plan_github import plan_annotations
 from stackr.cli.views.plan_markdown import plan_markdown
 from stackr.cli.views.progress import open_view
-from stackr.cli.views.quiet_pull import QuietPullView
+from stackr.cli.views.quietened import QuietenedView
 from stackr.cli.views.view import View
 from stackr.executor.apply import Limits
 from stackr.executor.events import PlanFinished
 from stackr.executor.profile import Profile
-from stackr.planner.plan import Plan
+from stackr.planner.plan import Action, Plan
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
 from stackr.stack.context import Context
@@ -70,9 +70,14 @@ class Session:
         """Say what a dry run leaves undone: `copy a to b`."""
         self.out.line(f"would {text}")
 
-    def without_pull_progress(self) -> Session:
-        """The same, that does not show how far pulls are."""
-        return replace(self, view=QuietPullView(self.view))
+    def quieter(self, *, pulls: bool = False, builds: bool = False) -> Session:
+        """The same, that does not show how far pulls, or builds, are."""
+        quiet = frozenset(
+            action
+            for action, is_quiet in ((Action.PULL_IMAGE, pulls), (Action.BUILD_IMAGE, builds))
+            if is_quiet
+        )
+        return replace(self, view=QuietenedView(self.view, quiet)) if quiet else self
 
     def with_profile(self) -> Session:
         """The same, that measures where the time goes from now on."""

@@ -15,7 +15,7 @@ __all__ = ["PLANNED", "UpArguments"]
 PLANNED = (
     *("wait", "wait_timeout_s", "timeout_s", "scale", "recreate", "remove_orphans", "pull"),
     *("recreate_dependencies", "renew_anonymous_volumes", "no_deps", "start", "atomic"),
-    "recreate_volumes",
+    *("recreate_volumes", "build"),
 )
 """Those of the plan's options that `up` has."""
 
@@ -25,7 +25,7 @@ class UpArguments:
     """`stackr up`. Times are in seconds; None is the stack's own or no limit.
 
     attach: these services' output only; empty is all of them. ttl_s: after which the engine takes
-    the stack down. build and menu are there to be refused by name.
+    the stack down. menu is there to be refused by name.
     """
 
     targets: Annotated[Targets, Words()] = field(default_factory=Targets)
@@ -40,11 +40,9 @@ class UpArguments:
     quiet_pull: Annotated[
         bool, Option("--quiet-pull", help="Pull without showing how far it is")
     ] = False
-    no_build: Annotated[
-        bool, Option("--no-build", help="Build nothing, which stackr never does")
+    quiet_build: Annotated[
+        bool, Option("--quiet-build", help="Build without showing how far it is")
     ] = False
-    build: Annotated[bool, Option("--build", hidden=True)] = False
-    quiet_build: Annotated[bool, Option("--quiet-build", hidden=True)] = False
     profile: Annotated[
         bool, Option("--profile", help="Show where the time went, and the longest chain")
     ] = False

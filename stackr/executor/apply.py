@@ -29,6 +29,7 @@ from stackr.executor.events import (
 from stackr.executor.operations import BeforeStart, Context, perform
 from stackr.executor.outcome import Failure, Outcome, Skipped
 from stackr.planner.payloads import (
+    BuildImage,
     Delay,
     DrainContainer,
     Gate,
@@ -39,6 +40,7 @@ from stackr.planner.payloads import (
     WaitFor,
 )
 from stackr.planner.plan import Operation, Plan
+from stackr.runtime.image_build import BuildProgress
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import PullProgress
 
@@ -47,6 +49,8 @@ __all__ = ["Limits", "apply"]
 
 _WAITS = (WaitFor, MonitorContainer, DrainContainer, Delay)
 """They take time, and hold nothing up."""
+_TRANSFERS = (PullImage, BuildImage, PushImage)
+"""They take long, and can be given up at any time."""
 
 
 class _Lane(Enum):
@@ -60,7 +64,7 @@ class _Lane(Enum):
 def _lane(operation: Operation) -> _Lane:
     if isinstance(operation.payload, _WAITS):
         return _Lane.WAIT
-    return _Lane.PULL if isinstance(operation.payload, (PullImage, PushImage)) else _Lane.CALL
+    return _Lane.PULL if isinstance(operation.payload, _TRANSFERS) else _Lane.CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,10 @@ class _Run:
         start = self._now()
         self._emit(OperationStarted(operation, start))
 
-        def tell(progress: PullProgress) -> None:
+        def tell(progress: PullProgress | BuildProgress) -> None:
+            if isinstance(progress, BuildProgress):
+                self._emit(OperationProgress(operation, self._now(), build=progress))
+                return
             if not progress.status:
                 return  # the end of a push, which the operation's own end tells of
             self._emit(
@@ -241,7 +248,7 @@ class _Run:
     async def _wind_up(self) -> None:
         """End a cancelled run: long calls at once, short ones within the grace period."""
         for task, operation in self._tasks.items():
-            if isinstance(operation.payload, (*_WAITS, PullImage, PushImage, StopContainer)):
+            if isinstance(operation.payload, (*_WAITS, *_TRANSFERS, StopContainer)):
                 task.cancel()
         try:
             await asyncio.wait(self._tasks, timeout=self._limits.grace_s) if self._tasks else None

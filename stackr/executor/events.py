@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from stackr.errors import StackrError
 from stackr.planner.plan import Operation, Plan
+from stackr.runtime.image_build import BuildProgress
 
 __all__ = [
     "IN_USE",
@@ -40,7 +41,7 @@ class OperationStarted:
 
 @dataclass(frozen=True, slots=True)
 class OperationProgress:
-    """A pull's layer (`layer`, bytes `current` of `total`), or what a wait sees (`text`).
+    """A pull's layer (`layer`, bytes `current` of `total`), what a wait sees (`text`), or a build.
 
     total 0: not known. `text` is the engine's word for a layer's state, or "starting", "healthy".
     """
@@ -51,6 +52,7 @@ class OperationProgress:
     layer: str = ""
     current: int = 0
     total: int = 0
+    build: BuildProgress | None = None
 
 
 IN_USE = "still in use"

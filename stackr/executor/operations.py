@@ -19,6 +19,7 @@ from stackr.executor.events import IN_USE
 from stackr.executor.hooks import run_hook
 from stackr.executor.updates import drain, monitor, promote, pronounce
 from stackr.planner.payloads import (
+    BuildImage,
     Commit,
     ConnectNetwork,
     CreateContainer,
@@ -52,12 +53,13 @@ from stackr.planner.payloads import (
 from stackr.planner.plan import Operation
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
-from stackr.runtime.protocol import Runtime, SupportsNetworkRepair
+from stackr.runtime.image_build import BuildFailed, BuildProgress, ImageBuild
+from stackr.runtime.protocol import Runtime, SupportsBuild, SupportsNetworkRepair
 from stackr.runtime.types import PullProgress
 
 __all__ = ["BeforeStart", "Context", "Tell", "perform"]
 
-Tell = Callable[[PullProgress], None]
+Tell = Callable[[PullProgress | BuildProgress], None]
 _CONTAINER = "container:"
 _LET_GO_S = 15.0
 _LET_GO_POLL_S = 0.1
@@ -130,10 +132,38 @@ async def _push_image(context: Context, payload: PushImage, tell: Tell) -> str:
 
 
 def _of_image(payload: PullImage | PushImage, error: StackrError) -> StackrError:
-    users = ", ".join(f'"{service}"' for service in payload.services)
-    plural = "s" if len(payload.services) > 1 else ""
-    of = f"service{plural} {users}: " if users else ""
-    return type(error)(f"{of}image {payload.reference}: {error.message}", hint=error.hint)
+    message = f"{_users(payload.services)}image {payload.reference}: {error.message}"
+    return type(error)(message, hint=error.hint)
+
+
+def _users(services: tuple[str, ...]) -> str:
+    """`services "web", "api": `; "" where there are none."""
+    users = ", ".join(f'"{service}"' for service in services)
+    return f"service{'s' if len(services) > 1 else ''} {users}: " if users else ""
+
+
+def _place(build: ImageBuild, error: StackrError) -> str:
+    """`Dockerfile:3: `, where it is known."""
+    line = error.line if isinstance(error, BuildFailed) else 0
+    name = "dockerfile_inline" if build.dockerfile_text is not None else build.dockerfile
+    return f"{name}:{line}: " if line else ""
+
+
+async def _build_image(context: Context, payload: BuildImage, tell: Tell) -> str:
+    runtime, image = context.runtime, payload.build.tags[0]
+    if not isinstance(runtime, SupportsBuild):
+        raise NotSupported(f"image {image}: this engine builds no images")
+    found = ""
+    try:
+        async for progress in runtime.build_image(payload.build):
+            if progress.kind == "built":
+                found = progress.text
+            tell(progress)
+    except StackrError as error:
+        error.message = f"{_users(payload.services)}build: {_place(payload.build, error)}{error}"
+        raise
+    context.image_ids.pop(image, None)
+    return found
 
 
 async def _create_network(context: Context, payload: CreateNetwork, tell: Tell) -> None:
@@ -328,6 +358,7 @@ async def _remove_unused(removal: Awaitable[None]) -> str | None:
 
 _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]]] = {
     PullImage: _pull_image,
+    BuildImage: _build_image,
     PushImage: _push_image,
     CreateNetwork: _create_network,
     RepairNetwork: _repair_network,

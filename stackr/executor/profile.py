@@ -18,6 +18,7 @@ class Phase(Enum):
     """What kind of work an operation is; of one resource they follow in this order."""
 
     PULL = "pull"
+    BUILD = "build"
     REMOVE = "remove"
     CREATE = "create"
     START = "start"
@@ -26,6 +27,7 @@ class Phase(Enum):
 
 _PHASES: Mapping[Action, Phase] = {
     Action.PULL_IMAGE: Phase.PULL,
+    Action.BUILD_IMAGE: Phase.BUILD,
     Action.PUSH_IMAGE: Phase.PULL,
     Action.STOP_CONTAINER: Phase.REMOVE,
     Action.KILL_CONTAINER: Phase.REMOVE,

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument
 from stackr.planner.builder import Entry
+from stackr.planner.building import add_build
 from stackr.planner.desired import DesiredService
 from stackr.planner.draft import Draft
 from stackr.planner.payloads import (
@@ -104,13 +105,16 @@ def pull(draft: Draft, service: DesiredService) -> list[Entry]:
     return [_pull_image(draft, service, image) for image in wanted]
 
 
+def _is_pulled(draft: Draft, service: DesiredService, policy: str) -> bool:
+    """An image that could be built is pulled where it has a name, and nothing may be built."""
+    return draft.options.build == "never" and bool(service.service.image) and policy != "never"
+
+
 def _pull_image(draft: Draft, service: DesiredService, image: str) -> Entry:
     policy = pull_policy(service, draft.options)
-    if service.is_built and image == service.image:
-        raise NotSupported(
-            f'service "{service.name}": build: not supported, and there is no image {image}',
-            hint=f"build it with another tool, and tag it {image}",
-        )
+    is_own = service.is_built and image == service.image
+    if is_own and not _is_pulled(draft, service, policy):
+        return add_build(draft.builder, draft.pulls, service, draft.observed, draft.options)
     if policy == "never":
         raise InvalidArgument(
             f'service "{service.name}": image {image} is not here, and its pull policy is never'

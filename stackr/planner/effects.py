@@ -90,7 +90,9 @@ def _of_kind(path: str, kind: Kind) -> Iterator[Row]:
     """Rows of an attribute and of what is below it; of a list or map, one for its entries too."""
     is_many = isinstance(kind, (ListOf, MapOf))
     struct = kind.entry if isinstance(kind, (ListOf, MapOf)) else kind
-    if not isinstance(struct, Struct) or isinstance(struct, Ulimit):
+    mark = _MARKS.get(path)
+    is_inert = mark is not None and mark.effect is change.NONE
+    if is_inert or not isinstance(struct, Struct) or isinstance(struct, Ulimit):
         yield _row(path)
         return
     below = list(_of_struct(f"{path}.*." if is_many else f"{path}.", struct))

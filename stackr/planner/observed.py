@@ -9,6 +9,7 @@ from typing import Any
 
 from stackr.errors import NotFound
 from stackr.planner.desired import Desired
+from stackr.planner.image_build import PlannedBuild
 from stackr.planner.plan import Resource
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
@@ -47,6 +48,7 @@ class Observed:
     that digest; only where the registry was asked. referenced: containers that services refer to by
     a name that is not of the project, by that name; one that is not there is left out. strangers:
     the containers of others that mount a volume, by its name; only where that was asked for.
+    builds: images that services build, by reference, where the sources were looked at.
     faults: what the host has lost of the wanted networks, by name; none are left out.
     """
 
@@ -63,6 +65,7 @@ class Observed:
     faults: Mapping[str, Sequence[NetworkFault]] = field(default_factory=dict)
     referenced: Mapping[str, ContainerState] = field(default_factory=dict)
     strangers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    builds: Mapping[str, PlannedBuild] = field(default_factory=dict)
     _by_service: Mapping[str, list[ContainerState]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

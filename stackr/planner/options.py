@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar, Literal
 
 from stackr.options import Choice, Option
 
-__all__ = ["DownOptions", "PullPolicy", "Recreate", "UpOptions"]
+__all__ = ["BuildPolicy", "DownOptions", "PullPolicy", "Recreate", "UpOptions"]
 
 Recreate = Literal["diverged", "force", "never"]
 PullPolicy = Literal["always", "missing", "never"]
+BuildPolicy = Literal["always", "changed", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class UpOptions:
     recreated where they diverge, or all of them with `recreate_dependencies`.
     renew_anonymous_volumes: the services asked for are recreated, without the old ones' data.
     recreate_volumes: a volume of another form is made anew, which loses its data.
+    build: `changed` builds images that are not here, and again those that stackr has built of what
+    has changed; `always` asks the builder for all that are not known to be the same; `never`, none.
     pull: overrides every service's `pull_policy`. wait: the plan ends when all is ready.
     timeout_s: how long a stop may take; None is each container's own. atomic: what is replaced
     or removed is only put aside until all else is ready, so that it can be undone.
@@ -75,6 +78,17 @@ class UpOptions:
         PullPolicy | None,
         Option("--pull", metavar="POLICY", kind="pull", help="always, missing or never"),
     ] = None
+    build: Annotated[
+        BuildPolicy,
+        Choice(
+            {
+                "always": Option(
+                    "--build", help="Build images whose sources are not known to be the same"
+                ),
+                "never": Option("--no-build", help="Build nothing, changed or not"),
+            }
+        ),
+    ] = "changed"
     start: Annotated[
         bool, Option("--no-start", turns_off=True, help="Create the containers, and start none")
     ] = True

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from stackr.runtime.container import ContainerConfig, NetworkAttachment, Resources, RestartPolicy
+from stackr.runtime.image_build import ImageBuild
 from stackr.runtime.types import NetworkConfig, VolumeConfig
 
 __all__ = [
+    "BuildImage",
     "Commit",
     "ConnectNetwork",
     "CreateContainer",
@@ -51,6 +53,14 @@ class PullImage:
 
     reference: str
     platform: str = ""
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildImage:
+    """services: those whose image it is."""
+
+    build: ImageBuild
     services: tuple[str, ...] = ()
 
 
@@ -253,6 +263,7 @@ class RemoveImage:
 
 Payload: TypeAlias = (
     PullImage
+    | BuildImage
     | PushImage
     | CreateNetwork
     | CreateVolume

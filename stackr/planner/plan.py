@@ -48,6 +48,7 @@ class Action(Enum):
     """One call of the engine. The value is its name in text and JSON."""
 
     PULL_IMAGE = "pull image"
+    BUILD_IMAGE = "build image"
     PUSH_IMAGE = "push image"
     CREATE_NETWORK = "create network"
     REPAIR_NETWORK = "repair network"
@@ -89,6 +90,7 @@ class Action(Enum):
 
 _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.PULL_IMAGE: ("Pulling", "Pulled"),
+    Action.BUILD_IMAGE: ("Building", "Built"),
     Action.PUSH_IMAGE: ("Pushing", "Pushed"),
     Action.CREATE_NETWORK: ("Creating", "Created"),
     Action.REPAIR_NETWORK: ("Repairing", "Repaired"),
@@ -130,6 +132,7 @@ class Kind(Enum):
     STOP = "stop"
     REMOVE = "remove"
     PULL = "pull"
+    BUILD = "build"
     PUSH = "push"
 
 

@@ -8,12 +8,14 @@ Source: Compose Specification, `pull_policy`; Docker Compose, pkg/compose/pull.g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from stackr.errors import InvalidArgument, NotFound, NotSupported, StackrError
 from stackr.planner.builder import Builder
+from stackr.planner.building import due_builds, enter_builds
 from stackr.planner.desired import Desired, DesiredService
+from stackr.planner.image_build import PlannedBuild
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.payloads import PullImage
@@ -31,12 +33,14 @@ _MOST_AT_ONCE = 8
 
 
 def pull_policy(service: DesiredService, options: UpOptions) -> str:
-    """always, missing, never, daily, weekly or every_DURATION.
+    """always, missing, never, daily, weekly or every_DURATION; `build` is of images that are built.
 
-    Raises NotSupported for `build` and `refresh`, InvalidArgument for what is no duration.
+    Raises NotSupported for `refresh`, InvalidArgument for what is no duration.
     """
     policy: str = options.pull or service.pull_policy
-    if policy in ("build", "refresh"):
+    if policy == "build":
+        return "missing"
+    if policy == "refresh":
         raise NotSupported(f"services.{service.name}.pull_policy: not supported: {policy}")
     _span_s(service, policy)
     return _PLAIN.get(policy, policy)
@@ -54,7 +58,7 @@ def _span_s(service: DesiredService, policy: str) -> float | None:
 
 
 def plan_refresh(desired: Desired, observed: Observed, options: UpOptions | None = None) -> Plan:
-    """Pull the images whose pull is due, before it is known what they change.
+    """Pull, and build again, the images that this is due for, before it is known what they change.
 
     Empty for most projects; if not, apply it and observe again before `reconcile`. An image that
     is not here is pulled by `reconcile`, unless it is pulled always.
@@ -66,7 +70,8 @@ def plan_refresh(desired: Desired, observed: Observed, options: UpOptions | None
         if _is_due(service, observed.images.get(image), observed.at, options)
         for policy in (pull_policy(service, options),)
     )
-    return _pulls(desired, ((s, image, f"pull policy is {policy}") for s, image, policy in due))
+    pulls = ((s, image, f"pull policy is {policy}") for s, image, policy in due)
+    return _pulls(desired, pulls, due_builds(observed))
 
 
 def _is_due(
@@ -102,7 +107,11 @@ def _images(desired: Desired) -> Iterator[tuple[DesiredService, str]]:
                 yield service, image
 
 
-def _pulls(desired: Desired, images: Iterator[tuple[DesiredService, str, str]]) -> Plan:
+def _pulls(
+    desired: Desired,
+    images: Iterator[tuple[DesiredService, str, str]],
+    builds: Mapping[str, PlannedBuild] | None = None,
+) -> Plan:
     """images: each with a service that needs it, and why it is pulled."""
     builder = Builder(desired.project)
     by_image: dict[tuple[str, str], list[str]] = {}
@@ -115,6 +124,7 @@ def _pulls(desired: Desired, images: Iterator[tuple[DesiredService, str, str]]) 
         builder.changes.append(Change(resource, Kind.PULL, cause))
         payload = PullImage(image, platform, tuple(sorted(users)))
         builder.add(Action.PULL_IMAGE, resource, cause, payload)
+    enter_builds(builder, (builds or {}).values())
     return builder.plan()
 
 

@@ -19,6 +19,7 @@ from stackr.planner.desired import Desired
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
+from stackr.runtime import labels
 from stackr.runtime.types import ContainerState
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
 
 SAVED_VERSION = 1
 _OPTIONS = (
-    *("services", "no_deps", "scale", "recreate", "remove_orphans", "pull"),
+    *("services", "no_deps", "scale", "recreate", "remove_orphans", "pull", "build"),
     *("recreate_dependencies", "renew_anonymous_volumes", "recreate_volumes"),
 )
 
@@ -113,7 +114,9 @@ def as_approved(approved: Observed, observed: Observed) -> Observed:
     """
     for reference, image in observed.images.items():
         before, digest = approved.images.get(reference), approved.moved.get(reference)
-        if digest is not None:
+        if digest == "":  # built meanwhile, of what the plan's steps say
+            is_same = True
+        elif digest is not None:
             is_same = any(each.endswith(f"@{digest}") for each in image.digests)
         else:
             is_same = before is None or before.id == image.id
@@ -122,7 +125,7 @@ def as_approved(approved: Observed, observed: Observed) -> Observed:
                 f"the plan is out of date: image {reference} changed while it was pulled",
                 hint="no container was changed; look at a new plan: stackr diff",
             )
-    return replace(observed, images=approved.images, moved=approved.moved)
+    return replace(observed, images=approved.images, moved=approved.moved, builds=approved.builds)
 
 
 def _differences(where: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
@@ -168,6 +171,8 @@ def _world_prints(observed: Observed) -> Iterator[tuple[str, str]]:
         yield f"image {reference}", image.id
     for reference, newer in observed.moved.items():
         yield f"image {reference} at its registry", newer
+    for reference, planned in observed.builds.items():
+        yield f"sources of image {reference}", planned.build.labels.get(labels.BUILD, "")
 
 
 def _lasting(container: ContainerState) -> list[Any]:

@@ -280,6 +280,8 @@ def _image_changes(
     image = observed.images.get(service.image)
     used = container.labels.get(labels.IMAGE) or container.image_id
     moved = observed.moved.get(service.image)
+    if moved == "" and image is not None:
+        return (FieldChange("image", used, "built again"),)
     if moved is not None and image is not None:
         return (_moved("image", _known_as(image) if image.id == used else used, moved),)
     if image is None or not used or image.id == used:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "BUILD",
     "COMPOSE_VERSION",
     "CONFIG_FILES",
     "CONFIG_HASH",
@@ -56,6 +57,8 @@ REVISION: Final = "io.stackr.revision"
 """The first 12 hex digits of the hash of the whole resolved project."""
 FORMAT: Final = "io.stackr.format"
 """The version of what SPEC holds."""
+BUILD: Final = "io.stackr.build"
+"""Of an image: what it was built from, by `stackr.build.record`."""
 STANDBY: Final = "io.stackr.standby"
 """With "true", an engine that can hand over starts the container without its ports and aliases."""
 

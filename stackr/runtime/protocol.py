@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from stackr.runtime.types import (
     Capabilities,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ExecConfig,
         NetworkAttachment,
     )
+    from stackr.runtime.image_build import BuildProgress, ImageBuild
     from stackr.runtime.limits import Resources, RestartPolicy
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Runtime",
     "Streams",
     "SupportsAttach",
+    "SupportsBuild",
     "SupportsExec",
     "SupportsFiles",
     "SupportsHandover",
@@ -400,6 +402,21 @@ class SupportsFiles(Protocol):
 class SupportsStats(Protocol):
     def stats(self, ref: str, *, stream: bool = True) -> AsyncIterator[ContainerStats]:
         """What the container uses, every second or once."""
+        ...
+
+
+@runtime_checkable
+class SupportsBuild(Protocol):
+    def build_image(self, build: ImageBuild) -> AsyncIterator[BuildProgress]:
+        """Build an image; the last item is `built`, with its ID.
+
+        Raises BuildFailed where a step fails, NotSupported, by name, for what the builder cannot
+        do, InvalidArgument for a context or a Dockerfile that cannot be read.
+        """
+        ...
+
+    async def image_config(self, reference: str) -> tuple[str, Mapping[str, Any]]:
+        """An image's ID and its configuration (Env, OnBuild...). Raises NotFound."""
         ...
 
 

@@ -60,8 +60,6 @@ def unsupported(project: Project, *, embedded: bool = True) -> list[Problem]:
 def _is_refused(project: Project, path: Path, value: Any, row: Support) -> bool:
     if value in _EMPTY:
         return False
-    if path[-1] == "build":
-        return not project.services[str(path[1])].image
     return row.state is State.NO or (row.refuses is not None and row.refuses(value))
 
 

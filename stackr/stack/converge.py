@@ -18,6 +18,7 @@ from stackr.planner.reconcile import reconcile
 from stackr.planner.revision import last_applied
 from stackr.planner.saved import as_approved, check_fresh, options_of
 from stackr.runtime.protocol import Runtime
+from stackr.stack.builds import pull_bases
 from stackr.stack.context import Context
 from stackr.stack.events import Planned
 from stackr.stack.expiry import expire
@@ -81,7 +82,9 @@ async def _approved(runtime: Runtime, goal: Goal) -> Observed | None:
 
 
 async def _refresh(context: Context, runtime: Runtime, goal: Goal) -> int:
-    """Pull what is pulled again, before it is known what that changes."""
+    """Pull and build what is due again, before it is known what that changes."""
+    if code := await pull_bases(context, runtime, goal.wanted, goal.options):
+        return code
     refresh = await plan_pulls(runtime, goal.wanted, goal.options)
     if refresh.is_empty:
         return 0

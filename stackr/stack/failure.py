@@ -15,6 +15,7 @@ from stackr.planner.blame import blamed
 from stackr.planner.payloads import WaitFor
 from stackr.planner.plan import Action, Operation, Source
 from stackr.planner.provenance import source_of
+from stackr.runtime.image_build import BuildFailed
 from stackr.runtime.protocol import Runtime, SupportsLogs
 from stackr.spec.model.project import Project
 
@@ -42,6 +43,8 @@ class Cause:
     log: tuple[str, ...] = ()
     attribute: str = ""
     source: Source | None = None
+    excerpt: tuple[str, ...] = ()
+    """Of the Dockerfile, around the step that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ async def failure_report(
 async def _cause(failure: Failure, runtime: Runtime) -> Cause:
     operation, error = failure.operation, failure.error
     cause = Cause(operation, _subject(operation), error.message, error.hint)
+    if isinstance(error, BuildFailed):
+        return replace(cause, log=error.log, excerpt=error.excerpt)
     if operation.action not in _RAN:
         return cause
     payload = operation.payload
@@ -108,9 +113,12 @@ def _placed(cause: Cause, project: Project | None) -> Cause:
     return replace(cause, attribute=attribute, source=source_of(project, attribute))
 
 
+_NAMED = (Action.PULL_IMAGE, Action.BUILD_IMAGE, Action.PUSH_IMAGE, Action.WAIT_FOR)
+
+
 def _subject(operation: Operation) -> str:
-    """Pulls and waits say themselves what they are about."""
-    if operation.action in (Action.PULL_IMAGE, Action.WAIT_FOR):
+    """Pulls, builds and waits say themselves what they are about."""
+    if operation.action in _NAMED:
         return ""
     resource = operation.resource
     service = f'service "{resource.service}": ' if resource.service else ""

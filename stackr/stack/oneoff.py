@@ -15,12 +15,13 @@ from typing import Protocol
 
 from stackr.errors import Conflict, NotFound, NotSupported, StackrError
 from stackr.planner.desired import Desired
-from stackr.planner.observed import observe
+from stackr.planner.observed import Observed, observe
 from stackr.planner.oneoff import OneOff, needs_options, plan_needs, plan_one_off
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
 from stackr.planner.sequence import in_sequence
 from stackr.runtime.protocol import Runtime, Streams, SupportsAttach
+from stackr.stack.builds import pull_bases, with_builds
 from stackr.stack.context import Context
 from stackr.stack.planning import check_support, plan_pulls
 
@@ -102,24 +103,30 @@ class _OneOffRun:
         options = needs_options(self.wanted.service, self.up_options)
         return await plan_pulls(self.runtime, self.desired, options)
 
+    async def _look(self) -> Observed:
+        observed = await observe(self.runtime, self.desired.project, self.desired)
+        return await with_builds(self.runtime, self.desired, observed, self.up_options)
+
     async def whole_plan(self) -> Plan:
         """All that would be done, of which the end is told from what is there before it."""
-        observed = await observe(self.runtime, self.desired.project, self.desired)
+        observed = await self._look()
         needs = plan_needs(self.desired, observed, self.wanted.service, self.up_options)
         own = plan_one_off(self.desired, observed, self.wanted, self.up_options)
         return in_sequence(in_sequence(await self._refresh(), needs), own)
 
     async def prepare(self) -> int:
         """Bring up what it needs, and create it; the exit code where that fails."""
-        context, runtime, project = self.context, self.runtime, self.desired.project
+        context, runtime = self.context, self.runtime
+        if code := await pull_bases(context, runtime, self.desired, self.up_options):
+            return code
         if code := await context.run_plan(await self._refresh(), runtime):
             return code
-        observed = await observe(runtime, project, self.desired)
+        observed = await self._look()
         needs = plan_needs(self.desired, observed, self.wanted.service, self.up_options)
         if code := await context.run_plan(needs, runtime):
             return code
         if not needs.is_empty:
-            observed = await observe(runtime, project, self.desired)
+            observed = await self._look()
         own = plan_one_off(self.desired, observed, self.wanted, self.up_options)
         try:
             return await context.run_plan(own, runtime)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stackr.errors import InvalidProject, PermissionDenied
+from stackr.planner.building import built
 from stackr.planner.desired import Desired, desired
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import UpOptions
@@ -19,6 +20,7 @@ from stackr.spec.model.project import Project
 from stackr.spec.support import unsupported
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.bind_sources import missing_files
+from stackr.stack.builds import are_built, with_builds
 
 __all__ = [
     "check_policy",
@@ -87,10 +89,12 @@ def check_policy(plan: Plan) -> None:
 async def plan_pulls(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:
     """The pulls that are due before it is known what they change; empty for most projects."""
     policies = {up_options.pull or each.pull_policy for each in wanted.services.values()}
-    if policies <= _NEVER_AGAIN:
+    if policies <= _NEVER_AGAIN and not are_built(wanted, up_options):
         return Plan(wanted.project)
     check_support(runtime, wanted)
-    return plan_refresh(wanted, await observe(runtime, wanted.project, wanted), up_options)
+    observed = await observe(runtime, wanted.project, wanted)
+    observed = await with_builds(runtime, wanted, observed, up_options)
+    return plan_refresh(wanted, observed, up_options)
 
 
 _NEVER_AGAIN = {"", "missing", "if_not_present", "never"}
@@ -105,7 +109,7 @@ async def foresee_up(
     Registries are asked for what is pulled again; nothing is changed.
     """
     observed = await _look(runtime, wanted, up_options)
-    observed = await ask_registries(runtime, wanted, observed, up_options)
+    observed = built(await ask_registries(runtime, wanted, observed, up_options))
     return reconcile(wanted, observed, up_options), observed
 
 
@@ -125,4 +129,5 @@ async def plan_with_observed(
 async def _look(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Observed:
     check_support(runtime, wanted)
     strangers = up_options.recreate_volumes
-    return await observe(runtime, wanted.project, wanted, limits=True, strangers=strangers)
+    observed = await observe(runtime, wanted.project, wanted, limits=True, strangers=strangers)
+    return await with_builds(runtime, wanted, observed, up_options)

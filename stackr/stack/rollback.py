@@ -52,7 +52,7 @@ async def goal_of(
     }
     project = restored(archive, os.environ)
     scale = {name: n for name, n in revision.replicas.items() if name in project.services}
-    options = replace(up_options, scale=scale)
+    options = replace(up_options, scale=scale, build="never")  # its images are what they were
     wanted = desired(project, options, bound_files=is_of_this_machine(context.engine))
     brought = {name for each in revisions for name in each.archive.get("services", ())}
     existing = await runtime.list_containers(labels=[f"{labels.PROJECT}={project.name}"])

@@ -9,7 +9,6 @@ import typer
 
 from stackr.cli.commands.up import bring_up
 from stackr.cli.declared import Group, Words, takes
-from stackr.cli.flags import refuse_builds
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.targets import Targets
@@ -22,29 +21,28 @@ __all__ = ["create"]
 
 @dataclass(frozen=True, slots=True)
 class CreateArguments:
-    """`stackr create`. build is there to be refused by name."""
+    """`stackr create`."""
 
     targets: Annotated[Targets, Words()] = field(default_factory=Targets)
     options: Annotated[
-        UpOptions, Group(("scale", "recreate", "remove_orphans", "pull", "recreate_volumes"))
+        UpOptions, Group(("scale", "recreate", "remove_orphans", "pull", "recreate_volumes", "build"))
     ] = field(default_factory=UpOptions)
     quiet_pull: Annotated[
         bool, Option("--quiet-pull", help="Pull without showing how far it is")
     ] = False
-    no_build: Annotated[
-        bool, Option("--no-build", help="Build nothing, which stackr never does")
+    quiet_build: Annotated[
+        bool, Option("--quiet-build", help="Build without showing how far it is")
     ] = False
-    build: Annotated[bool, Option("--build", hidden=True)] = False
 
 
-@takes(CreateArguments, before={"--yes": "--build"})
+@takes(CreateArguments)
 def create(ctx: typer.Context, arguments: CreateArguments) -> int:
     """Create the stack's containers, and start none."""
-    refuse_builds("create", build=arguments.build)
     wanted = UpArguments(
         targets=arguments.targets,
         options=replace(arguments.options, start=False),
         quiet_pull=arguments.quiet_pull,
+        quiet_build=arguments.quiet_build,
     )
     with open_session(options_of(ctx)) as session:
         return bring_up(session, wanted)

@@ -62,11 +62,14 @@ class DiffArguments:
         Group(
             (
                 *("scale", "remove_orphans", "pull", "recreate", "recreate_dependencies"),
-                *("renew_anonymous_volumes", "recreate_volumes", "no_deps"),
+                *("renew_anonymous_volumes", "recreate_volumes", "no_deps", "build"),
             ),
             {
                 f"--{name}": f"As up --{name} would"
-                for name in ("remove-orphans", "pull", "force-recreate", "no-recreate")
+                for name in (
+                    *("remove-orphans", "pull", "force-recreate", "no-recreate"),
+                    *("build", "no-build"),
+                )
             },
         ),
     ] = field(default_factory=UpOptions)

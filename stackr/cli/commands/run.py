@@ -13,7 +13,6 @@ import typer
 
 from stackr.cli.arguments import without_dashes
 from stackr.cli.declared import Argument, Group, takes
-from stackr.cli.flags import refuse_builds
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
@@ -108,7 +107,7 @@ class RunArguments:
     options: Annotated[
         UpOptions,
         Group(
-            ("no_deps", "pull", "remove_orphans"),
+            ("no_deps", "pull", "remove_orphans", "build"),
             {"--no-deps": "Do not start what the service depends on"},
         ),
     ] = field(default_factory=UpOptions)
@@ -118,8 +117,9 @@ class RunArguments:
     quiet: Annotated[
         bool, Option("--quiet", "-q", help="Show nothing but the program's output")
     ] = False
-    build: Annotated[bool, Option("--build", hidden=True)] = False
-    quiet_build: Annotated[bool, Option("--quiet-build", hidden=True)] = False
+    quiet_build: Annotated[
+        bool, Option("--quiet-build", help="Build without showing how far it is")
+    ] = False
 
     def __post_init__(self) -> None:
         check_conflicts(self, ("--service-ports", "--publish"))
@@ -130,17 +130,16 @@ class RunArguments:
         return _has_terminal(False if self.no_terminal else self.terminal, interactive=self.stdin)
 
 
-@takes(RunArguments, before={"--remove-orphans": "--build"})
+@takes(RunArguments)
 def run(ctx: typer.Context, arguments: RunArguments) -> int:
     """Run a command in a new container of a service; its exit code is stackr's."""
-    refuse_builds("run", build=arguments.build, quiet_build=arguments.quiet_build)
     options = options_of(ctx)
     if arguments.quiet:
         options = replace(options, progress="quiet", json=False)
     if arguments.command:
         arguments = replace(arguments, command=without_dashes(arguments.command))
     with open_session(options) as session:
-        told = session.without_pull_progress() if arguments.quiet_pull else session
+        told = session.quieter(pulls=arguments.quiet_pull, builds=arguments.quiet_build)
         return _run(told, arguments)
 
 

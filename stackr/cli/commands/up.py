@@ -9,7 +9,6 @@ import typer
 
 from stackr.cli.attached import run_attached, shown_output
 from stackr.cli.declared import takes
-from stackr.cli.flags import refuse_builds
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
@@ -33,7 +32,6 @@ __all__ = ["bring_up", "up"]
 @takes(UpArguments, before={"--yes": "--profile"})
 def up(ctx: typer.Context, arguments: UpArguments) -> int:
     """Create and start the stack, or bring what runs in line with the file."""
-    refuse_builds("up", build=arguments.build, quiet_build=arguments.quiet_build)
     if arguments.menu:
         raise NotSupported("up: --menu: not supported: there are no shortcuts; use --watch")
     with open_session(options_of(ctx)) as session:
@@ -45,7 +43,7 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
     targets = arguments.targets
     project = source_of(session.options, targets.files).load(targets.services)
     up_options = arguments.plan_options
-    session = session.without_pull_progress() if arguments.quiet_pull else session
+    session = session.quieter(pulls=arguments.quiet_pull, builds=arguments.quiet_build)
     wanted = desire(
         project,
         up_options,
@@ -97,7 +95,7 @@ async def _attached(
     async def watch(runtime: Runtime) -> None:
         if rules is not None:
             try:
-                await follow(session.context(), runtime, wanted.project, rules, session.log_lines())
+                await follow(session.context(), runtime, goal, rules, session.log_lines())
             except StackrError as error:  # what runs goes on, as without --watch
                 session.view.warning(f"watch: {error.message}")
 

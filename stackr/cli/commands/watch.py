@@ -33,7 +33,7 @@ def watch(
         typer.Option(
             "--prune/--no-prune",
             show_default=False,
-            help="Remove images that a build replaced (stackr builds none yet)",
+            help="Remove images that a build replaced",
         ),
     ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not show how far pulls are")] = False,
@@ -49,12 +49,14 @@ def watch(
         up_options,
     )
     with open_session(options) as session:
-        told = session.without_pull_progress() if quiet else session
-        return session.on_engine(lambda runtime: _watch(told, runtime, rules, goal, is_up=no_up))
+        told = session.quieter(pulls=quiet, builds=quiet)
+        return session.on_engine(
+            lambda runtime: _watch(told, runtime, rules, goal, is_up=no_up, prune=prune)
+        )
 
 
 async def _watch(
-    session: Session, runtime: Runtime, rules: WatchRules, goal: Goal, *, is_up: bool
+    session: Session, runtime: Runtime, rules: WatchRules, goal: Goal, *, is_up: bool, prune: bool
 ) -> int:
     """Bring the goal up, unless it is, and follow the changes until it is interrupted."""
     if session.is_dry_run:
@@ -68,5 +70,5 @@ async def _watch(
         result = await converge(context, runtime, goal)
         if not result.is_success:
             return result.exit_code
-    await follow(context, runtime, goal.wanted.project, rules, session.log_lines())
+    await follow(context, runtime, goal, rules, session.log_lines(), prune=prune)
     return 0

@@ -37,6 +37,8 @@ class Cause(Protocol):
     def attribute(self) -> str: ...
     @property
     def source(self) -> Source | None: ...
+    @property
+    def excerpt(self) -> Sequence[str]: ...
 
 
 class Report(Protocol):
@@ -77,6 +79,8 @@ def cause_lines(cause: Cause, output: Output) -> Iterator[str]:
     if cause.hint:
         yield f"  {cause.hint}"
     name = cause.operation.resource.name
+    for line in cause.excerpt:
+        yield f"  {output.paint(line, 'red') if line.startswith('>') else line}"
     if cause.state:
         yield f"  container {name}: {cause.state}"
     if cause.log:
@@ -100,6 +104,7 @@ def failure_json(report: Report) -> dict[str, Any]:
                 "source": cause.source.to_json() if cause.source is not None else None,
                 "state": cause.state,
                 "log": list(cause.log),
+                "excerpt": list(cause.excerpt),
             }
             for cause in report.causes
         ],

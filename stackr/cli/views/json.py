@@ -22,6 +22,7 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.planner.plan import Operation
+from stackr.runtime.image_build import BuildProgress
 
 __all__ = ["JsonLines", "JsonView", "event_json"]
 
@@ -88,6 +89,7 @@ def event_json(event: Event) -> dict[str, Any]:
                 "layer": event.layer,
                 "current_bytes": event.current,
                 "total_bytes": event.total,
+                **({"build": _build(event.build)} if event.build is not None else {}),
             }
         case OperationFinished():
             return {
@@ -119,6 +121,18 @@ def _operation(operation: Operation, at_s: float) -> dict[str, Any]:
         "id": operation.id,
         "action": described["action"],
         "resource": described["resource"],
+    }
+
+
+def _build(progress: BuildProgress) -> dict[str, Any]:
+    return {
+        "kind": progress.kind,
+        "stage": progress.stage,
+        "step": progress.number,
+        "steps": progress.total,
+        "text": progress.text,
+        "line": progress.line,
+        "seconds": _round(progress.seconds),
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from stackr.cli.views.build import BuildLines
 from stackr.cli.views.output import Output
 from stackr.cli.views.view import doing, done, resource_label
 from stackr.executor.events import (
     Event,
     OperationFailed,
     OperationFinished,
+    OperationProgress,
     OperationSkipped,
     OperationStarted,
 )
@@ -22,11 +24,16 @@ class PlainView:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._last: dict[str, str] = {}
+        self._builds: dict[str, BuildLines] = {}
 
     def __call__(self, event: Event, /) -> None:
         match event:
             case OperationStarted(operation=operation):
                 self._state(event, doing(operation))
+            case OperationProgress(operation=operation, build=build) if build is not None:
+                name = operation.resource.name
+                for line in self._builds.setdefault(name, BuildLines(name)).take(build):
+                    self._output.line(line)
             case OperationFinished(operation=operation, detail=detail):
                 self._state(event, done(operation, detail))
             case OperationFailed(operation=operation):

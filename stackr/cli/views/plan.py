@@ -35,6 +35,7 @@ MARKS: dict[Kind, tuple[str, str]] = {
     Kind.STOP: (".", "yellow"),
     Kind.REMOVE: ("-", "red"),
     Kind.PULL: ("↓", "cyan"),
+    Kind.BUILD: ("⚒", "cyan"),
     Kind.PUSH: ("↑", "cyan"),
 }
 _NOTHING = "(none)"

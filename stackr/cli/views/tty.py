@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import time
 
+from stackr.cli.views.build import step_label
 from stackr.cli.views.live import LiveRows
 from stackr.cli.views.output import Output
 from stackr.cli.views.rows import Rows, RowState
@@ -24,6 +25,7 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.planner.plan import Operation
+from stackr.runtime.image_build import BuildProgress
 from stackr.text import visible
 
 __all__ = ["TtyView"]
@@ -37,6 +39,7 @@ class TtyView:
         self._rows = Rows()
         self._layers: dict[str, dict[str, tuple[int, int]]] = {}
         self._live: LiveRows | None = None
+        self._steps: set[str] = set()
         self._total = 0
         self._project = ""
 
@@ -76,6 +79,7 @@ class TtyView:
             self._live.stop()
             self._live = None
             self._rows = Rows()
+            self._steps = set()
 
     def write_above(self, output: Output, text: str) -> None:
         """Write whole lines, each ended, above the rows."""
@@ -99,7 +103,34 @@ class TtyView:
         label = resource_label(operation.resource)
         self._rows.end(label, label, text, state, time.monotonic())
 
+    def _build(self, image: str, progress: BuildProgress) -> None:
+        """A row for each step that is executed, with the last line of its output."""
+        if progress.kind == "notice":
+            self.message(f"{image}: {progress.text}")
+            return
+        if not progress.number:
+            return
+        label = f"  {step_label(progress)}"
+        key, now = f"{image} {label}", time.monotonic()
+        text = visible(progress.text.strip().rpartition("\n")[2], one_line=True)
+        match progress.kind:
+            case "step":
+                instruction = f"{label} {text}"
+                self._steps.add(key)
+                self._rows.begin(key, instruction, "", now)
+            case "cached":
+                self._rows.end(key, label, "CACHED", RowState.DONE, now)
+            case "done":
+                self._rows.end(key, label, "", RowState.DONE, now)
+            case _ if text and key in self._rows.by_key:
+                self._rows.by_key[key].text = text
+            case _:
+                return
+
     def _progress(self, event: OperationProgress) -> None:
+        if event.build is not None:
+            self._build(event.operation.resource.name, event.build)
+            return
         row = self._rows.by_key.get(resource_label(event.operation.resource))
         if row is None:
             return
@@ -119,7 +150,8 @@ class TtyView:
         row.transfer(time.monotonic(), current, sum(layer[1] for layer in layers.values()))
 
     def _header(self) -> str:
-        return f"[+] {self._project}: {self._rows.finished}/{max(self._total, 1)}"
+        steps = sum(self._rows.by_key[key].state is not RowState.WORKING for key in self._steps)
+        return f"[+] {self._project}: {self._rows.finished - steps}/{max(self._total, 1)}"
 
 
 _TRANSFERRED = frozenset(

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         ExecConfig,
         NetworkAttachment,
     )
+    from stackr.runtime.image_build import BuildProgress, ImageBuild
     from stackr.runtime.limits import Resources, RestartPolicy
 
 __all__ = ["DockerRuntime"]
@@ -580,6 +581,17 @@ class DockerRuntime:
                 if item.get("error"):
                     raise _pull_error(str(item["error"]))
                 yield observe.pull_progress(item)
+
+    async def build_image(self, build: ImageBuild) -> AsyncIterator[BuildProgress]:
+        from stackr.runtime.docker.build.image import build_image  # parsers, for builds alone
+
+        has_own = self.capabilities.build
+        async for progress in build_image(self._client, build, self._environ, has_own=has_own):
+            yield progress
+
+    async def image_config(self, reference: str) -> tuple[str, Mapping[str, Any]]:
+        answer = await self._client.call("GET", f"/images/{_path(reference, safe='/')}/json")
+        return str(answer["Id"]), answer.get("Config") or {}
 
     async def push_image(self, reference: str) -> AsyncIterator[PullProgress]:
         # dockerd insists on the header

@@ -3,7 +3,17 @@
 from typing import Annotated, ClassVar
 
 from stackr.spec import canonical, decode, identity, paths
-from stackr.spec.attribute import MODEL_ONLY, At, IsPath, LongForm, Unique
+from stackr.spec.attribute import (
+    MODEL_ONLY,
+    At,
+    IsPath,
+    LongForm,
+    Unique,
+    inert,
+    only,
+    partly,
+    refused,
+)
 from stackr.spec.model.base import Model
 from stackr.spec.model.mounts import FileGrant
 from stackr.spec.model.types import Bytes, Hosts, Labels, Variables, Words
@@ -31,16 +41,21 @@ class SshKey(Model):
     path: str | None = None
 
 
+_ABSENT = partly("false; nothing attests to an image", lambda value: value != "false")
+
+
 class Build(Model):
     """The build section; `context` is an absolute path or a URL."""
 
     context: Annotated[str | None, IsPath(paths.context)] = None
     dockerfile: str | None = None
     dockerfile_inline: str | None = None
-    entitlements: tuple[str, ...] = ()
+    entitlements: Annotated[
+        tuple[str, ...], refused("steps run as containers do", is_everywhere=True)
+    ] = ()
     args: Variables = {}
-    provenance: Annotated[str | None, LongForm(canonical.text)] = None
-    sbom: Annotated[str | None, LongForm(canonical.text)] = None
+    provenance: Annotated[str | None, LongForm(canonical.text), _ABSENT] = None
+    sbom: Annotated[str | None, LongForm(canonical.text), _ABSENT] = None
     ssh: Annotated[
         tuple[SshKey, ...],
         decode.SshKeys(SshKey),
@@ -48,8 +63,12 @@ class Build(Model):
         At("*", IsPath(paths.maybe_windows)),
     ] = ()
     labels: Labels = {}
-    cache_from: Words = ()
-    cache_to: Words = ()
+    cache_from: Annotated[
+        Words, inert("the cache goes by content, wherever the steps were built before")
+    ] = ()
+    cache_to: Annotated[
+        Words, refused("the cache stays where the engine is", is_everywhere=True)
+    ] = ()
     no_cache: bool = False
     additional_contexts: Annotated[
         Labels,
@@ -58,7 +77,9 @@ class Build(Model):
     ] = {}
     pull: bool = False
     extra_hosts: Hosts = {}
-    isolation: str | None = None
+    isolation: Annotated[
+        str | None, only("default", note="default, which is all that Linux has")
+    ] = None
     network: str | None = None
     target: str | None = None
     secrets: Annotated[tuple[FileGrant, ...], At("*", LongForm(canonical.source))] = ()
@@ -66,4 +87,6 @@ class Build(Model):
     tags: Annotated[Words, Unique(identity.name)] = ()
     ulimits: Annotated[dict[str, Ulimit], At("*", LongForm(canonical.ulimit))] = {}
     platforms: Words = ()
-    privileged: bool = False
+    privileged: Annotated[
+        bool, refused("steps run as containers do, without privileges", is_everywhere=True)
+    ] = False

@@ -140,10 +140,7 @@ class Service(Model):
         Default(defaults.values(context=".")),
         UNHASHED,
         no_effect("what is built shows in the image's ID"),
-        partly(
-            "images are not built: only together with `image`, which is pulled",
-            lambda build: True,
-        ),
+        supported("see docs/build.md"),
     ] = None
     develop: Annotated[
         Develop | None,
@@ -323,8 +320,8 @@ class Service(Model):
         UNHASHED,
         no_effect("it is about the image's tag, not the container"),
         partly(
-            "always, missing, if_not_present, never, daily, weekly, every_DURATION",
-            lambda policy: policy in ("build", "refresh"),
+            "always, missing, if_not_present, never, build, daily, weekly, every_DURATION",
+            lambda policy: policy == "refresh",
         ),
     ] = None
     read_only: Flag = False

@@ -16,21 +16,25 @@ __all__ = ["Batch", "batch_of", "initial_batch"]
 class Batch:
     """files: service -> path in the container -> path here, where it may be gone.
 
-    hooks: the rules whose command is run afterwards.
+    hooks: the rules whose command is run afterwards. rebuilds: services whose image is built anew,
+    which comes first.
     """
 
     files: dict[str, dict[str, Path]] = field(default_factory=dict)
     restarts: list[str] = field(default_factory=list)
     hooks: list[WatchRule] = field(default_factory=list)
+    rebuilds: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.restarts or self.hooks)
+        return bool(self.files or self.restarts or self.hooks or self.rebuilds)
 
     def add(self, rule: WatchRule, path: Path) -> None:
         if rule.syncs and not (path == rule.path and path.is_dir()):  # it may be a symlink there
             self.files.setdefault(rule.service, {})[rule.inside(path)] = path
         if rule.restarts and rule.service not in self.restarts:
             self.restarts.append(rule.service)
+        if rule.trigger.action == "rebuild" and rule.service not in self.rebuilds:
+            self.rebuilds.append(rule.service)
         if rule.trigger.action == "sync+exec" and rule not in self.hooks:
             self.hooks.append(rule)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
 
-from stackr.errors import StackrError
+from stackr.errors import Conflict, NotFound, StackrError
 from stackr.planner.observed import observe
 from stackr.planner.restarting import plan_restart
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
 from stackr.stack.containers import display_name, project_containers
 from stackr.stack.context import Context
+from stackr.stack.converge import converge
+from stackr.stack.goal import Goal
 from stackr.stack.logs import LogSink
 from stackr.stack.watch.batch import Batch, batch_of, initial_batch
 from stackr.stack.watch.changes import changed_paths
@@ -23,14 +26,22 @@ __all__ = ["follow"]
 
 
 async def follow(
-    context: Context, runtime: Runtime, project: str, rules: WatchRules, lines: LogSink
+    context: Context,
+    runtime: Runtime,
+    goal: Goal,
+    rules: WatchRules,
+    lines: LogSink,
+    *,
+    prune: bool = True,
 ) -> None:
     """Do what the rules say about each change, until cancelled. lines: where hooks' output goes.
+
+    prune: images that a rebuild has replaced are removed.
 
     A batch that fails is reported, and the next one is waited for. Raises Unavailable where the
     files cannot be watched, NotSupported where the engine takes none.
     """
-    await _Follower(context, runtime, project, rules, lines).run()
+    await _Follower(context, runtime, goal, rules, lines, prune=prune).run()
 
 
 class _Follower:
@@ -38,13 +49,17 @@ class _Follower:
         self,
         context: Context,
         runtime: Runtime,
-        project: str,
+        goal: Goal,
         rules: WatchRules,
         lines: LogSink,
+        *,
+        prune: bool,
     ) -> None:
         self._context = context
         self._runtime = with_files(runtime)
-        self._project = project
+        self._goal = goal
+        self._project = goal.wanted.project
+        self._prune = prune
         self._rules = rules
         self._lines = lines
 
@@ -85,6 +100,8 @@ class _Follower:
 
     async def _handle(self, batch: Batch) -> None:
         try:
+            if batch.rebuilds:
+                await self._rebuild(batch.rebuilds)
             for service, files in batch.files.items():
                 count = len(files)
                 self._say(f'Syncing service "{service}" after {count} changes were detected')
@@ -97,6 +114,33 @@ class _Follower:
 
     def _say(self, text: str) -> None:
         self._context.message(text)
+
+    async def _rebuild(self, services: list[str]) -> None:
+        """The containers run on until the new image is there; one that fails leaves them."""
+        self._say(f"Rebuilding service(s) {json.dumps(services)} after changes were detected")
+        before = {c.image_id for name in services for c in await self._containers(name)}
+        wanted = {name: self._goal.wanted.services[name] for name in services}
+        goal = replace(
+            self._goal,
+            wanted=replace(self._goal.wanted, services=wanted, is_partial=True),
+            options=replace(self._goal.options, services=tuple(services), no_deps=True),
+            action="watch",
+        )
+        result = await converge(self._context, self._runtime, goal)
+        if not result.is_success:
+            self._context.warning("watch: the rebuild failed: what runs goes on as it is")
+            return
+        self._say(f"service(s) {json.dumps(services)} successfully built")
+        if self._prune:
+            after = {c.image_id for name in services for c in await self._containers(name)}
+            await self._remove_images(before - after)
+
+    async def _remove_images(self, images: set[str]) -> None:
+        """Those that have no other name, and that nothing else uses."""
+        for image in sorted(images):
+            with suppress(NotFound, Conflict):
+                if not (await self._runtime.inspect_image(image)).tags:
+                    await self._runtime.remove_image(image)
 
     async def _restart(self, services: list[str]) -> None:
         observed = await observe(self._runtime, self._project)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from stackr.errors import InvalidArgument, InvalidProject, NotSupported
+from stackr.errors import InvalidArgument, InvalidProject
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service, WatchTrigger
 from stackr.stack.watch.patterns import Patterns, read_ignore_file
@@ -87,13 +87,13 @@ class WatchRules:
 def watch_rules(project: Project) -> WatchRules:
     """The rules of a project's enabled services.
 
-    Raises InvalidProject where there is none, NotSupported for one that asks for a build.
+    Raises InvalidProject where there is none, and for a rebuild of what is not built.
     """
     found: list[WatchRule] = []
     warnings: list[str] = []
     for name, service in sorted(project.services.items()):
         triggers = service.develop.watch if service.develop is not None else ()
-        _check(name, triggers)
+        _check(name, service, triggers)
         if not triggers:
             continue
         ignored = _build_ignores(service)
@@ -114,14 +114,11 @@ def watch_rules(project: Project) -> WatchRules:
     return WatchRules(tuple(found), tuple(warnings))
 
 
-def _check(service: str, triggers: Iterable[WatchTrigger]) -> None:
+def _check(name: str, service: Service, triggers: Iterable[WatchTrigger]) -> None:
     for index, trigger in enumerate(triggers):
-        where = f"services.{service}.develop.watch[{index}]"
-        if trigger.action == "rebuild":
-            raise NotSupported(
-                f"{where}.action: rebuild: not supported: stackr does not build images yet",
-                hint="sync, restart, sync+restart and sync+exec need no build",
-            )
+        where = f"services.{name}.develop.watch[{index}]"
+        if trigger.action == "rebuild" and service.build is None:
+            raise InvalidProject(f"{where}.action: rebuild: service {name} has no build section")
         if trigger.action == "sync+exec" and not trigger.exec.command:
             raise InvalidProject(f"{where}.exec.command: sync+exec needs a command")
 

@@ -165,9 +165,9 @@ def test_a_shell_asks_for_commands() -> None:
 def test_a_command_of_docker_compose_that_is_not_there_is_refused_by_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run(["build", "--no-cache", "web"]) == 1
+    assert run(["publish", "--dry", "web"]) == 1
     assert capsys.readouterr().err == (
-        "stackr: build: not supported: stackr does not build images yet\n"
+        "stackr: publish: not supported: stackr publishes no stack files\n"
     )
 
 

@@ -539,7 +539,7 @@ def test_image_that_may_not_be_pulled_names_the_service() -> None:
         plan_for(stack({"web": service(pull_policy="never")}), NOTHING)
 
 
-@pytest.mark.parametrize("policy", ["build", "refresh"])
+@pytest.mark.parametrize("policy", ["refresh"])
 def test_pull_policies_that_are_not_supported(policy: str) -> None:
     with pytest.raises(NotSupported, match=policy):
         plan_for(stack({"web": service(pull_policy=policy)}), NOTHING)

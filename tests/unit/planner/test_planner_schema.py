@@ -12,8 +12,10 @@ import jsonschema
 import pytest
 from planning import needs, port, service, stack
 
+from stackr.planner.building import plan_builds
 from stackr.planner.compare import compare, imagined
 from stackr.planner.desired import desired
+from stackr.planner.image_build import PlannedBuild
 from stackr.planner.lifecycle import (
     plan_down,
     plan_kill,
@@ -30,6 +32,7 @@ from stackr.planner.reconcile import reconcile
 from stackr.planner.restarting import plan_restart
 from stackr.planner.risk import RISKS
 from stackr.planner.schema import plan_schema
+from stackr.runtime.image_build import ImageBuild
 from stackr.runtime.types import Capabilities, NetworkFault
 from stackr.spec.model.deploy import Deploy, UpdateConfig
 from stackr.spec.model.mounts import ServiceVolume
@@ -117,6 +120,8 @@ def other_plans() -> Iterator[Plan]:
     yield plan_unpause(replace(seen, containers=paused))
     yield plan_down(seen, DownOptions(volumes=True, images="all"))
     yield plan_push(desired(project()), seen, ("web",))
+    build = ImageBuild(("demo-web",), "/demo")
+    yield plan_builds(desired(project()), [PlannedBuild(build, "asked for", ("web",))])
 
 
 PLANS = [*up_plans(), *other_plans()]

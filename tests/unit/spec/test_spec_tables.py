@@ -112,9 +112,25 @@ def test_what_is_supported_is_not_refused(project: Callable[..., Project]) -> No
     assert unsupported(loaded) == []
 
 
-def test_images_are_not_built(project: Callable[..., Project]) -> None:
-    (problem,) = unsupported(project("services: {a: {build: .}}"))
-    assert "services.a.build" in problem
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        *("privileged: true", "entitlements: [network.host]", "cache_to: [type=inline]"),
+        *("provenance: true", "sbom: true", "isolation: hyperv"),
+    ],
+)
+def test_what_no_build_honours_is_refused_with_its_place(
+    project: Callable[..., Project], attribute: str
+) -> None:
+    loaded = project(f"services:\n  a:\n    build:\n      context: .\n      {attribute}\n")
+    (problem,) = unsupported(loaded)
+    assert "compose.yaml:5:" in problem
+    assert f"services.a.build.{attribute.partition(':')[0]}" in problem
+
+
+def test_a_build_is_honoured(project: Callable[..., Project]) -> None:
+    plain = "services: {a: {build: {context: ., provenance: false, sbom: false, pull: true}}}"
+    assert unsupported(project(plain)) == []
 
 
 def test_states_have_their_rules() -> None:

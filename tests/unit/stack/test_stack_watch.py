@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from stackr.errors import InvalidArgument, InvalidProject, NotSupported, StackrError
+from stackr.errors import InvalidArgument, InvalidProject, StackrError
 from stackr.runtime.container import ExecConfig
 from stackr.runtime.types import ContainerState
 from stackr.spec.load import load
@@ -191,11 +191,18 @@ def test_a_bind_mount_is_not_copied_into(tmp_path: Path) -> None:
     assert "bind mount" in found.warnings[0]
 
 
-def test_a_build_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(NotSupported, match=r"services\.web\.develop\.watch\[1\]\.action: rebuild"):
-        rules_of(
-            tmp_path, "[{action: restart, path: .}, {action: rebuild, path: .}]", "    build: .\n"
-        )
+def test_a_rebuild_comes_once_for_all_that_changed(tmp_path: Path) -> None:
+    found = rules_of(tmp_path, "[{action: rebuild, path: ./src}]", "    build: .\n")
+    batch = batch_of(found.rules, [tmp_path / "src/a", tmp_path / "src/b"])
+    assert batch
+    assert (batch.rebuilds, batch.files, batch.restarts) == (["web"], {}, [])
+
+
+def test_a_rebuild_of_what_is_not_built_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidProject, match=r"services\.web\.develop\.watch\[0\]\.action: rebuild"
+    ):
+        rules_of(tmp_path, "[{action: rebuild, path: .}]", "")
 
 
 def test_nothing_to_watch(tmp_path: Path) -> None:

@@ -1,0 +1,227 @@
+"""`stackr build`: the services' images, without touching containers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+import typer
+
+from stackr.build.lint import check
+from stackr.cli.arguments import split_targets
+from stackr.cli.flags import QuietBuild, Words
+from stackr.cli.options import options_of
+from stackr.cli.session import Session, open_session
+from stackr.cli.source import source_of
+from stackr.errors import InvalidArgument, StackrError
+from stackr.planner.image_build import BuildOptions, build_order, image_build
+from stackr.planner.observed import observe
+from stackr.planner.pushing import plan_push
+from stackr.runtime.image_build import ImageBuild, is_remote
+from stackr.runtime.protocol import Runtime
+from stackr.spec.model.project import Project
+from stackr.spec.units import parse_size
+from stackr.stack.build import build_images, chosen_builds
+from stackr.stack.build_records import dockerfile_of
+from stackr.stack.planning import desire
+
+__all__ = ["build"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    options: BuildOptions = field(default_factory=BuildOptions)
+    services: tuple[str, ...] = ()
+    with_dependencies: bool = False
+    push: bool = False
+
+
+def build(
+    ctx: typer.Context,
+    words: Words = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Pull the images that are built on, here or not")
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Execute every step, known or not")
+    ] = False,
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option("--build-arg", metavar="KEY=VALUE", help="Set a build argument"),
+    ] = None,
+    with_dependencies: Annotated[
+        bool,
+        typer.Option("--with-dependencies", help="What the named services need as well"),
+    ] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push the images afterwards")] = False,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Print what would be built, as a bake file")
+    ] = False,
+    ssh: Annotated[
+        list[str] | None,
+        typer.Option("--ssh", metavar="ID=SOCKET", help="Lend an ssh agent to the steps"),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", "-m", metavar="BYTES", help="Of each step, at most")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress")] = False,
+    quiet_build: QuietBuild = False,
+    check_: Annotated[
+        bool, typer.Option("--check", help="Build nothing, and say what is amiss in Dockerfiles")
+    ] = False,
+) -> int:
+    """Build the services' images."""
+    options, targets = options_of(ctx), split_targets(words)
+    if quiet:
+        options = replace(options, progress="quiet", json=False)
+    with open_session(options) as session:
+        project = source_of(options, targets.files).load(targets.services)
+        arguments = _Arguments(
+            BuildOptions(
+                _arguments(build_arg or (), project),
+                pull=pull,
+                no_cache=no_cache,
+                ssh=_agents(ssh or (), project),
+                memory_bytes=_bytes(memory),
+            ),
+            targets.services,
+            with_dependencies,
+            push,
+        )
+        if print_ or check_:
+            builds = _builds(project, arguments)
+            return _check(session, builds) if check_ else _print(session, builds)
+        return _build(session.quieter(builds=quiet_build), project, arguments)
+
+
+def _build(session: Session, project: Project, arguments: _Arguments) -> int:
+    up_options = chosen_builds(project, arguments.services)
+    if arguments.with_dependencies:
+        up_options = replace(up_options, no_deps=False)
+    if not up_options.services:
+        session.view.warning("no service has a build section")
+        return 0
+    wanted = desire(project, up_options, engine=session.options.engine)
+    context = session.context(project)
+
+    async def work(runtime: Runtime) -> int:
+        code = await build_images(context, runtime, wanted, up_options, arguments.options)
+        if code or not arguments.push:
+            return code
+        observed = await observe(runtime, wanted.project, wanted)
+        named = {
+            name: each
+            for name, each in wanted.services.items()
+            if each.is_built and each.service.image is not None
+        }
+        return await context.run_plan(
+            plan_push(replace(wanted, services=named), observed, ()), runtime
+        )
+
+    return session.on_engine(work)
+
+
+def _builds(project: Project, arguments: _Arguments) -> dict[str, ImageBuild]:
+    """By service, each after those that it is built from."""
+    names = chosen_builds(project, arguments.services).services
+    every = {**project.disabled_services, **project.services}
+    return {
+        name: image_build(project, every[name], arguments.options)
+        for name in build_order(project, names)
+    }
+
+
+def _check(session: Session, builds: dict[str, ImageBuild]) -> int:
+    """1 where anything is amiss. Dockerfiles that two services share are checked once."""
+    seen: set[bytes] = set()
+    amiss = 0
+    for name, each in builds.items():
+        if is_remote(each.context):
+            session.view.warning(f"{name}: {each.context} is fetched, and not checked")
+            continue
+        text = dockerfile_of(each)
+        if text in seen:
+            continue
+        seen.add(text)
+        file = "dockerfile_inline" if each.dockerfile_text is not None else each.dockerfile
+        for warning in check(text, each.arguments):
+            amiss += 1
+            place = f"{file}:{warning.line}"
+            if session.is_json:
+                document = {"service": name, "file": file, "line": warning.line}
+                document |= {"rule": warning.rule, "text": warning.text}
+                session.out.line(json.dumps({"event": "check", **document}))
+            else:
+                session.out.line(f"{name}: {place}: {warning.rule}: {warning.text}")
+    if not amiss and not session.is_json:
+        session.out.line("Check complete, no warnings found.")
+    return 1 if amiss else 0
+
+
+def _print(session: Session, builds: dict[str, ImageBuild]) -> int:
+    """Source: docker/buildx, bake file reference; docker/compose, `build --print`."""
+    document = {
+        "group": {"default": {"targets": sorted(builds)}},
+        "target": {name: _target(each) for name, each in sorted(builds.items())},
+    }
+    session.out.line(json.dumps(document, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _target(build: ImageBuild) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "context": build.context,
+        "contexts": dict(build.contexts),
+        "dockerfile": build.dockerfile if build.dockerfile_text is None else None,
+        "dockerfile-inline": build.dockerfile_text,
+        "args": dict(build.arguments),
+        "labels": dict(build.labels),
+        "tags": list(build.tags),
+        "target": build.target,
+        "secret": [f"id={id},src={each.file}" for id, each in build.secrets.items() if each.file],
+        "ssh": [f"{id}={path}" for id, path in build.ssh.items()],
+        "no-cache": build.no_cache,
+        "pull": build.pull,
+        "network": build.network,
+        "extra-hosts": list(build.extra_hosts),
+        "shm-size": str(build.shm_size_bytes or ""),
+        "platforms": [build.platform] if build.platform else [],
+        "output": ["type=docker"],
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _arguments(texts: Sequence[str], project: Project) -> dict[str, str]:
+    """`KEY` alone takes the value that the stack sees; without one it is left out."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key:
+            raise InvalidArgument(f'--build-arg: "{text}": KEY=VALUE is expected')
+        if equals or key in project.environment:
+            found[key] = value if equals else project.environment[key]
+    return found
+
+
+def _agents(texts: Sequence[str], project: Project) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        id, _, path = text.partition("=")
+        path = path or (project.environment.get("SSH_AUTH_SOCK", "") if id == "default" else "")
+        if not id or not path:
+            raise InvalidArgument(
+                f'--ssh: "{text}": ID=SOCKET is expected, or default with an agent'
+            )
+        found[id] = path
+    return found
+
+
+def _bytes(text: str | None) -> int:
+    if text is None:
+        return 0
+    try:
+        return parse_size(text)
+    except (ValueError, StackrError) as error:
+        raise InvalidArgument(f"--memory: {text}: {error}") from error

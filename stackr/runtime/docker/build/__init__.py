@@ -1,0 +1,1 @@
+"""Images built over the Engine API: by dockerd's classic builder, or the embedded engine's own."""

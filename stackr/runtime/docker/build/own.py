@@ -1,0 +1,139 @@
+"""The embedded engine's builder by its own calls; see docs/engine-api.md, "Builds"."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.runtime.docker.build.source import Folder, dockerfile_text, read_folder, sent, told_size
+from stackr.runtime.docker.client import Client
+from stackr.runtime.image_build import BuildFailed, BuildProgress, ImageBuild, Secret, is_remote
+
+__all__ = ["build_own"]
+
+_PREFIX: Final = "/stackr/v1/build"
+_IMAGE: Final = "docker-image://"
+
+
+async def build_own(
+    client: Client, build: ImageBuild, headers: dict[str, str]
+) -> AsyncIterator[BuildProgress]:
+    """Contexts are released at its end, however it ends."""
+    text = dockerfile_text(build)
+    async with AsyncExitStack() as uploads:
+        folder = await read_folder(build.context, build.dockerfile)
+        if notice := told_size(folder):
+            yield BuildProgress("notice", text=notice)
+        body = _body(build, text)
+        body["Context"] = await _upload(client, folder, uploads)
+        body["Contexts"] = {
+            name: await _named(client, name, place, uploads)
+            for name, place in build.contexts.items()
+        }
+        stream = client.stream("POST", _PREFIX, body=body, headers=headers)
+        totals: dict[int, int] = {}
+        async with stream as chunks:
+            async for item in client.lines(chunks, _PREFIX):
+                for progress in _progress(item, totals):
+                    yield progress
+
+
+async def _upload(client: Client, folder: Folder, uploads: AsyncExitStack) -> str:
+    _, pieces = sent(folder)
+    answer = await client.call("POST", f"{_PREFIX}/contexts", body=pieces, timeout_s=None)
+    context = str(answer["Id"])
+    uploads.push_async_callback(_release, client, context)
+    return context
+
+
+async def _release(client: Client, context: str) -> None:
+    """One that cannot be released goes by itself, some minutes later."""
+    try:
+        await client.call("DELETE", f"{_PREFIX}/contexts/{context}")
+    except StackrError:
+        return
+
+
+async def _named(client: Client, name: str, place: str, uploads: AsyncExitStack) -> dict[str, str]:
+    if place.startswith(_IMAGE):
+        return {"Image": place.removeprefix(_IMAGE)}
+    if "://" in place or is_remote(place):
+        raise NotSupported(f"build.additional_contexts.{name}: not supported: {place}")
+    return {"Upload": await _upload(client, await read_folder(place, ""), uploads)}
+
+
+def _body(build: ImageBuild, text: str) -> dict[str, Any]:
+    hosts: dict[str, Any] = {
+        "NetworkMode": build.network,
+        "ExtraHosts": list(build.extra_hosts),
+        "ShmSize": build.shm_size_bytes,
+        "Memory": build.memory_bytes,
+        "Ulimits": [
+            {"Name": name, "Soft": soft, "Hard": hard}
+            for name, (soft, hard) in build.ulimits.items()
+        ],
+    }
+    return {
+        "DockerfileText": text,
+        "Target": build.target,
+        "Args": dict(build.arguments),
+        "Labels": dict(build.labels),
+        "Tags": list(build.tags),
+        "Platform": build.platform,
+        "Pull": build.pull,
+        "NoCache": build.no_cache,
+        "HostConfig": {name: value for name, value in hosts.items() if value},
+        "Secrets": {name: _content(name, each) for name, each in build.secrets.items()},
+        "SSH": dict(build.ssh),
+    }
+
+
+def _content(name: str, secret: Secret) -> str:
+    data = secret.content.encode("utf-8", "surrogateescape")
+    if secret.file:
+        try:
+            data = Path(secret.file).read_bytes()
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise InvalidArgument(f"build secret {name}: {secret.file}: {why}") from error
+    return base64.b64encode(data).decode()
+
+
+def _progress(item: dict[str, Any], totals: dict[int, int]) -> list[BuildProgress]:
+    """Raises BuildFailed for the line that says so."""
+    stage, number = str(item.get("Stage", "")), int(item.get("Number") or 0)
+    match item.get("Kind"):
+        case "step":
+            total = totals[number] = int(item["Total"])
+            return [BuildProgress("step", stage, number, total, item["Text"], item["Line"])]
+        case "output":
+            text = base64.b64decode(item["Data"]).decode(errors="replace")
+            return [BuildProgress("output", stage, number, totals.get(number, 0), text)]
+        case "pull":
+            text = " ".join(filter(None, (item.get("Id", ""), item["Status"])))
+            return [BuildProgress("pull", stage, number, totals.get(number, 0), text)]
+        case "done":
+            kind, total = "cached" if item["Cached"] else "done", totals.get(number, 0)
+            return [BuildProgress(kind, stage, number, total, seconds=float(item["Seconds"]))]
+        case "notice":
+            return [BuildProgress("notice", text=item["Text"], line=int(item.get("Line") or 0))]
+        case "built":
+            return [BuildProgress("built", text=item["Image"])]
+        case "failed":
+            raise _failure(item)
+        case _:
+            return []
+
+
+def _failure(item: dict[str, Any]) -> StackrError:
+    line, code = int(item.get("Line") or 0), item.get("Code")
+    return BuildFailed(
+        str(item["Message"]),
+        line=line,
+        end_line=int(item.get("EndLine") or line),
+        code=int(code) if code is not None else None,
+    )

@@ -1,0 +1,49 @@
+"""`build`: images of a stack's services, without touching containers."""
+
+from __future__ import annotations
+
+from stackr.errors import NotFound
+from stackr.planner.building import plan_builds
+from stackr.planner.desired import Desired
+from stackr.planner.image_build import BuildOptions, PlannedBuild
+from stackr.planner.observed import observe
+from stackr.planner.options import UpOptions
+from stackr.runtime.protocol import Runtime
+from stackr.spec.model.project import Project
+from stackr.stack.builds import pull_bases, with_builds
+from stackr.stack.context import Context
+from stackr.stack.planning import check_support
+
+__all__ = ["build_images", "chosen_builds"]
+
+
+def chosen_builds(project: Project, services: tuple[str, ...]) -> UpOptions:
+    """Options that select what is built: these services, or all that have a `build` section.
+
+    Raises NotFound for a service that is not there or is not built.
+    """
+    for name in services:
+        service = project.services.get(name)
+        if service is None:
+            raise NotFound(f"no such service: {name}")
+    named = services or tuple(
+        name for name, service in project.services.items() if service.build is not None
+    )
+    return UpOptions(services=named, no_deps=True, build="always")
+
+
+async def build_images(
+    context: Context,
+    runtime: Runtime,
+    wanted: Desired,
+    up_options: UpOptions,
+    extra: BuildOptions,
+) -> int:
+    """The exit code; failures are reported."""
+    check_support(runtime, wanted)
+    if code := await pull_bases(context, runtime, wanted, up_options, extra):
+        return code
+    observed = await observe(runtime, wanted.project, wanted)
+    observed = await with_builds(runtime, wanted, observed, up_options, extra)
+    builds: list[PlannedBuild] = list(observed.builds.values())
+    return await context.run_plan(plan_builds(wanted, builds), runtime)

@@ -1,0 +1,310 @@
+"""What the images of a stack are built from now, against what they were built from: by hashing.
+
+Nothing is built. The digests of a context's files are kept below the cache folder, so that files
+which nobody has touched cost a stat each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from stackr.build.context import ignore_of, read_context
+from stackr.build.digests import Digests
+from stackr.build.dockerfile import parse
+from stackr.build.inputs import Base, Ingredients, image_names, record_of
+from stackr.build.record import Difference, Record, differences, digest, first_miss, parse_record
+from stackr.build.stages import StagePlan, plan_of
+from stackr.build.tree import Tree
+from stackr.errors import InvalidArgument, NotFound, StackrError
+from stackr.planner.building import NOT_HERE
+from stackr.planner.desired import Desired
+from stackr.planner.image_build import BuildOptions, PlannedBuild, build_order, image_build
+from stackr.planner.observed import Observed
+from stackr.planner.options import UpOptions
+from stackr.planner.plan import FieldChange
+from stackr.runtime import labels
+from stackr.runtime.image_build import ImageBuild, is_remote
+from stackr.runtime.protocol import Runtime, SupportsBuild
+from stackr.runtime.types import ImageState
+from stackr.spec.mask import MASK, is_secret_name
+from stackr.spec.model.project import Project
+from stackr.spec.model.service import Service
+
+__all__ = ["Trees", "dockerfile_of", "look_at_builds", "recorded", "stage_plan"]
+
+_IMAGE: Final = "docker-image://"
+_LISTED: Final = 3
+_DEFAULT_PLATFORM: Final = "linux/amd64"
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+async def look_at_builds(
+    runtime: Runtime,
+    wanted: Desired,
+    observed: Observed,
+    options: UpOptions,
+    extra: BuildOptions | None = None,
+) -> Observed:
+    """`observed`, with the builds of the wanted services and of what these are built from.
+
+    extra: of `stackr build`, which is asked for in any case.
+    Raises StackrError, by the service, for an image that has to be built and cannot.
+    """
+    built = tuple(name for name, each in wanted.services.items() if each.is_built)
+    project = wanted.services[built[0]].project
+    looker = _Looker(runtime, project, observed, options, extra, await _platform(runtime, project))
+    looker.looked_for = frozenset(each.image for each in wanted.services.values())
+    for name in build_order(project, built):
+        await looker.look(name)
+    return replace(observed, builds=looker.builds, images=looker.images)
+
+
+async def _platform(runtime: Runtime, project: Project) -> str:
+    """Asked for where somebody wants certain ones."""
+    if not any(each.build and each.build.platforms for each in project.services.values()):
+        return ""
+    info = await runtime.info()
+    if not info.architecture:
+        return ""
+    return f"{info.os or 'linux'}/{_ARCHITECTURES.get(info.architecture, info.architecture)}"
+
+
+@dataclass(slots=True)
+class _Looker:
+    runtime: Runtime
+    project: Project
+    observed: Observed
+    options: UpOptions
+    extra: BuildOptions | None
+    platform: str
+    builds: dict[str, PlannedBuild] = field(default_factory=dict)
+    images: dict[str, ImageState] = field(default_factory=dict)
+    looked_for: frozenset[str] = frozenset()
+    _records: dict[str, Record] = field(default_factory=dict)
+    _trees: Trees = field(default_factory=lambda: Trees())
+
+    def __post_init__(self) -> None:
+        self.images = dict(self.observed.images)
+
+    async def look(self, name: str) -> None:
+        service = self.project.services.get(name) or self.project.disabled_services[name]
+        build = image_build(
+            self.project, service, self.extra or BuildOptions(), platform=self.platform
+        )
+        image = build.tags[0]
+        if image in self.builds:  # of another service as well
+            known = self.builds[image]
+            self.builds[image] = replace(known, services=(*known.services, name))
+            return
+        here = await self._here(image)
+        after = tuple(each for each in _aliases(build).values() if each in self.builds)
+        is_asked = here is None or self._is_asked(service)
+        try:
+            record, bases = await self._record(build, after)
+        except StackrError as error:
+            if is_asked:
+                raise InvalidArgument(
+                    f'service "{name}": build: {error.message}', hint=error.hint
+                ) from error
+            record, bases = None, {}
+        cause, fields = self._cause(service, build, here, record, after)
+        if record is not None:
+            self._records[image] = record
+            build = replace(build, labels={**build.labels, labels.BUILD: record.encode()})
+        self.builds[image] = PlannedBuild(
+            build,
+            cause,
+            (name,),
+            after,
+            fields,
+            pulls=tuple(each for each, base in bases.items() if not base.id),
+            bases=tuple(bases),
+            record=record.encode() if record is not None else "",
+        )
+
+    async def _here(self, image: str) -> ImageState | None:
+        """Asked for only where it is of a service that was not looked at."""
+        if image not in self.images and image not in self.looked_for:
+            with contextlib.suppress(NotFound):
+                self.images[image] = await self.runtime.inspect_image(image)
+        return self.images.get(image)
+
+    def _is_asked(self, service: Service) -> bool:
+        return (
+            self.extra is not None
+            or self.options.build == "always"
+            or service.pull_policy == "build"
+        )
+
+    async def _record(
+        self, build: ImageBuild, after: Sequence[str]
+    ) -> tuple[Record | None, dict[str, Base]]:
+        """None for a context that is fetched. Bases: those that a registry has, by reference."""
+        if is_remote(build.context) or any(is_remote(each) for each in build.contexts.values()):
+            return None, {}
+        plan = stage_plan(build)
+        aliases = _aliases(build)
+        bases = {
+            each: await self._base(each)
+            for each in image_names(plan, aliases)
+            if each not in after and each not in build.contexts
+        }
+        own = {
+            each: Base(f"build:{digest(self._records[each].encode())}")
+            for each in after
+            if each in self._records
+        }
+        record = await asyncio.to_thread(recorded, build, plan, self._trees, {**bases, **own})
+        return record, bases
+
+    async def _base(self, reference: str) -> Base:
+        if not isinstance(self.runtime, SupportsBuild):
+            return Base()
+        try:
+            return Base(*await self.runtime.image_config(reference))
+        except NotFound:
+            return Base()
+
+    def _cause(
+        self,
+        service: Service,
+        build: ImageBuild,
+        here: ImageState | None,
+        record: Record | None,
+        after: Sequence[str],
+    ) -> tuple[str, tuple[FieldChange, ...]]:
+        if here is None:
+            return NOT_HERE, ()
+        if self.extra is not None and (build.no_cache or build.pull):
+            return "asked for", ()
+        before = parse_record(here.labels.get(labels.BUILD, ""))
+        if before is not None and record is not None:
+            found = differences(before, record)
+            if found:
+                return _words(found, before, record), tuple(map(_field, found[:_MOST_FIELDS]))
+        again = [each for each in after if self.builds[each].cause]
+        if again:
+            return f"{', '.join(again)} is built again", ()
+        is_known = before is not None and record is not None
+        if self.extra is not None or (self._is_asked(service) and not is_known):
+            return "asked for", ()
+        return "", ()
+
+
+_MOST_FIELDS: Final = 20
+
+
+def stage_plan(build: ImageBuild) -> StagePlan:
+    return plan_of(
+        parse(dockerfile_of(build)),
+        target=build.target,
+        arguments=build.arguments,
+        platform=build.platform or _DEFAULT_PLATFORM,
+    )
+
+
+def dockerfile_of(build: ImageBuild) -> bytes:
+    if build.dockerfile_text is not None:
+        return build.dockerfile_text.encode("utf-8", "surrogateescape")
+    place = Path(build.context, build.dockerfile)
+    try:
+        return place.read_bytes()
+    except OSError as error:
+        raise InvalidArgument(f"{place}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _aliases(build: ImageBuild) -> dict[str, str]:
+    """Named contexts that are images."""
+    return {
+        name: place.removeprefix(_IMAGE)
+        for name, place in build.contexts.items()
+        if place.startswith(_IMAGE)
+    }
+
+
+class Trees:
+    """Contexts, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Tree] = {}
+
+    def of(self, folder: str, dockerfile: str) -> Tree:
+        """Blocking. Raises InvalidArgument for one that cannot be read."""
+        key = (folder, dockerfile)
+        if key not in self._known:
+            root = Path(folder)
+            digests = Digests(_digest_file(folder))
+            self._known[key] = read_context(root, ignore_of(root, dockerfile), digests)
+        return self._known[key]
+
+
+def _digest_file(folder: str) -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    name = hashlib.sha256(os.path.realpath(folder).encode("utf-8", "surrogateescape")).hexdigest()
+    return Path(cache, "stackr", "contexts", f"{name[:32]}.json")
+
+
+def recorded(
+    build: ImageBuild, plan: StagePlan, trees: Trees, images: Mapping[str, Base]
+) -> Record:
+    """Blocking. Raises StackrError for what no build would get past."""
+    return record_of(
+        plan,
+        Ingredients(
+            trees.of(build.context, build.dockerfile),
+            {
+                name: trees.of(place, "")
+                for name, place in build.contexts.items()
+                if not place.startswith(_IMAGE)
+            },
+            images,
+            _aliases(build),
+            _settings(build),
+            is_secret_name,
+        ),
+    )
+
+
+def _settings(build: ImageBuild) -> tuple[str, ...]:
+    return (
+        build.target,
+        build.platform,
+        build.network,
+        repr(sorted(build.labels.items())),
+        repr(sorted(build.tags)),
+        repr(sorted(build.extra_hosts)),
+        repr(sorted(build.ulimits.items())),
+        repr((build.shm_size_bytes, sorted(build.secrets), sorted(build.ssh))),
+    )
+
+
+def _words(found: Sequence[Difference], before: Record, now: Record) -> str:
+    """`src/app.py changed; from COPY src /app on (Dockerfile line 4), 2 steps follow`."""
+    words = ", ".join(each.words for each in found[:_LISTED])
+    if len(found) > _LISTED:
+        words += f" and {len(found) - _LISTED} more"
+    miss = first_miss(before, now)
+    if miss is None:
+        return words
+    _, text, count = miss
+    follow = f", {count} step{'s' if count != 1 else ''} follow{'s' if count == 1 else ''}"
+    line = f" (line {text.line})" if text.line else ""
+    return f"{words}; from {text.text}{line} on{follow if count else ''}"
+
+
+def _field(each: Difference) -> FieldChange:
+    """Values of arguments and images; of files, that their content changed."""
+    path, old, new = f"build.{each.path}", each.old, each.new
+    if each.path.startswith("files."):
+        return FieldChange(f"{path}.sha256", old, new)
+    is_secret = any(value is not None and value.startswith("sha256:") for value in (old, new))
+    if is_secret and each.path.startswith("arguments."):
+        return FieldChange(path, old and MASK, new and MASK, is_secret=True)
+    return FieldChange(path, old, new)
