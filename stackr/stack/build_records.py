@@ -40,6 +40,7 @@ from stackr.spec.model.service import Service
 __all__ = ["Trees", "dockerfile_of", "look_at_builds", "recorded", "stage_plan"]
 
 _IMAGE: Final = "docker-image://"
+_COMPOSE: Final = "com.docker.compose."
 _LISTED: Final = 3
 _DEFAULT_PLATFORM: Final = "linux/amd64"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -277,7 +278,7 @@ def _settings(build: ImageBuild) -> tuple[str, ...]:
         build.target,
         build.platform,
         build.network,
-        repr(sorted(build.labels.items())),
+        repr(sorted(each for each in build.labels.items() if not each[0].startswith(_COMPOSE))),
         repr(sorted(build.tags)),
         repr(sorted(build.extra_hosts)),
         repr(sorted(build.ulimits.items())),
@@ -303,7 +304,7 @@ def _field(each: Difference) -> FieldChange:
     """Values of arguments and images; of files, that their content changed."""
     path, old, new = f"build.{each.path}", each.old, each.new
     if each.path.startswith("files."):
-        return FieldChange(f"{path}.sha256", old, new)
+        return FieldChange(f"build.files[{each.path.removeprefix('files.')}].sha256", old, new)
     is_secret = any(value is not None and value.startswith("sha256:") for value in (old, new))
     if is_secret and each.path.startswith("arguments."):
         return FieldChange(path, old and MASK, new and MASK, is_secret=True)

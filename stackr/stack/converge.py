@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from stackr.executor.outcome import Outcome
 from stackr.planner.observed import Observed
@@ -18,7 +19,6 @@ from stackr.planner.reconcile import reconcile
 from stackr.planner.revision import last_applied
 from stackr.planner.saved import as_approved, check_fresh, options_of
 from stackr.runtime.protocol import Runtime
-from stackr.stack.builds import pull_bases
 from stackr.stack.context import Context
 from stackr.stack.events import Planned
 from stackr.stack.expiry import expire
@@ -28,8 +28,8 @@ from stackr.stack.planning import (
     check_policy,
     for_readers,
     foresee_up,
-    plan_pulls,
     plan_with_observed,
+    refresh,
 )
 from stackr.stack.result import Result, Status
 from stackr.stack.rollback import goal_of
@@ -51,7 +51,8 @@ async def converge(context: Context, runtime: Runtime, goal: Goal) -> Result:
     context = replace(context, project=goal.project)
     async with context.locked(runtime, goal.wanted.project):
         approved = await _approved(runtime, goal)
-        if code := await _refresh(context, runtime, goal):
+        check = partial(_checked_plan, runtime, goal, None)
+        if code := await refresh(context, runtime, goal.wanted, goal.options, check):
             return Result(Plan(goal.wanted.project), "failed", code)
         plan, before = await _checked_plan(runtime, goal, approved)
         context.report(Planned(plan))
@@ -79,17 +80,6 @@ async def _approved(runtime: Runtime, goal: Goal) -> Observed | None:
     plan, observed = await foresee_up(runtime, goal.wanted, options_of(goal.saved))
     check_fresh(goal.saved, plan, goal.wanted, observed)
     return observed
-
-
-async def _refresh(context: Context, runtime: Runtime, goal: Goal) -> int:
-    """Pull and build what is due again, before it is known what that changes."""
-    if code := await pull_bases(context, runtime, goal.wanted, goal.options):
-        return code
-    refresh = await plan_pulls(runtime, goal.wanted, goal.options)
-    if refresh.is_empty:
-        return 0
-    await _checked_plan(runtime, goal, None)
-    return await context.run_plan(refresh, runtime)
 
 
 async def _checked_plan(

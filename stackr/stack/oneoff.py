@@ -21,9 +21,9 @@ from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
 from stackr.planner.sequence import in_sequence
 from stackr.runtime.protocol import Runtime, Streams, SupportsAttach
-from stackr.stack.builds import pull_bases, with_builds
+from stackr.stack.builds import with_builds
 from stackr.stack.context import Context
-from stackr.stack.planning import check_support, plan_pulls
+from stackr.stack.planning import check_support, plan_pulls, refresh
 
 __all__ = ["Converse", "Kill", "OneOffEnd", "run_one_off"]
 
@@ -99,9 +99,9 @@ class _OneOffRun:
     def _ref(self) -> str:
         return self.wanted.container_name(self.desired.project)
 
-    async def _refresh(self) -> Plan:
-        options = needs_options(self.wanted.service, self.up_options)
-        return await plan_pulls(self.runtime, self.desired, options)
+    @property
+    def _options(self) -> UpOptions:
+        return needs_options(self.wanted.service, self.up_options)
 
     async def _look(self) -> Observed:
         observed = await observe(self.runtime, self.desired.project, self.desired)
@@ -112,14 +112,13 @@ class _OneOffRun:
         observed = await self._look()
         needs = plan_needs(self.desired, observed, self.wanted.service, self.up_options)
         own = plan_one_off(self.desired, observed, self.wanted, self.up_options)
-        return in_sequence(in_sequence(await self._refresh(), needs), own)
+        bases, rest = await plan_pulls(self.runtime, self.desired, self._options)
+        return in_sequence(in_sequence(in_sequence(bases, rest), needs), own)
 
     async def prepare(self) -> int:
         """Bring up what it needs, and create it; the exit code where that fails."""
         context, runtime = self.context, self.runtime
-        if code := await pull_bases(context, runtime, self.desired, self.up_options):
-            return code
-        if code := await context.run_plan(await self._refresh(), runtime):
+        if code := await refresh(context, runtime, self.desired, self._options):
             return code
         observed = await self._look()
         needs = plan_needs(self.desired, observed, self.wanted.service, self.up_options)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from stackr.errors import InvalidProject, PermissionDenied
-from stackr.planner.building import built
+from stackr.planner.building import built, plan_bases
 from stackr.planner.desired import Desired, desired
 from stackr.planner.observed import Observed, observe
 from stackr.planner.options import UpOptions
@@ -21,6 +22,7 @@ from stackr.spec.support import unsupported
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.bind_sources import missing_files
 from stackr.stack.builds import are_built, with_builds
+from stackr.stack.context import Context
 
 __all__ = [
     "check_policy",
@@ -31,6 +33,7 @@ __all__ = [
     "plan_pulls",
     "plan_up",
     "plan_with_observed",
+    "refresh",
 ]
 
 
@@ -86,15 +89,41 @@ def check_policy(plan: Plan) -> None:
         )
 
 
-async def plan_pulls(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> Plan:
-    """The pulls that are due before it is known what they change; empty for most projects."""
+async def plan_pulls(runtime: Runtime, wanted: Desired, up_options: UpOptions) -> tuple[Plan, Plan]:
+    """What is due before it is known what it changes: first what is built on, then the rest.
+
+    Empty for most projects. After the first one the second is out of date.
+    """
     policies = {up_options.pull or each.pull_policy for each in wanted.services.values()}
     if policies <= _NEVER_AGAIN and not are_built(wanted, up_options):
-        return Plan(wanted.project)
+        return Plan(wanted.project), Plan(wanted.project)
     check_support(runtime, wanted)
     observed = await observe(runtime, wanted.project, wanted)
     observed = await with_builds(runtime, wanted, observed, up_options)
-    return plan_refresh(wanted, observed, up_options)
+    return plan_bases(wanted, observed), plan_refresh(wanted, observed, up_options)
+
+
+async def refresh(
+    context: Context,
+    runtime: Runtime,
+    wanted: Desired,
+    up_options: UpOptions,
+    check: Callable[[], Awaitable[object]] | None = None,
+) -> int:
+    """Pull and build what is due again, before it is known what that changes; the exit code.
+
+    check: raises where the second half is not to be done.
+    """
+    bases, rest = await plan_pulls(runtime, wanted, up_options)
+    if not bases.is_empty:
+        if code := await context.run_plan(bases, runtime):
+            return code
+        _, rest = await plan_pulls(runtime, wanted, up_options)
+    if rest.is_empty:
+        return 0
+    if check is not None:
+        await check()
+    return await context.run_plan(rest, runtime)
 
 
 _NEVER_AGAIN = {"", "missing", "if_not_present", "never"}

@@ -13,7 +13,7 @@ from typing import Any
 
 from stackr.errors import NotFound, StackrError
 from stackr.executor.outcome import Failure, Outcome
-from stackr.planner.payloads import PullImage, WaitFor
+from stackr.planner.payloads import BuildImage, PullImage, WaitFor
 from stackr.planner.plan import Action, Operation
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, SupportsLogs, SupportsRawRequest
@@ -96,13 +96,13 @@ def _faults(failed: Iterable[Failure]) -> dict[str, _Fault]:
 
 
 def _services(operation: Operation) -> tuple[str, ...]:
-    if isinstance(operation.payload, PullImage):
+    if isinstance(operation.payload, (PullImage, BuildImage)):
         return operation.payload.services
     return (operation.resource.service,) if operation.resource.service else ()
 
 
 def _attribute(operation: Operation) -> str:
-    return "image" if operation.action is Action.PULL_IMAGE else ""
+    return {Action.PULL_IMAGE: "image", Action.BUILD_IMAGE: "build"}.get(operation.action, "")
 
 
 def _worst(containers: Iterable[ContainerState], service: str) -> ContainerState | None:

@@ -204,12 +204,18 @@ class _Run:
             engine=self._context.engine,
             all_resources=self._blueprint.source.options.all_resources,
         )
-        refresh = await plan_pulls(self._runtime, wanted, options)
-        if not refresh.is_empty:
-            outcome = await apply(refresh, self._runtime, self._note)
-            if outcome.failed:
-                raise outcome.failed[0].error
+        bases, rest = await plan_pulls(self._runtime, wanted, options)
+        if not bases.is_empty:
+            await self._carry_out(bases)
+            _, rest = await plan_pulls(self._runtime, wanted, options)
+        if not rest.is_empty:
+            await self._carry_out(rest)
         return await plan_up(self._runtime, wanted, options)
+
+    async def _carry_out(self, plan: Plan) -> None:
+        outcome = await apply(plan, self._runtime, self._note)
+        if outcome.failed:
+            raise outcome.failed[0].error
 
     def _hand_over(self, containers: tuple[ContainerState, ...]) -> None:
         members = [member_of(container, self._blueprint) for container in containers]

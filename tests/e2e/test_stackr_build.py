@@ -1,0 +1,180 @@
+"""Stacks with `build:`: what is built when, what `diff` says before, what a failure shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import private_dockerd
+import pytest
+from stackr_stack import Stack
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
+
+FILE = """\
+    services:
+      base:
+        scale: 0
+        build:
+          dockerfile_inline: |
+            FROM {image}
+            RUN echo base > /base
+      web:
+        build:
+          context: ./web
+          additional_contexts: {{common: "service:base"}}
+          args: {{VERSION: "${{VERSION:-1}}"}}
+          secrets: [token]
+        command: sleep 1000
+        stop_signal: KILL
+    secrets:
+      token: {{environment: TOKEN}}
+    """
+DOCKERFILE = """\
+FROM common
+ARG VERSION
+RUN echo "$VERSION" > /version
+COPY src /src
+RUN --mount=type=secret,id=token test "$(cat /run/secrets/token)" = s3cret && touch /was-told
+"""
+
+
+@pytest.fixture
+def built(stack: Stack, busybox_image: str) -> Stack:
+    (stack.folder / "web/src").mkdir(parents=True)
+    (stack.folder / "web/src/app").write_text("one\n")
+    (stack.folder / "web/Dockerfile").write_text(DOCKERFILE)
+    stack.write(FILE.format(image=busybox_image))
+    stack.environ["TOKEN"] = "s3cret"
+    return stack
+
+
+def changes(plan: dict[str, object]) -> dict[str, tuple[str, str]]:
+    listed = plan["changes"]
+    assert isinstance(listed, list)
+    return {each["resource"]["name"]: (each["change"], each["cause"]) for each in listed}
+
+
+def test_up_builds_what_is_not_there_and_what_has_changed(built: Stack) -> None:
+    base, web = f"{built.name}-base", f"{built.name}-web"
+    assert changes(built.plan("diff", "--format", "json"))[web] == ("build", "not built yet")
+    built("up", "-d")
+    assert built("exec", "web", "cat", "/base", "/version", "/src/app").stdout == "base\n1\none\n"
+    assert built.plan("diff", "--format", "json")["changes"] == []
+    before = built.ids()
+    done = built("up", "-d", "--build")
+    assert "Building" not in done.stderr
+    assert built.ids() == before
+    (built.folder / "web/src/app").write_text("two\n")
+    found = changes(built.plan("diff", "--format", "json"))
+    assert found[web][0] == "build"
+    assert found[web][1].startswith("src/app changed; from COPY src /src (line 4) on, 1 step")
+    assert found[f"{web}-1"] == ("recreate", "image changed")
+    assert built("diff", "--exit-code", want=2).stdout.count("⚒ image") == 1
+    built("up", "-d", "--no-build")
+    assert built.ids() == before
+    built("up", "-d")
+    assert built("exec", "web", "cat", "/src/app").stdout == "two\n"
+    built.environ["VERSION"] = "2"
+    assert "ARG VERSION 1 → 2" in changes(built.plan("diff", "--format", "json"))[web][1]
+    text = (built.folder / "compose.yaml").read_text()
+    built.write(text.replace("echo base", "echo other"))
+    found = changes(built.plan("diff", "--format", "json"))
+    assert found[base] == ("build", "Dockerfile:2 changed; from RUN echo other > /base (line 2) on")
+    built("up", "-d")
+    assert built("exec", "web", "cat", "/base", "/version").stdout == "other\n2\n"
+    built("down", "--rmi", "local")
+
+
+def test_build_and_run_and_create_and_test_and_a_plan_that_is_saved(built: Stack) -> None:
+    built("build")
+    assert built("build", "-q").stderr == ""
+    assert built("run", "--rm", "web", "cat", "/version").stdout == "1\n"
+    (built.folder / "web/src/app").write_text("two\n")
+    assert built("run", "--rm", "--build", "web", "cat", "/src/app").stdout == "two\n"
+    (built.folder / "web/src/app").write_text("three\n")
+    built("diff", "--out", "plan.json")
+    built("apply", "plan.json")
+    assert built("exec", "web", "cat", "/src/app").stdout == "three\n"
+    (built.folder / "web/src/app").write_text("four\n")
+    built("diff", "--out", "plan.json")
+    (built.folder / "web/src/app").write_text("five\n")
+    assert "out of date" in built("apply", "plan.json", want=1).stderr
+    built("create", "--build")
+    done = built("--progress", "plain", "test", "--", "true")
+    assert "Building" not in done.stderr
+    printed = json.loads(built("build", "--print").stdout)
+    assert printed["target"]["web"]["args"] == {"VERSION": "1"}
+    assert built("build", "--check").stdout == "Check complete, no warnings found.\n"
+    built("down", "--rmi", "local")
+
+
+def test_a_step_that_fails_shows_itself(built: Stack) -> None:
+    (built.folder / "web/Dockerfile").write_text(
+        "FROM common\nRUN echo before\nRUN echo said; \\\n    exit 7\nRUN echo after\n"
+    )
+    done = built("up", "-d", want=1)
+    assert 'service "web": build: Dockerfile:3: ' in done.stderr
+    assert "  > 3 | RUN echo said; \\\n  > 4 |     exit 7\n    5 | RUN echo after" in done.stderr
+    assert f"last output of {built.name}-web:\n    | said\n" in done.stderr
+    assert "non-zero code: 7" in done.stderr
+    events = [json.loads(line) for line in built("--json", "build", want=1).stdout.splitlines()]
+    steps = [e["build"]["text"] for e in events if e.get("build", {}).get("kind") == "step"]
+    assert "RUN echo before" in steps
+    assert events[-1]["causes"][0]["excerpt"][2] == "> 3 | RUN echo said; \\"
+    (built.folder / "web/Dockerfile").write_text("FORM common\n")
+    assert "did you mean FROM" in built("build", want=1).stderr
+
+
+def test_dockerd_builds_by_its_own_builder(stack: Stack) -> None:
+    (stack.folder / "app").write_text("one\n")
+    (stack.folder / ".dockerignore").write_text("left-out\n")
+    (stack.folder / "left-out").write_text("")
+    stack.write(
+        """\
+        services:
+          web:
+            build:
+              dockerfile_inline: |
+                FROM scratch
+                ARG VERSION=1
+                COPY . /all
+                LABEL version=$$VERSION
+              args: {VERSION: "2"}
+            command: /none
+        """
+    )
+    with private_dockerd.serve() as socket:
+        stack.environ["STACKR_ENGINE"] = f"unix://{socket}"
+        stack("create")
+        image = f"{stack.name}-web"
+        said = docker(socket, "image", "inspect", image)
+        assert '"version": "2"' in said
+        stack("create", "--build")
+        assert docker(socket, "image", "inspect", image) == said
+        (stack.folder / "app").write_text("two\n")
+        assert changes(stack.plan("diff", "--format", "json"))[image][1].startswith("app changed")
+        stack("build")
+        files = docker(socket, "export", f"{image}-1", raw=True)
+        assert b"all/app" in files
+        assert b"left-out" not in files.replace(b"left-out\n", b"")
+        text = (stack.folder / "compose.yaml").read_text()
+        stack.write(text.replace("build:", "build:\n      ssh: [x=/none]", 1))
+        done = stack("build", want=1)
+        assert "build.ssh: not supported by the engine's builder" in done.stderr
+        stack.write(text)
+        stack("down", "--rmi", "local")
+    del stack.environ["STACKR_ENGINE"]
+
+
+def docker(socket: Path, *arguments: str, raw: bool = False) -> Any:
+    done = subprocess.run(
+        ["docker", *arguments],
+        env={**os.environ, "DOCKER_HOST": f"unix://{socket}"},
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout if raw else done.stdout.decode()
