@@ -155,9 +155,9 @@ def _folded_as(files: Mapping[str, str], other: Mapping[str, str]) -> Mapping[st
 
 def differences(old: Record, new: Record) -> list[Difference]:
     """Nothing where a build would come to the same image."""
-    found = list(_in_files(old.files, _folded_as(new.files, old.files)))
+    found = list(_in_values("bases", old.bases, new.bases, _base))
     found += _in_values("arguments", old.arguments, new.arguments, _argument)
-    found += _in_values("bases", old.bases, new.bases, _base)
+    found += _in_files(old.files, _folded_as(new.files, old.files))
     if not found and old.steps != new.steps:
         miss = first_miss(old, new)
         line = f":{miss[1].line}" if miss is not None and miss[1].line else ""

@@ -6,12 +6,14 @@ comparison says what `up` will do, with its causes and cascades. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from stackr.planner.building import built
 from stackr.planner.config_hash import digest
 from stackr.planner.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
+from stackr.planner.image_build import PlannedBuild
 from stackr.planner.limits import resources, restart_policy
 from stackr.planner.observed import Observed
 from stackr.planner.options import UpOptions
@@ -34,10 +36,19 @@ __all__ = ["compare", "imagined", "moved"]
 _R = TypeVar("_R", "DesiredNetwork", "DesiredVolume")
 
 
-def compare(base: Desired, changed: Desired, options: UpOptions | None = None) -> Plan:
-    """What bringing up `changed` does where `base` is up: changes and risks, no operations."""
+def compare(
+    base: Desired,
+    changed: Desired,
+    options: UpOptions | None = None,
+    builds: Mapping[str, PlannedBuild] | None = None,
+) -> Plan:
+    """What bringing up `changed` does where `base` is up: changes and risks, no operations.
+
+    builds: of images that both versions build, by reference, with a cause where that differs.
+    """
     options = replace(options or UpOptions(), remove_orphans=True)
-    plan = reconcile(changed, imagined(base, changed), options)
+    observed = built(replace(imagined(base, changed), builds=builds or {}))
+    plan = reconcile(changed, observed, options)
     warnings = plan.warnings
     if base.project != changed.project:
         warnings += (

@@ -37,7 +37,16 @@ from stackr.spec.mask import MASK, is_secret_name
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
 
-__all__ = ["Trees", "dockerfile_of", "look_at_builds", "recorded", "stage_plan"]
+__all__ = [
+    "Trees",
+    "aliases_of",
+    "dockerfile_of",
+    "fields_of",
+    "look_at_builds",
+    "recorded",
+    "stage_plan",
+    "told",
+]
 
 _IMAGE: Final = "docker-image://"
 _COMPOSE: Final = "com.docker.compose."
@@ -105,7 +114,7 @@ class _Looker:
             self.builds[image] = replace(known, services=(*known.services, name))
             return
         here = await self._here(image)
-        after = tuple(each for each in _aliases(build).values() if each in self.builds)
+        after = tuple(each for each in aliases_of(build).values() if each in self.builds)
         is_asked = here is None or self._is_asked(service)
         try:
             record, bases = await self._record(build, after)
@@ -151,7 +160,7 @@ class _Looker:
         if is_remote(build.context) or any(is_remote(each) for each in build.contexts.values()):
             return None, {}
         plan = stage_plan(build)
-        aliases = _aliases(build)
+        aliases = aliases_of(build)
         bases = {
             each: await self._base(each)
             for each in image_names(plan, aliases)
@@ -189,7 +198,7 @@ class _Looker:
         if before is not None and record is not None:
             found = differences(before, record)
             if found:
-                return _words(found, before, record), tuple(map(_field, found[:_MOST_FIELDS]))
+                return told(found, before, record), fields_of(found)
         again = [each for each in after if self.builds[each].cause]
         if again:
             return f"{', '.join(again)} is built again", ()
@@ -221,7 +230,7 @@ def dockerfile_of(build: ImageBuild) -> bytes:
         raise InvalidArgument(f"{place}: {(error.strerror or str(error)).lower()}") from error
 
 
-def _aliases(build: ImageBuild) -> dict[str, str]:
+def aliases_of(build: ImageBuild) -> dict[str, str]:
     """Named contexts that are images."""
     return {
         name: place.removeprefix(_IMAGE)
@@ -266,7 +275,7 @@ def recorded(
                 if not place.startswith(_IMAGE)
             },
             images,
-            _aliases(build),
+            aliases_of(build),
             _settings(build),
             is_secret_name,
         ),
@@ -286,7 +295,7 @@ def _settings(build: ImageBuild) -> tuple[str, ...]:
     )
 
 
-def _words(found: Sequence[Difference], before: Record, now: Record) -> str:
+def told(found: Sequence[Difference], before: Record, now: Record) -> str:
     """`src/app.py changed; from COPY src /app on (Dockerfile line 4), 2 steps follow`."""
     words = ", ".join(each.words for each in found[:_LISTED])
     if len(found) > _LISTED:
@@ -298,6 +307,12 @@ def _words(found: Sequence[Difference], before: Record, now: Record) -> str:
     follow = f", {count} step{'s' if count != 1 else ''} follow{'s' if count == 1 else ''}"
     line = f" (line {text.line})" if text.line else ""
     return f"{words}; from {text.text}{line} on{follow if count else ''}"
+
+
+def fields_of(found: Sequence[Difference]) -> tuple[FieldChange, ...]:
+    """The first of them; what has no value to show is told by the cause alone."""
+    shown = [each for each in found if (each.old, each.new) != (None, None)]
+    return tuple(map(_field, shown[:_MOST_FIELDS]))
 
 
 def _field(each: Difference) -> FieldChange:

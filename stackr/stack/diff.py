@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 
 from stackr.planner.compare import compare, moved
 from stackr.planner.desired import Desired, desired
+from stackr.planner.image_build import PlannedBuild
 from stackr.planner.options import UpOptions
 from stackr.planner.plan import Plan
 from stackr.planner.revision import find_revision
@@ -14,6 +17,8 @@ from stackr.spec.archive import restored
 from stackr.spec.model.project import Project
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.base import open_base
+from stackr.stack.builds import are_built
+from stackr.stack.git_files import GitFiles
 from stackr.stack.history import read_history
 from stackr.stack.source import Source
 
@@ -35,7 +40,18 @@ def plan_against_base(
     with open_base(base, source, project, services=options.services) as other:
         before = desired(other, bound_files=is_of_this_machine(engine))
         before = moved(before, other.working_dir, project.working_dir)
-    return compare(before, wanted, options)
+        builds = _builds(base, other, project) if are_built(wanted, options) else {}
+    return compare(before, wanted, options, builds)
+
+
+def _builds(base: str, other: Project, project: Project) -> Mapping[str, PlannedBuild]:
+    # The Dockerfile parser takes a part of a command's start, which those without builds save.
+    from stackr.stack.base_builds import base_builds
+
+    if os.path.exists(base):
+        return base_builds(other, project, None)
+    with contextlib.closing(GitFiles.open(project.working_dir, base)) as files:
+        return base_builds(other, project, files)
 
 
 async def plan_against_revision(

@@ -13,7 +13,7 @@ import os
 import posixpath
 import subprocess
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import NamedTuple
@@ -122,6 +122,16 @@ class GitFiles:
 
     def real(self, path: str) -> str:
         return self._lead(path).path
+
+    def below(self, folder: str) -> Iterator[tuple[str, int, bytes]] | None:
+        """Path, mode and content of each file below a folder; of a link, where it leads.
+
+        None for a folder that the revision does not answer for. Submodules are left out.
+        """
+        place = self._lead(folder)
+        if not place.in_revision or place.entry is None or place.repository is None:
+            return None
+        return place.repository.below(place.entry, "")
 
     def _lead(self, path: str) -> _Place:
         """As `_find`; what links that go round lead to does not exist."""
@@ -255,6 +265,13 @@ class _Repository:
             data = self.objects.read(entry.oid, 1 << 30)
             self._trees[entry.oid] = dict(_entries(data, len(entry.oid) // 2))
         return self._trees[entry.oid]
+
+    def below(self, entry: _Entry, prefix: str) -> Iterator[tuple[str, int, bytes]]:
+        for name, each in self._tree(entry).items():
+            if each.is_tree:
+                yield from self.below(each, f"{prefix}{name}/")
+            elif not each.is_submodule:
+                yield prefix + name, each.mode, self.objects.read(each.oid, 1 << 32)
 
     def _submodule(self, path: str, commit: str) -> _Repository:
         if path not in self._submodules:
