@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import private_dockerd
 import pytest
-from stackr_stack import Stack
+from stackr_stack import Stack, free_port, until
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -178,3 +179,24 @@ def docker(socket: Path, *arguments: str, raw: bool = False) -> Any:
         check=True,
     )
     return done.stdout if raw else done.stdout.decode()
+
+
+def test_the_example_is_built_and_watch_rebuilds_it(stack: Stack, busybox_image: str) -> None:
+    example = Path(__file__).parents[2] / "examples/stacks/pages"
+    shutil.copytree(example, stack.folder, dirs_exist_ok=True)
+    stack.environ |= {
+        "STACKR_IMAGES": busybox_image.rpartition("/")[0],
+        "PAGES_PORT": str(free_port()),
+    }
+    watch = stack.start("watch")
+    pages = ("exec", "web", "cat", "/www/index.html")
+    until(lambda: "first.html" in stack(*pages, want=None).stdout)
+    until(lambda: stack("ps", "-q").stdout)
+    assert watch.stderr is not None
+    while "Watch enabled" not in watch.stderr.readline():
+        assert watch.poll() is None
+    (stack.folder / "site/pages/third.txt").write_text("new\n")
+    until(lambda: "third.html" in stack(*pages, want=None).stdout)
+    watch.terminate()
+    watch.communicate(timeout=60)
+    stack("down", "-t", "0", "--rmi", "local")

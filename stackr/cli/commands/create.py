@@ -25,7 +25,8 @@ class CreateArguments:
 
     targets: Annotated[Targets, Words()] = field(default_factory=Targets)
     options: Annotated[
-        UpOptions, Group(("scale", "recreate", "remove_orphans", "pull", "recreate_volumes", "build"))
+        UpOptions,
+        Group(("scale", "recreate", "remove_orphans", "pull", "recreate_volumes", "build")),
     ] = field(default_factory=UpOptions)
     quiet_pull: Annotated[
         bool, Option("--quiet-pull", help="Pull without showing how far it is")
