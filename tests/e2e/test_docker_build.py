@@ -88,6 +88,11 @@ def kitchen(
     assert request(engine.socket, "GET", "/containers/json?all=1")[1] == []
 
 
+def test_an_image_as_source_of_the_cache_is_told_to_add_nothing(kitchen: Kitchen) -> None:
+    shown = kitchen.build("FROM BASE\nENV A=1\n", "--cache-from", "some/image")
+    assert "[Warning] some/image: images add nothing to the cache" in shown
+
+
 def test_a_build_of_two_stages(kitchen: Kitchen) -> None:
     kitchen.write("a.txt", "hello\n")
     kitchen.write("d/x", "x")

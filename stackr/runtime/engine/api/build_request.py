@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.build.files import Context
     from stackr.runtime.engine.build.request import BuildRequest
 
-__all__ = ["classic_request", "registry_config"]
+__all__ = ["classic_request", "registry_config", "wanted_sources"]
 
 _REFUSED: Final = {
     "squash": "squash",
@@ -90,6 +90,14 @@ def host_config(request: Request) -> dict[str, Any]:
         found["ExtraHosts"] = [each for each in hosts if each]
     if request.text("ulimits") not in _EMPTY:
         found["Ulimits"] = _json(request, "ulimits")
+    return found
+
+
+def wanted_sources(request: Request) -> list[str]:
+    """The images of `cachefrom`, which add nothing to a cache that goes by content."""
+    found = _json(request, "cachefrom") if request.text("cachefrom") not in _EMPTY else []
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise InvalidArgument("cachefrom: a JSON list of texts is expected")
     return found
 
 
