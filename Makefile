@@ -37,7 +37,7 @@ bench: setup ## measure stackr beside Docker Compose on dockerd (root); writes b
 docs: setup ## write what of docs/ is made from the models and the plan: tables, schemas
 	@$(PYTHON) scripts/write_tables.py
 	@$(PYTHON) -m stackr.spec.schema.extension docs/schema
-	@$(PYTHON) -m stackr.planner.schema docs/schema
+	@$(PYTHON) -m stackr.planner.review.schema docs/schema
 
 fuzz: setup ## give the property tests made-up input for FUZZ_SECONDS (60)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/fuzz.py

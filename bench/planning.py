@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from stackr.planner.compare import imagined
-from stackr.planner.desired import Desired, desired
-from stackr.planner.observed import Observed
-from stackr.planner.reconcile import reconcile
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.project import Desired, desired
+from stackr.planner.observe.observed import Observed
+from stackr.planner.review.compare import imagined
 from stackr.spec.model.network import Network
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Dependency, Port, Service

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from stackr.planner import effects
+from stackr.planner.change import effects
 from stackr.spec import support
 
 TABLES = {"compose.md": support.table, "diff.md": effects.table}

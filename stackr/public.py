@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stackr.errors import InvalidProject, StackrError
-from stackr.planner.options import DownOptions, UpOptions
-from stackr.planner.plan import Plan
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.stack import events
 from stackr.stack.events import EnvironmentReady
 from stackr.stack.live import LiveStack

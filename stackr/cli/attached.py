@@ -18,8 +18,8 @@ from stackr.cli.session import Session
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import Conflict, NotFound, StackrError
 from stackr.executor.operations import BeforeStart
-from stackr.planner.desired import DesiredService
-from stackr.planner.plan import Plan
+from stackr.planner.desired.project import DesiredService
+from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.stack.containers import project_containers
 from stackr.stack.logs import Exit, Supervisor, with_logs

@@ -25,7 +25,7 @@ from stackr.cli.views.view import View
 from stackr.executor.apply import Limits
 from stackr.executor.events import PlanFinished
 from stackr.executor.profile import Profile
-from stackr.planner.plan import Action, Plan
+from stackr.planner.plan.model import Action, Plan
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
 from stackr.stack.context import Context

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stackr.cli.views.graph import Edge, Graph, Node
-from stackr.planner.keys import image_name, network_keys, replicas, volume_keys
-from stackr.planner.plan import Plan
+from stackr.planner.desired.keys import image_name, network_keys, replicas, volume_keys
+from stackr.planner.plan.model import Plan
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Port, Service
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from stackr.cli.declared import Group, Words
 from stackr.cli.targets import Targets
 from stackr.options import Contradiction, Option, check_conflicts
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 
 __all__ = ["PLANNED", "UpArguments"]
 

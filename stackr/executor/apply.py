@@ -28,7 +28,8 @@ from stackr.executor.events import (
 )
 from stackr.executor.operations import BeforeStart, Context, perform
 from stackr.executor.outcome import Failure, Outcome, Skipped
-from stackr.planner.payloads import (
+from stackr.planner.plan.model import Operation, Plan
+from stackr.planner.plan.payloads import (
     BuildImage,
     Delay,
     DrainContainer,
@@ -39,7 +40,6 @@ from stackr.planner.payloads import (
     StopContainer,
     WaitFor,
 )
-from stackr.planner.plan import Operation, Plan
 from stackr.runtime.image_build import BuildProgress
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import PullProgress

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stackr.errors import Conflict, DeadlineExceeded, NotFound, StackrError
-from stackr.planner.payloads import WaitFor
+from stackr.planner.plan.payloads import WaitFor
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState

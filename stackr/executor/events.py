@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from stackr.errors import StackrError
-from stackr.planner.plan import Operation, Plan
+from stackr.planner.plan.model import Operation, Plan
 from stackr.runtime.image_build import BuildProgress
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stackr.errors import Conflict, NotSupported
-from stackr.planner.payloads import RunHook
+from stackr.planner.plan.payloads import RunHook
 from stackr.runtime.container import ExecConfig
 from stackr.runtime.protocol import Runtime, SupportsExec
 

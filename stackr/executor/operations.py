@@ -18,7 +18,8 @@ from stackr.executor.conditions import Watch, wait_for
 from stackr.executor.events import IN_USE
 from stackr.executor.hooks import run_hook
 from stackr.executor.updates import drain, monitor, promote, pronounce
-from stackr.planner.payloads import (
+from stackr.planner.plan.model import Operation
+from stackr.planner.plan.payloads import (
     BuildImage,
     Commit,
     ConnectNetwork,
@@ -50,7 +51,6 @@ from stackr.planner.payloads import (
     UpdateContainer,
     WaitFor,
 )
-from stackr.planner.plan import Operation
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
 from stackr.runtime.image_build import BuildFailed, BuildProgress, ImageBuild

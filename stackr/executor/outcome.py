@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stackr.errors import StackrError
-from stackr.planner.plan import Operation, Plan
+from stackr.planner.plan.model import Operation, Plan
 
 __all__ = ["Failure", "Outcome", "Skipped"]
 

@@ -8,8 +8,8 @@ from enum import Enum
 from time import monotonic
 
 from stackr.executor.events import Event, OperationFailed, OperationFinished, PlanStarted
-from stackr.planner.graph import longest_path
-from stackr.planner.plan import Action, Operation, Plan
+from stackr.planner.plan.graph import longest_path
+from stackr.planner.plan.model import Action, Operation, Plan
 
 __all__ = ["Phase", "Profile", "Span", "phase_of"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.executor.conditions import Watch, ring
-from stackr.planner.payloads import DrainContainer, Gate, MonitorContainer, PromoteContainer
+from stackr.planner.plan.payloads import DrainContainer, Gate, MonitorContainer, PromoteContainer
 from stackr.runtime.protocol import Runtime, SupportsHandover
 from stackr.runtime.types import ContainerState
 

@@ -14,7 +14,7 @@ from stackr.build.ignore import Ignore, ignore_files, parse_ignore
 from stackr.build.inputs import Base
 from stackr.build.record import Record, differences, digest, parse_record
 from stackr.build.tree import File, Tree, parents_of
-from stackr.planner.image_build import BuildOptions, PlannedBuild, build_order, image_build
+from stackr.planner.desired.image_build import BuildOptions, PlannedBuild, build_order, image_build
 from stackr.runtime.image_build import ImageBuild, is_remote
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service

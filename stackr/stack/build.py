@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from stackr.errors import NotFound
-from stackr.planner.building import plan_builds
-from stackr.planner.desired import Desired
-from stackr.planner.image_build import BuildOptions, PlannedBuild
-from stackr.planner.observed import observe
-from stackr.planner.options import UpOptions
+from stackr.planner.desired.image_build import BuildOptions, PlannedBuild
+from stackr.planner.desired.project import Desired
+from stackr.planner.images.building import plan_builds
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
 from stackr.stack.builds import pull_bases, with_builds

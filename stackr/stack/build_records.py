@@ -23,12 +23,12 @@ from stackr.build.record import Difference, Record, differences, digest, first_m
 from stackr.build.stages import StagePlan, plan_of
 from stackr.build.tree import Tree
 from stackr.errors import InvalidArgument, NotFound, StackrError
-from stackr.planner.building import NOT_HERE
-from stackr.planner.desired import Desired
-from stackr.planner.image_build import BuildOptions, PlannedBuild, build_order, image_build
-from stackr.planner.observed import Observed
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import FieldChange
+from stackr.planner.desired.image_build import BuildOptions, PlannedBuild, build_order, image_build
+from stackr.planner.desired.project import Desired
+from stackr.planner.images.building import NOT_HERE
+from stackr.planner.observe.observed import Observed
+from stackr.planner.plan.model import FieldChange
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
 from stackr.runtime.image_build import ImageBuild, is_remote
 from stackr.runtime.protocol import Runtime, SupportsBuild

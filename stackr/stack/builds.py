@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stackr.planner.building import plan_bases
-from stackr.planner.desired import Desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
+from stackr.planner.desired.project import Desired
+from stackr.planner.images.building import plan_bases
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.context import Context
 
 if TYPE_CHECKING:
-    from stackr.planner.image_build import BuildOptions
+    from stackr.planner.desired.image_build import BuildOptions
 
 __all__ = ["are_built", "pull_bases", "with_builds"]
 

@@ -10,7 +10,7 @@ from stackr.executor.apply import Limits, apply
 from stackr.executor.events import Event
 from stackr.executor.operations import BeforeStart
 from stackr.executor.outcome import Outcome
-from stackr.planner.plan import Plan
+from stackr.planner.plan.model import Plan
 from stackr.runtime.connect import connect
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project

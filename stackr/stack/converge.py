@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import partial
 
 from stackr.executor.outcome import Outcome
-from stackr.planner.observed import Observed
-from stackr.planner.options import UpOptions
-from stackr.planner.payloads import Gate
-from stackr.planner.plan import Action, Plan
-from stackr.planner.reconcile import reconcile
-from stackr.planner.revision import last_applied
-from stackr.planner.saved import as_approved, check_fresh, options_of
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.observe.observed import Observed
+from stackr.planner.observe.revision import last_applied
+from stackr.planner.plan.model import Action, Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.plan.payloads import Gate
+from stackr.planner.review.saved import as_approved, check_fresh, options_of
 from stackr.runtime.protocol import Runtime
 from stackr.stack.context import Context
 from stackr.stack.events import Planned

@@ -6,12 +6,12 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from stackr.planner.compare import compare, moved
-from stackr.planner.desired import Desired, desired
-from stackr.planner.image_build import PlannedBuild
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.revision import find_revision
+from stackr.planner.desired.image_build import PlannedBuild
+from stackr.planner.desired.project import Desired, desired
+from stackr.planner.observe.revision import find_revision
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.review.compare import compare, moved
 from stackr.runtime.protocol import Runtime
 from stackr.spec.archive import restored
 from stackr.spec.model.project import Project

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stackr.planner.desired import Desired
-from stackr.planner.lifecycle import plan_down
-from stackr.planner.observed import observe
-from stackr.planner.options import DownOptions
+from stackr.planner.commands.lifecycle import plan_down
+from stackr.planner.desired.project import Desired
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.options import DownOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.context import Context
 from stackr.stack.history import forget, if_possible, record_removal

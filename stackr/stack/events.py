@@ -19,7 +19,7 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.plan import Plan
+from stackr.planner.plan.model import Plan
 from stackr.stack.failure import FailureReport
 from stackr.stack.testenv.findings import Findings
 from stackr.stack.testenv.variables import Member

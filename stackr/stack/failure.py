@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from stackr.errors import StackrError
 from stackr.executor.outcome import Failure, Outcome
-from stackr.planner.blame import blamed
-from stackr.planner.payloads import WaitFor
-from stackr.planner.plan import Action, Operation, Source
-from stackr.planner.provenance import source_of
+from stackr.planner.plan.model import Action, Operation, Source
+from stackr.planner.plan.payloads import WaitFor
+from stackr.planner.review.blame import blamed
+from stackr.planner.review.provenance import source_of
 from stackr.runtime.image_build import BuildFailed
 from stackr.runtime.protocol import Runtime, SupportsLogs
 from stackr.spec.model.project import Project

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stackr.planner.desired import Desired
-from stackr.planner.options import UpOptions
+from stackr.planner.desired.project import Desired
+from stackr.planner.plan.options import UpOptions
 from stackr.spec.model.project import Project
 
 __all__ = ["Goal"]

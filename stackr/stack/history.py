@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from stackr.errors import Conflict, NotFound, StackrError
-from stackr.planner.desired import Desired
-from stackr.planner.plan import Plan
-from stackr.planner.revision import (
+from stackr.planner.desired.project import Desired
+from stackr.planner.observe.revision import (
     Revision,
     check_readable,
     next_number,
@@ -22,6 +21,7 @@ from stackr.planner.revision import (
     revision_of,
     revision_volume,
 )
+from stackr.planner.plan.model import Plan
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.snapshot import SnapshotQuery, take_snapshot

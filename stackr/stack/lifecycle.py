@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stackr.errors import NotFound
-from stackr.planner.observed import Observed, observe, service_of
-from stackr.planner.plan import Plan
-from stackr.planner.restarting import Optional
+from stackr.planner.commands.restarting import Optional
+from stackr.planner.observe.observed import Observed, observe, service_of
+from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.stack.context import Context
 from stackr.stack.history import if_possible, record_removal

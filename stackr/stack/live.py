@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from stackr.errors import StackrError
-from stackr.planner.desired import Desired, desired
-from stackr.planner.lifecycle import plan_stop
-from stackr.planner.observed import Observed
-from stackr.planner.oneoff import OneOff, needs_options
-from stackr.planner.options import DownOptions, UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.restarting import Optional, plan_restart, plan_start
-from stackr.planner.revision import Revision
+from stackr.planner.commands.lifecycle import plan_stop
+from stackr.planner.commands.oneoff import OneOff, needs_options
+from stackr.planner.commands.restarting import Optional, plan_restart, plan_start
+from stackr.planner.desired.project import Desired, desired
+from stackr.planner.observe.observed import Observed
+from stackr.planner.observe.revision import Revision
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.runtime.protocol import Runtime, Streams
 from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project

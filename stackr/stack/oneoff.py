@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stackr.errors import Conflict, NotFound, NotSupported, StackrError
-from stackr.planner.desired import Desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.oneoff import OneOff, needs_options, plan_needs, plan_one_off
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.sequence import in_sequence
+from stackr.planner.commands.oneoff import OneOff, needs_options, plan_needs, plan_one_off
+from stackr.planner.desired.project import Desired
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.plan.sequence import in_sequence
 from stackr.runtime.protocol import Runtime, Streams, SupportsAttach
 from stackr.stack.builds import with_builds
 from stackr.stack.context import Context

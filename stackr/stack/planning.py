@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from stackr.errors import InvalidProject, PermissionDenied
-from stackr.planner.building import built, plan_bases
-from stackr.planner.desired import Desired, desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan, RiskLevel
-from stackr.planner.provenance import with_created_fields, with_sources
-from stackr.planner.reconcile import reconcile
-from stackr.planner.refresh import ask_registries, plan_refresh
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.project import Desired, desired
+from stackr.planner.images.building import built, plan_bases
+from stackr.planner.images.refresh import ask_registries, plan_refresh
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan, RiskLevel
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.review.provenance import with_created_fields, with_sources
 from stackr.runtime.connect import foretold
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import Capabilities

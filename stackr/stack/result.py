@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stackr.errors import StackrError
-from stackr.planner.plan import Plan
+from stackr.planner.plan.model import Plan
 from stackr.stack.failure import FailureReport
 
 __all__ = ["ChangeFailed", "Completed", "Result", "Status"]

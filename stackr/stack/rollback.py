@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stackr.errors import NotFound
-from stackr.planner.desired import desired
-from stackr.planner.options import UpOptions
-from stackr.planner.revision import Revision, find_revision, previous
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.revision import Revision, find_revision, previous
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.spec.archive import restored

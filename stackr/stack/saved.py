@@ -13,11 +13,11 @@ from typing import Any
 
 from stackr import __version__
 from stackr.errors import InvalidArgument, StackrError
-from stackr.planner.desired import Desired
-from stackr.planner.observed import Observed
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.saved import options_of, saved_plan, unsealed
+from stackr.planner.desired.project import Desired
+from stackr.planner.observe.observed import Observed
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.review.saved import options_of, saved_plan, unsealed
 from stackr.spec.session import LoadOptions
 from stackr.stack.goal import Goal
 from stackr.stack.history import who

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from stackr.errors import StackrError
-from stackr.planner.options import DownOptions, UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.revision import Revision
+from stackr.planner.observe.revision import Revision
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project
 from stackr.spec.session import LoadOptions

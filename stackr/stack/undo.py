@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from stackr.errors import StackrError
-from stackr.planner.observed import Observed, observe
-from stackr.planner.undo import plan_undo
+from stackr.planner.commands.undo import plan_undo
+from stackr.planner.observe.observed import Observed, observe
 from stackr.runtime.protocol import Runtime, SupportsLogs
 from stackr.runtime.types import ContainerState
 from stackr.stack.context import Context

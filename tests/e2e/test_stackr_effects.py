@@ -36,7 +36,7 @@ from service_attributes import (
 )
 from stackr_stack import Stack, free_port
 
-from stackr.planner.effects import Effect, rows
+from stackr.planner.change.effects import Effect, rows
 from stackr.runtime.engine.config import EngineConfig
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(600)]

@@ -8,11 +8,11 @@ from typing import Any
 from stackr.executor.apply import Limits, apply
 from stackr.executor.events import Event
 from stackr.executor.outcome import Outcome
-from stackr.planner.desired import Desired, desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.reconcile import reconcile
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.project import Desired, desired
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.network import Network
 from stackr.spec.model.project import Project

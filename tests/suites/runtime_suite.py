@@ -19,13 +19,13 @@ from planning import Recorder, needs, service, stack
 from stackr.errors import Conflict, NotFound, NotSupported, StackrError
 from stackr.executor.apply import apply
 from stackr.executor.outcome import Outcome
-from stackr.planner.desired import desired
-from stackr.planner.lifecycle import plan_down, plan_stop
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import DownOptions, UpOptions
-from stackr.planner.plan import Kind, Plan
-from stackr.planner.reconcile import reconcile
-from stackr.planner.restarting import plan_start
+from stackr.planner.commands.lifecycle import plan_down, plan_stop
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.commands.restarting import plan_start
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Kind, Plan
+from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.runtime import labels
 from stackr.runtime.container import (
     ContainerConfig,

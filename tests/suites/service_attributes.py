@@ -1,6 +1,6 @@
 """A change of every attribute of a service: a value before and one after, and where it shows.
 
-`CASES` has at least one for each row of `stackr.planner.effects`, but for what is refused.
+`CASES` has at least one for each row of `stackr.planner.change.effects`, but for what is refused.
 `stack_file` makes one stack of many of them, each a service of its own, and `mixed_file` one of
 services that have many of them; `environ` are its variables, and `write_files` makes the files
 that they name.

@@ -17,7 +17,7 @@ import jsonschema
 from host_ports import free_port
 from polling import until
 
-from stackr.planner.schema import plan_schema
+from stackr.planner.review.schema import plan_schema
 from stackr.runtime.engine.config import EngineConfig
 
 __all__ = ["Stack", "compose_program", "free_port", "until"]

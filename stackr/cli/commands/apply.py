@@ -13,7 +13,7 @@ from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.errors import InvalidArgument, StackrError
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 from stackr.stack.converge import converge
 from stackr.stack.saved import MAX_BYTES, parse_plan, saved_goal, saved_source
 

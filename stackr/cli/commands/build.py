@@ -16,9 +16,9 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, StackrError
-from stackr.planner.image_build import BuildOptions, build_order, image_build
-from stackr.planner.observed import observe
-from stackr.planner.pushing import plan_push
+from stackr.planner.desired.image_build import BuildOptions, build_order, image_build
+from stackr.planner.images.pushing import plan_push
+from stackr.planner.observe.observed import observe
 from stackr.runtime.image_build import ImageBuild, is_remote
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project

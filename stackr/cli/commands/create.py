@@ -14,7 +14,7 @@ from stackr.cli.session import open_session
 from stackr.cli.targets import Targets
 from stackr.cli.up_arguments import UpArguments
 from stackr.options import Option
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 
 __all__ = ["create"]
 

@@ -17,7 +17,7 @@ from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument
 from stackr.options import Option, check_conflicts
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 from stackr.stack.diff import plan_against_base, plan_against_revision
 from stackr.stack.planning import desire, for_readers, foresee_up
 from stackr.stack.saved import save_plan

@@ -12,8 +12,8 @@ from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
-from stackr.planner.desired import desired
-from stackr.planner.options import DownOptions
+from stackr.planner.desired.project import desired
+from stackr.planner.plan.options import DownOptions
 from stackr.stack.down import take_down
 
 __all__ = ["down"]

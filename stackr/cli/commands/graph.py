@@ -17,7 +17,7 @@ from stackr.cli.source import source_of
 from stackr.cli.stack_graph import plan_graph, stack_graph
 from stackr.cli.views.graph import Graph, graph_dot, graph_json, graph_mermaid, graph_tree
 from stackr.errors import NotFound, StackrError
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 from stackr.stack.planning import desire, plan_up
 
 __all__ = ["graph"]

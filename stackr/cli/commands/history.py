@@ -18,8 +18,8 @@ from stackr.cli.source import source_of
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age
 from stackr.errors import InvalidArgument
-from stackr.planner.options import UpOptions
-from stackr.planner.revision import Revision
+from stackr.planner.observe.revision import Revision
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.converge import converge, foresee
 from stackr.stack.history import read_history

@@ -17,9 +17,15 @@ from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument
-from stackr.planner.lifecycle import plan_kill, plan_pause, plan_remove, plan_stop, plan_unpause
-from stackr.planner.plan import Plan
-from stackr.planner.restarting import plan_restart, plan_start
+from stackr.planner.commands.lifecycle import (
+    plan_kill,
+    plan_pause,
+    plan_remove,
+    plan_stop,
+    plan_unpause,
+)
+from stackr.planner.commands.restarting import plan_restart, plan_start
+from stackr.planner.plan.model import Plan
 from stackr.stack.lifecycle import Change, change
 
 __all__ = ["kill", "pause", "restart", "rm", "start", "stop", "unpause"]

@@ -12,10 +12,10 @@ from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
-from stackr.planner.desired import Desired
-from stackr.planner.observed import observe
-from stackr.planner.options import UpOptions
-from stackr.planner.refresh import plan_pull
+from stackr.planner.desired.project import Desired
+from stackr.planner.images.refresh import plan_pull
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.planning import check_support, desire
 

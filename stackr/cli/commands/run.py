@@ -20,8 +20,8 @@ from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument
 from stackr.options import Option, check_conflicts
-from stackr.planner.oneoff import OneOff, needs_options
-from stackr.planner.options import UpOptions
+from stackr.planner.commands.oneoff import OneOff, needs_options
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Streams
 from stackr.spec import dotenv
 from stackr.spec.files import HOST

@@ -11,7 +11,7 @@ from stackr.cli.commands.up import bring_up
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.up_arguments import UpArguments
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 
 __all__ = ["scale"]
 

@@ -21,7 +21,7 @@ from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.findings_github import error_commands, without_commands
 from stackr.errors import InvalidArgument
-from stackr.planner.instance import Keep
+from stackr.planner.desired.instance import Keep
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentFailed, EnvironmentReady, StackEvent
 from stackr.stack.testenv.blueprint import Blueprint, draw

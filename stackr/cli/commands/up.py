@@ -15,9 +15,9 @@ from stackr.cli.source import source_of
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument, NotSupported, StackrError
 from stackr.executor.operations import BeforeStart
-from stackr.planner.lifecycle import plan_stop
-from stackr.planner.observed import observe
-from stackr.planner.plan import Plan
+from stackr.planner.commands.lifecycle import plan_stop
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
 from stackr.stack.converge import converge, foresee

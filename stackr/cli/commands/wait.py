@@ -13,9 +13,9 @@ from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound
-from stackr.planner.lifecycle import plan_down
-from stackr.planner.observed import observe
-from stackr.planner.options import DownOptions
+from stackr.planner.commands.lifecycle import plan_down
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.options import DownOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.containers import project_containers
 

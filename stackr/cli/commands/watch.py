@@ -11,7 +11,7 @@ from stackr.cli.flags import Words
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.converge import converge, foresee
 from stackr.stack.goal import Goal

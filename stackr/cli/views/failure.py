@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from stackr.cli.views.output import Output
 from stackr.cli.views.view import done, resource_label
-from stackr.planner.plan import Operation, Source
+from stackr.planner.plan.model import Operation, Source
 
 __all__ = ["Cause", "Report", "cause_lines", "failure_json", "failure_lines"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from stackr.cli.views.output import Output
 from stackr.cli.views.view import resource_label
 from stackr.executor.profile import Phase, Profile, Span
-from stackr.planner.plan import Action
+from stackr.planner.plan.model import Action
 
 __all__ = ["gantt_json", "gantt_lines"]
 

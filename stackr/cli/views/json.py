@@ -21,7 +21,7 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.plan import Operation
+from stackr.planner.plan.model import Operation
 from stackr.runtime.image_build import BuildProgress
 
 __all__ = ["JsonLines", "JsonView", "event_json"]

@@ -13,7 +13,7 @@ from stackr.executor.events import (
     OperationSkipped,
     OperationStarted,
 )
-from stackr.planner.plan import Action
+from stackr.planner.plan.model import Action
 
 __all__ = ["PlainView"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stackr.cli.views.output import Output
-from stackr.planner.plan import Change, FieldChange, Kind, Origin, Plan, Risk, RiskLevel
+from stackr.planner.plan.model import Change, FieldChange, Kind, Origin, Plan, Risk, RiskLevel
 
 __all__ = [
     "MARKS",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stackr.cli.views.plan import field_notes, field_text, summary_text
-from stackr.planner.plan import FieldChange, Plan, RiskLevel, Source
+from stackr.planner.plan.model import FieldChange, Plan, RiskLevel, Source
 
 __all__ = ["annotation", "plan_annotations"]
 

@@ -18,7 +18,7 @@ from stackr.cli.views.plan import (
     text_diff,
     value_text,
 )
-from stackr.planner.plan import Change, FieldChange, Origin, Plan, Risk, RiskLevel
+from stackr.planner.plan.model import Change, FieldChange, Origin, Plan, Risk, RiskLevel
 
 __all__ = ["MAX_CHARACTERS", "plan_markdown"]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from stackr.cli.views.output import Output
 from stackr.cli.views.view import View
 from stackr.executor.events import Event, OperationProgress
-from stackr.planner.plan import Action
+from stackr.planner.plan.model import Action
 
 __all__ = ["QuietenedView"]
 

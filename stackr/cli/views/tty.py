@@ -24,7 +24,7 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.plan import Operation
+from stackr.planner.plan.model import Operation
 from stackr.runtime.image_build import BuildProgress
 from stackr.text import visible
 

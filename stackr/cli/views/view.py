@@ -9,8 +9,8 @@ from typing import Protocol
 
 from stackr.cli.views.output import Output
 from stackr.executor.events import IN_USE, Event
-from stackr.planner.payloads import WaitFor
-from stackr.planner.plan import Action, Operation, Resource
+from stackr.planner.plan.model import Action, Operation, Resource
+from stackr.planner.plan.payloads import WaitFor
 
 __all__ = ["View", "doing", "done", "resource_label"]
 

@@ -6,8 +6,8 @@ import secrets
 from dataclasses import dataclass, replace
 
 from stackr.errors import InvalidArgument
-from stackr.planner.instance import Instance, instance, instance_name
-from stackr.planner.options import UpOptions
+from stackr.planner.desired.instance import Instance, instance, instance_name
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.leases import Lease, PortWish
 from stackr.stack.address import engine_host
 from stackr.stack.planning import desire

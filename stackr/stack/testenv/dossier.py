@@ -26,8 +26,8 @@ from typing import Any
 
 from stackr import __version__
 from stackr.errors import StackrError
-from stackr.planner.config_hash import sparse
-from stackr.planner.plan import Plan
+from stackr.planner.desired.config_hash import sparse
+from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
 from stackr.spec.yaml_text import to_yaml

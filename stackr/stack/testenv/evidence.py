@@ -13,8 +13,8 @@ from typing import Any
 
 from stackr.errors import NotFound, StackrError
 from stackr.executor.outcome import Failure, Outcome
-from stackr.planner.payloads import BuildImage, PullImage, WaitFor
-from stackr.planner.plan import Action, Operation
+from stackr.planner.plan.model import Action, Operation
+from stackr.planner.plan.payloads import BuildImage, PullImage, WaitFor
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, SupportsLogs, SupportsRawRequest
 from stackr.runtime.types import ContainerState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stackr.planner.graph import closure
+from stackr.planner.plan.graph import closure
 from stackr.runtime.types import ContainerState
 from stackr.stack.testenv.timeline import Moment
 

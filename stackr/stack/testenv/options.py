@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stackr.planner.instance import Keep
+from stackr.planner.desired.instance import Keep
 
 __all__ = ["EnvironmentOptions"]
 

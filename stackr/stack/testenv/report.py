@@ -11,7 +11,7 @@ from typing import Any
 
 from stackr.errors import StackrError
 from stackr.executor.outcome import Outcome
-from stackr.planner.plan import Plan
+from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project

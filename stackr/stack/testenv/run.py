@@ -15,8 +15,8 @@ from stackr.errors import StackrError
 from stackr.executor.apply import apply
 from stackr.executor.events import Event, OperationFailed, OperationFinished
 from stackr.executor.outcome import Outcome
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState, EngineEvent
 from stackr.stack.context import Context

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from stackr.errors import StackrError
 from stackr.executor.events import Event, OperationFailed, OperationFinished
-from stackr.planner.payloads import PullImage
-from stackr.planner.plan import Action
+from stackr.planner.plan.model import Action
+from stackr.planner.plan.payloads import PullImage
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import EngineEvent

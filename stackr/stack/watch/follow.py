@@ -8,8 +8,8 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from stackr.errors import Conflict, NotFound, StackrError
-from stackr.planner.observed import observe
-from stackr.planner.restarting import plan_restart
+from stackr.planner.commands.restarting import plan_restart
+from stackr.planner.observe.observed import observe
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
 from stackr.stack.containers import display_name, project_containers

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bench import planning
-from stackr.planner.compare import imagined
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed
-from stackr.planner.reconcile import reconcile
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed
+from stackr.planner.review.compare import imagined
 
 
 def test_steps_and_what_they_plan() -> None:

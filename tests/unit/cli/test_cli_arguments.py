@@ -17,7 +17,7 @@ from stackr.cli.arguments import (
 )
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 
 
 @pytest.mark.parametrize(

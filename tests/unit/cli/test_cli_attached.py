@@ -16,10 +16,10 @@ from stackr.cli.options import GlobalOptions
 from stackr.cli.session import open_session
 from stackr.cli.up_arguments import UpArguments
 from stackr.executor.operations import BeforeStart
-from stackr.planner.desired import desired
-from stackr.planner.lifecycle import plan_stop
-from stackr.planner.observed import observe
-from stackr.planner.plan import Plan
+from stackr.planner.commands.lifecycle import plan_stop
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.model import Plan
 from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.protocol import Runtime, Streams
 from stackr.runtime.types import LogEntry

@@ -17,7 +17,7 @@ from stackr.cli.registry import COMMANDS
 from stackr.cli.targets import Targets
 from stackr.errors import InvalidArgument
 from stackr.options import Choice, Option, check_conflicts, given
-from stackr.planner.options import UpOptions
+from stackr.planner.plan.options import UpOptions
 
 
 @dataclass(frozen=True, slots=True)

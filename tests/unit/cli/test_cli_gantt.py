@@ -13,8 +13,8 @@ from stackr.cli.views.output import Output
 from stackr.errors import Conflict
 from stackr.executor.events import Event, OperationFailed, OperationFinished, PlanStarted
 from stackr.executor.profile import Phase, Profile, phase_of
-from stackr.planner.payloads import PullImage, StartContainer, WaitFor
-from stackr.planner.plan import Action, Operation, Plan, Resource
+from stackr.planner.plan.model import Action, Operation, Plan, Resource
+from stackr.planner.plan.payloads import PullImage, StartContainer, WaitFor
 
 WEB, DB = Resource("container", "demo-web-1", "web", 1), Resource("container", "demo-db-1", "db", 1)
 PULL = Operation(1, Action.PULL_IMAGE, Resource("image", "app"), "missing", PullImage("app"))

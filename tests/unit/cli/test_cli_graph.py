@@ -23,7 +23,7 @@ from stackr.cli.views.graph import (
     graph_tree,
 )
 from stackr.cli.views.output import Output
-from stackr.planner.observed import Observed
+from stackr.planner.observe.observed import Observed
 from stackr.runtime.fake import image
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network

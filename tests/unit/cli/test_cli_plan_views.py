@@ -10,7 +10,7 @@ from stackr.cli.views.output import Output
 from stackr.cli.views.plan import plan_lines
 from stackr.cli.views.plan_github import annotation, plan_annotations
 from stackr.cli.views.plan_markdown import MAX_CHARACTERS, plan_markdown
-from stackr.planner.plan import (
+from stackr.planner.plan.model import (
     Change,
     FieldChange,
     Kind,

@@ -23,14 +23,23 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.payloads import (
+from stackr.planner.plan.model import (
+    Action,
+    Change,
+    FieldChange,
+    Kind,
+    Operation,
+    Origin,
+    Plan,
+    Resource,
+)
+from stackr.planner.plan.payloads import (
     CreateContainer,
     PullImage,
     RemoveNetwork,
     StartContainer,
     WaitFor,
 )
-from stackr.planner.plan import Action, Change, FieldChange, Kind, Operation, Origin, Plan, Resource
 from stackr.runtime.container import ContainerConfig
 
 IMAGE = Resource("image", "nginx:1.27")

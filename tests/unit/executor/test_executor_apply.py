@@ -20,10 +20,10 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.executor.outcome import Outcome
-from stackr.planner.lifecycle import plan_down
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
+from stackr.planner.commands.lifecycle import plan_down
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
 from stackr.runtime.fake import Behaviour, FakeRuntime, image
 from stackr.spec.model.project import Project
@@ -202,8 +202,8 @@ async def test_defects_are_not_hidden() -> None:
 
 
 async def test_removal_of_what_is_gone_is_no_failure() -> None:
-    from stackr.planner.lifecycle import plan_down
-    from stackr.planner.observed import observe
+    from stackr.planner.commands.lifecycle import plan_down
+    from stackr.planner.observe.observed import observe
 
     runtime = FakeRuntime.with_images("app")
     await up(runtime, stack({"web": service()}))

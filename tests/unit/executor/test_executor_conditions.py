@@ -11,7 +11,7 @@ import pytest
 
 from stackr.errors import Conflict, DeadlineExceeded, Unavailable
 from stackr.executor.conditions import Verdict, Watch, judge, wait_for
-from stackr.planner.payloads import WaitFor
+from stackr.planner.plan.payloads import WaitFor
 from stackr.runtime import labels
 from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import ContainerState, EngineEvent

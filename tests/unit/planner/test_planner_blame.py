@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from planning import service
 
-from stackr.planner.blame import blamed
+from stackr.planner.review.blame import blamed
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.service import Device, Service
 

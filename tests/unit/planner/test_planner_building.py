@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.planner.building import built, plan_bases
-from stackr.planner.compare import imagined
-from stackr.planner.desired import desired
-from stackr.planner.image_build import BuildOptions, PlannedBuild, build_order, image_build
-from stackr.planner.observed import Observed
-from stackr.planner.options import UpOptions
-from stackr.planner.reconcile import reconcile
-from stackr.planner.refresh import plan_refresh
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.image_build import BuildOptions, PlannedBuild, build_order, image_build
+from stackr.planner.desired.project import desired
+from stackr.planner.images.building import built, plan_bases
+from stackr.planner.images.refresh import plan_refresh
+from stackr.planner.observe.observed import Observed
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.review.compare import imagined
 from stackr.runtime.image_build import Secret
 from stackr.spec.load import load
 from stackr.spec.model.project import Project

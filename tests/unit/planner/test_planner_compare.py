@@ -7,9 +7,9 @@ from hypothesis import given
 from planner_strategies import projects
 from planning import needs, service, stack
 
-from stackr.planner.compare import compare, moved
-from stackr.planner.desired import desired
-from stackr.planner.plan import Plan
+from stackr.planner.desired.project import desired
+from stackr.planner.plan.model import Plan
+from stackr.planner.review.compare import compare, moved
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network
 from stackr.spec.model.project import Project

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stackr.planner.compare import compare
-from stackr.planner.contents import MOST_BOUND_BYTES
-from stackr.planner.desired import Desired, desired
+from stackr.planner.desired.contents import MOST_BOUND_BYTES
+from stackr.planner.desired.project import Desired, desired
+from stackr.planner.review.compare import compare
 from stackr.spec.load import LoadOptions, load
 from stackr.stack.address import is_of_this_machine
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from planning import port, service
 
-from stackr.planner.config_hash import canonical_json, digest, service_spec
-from stackr.planner.diff import field_changes
+from stackr.planner.change.diff import field_changes
+from stackr.planner.desired.config_hash import canonical_json, digest, service_spec
 from stackr.spec.mask import MASK, is_secret_name, masked
 from stackr.spec.model.deploy import Deploy, Resource, Resources
 

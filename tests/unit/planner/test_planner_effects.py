@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from service_attributes import CASES, PORTS, Case, Side, environ, stack_file, write_files
 
-from stackr.planner.compare import imagined
-from stackr.planner.desired import desired
-from stackr.planner.effects import Effect, rows, table
-from stackr.planner.plan import Change
-from stackr.planner.reconcile import reconcile
+from stackr.planner.change.effects import Effect, rows, table
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.project import desired
+from stackr.planner.plan.model import Change
+from stackr.planner.review.compare import imagined
 from stackr.runtime.types import Capabilities
 from stackr.spec.declared import SERVICE
 from stackr.spec.model.project import Project

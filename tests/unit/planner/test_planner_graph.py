@@ -12,11 +12,11 @@ from networkx import NetworkXError
 from planning import needs, plan_for, service, stack
 
 from stackr.errors import Internal, InvalidArgument
-from stackr.planner.builder import Builder
-from stackr.planner.graph import closure, digraph, longest_path, topological_order
-from stackr.planner.observed import Observed
-from stackr.planner.payloads import StartContainer
-from stackr.planner.plan import Action, Operation, Plan, Resource
+from stackr.planner.observe.observed import Observed
+from stackr.planner.plan.builder import Builder
+from stackr.planner.plan.graph import closure, digraph, longest_path, topological_order
+from stackr.planner.plan.model import Action, Operation, Plan, Resource
+from stackr.planner.plan.payloads import StartContainer
 
 NOTHING = Observed("demo")
 WEB, DB = Resource("container", "demo-web-1"), Resource("container", "demo-db-1")

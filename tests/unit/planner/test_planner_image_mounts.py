@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from planning import service, stack, up
 
-from stackr.planner.desired import desired
-from stackr.planner.observed import observe
-from stackr.planner.refresh import plan_pull
+from stackr.planner.desired.project import desired
+from stackr.planner.images.refresh import plan_pull
+from stackr.planner.observe.observed import observe
 from stackr.runtime.fake import FakeRuntime, image
 from stackr.spec.model.mounts import ImageOptions, ServiceVolume
 from stackr.spec.model.project import Project

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stackr.planner.desired import desired
+from stackr.planner.desired.project import desired
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
 from stackr.runtime.types import NetworkConfig

@@ -9,11 +9,11 @@ import pytest
 from planning import plan_for, port, published, service, stack
 
 from stackr.errors import InvalidArgument, InvalidProject
-from stackr.planner.desired import desired
-from stackr.planner.instance import Instance, InstancePort, Keep, instance, instance_name
-from stackr.planner.observed import Observed
-from stackr.planner.options import UpOptions
-from stackr.planner.payloads import CreateContainer, CreateNetwork, CreateVolume
+from stackr.planner.desired.instance import Instance, InstancePort, Keep, instance, instance_name
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.plan.payloads import CreateContainer, CreateNetwork, CreateVolume
 from stackr.spec.load import LoadOptions, load
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network

@@ -10,8 +10,7 @@ from planning import needs, published, service, stack, up
 
 from stackr.errors import Conflict, NotFound
 from stackr.executor.apply import apply
-from stackr.planner.desired import desired
-from stackr.planner.lifecycle import (
+from stackr.planner.commands.lifecycle import (
     plan_down,
     plan_kill,
     plan_pause,
@@ -19,13 +18,14 @@ from stackr.planner.lifecycle import (
     plan_stop,
     plan_unpause,
 )
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import DownOptions, UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.reconcile import reconcile
-from stackr.planner.refresh import plan_pull, plan_refresh
-from stackr.planner.restarting import plan_restart, plan_start
-from stackr.planner.sequence import in_sequence
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.commands.restarting import plan_restart, plan_start
+from stackr.planner.desired.project import desired
+from stackr.planner.images.refresh import plan_pull, plan_refresh
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import DownOptions, UpOptions
+from stackr.planner.plan.sequence import in_sequence
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
 from stackr.runtime.fake import Behaviour, FakeRuntime

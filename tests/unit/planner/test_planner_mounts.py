@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from planning import service, stack
 
-from stackr.planner.container_mounts import service_mounts
+from stackr.planner.desired.container_mounts import service_mounts
 from stackr.spec.model.mounts import BindOptions, ServiceVolume
 from stackr.stack.bind_sources import missing_files
 

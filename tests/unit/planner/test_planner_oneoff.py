@@ -11,12 +11,12 @@ from planning import needs, port, published, service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument
 from stackr.executor.apply import apply
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed, observe, service_of
-from stackr.planner.oneoff import OneOff, needs_options, plan_needs, plan_one_off
-from stackr.planner.options import UpOptions
-from stackr.planner.payloads import CreateContainer
-from stackr.planner.plan import Plan
+from stackr.planner.commands.oneoff import OneOff, needs_options, plan_needs, plan_one_off
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed, observe, service_of
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.plan.payloads import CreateContainer
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
 from stackr.runtime.fake import Behaviour, FakeRuntime

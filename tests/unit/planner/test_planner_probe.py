@@ -8,9 +8,9 @@ import pytest
 from planning import plan_for, service, stack
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed
-from stackr.planner.probe import check_probes, probe_healthcheck, probe_of
+from stackr.planner.desired.probe import check_probes, probe_healthcheck, probe_of
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed
 from stackr.runtime.container import Healthcheck
 from stackr.runtime.types import Capabilities
 from stackr.spec.model.service import Healthcheck as ServiceHealthcheck

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from planner_strategies import engines, projects
 from planning import plan_for, up
 
-from stackr.planner.desired import desired
-from stackr.planner.keys import replicas
-from stackr.planner.lifecycle import plan_down
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
+from stackr.planner.commands.lifecycle import plan_down
+from stackr.planner.desired.keys import replicas
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
 from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import Capabilities
@@ -131,7 +131,7 @@ def test_shuffled_input_gives_the_same_text(project: Project, chance: random.Ran
 def test_down_leaves_nothing(project: Project) -> None:
     async def scenario() -> None:
         from stackr.executor.apply import apply
-        from stackr.planner.options import DownOptions
+        from stackr.planner.plan.options import DownOptions
 
         runtime = FakeRuntime.with_images("app", "other")
         await up(runtime, project)

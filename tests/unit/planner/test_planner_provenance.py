@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stackr.planner.compare import compare
-from stackr.planner.desired import desired
-from stackr.planner.plan import FieldChange
-from stackr.planner.provenance import with_sources
+from stackr.planner.desired.project import desired
+from stackr.planner.plan.model import FieldChange
+from stackr.planner.review.compare import compare
+from stackr.planner.review.provenance import with_sources
 from stackr.spec.load import load
 from stackr.spec.session import LoadOptions
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from planning import service, stack
 
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed
-from stackr.planner.options import UpOptions
-from stackr.planner.payloads import PushImage
-from stackr.planner.plan import Plan
-from stackr.planner.pushing import not_pushed, plan_push
+from stackr.planner.desired.project import desired
+from stackr.planner.images.pushing import not_pushed, plan_push
+from stackr.planner.observe.observed import Observed
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.plan.payloads import PushImage
 from stackr.runtime.fake import image
 from stackr.spec.model.build import Build
 

@@ -10,10 +10,10 @@ import pytest
 from planning import needs, plan_for, port, published, service, stack, up
 
 from stackr.errors import InvalidArgument, InvalidProject, NotFound, NotSupported
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Change, Kind, Origin, Plan
-from stackr.planner.revision import Revision, revision_volume
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.observe.revision import Revision, revision_volume
+from stackr.planner.plan.model import Change, Kind, Origin, Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.fake import Behaviour, FakeRuntime, image
 from stackr.runtime.limits import Resources
 from stackr.runtime.types import Capabilities, NetworkConfig, NetworkFault
@@ -42,7 +42,7 @@ def change_of(plan: Plan, name: str) -> Change:
 
 
 async def seen(runtime: FakeRuntime, project: Any) -> Observed:
-    from stackr.planner.desired import desired
+    from stackr.planner.desired.project import desired
 
     return await observe(runtime, project.name, desired(project))
 

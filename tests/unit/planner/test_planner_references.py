@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from planning import needs, plan_for, service, stack, up
 
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Change, Kind, Origin, Plan
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Change, Kind, Origin, Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.container import ContainerConfig
 from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.project import Project

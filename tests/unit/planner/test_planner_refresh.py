@@ -9,13 +9,13 @@ import pytest
 from planning import service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument, Unavailable
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
-from stackr.planner.reconcile import reconcile
-from stackr.planner.refresh import ask_registries, plan_refresh, repository_of
-from stackr.planner.saved import as_approved
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.project import desired
+from stackr.planner.images.refresh import ask_registries, plan_refresh, repository_of
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.review.saved import as_approved
 from stackr.runtime.fake import FakeRuntime, image
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.project import Project

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackr.errors import Conflict, NotFound
-from stackr.planner.revision import (
+from stackr.planner.observe.revision import (
     KEPT,
     Revision,
     find_revision,

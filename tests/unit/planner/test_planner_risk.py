@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from planning import needs, plan_for, port, published, service, stack, up
 
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan, RiskLevel
-from stackr.planner.risk import RISKS
+from stackr.planner.change.risk import RISKS
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Plan, RiskLevel
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.service import Service

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from planning import needs, plan_for, published, service, stack, up
 
-from stackr.planner.desired import desired
-from stackr.planner.observed import observe
-from stackr.planner.options import UpOptions
-from stackr.planner.payloads import Gate
-from stackr.planner.plan import Action, Plan
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.model import Action, Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.plan.payloads import Gate
 from stackr.runtime.fake import Behaviour, FakeRuntime
 from stackr.runtime.types import Capabilities
 from stackr.spec.model.deploy import Deploy, UpdateConfig

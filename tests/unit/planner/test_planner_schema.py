@@ -12,26 +12,26 @@ import jsonschema
 import pytest
 from planning import needs, port, service, stack
 
-from stackr.planner.building import plan_builds
-from stackr.planner.compare import compare, imagined
-from stackr.planner.desired import desired
-from stackr.planner.image_build import PlannedBuild
-from stackr.planner.lifecycle import (
+from stackr.planner.change.risk import RISKS
+from stackr.planner.commands.lifecycle import (
     plan_down,
     plan_kill,
     plan_pause,
     plan_stop,
     plan_unpause,
 )
-from stackr.planner.observed import Observed
-from stackr.planner.options import DownOptions, UpOptions
-from stackr.planner.plan import Action, Kind, Plan, RiskLevel, Source
-from stackr.planner.provenance import with_created_fields
-from stackr.planner.pushing import plan_push
-from stackr.planner.reconcile import reconcile
-from stackr.planner.restarting import plan_restart
-from stackr.planner.risk import RISKS
-from stackr.planner.schema import plan_schema
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.commands.restarting import plan_restart
+from stackr.planner.desired.image_build import PlannedBuild
+from stackr.planner.desired.project import desired
+from stackr.planner.images.building import plan_builds
+from stackr.planner.images.pushing import plan_push
+from stackr.planner.observe.observed import Observed
+from stackr.planner.plan.model import Action, Kind, Plan, RiskLevel, Source
+from stackr.planner.plan.options import DownOptions, UpOptions
+from stackr.planner.review.compare import compare, imagined
+from stackr.planner.review.provenance import with_created_fields
+from stackr.planner.review.schema import plan_schema
 from stackr.runtime.image_build import ImageBuild
 from stackr.runtime.types import Capabilities, NetworkFault
 from stackr.spec.model.deploy import Deploy, UpdateConfig

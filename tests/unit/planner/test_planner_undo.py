@@ -12,10 +12,10 @@ from planning import plan_for, service, stack, up
 
 from stackr.errors import Internal
 from stackr.executor.apply import apply
-from stackr.planner.desired import desired
-from stackr.planner.observed import Observed, observe
-from stackr.planner.options import UpOptions
-from stackr.planner.undo import plan_undo
+from stackr.planner.commands.undo import plan_undo
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.project import Project

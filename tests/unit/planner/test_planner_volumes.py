@@ -8,12 +8,12 @@ import pytest
 from planning import needs, plan_for, service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument
-from stackr.planner.desired import desired
-from stackr.planner.lifecycle import plan_down, plan_remove
-from stackr.planner.observed import observe
-from stackr.planner.options import DownOptions, UpOptions
-from stackr.planner.plan import Kind, Plan
-from stackr.planner.risk import RISKS
+from stackr.planner.change.risk import RISKS
+from stackr.planner.commands.lifecycle import plan_down, plan_remove
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.model import Kind, Plan
+from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig, Mount
 from stackr.runtime.fake import FakeRuntime

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stackr.planner.desired import desired
-from stackr.planner.options import UpOptions
-from stackr.planner.plan import Plan
+from stackr.planner.desired.project import desired
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.spec.session import LoadOptions
 from stackr.stack.diff import plan_against_base
 from stackr.stack.source import Source

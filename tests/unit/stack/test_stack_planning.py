@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stackr.errors import InvalidProject
-from stackr.planner.desired import Desired
-from stackr.planner.options import UpOptions
+from stackr.planner.desired.project import Desired
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import Capabilities
 from stackr.spec.load import LoadOptions, load

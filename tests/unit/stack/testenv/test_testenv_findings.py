@@ -13,8 +13,8 @@ import xmlschema
 from stackr.cli.views.findings_github import error_commands, without_commands
 from stackr.errors import Conflict
 from stackr.executor.events import OperationFailed, OperationFinished
-from stackr.planner.payloads import PullImage, WaitFor
-from stackr.planner.plan import Action, Operation, Resource
+from stackr.planner.plan.model import Action, Operation, Resource
+from stackr.planner.plan.payloads import PullImage, WaitFor
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState, EngineEvent
 from stackr.stack.testenv.findings import (

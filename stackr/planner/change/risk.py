@@ -1,0 +1,240 @@
+"""What in a plan deserves a second look: data lost, reach, privilege, downtime.
+
+Each risk has a stable identifier, which `x-stackr.policy` makes an error, a warning or nothing.
+Only what a plan newly brings about is told: a container that is privileged already is no news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stackr.planner.change.slots import stored_spec
+from stackr.planner.desired.project import Desired, DesiredService
+from stackr.planner.observe.observed import Observed, other_stack_of
+from stackr.planner.plan.model import Change, Kind, Risk, RiskLevel
+from stackr.spec.attribute import Namespace
+from stackr.spec.declared import of_service
+from stackr.spec.decode import EXTENSION
+
+__all__ = ["RISKS", "risks"]
+
+RISKS: Mapping[str, str] = {
+    "volume-removed": "a volume and its data go, or are no longer used",
+    "port-opened": "a port becomes reachable from every address of the host",
+    "privileged": "a container gets all of the host's privileges",
+    "capability-added": "a container gets a capability that is not among the defaults",
+    "host-namespace": "a container shares a namespace of the host",
+    "engine-socket-mounted": "a container can command an engine, which is root on the host",
+    "image-unpinned": "an image has no tag, or `latest`: it is another one tomorrow",
+    "stateful-recreated": "a service that keeps data is recreated, and is away meanwhile",
+    "dependants-restarted": "services restart because of a change elsewhere",
+    "other-stack": "a container goes that a stack of this name in another folder has made",
+}
+"""Identifier -> what it means."""
+
+_EVERYWHERE = ("", "0.0.0.0", "::", "[::]")
+_SOCKETS = ("docker.sock", "podman.sock", "containerd.sock", "stackr.sock")
+_HOST_MODES = [at for at, mark in of_service(Namespace).items() if "host" in mark.forms]
+_MADE = (Kind.CREATE, Kind.RECREATE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A service of which containers are made: its spec, and the one that they were made from."""
+
+    service: DesiredService
+    spec: Mapping[str, Any]
+    before: Mapping[str, Any]
+
+    def path(self, key: str) -> str:
+        return f"services.{self.service.name}.{key}"
+
+
+_Finding = tuple[str, str, str]
+"""Identifier, path in the stack file, message."""
+
+
+def risks(
+    changes: tuple[Change, ...] | list[Change],
+    desired: Desired,
+    observed: Observed,
+    policy: Mapping[str, str],
+) -> tuple[Risk, ...]:
+    """The risks of these changes, each once, by service and identifier.
+
+    policy: identifier -> "error", "warn" or "ignore"; "warn" for those that are left out.
+    """
+    found: dict[_Finding, None] = {}
+    others = _made_elsewhere(desired, observed)
+    for change in changes:
+        found |= dict.fromkeys(_of_change(change, desired, others))
+    for subject in _subjects(changes, desired, observed):
+        for rule in _RULES:
+            found |= dict.fromkeys(rule(subject))
+    return tuple(
+        Risk(id, path, message, RiskLevel(policy.get(id, "warn")))
+        for id, path, message in found
+        if policy.get(id) != "ignore"
+    )
+
+
+def _subjects(
+    changes: tuple[Change, ...] | list[Change], desired: Desired, observed: Observed
+) -> Iterator[_Subject]:
+    names = {c.resource.service for c in changes if c.kind in _MADE and c.resource.service}
+    for name, service in desired.services.items():
+        if name in names:
+            specs = [stored_spec(container.labels) for container in observed.of_service(name)]
+            yield _Subject(service, service.spec, next((s for s in specs if s is not None), {}))
+
+
+def _made_elsewhere(desired: Desired, observed: Observed) -> dict[str, str]:
+    """The containers of another folder's stack, each with its stack file.
+
+    Two folders of one name are one project for each other, as with Docker Compose.
+    """
+    containers = (*observed.containers, *observed.oneoffs)
+    origins = {each.name: other_stack_of(each, desired.working_dir) for each in containers}
+    return {name: origin for name, origin in origins.items() if origin}
+
+
+def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> Iterator[_Finding]:
+    """others: containers that other stacks have made, each with its stack file."""
+    resource = change.resource
+    if resource.kind == "volume" and change.kind is Kind.REMOVE:
+        yield "volume-removed", f"volumes.{resource.name}", f"volume {resource.name} and its data"
+    if resource.kind == "volume" and change.kind is Kind.RECREATE:
+        keys = (key for key, each in desired.volumes.items() if each.name == resource.name)
+        message = f"volume {resource.name} is made anew, and its data is lost"
+        yield "volume-removed", f"volumes.{next(keys, resource.name)}", message
+    if change.kind in (Kind.RESTART, Kind.RECREATE) and change.touched_by:
+        because = ", ".join(change.touched_by)
+        yield (
+            "dependants-restarted",
+            f"services.{resource.service}.depends_on",
+            f'service "{resource.service}" {_PAST[change.kind]} because of {because}',
+        )
+    service = desired.services.get(resource.service)
+    if change.kind is Kind.RECREATE and service is not None and _is_stateful(service):
+        yield (
+            "stateful-recreated",
+            f"services.{resource.service}",
+            f'service "{resource.service}" keeps data and is recreated',
+        )
+    origin = others.get(resource.name) if resource.kind == "container" else None
+    if change.kind in (Kind.REMOVE, Kind.RECREATE) and origin is not None:
+        yield (
+            "other-stack",
+            "name" if service is None else f"services.{resource.service}",
+            f"container {resource.name} was made from {origin}",
+        )
+
+
+_PAST = {Kind.RESTART: "restarts", Kind.RECREATE: "is recreated"}
+
+
+def _is_stateful(service: DesiredService) -> bool:
+    """As `x-stackr` says, else whether it mounts a named volume."""
+    is_extended = EXTENSION in service.service.extensions
+    said = service.service.stackr.stateful if is_extended else None
+    return bool(service.volumes) if said is None else said
+
+
+def _ports(subject: _Subject) -> Iterator[_Finding]:
+    before = {_port(port) for port in subject.before.get("ports", ())}
+    for port in subject.spec.get("ports", ()):
+        is_published = port.get("published") or port.get("mode") != "host"
+        if is_published and port.get("host_ip", "") in _EVERYWHERE and _port(port) not in before:
+            text = f"{port.get('published') or 'any'}->{port.get('target')}"
+            name = subject.service.name
+            yield (
+                "port-opened",
+                subject.path("ports"),
+                f'service "{name}": port {text}/{port.get("protocol", "tcp")} on all addresses',
+            )
+
+
+def _port(port: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        port.get("published"),
+        port.get("target"),
+        port.get("protocol", "tcp"),
+        port.get("host_ip", "") in _EVERYWHERE,
+    )
+
+
+def _privileged(subject: _Subject) -> Iterator[_Finding]:
+    if subject.spec.get("privileged") and not subject.before.get("privileged"):
+        message = f'service "{subject.service.name}" is privileged'
+        yield "privileged", subject.path("privileged"), message
+
+
+def _capabilities(subject: _Subject) -> Iterator[_Finding]:
+    added = _names(subject.spec) - _names(subject.before)
+    if added:
+        listed = ", ".join(sorted(added))
+        message = f'service "{subject.service.name}" gets {listed}'
+        yield "capability-added", subject.path("cap_add"), message
+
+
+def _names(spec: Mapping[str, Any]) -> set[str]:
+    return {str(name).upper().removeprefix("CAP_") for name in spec.get("cap_add", ())}
+
+
+def _namespaces(subject: _Subject) -> Iterator[_Finding]:
+    for key in _HOST_MODES:
+        if subject.spec.get(key) == "host" and subject.before.get(key) != "host":
+            message = f'service "{subject.service.name}" shares the host\'s {key.partition("_")[0]}'
+            yield "host-namespace", subject.path(key), message
+
+
+def _sockets(subject: _Subject) -> Iterator[_Finding]:
+    before = {volume.get("source") for volume in subject.before.get("volumes", ())}
+    message = f'service "{subject.service.name}" mounts the engine\'s socket'
+    for volume in subject.spec.get("volumes", ()):
+        source = str(volume.get("source", ""))
+        if source.endswith(_SOCKETS) and source not in before:
+            yield "engine-socket-mounted", subject.path("volumes"), message
+    if subject.spec.get("use_api_socket") and not subject.before.get("use_api_socket"):
+        yield "engine-socket-mounted", subject.path("use_api_socket"), message
+
+
+def _volumes(subject: _Subject) -> Iterator[_Finding]:
+    """A volume that is not mounted any more stays in the engine; the service loses sight of it."""
+    lost = _mounted(subject.before) - _mounted(subject.spec)
+    name = subject.service.name
+    for volume in sorted(lost):
+        message = f'service "{name}" no longer mounts volume "{volume}", whose data stays unused'
+        yield "volume-removed", subject.path("volumes"), message
+
+
+def _mounted(spec: Mapping[str, Any]) -> set[str]:
+    volumes = [v for v in spec.get("volumes", ()) if v.get("type") == "volume"]
+    return {str(volume["source"]) for volume in volumes if volume.get("source")}
+
+
+def _images(subject: _Subject) -> Iterator[_Finding]:
+    image = subject.service.image
+    if subject.before.get("image") != image and not subject.service.is_built and _floats(image):
+        message = f'service "{subject.service.name}": image {image} has no fixed tag'
+        yield "image-unpinned", subject.path("image"), message
+
+
+def _floats(image: str) -> bool:
+    if "@" in image or image.startswith("sha256:"):
+        return False
+    tag = image.rpartition("/")[2].partition(":")[2]
+    return tag in ("", "latest")
+
+
+_RULES: tuple[Callable[[_Subject], Iterator[_Finding]], ...] = (
+    _ports,
+    _privileged,
+    _capabilities,
+    _namespaces,
+    _sockets,
+    _volumes,
+    _images,
+)

@@ -1,0 +1,1 @@
+"""Whole plans, one module for each thing that a user asks for: `up`, `down`, `run`, ..."""

@@ -1,0 +1,1 @@
+"""What a stack file wants: its containers, networks and volumes, as an engine takes them."""

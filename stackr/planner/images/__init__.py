@@ -1,0 +1,1 @@
+"""Which images are built, pulled and pushed, and when."""
