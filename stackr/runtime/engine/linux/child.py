@@ -23,8 +23,10 @@ __all__ = ["ENVIRONMENT", "child_argv", "run_child"]
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "2097152",
+    "MALLOC_TRIM_THRESHOLD_": "4194304",
 }
+"""Buffers stay in the heap: each would be mapped anew, and the kernel clear its pages each time."""
 _CODE: Final = (
     "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[2]);"
     " from {module} import main; main(sys.argv[3:])"
