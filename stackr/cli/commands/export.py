@@ -6,52 +6,55 @@ import os
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stackr.cli.flags import Index
+from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.stack.replica import find_replica
 
 __all__ = ["export"]
 
 
-def export(
-    ctx: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    index: Index = None,
+@dataclass(frozen=True, slots=True)
+class ExportArguments:
+    """`stackr export`. index: of the replica. output: the file to write, None for stdout."""
+
+    service: Annotated[str, Argument("SERVICE")]
+    index: Annotated[int | None, Option("--index", metavar="NUM", help="Which replica")] = None
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="PATH", help="Write to a file")
-    ] = None,
-) -> None:
+        str | None, Option("--output", "-o", metavar="PATH", help="Write to a file")
+    ] = None
+
+
+@takes(ExportArguments)
+def export(ctx: typer.Context, arguments: ExportArguments) -> None:
     """Write a container's file system as a tar archive, without its volumes."""
     options = options_of(ctx)
-    if output is None and sys.stdout.isatty() and not options.dry_run:
+    if arguments.output is None and sys.stdout.isatty() and not options.dry_run:
         raise InvalidArgument("export: stdout is a terminal", hint="name a file with --output")
     source = source_of(options)
     name = source.name()
-    source.check_services((service,))
+    source.check_services((arguments.service,))
     with open_session(options) as session:
-        session.on_engine(lambda runtime: _export(session, runtime, name, service, index, output))
+        session.on_engine(lambda runtime: _export(session, runtime, name, arguments))
 
 
 async def _export(
-    session: Session,
-    runtime: Runtime,
-    project: str,
-    service: str,
-    index: int | None,
-    output: str | None,
+    session: Session, runtime: Runtime, project: str, arguments: ExportArguments
 ) -> None:
     if not isinstance(runtime, SupportsFiles):
         raise NotSupported("export: this engine does not offer it")
-    container = await find_replica(runtime, project, service, index)
+    container = await find_replica(runtime, project, arguments.service, arguments.index)
+    output = arguments.output
     if session.is_dry_run:
         session.would(f"export {container.name} to {output or 'stdout'}")
     elif output is None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, check_choice, split_targets
-from stackr.cli.flags import Words
+from stackr.cli.arguments import check_choice
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.stack_graph import plan_graph, stack_graph
+from stackr.cli.targets import Targets
 from stackr.cli.views.graph import Graph, graph_dot, graph_json, graph_mermaid, graph_tree
 from stackr.errors import NotFound, StackrError
+from stackr.options import Option
 from stackr.planner.plan.options import UpOptions
 from stackr.stack.planning import desire, plan_up
 
@@ -26,24 +28,29 @@ _FORMATS = ("tree", "dot", "mermaid", "svg", "json")
 _PATIENCE_S = 120
 
 
-def graph(
-    ctx: typer.Context,
-    words: Words = None,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="KIND", help="tree, dot, mermaid, svg or json")
-    ] = "tree",
+@dataclass(frozen=True, slots=True)
+class GraphArguments:
+    """`stackr graph`. output: the file to write, None for stdout."""
+
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    form: Annotated[
+        str, Option("--format", metavar="KIND", help="tree, dot, mermaid, svg or json")
+    ] = "tree"
     plan: Annotated[
-        bool, typer.Option("--plan", help="What up would do, in the order of its operations")
-    ] = False,
+        bool, Option("--plan", help="What up would do, in the order of its operations")
+    ] = False
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="PATH", help="Write to a file")
-    ] = None,
-) -> None:
+        str | None, Option("--output", "-o", metavar="PATH", help="Write to a file")
+    ] = None
+
+
+@takes(GraphArguments)
+def graph(ctx: typer.Context, arguments: GraphArguments) -> None:
     """Show services, networks and volumes with what depends on what; no engine is asked."""
-    options, targets = options_of(ctx), split_targets(words)
-    kind = check_choice("--format", "json" if options.json else format_, _FORMATS)
+    options, output = options_of(ctx), arguments.output
+    kind = check_choice("--format", "json" if options.json else arguments.form, _FORMATS)
     with open_session(options) as session:
-        made = _graph(session, targets, of_plan=plan)
+        made = _graph(session, arguments.targets, of_plan=arguments.plan)
         text = _text(made, kind, session, coloured=output is None)
         if output is None:
             session.out.stream.write(text)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import check_choice, split_targets
-from stackr.cli.flags import Words
+from stackr.cli.arguments import check_choice
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
+from stackr.cli.targets import Targets
 from stackr.cli.views.images import images_json, images_table
 from stackr.errors import NotFound
+from stackr.options import Option
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState, ImageState
 from stackr.stack.containers import project_containers
@@ -22,23 +25,26 @@ from stackr.stack.containers import project_containers
 __all__ = ["images"]
 
 
-def images(
-    ctx: typer.Context,
-    words: Words = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="KIND", help="table or json")
-    ] = "table",
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ImagesArguments:
+    """`stackr images`."""
+
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only IDs")] = False
+    form: Annotated[str, Option("--format", metavar="KIND", help="table or json")] = "table"
+
+
+@takes(ImagesArguments)
+def images(ctx: typer.Context, arguments: ImagesArguments) -> None:
     """List the images of the stack's containers."""
-    options, targets = options_of(ctx), split_targets(words)
-    kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
+    options, targets = options_of(ctx), arguments.targets
+    kind = check_choice("--format", "json" if options.json else arguments.form, ("table", "json"))
     source = source_of(options, targets.files)
     name = source.name()
     source.check_services(targets.services)
     with open_session(options) as session:
         rows = session.on_engine(lambda runtime: _images(runtime, name, targets.services))
-        if quiet:
+        if arguments.quiet:
             lines = list(dict.fromkeys(c.image_id.removeprefix("sha256:") for c, _ in rows))
         elif kind == "json":
             lines = [images_json(rows)]

@@ -5,44 +5,48 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from stackr.cli.arguments import check_choice
+from stackr.cli.declared import takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.views.projects import ProjectRow, project_rows, projects_json, projects_table
 from stackr.errors import InvalidArgument
+from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 
 __all__ = ["ls"]
 
 
-def ls(
-    ctx: typer.Context,
-    all_: Annotated[
-        bool, typer.Option("--all", "-a", help="Projects that do not run as well")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only names")] = False,
-    filter_: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="name=REGEX", help="Only projects of such a name"),
-    ] = None,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="KIND", help="table or json")
-    ] = "table",
-) -> None:
+@dataclass(frozen=True, slots=True)
+class LsArguments:
+    """`stackr ls`. filters: as `name=REGEX`, of which one has to hold."""
+
+    all: Annotated[bool, Option("--all", "-a", help="Projects that do not run as well")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only names")] = False
+    filters: Annotated[
+        tuple[str, ...],
+        Option("--filter", metavar="name=REGEX", help="Only projects of such a name"),
+    ] = ()
+    form: Annotated[str, Option("--format", metavar="KIND", help="table or json")] = "table"
+
+
+@takes(LsArguments)
+def ls(ctx: typer.Context, arguments: LsArguments) -> None:
     """List projects."""
     options = options_of(ctx)
-    kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
-    patterns = [_pattern(text) for text in filter_ or ()]
+    kind = check_choice("--format", "json" if options.json else arguments.form, ("table", "json"))
+    patterns = [_pattern(text) for text in arguments.filters]
     with open_session(options) as session:
-        rows = session.on_engine(lambda runtime: _projects(runtime, all=all_))
+        rows = session.on_engine(lambda runtime: _projects(runtime, all=arguments.all))
         if patterns:
             rows = [row for row in rows if any(p.search(row.name) for p in patterns)]
-        if quiet:
+        if arguments.quiet:
             lines = [row.name for row in rows]
         elif kind == "json":
             lines = [json.dumps(projects_json(rows), separators=(",", ":"))]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import split_targets
-from stackr.cli.flags import Words
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.targets import Targets
+from stackr.options import Option
 from stackr.planner.desired.project import Desired
 from stackr.planner.images.pushing import not_pushed, plan_push
 from stackr.planner.observe.observed import observe
@@ -22,24 +23,29 @@ from stackr.stack.planning import desire
 __all__ = ["push"]
 
 
-def push(
-    ctx: typer.Context,
-    words: Words = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress")] = False,
+@dataclass(frozen=True, slots=True)
+class PushArguments:
+    """`stackr push`."""
+
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress")] = False
     ignore_failures: Annotated[
-        bool,
-        typer.Option("--ignore-push-failures", help="Push what can be pushed, and succeed"),
-    ] = False,
+        bool, Option("--ignore-push-failures", help="Push what can be pushed, and succeed")
+    ] = False
     include_deps: Annotated[
-        bool, typer.Option("--include-deps", help="What the named services need as well")
-    ] = False,
-) -> int:
+        bool, Option("--include-deps", help="What the named services need as well")
+    ] = False
+
+
+@takes(PushArguments)
+def push(ctx: typer.Context, arguments: PushArguments) -> int:
     """Push the services' images to their registries."""
-    options, targets = options_of(ctx), split_targets(words)
-    if quiet:
+    options, targets = options_of(ctx), arguments.targets
+    if arguments.quiet:
         options = replace(options, progress="quiet", json=False)
     up_options = UpOptions(
-        services=targets.services, no_deps=not include_deps and bool(targets.services)
+        services=targets.services,
+        no_deps=not arguments.include_deps and bool(targets.services),
     )
     with open_session(options) as session:
         project = source_of(options, targets.files).load(targets.services)
@@ -47,7 +53,7 @@ def push(
             project, up_options, engine=options.engine, all_resources=options.all_resources
         )
         code = session.on_engine(lambda runtime: _push(session, runtime, wanted, targets.services))
-    return 0 if ignore_failures else code
+    return 0 if arguments.ignore_failures else code
 
 
 async def _push(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import typer
 
-from stackr.cli.arguments import split_targets
-from stackr.cli.flags import Words
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
+from stackr.cli.targets import Targets
 from stackr.cli.views.processes import Processes, processes_json, processes_table
 from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.runtime import labels
@@ -23,12 +24,17 @@ from stackr.stack.containers import project_containers
 __all__ = ["top"]
 
 
-def top(
-    ctx: typer.Context,
-    words: Words = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class TopArguments:
+    """`stackr top`."""
+
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+
+
+@takes(TopArguments)
+def top(ctx: typer.Context, arguments: TopArguments) -> None:
     """List the processes of the stack's running containers."""
-    options, targets = options_of(ctx), split_targets(words)
+    options, targets = options_of(ctx), arguments.targets
     source = source_of(options, targets.files)
     name = source.name()
     source.check_services(targets.services)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 
-from stackr.cli.arguments import split_targets
-from stackr.cli.flags import Words
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
 from stackr.cli.source import source_of
+from stackr.cli.targets import Targets
 from stackr.cli.views.formats import Format
+from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import VolumeState
@@ -35,23 +37,28 @@ _HEADINGS = {
 }
 
 
-def volumes(
-    ctx: typer.Context,
-    words: Words = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only names")] = False,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
-    ] = "table",
-) -> None:
+@dataclass(frozen=True, slots=True)
+class VolumesArguments:
+    """`stackr volumes`."""
+
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only names")] = False
+    form: Annotated[
+        str, Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
+    ] = "table"
+
+
+@takes(VolumesArguments)
+def volumes(ctx: typer.Context, arguments: VolumesArguments) -> None:
     """List the stack's volumes."""
-    options, targets = options_of(ctx), split_targets(words)
-    form = Format.parse("json" if options.json else format_, columns=("Driver", "Name"))
+    options, targets = options_of(ctx), arguments.targets
+    form = Format.parse("json" if options.json else arguments.form, columns=("Driver", "Name"))
     source = source_of(options, targets.files)
     name = source.name()
     source.check_services(targets.services)
     with open_session(options) as session:
         found = session.on_engine(lambda runtime: _volumes(runtime, name, targets.services))
-        if quiet:
+        if arguments.quiet:
             lines = [volume.name for volume in found]
         else:
             lines = form.lines([_fields(volume) for volume in found], _HEADINGS)

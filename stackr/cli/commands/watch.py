@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import split_targets
-from stackr.cli.flags import Words
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.targets import Targets
+from stackr.options import Option
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.converge import converge, foresee
@@ -22,24 +24,24 @@ from stackr.stack.watch.rules import WatchRules, watch_rules
 __all__ = ["watch"]
 
 
-def watch(
-    ctx: typer.Context,
-    words: Words = None,
+@dataclass(frozen=True, slots=True)
+class WatchArguments:
+    """`stackr watch`. prune: images that a build replaced are removed."""
+
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
     no_up: Annotated[
-        bool, typer.Option("--no-up", help="The services run already: do not start them")
-    ] = False,
+        bool, Option("--no-up", help="The services run already: do not start them")
+    ] = False
     prune: Annotated[
-        bool,
-        typer.Option(
-            "--prune/--no-prune",
-            show_default=False,
-            help="Remove images that a build replaced",
-        ),
-    ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Do not show how far pulls are")] = False,
-) -> int:
+        bool, Option("--prune/--no-prune", help="Remove images that a build replaced")
+    ] = True
+    quiet: Annotated[bool, Option("--quiet", help="Do not show how far pulls are")] = False
+
+
+@takes(WatchArguments)
+def watch(ctx: typer.Context, arguments: WatchArguments) -> int:
     """Follow changes of source files, as `develop.watch` in the stack file says."""
-    options, targets = options_of(ctx), split_targets(words)
+    options, targets = options_of(ctx), arguments.targets
     project = source_of(options, targets.files).load(targets.services)
     rules = watch_rules(project)
     up_options = UpOptions(services=targets.services)
@@ -49,26 +51,24 @@ def watch(
         up_options,
     )
     with open_session(options) as session:
-        told = session.quieter(pulls=quiet, builds=quiet)
-        return session.on_engine(
-            lambda runtime: _watch(told, runtime, rules, goal, is_up=no_up, prune=prune)
-        )
+        told = session.quieter(pulls=arguments.quiet, builds=arguments.quiet)
+        return session.on_engine(lambda runtime: _watch(told, runtime, rules, goal, arguments))
 
 
 async def _watch(
-    session: Session, runtime: Runtime, rules: WatchRules, goal: Goal, *, is_up: bool, prune: bool
+    session: Session, runtime: Runtime, rules: WatchRules, goal: Goal, arguments: WatchArguments
 ) -> int:
     """Bring the goal up, unless it is, and follow the changes until it is interrupted."""
     if session.is_dry_run:
-        if not is_up:
+        if not arguments.no_up:
             session.show_plan(await foresee(runtime, goal), "json" if session.is_json else "text")
         for path in rules.paths:
             session.would(f"watch {path}")
         return 0
     context = session.context()
-    if not is_up:
+    if not arguments.no_up:
         result = await converge(context, runtime, goal)
         if not result.is_success:
             return result.exit_code
-    await follow(context, runtime, goal, rules, session.log_lines(), prune=prune)
+    await follow(context, runtime, goal, rules, session.log_lines(), prune=arguments.prune)
     return 0
