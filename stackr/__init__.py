@@ -13,8 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as `typing` has it, which would take as long to import as all else here
 if TYPE_CHECKING:
     from stackr.public import *  # noqa: F403 - the names of `__all__`
-
-__version__ = "0.1.0"
+    from stackr.version import __version__
 
 __all__ = [
     "ChangeFailed",
@@ -45,6 +44,10 @@ if not TYPE_CHECKING:
         The one place where that is right: the client of the warm process and `stackr.errors` are
         imported through this package as well, and must not pay for what they do not use.
         """
+        if name == "__version__":
+            from stackr.version import __version__
+
+            return __version__
         if name in __all__:
             from stackr import public
 

@@ -22,7 +22,6 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-import stackr
 from stackr.errors import (
     InvalidArgument,
     NotFound,
@@ -41,6 +40,7 @@ from stackr.registry.retry import (
 )
 from stackr.registry.trust import trusted
 from stackr.text import parse_json, visible
+from stackr.version import __version__
 
 __all__ = ["Body", "Transport", "is_plain_http", "read_limited"]
 
@@ -139,7 +139,7 @@ class Transport:
                     total=None, sock_connect=_CONNECT_S, sock_read=SILENCE_S
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": f"stackr/{stackr.__version__}"},
+                headers={"User-Agent": f"stackr/{__version__}"},
                 auto_decompress=False,
                 read_bufsize=_BUFFER,
                 connector=aiohttp.TCPConnector(ssl=self._trust(), socket_factory=_socket),

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackr import __version__
 from stackr.errors import InvalidArgument, StackrError
 from stackr.planner.desired.project import Desired
 from stackr.planner.observe.observed import Observed
@@ -24,6 +23,7 @@ from stackr.stack.history import who
 from stackr.stack.planning import desire
 from stackr.stack.source import Source
 from stackr.text import parse_json
+from stackr.version import __version__
 
 __all__ = ["MAX_BYTES", "parse_plan", "save_plan", "saved_goal", "saved_source"]
 

@@ -11,7 +11,7 @@ import pytest
 from pty_process import on_terminal
 from stackr_stack import Stack, free_port, until
 
-from stackr import __version__
+from stackr.version import __version__
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
 

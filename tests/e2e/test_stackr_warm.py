@@ -328,8 +328,8 @@ def test_changed_code_is_never_run_by_an_old_server(own: Warm, tmp_path: Path) -
     first = shown()
     until(lambda: len(own.servers()) == 2)
     assert shown() == first
-    init = copy / "stackr/__init__.py"
-    init.write_text(init.read_text().replace(f'"{first}"', '"9.9.9"'))
+    version = copy / "stackr/version.py"
+    version.write_text(version.read_text().replace(f'"{first}"', '"9.9.9"'))
     assert shown() == "9.9.9"
     until(lambda: len(own.servers()) == 1 or shown() == "9.9.9")
     assert shown() == "9.9.9"

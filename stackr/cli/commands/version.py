@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from stackr import __version__
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.connect import connect
 from stackr.runtime.protocol import SupportsRawRequest
+from stackr.version import __version__
 from stackr.warm.client import is_off
 from stackr.warm.launch import running_servers
 

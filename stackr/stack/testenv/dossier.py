@@ -24,7 +24,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stackr import __version__
 from stackr.errors import StackrError
 from stackr.planner.desired.config_hash import sparse
 from stackr.planner.plan.model import Plan
@@ -36,6 +35,7 @@ from stackr.stack.testenv.findings import Findings
 from stackr.stack.testenv.junit import junit_xml
 from stackr.stack.testenv.redaction import Redactor
 from stackr.stack.testenv.variables import dotenv
+from stackr.version import __version__
 
 __all__ = ["FILES", "config_tree", "versions", "write_dossier", "write_junit"]
 

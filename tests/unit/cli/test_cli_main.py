@@ -128,7 +128,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    from stackr import __version__
+    from stackr.version import __version__
 
     assert run(["version", "--short"]) == 0
     assert capsys.readouterr().out == f"{__version__}\n"

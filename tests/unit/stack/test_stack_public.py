@@ -9,6 +9,7 @@ import pytest
 
 import stackr
 from stackr import public
+from stackr.version import __version__
 
 
 def test_its_names() -> None:
@@ -16,6 +17,7 @@ def test_its_names() -> None:
     for name in public.__all__:
         assert getattr(stackr, name) is getattr(public, name)
         assert name in dir(stackr)
+    assert stackr.__version__ == __version__
     unknown = "nothing"
     with pytest.raises(AttributeError, match=unknown):
         getattr(stackr, unknown)

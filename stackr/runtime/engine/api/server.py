@@ -16,7 +16,6 @@ from pathlib import Path
 
 import h11
 
-from stackr import __version__
 from stackr.errors import InvalidArgument, NotFound, Unavailable
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.errors import error_response
@@ -35,6 +34,7 @@ from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
 from stackr.text import visible
+from stackr.version import __version__
 
 __all__ = ["Server"]
 

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from stackr import __version__
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api import build, volumes
 from stackr.runtime.engine.api.backends import Engine
@@ -30,6 +29,7 @@ from stackr.runtime.engine.version import (
     MIN_API_VERSION,
     version_text,
 )
+from stackr.version import __version__
 
 __all__ = ["ROUTES"]
 
