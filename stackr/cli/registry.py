@@ -54,6 +54,7 @@ COMMANDS: dict[str, Entry] = {
     "commit": Entry("commit", "commit", "Make an image of a container"),
     "port": Entry("port", "port", "Print the public address of a container's port"),
     "images": Entry("images", "images", "List the images of the stack's containers"),
+    "image": Entry("image", "image", "Remove the engine's build cache"),
     "volumes": Entry("volumes", "volumes", "List the stack's volumes"),
     "top": Entry("top", "top", "List the processes of the stack's containers"),
     "events": Entry("events", "events", "Show what happens to the stack's containers"),

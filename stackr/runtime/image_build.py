@@ -36,6 +36,7 @@ class ImageBuild:
     absolute. dockerfile_text: in its place. contexts: further ones by name, each a folder or
     `docker-image://NAME`. network: of RUN steps. ulimits: soft and hard limit by name. ssh: paths
     of agents' sockets by ID. memory_bytes, shm_size_bytes: 0 for the engine's own.
+    no_cache_filter: stages of which every step is executed.
     """
 
     tags: tuple[str, ...]
@@ -49,6 +50,7 @@ class ImageBuild:
     platform: str = ""
     pull: bool = False
     no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
     network: str = ""
     extra_hosts: tuple[str, ...] = ()
     shm_size_bytes: int = 0

@@ -192,7 +192,7 @@ class _Looker:
     ) -> tuple[str, tuple[FieldChange, ...]]:
         if here is None:
             return NOT_HERE, ()
-        if self.extra is not None and (build.no_cache or build.pull):
+        if self.extra is not None and (build.no_cache or build.no_cache_filter or build.pull):
             return "asked for", ()
         before = parse_record(here.labels.get(labels.BUILD, ""))
         if before is not None and record is not None:

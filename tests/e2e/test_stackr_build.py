@@ -113,6 +113,49 @@ def test_build_and_run_and_create_and_test_and_a_plan_that_is_saved(built: Stack
     built("down", "--rmi", "local")
 
 
+def test_a_stage_is_built_anew_and_the_cache_is_removed(stack: Stack, busybox_image: str) -> None:
+    stack.write(
+        f"""\
+        services:
+          web:
+            build:
+              dockerfile_inline: |
+                FROM {busybox_image} AS first
+                RUN cat /proc/sys/kernel/random/uuid > /first
+                FROM first AS last
+                RUN cat /proc/sys/kernel/random/uuid > /last
+        """
+    )
+
+    def made(*options: str) -> list[str]:
+        stack("build", *options)
+        return stack("run", "--rm", "web", "cat", "/first", "/last").stdout.split()
+
+    before = made()
+    after = made("--no-cache-filter", "last")
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert "name of a stage" in stack("build", "--no-cache-filter", "", want=1).stderr
+
+    prune = ("image", "prune", "--build-cache")
+    stack("down", "--rmi", "local")
+    known = json.loads(stack("--json", *prune, "--filter", "until=24h").stdout)
+    assert known == {"deleted": [], "reclaimed_bytes": 0}
+    assert json.loads(stack("--json", *prune, "-a", "--keep-storage", "1TB").stdout) == known
+    gone = json.loads(stack("--json", *prune, "--all").stdout)
+    assert len(gone["deleted"]) >= 2
+    assert "Total reclaimed space: 0B" in stack(*prune, "--all").stdout
+    assert made()[0] != before[0]
+    stack("down", "--rmi", "local")
+    for words, message in (
+        ((), "--build-cache is needed"),
+        (("--build-cache", "--filter", "label=x"), '"label=x": until=TIME'),
+        (("--build-cache", "--filter", "until=soon"), "until"),
+        (("--build-cache", "--keep-storage", "much"), "--keep-storage"),
+    ):
+        assert message in stack("image", "prune", *words, want=1).stderr
+
+
 def test_a_step_that_fails_shows_itself(built: Stack) -> None:
     (built.folder / "web/Dockerfile").write_text(
         "FROM common\nRUN echo before\nRUN echo said; \\\n    exit 7\nRUN echo after\n"
@@ -167,6 +210,9 @@ def test_dockerd_builds_by_its_own_builder(stack: Stack) -> None:
         done = stack("build", want=1)
         assert "build.ssh: not supported by the engine's builder" in done.stderr
         stack.write(text)
+        done = stack("build", "--no-cache-filter", "0", want=1)
+        assert "build.no_cache_filter: not supported by the engine's builder" in done.stderr
+        stack("image", "prune", "--build-cache", "--filter", "until=24h")
         stack("down", "--rmi", "local")
     del stack.environ["STACKR_ENGINE"]
 

@@ -51,6 +51,10 @@ def build(
         list[str] | None,
         typer.Option("--build-arg", metavar="KEY=VALUE", help="Set a build argument"),
     ] = None,
+    no_cache_filter: Annotated[
+        list[str] | None,
+        typer.Option("--no-cache-filter", metavar="STAGE", help="Execute every step of a stage"),
+    ] = None,
     with_dependencies: Annotated[
         bool,
         typer.Option("--with-dependencies", help="What the named services need as well"),
@@ -83,6 +87,7 @@ def build(
                 _arguments(build_arg or (), project),
                 pull=pull,
                 no_cache=no_cache,
+                no_cache_filter=_stages(no_cache_filter or ()),
                 ssh=_agents(ssh or (), project),
                 memory_bytes=_bytes(memory),
             ),
@@ -183,6 +188,7 @@ def _target(build: ImageBuild) -> dict[str, Any]:
         "secret": [f"id={id},src={each.file}" for id, each in build.secrets.items() if each.file],
         "ssh": [f"{id}={path}" for id, path in build.ssh.items()],
         "no-cache": build.no_cache,
+        "no-cache-filter": list(build.no_cache_filter),
         "pull": build.pull,
         "network": build.network,
         "extra-hosts": list(build.extra_hosts),
@@ -203,6 +209,14 @@ def _arguments(texts: Sequence[str], project: Project) -> dict[str, str]:
         if equals or key in project.environment:
             found[key] = value if equals else project.environment[key]
     return found
+
+
+def _stages(texts: Sequence[str]) -> tuple[str, ...]:
+    """Also separated by commas, as Docker has it."""
+    stages = [stage for text in texts for stage in text.split(",")]
+    if not all(stages):
+        raise InvalidArgument("--no-cache-filter: the name of a stage is expected")
+    return tuple(stages)
 
 
 def _agents(texts: Sequence[str], project: Project) -> dict[str, str]:

@@ -36,6 +36,7 @@ class BuildOptions:
     arguments: Mapping[str, str] = field(default_factory=dict)
     pull: bool = False
     no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
     ssh: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int = 0
 
@@ -117,6 +118,7 @@ def image_build(
         platform=service.platform or "",
         pull=build.pull or options.pull,
         no_cache=build.no_cache or options.no_cache,
+        no_cache_filter=options.no_cache_filter,
         network=build.network or "",
         extra_hosts=tuple(_hosts(build)),
         shm_size_bytes=build.shm_size,

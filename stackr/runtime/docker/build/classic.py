@@ -53,6 +53,7 @@ def _check(build: ImageBuild) -> None:
         ("secrets", build.secrets),
         ("ssh", build.ssh),
         ("additional_contexts", build.contexts),
+        ("no_cache_filter", build.no_cache_filter),
         ("dockerfile_inline", remote and build.dockerfile_text is not None),
     ):
         if value:

@@ -86,6 +86,7 @@ def _body(build: ImageBuild, text: str) -> dict[str, Any]:
         "Platform": build.platform,
         "Pull": build.pull,
         "NoCache": build.no_cache,
+        "NoCacheFilter": list(build.no_cache_filter),
         "HostConfig": {name: value for name, value in hosts.items() if value},
         "Secrets": {name: _content(name, each) for name, each in build.secrets.items()},
         "SSH": dict(build.ssh),
