@@ -20,10 +20,19 @@ _MOST_DEPTH: Final = 400
 
 
 def ignore_of(root: Path, dockerfile: str = "Dockerfile") -> Ignore:
-    """What the context's own file leaves out; nothing where there is none."""
+    """What the context's own file leaves out; nothing where there is none.
+
+    Raises InvalidArgument where it cannot be read.
+    """
     for name in ignore_files(dockerfile):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            return parse_ignore((root / name).read_bytes())
+        place = root / name
+        try:
+            return parse_ignore(place.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise InvalidArgument(f"build context: {place}: {why}") from error
     return Ignore([])
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import stat
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from stackr.build.cache_key import Ground, chain_id, key_of
 from stackr.build.context import ignore_of, read_context
+from stackr.build.context_tar import archive
 from stackr.build.digests import Digests
 from stackr.build.dockerfile import parse
 from stackr.build.errors import DockerfileError
@@ -194,6 +197,55 @@ def test_a_kept_digest_saves_the_reading(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.write_text(f'{{"version": 1, "files": {{"a": {str(known).replace(chr(39), chr(34))}}}}}')
     assert walked(tmp_path, cache).files["a"].digest == "kept"
+
+
+def sent(folder: Path, tree: Tree) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(archive(folder, tree)))) as made:
+        files = {each.name: made.extractfile(each) if each.isreg() else None for each in made}
+        return {name: file.read() if file else b"" for name, file in files.items()}
+
+
+def test_files_that_change_before_they_are_sent(tmp_path: Path) -> None:
+    """Those that are gone were never there; others are sent as they are by then."""
+    for name in ("gone", "grown", "cut", "pipe", "d/below"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("12345")
+    tree = walked(tmp_path)
+    (tmp_path / "gone").unlink()
+    (tmp_path / "grown").write_text("1234567")
+    (tmp_path / "cut").write_text("1")
+    (tmp_path / "pipe").unlink()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "d/below").unlink()
+    (tmp_path / "d").rmdir()
+    assert sent(tmp_path, tree) == {"cut": b"1", "grown": b"1234567", "pipe": b""}
+
+
+def test_a_file_that_becomes_a_link_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("outside")
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "f").write_text("12345")
+    tree = walked(context)
+    (context / "f").unlink()
+    (context / "f").symlink_to("../secret")
+    assert sent(context, tree) == {"f": b""}
+
+
+def test_a_file_that_is_cut_while_it_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(bytes(1 << 20))
+    pieces = archive(tmp_path, walked(tmp_path))
+    next(pieces)
+    (tmp_path / "f").write_bytes(b"")
+    with pytest.raises(InvalidArgument, match="became smaller while it was sent"):
+        list(pieces)
+
+
+@pytest.mark.parametrize("dockerfile", ["Dockerfile", "x/Dockerfile"])
+def test_a_list_of_what_is_ignored_that_is_a_folder(tmp_path: Path, dockerfile: str) -> None:
+    (tmp_path / ".dockerignore").mkdir()
+    with pytest.raises(InvalidArgument, match=r"dockerignore: is a directory"):
+        ignore_of(tmp_path, dockerfile)
 
 
 def test_a_context_that_is_none(tmp_path: Path) -> None:

@@ -87,9 +87,13 @@ def sent(folder: Folder, build: ImageBuild | None = None) -> tuple[str, AsyncIte
 
 def _ignore_text(folder: Folder, name: str) -> bytes:
     """The context's own list with the Dockerfile at its end."""
-    if _IGNORE in folder.tree.files:
+    try:
         return (folder.root / _IGNORE).read_bytes() + f"\n{name}\n".encode()
-    return f"{name}\n{_IGNORE}\n".encode()
+    except FileNotFoundError:
+        return f"{name}\n{_IGNORE}\n".encode()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InvalidArgument(f"build context: {folder.root / _IGNORE}: {why}") from error
 
 
 async def _batches(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
