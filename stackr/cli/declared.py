@@ -47,13 +47,18 @@ class Words:
     """The words of the command line that are stack files and services."""
 
     metavar: str = "[FILE] [SERVICE]..."
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A word that is no option; of a field that is a tuple, all that are left."""
+    """A word that is no option; of a field that is a tuple, all that are left.
+
+    parse: makes the field's value of the word.
+    """
 
     metavar: str
+    parse: Callable[[str], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def _of_group(own: Field[Any], kind: type, group: Group) -> _Reader:
 
 
 def _of_words(name: str, words: Words) -> _Reader:
-    argument = typer.Argument(metavar=words.metavar, show_default=False)
+    argument = typer.Argument(metavar=words.metavar, help=words.help or None, show_default=False)
     parameter = _parameter("words", list[str] | None, argument, None)
 
     def read(values: Values) -> Targets:
@@ -170,7 +175,7 @@ def _of_argument(own: Field[Any], kind: Any, argument: Argument) -> _Reader:
     is_required = own.default is MISSING
     shown = {} if is_required else {"show_default": False}
     many = get_origin(_without_none(kind)) is tuple
-    annotation: Any = list[str] if many else kind
+    annotation: Any = list[str] if many else (kind if argument.parse is None else str)
     if many and not is_required:
         annotation = list[str] | None
     default = inspect.Parameter.empty if is_required else (None if many else own.default)
@@ -180,7 +185,7 @@ def _of_argument(own: Field[Any], kind: Any, argument: Argument) -> _Reader:
         value = values[own.name]
         if many:
             return tuple(value) if value else MISSING
-        return value
+        return value if argument.parse is None else argument.parse(value)
 
     return _Reader(own.name, (_parameter(own.name, annotation, info, default),), read)
 

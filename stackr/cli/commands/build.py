@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from stackr.build.lint import check
-from stackr.cli.arguments import split_targets
-from stackr.cli.flags import QuietBuild, Words
+from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.targets import Targets
 from stackr.errors import InvalidArgument, StackrError
+from stackr.options import Option
 from stackr.planner.desired.image_build import BuildOptions, build_order, image_build
 from stackr.planner.images.pushing import plan_push
 from stackr.planner.observe.observed import observe
@@ -31,78 +32,75 @@ __all__ = ["build"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
-    options: BuildOptions = field(default_factory=BuildOptions)
-    services: tuple[str, ...] = ()
-    with_dependencies: bool = False
-    push: bool = False
+class BuildArguments:
+    """`stackr build`. build_args, uncached, agents, memory: as they were given."""
 
-
-def build(
-    ctx: typer.Context,
-    words: Words = None,
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Pull the images that are built on, here or not")
-    ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Execute every step, known or not")
-    ] = False,
-    build_arg: Annotated[
-        list[str] | None,
-        typer.Option("--build-arg", metavar="KEY=VALUE", help="Set a build argument"),
-    ] = None,
-    no_cache_filter: Annotated[
-        list[str] | None,
-        typer.Option("--no-cache-filter", metavar="STAGE", help="Execute every step of a stage"),
-    ] = None,
+    targets: Annotated[Targets, Words()] = field(default_factory=Targets)
+    options: Annotated[BuildOptions, Group(("pull", "no_cache"))] = field(
+        default_factory=BuildOptions
+    )
+    build_args: Annotated[
+        tuple[str, ...],
+        Option("--build-arg", metavar="KEY=VALUE", help="Set a build argument"),
+    ] = ()
+    uncached: Annotated[
+        tuple[str, ...],
+        Option("--no-cache-filter", metavar="STAGE", help="Execute every step of a stage"),
+    ] = ()
     with_dependencies: Annotated[
-        bool,
-        typer.Option("--with-dependencies", help="What the named services need as well"),
-    ] = False,
-    push: Annotated[bool, typer.Option("--push", help="Push the images afterwards")] = False,
-    print_: Annotated[
-        bool, typer.Option("--print", help="Print what would be built, as a bake file")
-    ] = False,
-    ssh: Annotated[
-        list[str] | None,
-        typer.Option("--ssh", metavar="ID=SOCKET", help="Lend an ssh agent to the steps"),
-    ] = None,
+        bool, Option("--with-dependencies", help="What the named services need as well")
+    ] = False
+    push: Annotated[bool, Option("--push", help="Push the images afterwards")] = False
+    print: Annotated[bool, Option("--print", help="Print what would be built, as a bake file")] = (
+        False
+    )
+    agents: Annotated[
+        tuple[str, ...],
+        Option("--ssh", metavar="ID=SOCKET", help="Lend an ssh agent to the steps"),
+    ] = ()
     memory: Annotated[
-        str | None, typer.Option("--memory", "-m", metavar="BYTES", help="Of each step, at most")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress")] = False,
-    quiet_build: QuietBuild = False,
-    check_: Annotated[
-        bool, typer.Option("--check", help="Build nothing, and say what is amiss in Dockerfiles")
-    ] = False,
-) -> int:
+        str | None, Option("--memory", "-m", metavar="BYTES", help="Of each step, at most")
+    ] = None
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress")] = False
+    quiet_build: Annotated[
+        bool, Option("--quiet-build", help="Build without showing how far it is")
+    ] = False
+    check: Annotated[
+        bool, Option("--check", help="Build nothing, and say what is amiss in Dockerfiles")
+    ] = False
+
+
+@takes(BuildArguments)
+def build(ctx: typer.Context, arguments: BuildArguments) -> int:
     """Build the services' images."""
-    options, targets = options_of(ctx), split_targets(words)
-    if quiet:
+    options, targets = options_of(ctx), arguments.targets
+    if arguments.quiet:
         options = replace(options, progress="quiet", json=False)
     with open_session(options) as session:
         project = source_of(options, targets.files).load(targets.services)
-        arguments = _Arguments(
-            BuildOptions(
-                _arguments(build_arg or (), project),
-                pull=pull,
-                no_cache=no_cache,
-                no_cache_filter=_stages(no_cache_filter or ()),
-                ssh=_agents(ssh or (), project),
-                memory_bytes=_bytes(memory),
-            ),
-            targets.services,
-            with_dependencies,
-            push,
-        )
-        if print_ or check_:
-            builds = _builds(project, arguments)
-            return _check(session, builds) if check_ else _print(session, builds)
-        return _build(session.quieter(builds=quiet_build), project, arguments)
+        build_options = _resolved(arguments, project)
+        if arguments.print or arguments.check:
+            builds = _builds(project, targets.services, build_options)
+            return _check(session, builds) if arguments.check else _print(session, builds)
+        told = session.quieter(builds=arguments.quiet_build)
+        return _build(told, project, arguments, build_options)
 
 
-def _build(session: Session, project: Project, arguments: _Arguments) -> int:
-    up_options = chosen_builds(project, arguments.services)
+def _resolved(arguments: BuildArguments, project: Project) -> BuildOptions:
+    """The options of the build, with what the stack's environment says of them."""
+    return replace(
+        arguments.options,
+        arguments=_arguments(arguments.build_args, project),
+        no_cache_filter=_stages(arguments.uncached),
+        ssh=_agents(arguments.agents, project),
+        memory_bytes=_bytes(arguments.memory),
+    )
+
+
+def _build(
+    session: Session, project: Project, arguments: BuildArguments, options: BuildOptions
+) -> int:
+    up_options = chosen_builds(project, arguments.targets.services)
     if arguments.with_dependencies:
         up_options = replace(up_options, no_deps=False)
     if not up_options.services:
@@ -112,7 +110,7 @@ def _build(session: Session, project: Project, arguments: _Arguments) -> int:
     context = session.context(project)
 
     async def work(runtime: Runtime) -> int:
-        code = await build_images(context, runtime, wanted, up_options, arguments.options)
+        code = await build_images(context, runtime, wanted, up_options, options)
         if code or not arguments.push:
             return code
         observed = await observe(runtime, wanted.project, wanted)
@@ -128,13 +126,14 @@ def _build(session: Session, project: Project, arguments: _Arguments) -> int:
     return session.on_engine(work)
 
 
-def _builds(project: Project, arguments: _Arguments) -> dict[str, ImageBuild]:
+def _builds(
+    project: Project, services: tuple[str, ...], options: BuildOptions
+) -> dict[str, ImageBuild]:
     """By service, each after those that it is built from."""
-    names = chosen_builds(project, arguments.services).services
+    names = chosen_builds(project, services).services
     every = {**project.disabled_services, **project.services}
     return {
-        name: image_build(project, every[name], arguments.options)
-        for name in build_order(project, names)
+        name: image_build(project, every[name], options) for name in build_order(project, names)
     }
 
 

@@ -10,15 +10,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from stackr.cli.declared import Words, takes
 from stackr.cli.options import GlobalOptions, options_of
-from stackr.cli.targets import Targets, split_targets
+from stackr.cli.targets import Targets
 from stackr.errors import InvalidArgument, StackrError
+from stackr.options import Option
 from stackr.spec.defaults import SECRET_VALUE
 from stackr.spec.interpolate import variables
 from stackr.spec.key_order import all_in_order
@@ -34,30 +36,85 @@ from stackr.stack.source import current_folder
 __all__ = ["ConfigArguments", "config", "run_config"]
 
 _MIN_WIDTH = 20
+_ASPECTS = (
+    "services",
+    "volumes",
+    "networks",
+    "models",
+    "hash",
+    "profiles",
+    "images",
+    "variables",
+    "environment",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigArguments:
-    """What `config` was asked for. show: the aspect to list, None for the whole project."""
+    """`stackr config`. hash: services whose hash to print, "*" for all."""
 
-    targets: Targets = field(default_factory=Targets)
-    format: str | None = None
-    show: str | None = None
-    hash: str | None = None
-    quiet: bool = False
-    output: str | None = None
-    interpolate: bool = True
-    normalize: bool = True
-    resolve_paths: bool = True
-    check_consistency: bool = True
-    resolve_env: bool = True
-    resolve_image_digests: bool = False
-    lock_image_digests: bool = False
-    lint: bool = False
+    targets: Annotated[Targets, Words("[FILE|SERVICE]...", "Stack file, services")] = field(
+        default_factory=Targets
+    )
+    format: Annotated[
+        str | None, Option("--format", metavar="KIND", help="yaml (default) or json")
+    ] = None
+    services: Annotated[bool, Option("--services", help="Only the services' names")] = False
+    volumes: Annotated[bool, Option("--volumes", help="Only the volumes' names")] = False
+    networks: Annotated[bool, Option("--networks", help="Only the networks' names")] = False
+    models: Annotated[bool, Option("--models", help="Only the language models")] = False
+    images: Annotated[bool, Option("--images", help="Only the images")] = False
+    profiles: Annotated[bool, Option("--profiles", help="Only the profiles")] = False
+    environment: Annotated[
+        bool, Option("--environment", help="What variables are resolved with")
+    ] = False
+    variables: Annotated[
+        bool, Option("--variables", help="The file's variables and their defaults")
+    ] = False
+    hash: Annotated[
+        str | None,
+        Option("--hash", metavar="SERVICES", help='Hash of these services, "*" for all'),
+    ] = None
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Check, and print nothing")] = False
+    output: Annotated[
+        str | None, Option("--output", "-o", metavar="PATH", help="Write to a file")
+    ] = None
+    interpolate: Annotated[
+        bool, Option("--no-interpolate", turns_off=True, help="Leave variables as they are written")
+    ] = True
+    normalize: Annotated[
+        bool, Option("--no-normalize", turns_off=True, help="Leave out what is only implied")
+    ] = True
+    resolve_paths: Annotated[
+        bool,
+        Option("--no-path-resolution", turns_off=True, help="Leave relative paths as they are"),
+    ] = True
+    check_consistency: Annotated[
+        bool,
+        Option("--no-consistency", turns_off=True, help="Do not check services against each other"),
+    ] = True
+    resolve_env: Annotated[
+        bool,
+        Option("--no-env-resolution", turns_off=True, help="Do not read the services' env files"),
+    ] = True
+    resolve_image_digests: Annotated[
+        bool, Option("--resolve-image-digests", help="Pin images to their digests")
+    ] = False
+    lock_image_digests: Annotated[
+        bool, Option("--lock-image-digests", help="An override file with the digests alone")
+    ] = False
+    lint: Annotated[bool, Option("--lint", help="Report what is allowed and surely not meant")] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         if self.format not in (None, "yaml", "json"):
             raise InvalidArgument(f'unsupported format "{self.format}"', hint="yaml or json")
+
+    @property
+    def show(self) -> str | None:
+        """The aspect to list, the first of `_ASPECTS` that is asked for; None for the whole."""
+        return next((name for name in _ASPECTS if getattr(self, name) not in (False, None)), None)
 
 
 def run_config(
@@ -275,88 +332,13 @@ def _save(output: str, text: str) -> None:
         raise StackrError(f"cannot write {output}: {(error.strerror or '').lower()}") from error
 
 
-def config(
-    ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE|SERVICE]...", help="Stack file, services")
-    ] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="KIND", help="yaml (default) or json")
-    ] = None,
-    services: Annotated[bool, typer.Option("--services", help="Only the services' names")] = False,
-    volumes: Annotated[bool, typer.Option("--volumes", help="Only the volumes' names")] = False,
-    networks: Annotated[bool, typer.Option("--networks", help="Only the networks' names")] = False,
-    models: Annotated[bool, typer.Option("--models", help="Only the language models")] = False,
-    images: Annotated[bool, typer.Option("--images", help="Only the images")] = False,
-    list_profiles: Annotated[bool, typer.Option("--profiles", help="Only the profiles")] = False,
-    environment: Annotated[
-        bool, typer.Option("--environment", help="What variables are resolved with")
-    ] = False,
-    variables: Annotated[
-        bool, typer.Option("--variables", help="The file's variables and their defaults")
-    ] = False,
-    hash_: Annotated[
-        str | None,
-        typer.Option("--hash", metavar="SERVICES", help='Hash of these services, "*" for all'),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Check, and print nothing")] = False,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="PATH", help="Write to a file")
-    ] = None,
-    no_interpolate: Annotated[
-        bool, typer.Option("--no-interpolate", help="Leave variables as they are written")
-    ] = False,
-    no_normalize: Annotated[
-        bool, typer.Option("--no-normalize", help="Leave out what is only implied")
-    ] = False,
-    no_path_resolution: Annotated[
-        bool, typer.Option("--no-path-resolution", help="Leave relative paths as they are")
-    ] = False,
-    no_consistency: Annotated[
-        bool, typer.Option("--no-consistency", help="Do not check services against each other")
-    ] = False,
-    no_env_resolution: Annotated[
-        bool, typer.Option("--no-env-resolution", help="Do not read the services' env files")
-    ] = False,
-    resolve_image_digests: Annotated[
-        bool, typer.Option("--resolve-image-digests", help="Pin images to their digests")
-    ] = False,
-    lock_image_digests: Annotated[
-        bool, typer.Option("--lock-image-digests", help="An override file with the digests alone")
-    ] = False,
-    lint: Annotated[
-        bool, typer.Option("--lint", help="Report what is allowed and surely not meant")
-    ] = False,
-) -> int:
+@takes(ConfigArguments)
+def config(ctx: typer.Context, arguments: ConfigArguments) -> int:
     """Check the stack file, and print it resolved."""
-    aspects = {
-        "services": services,
-        "volumes": volumes,
-        "networks": networks,
-        "models": models,
-        "hash": hash_ is not None,
-        "profiles": list_profiles,
-        "images": images,
-        "variables": variables,
-        "environment": environment,
-    }
-    arguments = ConfigArguments(
-        targets=split_targets(words),
-        format="json" if options_of(ctx).json else format_,
-        show=next((name for name, wanted in aspects.items() if wanted), None),
-        hash=hash_,
-        quiet=quiet,
-        output=output,
-        interpolate=not no_interpolate,
-        normalize=not no_normalize,
-        resolve_paths=not no_path_resolution,
-        check_consistency=not no_consistency,
-        resolve_env=not no_env_resolution,
-        resolve_image_digests=resolve_image_digests,
-        lock_image_digests=lock_image_digests,
-        lint=lint,
-    )
-    return run_config(arguments, options_of(ctx), _write)
+    shared = options_of(ctx)
+    if shared.json:
+        arguments = replace(arguments, format="json")
+    return run_config(arguments, shared, _write)
 
 
 def _write(text: str) -> None:

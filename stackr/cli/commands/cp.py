@@ -17,12 +17,13 @@ from typing import IO, Annotated
 
 import typer
 
-from stackr.cli.flags import Index
+from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.terminal import read_chunks
 from stackr.errors import InvalidArgument, NotFound, NotSupported
+from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.runtime.types import ContainerState, PathStat
 from stackr.stack.containers import project_containers
@@ -52,15 +53,19 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
+class CpArguments:
     """`stackr cp`. all: containers of `run` too. as_user: owned by the container's user."""
 
-    source: _Place
-    target: _Place
-    all: bool = False
-    as_user: bool = False
-    follows_link: bool = False
-    index: int | None = None
+    source: Annotated[_Place, Argument("SOURCE", _Place.parse)]
+    target: Annotated[_Place, Argument("TARGET", _Place.parse)]
+    all: Annotated[bool, Option("--all", help="To or from containers of run as well")] = False
+    as_user: Annotated[
+        bool, Option("--archive", "-a", help="What is copied belongs to the container's user")
+    ] = False
+    follows_link: Annotated[
+        bool, Option("--follow-link", "-L", help="Copy what a symlink SOURCE leads to")
+    ] = False
+    index: Annotated[int | None, Option("--index", metavar="NUM", help="Which replica")] = None
 
     def __post_init__(self) -> None:
         if self.source.service and self.target.service:
@@ -82,36 +87,14 @@ class _Arguments:
         return self.target.service or self.source.service
 
 
-def cp(
-    ctx: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="SOURCE")],
-    target: Annotated[str, typer.Argument(metavar="TARGET")],
-    all_: Annotated[
-        bool, typer.Option("--all", help="To or from containers of run as well")
-    ] = False,
-    archive: Annotated[
-        bool,
-        typer.Option("--archive", "-a", help="What is copied belongs to the container's user"),
-    ] = False,
-    follow_link: Annotated[
-        bool, typer.Option("--follow-link", "-L", help="Copy what a symlink SOURCE leads to")
-    ] = False,
-    index: Index = None,
-) -> None:
+@takes(CpArguments)
+def cp(ctx: typer.Context, arguments: CpArguments) -> None:
     """Copy files: SERVICE:PATH to a local path or "-", or the other way round.
 
     "-" is a tar archive on stdin or stdout. Without --index, a file goes to every container of the
     service, and comes from the first.
     """
     options = options_of(ctx)
-    arguments = _Arguments(
-        _Place.parse(source),
-        _Place.parse(target),
-        all=all_,
-        as_user=archive,
-        follows_link=follow_link,
-        index=index,
-    )
     stack = source_of(options)
     name = stack.name()
     stack.check_services((arguments.service,))
@@ -119,7 +102,7 @@ def cp(
         session.on_engine(lambda runtime: _cp(session, runtime, name, arguments))
 
 
-async def _cp(session: Session, runtime: Runtime, project: str, arguments: _Arguments) -> None:
+async def _cp(session: Session, runtime: Runtime, project: str, arguments: CpArguments) -> None:
     if not isinstance(runtime, SupportsFiles):
         raise NotSupported("cp: this engine does not offer it")
     containers = await _containers(runtime, project, arguments)
@@ -135,7 +118,7 @@ async def _cp(session: Session, runtime: Runtime, project: str, arguments: _Argu
 
 
 async def _containers(
-    runtime: Runtime, project: str, arguments: _Arguments
+    runtime: Runtime, project: str, arguments: CpArguments
 ) -> Sequence[ContainerState]:
     service, index = arguments.service, arguments.index
     found = await project_containers(runtime, project, [service], oneoff=arguments.all)
@@ -150,7 +133,7 @@ async def _containers(
 
 
 async def _copy(
-    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: _Arguments
+    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: CpArguments
 ) -> None:
     if arguments.is_upload:
         words = f"{arguments.source.path} to {container.name}:{arguments.target.path}"
@@ -169,7 +152,9 @@ async def _copy(
 # --- to a container ----------------------------------------------------------------------------
 
 
-async def _upload(runtime: SupportsFiles, container: ContainerState, arguments: _Arguments) -> None:
+async def _upload(
+    runtime: SupportsFiles, container: ContainerState, arguments: CpArguments
+) -> None:
     ref, target = container.id, arguments.target.path
     there, where = await _target(runtime, ref, target)
     if there is not None and there.is_special:
@@ -267,7 +252,7 @@ def _renamed(source: _Source, target: str, there: PathStat | None) -> tuple[str,
 
 
 async def _download(
-    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: _Arguments
+    session: Session, runtime: SupportsFiles, container: ContainerState, arguments: CpArguments
 ) -> None:
     path, own_name = await _source(runtime, container.id, arguments)
     target = arguments.target.path
@@ -290,7 +275,7 @@ async def _download(
         session.view.warning(f"cp: {name}: a device or a FIFO is not copied")
 
 
-async def _source(runtime: SupportsFiles, ref: str, arguments: _Arguments) -> tuple[str, str]:
+async def _source(runtime: SupportsFiles, ref: str, arguments: CpArguments) -> tuple[str, str]:
     """The path to read, and the name that it has here: with `-L`, that of the symlink."""
     path = arguments.source.path
     own_name = posixpath.basename(path.rstrip("/"))

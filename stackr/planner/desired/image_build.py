@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from stackr.errors import InvalidProject, NotSupported
+from stackr.options import Option
 from stackr.planner.desired.keys import image_name
 from stackr.planner.plan.graph import topological_order
 from stackr.planner.plan.model import FieldChange
@@ -34,8 +36,10 @@ class BuildOptions:
     """`stackr build`, beyond what the file says. ssh: agents' sockets by ID."""
 
     arguments: Mapping[str, str] = field(default_factory=dict)
-    pull: bool = False
-    no_cache: bool = False
+    pull: Annotated[
+        bool, Option("--pull", help="Pull the images that are built on, here or not")
+    ] = False
+    no_cache: Annotated[bool, Option("--no-cache", help="Execute every step, known or not")] = False
     no_cache_filter: tuple[str, ...] = ()
     ssh: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int = 0

@@ -81,25 +81,25 @@ def test_the_locked_digests_as_json_have_what_a_service_always_has(printed: Prin
     ],
 )
 def test_the_lists(printed: Print, show: str, services: tuple[str, ...], wanted: str) -> None:
-    assert printed(_TWO, *services, show=show) == wanted
+    assert printed(_TWO, *services, **{show: True}) == wanted
 
 
 def test_the_variables(printed: Print) -> None:
     text = "services: {a: {image: '${A:-x}${B:?no}${C+y}'}}"
-    assert printed(text, show="variables") == (
+    assert printed(text, variables=True) == (
         "NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE\n"
         "A                   false               x                   \n"
         "B                   true                                    \n"
         "C                   false                                   y\n"
     )
-    assert printed(text, show="variables", format="yaml").startswith("A:\n    name: A\n")
-    assert '"DefaultValue": "x"' in printed(text, show="variables", format="json")
+    assert printed(text, variables=True, format="yaml").startswith("A:\n    name: A\n")
+    assert '"DefaultValue": "x"' in printed(text, variables=True, format="json")
 
 
 def test_a_service_cannot_be_hashed_for_a_platform_that_is_not_built(printed: Print) -> None:
     text = "services: {a: {platform: x, build: {context: ., platforms: [y]}}}"
     with pytest.raises(InvalidProject, match="does not support platform: x"):
-        printed(text, show="hash", hash="*", check_consistency=False)
+        printed(text, hash="*", check_consistency=False)
 
 
 def test_dollars_are_doubled_where_they_would_be_read_again(printed: Print) -> None:
