@@ -308,8 +308,8 @@ def test_all_resources(stack: Stack, docker: Docker) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("up", "--build"), "up: --build: not supported: stackr does not build images yet"),
-        (("create", "--build"), "create: --build: not supported"),
+        (("up", "--build", "--no-build"), "up: --build and --no-build cannot be combined"),
+        (("create", "--build", "--no-build"), "create: --build and --no-build cannot be combined"),
         (("up", "--menu"), "up: --menu: not supported"),
         (("up", "-d", "--watch"), "up: --detach and --watch cannot be combined"),
         (("--compatibility", "up"), "--compatibility: not supported"),

@@ -341,7 +341,6 @@ def test_its_end_is_told_at_once(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--build", "web"), "run: --build: not supported: stackr does not build images yet"),
         (("nope",), "no such service: nope"),
         (("-e", "=x", "web"), '--env: "=x": KEY=VALUE is expected'),
         (("-l", "x", "web"), '--label: "x": label must be set as KEY=VALUE'),
