@@ -1,10 +1,10 @@
 """The commands: where each lives, and the line that `stackr --help` shows for it.
 
 Only the module of the command that was asked for is imported. A module in `stackr.cli.commands` has
-a function with Typer parameters (`def up(ctx: typer.Context, ...) -> int | None`), or a
-`typer.Typer` of sub-commands, under the attribute named here; what the function returns is the
-exit code. A module may set how click reads its words in `CONTEXT_SETTINGS`.
-`stackr.cli.options.options_of(ctx)` gives it the options that all commands share.
+a function of the context and its options (`stackr.cli.declared.takes`), or a `typer.Typer` of
+sub-commands, under the attribute named here; what the function returns is the exit code. A module
+may set how click reads its words in `CONTEXT_SETTINGS`. `stackr.cli.options.options_of(ctx)` gives
+it the options that all commands share.
 """
 
 from __future__ import annotations

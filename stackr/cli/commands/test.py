@@ -7,21 +7,23 @@ import json
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import check_choice, parse_pull, parse_scale, parse_span
-from stackr.cli.flags import Pull, Scale
+from stackr.cli.arguments import check_choice, parse_span
+from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.interrupts import Interrupts
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.findings_github import error_commands, without_commands
 from stackr.errors import InvalidArgument
+from stackr.options import Option
 from stackr.planner.desired.instance import Keep
+from stackr.planner.plan.options import UpOptions
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentFailed, EnvironmentReady, StackEvent
 from stackr.stack.testenv.blueprint import Blueprint, draw
@@ -47,89 +49,90 @@ class _Told:
     is_github: bool
 
 
-def environment(
-    ctx: typer.Context,
-    command: Annotated[
-        list[str] | None, typer.Argument(metavar="-- COMMAND [ARG]...", show_default=False)
-    ] = None,
-    service: Annotated[
-        list[str] | None,
-        typer.Option("--service", metavar="SERVICE", help="Only this, and what it depends on"),
-    ] = None,
-    scale: Scale = None,
-    pull: Pull = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the environment up")] = False,
+@dataclass(frozen=True, slots=True)
+class EnvironmentArguments:
+    """`stackr test`. form: of failures; None is that of the place where it runs."""
+
+    command: Annotated[tuple[str, ...], Argument("-- COMMAND [ARG]...")] = ()
+    services: Annotated[
+        tuple[str, ...],
+        Option("--service", metavar="SERVICE", help="Only this, and what it depends on"),
+    ] = ()
+    planned: Annotated[UpOptions, Group(("scale", "pull"))] = field(default_factory=UpOptions)
+    keep: Annotated[bool, Option("--keep", help="Leave the environment up")] = False
     keep_on_failure: Annotated[
-        bool, typer.Option("--keep-on-failure", help="Leave it up if anything fails")
-    ] = False,
+        bool, Option("--keep-on-failure", help="Leave it up if anything fails")
+    ] = False
     artifacts: Annotated[
-        str | None,
-        typer.Option("--artifacts", metavar="DIR", help="Where a failure is documented"),
-    ] = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option("--timeout", metavar="DURATION", help="How long the command may take"),
-    ] = None,
+        Path | None,
+        Option("--artifacts", metavar="DIR", help="Where a failure is documented"),
+    ] = None
+    timeout_s: Annotated[
+        float | None,
+        Option("--timeout", metavar="DURATION", kind="span", help="How long the command may take"),
+    ] = None
     wait_timeout: Annotated[
         str,
-        typer.Option("--wait-timeout", metavar="DURATION", help="How long to get ready may take"),
-    ] = "5m",
+        Option("--wait-timeout", metavar="DURATION", help="How long to get ready may take"),
+    ] = "5m"
     ttl: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--ttl", metavar="DURATION", help=f"How long the environment lives at most ({_TTL})"
         ),
-    ] = None,
+    ] = None
     stop_timeout: Annotated[
         str,
-        typer.Option(
-            "--stop-timeout", metavar="DURATION", help="For containers to stop; 0 kills them"
-        ),
-    ] = "0",
-    fixed_port: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fixed-port", metavar="SERVICE:PORT", help="Publish it where the stack file says"
-        ),
-    ] = None,
-    fixed_subnet: Annotated[
-        list[str] | None,
-        typer.Option(
+        Option("--stop-timeout", metavar="DURATION", help="For containers to stop; 0 kills them"),
+    ] = "0"
+    fixed_ports: Annotated[
+        tuple[str, ...],
+        Option("--fixed-port", metavar="SERVICE:PORT", help="Publish it where the stack file says"),
+    ] = ()
+    fixed_subnets: Annotated[
+        tuple[str, ...],
+        Option(
             "--fixed-subnet", metavar="NETWORK", help="Keep the stack file's subnet and addresses"
         ),
-    ] = None,
+    ] = ()
     ports_file: Annotated[
-        str | None,
-        typer.Option("--ports-file", metavar="FILE", help="Write the variables to it"),
-    ] = None,
+        Path | None, Option("--ports-file", metavar="FILE", help="Write the variables to it")
+    ] = None
     print_env: Annotated[
-        str | None, typer.Option("--print-env", metavar="KIND", help="dotenv or json, on stdout")
-    ] = None,
-    format_: Annotated[
+        str | None, Option("--print-env", metavar="KIND", help="dotenv or json, on stdout")
+    ] = None
+    form: Annotated[
         str | None,
-        typer.Option("--format", metavar="KIND", help="Of failures: text or github (annotations)"),
-    ] = None,
-) -> int:
+        Option("--format", metavar="KIND", help="Of failures: text or github (annotations)"),
+    ] = None
+
+    def options(self) -> EnvironmentOptions:
+        """What the environment is made by. Raises InvalidArgument."""
+        return EnvironmentOptions(
+            command=self.command,
+            services=self.services,
+            scale=dict(self.planned.scale),
+            pull=self.planned.pull,
+            keep=self.keep,
+            keep_on_failure=self.keep_on_failure,
+            artifacts=self.artifacts,
+            timeout_s=self.timeout_s,
+            wait_timeout_s=parse_span("--wait-timeout", self.wait_timeout),
+            ttl_s=parse_span("--ttl", self.ttl if self.ttl is not None else _TTL),
+            is_ttl_given=self.ttl is not None,
+            stop_timeout_s=parse_span("--stop-timeout", self.stop_timeout) or 0,
+            fixed=Keep(fixed_ports(self.fixed_ports), frozenset(self.fixed_subnets)),
+            ports_file=self.ports_file,
+        )
+
+
+@takes(EnvironmentArguments)
+def environment(ctx: typer.Context, given: EnvironmentArguments) -> int:
     """Run a command beside an isolated copy of the stack, which is always taken away again."""
     options = options_of(ctx)
-    arguments = EnvironmentOptions(
-        command=tuple(command or ()),
-        services=tuple(service or ()),
-        scale=parse_scale(scale),
-        pull=parse_pull(pull),
-        keep=keep,
-        keep_on_failure=keep_on_failure,
-        artifacts=Path(artifacts) if artifacts is not None else None,
-        timeout_s=parse_span("--timeout", timeout) if timeout is not None else None,
-        wait_timeout_s=parse_span("--wait-timeout", wait_timeout),
-        ttl_s=parse_span("--ttl", ttl if ttl is not None else _TTL),
-        is_ttl_given=ttl is not None,
-        stop_timeout_s=parse_span("--stop-timeout", stop_timeout) or 0,
-        fixed=Keep(fixed_ports(fixed_port or ()), frozenset(fixed_subnet or ())),
-        ports_file=Path(ports_file) if ports_file is not None else None,
-    )
+    arguments = given.options()
     check_command(arguments)
-    told = _Told(_kind(print_env), _is_github(format_))
+    told = _Told(_kind(given.print_env), _is_github(given.form))
     blueprint = draw(source_of(options), options.engine, arguments)
     if arguments.artifacts is not None:
         claim_folder(arguments.artifacts, FILES)

@@ -115,6 +115,28 @@ def test_what_is_given_is_known_by_its_spelling() -> None:
     assert list(given(options)) == ["--scale", "--force-recreate", "--no-start"]
 
 
+_PLAIN = {
+    "completion": "one word",
+    "engine": "it has commands of its own",
+    "explain": "one option",
+    "history": "one option",
+    "port": "two options",
+    "scale": "one option",
+    "version": "two options",
+    "wait": "one option",
+}
+"""Commands whose parameters are Typer's own, and why."""
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in _PLAIN])
+def test_parameters_are_declared_at_a_dataclass(name: str) -> None:
+    group = root_group()
+    with group.make_context("stackr", [], resilient_parsing=True) as ctx:
+        command = group.get_command(ctx, name)
+    own = [each for each in command.params if each.expose_value and each.name != "help"]
+    assert all(each.name.startswith("own_") for each in own)
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "engine"])
 def test_no_two_parameters_have_one_name(name: str) -> None:
     """The values of both would go to one of them."""
