@@ -435,4 +435,4 @@ def test_what_a_server_holds(warm: Warm) -> None:
     before = held()
     for _ in range(5):
         warm("config", "-q")
-    until(lambda: held() == before)
+    until(lambda: held()[1] == 1 and held()[0] <= before[0])

@@ -235,7 +235,7 @@ def test_a_dry_run_watches_nothing(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("action: sync\n", "action: rebuild\n"), "watch[0].action: rebuild: not supported"),
+        (("action: sync\n", "action: rebuild\n"), "watch[0].action: rebuild: service"),
         (('["*.log", node_modules/]', '["["]'), "watch[0]: syntax error in pattern"),
         (("action: restart", "action: reload"), "action"),
     ],
@@ -243,8 +243,6 @@ def test_a_dry_run_watches_nothing(stack: Stack) -> None:
 def test_bad_rules(stack: Stack, change: tuple[str, str], message: str, tmp_path: Path) -> None:
     path = stack.folder / "compose.yaml"
     path.write_text(path.read_text().replace(*change))
-    if "rebuild" in change[1]:
-        path.write_text(path.read_text().replace("user:", "build: .\n    user:"))
     for command in (("watch",), ("up", "--watch")):
         assert message in stack(*command, want=1).stderr
     assert (
