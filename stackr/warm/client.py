@@ -165,7 +165,7 @@ def _follow(connection: Socket) -> tuple[str, int] | None:
     from stackr.warm.relay import Relay  # imported while the worker begins
 
     relay = Relay()
-    relay.begin()
+    relay.begin(connection)
     while True:
         kind, content = receive(connection)[0] or _GONE
         if kind == "accepted":

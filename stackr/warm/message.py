@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["MOST_FDS", "receive", "send"]
+__all__ = ["MOST_FDS", "READY", "receive", "send"]
 
 MOST_FDS = 250
 """The kernel takes 253 with a message."""
+READY = "ready"
+"""What a client says once it passes signals on: until then nothing is begun."""
 _HEAD = 8
 _LARGEST = 1 << 26
 

@@ -6,7 +6,10 @@ import contextlib
 import os
 import resource
 import signal
+from _socket import socket as Socket
 from types import FrameType
+
+from stackr.warm.message import READY, send
 
 __all__ = ["Relay", "die_by"]
 
@@ -22,11 +25,14 @@ class Relay:
         self._before: list[int] = []
         self._waiting: list[int] = []
 
-    def begin(self) -> None:
+    def begin(self, connection: Socket) -> None:
+        """Take over what the signals mean, and tell the worker, which begins nothing before."""
         for number in (*_TO_ALL, *_TO_ONE, signal.SIGTSTP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before.append(number)
                 signal.signal(number, self._stop if number == signal.SIGTSTP else self._pass_on)
+        with contextlib.suppress(OSError):  # it has declined: that is read next
+            send(connection, READY)
 
     def follow(self, worker: int) -> None:
         self.worker = worker

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, TextIO
 
 from stackr.cli.main import main as run_command
 from stackr.warm import place
-from stackr.warm.message import receive, send
+from stackr.warm.message import READY, receive, send
 
 __all__ = ["CALLER", "FRESH", "STALE", "run"]
 
@@ -64,6 +64,8 @@ def run(server: socket.socket) -> NoReturn:
         if request is None:
             os._exit(0)
         control = _become(connection, request, fds, server)
+        if receive(control)[0] != READY:
+            raise _Declined("the caller has ended")
     except (_Declined, OSError, ValueError, TypeError, KeyError, EOFError) as error:
         _decline(connection, str(error) or type(error).__name__)
     send(control, ("accepted", os.getpid()))
