@@ -213,10 +213,10 @@ def test_a_deleted_bridge_is_drift_that_up_mends(stack: Stack) -> None:
 
     stack("up", "-d")
     assert stack.ids() == before
-    stack("exec", "-T", "web", "ping", "-c", "5", "-W", "20", "db")
+    stack("exec", "-T", "web", "ping", "-c", "1", "-W", "20", "db")
     stack("diff", "--exit-code")
 
     subprocess.run(["ip", "link", "delete", bridge], check=True)
     stack("restart", "-t", "0", "web")
-    stack("exec", "-T", "web", "ping", "-c", "5", "-W", "20", "db")
+    stack("exec", "-T", "web", "ping", "-c", "1", "-W", "20", "db")
     stack("diff", "--exit-code")
