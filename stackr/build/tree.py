@@ -7,12 +7,12 @@ followed within the tree, as chroot would.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stackr.build.errors import DockerfileError
 
-__all__ = ["File", "Tree", "parents_of"]
+__all__ = ["File", "Tree", "follow", "parents_of"]
 
 _MOST_LINKS = 40  # as the kernel
 
@@ -57,32 +57,8 @@ class Tree:
         return cls(files, children)
 
     def resolve(self, path: str) -> str | None:
-        """Where a path leads; None where nothing is. Raises DockerfileError for a loop."""
-        done: list[str] = []
-        rest = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        links = 0
-        while rest:
-            part = rest.pop()
-            if part == "..":
-                if done:
-                    done.pop()
-                continue
-            here = "/".join((*done, part))
-            found = self.files.get(here)
-            if found is None:
-                return None
-            if not found.is_link:
-                if rest and not found.is_folder:
-                    return None
-                done.append(part)
-                continue
-            links += 1
-            if links > _MOST_LINKS:
-                raise DockerfileError(f"{path}: too many levels of symbolic links")
-            if found.digest.startswith("/"):
-                done.clear()
-            rest += [each for each in reversed(found.digest.split("/")) if each not in ("", ".")]
-        return "/".join(done)
+        """Where a path leads; see `follow`."""
+        return follow(path, self.files.get)
 
     def below(self, folder: str) -> Iterator[str]:
         """Every path below a folder, each folder before what is in it, sorted."""
@@ -107,3 +83,37 @@ class Tree:
         """The same tree, as though those had never been in it."""
         gone = set(paths)
         return Tree.of({path: file for path, file in self.files.items() if path not in gone})
+
+
+def follow(path: str, look: Callable[[str], File | None]) -> str | None:
+    """Where a path leads, through symlinks beneath the root; None where nothing is.
+
+    look: what is at a path without symlinks. Raises DockerfileError for a loop.
+    """
+    done: list[str] = []
+    rest = _reversed_parts(path)
+    links = 0
+    while rest:
+        part = rest.pop()
+        if part == "..":
+            del done[-1:]
+            continue
+        found = look("/".join((*done, part)))
+        if found is None:
+            return None
+        if not found.is_link:
+            if rest and not found.is_folder:
+                return None
+            done.append(part)
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise DockerfileError(f"{path}: too many levels of symbolic links")
+        if found.digest.startswith("/"):
+            done.clear()
+        rest += _reversed_parts(found.digest)
+    return "/".join(done)
+
+
+def _reversed_parts(path: str) -> list[str]:
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -44,6 +44,10 @@ class GlobalOptions:
     parallel: str | None = None
     all_resources: bool = False
     compatibility: bool = False
+
+    def silent(self) -> GlobalOptions:
+        """The same without progress, as a command's own `--quiet` asks for."""
+        return replace(self, progress="quiet", json=False)
 
 
 def options_of(ctx: typer.Context) -> GlobalOptions:

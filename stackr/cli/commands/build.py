@@ -75,7 +75,7 @@ def build(ctx: typer.Context, arguments: BuildArguments) -> int:
     """Build the services' images."""
     options, targets = options_of(ctx), arguments.targets
     if arguments.quiet:
-        options = replace(options, progress="quiet", json=False)
+        options = options.silent()
     with open_session(options) as session:
         project = source_of(options, targets.files).load(targets.services)
         build_options = _resolved(arguments, project)

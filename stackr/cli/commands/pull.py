@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -53,7 +53,7 @@ def pull(ctx: typer.Context, arguments: PullArguments) -> int:
     options, targets = options_of(ctx), arguments.targets
     check_choice("--policy", arguments.policy, ("always", "missing"))
     if arguments.quiet:
-        options = replace(options, progress="quiet", json=False)
+        options = options.silent()
     up_options = UpOptions(
         services=targets.services,
         no_deps=not arguments.include_deps and bool(targets.services),

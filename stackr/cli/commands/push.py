@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -42,7 +42,7 @@ def push(ctx: typer.Context, arguments: PushArguments) -> int:
     """Push the services' images to their registries."""
     options, targets = options_of(ctx), arguments.targets
     if arguments.quiet:
-        options = replace(options, progress="quiet", json=False)
+        options = options.silent()
     up_options = UpOptions(
         services=targets.services,
         no_deps=not arguments.include_deps and bool(targets.services),

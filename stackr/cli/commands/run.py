@@ -135,7 +135,7 @@ def run(ctx: typer.Context, arguments: RunArguments) -> int:
     """Run a command in a new container of a service; its exit code is stackr's."""
     options = options_of(ctx)
     if arguments.quiet:
-        options = replace(options, progress="quiet", json=False)
+        options = options.silent()
     if arguments.command:
         arguments = replace(arguments, command=without_dashes(arguments.command))
     with open_session(options) as session:

@@ -13,6 +13,18 @@ __all__ = ["BuildPolicy", "DownOptions", "PullPolicy", "Recreate", "UpOptions"]
 Recreate = Literal["diverged", "force", "never"]
 PullPolicy = Literal["always", "missing", "never"]
 BuildPolicy = Literal["always", "changed", "never"]
+_RemoveOrphans = Annotated[
+    bool,
+    Option(
+        "--remove-orphans",
+        help="Remove containers of services that are gone",
+        variable="COMPOSE_REMOVE_ORPHANS",
+    ),
+]
+_StopTimeout = Annotated[
+    float | None,
+    Option("--timeout", "-t", metavar="DURATION", kind="seconds", help="For containers to stop"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +78,7 @@ class UpOptions:
         bool,
         Option("--yes", "-y", help="Make volumes anew that changed, which loses their data"),
     ] = False
-    remove_orphans: Annotated[
-        bool,
-        Option(
-            "--remove-orphans",
-            help="Remove containers of services that are gone",
-            variable="COMPOSE_REMOVE_ORPHANS",
-        ),
-    ] = False
+    remove_orphans: _RemoveOrphans = False
     pull: Annotated[
         PullPolicy | None,
         Option("--pull", metavar="POLICY", kind="pull", help="always, missing or never"),
@@ -99,12 +104,7 @@ class UpOptions:
             "--wait-timeout", metavar="DURATION", kind="seconds", help="How long to wait at most"
         ),
     ] = None
-    timeout_s: Annotated[
-        float | None,
-        Option(
-            "--timeout", "-t", metavar="DURATION", kind="seconds", help="For containers to stop"
-        ),
-    ] = None
+    timeout_s: _StopTimeout = None
     atomic: Annotated[
         bool, Option("--atomic", help="Wait until all is ready; go back if anything fails")
     ] = False
@@ -128,20 +128,8 @@ class DownOptions:
     volumes: Annotated[
         bool, Option("--volumes", "-v", help="Remove the stack's volumes, with their data")
     ] = False
-    remove_orphans: Annotated[
-        bool,
-        Option(
-            "--remove-orphans",
-            help="Remove containers of services that are gone",
-            variable="COMPOSE_REMOVE_ORPHANS",
-        ),
-    ] = False
-    timeout_s: Annotated[
-        float | None,
-        Option(
-            "--timeout", "-t", metavar="DURATION", kind="seconds", help="For containers to stop"
-        ),
-    ] = None
+    remove_orphans: _RemoveOrphans = False
+    timeout_s: _StopTimeout = None
     images: Annotated[
         Literal["all", "local"] | None,
         Option("--rmi", metavar="WHICH", kind="rmi", help="Remove images: all or local"),

@@ -53,8 +53,9 @@ class Builds:
                     await containers.remove(container.id, force=True, volumes=True)
 
     async def builder(self) -> Builder:
-        """Imports take a while (networkx), so they are done in a thread."""
-        await asyncio.to_thread(importlib.import_module, "stackr.runtime.engine.build.service")
+        """Imports take a while (networkx), so they are done in a thread, the first time."""
+        if self._builder is None:
+            await asyncio.to_thread(importlib.import_module, "stackr.runtime.engine.build.service")
         from stackr.runtime.engine.build.service import Builder
 
         if self._builder is None:

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackr.build.errors import DockerfileError
-from stackr.build.tree import File, Tree
+from stackr.build.tree import File, Tree, follow
 from stackr.build.wildcard import is_pattern
 from stackr.runtime.engine.build.files import Found
 from stackr.runtime.engine.build.packing import xattrs_of
@@ -22,7 +21,6 @@ from stackr.runtime.engine.build.packing import xattrs_of
 __all__ = ["MergedFiles"]
 
 _OPAQUE = "trusted.overlay.opaque"
-_MOST_LINKS = 40
 
 
 @dataclass(slots=True)
@@ -77,29 +75,15 @@ class MergedFiles:
 
     def _follow(self, path: str, files: dict[str, File]) -> str | None:
         """Resolve a path as `Tree.resolve` will, and note what is on the way."""
-        done: list[str] = []
-        rest = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        links = 0
-        while rest:
-            part = rest.pop()
-            if part == "..":
-                done = done[:-1]
-                continue
-            here = "/".join((*done, part))
+
+        def look(here: str) -> File | None:
             node = self._node(here)
             if node is None:
                 return None
-            file = files[here] = _file(node)
-            if not file.is_link:
-                done.append(part)
-                continue
-            links += 1
-            if links > _MOST_LINKS:
-                raise DockerfileError(f"{path}: too many levels of symbolic links")
-            if file.digest.startswith("/"):
-                done = []
-            rest += [each for each in reversed(file.digest.split("/")) if each not in ("", ".")]
-        return "/".join(done)
+            files[here] = found = _file(node)
+            return found
+
+        return follow(path, look)
 
     def _add_below(self, path: str, files: dict[str, File]) -> None:
         pending = [path]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import posixpath
-import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -25,9 +24,9 @@ from stackr.runtime.engine.build.cache import BuildCache
 from stackr.runtime.engine.build.files import Context
 from stackr.runtime.engine.build.layers import LayerMaker
 from stackr.runtime.engine.build.request import BuildRequest
+from stackr.runtime.engine.build.scratch import scratch_folder
 from stackr.runtime.engine.build.step_container import StepContainers
 from stackr.runtime.engine.image.store import Images
-from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 
 __all__ = ["BindSource", "RunFailed", "Runner"]
@@ -155,7 +154,7 @@ class Runner:
         sources: Mapping[int, BindSource],
     ) -> _Setup:
         setup = _Setup()
-        folder = await stack.enter_async_context(self._folder(self._scratch))
+        folder = await stack.enter_async_context(scratch_folder(self._scratch))
         for number, document in enumerate(step.scripts):
             script = folder / f"script-{number}"
             _write(script, document.content.encode("utf-8", "surrogateescape"), 0o755)
@@ -178,16 +177,6 @@ class Runner:
                 case _:
                     await self._bind(stack, setup, step, mount, target, sources[number])
         return setup
-
-    @asynccontextmanager
-    async def _folder(self, root: Path) -> AsyncIterator[Path]:
-        """A folder of the step's own."""
-        folder = root / secrets.token_hex(8)
-        folder.mkdir(mode=0o700, parents=True)
-        try:
-            yield folder
-        finally:
-            remove_tree(folder)
 
     async def _bind(
         self,
@@ -221,13 +210,9 @@ class Runner:
     @asynccontextmanager
     async def _copied(self, source: BindSource, path: str, line: int) -> AsyncIterator[Path]:
         """A copy of what a mount is of, there for the block: what is written to it is dropped."""
-        folder = self._work / secrets.token_hex(8)
-        folder.mkdir(mode=0o700, parents=True)
-        try:
+        async with scratch_folder(self._work) as folder:
             await asyncio.to_thread(self._copy, source, path, folder / "copy", line)
             yield folder / "copy"
-        finally:
-            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
 
     def _copy(self, source: BindSource, path: str, target: Path, line: int) -> None:
         if not isinstance(source, Sequence):
@@ -277,7 +262,7 @@ class Runner:
     ) -> AsyncIterator[Path]:
         """What a new cache begins with: nothing, or what it is said to be of."""
         if source is None:
-            async with self._folder(self._work) as folder:
+            async with scratch_folder(self._work) as folder:
                 (folder / "copy").mkdir()
                 os.chown(folder / "copy", mount.uid or 0, mount.gid or 0)
                 (folder / "copy").chmod(0o755 if mount.mode is None else mount.mode)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -31,6 +30,7 @@ from stackr.runtime.engine.build.output import image_document, settled
 from stackr.runtime.engine.build.progress import Built, Notice, Pulling, Report
 from stackr.runtime.engine.build.request import BuildRequest
 from stackr.runtime.engine.build.run_step import Runner
+from stackr.runtime.engine.build.scratch import new_folder, remove, scratch_folder
 from stackr.runtime.engine.build.sources import Origin
 from stackr.runtime.engine.build.stage import Base, StageBuild, StageResult
 from stackr.runtime.engine.build.step_container import StepContainers
@@ -41,7 +41,6 @@ from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.image.platform import host_platform, parse_platform
 from stackr.runtime.engine.image.store import Images
-from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["Builder"]
@@ -97,12 +96,8 @@ class Builder:
         Raises InvalidArgument for a damaged or hostile one.
         """
         self._images.check_room()
-        folder = self._contexts / secrets.token_hex(8)
-        folder.mkdir(mode=0o700, parents=True)
-        try:
+        async with scratch_folder(self._contexts) as folder:
             yield await received_context(archive, folder, dockerfile)
-        finally:
-            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
 
     @asynccontextmanager
     async def remote(
@@ -113,23 +108,18 @@ class Builder:
         Raises InvalidArgument, NotSupported, Unavailable.
         """
         self._images.check_room()
-        folder = self._contexts / secrets.token_hex(8)
-        folder.mkdir(mode=0o700, parents=True)
-        try:
+        async with scratch_folder(self._contexts) as folder:
             yield await remote_context(address, folder, dockerfile)
-        finally:
-            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
 
     async def keep(self, archive: AsyncIterator[bytes], *, dockerfile: str) -> str:
         """Take a context in for builds to come; returns its ID. Raises as `received`."""
         await self._uploads.expire()
         self._images.check_room()
-        folder = self._contexts / secrets.token_hex(8)
-        folder.mkdir(mode=0o700, parents=True)
+        folder = new_folder(self._contexts)
         try:
             return self._uploads.add(folder, await received_context(archive, folder, dockerfile))
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
+            await remove(folder)
             raise
 
     def context(self, id: str) -> Context:
