@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import subprocess
 import tempfile
 import time
@@ -15,11 +14,11 @@ from pathlib import Path
 
 import leak_census
 import pytest
+from killed_daemon import kill_daemon, kill_process
 from stackr_stack import free_port, until
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import is_running
-from stackr.runtime.engine.lock import holder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "examples/stacks/guestbook/compose.yaml"
@@ -157,14 +156,10 @@ def test_the_site_outlives_the_daemon(demo: Demo) -> None:
     """A process of its own goes on answering names, so that each request still finds its way."""
     demo.run("scripts/demo")
     before = demo.pids()
-    daemon = holder(demo.config.data_root)
-    assert daemon is not None
-    os.kill(daemon, signal.SIGKILL)
-    until(lambda: not is_running(demo.config))
+    kill_daemon(demo.config)
     assert [demo.book()["visits"], demo.book()["visits"]] == [2, 3]
 
-    os.kill(before["cache"], signal.SIGKILL)
-    until(lambda: not Path("/proc", str(before["cache"])).exists())
+    kill_process(before["cache"])
     assert not is_running(demo.config), "nothing of the above has started a daemon"
     assert "guestbook-cache-1" in demo.stackr("ps", "--all")
     assert is_running(demo.config)

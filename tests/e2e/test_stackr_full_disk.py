@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,10 @@ from pathlib import Path
 import docker
 import pytest
 from interruption import Site, everything
+from killed_daemon import kill_daemon
 from stackr_stack import Stack, free_port, until
 
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.lock import holder
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
@@ -67,17 +66,6 @@ def images(stack: Stack) -> list[str]:
         client.close()
 
 
-def kill_daemon(stack: Stack) -> None:
-    pid = holder(stack.engine.data_root)
-    assert pid is not None
-    process = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-        assert select.select([process], [], [], 60)[0], "the daemon's end"
-    finally:
-        os.close(process)
-
-
 @pytest.mark.parametrize("leave_kib", [2048, 512])
 def test_pulled_onto_a_full_disk(site: Site, leave_kib: int) -> None:
     """Too little for the image; and too little to begin with it."""
@@ -102,14 +90,14 @@ def test_what_runs_can_end_on_a_full_disk(site: Site) -> None:
     assert _FULL in told
     assert site.lives() == before
     fill(stack)
-    kill_daemon(stack)
+    kill_daemon(stack.engine)
     os.kill(before["worker-2"].pid, signal.SIGKILL)
     until(lambda: stack.containers()[f"{stack.name}-worker-2"]["ExitCode"] == 137)
     stack("stop", "worker")
     fill(stack)
     stack("kill", "web")
     stack("rm", "-f", "web")
-    kill_daemon(stack)
+    kill_daemon(stack.engine)
     ballast = fill(stack)
     stack("down")
     ballast.unlink()

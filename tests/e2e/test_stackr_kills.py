@@ -17,13 +17,13 @@ from pathlib import Path
 import loopback_registry
 import pytest
 from interruption import Interrupted, Site, everything
+from killed_daemon import kill_daemon
 from oci_builder import archive, build, member
 from stackr_stack import Stack, free_port, until
 from stalling_relay import stalling_relay
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import is_running
-from stackr.runtime.engine.lock import holder
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -74,7 +74,7 @@ def test_the_daemon_is_killed_at_any_moment(site: Site, dice: random.Random) -> 
     """The command that it served says so in a line; the next one starts another daemon."""
 
     def strike(*command: str) -> Interrupted:
-        struck = site.interrupt(dice, *command, strike=lambda _: _kill_daemon(site.stack))
+        struck = site.interrupt(dice, *command, strike=lambda _: kill_daemon(site.stack.engine))
         assert struck.returncode in (0, 1), struck
         assert not struck.returncode or "stackr: " in struck.err, struck
         return struck
@@ -104,8 +104,7 @@ def test_a_site_is_served_while_no_daemon_runs(site: Site) -> None:
     site.stack("up", "-d", "--wait")
     before = site.lives()
     config = site.stack.engine
-    _kill_daemon(site.stack)
-    until(lambda: not is_running(config))
+    kill_daemon(site.stack.engine)
     for _ in range(20):
         assert site.answer() == "1"
         assert _within(before["worker-1"].pid, "nslookup", "web") == 0
@@ -151,7 +150,7 @@ def test_what_ends_while_no_daemon_runs(
         processes = {name: os.pidfd_open(life.pid) for name, life in lives.items()}
         for process in processes.values():
             opened.callback(os.close, process)
-        _kill_daemon(stack)
+        kill_daemon(stack.engine)
         (tmp_path / "go" / "now").touch()
         signal.pidfd_send_signal(processes["again-1"], signal.SIGKILL)
         until(lambda: all(map(_has_ended, processes.values())), "the containers' end")
@@ -167,21 +166,6 @@ def test_what_ends_while_no_daemon_runs(
     wanted_words = {"again": ["up", "up"], "once": ["bye"], "retry": ["try", "try"]}
     until(lambda: told() == wanted_words, f"{wanted_words} in their logs")
     stack("down")
-
-
-def _kill_daemon(stack: Stack) -> None:
-    """Returns once it has ended."""
-    if (pid := holder(stack.engine.data_root)) is None:
-        return
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-        until(lambda: _has_ended(process), "the daemon's end")
-    finally:
-        os.close(process)
 
 
 def _has_ended(process: int) -> bool:

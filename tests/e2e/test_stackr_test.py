@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
@@ -21,6 +20,7 @@ from typing import Any
 import private_dockerd
 import pytest
 from engine_request import request
+from killed_daemon import kill_daemon
 from pty_process import on_terminal
 from stackr_stack import Stack, free_port, until
 
@@ -240,12 +240,9 @@ def test_stackr_and_the_daemon_killed(tmp_path: Path, new_engine: Any, busybox_i
     env.environ["IMAGE"] = busybox_image
     env.write(WEB)
     process = started(env, *script(_WAIT))
-    daemon = holder(env.engine.data_root)
-    assert daemon is not None
-    os.kill(daemon, signal.SIGKILL)
+    kill_daemon(env.engine)
     process.kill()
     process.communicate()
-    until(lambda: holder(env.engine.data_root) is None)
     ensure_running(env.engine)
     until(lambda: not env.everything() and not leases(env.engine))
 

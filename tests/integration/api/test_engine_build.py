@@ -9,7 +9,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tarfile
@@ -23,6 +22,7 @@ from typing import Any
 
 import pytest
 from engine_request import raw_request, request
+from killed_daemon import kill_daemon
 
 from stackr.build.context import ignore_of, read_context
 from stackr.build.digests import Digests
@@ -391,8 +391,7 @@ def test_the_daemon_is_killed_in_a_step(lone: Site) -> None:
     with ThreadPoolExecutor(1) as pool:
         building = pool.submit(lambda: site_error(lone, stuck))
         until(lambda: lone.is_past(first))
-        pid = int((lone.engine.data_root / "engine.lock").read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
+        kill_daemon(lone.engine)
         building.result(_DEADLINE_S)
     ensure_running(lone.engine)
     assert request(lone.engine.socket, "GET", "/containers/json?all=1")[1] == []

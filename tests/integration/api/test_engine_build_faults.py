@@ -7,8 +7,6 @@ import gzip
 import http.client
 import io
 import os
-import select
-import signal
 import socket
 import tarfile
 import time
@@ -19,6 +17,7 @@ from typing import Any
 
 import pytest
 from engine_request import raw_request, request
+from killed_daemon import kill_daemon
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
@@ -42,16 +41,6 @@ class Site:
         body = context(Dockerfile=text.replace("BASE", self.base).encode(), **files)
         _, data = raw_request(self.engine.socket, "POST", "/build", body, "application/x-tar")
         return data.decode()
-
-    def kill(self) -> None:
-        """The daemon, and wait for its end."""
-        pid = int((self.engine.data_root / "engine.lock").read_text().split()[0])
-        process = os.pidfd_open(pid)
-        try:
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-            assert select.select([process], [], [], _DEADLINE_S)[0]
-        finally:
-            os.close(process)
 
     def containers(self) -> list[Any]:
         found: list[Any] = request(self.engine.socket, "GET", "/containers/json?all=1")[1]
@@ -102,7 +91,7 @@ def test_the_daemon_is_killed_while_files_are_copied(site: Site) -> None:
     with ThreadPoolExecutor(1) as pool:
         building = pool.submit(cut_off)
         until(lambda: first in site.remembered() and bool(site.containers()))
-        site.kill()
+        kill_daemon(site.engine)
         building.result(_DEADLINE_S)
     ensure_running(site.engine)
     site.check_nothing_is_left()
@@ -120,7 +109,7 @@ def test_the_daemon_is_killed_while_a_context_comes_in(site: Site) -> None:
         connection.connect(str(site.engine.socket))
         connection.sendall(head.encode() + body[: 6 << 20])
         until(lambda: any(path.stat().st_size > 1 << 20 for path in site.received()))
-        site.kill()
+        kill_daemon(site.engine)
     ensure_running(site.engine)
     site.check_nothing_is_left()
     assert "Successfully built" in site.build("FROM BASE\nRUN true\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 
 import docker
 import pytest
+from killed_daemon import kill_daemon, kill_process
 from polling import until
 
 from stackr.errors import Unavailable
@@ -37,18 +37,6 @@ _DEADLINE_S = 60.0
 
 def _client(config: EngineConfig) -> Any:
     return docker.DockerClient(base_url=f"unix://{config.socket}", version="1.47", timeout=60)
-
-
-def _kill(config: EngineConfig) -> None:
-    """End the daemon as the kernel would, and wait for its end."""
-    pid = holder(config.data_root)
-    assert pid is not None
-    process = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-        until(lambda: holder(config.data_root) is None)
-    finally:
-        os.close(process)
 
 
 def test_concurrent_starters_start_one_daemon(new_engine: NewEngine) -> None:
@@ -188,13 +176,13 @@ def test_containers_outlive_a_stop_and_a_kill(new_engine: NewEngine, busybox_ima
         pid,
         ports,
     )
-    _kill(config)
+    kill_daemon(config)
     os.kill(pid, 0)
     ensure_running(config)
     counter.reload()
     assert (counter.status, counter.attrs["State"]["Pid"]) == ("running", pid)
     assert counter.exec_run(["true"]).exit_code == 0
-    _kill(config)
+    kill_daemon(config)
     Path(f"/proc/{pid}/root/stop").touch()
     until(lambda: not Path(f"/proc/{pid}").exists())
     ensure_running(config)
@@ -221,9 +209,8 @@ def test_an_ended_container_is_restarted_by_policy_at_the_next_start(
     )
     kept.reload()
     pid = kept.attrs["State"]["Pid"]
-    _kill(config)
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{pid}").exists())
+    kill_daemon(config)
+    kill_process(pid)
     ensure_running(config)
 
     def is_up_again() -> bool:

@@ -5,9 +5,7 @@ A site of two containers has one published port and the alias `web`; clients ask
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import socket
 import threading
 import time
@@ -21,6 +19,7 @@ import docker
 import pytest
 import requests
 from host_ports import free_port
+from killed_daemon import kill_daemon
 from network_lab import lookup
 from polling import until
 
@@ -30,7 +29,6 @@ from stackr.runtime.connect import connect
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
-from stackr.runtime.engine.lock import holder
 
 pytestmark = pytest.mark.root
 
@@ -331,17 +329,6 @@ async def test_by_the_runtime(site: Site, runtime: DockerRuntime) -> None:
 # --- a daemon that is killed ------------------------------------------------------------------
 
 
-def _kill(config: EngineConfig) -> None:
-    pid = holder(config.data_root)
-    assert pid is not None
-    process = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-        until(lambda: holder(config.data_root) is None, "the end of the daemon")
-    finally:
-        os.close(process)
-
-
 def test_a_daemon_killed_at_any_moment_leaves_one_of_both(
     new_engine: NewEngine, busybox_image: str
 ) -> None:
@@ -371,7 +358,7 @@ def _promote_and_kill(site: Site, new: Any, old: Any) -> None:
     call = threading.Thread(target=promote)
     call.start()
     time.sleep(random.uniform(0, 0.02))
-    _kill(site.config)
+    kill_daemon(site.config)
     call.join()
 
 

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import docker
 import pytest
 from engine_request import request
-from polling import until
+from killed_daemon import kill_daemon
 
 from stackr.runtime.connect import connect
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
-from stackr.runtime.engine.lock import holder
 from stackr.stack.lock import project_lock
 
 pytestmark = pytest.mark.root
 _BEHIND_THE_FIRST = b'"waiting", "holder": {"pid": 101, "user": "ann", "host": "far"'
-
-
-def _kill(config: EngineConfig) -> None:
-    pid = holder(config.data_root)
-    assert pid is not None
-    process = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-        until(lambda: holder(config.data_root) is None, "the end of the daemon")
-    finally:
-        os.close(process)
 
 
 def _ask(engine: Path, pid: int) -> socket.socket:
@@ -64,6 +55,40 @@ def test_clients_wait_in_order_and_their_end_lets_go(engine: EngineConfig) -> No
         _until_says(second, b'"held"')
         second.close()
         _until_says(third, b'"held"')
+
+
+_CHANGER = """
+import socket, sys, time
+lock, other = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+head = "POST /{} HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 0\\r\\n\\r\\n"
+lock.connect(sys.argv[1])
+lock.sendall(head.format("stackr/v1/locks?project=demo&pid=7&user=ann&host=far").encode())
+while b'"held"' not in lock.recv(4096):
+    pass
+other.connect(sys.argv[1])
+other.sendall(head.format(f"containers/{sys.argv[2]}/stop?t=1").encode())
+print(flush=True)
+time.sleep(1000)
+"""
+"""Has the lock, and stops a container that takes a second to stop."""
+
+
+def test_what_a_killed_client_began_ends_before_its_lock_is_free(
+    engine: EngineConfig, busybox_image: str
+) -> None:
+    with closing(docker.DockerClient(base_url=f"unix://{engine.socket}", timeout=60)) as client:
+        client.images.pull(busybox_image)
+        stubborn = client.containers.run(busybox_image, ["sleep", "1000"], detach=True)
+        command = [sys.executable, "-c", _CHANGER, str(engine.socket), stubborn.id]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as changer:
+            assert changer.stdout is not None
+            assert changer.stdout.readline() == b"\n"
+            changer.kill()
+        with _ask(engine.socket, 101) as next_one:
+            _until_says(next_one, b'"held"')
+            stubborn.reload()
+            assert stubborn.status == "exited"
+        stubborn.remove()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +126,7 @@ async def test_a_killed_daemon_leaves_it_with_who_had_it(
             while not told:
                 await asyncio.sleep(0.01)
             told.clear()
-            await asyncio.to_thread(_kill, config)
+            await asyncio.to_thread(kill_daemon, config)
             await asyncio.to_thread(ensure_running, config)
             while not told and not waiter.done():
                 await asyncio.sleep(0.01)

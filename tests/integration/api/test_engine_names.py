@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,18 @@ from typing import Any
 import docker
 import leak_census
 import pytest
+from killed_daemon import kill_daemon, kill_process
 from network_lab import lookup, own_listener, upstream
 from polling import until
 
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
-from stackr.runtime.engine.lock import holder
 
 pytestmark = pytest.mark.root
 
 NewEngine = Callable[[], EngineConfig]
 _DEADLINE_S = 60.0
-
-
-def _kill(pid: int | None) -> None:
-    """End a process as the kernel would, and wait for its end."""
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not _is_alive(pid), f"the end of process {pid}")
 
 
 def _is_alive(pid: int) -> bool:
@@ -86,7 +78,7 @@ def test_names_outlive_the_daemon(names: Names) -> None:
     web, _ = names.start("web")
     _, db = names.start("db")
     (resolver,) = _resolvers(names.config)
-    _kill(holder(names.config.data_root))
+    kill_daemon(names.config)
     with upstream(names.upstream):
         for _ in range(3):
             assert f"Address: {db}" in lookup(web, "db")
@@ -106,15 +98,15 @@ def test_a_killed_resolver_is_replaced(names: Names) -> None:
     web, _ = names.start("web")
     _, db = names.start("db")
     (resolver,) = _resolvers(names.config)
-    _kill(resolver)
+    kill_process(resolver)
     until(
         lambda: f"Address: {db}" in lookup(web, "db", is_lost=True),
         "an answer of the next resolver",
     )
     (second,) = _resolvers(names.config)
     assert second != resolver
-    _kill(holder(names.config.data_root))
-    _kill(second)
+    kill_daemon(names.config)
+    kill_process(second)
     assert f"Address: {db}" not in lookup(web, "db", is_lost=True)
     ensure_running(names.config)
     assert f"Address: {db}" in lookup(web, "db")
@@ -124,10 +116,10 @@ def test_nothing_stays_of_containers_that_end_without_a_daemon(names: Names) -> 
     web, _ = names.start("web")
     db, _ = names.start("db")
     (resolver,) = _resolvers(names.config)
-    _kill(holder(names.config.data_root))
+    kill_daemon(names.config)
     for pid in (web, db):
         assert _is_alive(resolver)
-        _kill(pid)
+        kill_process(pid)
     until(lambda: not _resolvers(names.config), "the end of the resolver")
     assert not names.config.resolver_socket.exists()
     # The kernel takes a network namespace, and the link into it, down some time after its end.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,12 +17,12 @@ import docker
 import lease_owner
 import pytest
 from engine_request import request
+from killed_daemon import kill_daemon
 from polling import until
 
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
-from stackr.runtime.engine.lock import holder
 from stackr.runtime.engine.network.reservations import preferred_port
 
 pytestmark = pytest.mark.root
@@ -112,10 +111,7 @@ class World:
         ]
 
     def kill_daemon(self) -> None:
-        pid = holder(self.config.data_root)
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: holder(self.config.data_root) is None)
+        kill_daemon(self.config)
 
     def close(self) -> None:
         for owner in self.owners:

@@ -1,7 +1,7 @@
 """Which clients have hung up: seen without reading from them, by one epoll instance for all.
 
 A connection whose client has closed its side only is not hung up, and stays quiet until then.
-Source: epoll(7), `EPOLLHUP` and `EPOLLET`.
+Source: epoll(7), `EPOLLHUP` and `EPOLLET`; poll(2).
 """
 
 from __future__ import annotations
@@ -9,8 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
+import socket
 
-__all__ = ["HangUps"]
+__all__ = ["HangUps", "events", "is_hung_up"]
+
+
+def events(connection: socket.socket, asked: int = 0) -> int:
+    """What poll(2) tells of it now; `POLLHUP` and `POLLERR` need not be asked for."""
+    poll = select.poll()
+    poll.register(connection, asked)
+    return sum(found for _, found in poll.poll(0))
+
+
+def is_hung_up(connection: socket.socket) -> bool:
+    """Whether the client has closed both sides; so too where it is closed here for that."""
+    return connection.fileno() < 0 or bool(events(connection) & select.POLLHUP)
 
 
 class HangUps:

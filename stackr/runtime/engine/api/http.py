@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -223,11 +223,14 @@ class Connection:
         writer: asyncio.StreamWriter,
         headers: Headers,
         hang_ups: HangUps,
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._hang_ups = hang_ups
         self._headers = headers
+        self.settled = settled
+        """Returns once what this client's process began and left, on any connection, has ended."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEADER_BYTES)
         self._pipelined = 0
         self.hijacked = False

@@ -13,18 +13,22 @@ import contextlib
 import itertools
 import logging
 import os
+import select
 import socket
 import stat
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackr.errors import Unavailable
+from stackr.runtime.engine.api.hangups import events, is_hung_up
 from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
+from stackr.runtime.engine.linux.peer import peer_pid
 
-__all__ = ["Listener"]
+__all__ = ["Client", "Listener"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +43,18 @@ Serve = Callable[[socket.socket, Unavailable | None], Coroutine[Any, Any, None]]
 """Serves a connection to its end; with an error, answers its first request with that."""
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One connection, and the process that made it: 0 where it is out of sight."""
+
+    connection: socket.socket
+    pid: int
+
+    @property
+    def has_gone(self) -> bool:
+        return is_hung_up(self.connection)
+
+
 class Listener:
     """Accepts at one Unix socket, root's only; every connection is a task."""
 
@@ -47,7 +63,7 @@ class Listener:
         self._serve = serve
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
-        self.connections: set[asyncio.Task[None]] = set()
+        self.connections: dict[asyncio.Task[None], Client] = {}
         self._refused: set[asyncio.Task[None]] = set()
         self._idle: dict[
             asyncio.Task[None], socket.socket
@@ -116,9 +132,16 @@ class Listener:
     def _begin(self, connection: socket.socket, refusal: Unavailable | None) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(connection, refusal))
         task.add_done_callback(lambda _: connection.close())  # also of one that never began
-        for tasks in (self.connections, *((self._refused,) if refusal else ())):
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        self.connections[task] = Client(connection, peer_pid(connection))
+        task.add_done_callback(self.connections.pop)
+        if refusal:
+            self._refused.add(task)
+            task.add_done_callback(self._refused.discard)
+
+    async def caught_up(self) -> None:
+        """Return once everybody who had come before this call is let in."""
+        while self._socket is not None and events(self._socket, select.POLLIN):
+            await asyncio.sleep(0)
 
     async def make_room(self, shares: int) -> bool:
         """Whether so many shares of the descriptors are free, now or once idle clients have gone.

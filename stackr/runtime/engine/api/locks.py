@@ -29,16 +29,22 @@ _QUIET_S = 0.1
 
 
 async def _hold(engine: Engine, request: Request) -> None:
-    """Cancelled, and the lock given up, when the client goes."""
+    """Cancelled when the client goes, and the lock given up once what it began has ended.
+
+    A container that a killed client asked for is made all the same, and its name is not free.
+    """
     project, holder = _project(request), _holder(request)
     with engine.locks.entry(project, holder) as entry:
         writer = await request.stream("application/json")
         if not await _comes_soon(entry):
             await _tell(writer, "waiting", engine.locks.first(project).holder)
             await entry.turn.wait()
-        entry.holder = replace(holder, since_ns=time.time_ns())
-        await _tell(writer, "held", entry.holder)
-        await asyncio.Event().wait()
+        try:
+            entry.holder = replace(holder, since_ns=time.time_ns())
+            await _tell(writer, "held", entry.holder)
+            await asyncio.Event().wait()
+        finally:
+            await request.connection.settled()
 
 
 async def _comes_soon(entry: Entry) -> bool:

@@ -32,6 +32,8 @@ from stackr.runtime.engine.api.listener import Listener
 from stackr.runtime.engine.api.route import Route, Router
 from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.linux import descriptors
+from stackr.runtime.engine.linux.peer import peer_pid
+from stackr.runtime.engine.linux.process import Process, is_exiting, start_ticks
 from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
 from stackr.text import visible
 from stackr.version import __version__
@@ -62,6 +64,7 @@ class Server:
         self._hang_ups = HangUps()
         self._busy: set[asyncio.Task[None]] = set()
         self._following: set[asyncio.Task[Response | None]] = set()
+        self._streaming: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
@@ -88,8 +91,11 @@ class Server:
     async def _connected(self, accepted: socket.socket, refusal: Unavailable | None) -> None:
         task = asyncio.current_task()
         assert task is not None
+        pid = peer_pid(accepted)
         reader, writer = await _streams(accepted)
-        connection = Connection(reader, writer, _HEADERS, self._hang_ups)
+        connection = Connection(
+            reader, writer, _HEADERS, self._hang_ups, lambda: self._settled(pid)
+        )
         try:
             if refusal is None:
                 await self._serve(connection, task, accepted)
@@ -153,6 +159,9 @@ class Server:
             raise descriptors.too_many_open_files()
         work = asyncio.ensure_future(_run(self._engine, route, request))
         self._following.add(work)
+        task = asyncio.current_task()
+        assert task is not None
+        self._streaming.add(task)
         try:
             return await (
                 work
@@ -164,8 +173,28 @@ class Server:
                 raise
             raise Unavailable("the engine is stopping") from None
         finally:
+            self._streaming.discard(task)
             self._following.discard(work)
             work.cancel()
+
+    async def _settled(self, pid: int) -> None:
+        """Return once what the client began, and left on any connection, has ended."""
+        await _has_hung_up(pid)
+        await self._listener.caught_up()
+        connections = self._listener.connections.items()
+        left = [task for task, other in connections if other.pid == pid and other.has_gone]
+        left = [task for task in left if task not in self._streaming]
+        if left:
+            await asyncio.wait(left)
+
+
+async def _has_hung_up(pid: int) -> None:
+    """A process that ends closes one connection after the other: return when it has them all."""
+    if is_exiting(pid):
+        process = Process.find(pid, start_ticks(pid))
+        if process is not None:
+            with process:
+                await process.ended()
 
 
 async def _run(engine: Engine, route: Route, request: Request) -> Response | None:

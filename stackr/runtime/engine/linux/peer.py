@@ -16,7 +16,7 @@ from typing import Protocol, overload
 from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
 from stackr.runtime.engine.linux.process import Process, start_ticks
 
-__all__ = ["Peer", "peer_process"]
+__all__ = ["Peer", "peer_pid", "peer_process"]
 
 _SO_PEERPIDFD = 77
 _UCRED = struct.Struct("iII")
@@ -31,13 +31,19 @@ class Peer(Protocol):
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
 
 
+def peer_pid(peer: Peer) -> int:
+    """The process that connected, which may have ended; 0 in another PID namespace than ours."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid: int = _UCRED.unpack(credentials)[0]
+    return pid
+
+
 def peer_process(peer: Peer) -> tuple[Process, int] | None:
     """The process that connected, and when it started (see `start_ticks`).
 
     None where it has ended, or is out of sight in another PID namespace.
     """
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid, _, _ = _UCRED.unpack(credentials)
+    pid = peer_pid(peer)
     if pid <= 0:
         return None
     fd = _pidfd(peer, pid)

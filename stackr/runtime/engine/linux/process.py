@@ -1,7 +1,7 @@
 """Processes by pid, without mistaking a reused pid for the one that was meant; waits without
 polling.
 
-Source: proc(5) `/proc/[pid]/stat` field 22, pidfd_open(2).
+Source: proc(5) `/proc/[pid]/stat` fields 9 and 22, pidfd_open(2).
 """
 
 from __future__ import annotations
@@ -18,9 +18,19 @@ from pathlib import Path
 from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
 
-__all__ = ["Process", "age_s", "boot_id", "boottime_ns", "kill_tree", "proc_folder", "start_ticks"]
+__all__ = [
+    "Process",
+    "age_s",
+    "boot_id",
+    "boottime_ns",
+    "is_exiting",
+    "kill_tree",
+    "proc_folder",
+    "start_ticks",
+]
 
-_PARENT, _START = 4, 22
+_PARENT, _FLAGS, _START = 4, 9, 22
+_EXITING = 0x4  # PF_EXITING: set before its files are closed
 _STOPPED, _ENDED = (b"T", b"t"), (b"Z", b"X")
 _LOOK_AGAIN_S = 0.5
 
@@ -44,6 +54,11 @@ def age_s(started: int) -> float:
 def start_ticks(pid: int) -> int:
     """When the process started, in clock ticks since the boot; 0 where there is none."""
     return _field(pid, _START)
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether it is on its way out: some of its files may be closed, and others still open."""
+    return bool(_field(pid, _FLAGS) & _EXITING)
 
 
 def _stat(pid: int) -> bytes:
