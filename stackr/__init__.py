@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stackr.version import __version__
 
 __all__ = [
+    "BuildOptions",
     "ChangeFailed",
     "Completed",
     "DownOptions",

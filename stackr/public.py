@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stackr.errors import InvalidProject, StackrError
+from stackr.planner.desired.image_build import BuildOptions
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.stack import events
@@ -16,6 +17,7 @@ from stackr.stack.testenv.options import EnvironmentOptions
 from stackr.stack.testenv.run import EnvironmentNotReady
 
 __all__ = [
+    "BuildOptions",
     "ChangeFailed",
     "Completed",
     "DownOptions",

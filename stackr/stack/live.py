@@ -7,18 +7,21 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stackr.errors import StackrError
+from stackr.errors import NotSupported, StackrError
 from stackr.planner.commands.lifecycle import plan_stop
 from stackr.planner.commands.oneoff import OneOff, needs_options
 from stackr.planner.commands.restarting import Optional, plan_restart, plan_start
+from stackr.planner.desired.image_build import BuildOptions
 from stackr.planner.desired.project import Desired, desired
 from stackr.planner.observe.observed import Observed
 from stackr.planner.observe.revision import Revision
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
-from stackr.runtime.protocol import Runtime, Streams
+from stackr.runtime.container import ExecConfig
+from stackr.runtime.protocol import Runtime, Streams, SupportsExec
 from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project
+from stackr.stack.build import build_images, chosen_builds
 from stackr.stack.containers import list_containers
 from stackr.stack.context import Context
 from stackr.stack.converge import converge
@@ -28,14 +31,17 @@ from stackr.stack.failure import FailureReport
 from stackr.stack.goal import Goal
 from stackr.stack.history import read_history
 from stackr.stack.lifecycle import Change, change
-from stackr.stack.log_lines import LogLine, log_lines
+from stackr.stack.log_lines import LogLine, MessageSink, log_lines
 from stackr.stack.log_request import LogRequest
 from stackr.stack.oneoff import Kill, run_one_off
 from stackr.stack.planning import desire, for_readers, foresee_up
+from stackr.stack.replica import find_replica
 from stackr.stack.result import ChangeFailed, Completed, Result
 from stackr.stack.rollback import rollback_goal
 from stackr.stack.saved import MAX_BYTES, parse_plan, save_plan, saved_goal
 from stackr.stack.source import Source
+from stackr.stack.watch.follow import follow
+from stackr.stack.watch.rules import watch_rules
 
 __all__ = ["LiveStack"]
 
@@ -167,6 +173,65 @@ class LiveStack:
             self._checked(Result(Plan(self._name), "failed", end.exit_code))
         return Completed(end.exit_code, bytes(output.stdout), bytes(output.stderr), end.container)
 
+    async def exec(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        index: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        user: str = "",
+        working_dir: str = "",
+    ) -> Completed:
+        """Run a command in a service's running container. index: its number; None for the first.
+
+        An exit code is no error. Raises NotFound where none runs, NotSupported where the engine
+        has no such call.
+        """
+        if not isinstance(self._runtime, SupportsExec):
+            raise NotSupported("exec: this engine does not offer it")
+        container = await find_replica(self._runtime, self._name, service, index)
+        config = ExecConfig(
+            tuple(command),
+            environment=tuple(f"{key}={value}" for key, value in (environment or {}).items()),
+            user=user,
+            working_dir=working_dir,
+        )
+        output = _Output()
+        program = await self._runtime.exec(container.id, config)
+        try:
+            await output.read(program)
+            code = await program.exit_code()
+        finally:
+            await program.close()
+        return Completed(code, bytes(output.stdout), bytes(output.stderr), container.name)
+
+    async def build(self, *services: str, options: BuildOptions | None = None) -> None:
+        """Build the images of these services, or of all that have a `build` section.
+
+        Raises NotFound for a service that is not built, ChangeFailed where a build fails.
+        """
+        project = self._source.load(services)
+        chosen = chosen_builds(project, services)
+        if chosen.services:
+            wanted = self._desired(project, chosen)
+            code = await build_images(
+                self._context, self._runtime, wanted, chosen, options or BuildOptions()
+            )
+            self._checked(Result(Plan(self._name), "failed" if code else "applied", code))
+
+    async def watch(self, options: UpOptions | None = None, *, prune: bool = True) -> None:
+        """Bring it up, and follow its source files as `develop.watch` says, until it is cancelled.
+
+        prune: images that a rebuild has replaced are removed. What becomes of each batch of
+        changes is reported; one that fails ends nothing.
+        """
+        goal = self._goal(options or UpOptions())
+        rules = watch_rules(goal.project)
+        self._checked(await converge(self._context, self._runtime, goal))
+        hooks = MessageSink(self._context)
+        await follow(self._context, self._runtime, goal, rules, hooks, prune=prune)
+
     def _goal(self, options: UpOptions) -> Goal:
         project = self._source.load(options.services)
         return Goal(project, self._desired(project, options), options)
@@ -216,6 +281,9 @@ class _Output:
         self.stderr = bytearray()
 
     async def hear(self, streams: Streams, kill: Kill) -> bool:
+        await self.read(streams)
+        return False
+
+    async def read(self, streams: Streams) -> None:
         async for stream, data in streams.output():
             (self.stderr if stream == "stderr" else self.stdout).extend(data)
-        return False

@@ -12,7 +12,7 @@ from stackr.stack.context import Context
 from stackr.stack.log_request import LogRequest, show_logs
 from stackr.stack.logs import LogWindow, moment_of, read_logs, text_of, with_logs
 
-__all__ = ["LogLine", "log_lines"]
+__all__ = ["LogLine", "MessageSink", "log_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,25 @@ async def log_lines(
     window = LogWindow(request.tail, request.since, request.until)
     async for name, entry in read_logs(with_logs(runtime), containers, window, sink):
         yield LogLine(name, text_of(entry), moment_of(entry), entry.stream == "stderr")
+
+
+class MessageSink:
+    """Takes lines for a reader who is told of everything else as well."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def register(self, names: Iterable[str]) -> None:
+        """Names need no room here."""
+
+    def line(self, name: str, text: str, *, is_error: bool = False, moment: str = "") -> None:
+        self.status(name, text)
+
+    def status(self, name: str, text: str) -> None:
+        self._context.message(f"{name}: {text}")
+
+    def problem(self, name: str, text: str) -> None:
+        self._context.warning(f"{name} {text}")
 
 
 class _Sink:

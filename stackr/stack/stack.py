@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from stackr.errors import StackrError
+from stackr.planner.desired.image_build import BuildOptions
 from stackr.planner.observe.revision import Revision
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
@@ -185,6 +186,37 @@ class Stack:
             working_dir=working_dir,
             no_deps=no_deps,
         )
+
+    def exec(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        index: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        user: str = "",
+        working_dir: str = "",
+    ) -> Completed:
+        return self._now(
+            ignore,
+            LiveStack.exec,
+            service,
+            command,
+            index=index,
+            environment=environment,
+            user=user,
+            working_dir=working_dir,
+        )
+
+    def build(
+        self, *services: str, options: BuildOptions | None = None, report: Report = ignore
+    ) -> None:
+        return self._now(report, LiveStack.build, *services, options=options)
+
+    def watch(
+        self, options: UpOptions | None = None, *, prune: bool = True, report: Report = ignore
+    ) -> None:
+        return self._now(report, LiveStack.watch, options, prune=prune)
 
     def logs(self, request: LogRequest | None = None) -> Generator[LogLine, None, None]:
         with running_loop() as loop, loop.within(self.open(read_only=True)) as live:

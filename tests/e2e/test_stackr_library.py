@@ -78,6 +78,11 @@ def test_results_and_events(stack: Commands) -> None:
     there.start()
     ended = there.run("web", ["sh", "-c", "echo out; echo err >&2; exit 3"])
     assert (ended.exit_code, ended.stdout, ended.stderr) == (3, b"out\n", b"err\n")
+    inside = there.exec("db", ["sh", "-c", "echo $KEY; pwd; exit 4"], environment={"KEY": "v"})
+    assert (inside.exit_code, inside.stdout, inside.stderr) == (4, b"v\n/\n", b"")
+    assert inside.container == f"{stack.name}-db-1"
+    with pytest.raises(stackr.StackrError, match="is not running container #7"):
+        there.exec("db", ["true"], index=7)
     assert [revision.action for revision in there.history()] == ["up"]
     named = stackr.Stack.named(stack.name, engine=there.engine)
     assert len(named.ps()) == 2
@@ -128,6 +133,45 @@ def test_the_same_as_coroutines(stack: Commands) -> None:
             return lines
 
     assert asyncio.run(work()) == ["ready"]
+
+
+def test_images_are_built_and_sources_followed(stack: Commands) -> None:
+    (stack.folder / "word").write_text("one")
+    built = 'dockerfile_inline: "FROM ${IMAGE}\\nCOPY word /word\\n"'
+    stack.write(f"""
+        services:
+          web:
+            build: {{context: ., {built}}}
+            command: [sleep, "1000"]
+            stop_grace_period: 0s
+            develop: {{watch: [{{action: sync, path: ./word, target: /word}}]}}
+    """)
+    there = stackr.Stack.load(
+        stack.folder / "compose.yaml",
+        env={"IMAGE": stack.environ["IMAGE"]},
+        project_name=stack.name,
+        engine=f"unix://{stack.engine.socket}",
+    )
+    told: list[object] = []
+    there.build("web", report=told.append)
+    assert any(isinstance(event, stackr.events.OperationFinished) for event in told)
+    with pytest.raises(stackr.StackrError, match="no such service: nobody"):
+        there.build("nobody")
+
+    async def work() -> bytes:
+        async with there.open(report=told.append) as live:
+            watching = asyncio.ensure_future(live.watch())
+            while stackr.events.Message("Watch enabled") not in told:
+                await asyncio.sleep(0.02)
+            (stack.folder / "word").write_text("two")
+            while (seen := (await live.exec("web", ["cat", "/word"])).stdout) == b"one":
+                await asyncio.sleep(0.02)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            return seen
+
+    assert asyncio.run(work()) == b"two"
+    there.down(stackr.DownOptions(timeout_s=0, images="local"))
 
 
 def test_an_environment_for_a_test(stack: Commands) -> None:
