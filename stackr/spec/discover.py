@@ -6,12 +6,14 @@ Source: compose-go, cli/options.go; docker/compose, cmd/compose/compose.go.
 from __future__ import annotations
 
 import posixpath
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv
 from stackr.spec.files import STDIN
+from stackr.spec.foreign import looks_like_a_stack
 from stackr.spec.interpolate import substitute
 from stackr.spec.paths import is_remote
 from stackr.spec.problems import refuse
@@ -27,6 +29,10 @@ OVERRIDE_NAMES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
+STACK_OVERRIDE_NAMES = ("stack.override.yaml", "stack.override.yml")
+"""They count beside a `stack.yaml` only: no other tool knows them."""
+_MOST_FILES, _MOST_BYTES = 100, 1 << 20
+"""How many files of a folder are looked at for one that could be meant, and how large ones."""
 PROJECT_NAME = "COMPOSE_PROJECT_NAME"
 _DISABLE = "COMPOSE_DISABLE_ENV_FILE"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -57,9 +63,7 @@ def discover(session: Session) -> Discovered:
         files = _files_of_environment(session, environment) or _search(session, files)
     _read_env_files(session, environment, files)
     if not files:
-        raise refuse(
-            "no configuration file provided: not found", hint=f"create {FILE_NAMES[0]}, or use -f"
-        )
+        raise refuse("no configuration file provided: not found", hint=_way_out(session))
     working_dir = _working_dir(session, files)
     sources = tuple(session.read(_absolute(session, file)) for file in files)
     name = _project_name(session, sources, working_dir, environment)
@@ -141,14 +145,39 @@ def _search(session: Session, files: list[str]) -> list[str]:
     for folder in (start, *start.parents):
         found = _existing(session, folder, FILE_NAMES)
         if found:
-            overrides = _existing(session, folder, OVERRIDE_NAMES)
+            is_stack = posixpath.basename(found[0]).startswith("stack.")
+            names = STACK_OVERRIDE_NAMES if is_stack else OVERRIDE_NAMES
+            overrides = _existing(session, folder, names)
             for kind, candidates in (("config", found), ("override", overrides)):
                 if len(candidates) > 1:
-                    names = ", ".join(candidates)
-                    session.warn(f"Found multiple {kind} files with supported names: {names}")
+                    listed = ", ".join(candidates)
+                    session.warn(f"Found multiple {kind} files with supported names: {listed}")
                     session.warn(f"Using {candidates[0]}")
             return [*found[:1], *overrides[:1]]
     return []
+
+
+def _way_out(session: Session) -> str:
+    """What to do where no file is found: name the one that could be meant, if there is one."""
+    folder = _working_dir(session, [])
+    stacks = [name for name in _yaml_files(session, folder) if _is_stack(session, folder, name)]
+    match stacks:
+        case []:
+            return f"create {FILE_NAMES[0]}, or use -f"
+        case [one]:
+            return f"{one} looks like a stack file: use -f {shlex.quote(one)}"
+        case _:
+            return f"these look like stack files: {', '.join(stacks[:5])}; choose one by -f"
+
+
+def _yaml_files(session: Session, folder: str) -> list[str]:
+    names = sorted(n for n in session.files.names(folder) if n.endswith((".yaml", ".yml")))
+    return names[:_MOST_FILES]
+
+
+def _is_stack(session: Session, folder: str, name: str) -> bool:
+    data = session.files.read_file(posixpath.join(folder, name), _MOST_BYTES)
+    return data is not None and looks_like_a_stack(data)
 
 
 def _existing(session: Session, folder: Path, names: tuple[str, ...]) -> list[str]:

@@ -45,6 +45,10 @@ class Files(Protocol):
         """Whether it is a folder."""
         ...
 
+    def names(self, path: str) -> list[str]:
+        """What is in a folder, in no order; [] for one that cannot be read."""
+        ...
+
     def real(self, path: str) -> str:
         """The same path without symbolic links; of what does not exist, as far as it does."""
         ...
@@ -91,6 +95,12 @@ class HostFiles:
     def is_folder(self, path: str) -> bool:
         return os.path.isdir(path)
 
+    def names(self, path: str) -> list[str]:
+        try:
+            return os.listdir(path)
+        except OSError:
+            return []
+
     def real(self, path: str) -> str:
         return os.path.realpath(path)
 
@@ -105,7 +115,7 @@ class Metered:
         self.unmetered = files
         self._left = MAX_TOTAL_BYTES
         self.exists, self.is_folder, self.real = files.exists, files.is_folder, files.real
-        self.read_file = files.read_file
+        self.read_file, self.names = files.read_file, files.names
 
     def read(self, path: str, most: int) -> bytes:
         data = self.unmetered.read(path, most)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stackr.spec.files import HOST, Files, Metered
+from stackr.spec.foreign import foreign
 from stackr.spec.paths import Base
 from stackr.spec.positions import Place, Sources
 from stackr.spec.problems import Problems, refuse
@@ -110,6 +111,7 @@ class Session:
         self.sources.add(name, data)
         try:
             file = SourceFile(name, tuple(documents(data, self.budget)))
+            self._refuse_foreign(file)
             self.sources.layers.reset(
                 name, [path for document in file.documents for path in document.resets]
             )
@@ -119,6 +121,16 @@ class Session:
             self.problems.add(error.path, error.message, place=place)
             self.problems.check()
             raise
+
+    def _refuse_foreign(self, file: SourceFile) -> None:
+        """Raises InvalidProject for a file of another tool, in one line instead of many."""
+        for document in file.documents:
+            if found := foreign(document.value):
+                place = self.sources.find_in(file.name, (found.key,), at_key=True)
+                message = f"this is {found.what}, not a stack file"
+                hint = f'{found.hint}; a stack file has "services"'
+                self.problems.add((), message, hint=hint, place=place)
+                self.problems.check()
 
     def read_bytes(self, name: str) -> bytes:
         """What is in a file; at most so much that it is seen to be too large."""

@@ -120,6 +120,14 @@ class GitFiles:
             return place.entry is not None and place.entry.is_tree
         return HOST.is_folder(place.path)
 
+    def names(self, path: str) -> list[str]:
+        place = self._lead(path)
+        if not place.in_revision:
+            return HOST.names(place.path)
+        if place.entry is None or place.repository is None:
+            return []
+        return place.repository.names(place.entry)
+
     def real(self, path: str) -> str:
         return self._lead(path).path
 
@@ -265,6 +273,9 @@ class _Repository:
             data = self.objects.read(entry.oid, 1 << 30)
             self._trees[entry.oid] = dict(_entries(data, len(entry.oid) // 2))
         return self._trees[entry.oid]
+
+    def names(self, entry: _Entry) -> list[str]:
+        return list(self._tree(entry))
 
     def below(self, entry: _Entry, prefix: str) -> Iterator[tuple[str, int, bytes]]:
         for name, each in self._tree(entry).items():

@@ -35,6 +35,9 @@ class Shelf:
     def is_folder(self, path: str) -> bool:
         return any(name.startswith(path.rstrip("/") + "/") for name in self.files)
 
+    def names(self, path: str) -> list[str]:
+        return [name.rpartition("/")[2] for name in self.files]
+
     def real(self, path: str) -> str:
         return path.replace("/p/link", "/p/target", 1)
 
