@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from stackr.cli.options import shared_parameters
@@ -62,6 +62,8 @@ def load_command(name: str) -> Any:
     entry = COMMANDS[name]
     module = import_module(f"stackr.cli.commands.{entry.module}")
     target: Any = getattr(module, entry.attribute)
+    if isinstance(target, TyperGroup | TyperCommand):
+        return target
     if isinstance(target, typer.Typer):
         command = get_command(target)
         command.name = name

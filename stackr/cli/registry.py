@@ -53,6 +53,8 @@ COMMANDS: dict[str, Entry] = {
     "export": Entry("export", "export", "Write a container's files as a tar archive"),
     "commit": Entry("commit", "commit", "Make an image of a container"),
     "port": Entry("port", "port", "Print the public address of a container's port"),
+    "container": Entry("container", "container", "Single containers, as with the docker CLI"),
+    "inspect": Entry("inspect", "inspect", "Describe containers, images, networks and volumes"),
     "images": Entry("images", "images", "List the images of the stack's containers"),
     "image": Entry("image", "image", "Remove the engine's build cache"),
     "volumes": Entry("volumes", "volumes", "List the stack's volumes"),
@@ -73,6 +75,8 @@ NO_JSON: dict[str, str] = {
     "exec": "its output is the program's",
     "export": "its output is an archive",
     "logs": "its output is the containers'",
+    "container": "its commands have --format json",
+    "inspect": "its output is JSON",
     "completion": "its output is a script",
 }
 """Commands whose output is not stackr's own, and has no other form."""

@@ -273,7 +273,9 @@ class SupportsExec(Protocol):
 
 @runtime_checkable
 class SupportsAttach(Protocol):
-    async def attach(self, ref: str, *, stdin: bool = True) -> Streams:
+    async def attach(
+        self, ref: str, *, stdin: bool = True, stdout: bool = True, stderr: bool = True
+    ) -> Streams:
         """The container's own streams, from now on, or from its next start."""
         ...
 
@@ -422,13 +424,33 @@ class SupportsBuild(Protocol):
 
 @runtime_checkable
 class SupportsRawRequest(Protocol):
-    """A JSON call of the Engine API that stackr has no type for (`GET /containers/x/top`)."""
+    """Calls of the Engine API that stackr has no type for (`GET /containers/x/top`)."""
 
     async def request_json(
         self,
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
         body: object = None,
-    ) -> object: ...
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = 120.0,
+    ) -> object:
+        """The answer's JSON. query: None leaves a key out. timeout_s: None for no limit."""
+        ...
+
+    def request_stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The answer's body as it comes. body: JSON, or a tar archive as bytes or in chunks."""
+        ...
+
+    def json_lines(self, chunks: AsyncIterator[bytes], what: str) -> AsyncIterator[Any]:
+        """The JSON values, one a line, of a body. what: of the call, for what is no JSON."""
+        ...

@@ -20,6 +20,7 @@ from typer import Exit, TyperException
 from stackr.cli.group import load_command
 from stackr.cli.main import run
 from stackr.cli.registry import COMMANDS
+from stackr.errors import StackrError
 
 __all__ = ["make_parsers", "rehearse"]
 
@@ -39,8 +40,11 @@ _NOTHING: dict[str, object] = {
 def make_parsers() -> None:
     """Build the parser of every command."""
     for name in COMMANDS:
-        with contextlib.suppress(TyperException, Exit):
-            load_command(name).make_context(name, [], parent=None)
+        command = load_command(name)
+        own = command.parsers() if hasattr(command, "parsers") else {}
+        for words, parser in {name: command, **own}.items():
+            with contextlib.suppress(TyperException, Exit, StackrError):
+                parser.make_context(words, [], parent=None)
 
 
 def rehearse(folder: str, *, again: bool = False) -> None:

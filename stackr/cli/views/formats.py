@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackr.cli.views.table import table
-from stackr.cli.views.template import Template
+from stackr.cli.views.template import Function, Template
 
 __all__ = ["Format"]
 
@@ -37,16 +37,24 @@ class Format:
         body = (text.removeprefix(_TABLE).strip() or own) if is_table else text
         return cls(Template.parse(body.replace("\\t", "\t").replace("\\n", "\n")), is_table)
 
-    def lines(self, rows: Sequence[Mapping[str, Any]], headings: Mapping[str, Any]) -> list[str]:
-        """The output. headings: of every field, and `Label` as a function of its name."""
-        texts = [self.template.render(row) for row in rows]
+    def lines(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        headings: Mapping[str, Any],
+        functions: Mapping[str, Function] | None = None,
+    ) -> list[str]:
+        """The output. headings: of every field, and `Label` as a function of its name.
+
+        functions: of templates, in place of Docker's of the same names.
+        """
+        texts = [self.template.render(row, functions) for row in rows]
         if not self.is_table:
             return texts
         heading = self.template.render({**headings, "Label": _label_heading}, _SAME)
         lines = [line.split("\t") for text in (heading, *texts) for line in text.split("\n")]
         width = max(len(line) for line in lines)
         cells = [line + [""] * (width - len(line)) for line in lines]
-        return table(cells[0], cells[1:], min_width=_MIN_WIDTH)
+        return table(cells[0], cells[1:], min_width=_MIN_WIDTH, keeps_end=True)
 
 
 def _label_heading(name: str) -> str:

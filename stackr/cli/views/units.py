@@ -7,13 +7,13 @@ __all__ = ["age", "binary_size", "seconds", "size"]
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _AGES = (
-    (2 * 365 * 86400, 365 * 86400, "years"),
-    (2 * 30 * 86400, 30 * 86400, "months"),
-    (2 * 7 * 86400, 7 * 86400, "weeks"),
-    (2 * 86400, 86400, "days"),
-    (2 * 3600, 3600, "hours"),
-    (2 * 60, 60, "minutes"),
+    (2 * 365 * 24, 365 * 24, "years"),
+    (2 * 30 * 24, 30 * 24, "months"),
+    (2 * 7 * 24, 7 * 24, "weeks"),
+    (2 * 24, 24, "days"),
+    (2, 1, "hours"),
 )
+"""From so many hours on, in units of so many."""
 
 
 def seconds(value: float) -> str:
@@ -47,14 +47,18 @@ def binary_size(value: float) -> str:
 
 
 def age(value: float) -> str:
-    """`5 seconds`, `About a minute`, `3 hours`, `2 weeks`: rounded down, as Docker prints them."""
+    """`5 seconds`, `About a minute`, `3 hours`, `2 weeks`, as Docker prints them.
+
+    Hours are rounded, all else is cut. Source: docker/go-units, duration.go.
+    """
     if value < 1:
         return "Less than a second"
-    if 3600 <= value < 2 * 3600:
-        return "About an hour"
+    if value < 60:
+        return "1 second" if int(value) == 1 else f"{int(value)} seconds"
+    if value < 3600:
+        return "About a minute" if value < 120 else f"{int(value // 60)} minutes"
+    hours = int(value / 3600 + 0.5)
     for least, length, name in _AGES:
-        if value >= least:
-            return f"{int(value // length)} {name}"
-    if value >= 60:
-        return "About a minute"
-    return "1 second" if int(value) == 1 else f"{int(value)} seconds"
+        if hours >= least:
+            return f"{hours // length} {name}"
+    return "About an hour"

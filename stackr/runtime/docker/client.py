@@ -28,13 +28,13 @@ from stackr.errors import (
 from stackr.runtime.docker.address import EngineAddress, Stream
 from stackr.text import parse_json
 
-__all__ = ["OLDEST_API", "Client", "Hijacked", "Query"]
+__all__ = ["CALL_TIMEOUT_S", "OLDEST_API", "Client", "Hijacked", "Query"]
 
 NEWEST_API: Final = (1, 47)
 OLDEST_API: Final = (1, 40)
 _READ_BYTES = 1 << 16
 _ERROR_BYTES = 1 << 16
-_CALL_TIMEOUT_S = 120.0
+CALL_TIMEOUT_S: Final = 120.0
 _SAFE_METHODS: Final = ("GET", "HEAD")
 """Source: RFC 9110, 9.2.1; the Engine API keeps to it."""
 _TAR: Final = ("Content-Type", "application/x-tar")
@@ -176,7 +176,7 @@ class Client:
         query: Query | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
-        timeout_s: float | None = _CALL_TIMEOUT_S,
+        timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> Any:
         """The answer's JSON, or None where it has no body.
 

@@ -27,7 +27,7 @@ from stackr.errors import (
 )
 from stackr.registry.credentials import registry_auth
 from stackr.runtime.docker import create, files, observe, snapshot
-from stackr.runtime.docker.client import Client, Query
+from stackr.runtime.docker.client import CALL_TIMEOUT_S, Client, Query
 from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.streams import DockerExec, DockerStreams
 from stackr.runtime.labels import SERVICE
@@ -170,10 +170,28 @@ class DockerRuntime:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> object:
-        return await self._client.call(method, path, query=query, body=body)
+        return await self._client.call(
+            method, path, query=query, body=body, headers=headers, timeout_s=timeout_s
+        )
+
+    def request_stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._client.stream(method, path, query=query, body=body, headers=headers)
+
+    def json_lines(self, chunks: AsyncIterator[bytes], what: str) -> AsyncIterator[Any]:
+        return self._client.lines(chunks, what)
 
     async def snapshot(self, query: SnapshotQuery) -> Snapshot:
         if self.capabilities.snapshot and snapshot.is_short(query):
@@ -415,10 +433,12 @@ class DockerRuntime:
         )
         return exec_id
 
-    async def attach(self, ref: str, *, stdin: bool = True) -> DockerStreams:
+    async def attach(
+        self, ref: str, *, stdin: bool = True, stdout: bool = True, stderr: bool = True
+    ) -> DockerStreams:
         path = f"/containers/{_path(ref)}"
         is_raw = (await self.inspect_container(ref)).tty
-        query = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True}
+        query = {"stream": True, "stdin": stdin, "stdout": stdout, "stderr": stderr}
         stream = await self._client.hijack(f"{path}/attach", query=query)
         stream.is_raw = is_raw
         return DockerStreams(self._client, path, stream)

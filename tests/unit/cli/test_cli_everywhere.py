@@ -26,6 +26,7 @@ ELSEWHERE = {"run", "test"}
 """They show their events themselves."""
 
 PLACED = {"exec": ["web", "ls"], "attach": ["web"], "export": ["web"], "completion": ["bash"]}
+PLACED["inspect"] = ["web"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

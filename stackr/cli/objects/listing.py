@@ -1,0 +1,73 @@
+"""Lists of things, in the forms that `--format` and `--quiet` ask for.
+
+Source: docker/cli, cli/command/formatter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stackr.cli.objects.engine import Call
+from stackr.cli.views.formats import Format
+from stackr.cli.views.template import Template
+from stackr.errors import InvalidArgument
+from stackr.options import Option
+
+__all__ = ["FORMAT", "NO_TRUNC", "go_json", "one", "short", "show_list"]
+
+FORMAT = Option("--format", metavar="FORMAT", help='table, json, "table TEMPLATE" or a Go template')
+NO_TRUNC = Option("--no-trunc", help="Cut nothing")
+_SHORT_ID = 12
+_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+
+
+def show_list(
+    call: Call,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    form: str,
+    columns: Sequence[str],
+    headings: Mapping[str, str],
+    quiet: str = "",
+) -> None:
+    """quiet: the field that is shown alone, where no format is given; "" for none."""
+    if quiet and form in ("", "table"):
+        for row in rows:
+            call.line(str(row[quiet]))
+        return
+    text = {"json": "{{json .}}"}.get(form, form)
+    for line in Format.parse(text, columns=columns).lines(rows, headings, {"json": _listed_json}):
+        call.line(line)
+
+
+def _listed_json(value: Any) -> str:
+    """A row's fields by their names; those of HTML are escaped, as Go does by itself."""
+    if isinstance(value, Mapping):
+        value = {key: value[key] for key in sorted(value) if not callable(value[key])}
+        return "".join(_ESCAPED.get(letter, letter) for letter in go_json(value))
+    return go_json(value)
+
+
+def go_json(value: Any) -> str:
+    """As Go's encoder writes it, without a space."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def one(call: Call, value: Any, form: str) -> None:
+    """One value as JSON, or in a template: `{{json .}}` keeps the engine's order of fields."""
+    text = {"json": "{{json .}}"}.get(form, form).replace("\\t", "\t").replace("\\n", "\n")
+    call.line(Template.parse(text).render(value, {"json": go_json}))
+
+
+def short(digest: str, *, whole: bool = False) -> str:
+    """The first twelve digits of an ID, without the name of its hash."""
+    return digest if whole else digest.partition(":")[2][:_SHORT_ID] or digest[:_SHORT_ID]
+
+
+def check_template(form: str) -> None:
+    """Raises InvalidArgument before anything is asked for."""
+    if form.startswith("table"):
+        raise InvalidArgument("--format: table is for lists")
+    Template.parse(form)

@@ -1,0 +1,113 @@
+"""Commands on single things beside the docker CLI's own, on one engine: output and exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from stackr.cli.main import run
+from stackr.runtime.engine.config import EngineConfig
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e]
+
+Docker = Callable[..., subprocess.CompletedProcess[str]]
+_AGO = re.compile(r"(\d+|About an?|Less than a) (second|minute)s?( ago)?")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+
+
+class Both:
+    """Runs a command by docker and by stackr, on one engine."""
+
+    def __init__(self, engine: str) -> None:
+        self._environ = {**os.environ, "DOCKER_HOST": engine, "DOCKER_CLI_HINTS": "0"}
+        self._engine = engine
+
+    def docker(self, words: str) -> Done:
+        done = subprocess.run(
+            ["docker", *shlex.split(words)],
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return Done(done.returncode, _ageless(done.stdout))
+
+    def stackr(self, words: str) -> Done:
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+            code = run(["--engine", self._engine, *shlex.split(words)])
+        return Done(code, _ageless(out.buffer.getvalue().decode()))
+
+    def same(self, words: str) -> None:
+        """A command that changes nothing."""
+        assert self.stackr(words) == self.docker(words)
+
+
+def _ageless(text: str) -> str:
+    return re.sub(" +", " ", _AGO.sub("AGO", text))
+
+
+@pytest.fixture(scope="module")
+def both(engine: EngineConfig, busybox_image: str) -> Iterator[Both]:
+    """With a container `obj-up` that runs, and `obj-made` that never did."""
+    both = Both(f"unix://{engine.socket}")
+    for words in (
+        f"pull -q {busybox_image}",
+        f"run -d --name obj-up -p 127.0.0.1::80 -l a=b -v obj-data:/data {busybox_image} sleep 900",
+        f"create --name obj-made {busybox_image} true",
+    ):
+        assert both.docker(words).code == 0
+    try:
+        yield both
+    finally:
+        both.docker("rm -f -v obj-up obj-made")
+        both.docker("volume rm obj-data")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("container ls", "container ps -a", "container list -aq --no-trunc", "container ls -as"),
+        "container ls -a --filter name=obj- --filter label=a=b",
+        "container ls -n 1 --format json",
+        "container ls -l --format '{{.ID}} {{.Names}} {{.Label \"a\"}} {{json .Ports}}'",
+        "container ls -a --format 'table {{.Names}}\\t{{.State}}\\t{{.Mounts}}'",
+        *("container ls -f nonsense", "container ls --nonsense", "container ls -f a=b"),
+        *("container inspect obj-up", "inspect obj-up obj-none obj-data bridge", "inspect none"),
+        "container inspect -f '{{.State.Status}} {{json .Config.Labels}}' obj-up obj-none",
+        *("inspect --type volume obj-up", "container inspect --size -f {{.SizeRw}} obj-up"),
+        *(
+            "container rm",
+            "container rm obj-none",
+            "container rm -f obj-none",
+            "container rm obj-up",
+        ),
+        *("container stop obj-none", "container kill -s NOPE obj-up", "container unpause obj-up"),
+        *("container rename obj-none x", "container pause obj-made", "container wait obj-none"),
+    ],
+)
+def test_the_same_as_docker(both: Both, words: str) -> None:
+    both.same(words)
+
+
+def test_a_container_is_stopped_renamed_and_removed(both: Both, busybox_image: str) -> None:
+    assert both.docker(f"run -d --name obj-a {busybox_image} sleep 900").code == 0
+    for words in ("pause obj-a", "unpause obj-a", "restart -t 0 obj-a", "kill obj-a", "stop obj-a"):
+        assert both.stackr(f"container {words}") == Done(0, "obj-a\n"), words
+    assert both.stackr("container wait obj-a") == Done(0, "137\n")
+    assert both.stackr("container rename obj-a obj-b") == Done(0, "")
+    assert both.stackr("container rm -v obj-b obj-none") == Done(1, "obj-b\n")
+    assert both.docker("inspect obj-b").code == 1
