@@ -315,7 +315,7 @@ def test_stats(docker: Docker, pulled: str, name: str) -> None:
 
 
 def test_what_is_not_offered_is_refused_by_name(docker: Docker, pulled: str, name: str) -> None:
-    assert "swarm mode: not supported" in docker("node", "ls", want=1).stderr
+    assert "This node is not a swarm manager" in docker("node", "ls", want=1).stderr
     refused = docker("create", "--name", name, "--storage-opt", "size=1g", pulled, want=1).stderr
     assert "StorageOpt" in refused
 

@@ -119,6 +119,8 @@ class Request:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
     connection: Connection
+    target: str = ""
+    """As it was sent: encoded, with version and query."""
     api_version: tuple[int, int] = (0, 0)
     params: Mapping[str, str] = field(default_factory=dict)
 
@@ -250,7 +252,8 @@ class Connection:
         event = await self._next_event()
         if not isinstance(event, h11.Request):
             return None
-        path, query = _split_target(event.target.decode("latin-1"))
+        target = event.target.decode("latin-1")
+        path, query = _split_target(target)
         return Request(
             method=event.method.decode("ascii"),
             path=unquote(path, errors="surrogateescape"),
@@ -259,6 +262,7 @@ class Connection:
                 name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers
             },
             connection=self,
+            target=target,
         )
 
     async def receive_body(self) -> AsyncIterator[bytes]:

@@ -5,8 +5,7 @@ Source: Docker Engine API, "Image" and "Distribution".
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stackr.errors import InvalidArgument, NotSupported
@@ -14,9 +13,17 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.credentials import registry_auth
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.image_json import (
+    created_ns,
+    inspection,
+    matching_names,
+    shared_sizes,
+    summary,
+    without_intermediate,
+)
 from stackr.runtime.engine.api.image_progress import send_progress
 from stackr.runtime.engine.api.route import Route
-from stackr.runtime.engine.api.timestamp import ZERO_TIME, parse_time
+from stackr.runtime.engine.api.timestamp import parse_time
 from stackr.runtime.engine.image.model import Image, ImageUse
 from stackr.runtime.engine.image.progress import Report
 
@@ -27,27 +34,6 @@ __all__ = ["ROUTES", "summaries", "to_json", "uses_of"]
 
 _LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
 _PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
-_NS = 1_000_000_000
-
-_CONFIG_DEFAULTS: dict[str, Any] = {
-    "Hostname": "",
-    "Domainname": "",
-    "User": "",
-    "AttachStdin": False,
-    "AttachStdout": False,
-    "AttachStderr": False,
-    "Tty": False,
-    "OpenStdin": False,
-    "StdinOnce": False,
-    "Env": None,
-    "Cmd": None,
-    "Image": "",
-    "Volumes": None,
-    "WorkingDir": "",
-    "Entrypoint": None,
-    "OnBuild": None,
-    "Labels": None,
-}
 
 
 def uses_of(engine: Engine, image_id: str) -> list[ImageUse]:
@@ -63,93 +49,62 @@ def _mounts_image(container: Container, image_id: str) -> bool:
     return any(mount.type == "image" and mount.name == image_id for mount in container.mounts)
 
 
-def summaries(engine: Engine, images: Sequence[Image], version: tuple[int, int]) -> list[Any]:
-    """Images as a list shows them."""
-    return [_summary(engine, image, version) for image in images]
+def summaries(
+    engine: Engine, images: Sequence[Image], version: tuple[int, int], *, shared: bool = False
+) -> list[dict[str, Any]]:
+    """Images as a list shows them. shared: with the bytes that they share with others."""
+    sizes: Mapping[str, int] = {}
+    if shared:
+        sizes = shared_sizes(engine.images.list(), engine.images.layer_sizes())
+    return [
+        summary(
+            image,
+            version,
+            containers=len(uses_of(engine, image.id)),
+            shared_size=sizes.get(image.id, -1),
+        )
+        for image in images
+    ]
 
 
-def _summary(engine: Engine, image: Image, version: tuple[int, int]) -> dict[str, Any]:
-    summary = {
-        "Containers": len(uses_of(engine, image.id)),
-        "Created": _created_ns(image) // _NS,
-        "Id": image.id,
-        "Labels": image.config.get("Labels"),
-        "ParentId": "",
-        "RepoDigests": list(image.repo_digests),
-        "RepoTags": list(image.repo_tags),
-        "SharedSize": -1,
-        "Size": image.size_bytes,
-    }
-    if version < (1, 44):
-        summary["VirtualSize"] = image.size_bytes
-    return summary
-
-
-def _created_ns(image: Image) -> int:
-    return (parse_time(image.created, "created") or 0) if image.created else 0
-
-
-def to_json(image: Image, version: tuple[int, int]) -> dict[str, Any]:
-    value = {
-        "Id": image.id,
-        "RepoTags": list(image.repo_tags),
-        "RepoDigests": list(image.repo_digests),
-        "Parent": "",
-        "Comment": image.comment,
-        "Created": image.created or ZERO_TIME,
-        "DockerVersion": "",
-        "Author": image.author,
-        "Config": {**_CONFIG_DEFAULTS, **image.config},
-        "Architecture": image.architecture,
-        "Variant": image.variant,
-        "Os": image.os,
-        "Size": image.size_bytes,
-        "GraphDriver": {"Name": "overlay2", "Data": None},
-        "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
-        "Metadata": {"LastTagTime": image.last_tagged or ZERO_TIME},
-    }
-    if version < (1, 44):
-        value["VirtualSize"] = image.size_bytes
-    return value
+def to_json(engine: Engine, image: Image, version: tuple[int, int]) -> dict[str, Any]:
+    """An image as it is inspected."""
+    return inspection(image, version, engine.images.layer_folders(image))
 
 
 async def _list(engine: Engine, request: Request) -> Response:
     filters = Filters.parse(request.text("filters"), _LIST_FILTERS)
-    before = [_created_ns(engine.images.get(name)) for name in filters.get("before")]
-    since = [_created_ns(engine.images.get(name)) for name in filters.get("since")]
+    before = [created_ns(engine.images.get(name)) for name in filters.get("before")]
+    since = [created_ns(engine.images.get(name)) for name in filters.get("since")]
     until_ns = filters.until()
     dangling = filters.boolean("dangling", default=False) if "dangling" in filters else None
     images = [
         image
-        for image in engine.images.list()
-        if _is_named(image, filters)
-        and dangling in (None, not image.repo_tags)
+        for image in _listed(engine, filters, takes_all=request.flag("all"))
+        if dangling in (None, not image.repo_tags)
         and filters.labels(image.config.get("Labels") or {})
-        and all(_created_ns(image) < limit for limit in before)
-        and all(_created_ns(image) > limit for limit in since)
-        and (until_ns is None or _created_ns(image) < until_ns)
+        and all(created_ns(image) < limit for limit in before)
+        and all(created_ns(image) > limit for limit in since)
+        and (until_ns is None or created_ns(image) < until_ns)
     ]
-    return json_response(summaries(engine, images, request.api_version))
+    shared = request.flag("shared-size")
+    return json_response(summaries(engine, images, request.api_version, shared=shared))
 
 
-def _is_named(image: Image, filters: Filters) -> bool:
-    """Whether a `reference` pattern fits a name, with or without its tag, as `path.Match` does."""
-    if "reference" not in filters:
-        return True
-    names = [*image.repo_tags, *image.repo_digests]
-    names += [name.rpartition("@" if "@" in name else ":")[0] for name in names]
-    return any(
-        fnmatch.fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
-        for pattern in filters.get("reference")
-        for name in names
-    )
+def _listed(engine: Engine, filters: Filters, *, takes_all: bool) -> list[Image]:
+    """With the names that are asked for."""
+    if "reference" in filters:
+        images = engine.images.list()
+        images = [matching_names(image, filters.get("reference")) for image in images]
+        return [image for image in images if image.repo_tags or image.repo_digests]
+    return engine.images.list() if takes_all else without_intermediate(engine.images.list())
 
 
 async def _inspect(engine: Engine, request: Request) -> Response:
     if request.flag("manifests"):
         raise NotSupported("manifests: not supported by the embedded engine")
     image = engine.images.get(request.params["name"])
-    return json_response(to_json(image, request.api_version))
+    return json_response(to_json(engine, image, request.api_version))
 
 
 async def _history(engine: Engine, request: Request) -> Response:
@@ -157,7 +112,7 @@ async def _history(engine: Engine, request: Request) -> Response:
         [
             {
                 "Id": entry.id,
-                "Created": (parse_time(entry.created, "created") or 0) // _NS,
+                "Created": (parse_time(entry.created, "created") or 0) // 1_000_000_000,
                 "CreatedBy": entry.created_by,
                 "Tags": list(entry.tags) or None,
                 "Size": entry.size_bytes,
@@ -228,7 +183,7 @@ async def _prune(engine: Engine, request: Request) -> Response:
         return (
             filters.labels(labels)
             and filters.without_labels(labels)
-            and (until_ns is None or _created_ns(image) < until_ns)
+            and (until_ns is None or created_ns(image) < until_ns)
         )
 
     removals, reclaimed = await engine.images.prune(

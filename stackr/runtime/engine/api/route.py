@@ -5,6 +5,7 @@ A pattern is a path with `{name}` for one segment and `{name:path}` for several 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.http import Request, Response
 
-__all__ = ["Handler", "Route", "Router", "check_query"]
+__all__ = ["Handler", "Route", "Router", "check_query", "clean_path"]
 
 Handler = Callable[[Engine, Request], Awaitable[Response | None]]
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
@@ -48,6 +49,17 @@ def check_query(request: Request, *known: str) -> None:
     for name in request.query:
         if name not in known:
             raise InvalidArgument(f"unknown parameter: {name}")
+
+
+def clean_path(path: str) -> str:
+    """Without empty, `.` and `..` segments; a slash at the end stays. What is no path stays whole.
+
+    Source: gorilla/mux `cleanPath`, by which dockerd redirects.
+    """
+    if not path.startswith("/"):
+        return path
+    cleaned = "/" + posixpath.normpath(path).lstrip("/")
+    return f"{cleaned}/" if path.endswith("/") and cleaned != "/" else cleaned
 
 
 class Router:

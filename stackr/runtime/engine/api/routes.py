@@ -18,6 +18,7 @@ from stackr.runtime.engine.api import (
     snapshot,
     stackr_build,
     stats,
+    swarm,
     system,
     volumes,
 )
@@ -41,5 +42,6 @@ ROUTES = (
     *leases.ROUTES,
     *locks.ROUTES,
     *snapshot.ROUTES,
+    *swarm.ROUTES,
     *absent.ROUTES,
 )

@@ -13,6 +13,7 @@ import logging
 import re
 import socket
 from pathlib import Path
+from urllib.parse import quote
 
 import h11
 
@@ -29,7 +30,7 @@ from stackr.runtime.engine.api.http import (
     json_response,
 )
 from stackr.runtime.engine.api.listener import Listener
-from stackr.runtime.engine.api.route import Route, Router
+from stackr.runtime.engine.api.route import Route, Router, clean_path
 from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.linux.peer import peer_pid
@@ -148,6 +149,8 @@ class Server:
 
     async def _answer(self, connection: Connection, request: Request) -> Response | None:
         _refuse_nul(request)
+        if (cleaned := clean_path(request.path)) != request.path:
+            return _moved(cleaned, request)
         request.api_version, request.path = _split_version(request.path)
         found = self._router.find(request.method, request.path)
         if found is None:
@@ -216,6 +219,13 @@ async def _while_listening(
     finally:
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
+
+
+def _moved(path: str, request: Request) -> Response:
+    """Where what was asked for is: clients that join addresses and paths carelessly go there."""
+    query = request.target.partition("?")[2]
+    location = quote(path, safe="/:@!$&'()*+,;=~", errors="surrogateescape")
+    return Response(301, headers=(("Location", location + (f"?{query}" if query else "")),))
 
 
 def _refuse_nul(request: Request) -> None:

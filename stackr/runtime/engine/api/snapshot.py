@@ -47,7 +47,7 @@ async def _snapshot(engine: Engine, request: Request) -> Response:
                 if volume.name in chosen or is_own(volume.labels)
             ],
             "Images": {
-                name: images.to_json(image, version)
+                name: images.to_json(engine, image, version)
                 for name in _names(request, "image")
                 if (image := _image(engine, name)) is not None
             },

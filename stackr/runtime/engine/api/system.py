@@ -18,6 +18,7 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.containers import summary
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import BodyWriter, Request, Response, json_response
+from stackr.runtime.engine.api.image_json import without_intermediate
 from stackr.runtime.engine.api.images import summaries
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
@@ -300,7 +301,8 @@ async def _disk_usage(engine: Engine, request: Request) -> Response:
     usage: dict[str, Any] = {}
     if "image" in wanted:
         usage["LayersSize"] = engine.images.layers_size()
-        usage["Images"] = summaries(engine, engine.images.list(), request.api_version)
+        images = without_intermediate(engine.images.list())
+        usage["Images"] = summaries(engine, images, request.api_version, shared=True)
     if "container" in wanted:
         usage["Containers"] = await _container_usage(engine, request)
     if "volume" in wanted:

@@ -11,14 +11,15 @@ from stackr.runtime.engine.image.model import HistoryEntry, Image
 __all__ = ["history_of"]
 
 
-def history_of(image: Image, layer_sizes: Sequence[int]) -> list[HistoryEntry]:
+def history_of(images: Sequence[Image], layer_sizes: Sequence[int]) -> list[HistoryEntry]:
     """The newest step first.
 
-    layer_sizes: in bytes, base layer first; steps that made no layer have size 0. An image without
-    a history gets one step per layer.
+    images: the image, and below it those that it was made on top of, one step each. layer_sizes: in
+    bytes, base layer first; steps that made no layer have size 0. An image without a history gets
+    one step per layer.
     """
     sizes = iter(layer_sizes)
-    recorded = image.history or tuple({} for _ in layer_sizes)
+    recorded = images[0].history or tuple({} for _ in layer_sizes)
     steps = [
         HistoryEntry(
             id="<missing>",
@@ -30,8 +31,8 @@ def history_of(image: Image, layer_sizes: Sequence[int]) -> list[HistoryEntry]:
         for step in recorded
     ]
     steps.reverse()
-    if steps:
-        steps[0] = replace(steps[0], id=image.id, tags=image.repo_tags)
+    for number, image in enumerate(images[: len(steps)]):
+        steps[number] = replace(steps[number], id=image.id, tags=image.repo_tags)
     return steps
 
 

@@ -34,6 +34,8 @@ class Image:
     author: str = ""
     comment: str = ""
     last_tagged: str = ""
+    parent: str = ""
+    """The ID of the image that the container had of which this one was made; "" for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class StoredImage:
     size_bytes: int
     last_tagged: str
     names: dict[str, Reference] = field(default_factory=dict)
+    parent: str = ""
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
@@ -97,6 +100,7 @@ class StoredImage:
             "layer_blobs": list(self.layer_blobs),
             "size_bytes": self.size_bytes,
             "last_tagged": self.last_tagged,
+            **({"parent": self.parent} if self.parent else {}),
         }
 
     @classmethod
@@ -108,6 +112,7 @@ class StoredImage:
             layer_blobs=tuple(body["layer_blobs"]),
             size_bytes=body["size_bytes"],
             last_tagged=body["last_tagged"],
+            parent=body.get("parent", ""),
         )
 
     def view(self) -> Image:
@@ -127,6 +132,7 @@ class StoredImage:
             author=_text(self.oci, "author"),
             comment=_text(self.oci, "comment"),
             last_tagged=self.last_tagged,
+            parent=self.parent,
         )
 
     @property

@@ -1,7 +1,8 @@
 """What stands in the way of removing an image: Docker's rules, in Docker's words.
 
-A running container is a hard conflict; a stopped one, or names in several repositories, give way
-to `force`. Source: moby `daemon/images/image_delete.go`, behaviour only.
+A running container, and an image that was made on top of this one, are hard conflicts; a stopped
+container, or names in several repositories, give way to `force`. A name goes all the same, and the
+image stays without it. Source: moby `daemon/images/image_delete.go`, behaviour only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from stackr.registry.digest import short_id
 from stackr.registry.reference import Reference
 from stackr.runtime.engine.image.model import ImageUse, StoredImage
 
-__all__ = ["InUse", "Removals", "find_conflict", "is_id_of", "is_single_repository"]
+__all__ = [
+    "InUse",
+    "Removals",
+    "find_conflict",
+    "has_to_stay",
+    "is_id_of",
+    "is_single_repository",
+]
 
 Removals = list[dict[str, str]]
 """`{"Untagged": name}` and `{"Deleted": digest}`, as the Engine API answers."""
@@ -37,8 +45,18 @@ def is_single_repository(names: Iterable[Reference]) -> bool:
     return len(names) <= 1 or (len(tags) <= 1 and len({name.name for name in names}) == 1)
 
 
+def has_to_stay(uses: Sequence[ImageUse], *, has_children: bool, force: bool) -> bool:
+    """Whether an image without a name is kept."""
+    return has_children or any(use.running or not force for use in uses)
+
+
 def find_conflict(
-    image: StoredImage, text: str, uses: Sequence[ImageUse], *, force: bool
+    image: StoredImage,
+    text: str,
+    uses: Sequence[ImageUse],
+    *,
+    force: bool,
+    has_children: bool = False,
 ) -> Conflict | None:
     """The reason why the image named `text` must not be removed, or None."""
     single = is_single_repository(image.names.values())
@@ -49,6 +67,8 @@ def find_conflict(
             f'conflict: unable to remove repository reference "{text}" (must force) - container'
             f" {uses[0].container_id[:12]} is using its referenced image {short_id(image.id)}"
         )
+    if has_children:
+        return _conflict(image, "cannot be forced", "image has dependent child images")
     running = next((use for use in uses if use.running), None)
     if running is not None:
         return _conflict(image, "cannot be forced", _used_by("running", running))

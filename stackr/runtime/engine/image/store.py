@@ -42,7 +42,13 @@ from stackr.runtime.engine.image.pushable import (
     pushed_name,
     repositories_with,
 )
-from stackr.runtime.engine.image.removal import InUse, Removals, find_conflict, is_id_of
+from stackr.runtime.engine.image.removal import (
+    InUse,
+    Removals,
+    find_conflict,
+    has_to_stay,
+    is_id_of,
+)
 from stackr.runtime.engine.image.retention import Pin, Retention
 from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.runtime.engine.linux.syscalls import trim_heap
@@ -277,6 +283,7 @@ class Images:
             size_bytes=sum(sizes),
             last_tagged=_now(),
             names=image.names if image else {},
+            parent=image.parent if image else "",
         )
         with self._state.transaction():
             self._state.save(IMAGE, stored.id, stored)
@@ -339,11 +346,24 @@ class Images:
     def history(self, name_or_id: str) -> _History:
         """How an image was built, the newest step first. Raises NotFound."""
         image = self._find(name_or_id)
-        return history_of(image.view(), [self._layer_size(diff_id) for diff_id in image.diff_ids])
+        below, views = self._images.get(image.parent), [image.view()]
+        while below is not None:
+            views.append(below.view())
+            below = self._images.get(below.parent)
+        return history_of(views, [self._layer_size(diff_id) for diff_id in image.diff_ids])
+
+    def layer_sizes(self) -> Mapping[str, int]:
+        """Bytes in the unpacked layers, by their diff IDs."""
+        return {diff_id: self._layer_size(diff_id) for diff_id in self._needed_layers()}
+
+    def layer_folders(self, image: Image) -> Sequence[str]:
+        """Where its layers are unpacked, base layer first; without those that are lost."""
+        found = (diff_id for diff_id in image.diff_ids if self._snapshots.layer(diff_id))
+        return [str(self._snapshots.folder(diff_id)) for diff_id in found]
 
     def layers_size(self) -> int:
         """Bytes in the unpacked layers of all images, each layer once."""
-        return sum(self._layer_size(diff_id) for diff_id in self._needed_layers())
+        return sum(self.layer_sizes().values())
 
     async def commit(self, commit: Commit, *, check: Callable[[], None] = lambda: None) -> Image:
         """Make an image of a container. check: raises where its files may have changed or gone.
@@ -369,13 +389,20 @@ class Images:
             pin((digest_of(config), digest_of(raw)))
             for data in (config, raw):
                 await asyncio.to_thread(self._content.write, data, digest=digest_of(data))
-            stored = self._record_commit(name, config, digest_of(raw), blobs)
+            stored = self._record_commit(name, config, digest_of(raw), blobs, base.id)
         self._settle_later()
         self._events.publish("image", "create", stored.id, {"name": stored.id})
+        if name is not None:
+            self._events.publish("image", "tag", stored.id, self._attributes(stored, name))
         return stored.view()
 
     def _record_commit(
-        self, name: Reference | None, config: bytes, manifest: str, blobs: Sequence[str]
+        self,
+        name: Reference | None,
+        config: bytes,
+        manifest: str,
+        blobs: Sequence[str],
+        parent: str,
     ) -> StoredImage:
         oci, id = parse_json(config), digest_of(config)
         former = self._images.get(id)
@@ -387,6 +414,7 @@ class Images:
             size_bytes=sum(self._layer_size(each) for each in oci["rootfs"]["diff_ids"]),
             last_tagged=_now(),
             names=former.names if former else {},
+            parent=parent if parent in self._images else "",
         )
         with self._state.transaction():
             self._state.save(IMAGE, stored.id, stored)
@@ -439,6 +467,7 @@ class Images:
             size_bytes=sum(self._layer_size(each) for each in oci["rootfs"]["diff_ids"]),
             last_tagged=_now() if references or former is None else former.last_tagged,
             names=former.names if former else {},
+            parent=former.parent if former else "",
         )
         with self._state.transaction():
             self._state.save(IMAGE, stored.id, stored)
@@ -494,21 +523,25 @@ class Images:
         """Remove a name, and the image itself with its last name; by an ID, all its names.
 
         in_use: containers by image ID. prune is Docker's `noprune` turned around: whether untagged
-        parents go too, of which there are none here. Raises NotFound, and Conflict with Docker's
-        texts where a container or another name is in the way.
+        parents go too. Raises NotFound, and Conflict with Docker's texts where a container, another
+        name or an image on top of this one is in the way.
         """
         image = self._find(name_or_id)
         self._state.check_writable()
-        conflict = find_conflict(image, name_or_id, in_use(image.id), force=force)
+        uses, has_children = in_use(image.id), self._has_children(image)
+        conflict = find_conflict(image, name_or_id, uses, force=force, has_children=has_children)
         if conflict is not None:
             raise conflict
         if is_id_of(image, name_or_id):
             removals = self._untag(image, list(image.names.values()))
         else:
             removals = self._untag(image, self._names_that_go(image, name_or_id))
-        if image.names or (in_use(image.id) and not force):
+        if image.names or has_to_stay(uses, has_children=has_children, force=force):
             return removals
-        return removals + await self._delete(image)
+        return removals + await self._delete(image, in_use, prune=prune)
+
+    def _has_children(self, image: StoredImage) -> bool:
+        return any(other.parent == image.id for other in self._images.values())
 
     def _names_that_go(self, image: StoredImage, text: str) -> Sequence[Reference]:
         """The name itself, and the digests of its repository once no tag of that is left."""
@@ -530,11 +563,21 @@ class Images:
             removals.append({"Untagged": name.familiar})
         return removals
 
-    async def _delete(self, image: StoredImage) -> Removals:
-        self._forget(image)
-        self._events.publish("image", "delete", image.id, {"name": image.id})
-        released = await self._retention.withdraw(image.blobs)
-        return [{"Deleted": image.id}, *({"Deleted": diff_id} for diff_id in released)]
+    async def _delete(self, image: StoredImage, in_use: InUse, *, prune: bool) -> Removals:
+        """With `prune`, and the images below it that nothing else needs and that have no name."""
+        removals: Removals = []
+        gone: StoredImage | None = image
+        blobs: list[str] = []
+        while gone is not None:
+            self._forget(gone)
+            self._events.publish("image", "delete", gone.id, {"name": gone.id})
+            removals.append({"Deleted": gone.id})
+            blobs += gone.blobs
+            parent = self._images.get(gone.parent) if prune else None
+            is_needed = parent and (parent.names or in_use(parent.id) or self._has_children(parent))
+            gone = None if is_needed else parent
+        released = await self._retention.withdraw(blobs)
+        return [*removals, *({"Deleted": diff_id} for diff_id in released)]
 
     def _forget(self, image: StoredImage) -> None:
         with self._state.transaction():
@@ -560,10 +603,14 @@ class Images:
         before = self.layers_size()
         for image in list(self._images.values()):
             view = image.view()
-            if in_use(image.id) or not accept(view) or (dangling_only and view.repo_tags):
+            is_gone = image.id not in self._images
+            if is_gone or in_use(image.id) or not accept(view):
+                continue
+            if dangling_only and (view.repo_tags or self._has_children(image)):
                 continue
             removals += self._untag(image, list(image.names.values()))
-            removals += await self._delete(image)
+            if not self._has_children(image):
+                removals += await self._delete(image, in_use, prune=True)
         await self._retention.give_back(0)
         return removals, before - self.layers_size()
 
@@ -598,6 +645,8 @@ def _taggable(text: str) -> Reference:
     name = parse_reference(text)
     if name.digest:
         raise InvalidArgument("refusing to create a tag with a digest reference")
+    if name.familiar_name == "sha256":
+        raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
     return name.with_default_tag()
 
 

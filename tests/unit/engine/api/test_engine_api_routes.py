@@ -10,7 +10,7 @@ from stackr.errors import NotSupported
 from stackr.runtime.engine.api import absent
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.http import Request
-from stackr.runtime.engine.api.route import Route, Router
+from stackr.runtime.engine.api.route import Route, Router, clean_path
 from stackr.runtime.engine.api.routes import ROUTES
 
 
@@ -74,3 +74,20 @@ async def test_what_is_absent_is_refused_by_name(route: Route) -> None:
 def test_no_route_is_there_twice() -> None:
     keys = [(route.method, route.pattern) for route in ROUTES]
     assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize(
+    ("path", "cleaned"),
+    [
+        ("/images/json", "/images/json"),
+        ("//images//json", "/images/json"),
+        ("/v1.41//images/./json", "/v1.41/images/json"),
+        ("/a/../../b/", "/b/"),
+        ("/", "/"),
+        ("///", "/"),
+        ("no-slash", "no-slash"),
+        ("", ""),
+    ],
+)
+def test_a_careless_path_leads_to_the_clean_one(path: str, cleaned: str) -> None:
+    assert clean_path(path) == cleaned

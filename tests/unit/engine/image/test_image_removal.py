@@ -6,7 +6,7 @@ import pytest
 
 from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.image.model import ImageUse, StoredImage
-from stackr.runtime.engine.image.removal import find_conflict, is_single_repository
+from stackr.runtime.engine.image.removal import find_conflict, has_to_stay, is_single_repository
 
 ID = "sha256:" + "ab" * 32
 DIGEST = "sha256:" + "0" * 64
@@ -70,3 +70,30 @@ def test_single_repository() -> None:
     assert single(f"a@{DIGEST}", "a@sha256:" + "1" * 64)
     assert not single("a:1", "a:2")
     assert not single("a:1", f"b@{DIGEST}")
+
+
+def test_an_image_that_others_stand_on_cannot_be_forced() -> None:
+    conflict = find_conflict(ONE, ID, [], force=True, has_children=True)
+    assert conflict is not None
+    assert conflict.message == (
+        "conflict: unable to delete abababababab (cannot be forced) - image has dependent child"
+        " images"
+    )
+    assert find_conflict(ONE, "app:1", [], force=True, has_children=True) is None
+
+
+@pytest.mark.parametrize(
+    ("uses", "has_children", "force", "stays"),
+    [
+        ([], False, False, False),
+        ([RUNNING], False, True, True),
+        ([STOPPED], False, True, False),
+        ([STOPPED], False, False, True),
+        ([STOPPED, RUNNING], False, True, True),
+        ([], True, True, True),
+    ],
+)
+def test_an_image_without_a_name_stays_for_what_needs_it(
+    uses: list[ImageUse], has_children: bool, force: bool, stays: bool
+) -> None:
+    assert has_to_stay(uses, has_children=has_children, force=force) is stays

@@ -1,0 +1,42 @@
+"""Images by the docker CLI: what is removed, and what stays as something needs it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+Docker = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_running_containers_image_loses_its_name_alone(
+    docker: Docker, pulled: str, name: str
+) -> None:
+    docker("tag", pulled, "mine:1")
+    docker("run", "--name", name, pulled, "true")
+    first = docker("commit", name, "mine:2").stdout.strip()
+    docker("rm", name)
+    docker("run", "-d", "--name", name, "mine:2", "sleep", "1000")
+    assert docker("rmi", "-f", "mine:2").stdout == "Untagged: mine:2\n"
+    second = docker("commit", name, "mine:3").stdout.strip()
+    assert docker("inspect", "-f", "{{.Parent}}", second).stdout.strip() == first
+    assert first not in docker("images", "-q", "--no-trunc").stdout
+    assert first in docker("images", "-aq", "--no-trunc").stdout
+    assert docker("history", "-q", "--no-trunc", second).stdout.split()[:2] == [second, first]
+    refused = docker("rmi", "-f", first, want=1).stderr
+    assert "(cannot be forced) - image has dependent child images" in refused
+    docker("rm", "-f", name)
+    removed = docker("rmi", "mine:3", "mine:1").stdout
+    assert f"Deleted: {second}\nDeleted: {first}\n" in removed
+
+
+def test_a_tag_is_not_named_as_a_digest_is(docker: Docker, pulled: str) -> None:
+    refused = docker("tag", pulled, "sha256:abc", want=1).stderr
+    assert "refusing to create an ambiguous tag using digest algorithm as name" in refused
+
+
+def test_a_reference_narrows_what_is_listed(docker: Docker, pulled: str) -> None:
+    docker("tag", pulled, "narrow:1")
+    docker("tag", pulled, "narrow:2")
+    shown = docker("images", "narrow", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
+    assert sorted(shown) == ["narrow:1", "narrow:2"]
+    docker("rmi", "narrow:1", "narrow:2")

@@ -1,0 +1,81 @@
+"""Images as the API shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stackr.runtime.engine.api.image_json import (
+    inspection,
+    matching_names,
+    shared_sizes,
+    summary,
+    without_intermediate,
+)
+from stackr.runtime.engine.image.model import Image
+
+BASE = Image(
+    id="sha256:" + "a" * 64,
+    repo_tags=("h:5/app:1", "app:2", "app:latest", "lib/app:2"),
+    repo_digests=("app@sha256:" + "0" * 64,),
+    created="2026-01-02T03:04:05Z",
+    architecture="amd64",
+    os="linux",
+    variant="",
+    config={"Cmd": ["sh"], "Labels": {}},
+    diff_ids=("one", "two"),
+    history=(),
+    size_bytes=30,
+)
+CHILD = replace(
+    BASE, id="sha256:" + "b" * 64, parent=BASE.id, diff_ids=("one", "two", "three", "three")
+)
+ALONE = replace(BASE, id="sha256:" + "c" * 64, diff_ids=("four",))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tags", "digests"),
+    [
+        ("app", ("app:2", "app:latest"), 1),
+        ("app:2", ("app:2",), 0),
+        ("*/app:*", ("h:5/app:1", "lib/app:2"), 0),
+        ("lib/*", ("lib/app:2",), 0),
+        ("a[op]p:l*", ("app:latest",), 0),
+        ("nonesuch", (), 0),
+    ],
+)
+def test_a_pattern_narrows_names(pattern: str, tags: tuple[str, ...], digests: int) -> None:
+    found = matching_names(BASE, [pattern])
+    assert (found.repo_tags, len(found.repo_digests)) == (tags, digests)
+
+
+def test_shared_layers_count_once() -> None:
+    sizes = {"one": 10, "two": 20, "three": 5, "four": 7}
+    shared = shared_sizes([BASE, CHILD, ALONE], sizes)
+    assert shared == {BASE.id: 30, CHILD.id: 30, ALONE.id: 0}
+
+
+def test_what_others_stand_on_is_hidden_without_a_name() -> None:
+    bare = replace(BASE, repo_tags=(), repo_digests=())
+    assert without_intermediate([CHILD, bare]) == [CHILD]
+    assert without_intermediate([CHILD, BASE]) == [CHILD, BASE]
+    assert without_intermediate([replace(CHILD, parent=""), bare])[1] == bare
+
+
+def test_a_summary_has_what_was_asked_for() -> None:
+    found = summary(CHILD, (1, 43), containers=2, shared_size=30)
+    assert (found["ParentId"], found["SharedSize"], found["Containers"]) == (BASE.id, 30, 2)
+    assert found["VirtualSize"] == 30
+    assert "VirtualSize" not in summary(CHILD, (1, 44), containers=0)
+
+
+def test_an_inspection_shows_what_its_version_knows() -> None:
+    old, newer, newest = (inspection(CHILD, (1, n), ["/l/1", "/l/2"]) for n in (47, 50, 52))
+    assert old["Config"]["Hostname"] == ""
+    assert "Hostname" not in newer["Config"]
+    assert newer["Config"]["Env"] is None
+    assert newest["Config"] == {"Cmd": ["sh"], "Labels": {}}
+    assert (old["Comment"], "Comment" in newest, newest["Parent"]) == ("", False, BASE.id)
+    assert old["GraphDriver"]["Data"] == {"LowerDir": "/l/1", "UpperDir": "/l/2"}
+    assert inspection(ALONE, (1, 47), [])["GraphDriver"]["Data"] is None
