@@ -80,6 +80,7 @@ class Sandboxes:
         self._lost_pairs: set[str] = set()
         self._lost_pairs_timer: asyncio.TimerHandle | None = None
         self._deleting: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     # --- what there is -----------------------------------------------------------------------
 
@@ -312,6 +313,7 @@ class Sandboxes:
 
     async def close(self) -> None:
         """Leave containers to the kernel and the sidecars."""
+        self._is_closing = True
         await self._publisher.close()
         await self._names.close()
         if self._deleting is not None:
@@ -362,7 +364,7 @@ class Sandboxes:
         delete them at once would cost 20 ms each; the kernel frees many in one go.
         """
         self._lost_pairs |= set(names)
-        if self._lost_pairs and self._lost_pairs_timer is None:
+        if self._lost_pairs and self._lost_pairs_timer is None and not self._is_closing:
             loop = asyncio.get_running_loop()
             self._lost_pairs_timer = loop.call_later(_LOST_PAIRS_S, self._start_deleting_pairs)
 

@@ -105,7 +105,9 @@ class Executor:
         )
         if self._has_ended(container):
             raise Conflict(f"container {container.id} is not running")
-        folder.mkdir(parents=True)  # the bundle may have been removed
+        # The bundle may have been removed, and runc runs itself in the folder of its file system.
+        self._storage.rootfs(container).mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
         console: ConsoleSocket | None = None
         try:
             (folder / "process.json").write_text(json.dumps(process))

@@ -131,9 +131,9 @@ class BringUp:
         """Write what the start needs; returns the config.json of it, and what is to be mounted."""
         self._snapshots.restore(container.id)
         self._storage.make_bind_sources(container)
-        bundle = self._storage.bundle(container)
+        bundle, rootfs = self._storage.bundle(container), self._storage.rootfs(container)
         remove_tree(bundle)
-        (bundle / "rootfs").mkdir(parents=True)
+        rootfs.mkdir(parents=True)
         lenders = partial(self._lenders, container)
         mounted = self._storage.mounted(container, devices, lenders)
         borrowed = self._borrowed_shm(container)
@@ -143,7 +143,7 @@ class BringUp:
             mounted=mounted.paths,
             tmpfs_modes=mounted.tmpfs_modes,
             shm=borrowed[0].target if borrowed else "",
-            rootfs=str(bundle / "rootfs"),
+            rootfs=str(rootfs),
             cgroup=self._groups.path(container),
             files=self._write_files(container),
             namespaces=self._joined_namespaces(container),
@@ -191,7 +191,7 @@ class BringUp:
             container.id,
             bundle,
             overlays=[
-                OverlayTarget(overlay.base_dir, overlay.data, str(bundle / "rootfs")),
+                OverlayTarget(overlay.base_dir, overlay.data, str(self._storage.rootfs(container))),
                 *mounted.images,
             ],
             devices=mounted.devices,

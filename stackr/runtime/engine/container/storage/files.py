@@ -142,7 +142,7 @@ class ContainerFiles:
                     async with _stall_limit(held):
                         yield held
                 return
-        root = str(self._storage.bundle(container) / "rootfs") if bare else ""
+        root = str(self._storage.rootfs(container)) if bare else ""
         try:
             with _Held(View(namespace=namespace, root=root), live) as held:
                 yield held

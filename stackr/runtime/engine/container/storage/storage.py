@@ -80,6 +80,10 @@ class Storage:
     def bundle(self, container: Container) -> Path:
         return self._config.bundles_root / container.id
 
+    def rootfs(self, container: Container) -> Path:
+        """Where its root file system is mounted, in its own mount namespace alone."""
+        return self.bundle(container) / "rootfs"
+
     def log_file(self, container: Container) -> Path:
         return self.folder(container) / "container.log"
 
