@@ -191,8 +191,9 @@ class Lifecycle:
     async def _restart_later(self, live: Live, wait_s: float) -> None:
         container = live.container
         await asyncio.sleep(wait_s)
-        if donors := [d.restart for d in self.donors(live) if d.restart is not None]:
-            await asyncio.wait(donors, timeout=_DONOR_PATIENCE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DONOR_PATIENCE_S):
+                await asyncio.gather(*map(_settled, self.donors(live)))
         container.restart_count += 1
         try:
             await self.start(live)
@@ -229,6 +230,14 @@ class Lifecycle:
         finally:
             live.remove_on_exit = True
         announce(self._parts.events, live.container, "restart")
+
+
+async def _settled(live: Live) -> None:
+    """Its end is recorded, where it has ended, and it is up again, where it comes up again."""
+    async with live.lock:
+        restart = live.restart
+    if restart is not None:
+        await asyncio.wait([restart])
 
 
 def _sources(container: Container) -> dict[str, str]:
