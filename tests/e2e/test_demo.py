@@ -75,6 +75,10 @@ class Demo:
             for service in ("web", "app", "db", "cache")
         }
 
+    def built(self) -> list[str]:
+        """The application's image, and the user of its Dockerfile."""
+        return self.docker("image", "inspect", "-f", "{{.Id}} {{.Config.User}}", "guestbook-app")
+
     def links(self) -> frozenset[str]:
         """The bridges of the engine's networks, and the ends there of the containers' veths."""
         ids = self.docker("network", "ls", "-q", "--filter", "driver=bridge", "--no-trunc")
@@ -120,9 +124,12 @@ def test_guestbook_from_nothing_to_nothing(demo: Demo) -> None:
     assert "entries kept in PostgreSQL: 1" in shown
     assert [demo.book()["visits"], demo.book()["visits"]] == [2, 3]
     demo.stackr("diff", "--exit-code")
+    built = demo.built()
+    assert built[1] == "nobody"
 
     again = demo.run("scripts/demo")
     assert "entries kept in PostgreSQL: 2" in again
+    assert demo.built() == built, "nothing has changed"
 
     links = demo.links()
     assert len(links) >= 2 + 5, "two networks' bridges, and five places on them"
