@@ -401,6 +401,25 @@ def test_the_daemon_is_killed_in_a_step(lone: Site) -> None:
     assert done[1:] == [True, False]
 
 
+def test_a_new_daemon_removes_no_container_for_what_its_image_says(lone: Site) -> None:
+    """An image may have any label: those of stackr's own builds, and that of a step's container."""
+    text = "FROM BASE\nLABEL io.stackr.build=x io.stackr.build.step=\nVOLUME /v\n"
+    lone.build(text, Tags=["labelled"])
+    body = json.dumps({"Image": "labelled", "Cmd": ["true"]}).encode()
+    status, data = raw_request(
+        lone.engine.socket, "POST", "/containers/create", body, "application/json"
+    )
+    assert status == 201, data
+    id = json.loads(data)["Id"]
+    kill_daemon(lone.engine)
+    ensure_running(lone.engine)
+    listed = request(lone.engine.socket, "GET", "/containers/json?all=1")[1]
+    assert [each["Id"] for each in listed] == [id]
+    assert len(listed[0]["Mounts"]) == 1
+    request(lone.engine.socket, "DELETE", f"/containers/{id}?v=1")
+    request(lone.engine.socket, "DELETE", "/images/labelled")
+
+
 def site_error(site: Site, text: str) -> None:
     with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
         site.build(text)

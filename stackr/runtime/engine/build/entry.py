@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from stackr.errors import NotFound
 from stackr.runtime.engine.build.cache import BuildCache
-from stackr.runtime.engine.build.folders import BUILD_LABEL, BuildFolders
+from stackr.runtime.engine.build.folders import STEP_LABEL, BuildFolders
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.linux.tree import remove_tree
 
@@ -43,12 +43,12 @@ class Builds:
 
     async def open(self) -> None:
         """Remove what builds of a daemon that was killed have left."""
-        config, _, _, containers, _ = self._parts
+        config, images, _, containers, _ = self._parts
         folders = BuildFolders.of(config)
         for folder in (folders.contexts, folders.fetched, folders.scratch):
             await asyncio.to_thread(remove_tree, folder)
         for container in containers.list():
-            if BUILD_LABEL in container.config.labels:
+            if STEP_LABEL in container.config.labels and not images.has(container.image_id):
                 with suppress(NotFound):
                     await containers.remove(container.id, force=True, volumes=True)
 

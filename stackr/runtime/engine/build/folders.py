@@ -8,10 +8,11 @@ from typing import Final
 
 from stackr.runtime.engine.config import EngineConfig
 
-__all__ = ["BUILD_LABEL", "BuildFolders"]
+__all__ = ["STEP_LABEL", "BuildFolders"]
 
-BUILD_LABEL: Final = "io.stackr.build"
-"""Of a step's container: one that is there when the daemon starts is left from a kill."""
+STEP_LABEL: Final = "io.stackr.build.step"
+"""Of a step's container, whose image is a draft: what has it when the daemon starts, and an image
+that nobody knows, is left from a kill. The label alone says nothing, as images may have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The container of one step: made of layers that no image names, labelled, and gone afterwards.
 
-A daemon that was killed in a step finds it by its label at the next start and removes it.
+A daemon that was killed in a step finds it at the next start (see `STEP_LABEL`) and removes it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from stackr.errors import NotFound
-from stackr.runtime.engine.build.folders import BUILD_LABEL
+from stackr.runtime.engine.build.folders import STEP_LABEL
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.settings.spec import parse_create
 from stackr.runtime.engine.image.store import Images
@@ -40,7 +40,7 @@ class StepContainers:
                     "Cmd": ["/"],
                     **config,
                     "Image": image.id,
-                    "Labels": {BUILD_LABEL: ""},
+                    "Labels": {STEP_LABEL: ""},
                     "HostConfig": {"LogConfig": {"Type": "none"}, **host_config},
                 }
             )

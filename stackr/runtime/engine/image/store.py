@@ -313,6 +313,10 @@ class Images:
         """
         return self._find(name_or_id).view()
 
+    def has(self, id: str) -> bool:
+        """Whether an image is recorded under this whole ID; a draft is not."""
+        return id in self._images
+
     def _find(self, name_or_id: str) -> StoredImage:
         if name_or_id in self._images:
             return self._images[name_or_id]
