@@ -147,7 +147,7 @@ class Engine:
         return b"".join(entries).decode()
 
     async def execute(self, ref: str, command: list[str], **request: Any) -> tuple[int, str]:
-        id = self.containers.execs.create(ref, ExecCreate(cmd=command, **request))
+        id = await self.containers.execs.create(ref, ExecCreate(cmd=command, **request))
         stream = await self.containers.execs.start(id)
         output = b""
         while (message := await stream.read()) is not None:

@@ -11,11 +11,12 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from stackr_stack import STACKR, Stack
 
-__all__ = ["PtyProcess", "on_terminal"]
+__all__ = ["PtyProcess", "on_terminal", "terminal_of"]
 
 _DEADLINE_S = 60.0
 
@@ -74,15 +75,27 @@ def on_terminal(
     """Run `stackr` or a program on a terminal; it is killed at the end, if it still runs."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    process = stack.start(
-        *arguments,
-        program=program,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=_take_terminal,
-    )
+    process = stack.start(*arguments, program=program, **_streams(theirs))
+    with _attended(process, ours, theirs) as attended:
+        yield attended
+
+
+@contextlib.contextmanager
+def terminal_of(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[PtyProcess]:
+    """Run a program on a terminal; it is killed at the end, if it still runs."""
+    ours, theirs = pty.openpty()
+    process: subprocess.Popen[str] = subprocess.Popen(argv, env=env, text=True, **_streams(theirs))
+    with _attended(process, ours, theirs) as attended:
+        yield attended
+
+
+def _streams(theirs: int) -> dict[str, Any]:
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    return {**streams, "start_new_session": True, "preexec_fn": _take_terminal}
+
+
+@contextlib.contextmanager
+def _attended(process: subprocess.Popen[str], ours: int, theirs: int) -> Iterator[PtyProcess]:
     os.close(theirs)
     try:
         yield PtyProcess(process, ours)

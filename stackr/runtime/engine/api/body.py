@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from stackr.errors import InvalidArgument
+from stackr.runtime.engine.container.io.detach import parse_keys
 
-__all__ = ["boolean", "console_size", "object_at", "objects", "string", "string_map"]
+__all__ = ["boolean", "console_size", "detach_keys", "object_at", "objects", "string", "string_map"]
 
 
 def string(body: Mapping[str, Any], key: str, default: str = "") -> str:
@@ -56,6 +57,14 @@ def console_size(body: Mapping[str, Any], key: str) -> tuple[int, int] | None:
     if not (isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)):
         raise InvalidArgument(f"invalid JSON: {key}: expected two numbers")
     return (value[0], value[1]) if value[0] > 0 and value[1] > 0 else None
+
+
+def detach_keys(text: str, kind: str) -> bytes:
+    """The bytes of `--detach-keys`. Raises InvalidArgument with Docker's text."""
+    try:
+        return parse_keys(text)
+    except ValueError as error:
+        raise InvalidArgument(f"Invalid {kind} keys ({text}) provided") from error
 
 
 def _checked(value: Any, kind: type, key: str, wanted: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.body import detach_keys
 from stackr.runtime.engine.api.http import Request
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.stream import Batched, content_type, frame, pump
@@ -75,6 +76,7 @@ async def _attach(engine: Engine, request: Request) -> None:
     tty = container.config.tty
     stdin = request.flag("stdin") and container.config.open_stdin
     shown = [number for name, number in _STREAMS.items() if request.flag(name)]
+    keys = detach_keys(request.text("detachKeys"), "detach")
     async with AsyncExitStack() as undo:
         attached = None
         if request.flag("stream"):
@@ -91,7 +93,10 @@ async def _attach(engine: Engine, request: Request) -> None:
             await client.close()
             return
         undo.pop_all()
-    await pump(client, attached, stdin=stdin, framed=not tty, shown=shown)
+    if await pump(
+        client, attached, stdin=stdin, framed=not tty, shown=shown, keys=keys if tty else b""
+    ):
+        engine.containers.detached(container.id)
 
 
 async def _wait(engine: Engine, request: Request) -> None:

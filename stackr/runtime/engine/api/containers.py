@@ -12,7 +12,7 @@ from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.api import container_filters, container_json
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.filters import Filters
-from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.http import Request, Response, json_response, terminal_size
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import parse_create, parse_update
@@ -203,9 +203,8 @@ async def _update(engine: Engine, request: Request) -> Response:
 
 
 async def _resize(engine: Engine, request: Request) -> Response:
-    await engine.containers.resize(
-        request.params["id"], height=request.integer("h", 0), width=request.integer("w", 0)
-    )
+    height, width = terminal_size(request)
+    await engine.containers.resize(request.params["id"], height=height, width=width)
     return Response(200)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.engine.api.backends import Engine
-from stackr.runtime.engine.api.body import boolean, console_size
-from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.body import boolean, console_size, detach_keys
+from stackr.runtime.engine.api.http import Request, Response, json_response, terminal_size
 from stackr.runtime.engine.api.route import Route
-from stackr.runtime.engine.api.stream import content_type, pump
+from stackr.runtime.engine.api.stream import content_type, frame, pump
 from stackr.runtime.engine.container.settings.spec import parse_exec
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ class _UntilEnded:
         if self._session.ended.is_set():
             await self._stream.close()
             return
-        if not self._session.request.tty:
-            await self._stream.close_stdin()
+        await self._stream.close_stdin()
         self._execs.drain(self._stream)
 
     async def read(self) -> tuple[int, bytes] | None:
@@ -55,26 +54,37 @@ async def _create(engine: Engine, request: Request) -> Response:
     spec = parse_exec(await request.json_object())
     if not spec.cmd:
         raise InvalidArgument("No exec command specified")
-    exec_id = engine.execs.create(request.params["id"], spec)
+    detach_keys(spec.detach_keys, "escape")
+    exec_id = await engine.execs.create(request.params["id"], spec)
     return json_response({"Id": exec_id}, 201)
 
 
 async def _start(engine: Engine, request: Request) -> Response | None:
+    """Errors of the start itself are told on the stream, as dockerd does."""
     body = await request.json_object()
-    session = engine.execs.get(request.params["id"])
+    session = engine.execs.startable(request.params["id"])
     size = console_size(body, "ConsoleSize")
-    stream = await engine.execs.start(session.id, size=size)
     if boolean(body, "Detach"):
-        engine.execs.drain(stream)
+        engine.execs.drain(await engine.execs.start(session.id, size=size))
         return Response(200)
-    tty, stdin = session.request.tty, session.request.attach_stdin
-    until_ended = _UntilEnded(stream, session, engine.execs)
+    is_raw, spec = boolean(body, "Tty"), session.request
+    client = await request.hijack(content_type(request.api_version, tty=is_raw))
     try:
-        client = await request.hijack(content_type(request.api_version, tty=tty))
-    except BaseException:
-        await until_ended.close()
-        raise
-    await pump(client, until_ended, stdin=stdin, framed=not tty)
+        stream = await engine.execs.start(session.id, size=size)
+    except StackrError as error:
+        text = f"{error.message}\r\n".encode()
+        await client.write(text if is_raw else frame(1, text))
+        await client.close()
+        return None
+    if await pump(
+        client,
+        _UntilEnded(stream, session, engine.execs),
+        stdin=spec.attach_stdin,
+        framed=not is_raw,
+        shown=[n for n, asked in ((1, spec.attach_stdout), (2, spec.attach_stderr)) if asked],
+        keys=detach_keys(spec.detach_keys, "escape") if spec.tty else b"",
+    ):
+        engine.execs.detached(session.id)
     return None
 
 
@@ -98,16 +108,15 @@ async def _inspect(engine: Engine, request: Request) -> Response:
             "OpenStdout": spec.attach_stdout,
             "CanRemove": session.exit_code is not None,
             "ContainerID": session.container.id,
-            "DetachKeys": "",
+            "DetachKeys": spec.detach_keys,
             "Pid": session.pid,
         }
     )
 
 
 async def _resize(engine: Engine, request: Request) -> Response:
-    engine.execs.resize(
-        request.params["id"], height=request.integer("h", 0), width=request.integer("w", 0)
-    )
+    height, width = terminal_size(request)
+    engine.execs.resize(request.params["id"], height=height, width=width)
     return Response(200)
 
 

@@ -23,7 +23,15 @@ from stackr.errors import DeadlineExceeded, InvalidArgument, StackrError
 from stackr.runtime.engine.api.hangups import HangUps
 from stackr.text import parse_json, unicode
 
-__all__ = ["BodyWriter", "Connection", "Duplex", "Request", "Response", "json_response"]
+__all__ = [
+    "BodyWriter",
+    "Connection",
+    "Duplex",
+    "Request",
+    "Response",
+    "json_response",
+    "terminal_size",
+]
 
 _READ_BYTES = 64 * 1024
 _HEADER_BYTES = 128 * 1024  # a filters query over many names, or credentials, may be long
@@ -34,6 +42,7 @@ _PATIENCE_S = 60.0
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _LARGEST = 2**63 - 1
+_LARGEST_SIDE = 2**16 - 1  # of a terminal: TIOCSWINSZ takes unsigned short integers
 
 Headers = Sequence[tuple[str, str]]
 
@@ -52,6 +61,15 @@ def json_response(value: object, status: int = 200) -> Response:
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     body = unicode(text).encode() + b"\n"
     return Response(status, body, (("Content-Type", "application/json"),))
+
+
+def terminal_size(request: Request) -> tuple[int, int]:
+    """Height and width of a resize. Raises InvalidArgument, with Docker's text, for no numbers."""
+    for key, name in (("h", "height"), ("w", "width")):
+        text = request.text(key)
+        if not (text.isascii() and text.isdecimal() and int(text) <= _LARGEST_SIDE):
+            raise InvalidArgument(f'invalid resize {name} "{text[:100]}": not in 0 to 65535')
+    return int(request.text("h")), int(request.text("w"))
 
 
 class BodyWriter:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from stackr.runtime.engine.api.http import Duplex
+from stackr.runtime.engine.container.io.detach import DetachKeys
 
 __all__ = ["MULTIPLEXED", "RAW", "Attached", "Batched", "content_type", "frame", "pump"]
 
@@ -88,14 +89,17 @@ async def pump(
     stdin: bool,
     framed: bool,
     shown: Collection[int] = (1, 2),
-) -> None:
+    keys: bytes = b"",
+) -> bool:
     """Move bytes both ways until the process has ended or the client has hung up.
 
     A client that closes its side only ends the standard input: output goes on. shown: the streams
-    that the client asked for.
+    that the client asked for. keys: those by which it leaves, b"" for none; whether it did so is
+    returned.
     """
+    detach = DetachKeys(keys) if keys and stdin else None
     output = asyncio.ensure_future(_send_output(client, process, framed=framed, shown=shown))
-    input = asyncio.ensure_future(_send_input(client, process, stdin=stdin))
+    input = asyncio.ensure_future(_send_input(client, process, stdin=stdin, detach=detach))
     tasks: tuple[asyncio.Future[None], ...] = (output, input)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -105,6 +109,7 @@ async def pump(
         await asyncio.gather(*tasks, return_exceptions=True)
         await process.close()
         await client.close()
+    return detach is not None and detach.found
 
 
 async def _send_output(
@@ -116,11 +121,15 @@ async def _send_output(
             await client.write(frame(stream, data) if framed else data)
 
 
-async def _send_input(client: Duplex, process: Attached, *, stdin: bool) -> None:
-    """Returns once the client has gone altogether."""
+async def _send_input(
+    client: Duplex, process: Attached, *, stdin: bool, detach: DetachKeys | None
+) -> None:
+    """Returns once the client has gone altogether, or has typed the keys by which it leaves."""
     while data := await client.read():
         if stdin:
-            await process.write(data)
+            await process.write(detach.feed(data) if detach else data)
+        if detach is not None and detach.found:
+            return
     if stdin:
         await process.close_stdin()
     await client.until_hung_up()

@@ -139,6 +139,11 @@ class Containers:
     def _live(self, ref: str) -> Live:
         return self._parts.lives[self.get(ref).id]
 
+    async def _settled(self, ref: str) -> Container:
+        live = self._live(ref)
+        await live.settled()
+        return live.container
+
     async def create(
         self, name: str | None, body: ContainerCreate, platform: str | None = None
     ) -> tuple[str, builtins.list[str]]:
@@ -201,7 +206,8 @@ class Containers:
             case "removed":
                 return live.removed.future()
             case "not-running" | "":
-                future = live.stopped.future()
+                future = live.exited.future()
+                live.stopped.join(future)  # the end of waiting for a restart is one, too
                 status = live.container.state.status
                 if not status.is_up and status is not Status.RESTARTING:
                     future.set_result(live.container.state.exit_code)
@@ -262,7 +268,7 @@ class Containers:
 
     async def resize(self, ref: str, *, height: int, width: int) -> None:
         """Raises Conflict where it does not run."""
-        container = self.get(ref)
+        container = await self._settled(ref)
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
         self._parts.monitor.resize(self._storage.bundle(container), height, width)
 
@@ -287,6 +293,7 @@ class Containers:
         Raises Conflict, Unavailable.
         """
         live = self._live(ref)
+        await live.settled()
         container = live.container
         check(container.state.status, Verb.ATTACH, id=container.id, name=container.name)
         stream: AttachStream
@@ -298,14 +305,20 @@ class Containers:
         self._announce(container, "attach")
         return stream
 
+    def detached(self, ref: str) -> None:
+        """Tell that one who was attached has left by the keys for it."""
+        self._announce(self.get(ref), "detach")
+
     async def top(
         self, ref: str, arguments: str = ""
     ) -> tuple[builtins.list[str], builtins.list[builtins.list[str]]]:
         """Titles and rows of the container's processes, as ps(1) shows them."""
-        container = self.get(ref)
+        container = await self._settled(ref)
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
         pids = self._parts.host.cgroups.pids(self._parts.groups.path(container))
-        return await process_table(pids, arguments)
+        table = await process_table(pids, arguments)
+        self._announce(container, "top")
+        return table
 
     async def stat_path(self, ref: str, path: str) -> PathStat:
         """What is at a path in a container, running or not. Raises NotFound, InvalidArgument."""

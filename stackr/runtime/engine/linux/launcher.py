@@ -8,7 +8,7 @@ mounted; the kernel takes the mount away when the last process in it ends.
 Wire (SOCK_SEQPACKET on the descriptor that its argument names, one JSON object a message;
 descriptors travel beside the request):
   -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false,
-      "hide": [...],
+      "oom_score_adj": null, "hide": [...],
       "borrowed": [{"namespace": "/proc/1/ns/mnt", "path": ..., "target": ...}],
       "overlays": [{"base_dir": ..., "options": ..., "target": ...}],
       "parts": [{"root": ..., "path": ..., "target": ..., "as_root": false, "recursive": true,
@@ -171,6 +171,9 @@ def _become(request: dict[str, object], received: list[int]) -> None:
     if request["tty"]:
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    if request["oom_score_adj"] is not None:
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(request["oom_score_adj"]))
     argv: list[str] = request["argv"]  # type: ignore[assignment]
     os.execve(argv[0], argv, request["env"])  # type: ignore[arg-type]
 

@@ -168,12 +168,14 @@ class Launcher:
         parts: Sequence[Part] = (),
         borrowed: Sequence[Borrowed] = (),
         tty: bool = False,
+        oom_score_adj: int | None = None,
     ) -> Launched:
         """Start `argv` (an absolute path first); what fails is InvalidArgument for a part or a
         device.
 
         fds: the program's descriptor -> one of ours, which stays open here; 0, 1 and 2 are
         /dev/null where they are not named. tty: descriptor 0 becomes the controlling terminal.
+        oom_score_adj: None to leave it as the launcher's.
         """
         if self._connection is None:
             self.open()
@@ -187,6 +189,7 @@ class Launcher:
             "cwd": str(cwd),
             "fds": list(passed),
             "tty": tty,
+            "oom_score_adj": oom_score_adj,
             "hide": self.hide,
             "borrowed": [asdict(tree) for tree in borrowed],
             "overlays": [asdict(overlay) for overlay in overlays],

@@ -22,9 +22,10 @@ class Execs:
         self._executor = executor
         self._sessions = ExecSessions()
 
-    def create(self, ref: str, request: ExecCreate) -> str:
+    async def create(self, ref: str, request: ExecCreate) -> str:
         """The ID of a session to start. Raises Conflict where the container does not run."""
         container = self._parts.store.existing(ref)
+        await self._parts.lives[container.id].settled()
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
         session = self._sessions.add(container, request)
         command = " ".join(request.cmd)
@@ -36,6 +37,19 @@ class Execs:
         """Raises NotFound."""
         return self._sessions.get(id)
 
+    def startable(self, id: str) -> ExecSession:
+        """Raises NotFound, and Conflict where its container does not run."""
+        session = self._sessions.get(id)
+        container = session.container
+        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
+        return session
+
+    def detached(self, id: str) -> None:
+        """Tell that its user has left by the keys for it."""
+        announce(
+            self._parts.events, self._sessions.get(id).container, "exec_detach", {"execID": id}
+        )
+
     def of(self, ref: str) -> list[str]:
         """The IDs of a container's sessions."""
         return [s.id for s in self._sessions.of(self._parts.store.existing(ref).id)]
@@ -46,11 +60,11 @@ class Execs:
 
     async def start(self, id: str, *, size: tuple[int, int] | None = None) -> PipeStream:
         """Start the session. A caller that detaches hands the stream to `drain`."""
-        session = self._sessions.get(id)
+        session = self.startable(id)
         if session.started:
-            raise Conflict(f"Error: Exec command {id} is already running")
+            state = "is already running" if session.running else "has already run"
+            raise Conflict(f"Error: Exec command {id} {state}")
         container = session.container
-        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
         session.size = size
         stream = await self._executor.start(session)
         command = " ".join(session.request.cmd)

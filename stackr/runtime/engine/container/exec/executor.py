@@ -121,6 +121,7 @@ class Executor:
                 fds=fds,
                 tty=request.tty,
                 console_socket=console.path if console else "",
+                oom_score_adj=container.host_config.oom_score_adj,
             )
         except BaseException:
             if console is not None:

@@ -12,7 +12,7 @@ import struct
 import termios
 from dataclasses import dataclass, field
 
-from stackr.errors import InvalidArgument, NotFound, Unavailable
+from stackr.errors import InvalidArgument, NotFound
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import ExecCreate
 
@@ -66,10 +66,10 @@ class ExecSessions:
     def resize(self, id: str, height: int, width: int) -> None:
         session = self.get(id)
         session.size = (height, width)
+        if session.ended.is_set():
+            raise NotFound(f"process {id} not found")
         if session.terminal is not None:
             set_size(session.terminal, height, width)
-        elif session.started:
-            raise Unavailable(f"exec {id[:12]}: has no terminal")
 
 
 def _check(request: ExecCreate) -> None:

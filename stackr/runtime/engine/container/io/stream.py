@@ -167,11 +167,8 @@ class PipeStream:
                 return  # the program does not read any more
 
     async def close_stdin(self) -> None:
-        """The end of input; a terminal has none, so it gets the character that stands for it."""
-        if self._stdin is None:
-            return
-        if self._is_tty:
-            await self.write(b"\x04")
+        """The end of input; a terminal has none, and its user may come back."""
+        if self._stdin is None or self._is_tty:
             return
         os.close(self._stdin)
         self._stdin = None

@@ -200,7 +200,7 @@ class BringUp:
             options=MonitorOptions(
                 tty=container.config.tty,
                 stdin=container.config.open_stdin,
-                keep_stdin=not container.config.stdin_once,
+                keep_stdin=not container.config.stdin_once or container.config.tty,
                 log=None if log_config.type == "none" else self._storage.log_file(container),
                 log_size_max=max_log_size(log_config),
                 variables=len(container.config.env),

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from stackr.errors import Conflict, InvalidArgument
-from stackr.runtime.engine.container.life.stopping import Stopping
+from stackr.runtime.engine.container.life.stopping import Stopping, is_running
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container
@@ -56,30 +56,46 @@ async def frozen(
         if gone or container.state.status is Status.DEAD:
             raise Conflict(f"You cannot commit container {container.id} which is being removed")
 
+    await live.settled()
     check()
     found = FrozenContainer(container, parts.snapshots.upper_directory(container.id), check)
-    if not container.state.status.is_up:
-        async with live.lock:
-            check()
+    is_paused = False
+    if pause and container.state.status is Status.RUNNING:
+        is_paused = await _pause(live, parts, stopping)
+    try:
+        if container.state.status.is_up:
             yield found
-    elif pause and container.state.status is Status.RUNNING:
-        async with _paused(live, parts, stopping):
-            yield found
-    else:
-        yield found
+        else:
+            async with live.lock:
+                check()
+                yield found
+    finally:
+        if is_paused:
+            await _go_on(live, parts, stopping)
 
 
-@asynccontextmanager
-async def _paused(live: Live, parts: Parts, stopping: Stopping) -> AsyncIterator[None]:
+async def _pause(live: Live, parts: Parts, stopping: Stopping) -> bool:
+    """Whether it is paused: not so where it ended just now, or somebody else has paused it."""
+    exited = live.exited.future()
     parts.store.intend(live.container, "unpause")
     try:
         await stopping.pause(live)
-        yield
+        return True
+    except Conflict:
+        if not is_running(live.container) and live.container.state.status.is_up:
+            await exited  # its end is about to be noticed
+        return False
     finally:
-        with suppress(Conflict):  # it has ended, or somebody else has let it go on
-            await stopping.unpause(live)
-        if live.container.id in parts.lives:
+        exited.cancel()
+        if live.container.state.status is not Status.PAUSED:
             parts.store.intend(live.container, "")
+
+
+async def _go_on(live: Live, parts: Parts, stopping: Stopping) -> None:
+    with suppress(Conflict):  # it has ended, or somebody else has let it go on
+        await stopping.unpause(live)
+    if live.container.id in parts.lives:
+        parts.store.intend(live.container, "")
 
 
 def image_settings(container: Container, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from contextlib import suppress
 
-from stackr.errors import Conflict
+from stackr.errors import Conflict, StackrError
 from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.life.watch import Watch
 from stackr.runtime.engine.container.parts import Parts
@@ -14,9 +14,9 @@ from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.state import Event, Status, Verb, check
 from stackr.runtime.engine.container.settings.signals import signal_number
-from stackr.runtime.engine.linux.process import Process
+from stackr.runtime.engine.linux.process import Process, is_exiting, start_ticks
 
-__all__ = ["Stopping", "stop_timeout_of"]
+__all__ = ["Stopping", "is_running", "stop_timeout_of"]
 
 _STOP_TIMEOUT_S = 10
 _KILL_PATIENCE_S = 30.0
@@ -26,6 +26,14 @@ def stop_timeout_of(intent: str) -> int | None:
     """What the stop was asked with that `intent` tells of."""
     _, _, timeout_s = intent.partition(" ")
     return int(timeout_s) if timeout_s else None
+
+
+def is_running(container: Container) -> bool:
+    """Whether its program is there: its end is noticed a moment after it."""
+    running = container.running
+    if running is None or start_ticks(running.pid) != running.pid_start:
+        return False
+    return not is_exiting(running.pid)
 
 
 class Stopping:
@@ -44,9 +52,7 @@ class Stopping:
         Raises NotModified where it does not run.
         """
         container = live.container
-        if live.lock.locked():
-            async with live.lock:
-                pass  # a start under way comes first
+        await live.settled()
         check(container.state.status, Verb.STOP, id=container.id, name=container.name)
         number = signal_number(signal_name or container.config.stop_signal or "SIGTERM")
         container.manually_stopped = True
@@ -62,6 +68,7 @@ class Stopping:
         """Send a signal; SIGKILL is waited for. Raises Conflict where it does not run."""
         container = live.container
         number = signal_number(signal_name or "SIGKILL")
+        await live.settled()
         check(container.state.status, Verb.KILL, id=container.id, name=container.name)
         if number in (signal.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
             container.manually_stopped = True
@@ -86,7 +93,12 @@ class Stopping:
         async with live.lock:
             container = live.container
             check(container.state.status, Verb.PAUSE, id=container.id, name=container.name)
-            await self._parts.runtime.pause(container.id)
+            try:
+                await self._parts.runtime.pause(container.id)
+            except StackrError as error:
+                if is_running(container):
+                    raise
+                raise Conflict(f"Container {container.id} is not running") from error
             self._watch.end_health(live)
             self._store.advance(container, Event.PAUSED)
             announce(self._parts.events, container, "pause")

@@ -159,12 +159,14 @@ class OciRuntime:
         fds: dict[int, int],
         tty: bool,
         console_socket: str = "",
+        oom_score_adj: int = 0,
     ) -> Launched:
         """Start one more process in the container; the runtime stays, and ends with its exit code.
 
         process: a `process.json`. pid_file appears once the program runs; where it does not, `log`
         has the reason. tty: descriptors 0 to 2 are one terminal, or the runtime sends the program's
-        to `console_socket`.
+        to `console_socket`. oom_score_adj: runtimes give it to a container's first process alone,
+        and the others have it of whoever starts them.
         """
         self._check_known(id)
         arguments = ["--log", str(log), *self.global_arguments, "exec"]
@@ -172,7 +174,9 @@ class OciRuntime:
         arguments += ["--tty"] if tty else []
         arguments += ["--console-socket", console_socket] if console_socket else []
         has_terminal = tty and not console_socket
-        return await self._launcher.spawn([self.path, *arguments, id], fds=fds, tty=has_terminal)
+        return await self._launcher.spawn(
+            [self.path, *arguments, id], fds=fds, tty=has_terminal, oom_score_adj=oom_score_adj
+        )
 
 
 async def choose_runtime(

@@ -26,9 +26,13 @@ class Waiters:
     def future(self) -> asyncio.Future[int]:
         """Of the next event's value; an event right after this call counts."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.join(future)
+        return future
+
+    def join(self, future: asyncio.Future[int]) -> None:
+        """Resolve that future by the next event, too."""
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
-        return future
 
     def resolve(self, value: int) -> None:
         for future in list(self._futures):
@@ -81,6 +85,12 @@ class Live:
     remove_on_exit: bool = True
     pending: list[PendingStream] = field(default_factory=list)
     copies: list[Launched] = field(default_factory=list)
+
+    async def settled(self) -> None:
+        """Return once a start under way has ended: its program may be seen before it has."""
+        if self.container.intent == "start" and self.lock.locked():
+            async with self.lock:
+                pass
 
     async def end_copies(self) -> None:
         """An overlay must not be mounted again, nor removed, while a copy still has it."""

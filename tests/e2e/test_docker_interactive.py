@@ -1,0 +1,153 @@
+"""What `docker` users do at a terminal, and what clients ask of exec streams."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import pytest
+from test_docker_cli import Docker
+from engine_request import request
+from pty_process import terminal_of
+
+from stackr.runtime.engine.config import EngineConfig
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e]
+
+_DETACH = (b"\x10", b"\x11")
+
+
+def test_one_who_detaches_comes_back_and_types_on(
+    docker: Docker, docker_host: dict[str, str], pulled: str, name: str
+) -> None:
+    with terminal_of(["docker", "run", "-it", "--name", name, pulled, "sh"], docker_host) as first:
+        first.read_until(b"# ")
+        for key in _DETACH:
+            first.type(key)
+        assert first.wait() == 0
+    with terminal_of(["docker", "attach", name], docker_host) as second:
+        second.until_raw()
+        second.type(b"echo $((40 + 2))\n")
+        second.read_until(b"42")
+        second.type(b"exit 3\n")
+        assert second.wait() == 3
+
+
+def test_an_exec_outlives_its_client(
+    docker: Docker, docker_host: dict[str, str], engine: EngineConfig, pulled: str, name: str
+) -> None:
+    docker("run", "-d", "--name", name, pulled, "sleep", "1000")
+    argv = ["docker", "exec", "-it", name, "sh", "-c", "echo up; read line; sleep 1000"]
+    with terminal_of(argv, docker_host) as shell:
+        shell.read_until(b"up")
+        shell.process.kill()
+        shell.wait()
+    (exec_id,) = _inspect(engine, name)["ExecIDs"]
+    docker("exec", name, "true")
+    assert request(engine.socket, "GET", f"/exec/{exec_id}/json")[1]["Running"]
+
+
+def test_an_exec_is_left_by_its_keys(
+    docker: Docker, engine: EngineConfig, pulled: str, name: str
+) -> None:
+    docker("run", "-d", "--name", name, pulled, "sleep", "1000")
+    asked = {"AttachStdin": True, "Tty": True, "DetachKeys": "ctrl-a,d"}
+    exec_id = _exec(engine, name, ["cat"], **asked)
+    stream = _start(engine, exec_id, Tty=True)
+    stream.sendall(b"hello\n\x01d")
+    assert b"hello" in _rest(stream)
+    assert request(engine.socket, "GET", f"/exec/{exec_id}/json")[1]["Running"]
+    body = {"Cmd": ["cat"], "DetachKeys": "ctrl-nothing"}
+    status, answer = request(engine.socket, "POST", f"/containers/{name}/exec", body)
+    assert (status, answer["message"]) == (400, "Invalid escape keys (ctrl-nothing) provided")
+
+
+def test_an_exec_s_stream_is_as_its_start_asks(
+    docker: Docker, engine: EngineConfig, pulled: str, name: str
+) -> None:
+    docker("run", "-d", "--name", name, pulled, "sleep", "1000")
+    both = ["sh", "-c", "echo out; echo err >&2"]
+    raw = _rest(_start(engine, _exec(engine, name, both), Tty=True))
+    assert sorted(raw.split()) == [b"err", b"out"]
+    framed = b"\x01\0\0\0\0\0\0\x04out\n"
+    exec_id = _exec(engine, name, both, AttachStderr=False)
+    assert _rest(_start(engine, exec_id)) == framed
+    refused = _rest(_start(engine, exec_id))
+    assert refused[8:] == f"Error: Exec command {exec_id} has already run\r\n".encode()
+    assert request(engine.socket, "POST", f"/exec/{exec_id}/resize?h=10&w=10")[0] == 404
+    done = docker("exec", "-u", "nosuch", name, "id", want=126)
+    assert "unable to find user nosuch" in done.stdout + done.stderr
+
+
+def test_a_signal_at_the_first_output_arrives(
+    docker: Docker, engine: EngineConfig, pulled: str, name: str
+) -> None:
+    script = "trap 'exit 5' TERM; echo up; while :; do sleep 0.02; done"
+    for _ in range(3):
+        created = {"Image": pulled, "Cmd": ["sh", "-c", script]}
+        assert request(engine.socket, "POST", f"/containers/create?name={name}", created)[0] == 201
+        output = _hijacked(engine, f"/containers/{name}/attach?stream=1&stdout=1", None)
+        starting = _sent(engine, f"/containers/{name}/start")
+        assert output.recv(100)
+        assert request(engine.socket, "POST", f"/containers/{name}/kill?signal=TERM")[0] == 204
+        assert request(engine.socket, "POST", f"/containers/{name}/wait")[1]["StatusCode"] == 5
+        starting.close()
+        output.close()
+        docker("rm", "-f", name)
+
+
+def test_an_end_is_waited_for_though_a_restart_follows(
+    docker: Docker, engine: EngineConfig, pulled: str, name: str
+) -> None:
+    docker("run", "-d", "--restart", "always", "--name", name, pulled, "sh", "-c", "exit 4")
+    assert request(engine.socket, "POST", f"/containers/{name}/wait")[1]["StatusCode"] == 4
+
+
+def test_a_container_that_ends_meanwhile_is_committed(
+    docker: Docker, engine: EngineConfig, pulled: str, name: str
+) -> None:
+    for _ in range(3):
+        docker("run", "-d", "--name", name, pulled, "touch", "/new")
+        assert request(engine.socket, "POST", f"/commit?container={name}&repo={name}")[0] == 201
+        docker("rm", "-f", name)
+    docker("rmi", "-f", name)
+
+
+def _inspect(engine: EngineConfig, name: str) -> Any:
+    return request(engine.socket, "GET", f"/containers/{name}/json")[1]
+
+
+def _exec(engine: EngineConfig, name: str, command: list[str], **asked: object) -> str:
+    body = {"Cmd": command, "AttachStdout": True, "AttachStderr": True, **asked}
+    return str(request(engine.socket, "POST", f"/containers/{name}/exec", body)[1]["Id"])
+
+
+def _start(engine: EngineConfig, exec_id: str, **asked: object) -> socket.socket:
+    return _hijacked(engine, f"/exec/{exec_id}/start", asked)
+
+
+def _hijacked(engine: EngineConfig, path: str, body: object) -> socket.socket:
+    """A connection whose answer's head is read."""
+    stream = _sent(engine, path, body, "Connection: Upgrade\r\nUpgrade: tcp\r\n")
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += stream.recv(1)
+    assert head.startswith(b"HTTP/1.1 101"), head
+    return stream
+
+
+def _sent(engine: EngineConfig, path: str, body: object = None, more: str = "") -> socket.socket:
+    data = b"" if body is None else json.dumps(body).encode()
+    stream = socket.socket(socket.AF_UNIX)
+    stream.settimeout(60)
+    stream.connect(str(engine.socket))
+    head = f"POST {path} HTTP/1.1\r\nHost: engine\r\n{more}Content-Length: {len(data)}\r\n"
+    kind = "Content-Type: application/json\r\n" if data else ""
+    stream.sendall(f"{head}{kind}\r\n".encode() + data)
+    return stream
+
+
+def _rest(stream: socket.socket) -> bytes:
+    with stream:
+        return b"".join(iter(lambda: stream.recv(65536), b""))
