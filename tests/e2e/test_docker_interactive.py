@@ -7,9 +7,9 @@ import socket
 from typing import Any
 
 import pytest
-from test_docker_cli import Docker
 from engine_request import request
 from pty_process import terminal_of
+from test_docker_cli import Docker
 
 from stackr.runtime.engine.config import EngineConfig
 
