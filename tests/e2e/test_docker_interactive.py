@@ -55,8 +55,10 @@ def test_an_exec_is_left_by_its_keys(
     asked = {"AttachStdin": True, "Tty": True, "DetachKeys": "ctrl-a,d"}
     exec_id = _exec(engine, name, ["cat"], **asked)
     stream = _start(engine, exec_id, Tty=True)
-    stream.sendall(b"hello\n\x01d")
-    assert b"hello" in _rest(stream)
+    stream.sendall(b"hello\n")
+    assert stream.recv(1) == b"h"
+    stream.sendall(b"\x01d")
+    assert b"ello" in _rest(stream)
     assert request(engine.socket, "GET", f"/exec/{exec_id}/json")[1]["Running"]
     body = {"Cmd": ["cat"], "DetachKeys": "ctrl-nothing"}
     status, answer = request(engine.socket, "POST", f"/containers/{name}/exec", body)
