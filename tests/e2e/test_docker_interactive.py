@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from engine_request import request
 from pty_process import terminal_of
-from test_docker_cli import Docker
 
 from stackr.runtime.engine.config import EngineConfig
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
+Docker = Callable[..., subprocess.CompletedProcess[str]]
 _DETACH = (b"\x10", b"\x11")
 
 
