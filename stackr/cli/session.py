@@ -16,6 +16,7 @@ from stackr.cli.views.failure import cause_lines, failure_json, failure_lines
 from stackr.cli.views.gantt import gantt_json, gantt_lines
 from stackr.cli.views.logs import LogLines
 from stackr.cli.views.output import Output, open_output
+from stackr.cli.views.places import Places
 from stackr.cli.views.plan import plan_lines, summary_text
 from stackr.cli.views.plan_github import plan_annotations
 from stackr.cli.views.plan_markdown import plan_markdown
@@ -43,6 +44,7 @@ from stackr.stack.events import (
 __all__ = ["Session", "open_session"]
 
 T = TypeVar("T")
+_NOWHERE = Places()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,15 @@ class Session:
             for line in gantt_lines(self.profile, self.err):
                 self.view.message(line)
 
-    def show_plan(self, plan: Plan, form: str = "text", *, detail: bool = False) -> None:
-        """Print a plan as a result. form: text, json, markdown or github."""
+    def show_plan(
+        self,
+        plan: Plan,
+        form: str = "text",
+        *,
+        detail: bool = False,
+        places: Places = _NOWHERE,
+    ) -> None:
+        """Print a plan. form: text, json, markdown or github; places: of the last two."""
         if form in ("text", "github"):
             for warning in plan.warnings:
                 self.view.warning(warning)
@@ -170,9 +179,9 @@ class Session:
             case "json":
                 self.out.line(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
             case "markdown":
-                self.out.line(plan_markdown(plan).rstrip("\n"))
+                self.out.line(plan_markdown(plan, places).rstrip("\n"))
             case "github":
-                for line in plan_annotations(plan):
+                for line in plan_annotations(plan, places):
                     self.out.line(line)
             case _:
                 for line in plan_lines(plan, self.out, detail=detail):

@@ -103,6 +103,18 @@ def parse_size(text: str) -> int:
     return int(min(number, float(1 << 62) * 2 - 1024))
 
 
+def format_size(count: int) -> str:
+    """Write bytes as a stack file has them: 512m, 64k; else both ways: 100000000 (95.4m)."""
+    for unit, each in _MULTIPLES.items():
+        if count and count % each == 0:
+            return f"{count // each}{unit}"
+    near = next((unit for unit, each in _MULTIPLES.items() if count >= each), "")
+    return f"{count} ({count / _MULTIPLES[near]:.1f}{near})" if near else str(count)
+
+
+_MULTIPLES = {"g": 1 << 30, "m": 1 << 20, "k": 1 << 10}
+
+
 def parse_float(text: str) -> float:
     """A number in Go's notation; ValueError otherwise."""
     if not _GO_FLOAT.match(text):

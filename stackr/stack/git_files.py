@@ -21,7 +21,7 @@ from typing import NamedTuple
 from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.spec.files import HOST
 
-__all__ = ["GitFiles"]
+__all__ = ["GitFiles", "git"]
 
 _MAX_LINKS = 40
 _LOCAL = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
@@ -69,11 +69,13 @@ class GitFiles:
     def open(cls, folder: str, revision: str) -> GitFiles:
         """The files of the repository that a folder is in.
 
-        revision: anything that names a commit or a tree. Raises InvalidArgument where the folder
-        is in no work tree, NotFound for a revision that is not there, StackrError without git.
+        revision: anything that names a commit or a tree; `REV...` and `REV...OTHER` are the commit
+        at which the two parted, the other one being HEAD where it is left out.
+        Raises InvalidArgument where the folder is in no work tree, NotFound for a revision that is
+        not there, or two that never met, StackrError without git.
         """
-        root = _git(folder, "rev-parse", "--show-toplevel").rstrip("\n")
-        return cls(_Repository.open(root, revision, _environment()))
+        root = git(folder, "rev-parse", "--show-toplevel").rstrip("\n")
+        return cls(_Repository.open(root, _parting(root, revision), _environment()))
 
     def close(self) -> None:
         """End git's processes."""
@@ -195,7 +197,7 @@ class _Repository:
         wanted = f"{revision}^{{tree}}"
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
         try:
-            tree = _git(root, *arguments, environment=environment).strip()
+            tree = git(root, *arguments, environment=environment).strip()
         except InvalidArgument as error:
             raise _unknown(root, revision, environment) from error
         return cls(root, revision, tree, environment)
@@ -258,7 +260,7 @@ class _Repository:
 
     @cached_property
     def _index(self) -> tuple[frozenset[str], frozenset[str]]:
-        listed = _git(self.root, "ls-files", "-z", environment=self._environment)
+        listed = git(self.root, "ls-files", "-z", environment=self._environment)
         files = frozenset(path for path in listed.split("\0") if path)
         folders: set[str] = set()
         for path in files:
@@ -356,7 +358,7 @@ def _environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
 
 
-def _git(folder: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+def git(folder: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """What a command of git prints. Raises InvalidArgument with its message when it fails."""
     try:
         done = subprocess.run(
@@ -375,9 +377,26 @@ def _git(folder: str, *arguments: str, environment: Mapping[str, str] | None = N
     return done.stdout
 
 
-def _unknown(root: str, revision: str, environment: Mapping[str, str]) -> NotFound:
-    shallow = _git(root, "rev-parse", "--is-shallow-repository", environment=environment)
+def _parting(root: str, revision: str) -> str:
+    """The commit that is meant by `REV...OTHER`, as `git diff` takes it; others as they are."""
+    one, dots, other = revision.partition("...")
+    if not dots:
+        return revision
+    one, other = one or "HEAD", other or "HEAD"
+    environment = _environment()
+    for each in (one, other):  # told by its own name where it is not there
+        _Repository.open(root, each, environment).close()
+    try:
+        return git(root, "merge-base", "--end-of-options", one, other).strip()
+    except InvalidArgument as error:
+        raise _unknown(root, revision, environment, "no common commit") from error
+
+
+def _unknown(
+    root: str, revision: str, environment: Mapping[str, str], what: str = "no such revision"
+) -> NotFound:
+    shallow = git(root, "rev-parse", "--is-shallow-repository", environment=environment)
     hint = None
     if shallow.strip() == "true":
         hint = "the clone is shallow: git fetch --unshallow (in CI: a checkout of full depth)"
-    return NotFound(f"{root}: no such revision: {revision}", hint=hint)
+    return NotFound(f"{root}: {what}: {revision}", hint=hint)

@@ -108,7 +108,7 @@ def test_details_are_all_of_what_is_created(stack: Stack) -> None:
     stack.write(STACK)
     short, long = stack("diff").stdout, stack("diff", "--detail").stdout
     assert "command" not in short
-    assert 'command: (none) → ["sleep", "1000"]' in long
+    assert 'command: ["sleep", "1000"]' in long
     assert "#1 network:" in long
 
 

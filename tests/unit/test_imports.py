@@ -141,6 +141,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.executor.profile",
         "stackr.planner.plan.payloads",
         "stackr.planner.plan.model",
+        "stackr.planner.plan.outlook",
         "stackr.runtime.labels",
         "stackr.runtime.image_build",
         "stackr.runtime.container",

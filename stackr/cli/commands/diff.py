@@ -15,17 +15,22 @@ from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.places import Places
 from stackr.errors import InvalidArgument
 from stackr.options import Option, check_conflicts
+from stackr.planner.plan.model import Kind, Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.stack.diff import plan_against_base, plan_against_revision
 from stackr.stack.planning import desire, for_readers, foresee_up
+from stackr.stack.repository import checkout_of
 from stackr.stack.saved import save_plan
 
 __all__ = ["diff"]
 
 _CHANGES = 2
 _FORMS = ("text", "json", "markdown", "github")
+_PLACED = ("markdown", "github")
+"""Forms that name places as the repository's host does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ class DiffArguments:
     base: Annotated[
         str | None,
         Option(
-            "--base", metavar="REV", help="Compare with a git revision, a file or a folder instead"
+            "--base",
+            metavar="REV",
+            help="Compare with a git revision (REV... where it was left), a file or a folder",
         ),
     ] = None
     revision: Annotated[
@@ -116,7 +123,20 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
         if arguments.out is not None:
             save_plan(arguments.out, plan, wanted, observed, up_options, source)
     plan = for_readers(plan, wanted, project, detail=arguments.detail)
-    session.show_plan(plan, arguments.form, detail=arguments.detail)
+    places = _places(project.working_dir) if arguments.form in _PLACED else Places()
+    session.show_plan(plan, arguments.form, detail=arguments.detail, places=places)
     if plan.is_refused:
         return 1
-    return _CHANGES if arguments.exit_code and (plan.changes or plan.operations) else 0
+    return _CHANGES if arguments.exit_code and _is_changed(plan, arguments) else 0
+
+
+def _is_changed(plan: Plan, arguments: DiffArguments) -> bool:
+    """An orphan that stays is a difference between two files, and nothing that an `up` does."""
+    if arguments.base is not None and plan.changes:
+        return True
+    return bool(plan.operations) or any(each.kind is not Kind.ORPHAN for each in plan.changes)
+
+
+def _places(folder: str) -> Places:
+    checkout = checkout_of(folder)
+    return Places.of(checkout.root, checkout.revision, checkout.remote)

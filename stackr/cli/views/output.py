@@ -23,6 +23,7 @@ _FALLBACK_SIZE = (80, 24)
 _CODES = {
     "bold": "1",
     "dim": "2",
+    "underline": "4",
     "red": "31",
     "green": "32",
     "yellow": "33",
@@ -53,6 +54,17 @@ class Output:
         except OSError:
             columns = 0
         return max(columns, 20) if columns else shutil.get_terminal_size(_FALLBACK_SIZE).columns
+
+    @property
+    def height(self) -> int:
+        """Lines of the terminal now, or 24 where there is none."""
+        if not self.is_terminal:
+            return _FALLBACK_SIZE[1]
+        try:
+            lines = os.get_terminal_size(self.stream.fileno()).lines
+        except (OSError, ValueError):
+            lines = 0
+        return lines or _FALLBACK_SIZE[1]
 
     def line(self, text: str = "") -> None:
         """Write one line, and let the reader see it at once.

@@ -1,178 +1,157 @@
-"""A plan for people: a summary, then each resource with its changed fields, in dependency order.
+"""A plan for people: a summary, then each change with its fields, in dependency order.
 
-Lines are cut to a terminal's width; a file or pipe gets them whole. The words for changes and
-values are used by the other forms of a plan, too.
+The same change of many is told once. On a terminal, what is too long for a line is wrapped, old and
+new value on lines of their own; a file or pipe gets whole lines.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from stackr.cli.views.output import Output
-from stackr.planner.plan.model import Change, FieldChange, Kind, Origin, Plan, Risk, RiskLevel
+from stackr.cli.views.plan_groups import ChangeGroup, groups
+from stackr.cli.views.plan_words import (
+    MARKS,
+    field_notes,
+    field_text,
+    is_content,
+    is_multiline,
+    rollout_text,
+    summary_text,
+    text_diff,
+    value_text,
+)
+from stackr.cli.views.wrap import changed_values, wrapped
+from stackr.planner.plan.model import FieldChange, Kind, Origin, Plan, Risk, RiskLevel, Source
+from stackr.planner.plan.outlook import affected_text, order_text
 
-__all__ = [
-    "MARKS",
-    "field_notes",
-    "field_text",
-    "is_content",
-    "is_multiline",
-    "plan_lines",
-    "summary_text",
-    "text_diff",
-    "value_text",
-]
+__all__ = ["plan_lines", "summary_text"]
 
-MARKS: dict[Kind, tuple[str, str]] = {
-    Kind.CREATE: ("+", "green"),
-    Kind.UPDATE: ("~", "yellow"),
-    Kind.RECREATE: ("±", "yellow"),
-    Kind.RESTART: ("↻", "yellow"),
-    Kind.START: (">", "green"),
-    Kind.STOP: (".", "yellow"),
-    Kind.REMOVE: ("-", "red"),
-    Kind.PULL: ("↓", "cyan"),
-    Kind.BUILD: ("⚒", "cyan"),
-    Kind.PUSH: ("↑", "cyan"),
-}
-_NOTHING = "(none)"
+_INDENT = "    "
+_BELOW = "      "
+_PLACES = 3
+_STAGES = 2
 
 
 def plan_lines(plan: Plan, output: Output, *, detail: bool = False) -> Iterator[str]:
-    """The plan's lines, coloured where `output` takes colours.
+    """The plan's lines, coloured where `output` takes colours; nothing of it is cut.
 
-    detail: the operations in their order as well.
+    detail: the operations in their order as well. The summary comes once more at the end where the
+    rest is longer than a screen.
     """
-    yield output.paint(summary_text(plan), "bold")
-    for change in plan.changes:
+    summary = list(_wrap(summary_text(plan), output, styles=("bold",)))
+    lines = [*summary, *_body(plan, output, detail=detail)]
+    yield from lines
+    if len(lines) > output.height:
         yield ""
-        yield from _change_lines(change, output)
+        yield from summary
+
+
+def _body(plan: Plan, output: Output, *, detail: bool) -> Iterator[str]:
+    for group in groups(plan.changes):
+        yield ""
+        yield from _group_lines(group, output)
+    if len(plan.order) >= _STAGES:
+        yield ""
+        yield from _wrap(f"order: {order_text(plan.order)}", output)
     if plan.risks:
         yield ""
-        yield from (_risk_line(risk, output) for risk in plan.risks)
+        for risk in plan.risks:
+            yield from _risk_lines(risk, output)
     if detail and plan.operations:
         yield ""
         yield output.paint("operations, each after those in brackets:", "bold")
-        yield from (_fit(f"  {operation}", output) for operation in plan.operations)
+        for operation in plan.operations:
+            yield from _wrap(str(operation), output, first="  ")
 
 
-def _risk_line(risk: Risk, output: Output) -> str:
+def _risk_lines(risk: Risk, output: Output) -> Iterator[str]:
     colour = "red" if risk.level is RiskLevel.ERROR else "yellow"
-    place = f"  {risk.source}" if risk.source is not None else ""
     head = f"! {risk.id}"
-    return output.paint(head, colour) + _fit(f"  {risk.message}{place}", output, len(head))
+    text = f"{risk.message}{_GAP}{risk.source}" if risk.source is not None else risk.message
+    yield from _headed(head, text, output, colour)
 
 
-def summary_text(plan: Plan) -> str:
-    """`demo: 1 to create, 2 to recreate, 3 unchanged`, or `demo: no changes, 6 unchanged`."""
-    parts = [f"{count} to {kind}" for kind, count in plan.summary.items()]
-    if not parts:
-        parts = ["no changes" if plan.is_empty else f"{len(plan.operations)} operations"]
-    if plan.unchanged:
-        parts.append(f"{plan.unchanged} unchanged")
-    return f"{plan.project}: {', '.join(parts)}"
+def _headed(head: str, text: str, output: Output, *styles: str) -> Iterator[str]:
+    """A painted head, and after it a text that goes on below."""
+    first, *rest = _wrap(text, output, first=f"{head}{_GAP}")
+    yield output.paint(head, *styles) + first[len(head) :]
+    yield from rest
 
 
-def _change_lines(change: Change, output: Output) -> Iterator[str]:
+_GAP = "  "
+
+
+def _wrap(
+    text: str, output: Output, *, first: str = "", styles: Sequence[str] = ()
+) -> Iterator[str]:
+    if not output.is_terminal or len(first) + len(text) <= output.width:
+        yield output.paint(first + text, *styles)
+        return
+    rest = " " * (len(first) - len(first.lstrip())) + _INDENT
+    for line in wrapped(text, output.width, first=first, rest=rest):
+        yield output.paint(line, *styles)
+
+
+def _group_lines(group: ChangeGroup, output: Output) -> Iterator[str]:
+    change = group.first
     mark, colour = MARKS[change.kind]
     drift = " [drift]" if change.origin is Origin.DRIFT else ""
-    head = f"{mark} {change.resource.kind} {change.resource.name}"
-    rest = f"  {change.kind.value}{drift}: {change.cause}"
-    yield output.paint(head, colour, "bold") + _fit(rest, output, len(head))
+    text = f"{change.kind.value}{drift}: {change.cause}"
+    yield from _headed(f"{mark} {group.title}", text, output, colour, "bold")
+    if len(group.changes) > 1:
+        yield from _wrap(", ".join(group.names), output, first=_INDENT, styles=("dim",))
+    if change.rollout is not None:
+        yield from _wrap(rollout_text(change.rollout, change.kind), output, first=_INDENT)
     if change.touched_by:
-        yield _fit(f"    because of {', '.join(change.touched_by)}", output)
-    for field in change.fields:
-        yield from _field_lines(field, output)
+        yield from _wrap(f"because of {', '.join(change.touched_by)}", output, first=_INDENT)
+    if change.affects:
+        yield from _wrap(affected_text(change.affects), output, first=_INDENT)
+    for at, field in enumerate(change.fields):
+        yield from _field_lines(field, group, group.sources(at), output)
 
 
-def _field_lines(field: FieldChange, output: Output) -> Iterator[str]:
-    notes = field_notes(field)
+def _field_lines(
+    field: FieldChange, group: ChangeGroup, sources: Sequence[Source], output: Output
+) -> Iterator[str]:
+    notes = field_notes(field, group.first)
     suffix = f"  ({notes})" if notes else ""
+    source = _places(sources)
+    is_new = group.first.kind is Kind.CREATE
     if is_multiline(field.old) or is_multiline(field.new):
-        yield from _with_source(f"    {field.path}:{suffix}", field, output)
+        yield from _with_source(f"{field.path}:{suffix}", source, output)
         for line in text_diff(field):
             colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
-            yield output.paint(_fit(f"      {line}", output), colour)
-    else:
-        yield from _with_source(f"    {field_text(field)}{suffix}", field, output)
-
-
-def _with_source(text: str, field: FieldChange, output: Output) -> Iterator[str]:
-    """The line, and where its new value is written: behind it if there is room, else below."""
-    source = f"  {field.source}" if field.source is not None else ""
-    if source and (not output.is_terminal or len(text) + len(source) <= output.width):
-        yield text + output.paint(source, "dim")
+            yield from _wrap(line, output, first=_BELOW, styles=(colour,))
         return
-    yield _fit(text, output)
+    text = f"{field_text(field, is_new=is_new)}{suffix}"
+    if not output.is_terminal or len(_INDENT) + len(text) <= output.width or is_content(field):
+        yield from _with_source(text, source, output)
+        return
+    yield from _with_source(f"{field.path}:{suffix}", source, output)
+    yield from _values(field, output, is_new=is_new)
+
+
+def _values(field: FieldChange, output: Output, *, is_new: bool) -> Iterator[str]:
+    old = None if is_new and field.old is None else value_text(field.old)
+    yield from changed_values(old, value_text(field.new), output, _BELOW)
+
+
+def _places(sources: Sequence[Source]) -> str:
+    """`compose.yaml:7, the default of $LEVEL`; of several places the first few."""
+    if len(sources) < 2:
+        return "".join(map(str, sources))
+    shown = ", ".join(f"{source.file}:{source.line}" for source in sources[:_PLACES])
+    more = len(sources) - _PLACES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _with_source(text: str, source: str, output: Output) -> Iterator[str]:
+    """The line, and where its new value is written: behind it if there is room, else below."""
+    width = len(_INDENT) + len(text) + len(_GAP) + len(source)
+    if source and (not output.is_terminal or width <= output.width):
+        yield _INDENT + text + output.paint(f"{_GAP}{source}", "dim")
+        return
+    yield from _wrap(text, output, first=_INDENT)
     if source:
-        yield output.paint(_fit(f"    {source}", output), "dim")
-
-
-def field_text(field: FieldChange, longest: int | None = None) -> str:
-    """`path: old → new`; of a file, that its content changed.
-
-    longest: of a value that is shown.
-    """
-    old, new = (_short(value, longest) for value in (field.old, field.new))
-    if not is_content(field):
-        return f"{field.path}: {old} → {new}"
-    path = field.path.removesuffix(_CONTENT)
-    hashes = "" if field.is_secret else f" (sha256 {_digest(field.old)} → {_digest(field.new)})"
-    return f"{path}: content changed{hashes}"
-
-
-_CONTENT = ".sha256"
-_DIGEST_DIGITS = 12
-
-
-def is_content(field: FieldChange) -> bool:
-    """Whether it is what a file holds that changed."""
-    return field.path.endswith(_CONTENT) and "[" in field.path
-
-
-def _digest(value: Any) -> str:
-    return str(value)[:_DIGEST_DIGITS] if value else _NOTHING
-
-
-def _short(value: Any, longest: int | None) -> str:
-    """`value_text`, cut to a length."""
-    text = value_text(value)
-    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
-
-
-def field_notes(field: FieldChange) -> str:
-    """`drift, in place; why`, or "" where there is nothing to add."""
-    drift = "drift" if field.origin is Origin.DRIFT else ""
-    in_place = "" if field.forces_recreate else "in place"
-    effect = ", ".join(word for word in (drift, in_place) if word)
-    return "; ".join(note for note in (effect, field.note) if note)
-
-
-def value_text(value: Any) -> str:
-    """A value as JSON, or `(none)`."""
-    return _NOTHING if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def is_multiline(value: Any) -> bool:
-    """Whether a value is better shown as a text diff."""
-    return isinstance(value, str) and "\n" in value.strip("\n")
-
-
-def text_diff(field: FieldChange) -> Iterator[str]:
-    """The lines of a unified diff of the field's old and new text."""
-    old, new = (
-        value.splitlines() if isinstance(value, str) else [value_text(value)]
-        for value in (field.old, field.new)
-    )
-    yield from list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
-
-
-def _fit(text: str, output: Output, taken: int = 0) -> str:
-    """Cut `text` to what is left of the terminal's line, of which `taken` columns are used."""
-    room = output.width - taken
-    if not output.is_terminal or len(text) <= room:
-        return text
-    return text[: max(room - 1, 0)] + "…"
+        yield from _wrap(source, output, first=_BELOW, styles=("dim",))

@@ -1,4 +1,4 @@
-"""A plan as Markdown for a comment on a pull request: a table, and the fields folded away.
+"""A plan as Markdown for a comment on a pull request: what befalls that which runs is unfolded.
 
 GitHub takes comments of 65,536 characters; what does not fit is counted instead of shown.
 """
@@ -8,17 +8,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from stackr.cli.views.plan import (
+from stackr.cli.views.places import Places
+from stackr.cli.views.plan_groups import ChangeGroup, groups
+from stackr.cli.views.plan_words import (
     MARKS,
     field_notes,
     field_text,
     is_content,
     is_multiline,
+    rollout_text,
     summary_text,
     text_diff,
     value_text,
 )
-from stackr.planner.plan.model import Change, FieldChange, Origin, Plan, Risk, RiskLevel
+from stackr.planner.plan.model import (
+    Change,
+    FieldChange,
+    Kind,
+    Origin,
+    Plan,
+    Risk,
+    RiskLevel,
+    Source,
+)
+from stackr.planner.plan.outlook import affected_text, order_text
 
 __all__ = ["MAX_CHARACTERS", "plan_markdown"]
 
@@ -29,10 +42,20 @@ MARKER = "<!-- stackr diff -->"
 """By which a bot finds its earlier comment, to replace it."""
 
 
-def plan_markdown(plan: Plan, *, limit: int = MAX_CHARACTERS) -> str:
-    """The whole comment, of at most `limit` characters."""
+_NOWHERE = Places()
+_OPEN = (Kind.RECREATE, Kind.RESTART, Kind.REMOVE, Kind.UPDATE, Kind.STOP)
+"""What befalls that which runs: shown unfolded, unless it is long."""
+_OPEN_LINES = 30
+_STAGES = 2
+
+
+def plan_markdown(plan: Plan, places: Places = _NOWHERE, *, limit: int = MAX_CHARACTERS) -> str:
+    """The whole comment, of at most `limit` characters. places: what its lines link to."""
     head = "\n".join(_head(plan))
-    blocks = [*map(_risks, [plan.risks] if plan.risks else []), *map(_block, plan.changes)]
+    blocks = [_risks(plan.risks, places)] if plan.risks else []
+    blocks += [_block(group, places) for group in groups(plan.changes)]
+    if len(plan.order) >= _STAGES:
+        blocks.append(f"Order: {_text(order_text(plan.order))}\n")
     shown: list[str] = []
     room = limit - len(head) - _RESERVE
     for block in blocks:
@@ -55,35 +78,67 @@ def _head(plan: Plan) -> Iterator[str]:
         yield ""
 
 
-def _risks(risks: tuple[Risk, ...]) -> str:
+def _risks(risks: tuple[Risk, ...], places: Places) -> str:
     is_error = any(risk.level is RiskLevel.ERROR for risk in risks)
     lines = ["> [!CAUTION]" if is_error else "> [!WARNING]"]
     for risk in risks:
-        place = f" (`{_code(str(risk.source))}`)" if risk.source is not None else ""
+        place = f" ({_place(risk.source, places)})" if risk.source is not None else ""
         level = "**error** " if risk.level is RiskLevel.ERROR else ""
         lines.append(f"> - {level}`{risk.id}`: {_text(risk.message)}{place}")
     return "\n".join([*lines, ""])
 
 
-def _block(change: Change) -> str:
+def _place(source: Source, places: Places) -> str:
+    """`compose.yaml:7, the default of $LEVEL`, a link where the repository's host is known."""
+    link = places.link(source)
+    place = f"`{_code(f'{places.file(source)}:{source.line}')}`"
+    via = f", {_text(source.via)}" if source.via else ""
+    return f"[{place}]({link}){via}" if link else f"{place}{via}"
+
+
+def _block(group: ChangeGroup, places: Places) -> str:
+    change = group.first
     mark, _ = MARKS[change.kind]
     drift = " [drift]" if change.origin is Origin.DRIFT else ""
-    because = f", because of {', '.join(change.touched_by)}" if change.touched_by else ""
     title = (
-        f"<code>{mark} {_html(change.resource.kind)} {_html(change.resource.name)}</code> "
-        f"{change.kind.value}{drift}: {_html(change.cause + because)}"
+        f"<code>{mark} {_html(group.title)}</code> "
+        f"{change.kind.value}{drift}: {_html(change.cause)}"
     )
     if not change.fields:
-        return f"- {title}\n"
-    body = "\n".join(line for field in change.fields for line in _field(field))
+        return f"- {title}" + "".join(f"; {_text(note)}" for note in _notes(group)) + "\n"
+    notes = "".join(f"{_text(note)}\n\n" for note in _notes(group))
+    lines = [line for field in change.fields for line in _field(field, change)]
+    body = "\n".join(lines)
     fence = _fence(body)
-    return f"<details><summary>{title}</summary>\n\n{fence}diff\n{body}\n{fence}\n</details>\n"
+    is_open = change.kind in _OPEN and len(lines) <= _OPEN_LINES
+    return (
+        f"<details{' open' * is_open}><summary>{title}</summary>\n\n{notes}"
+        f"{fence}diff\n{body}\n{fence}\n{_written(group, places)}</details>\n"
+    )
 
 
-def _field(field: FieldChange) -> Iterator[str]:
-    notes = field_notes(field)
-    place = f"  # {field.source}" if field.source is not None else ""
-    suffix = f"  ({notes}){place}" if notes else place
+def _notes(group: ChangeGroup) -> Iterator[str]:
+    change = group.first
+    if len(group.changes) > 1:
+        yield ", ".join(group.names)
+    if change.rollout is not None:
+        yield rollout_text(change.rollout, change.kind)
+    if change.touched_by:
+        yield f"because of {', '.join(change.touched_by)}"
+    if change.affects:
+        yield affected_text(change.affects)
+
+
+def _written(group: ChangeGroup, places: Places) -> str:
+    """Where the new values are, each place once."""
+    found = (each for at in range(len(group.first.fields)) for each in group.sources(at))
+    shown = ", ".join(dict.fromkeys(_place(source, places) for source in found))
+    return f"\n{shown}\n\n" if shown else ""
+
+
+def _field(field: FieldChange, change: Change) -> Iterator[str]:
+    notes = field_notes(field, change)
+    suffix = f"  ({notes})" if notes else ""
     if is_multiline(field.old) or is_multiline(field.new):
         yield f"  {field.path}:{suffix}"
         yield from (line[:_FIELD_CHARACTERS] for line in text_diff(field))
@@ -92,7 +147,8 @@ def _field(field: FieldChange) -> Iterator[str]:
         yield f"! {field_text(field)}{suffix}"
         return
     if field.old is not None:
-        yield f"- {field.path}: {value_text(field.old)[:_FIELD_CHARACTERS]}"
+        end = "" if field.new is not None else suffix
+        yield f"- {field.path}: {value_text(field.old)[:_FIELD_CHARACTERS]}{end}"
     if field.new is not None:
         yield f"+ {field.path}: {value_text(field.new)[:_FIELD_CHARACTERS]}{suffix}"
 

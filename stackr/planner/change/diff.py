@@ -18,7 +18,7 @@ from stackr.spec.declared import attributes, marked
 from stackr.spec.decode import Scalar, Unit
 from stackr.spec.mask import masked
 from stackr.spec.rules import ANY, ITEM
-from stackr.spec.units import format_duration
+from stackr.spec.units import format_duration, format_size
 
 __all__ = ["field_changes"]
 
@@ -69,6 +69,10 @@ def field_changes(
 
 def _with_unit(path: str, value: Any) -> Any:
     """Seconds, bytes and file modes as a stack file has them: "1m30s", "512m", "0440"."""
+    if isinstance(value, Mapping):
+        return {key: _with_unit(f"{path}.{key}" if path else key, value[key]) for key in value}
+    if isinstance(value, list):
+        return [_with_unit(f"{path}.*", item) for item in value]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         return value
     match _UNITS.get(_NAME.sub(".*", path)):
@@ -77,17 +81,10 @@ def _with_unit(path: str, value: Any) -> Any:
         case Unit.SECONDS:
             return format_duration(round(value * 1_000_000_000))
         case Unit.BYTES:
-            return _size(int(value))
+            return format_size(int(value))
         case None:
             return value
 
-
-def _size(count: int) -> str:
-    unit = next((u for u, each in _MULTIPLES.items() if count and count % each == 0), "")
-    return f"{count // _MULTIPLES[unit]}{unit}" if unit else str(count)
-
-
-_MULTIPLES = {"g": 1 << 30, "m": 1 << 20, "k": 1 << 10}
 
 _Difference = tuple[str, Any, Any]
 

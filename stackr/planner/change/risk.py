@@ -14,6 +14,7 @@ from stackr.planner.change.slots import stored_spec
 from stackr.planner.desired.project import Desired, DesiredService
 from stackr.planner.observe.observed import Observed, other_stack_of
 from stackr.planner.plan.model import Change, Kind, Risk, RiskLevel
+from stackr.planner.plan.outlook import affected_text
 from stackr.spec.attribute import Namespace
 from stackr.spec.declared import of_service
 from stackr.spec.decode import EXTENSION
@@ -28,7 +29,7 @@ RISKS: Mapping[str, str] = {
     "host-namespace": "a container shares a namespace of the host",
     "engine-socket-mounted": "a container can command an engine, which is root on the host",
     "image-unpinned": "an image has no tag, or `latest`: it is another one tomorrow",
-    "stateful-recreated": "a service that keeps data is recreated, and is away meanwhile",
+    "stateful-recreated": "a service that keeps data is recreated or restarted, so it is away",
     "dependants-restarted": "services restart because of a change elsewhere",
     "other-stack": "a container goes that a stack of this name in another folder has made",
 }
@@ -109,6 +110,10 @@ def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> I
         keys = (key for key, each in desired.volumes.items() if each.name == resource.name)
         message = f"volume {resource.name} is made anew, and its data is lost"
         yield "volume-removed", f"volumes.{next(keys, resource.name)}", message
+    if resource.kind == "network" and change.affects:
+        keys = (key for key, each in desired.networks.items() if each.name == resource.name)
+        message = f"network {resource.name} is made anew: {affected_text(change.affects)}"
+        yield "dependants-restarted", f"networks.{next(keys, resource.name)}", message
     if change.kind in (Kind.RESTART, Kind.RECREATE) and change.touched_by:
         because = ", ".join(change.touched_by)
         yield (
@@ -117,11 +122,11 @@ def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> I
             f'service "{resource.service}" {_PAST[change.kind]} because of {because}',
         )
     service = desired.services.get(resource.service)
-    if change.kind is Kind.RECREATE and service is not None and _is_stateful(service):
+    if change.kind in _PAST and service is not None and _is_stateful(service):
         yield (
             "stateful-recreated",
             f"services.{resource.service}",
-            f'service "{resource.service}" keeps data and is recreated',
+            f'service "{resource.service}" keeps data and {_PAST[change.kind]}',
         )
     origin = others.get(resource.name) if resource.kind == "container" else None
     if change.kind in (Kind.REMOVE, Kind.RECREATE) and origin is not None:

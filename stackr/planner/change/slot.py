@@ -38,6 +38,11 @@ class Slot:
         return Resource("container", self.name, self.service, self.number)
 
     @property
+    def is_renamed(self) -> bool:
+        """Whether a container that stays has another name than it should."""
+        return self.kept is not None and self.kept.name != self.name
+
+    @property
     def is_removed(self) -> bool:
         return self.verdict is Verdict.REMOVE
 

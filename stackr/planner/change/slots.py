@@ -13,7 +13,7 @@ from typing import Any
 from stackr.planner.change.diff import field_changes
 from stackr.planner.change.slot import Slot, Verdict
 from stackr.planner.change.targets import Target, stale_references, target_of
-from stackr.planner.desired.limits import drifted_limits, is_in_place
+from stackr.planner.desired.limits import drifted_limits, is_in_place, marked_in_place
 from stackr.planner.desired.project import Desired, DesiredService
 from stackr.planner.desired.references import Reference
 from stackr.planner.observe.observed import Observed, number_of, told_dependencies
@@ -22,6 +22,7 @@ from stackr.planner.plan.model import FieldChange, Origin
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
 from stackr.runtime.types import Capabilities, ContainerState, ImageState
+from stackr.spec.render import service_hash
 from stackr.text import parse_json
 
 __all__ = ["decide", "stored_spec"]
@@ -133,17 +134,25 @@ def _misnamed(service: DesiredService, container: ContainerState) -> bool:
 def _kept_slot(
     service: DesiredService, number: int, judgement: _Judgement, container: ContainerState
 ) -> Slot:
+    name, verdict = service.container_name(number), _verdict(judgement)
+    fields = judgement.fields
+    if verdict is not Verdict.RECREATE and container.name != name:
+        fields += (_renamed(container.name, name),)
     return Slot(
         service=service.name,
         number=number,
-        name=service.container_name(number),
-        verdict=_verdict(judgement),
+        name=name,
+        verdict=verdict,
         cause=judgement.cause,
         container=container,
-        fields=judgement.fields,
+        fields=fields,
         origin=judgement.origin,
         touched_by=judgement.touched_by,
     )
+
+
+def _renamed(old: str, name: str) -> FieldChange:
+    return FieldChange("name", old, name, forces_recreate=False, origin=Origin.DRIFT)
 
 
 def _verdict(judgement: _Judgement) -> Verdict:
@@ -174,14 +183,18 @@ def _judge(
             from_file, service.service, container, observed.engine
         ):
             return _in_place(from_file)
+        from_file = marked_in_place(from_file, service.service, container, observed.engine)
         fields = (*from_file, *drifted)
         is_drift = all(change.origin is Origin.DRIFT for change in fields)
         return _Judgement(
-            _cause(from_file), fields=fields, origin=Origin.DRIFT if is_drift else Origin.FILE
+            _forcing(from_file) or forced or _cause(from_file),
+            fields=fields,
+            origin=Origin.DRIFT if is_drift else Origin.FILE,
         )
-    if labels.SPEC not in container.labels:
-        return _Judgement("made by another tool: its configuration is not known")
-    if container.labels.get(labels.CONFIG_HASH) != service.hash:
+    is_compose_s = labels.SPEC not in container.labels
+    if is_compose_s and not _is_alike(service, container):
+        return _Judgement("made by another tool, from another configuration than this one")
+    if not is_compose_s and container.labels.get(labels.CONFIG_HASH) != service.hash:
         return _Judgement("its recorded configuration is of another form")
     if shared:
         names = ", ".join(f'"{name}"' for name in shared)
@@ -192,6 +205,13 @@ def _judge(
     if forced:
         return _Judgement(forced)
     return _quiet_judgement(service, container, observed)
+
+
+def _is_alike(service: DesiredService, container: ContainerState) -> bool:
+    """Whether Docker Compose would keep a container that it has made: by its hash of the service,
+    which is all that is known of what the container was made from."""
+    typed = service.project.typed.get("services", {}).get(service.name)
+    return typed is not None and container.labels.get(labels.CONFIG_HASH) == service_hash(typed)
 
 
 def _forced(service: DesiredService, container: ContainerState, around: _Circumstances) -> str:
@@ -219,7 +239,7 @@ def _quiet_judgement(
 ) -> _Judgement:
     """What a container is made of has not changed: its limits may have, or what it follows."""
     drifted = drifted_limits(service.service, container, observed.engine)
-    ordered = _order_changes(service, container, observed.engine)
+    ordered = _staying(_order_changes(service, container, observed.engine))
     if not drifted:
         return _in_place(ordered) if ordered else _Judgement()
     cause = f"{', '.join(change.path for change in drifted)} changed behind stackr's back"
@@ -228,12 +248,21 @@ def _quiet_judgement(
 
 
 def _in_place(changes: tuple[FieldChange, ...]) -> _Judgement:
-    fields = tuple(replace(change, forces_recreate=False) for change in changes)
-    return _Judgement(_cause(changes), in_place=True, fields=fields)
+    return _Judgement(_cause(changes), in_place=True, fields=_staying(changes))
+
+
+def _staying(changes: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
+    return tuple(replace(change, forces_recreate=False) for change in changes)
 
 
 def _cause(changes: tuple[FieldChange, ...]) -> str:
     return f"{', '.join(dict.fromkeys(_top(change.path) for change in changes))} changed"
+
+
+def _forcing(changes: tuple[FieldChange, ...]) -> str:
+    """The cause of a recreation by those changes that force it; "" where none does."""
+    forcing = tuple(change for change in changes if change.forces_recreate)
+    return _cause(forcing) if forcing else ""
 
 
 def _top(path: str) -> str:

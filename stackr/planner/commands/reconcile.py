@@ -7,6 +7,7 @@ stops, networks, volumes, containers, orphans, starts, waits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from stackr.planner.change.risk import risks
 from stackr.planner.change.slots import decide
@@ -19,6 +20,7 @@ from stackr.planner.plan.options import UpOptions
 from stackr.planner.steps.containers import plan_containers, plan_orphans
 from stackr.planner.steps.draft import Draft
 from stackr.planner.steps.networks import diverged_networks, plan_networks
+from stackr.planner.steps.outlook import stages, with_outlook
 from stackr.planner.steps.starting import plan_last, plan_starts, plan_waits
 from stackr.planner.steps.stopping import plan_stops
 from stackr.planner.steps.volumes import plan_volumes, renewed_volumes
@@ -57,8 +59,10 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
     places = {name: place for place, name in enumerate(desired.services)}
     builder.changes.sort(key=lambda change: _place(change.resource, places))
     if builder.changes:
+        builder.changes = with_outlook(draft, builder.changes)
         builder.risks = risks(builder.changes, desired, observed, desired.policy)
-    return builder.plan()
+    plan = builder.plan()
+    return replace(plan, order=stages(plan.operations))
 
 
 _KINDS = ("network", "volume", "image", "container")

@@ -5,6 +5,7 @@ They are what can change in a container that exists, and what others change behi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from stackr.planner.plan.model import FieldChange, Origin
@@ -20,8 +21,16 @@ from stackr.runtime.types import Capabilities, ContainerState
 from stackr.spec.attribute import Effect, OnChange
 from stackr.spec.declared import of_service
 from stackr.spec.model.service import Service
+from stackr.spec.units import format_size
 
-__all__ = ["changes_in_place", "drifted_limits", "is_in_place", "resources", "restart_policy"]
+__all__ = [
+    "changes_in_place",
+    "drifted_limits",
+    "is_in_place",
+    "marked_in_place",
+    "resources",
+    "restart_policy",
+]
 
 _RESTART_NAMES = {"none": "no", "any": "always"}
 _IN_PLACE = tuple(
@@ -49,6 +58,13 @@ _KEYS = {
     "blkio": "blkio_config",
 }
 """A limit of the engine -> the attribute that sets it."""
+_OF_DEPLOY = {
+    "memory_bytes": ("deploy.resources.limits.memory",),
+    "memory_reservation_bytes": ("deploy.resources.reservations.memory",),
+    "nano_cpus": ("deploy.resources.limits.cpus",),
+    "pids_limit": ("deploy.resources.limits.pids",),
+}
+"""And those of `deploy`, which win."""
 
 
 def is_in_place(
@@ -67,6 +83,33 @@ def is_in_place(
         return False
     wanted = resources(service)
     return not fixed_limits(container.resources, wanted, lifts=engine.update_lifts)
+
+
+def marked_in_place(
+    changes: tuple[FieldChange, ...],
+    service: Service,
+    container: ContainerState,
+    engine: Capabilities,
+) -> tuple[FieldChange, ...]:
+    """Of a container that is recreated: which of its changes force that, and which do not."""
+    if not engine.update_labels or container.resources is None:
+        return changes
+    fixed = fixed_limits(container.resources, resources(service), lifts=engine.update_lifts)
+    marked = tuple(
+        replace(change, forces_recreate=False) if _can_stay(change.path, fixed) else change
+        for change in changes
+    )
+    is_explained = not fixed or any(change.forces_recreate for change in marked)
+    return marked if is_explained else changes
+
+
+def _can_stay(path: str, fixed: tuple[str, ...]) -> bool:
+    return changes_in_place(path) and not any(_sets(path, limit) for limit in fixed)
+
+
+def _sets(path: str, limit: str) -> bool:
+    """Whether an attribute is one of those that set this limit of the engine."""
+    return path.partition(".")[0] == _KEYS[limit] or path in _OF_DEPLOY.get(limit, ())
 
 
 def changes_in_place(path: str) -> bool:
@@ -117,8 +160,16 @@ def _shown(name: str, value: Any) -> Any:
     if name == "nano_cpus":
         return value / 1e9 or None
     if isinstance(value, Blkio):
-        return {key: each for key in value.__slots__ if (each := getattr(value, key))}
+        found = {key: getattr(value, key) for key in value.__slots__}
+        return {key: _rates(key, each) for key, each in found.items() if each}
+    if name.endswith("_bytes") and value and value > 0:
+        return format_size(value)
     return value or None
+
+
+def _rates(key: str, value: Any) -> Any:
+    """Bytes a second by device, in units."""
+    return [(path, format_size(n)) for path, n in value] if key.endswith("_bps") else value
 
 
 def _plain(policy: RestartPolicy) -> RestartPolicy:

@@ -73,7 +73,8 @@ def _pull_base(
 
 def _add(builder: Builder, planned: PlannedBuild, after: Iterable[Entry]) -> Entry:
     resource, cause = Resource("image", planned.image), planned.cause or NOT_HERE
-    builder.changes.append(Change(resource, Kind.BUILD, cause, planned.fields))
+    fields = tuple(replace(field, forces_recreate=False) for field in planned.fields)
+    builder.changes.append(Change(resource, Kind.BUILD, cause, fields))
     payload = BuildImage(planned.build, planned.services)
     return builder.add(Action.BUILD_IMAGE, resource, cause, payload, after)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stackr.planner.observe.observed import other_stack_of
 from stackr.runtime.types import ContainerState
 
-__all__ = ["orphans_warning"]
+__all__ = ["is_orphans_warning", "orphans_warning"]
 
 
 def orphans_warning(orphans: Sequence[ContainerState], working_dir: str, advice: str) -> str:
@@ -21,4 +21,12 @@ def orphans_warning(orphans: Sequence[ContainerState], working_dir: str, advice:
         advice = (
             f"{', '.join(others)} made them: another name, by -p or `name:`, tells the stacks apart"
         )
-    return f"found orphan containers ({names}) for this project: {advice}"
+    return f"{_FOUND} ({names}) for this project: {advice}"
+
+
+def is_orphans_warning(warning: str) -> bool:
+    """Whether it is one of these: who reads the plan itself sees each orphan there."""
+    return warning.startswith(_FOUND)
+
+
+_FOUND = "found orphan containers"

@@ -17,6 +17,7 @@ from networkx import DiGraph, freeze
 
 from stackr.errors import Internal
 from stackr.planner.plan.graph import digraph
+from stackr.planner.plan.outlook import Affected, Rollout, Stage
 from stackr.planner.plan.payloads import (
     ConnectNetwork,
     CreateContainer,
@@ -134,6 +135,8 @@ class Kind(Enum):
     PULL = "pull"
     BUILD = "build"
     PUSH = "push"
+    ORPHAN = "orphan"
+    """It stays, although the stack file does not have it any more."""
 
 
 class Origin(Enum):
@@ -219,6 +222,10 @@ class Change:
     touched_by: tuple[str, ...] = ()
     source: Source | None = None
     """Where the service, network or volume is written."""
+    rollout: Rollout | None = None
+    """How the service's containers are replaced, where any of them runs."""
+    affects: tuple[Affected, ...] = ()
+    """The containers that lose their network with this."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -229,6 +236,8 @@ class Change:
             "touched_by": list(self.touched_by),
             "source": self.source.to_json() if self.source is not None else None,
             "fields": [change.to_json() for change in self.fields],
+            "rollout": self.rollout.to_json() if self.rollout is not None else None,
+            "affects": [each.to_json() for each in self.affects],
         }
 
 
@@ -318,6 +327,8 @@ class Plan:
     unchanged: int = field(default=0)
     """How many resources stay as they are."""
     risks: tuple[Risk, ...] = ()
+    order: tuple[Stage, ...] = ()
+    """The services that stop and start, in the order in which they do."""
     graph: DiGraph[int] = field(init=False, repr=False, compare=False)
     """Operations by number, each node with its `operation`; an edge leads to what waits for it."""
 
@@ -355,6 +366,7 @@ class Plan:
             "operations": [operation.to_json() for operation in self.operations],
             "warnings": list(self.warnings),
             "risks": [risk.to_json() for risk in self.risks],
+            "order": [stage.to_json() for stage in self.order],
         }
 
 

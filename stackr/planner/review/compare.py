@@ -18,6 +18,7 @@ from stackr.planner.desired.probe import probe_of
 from stackr.planner.desired.project import Desired, DesiredNetwork, DesiredService, DesiredVolume
 from stackr.planner.images.building import built
 from stackr.planner.observe.observed import Observed
+from stackr.planner.observe.orphans import is_orphans_warning
 from stackr.planner.plan.model import Change, Kind, Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
@@ -46,10 +47,9 @@ def compare(
 
     builds: of images that both versions build, by reference, with a cause where that differs.
     """
-    options = replace(options or UpOptions(), remove_orphans=True)
     observed = built(replace(imagined(base, changed), builds=builds or {}))
     plan = reconcile(changed, observed, options)
-    warnings = plan.warnings
+    warnings = tuple(each for each in plan.warnings if not is_orphans_warning(each))
     if base.project != changed.project:
         warnings += (
             f'the project\'s name changes from "{base.project}" to "{changed.project}": what is up '
@@ -71,7 +71,12 @@ def _moved(service: DesiredService, folder: str, to: str) -> DesiredService:
     text = service.base_labels[labels.SPEC]
     for end in ('"', "/"):
         text = text.replace(f'"{folder}{end}', f'"{to}{end}')
-    new = {**service.base_labels, labels.SPEC: text, labels.CONFIG_HASH: digest(text)}
+    new = {
+        **service.base_labels,
+        labels.SPEC: text,
+        labels.CONFIG_HASH: digest(text),
+        labels.WORKING_DIR: to,
+    }
     return replace(service, base_labels=new)
 
 

@@ -6,7 +6,9 @@ A plan is made without this; it is added for those who read the plan.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from stackr.planner.change.diff import field_changes
 from stackr.planner.desired.project import Desired
@@ -31,9 +33,31 @@ def with_sources(plan: Plan, desired: Desired, project: Project) -> Plan:
     )
 
 
-def with_created_fields(plan: Plan, desired: Desired) -> Plan:
-    """The plan with every attribute of what it creates, which is left out of a short one."""
-    return replace(plan, changes=tuple(_with_fields(change, desired) for change in plan.changes))
+def with_created_fields(plan: Plan, desired: Desired, *, detail: bool = True) -> Plan:
+    """The plan with what its new containers are: image, ports and volumes.
+
+    detail: every attribute, also of new networks and volumes.
+    """
+    fill = _with_fields if detail else _with_outline
+    return replace(plan, changes=tuple(fill(change, desired) for change in plan.changes))
+
+
+def _with_outline(change: Change, desired: Desired) -> Change:
+    if change.kind is not Kind.CREATE or change.resource.kind != "container":
+        return change
+    spec = desired.services[change.resource.service].spec
+    named = {key: spec[key] for key in ("image", "ports") if spec.get(key)}
+    fields = field_changes({}, named, forces_recreate=False)
+    mounts = [_mount_text(volume) for volume in spec.get("volumes", ())]
+    if mounts:
+        fields += (FieldChange("volumes", None, mounts, forces_recreate=False),)
+    return replace(change, fields=fields)
+
+
+def _mount_text(volume: Mapping[str, Any]) -> str:
+    """`data:/data`, `/etc/app:/conf:ro`, `tmpfs:/run`."""
+    source = volume.get("source") or volume.get("type", "volume")
+    return f"{source}:{volume.get('target')}" + (":ro" if volume.get("read_only") else "")
 
 
 def _with_fields(change: Change, desired: Desired) -> Change:
@@ -46,7 +70,7 @@ def _with_fields(change: Change, desired: Desired) -> Change:
         spec = next(n.spec for n in desired.networks.values() if n.name == name)
     else:
         spec = next(v.spec for v in desired.volumes.values() if v.name == name)
-    return replace(change, fields=field_changes({}, spec))
+    return replace(change, fields=field_changes({}, spec, forces_recreate=False))
 
 
 def _with_source(change: Change, desired: Desired, project: Project) -> Change:
@@ -59,7 +83,8 @@ def _with_source(change: Change, desired: Desired, project: Project) -> Change:
         if field.origin is Origin.DRIFT or field.new is None:
             return field
         path = _in_tree(field.path, service, desired, project) if service else None
-        return replace(field, source=source_of(project, path or f"{base}.{field.path}"))
+        found = source_of(project, path or f"{base}.{field.path}", before=field)
+        return replace(field, source=found)
 
     fields = tuple(map(with_source, change.fields))
     return replace(change, source=source_of(project, base), fields=fields)
@@ -78,13 +103,27 @@ def _path(resource: Resource, desired: Desired) -> str:
     return f"{resource.kind}s.{keys[0]}" if keys else ""
 
 
-def source_of(project: Project, path: str | Path) -> Source | None:
-    """Where a path, or the nearest parent that is written, stands, and how it came there."""
+def source_of(
+    project: Project, path: str | Path, *, before: FieldChange | None = None
+) -> Source | None:
+    """Where a path, or the nearest parent that is written, stands, and how it came there.
+
+    before: of a changed field, whose old value may have had a variable's value as well: it is not
+    by this variable then that it changed.
+    """
     found = project.provenance(path)
     if found is not None and found.line:
+        if before is not None:
+            told = tuple(each for each in found.variables if not _was_there(each[0].value, before))
+            found = replace(found, variables=told)
         return Source(found.file, found.line, found.column, _via(found))
     position = project.position(path if isinstance(path, str) else show(path))
     return Source(position.file, position.line, position.column) if position is not None else None
+
+
+def _was_there(value: str | None, field: FieldChange) -> bool:
+    """Whether a part of the new value was a part of the old one."""
+    return value is not None and value not in ("", field.new) and value in str(field.old)
 
 
 _WAYS = {

@@ -51,14 +51,18 @@ def plan_schema() -> _Schema:
             ),
             warnings=_list({"type": "string"}, "For the user."),
             risks=_list(_ref("risk"), "What deserves a second look."),
+            order=_list(_ref("stage"), "Which services stop and start, one after the other."),
         ),
         "definitions": {
+            "affected": _affected(),
             "change": _change(),
             "field": _field(),
             "operation": _operation(),
             "resource": _resource(),
             "risk": _risk(),
+            "rollout": _rollout(),
             "source": _source(),
+            "stage": _stage(),
         },
     }
 
@@ -73,7 +77,9 @@ def _change() -> _Schema:
             origin=_word(Origin, "drift: somebody else than the stack file made the difference."),
             touched_by=_list({"type": "string"}, "The services whose change cascades to this one."),
             source=_maybe_source("Where the resource is written."),
-            fields=_list(_ref("field"), "What differs; empty where the resource is new or goes."),
+            fields=_list(_ref("field"), "What differs; of what is new, its image, ports, volumes."),
+            rollout=_maybe("rollout", "How containers that run are replaced."),
+            affects=_list(_ref("affected"), "Of a network: the containers that lose it."),
         ),
     }
 
@@ -141,6 +147,42 @@ def _risk() -> _Schema:
     }
 
 
+def _rollout() -> _Schema:
+    return {
+        "description": "How the containers of a service are replaced, or started again.",
+        **_object(
+            order={"enum": ["start-first", "stop-first"], "description": "Of old and new."},
+            replicas=_count(1),
+            parallelism={**_count(0), "description": "How many at a time; 0 is all."},
+            rolling={"type": "boolean", "description": "As deploy.update_config asks."},
+            away={
+                "enum": ["no", "partly", "yes"],
+                "description": "Whether the service is away meanwhile, or some replicas are.",
+            },
+        ),
+    }
+
+
+def _affected() -> _Schema:
+    return {
+        "description": "A container that loses its network for a while, or for good.",
+        **_object(
+            container=_text("Its name."),
+            how=_text("restarted, recreated, removed, stopped or cut off."),
+        ),
+    }
+
+
+def _stage() -> _Schema:
+    return {
+        "description": "Services that stop, or start, side by side.",
+        **_object(
+            verb={"enum": ["stop", "start"]},
+            services=_list({"type": "string"}, "Their names."),
+        ),
+    }
+
+
 def _source() -> _Schema:
     return {
         "description": "A place in a stack file.",
@@ -178,10 +220,11 @@ def _ref(name: str) -> _Schema:
 
 
 def _maybe_source(description: str) -> _Schema:
-    return {
-        "description": f"{description} Null where no file says.",
-        "oneOf": [_ref("source"), {"type": "null"}],
-    }
+    return _maybe("source", f"{description} Null where no file says.")
+
+
+def _maybe(name: str, description: str) -> _Schema:
+    return {"description": description, "oneOf": [_ref(name), {"type": "null"}]}
 
 
 if __name__ == "__main__":

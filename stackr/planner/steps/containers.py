@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from stackr.planner.change.slot import Slot, Verdict
 from stackr.planner.desired.limits import resources, restart_policy
 from stackr.planner.desired.project import DesiredService
-from stackr.planner.observe.observed import service_of
+from stackr.planner.observe.observed import other_stack_of, resource_of, service_of
 from stackr.planner.observe.orphans import orphans_warning
 from stackr.planner.plan.builder import Entry
-from stackr.planner.plan.model import Action, Kind
+from stackr.planner.plan.model import Action, Change, Kind
 from stackr.planner.plan.payloads import (
     ConnectNetwork,
     RemoveContainer,
@@ -138,6 +138,13 @@ def _remove_last(draft: Draft, slot: Slot, container: ContainerState, cause: str
     )
 
 
+def _left(draft: Draft, container: ContainerState) -> Change:
+    """An orphan that stays. Another stack's is none to remove: nothing is said of that."""
+    other = other_stack_of(container, draft.desired.working_dir)
+    stays = f"made from {other}; it stays" if other else "stays; --remove-orphans removes it"
+    return Change(resource_of(container), Kind.ORPHAN, stays)
+
+
 def _update(draft: Draft, service: DesiredService, slot: Slot) -> None:
     """Change what can be changed in a container that exists, and what it says it is made of."""
     if slot.container is None:
@@ -157,8 +164,8 @@ def _keep(draft: Draft, service: DesiredService, slot: Slot) -> None:
     container = slot.container
     if container is None:
         return
-    if container.name != slot.name:
-        cause = "an interrupted recreation left another name"
+    if slot.is_renamed:
+        cause = f"it is called {container.name}"
         draft.named[slot.name] = add_rename(draft, slot, container.id, cause)
         draft.leaves[container.name] = draft.named[slot.name]
     for entry in _reconnect(draft, service, slot, container):
@@ -202,6 +209,7 @@ def plan_orphans(draft: Draft) -> None:
             "if their services were removed from the stack file, --remove-orphans cleans them up"
         )
         draft.builder.warnings.append(orphans_warning(orphans, draft.desired.working_dir, advice))
+        draft.builder.changes += (_left(draft, container) for container in orphans)
         return
     for container in orphans:
         slot = Slot(service_of(container), 0, container.name, Verdict.REMOVE, "orphan", container)

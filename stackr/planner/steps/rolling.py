@@ -31,7 +31,7 @@ from stackr.planner.steps.readiness import condition_of, conditions, wait_timeou
 from stackr.runtime import labels
 from stackr.spec.model.deploy import UpdateConfig
 
-__all__ = ["add_standbys", "plan_updates", "rolled"]
+__all__ = ["add_standbys", "plan_updates", "rolled", "starts_first", "update_config"]
 
 _STOP_GRACE_S = 10.0
 """How long a container may take to stop where nothing says so; of Docker."""
@@ -66,7 +66,7 @@ def update_config(draft: Draft, service: DesiredService) -> UpdateConfig | None:
     return deploy.update_config
 
 
-def _starts_first(draft: Draft, service: DesiredService) -> bool:
+def starts_first(draft: Draft, service: DesiredService) -> bool:
     config = update_config(draft, service)
     return config is not None and config.order == "start-first" and _can_start_first(draft, service)
 
@@ -143,8 +143,8 @@ class _Update:
 
     def add_batch(self, slots: list[Slot], before: list[Entry], *, is_last: bool) -> list[Entry]:
         """Replace these replicas after `before`; what the next batch follows."""
-        starts_first = _starts_first(self.draft, self.service)
-        replace_one = self._start_first if starts_first else self._stop_first
+        is_beside = starts_first(self.draft, self.service)
+        replace_one = self._start_first if is_beside else self._stop_first
         checks = [entry for slot in slots for entry in replace_one(slot, before)]
         builder, resource = self.draft.builder, Resource("service", self.service.name)
         action = self.config.failure_action or "pause"

@@ -87,7 +87,11 @@ def _why_start(draft: Draft, service: DesiredService, container: ContainerState)
 def _tell_kept(draft: Draft, slot: Slot, container: ContainerState, cause: str) -> None:
     is_restarted = container.id in draft.stops
     if not cause or (not draft.options.start and not is_restarted):
-        draft.builder.unchanged += slot.verdict is Verdict.KEEP
+        if slot.verdict is Verdict.KEEP and slot.is_renamed:
+            why = f"it is called {container.name}"
+            draft.change(slot, Kind.UPDATE, why, origin=Origin.DRIFT)
+        else:
+            draft.builder.unchanged += slot.verdict is Verdict.KEEP
     elif is_restarted:
         restart = draft.restarts.get(container.id, Restart(cause))
         draft.change(

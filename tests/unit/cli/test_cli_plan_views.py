@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from stackr.cli.views.output import Output
+from stackr.cli.views.places import Places, web_address
 from stackr.cli.views.plan import plan_lines
 from stackr.cli.views.plan_github import annotation, plan_annotations
 from stackr.cli.views.plan_markdown import MAX_CHARACTERS, plan_markdown
@@ -50,11 +53,11 @@ def text(plan: Plan, *, width: int | None = None) -> list[str]:
 
 def test_text() -> None:
     assert text(plan(LEVEL, SCRIPT, risks=(RISK,))) == [
-        "demo: 1 to recreate, 2 unchanged",
+        "demo: 1 to recreate, 2 unchanged; 1 risk",
         "",
         "± container demo-web-1  recreate: environment changed",
-        '    environment.LEVEL: "info" → "debug"  compose.yaml:7, $LEVEL',
-        "    configs[run].content:",
+        '    environment.LEVEL: "info" → "debug"  (forces recreate)  compose.yaml:7, $LEVEL',
+        "    configs[run].content:  (forces recreate)",
         "      @@ -1,2 +1,2 @@",
         "       a",
         "      -b",
@@ -69,29 +72,30 @@ def test_what_a_file_holds() -> None:
     secret = FieldChange("secrets[word].sha256", "****", "****", is_secret=True)
     changed = "volumes[/etc/x.conf]: content changed (sha256 aaaaaaaaaaaa → bbbbbbbbbbbb)"
     assert text(plan(volume, secret))[3:] == [
-        f"    {changed}",
-        "    secrets[word]: content changed",
+        f"    {changed}  (forces recreate)",
+        "    secrets[word]: content changed  (forces recreate)",
     ]
-    assert f"\n! {changed}\n! secrets[word]: content changed\n" in plan_markdown(
+    assert f"\n! {changed}  (forces recreate)\n! secrets[word]: content ch" in plan_markdown(
         plan(volume, secret)
     )
     assert changed in next(plan_annotations(plan(volume)))
 
 
-def test_a_narrow_terminal_gets_cut_lines_and_the_source_below() -> None:
-    lines = text(plan(LEVEL), width=50)
-    assert '    environment.LEVEL: "info" → "debug"' in lines
+def test_a_narrow_terminal_gets_the_source_below() -> None:
+    lines = text(plan(LEVEL), width=60)
+    assert '    environment.LEVEL: "info" → "debug"  (forces recreate)' in lines
     assert "      compose.yaml:7, $LEVEL" in lines
-    assert all(len(line) <= 50 for line in lines)
+    assert all(len(line) <= 60 for line in lines)
 
 
 def test_markdown() -> None:
     shown = plan_markdown(plan(LEVEL, SCRIPT, risks=(RISK,)))
     assert shown.startswith("<!-- stackr diff -->\n### stackr diff — demo: 1 to recreate")
     assert "> [!WARNING]\n> - `privileged`: " in shown
-    assert '- environment.LEVEL: "info"\n+ environment.LEVEL: "debug"  # compose.yaml:7' in shown
+    assert '- environment.LEVEL: "info"\n+ environment.LEVEL: "debug"  (forces recreate)' in shown
+    assert "\n`compose.yaml:7`, $LEVEL\n" in shown
     assert "-b\n+c" in shown
-    assert shown.count("<details>") == shown.count("</details>") == 1
+    assert shown.count("<details open>") == shown.count("</details>") == 1
 
 
 def test_markdown_does_not_let_values_out() -> None:
@@ -107,7 +111,7 @@ def test_markdown_does_not_let_values_out() -> None:
 
 def test_markdown_fits_a_comment() -> None:
     many = tuple(
-        Change(Resource("container", f"demo-{n}"), Kind.RECREATE, "x", (LEVEL,) * 20)
+        Change(Resource("container", f"demo-{n}"), Kind.RECREATE, f"x{n}", (LEVEL,) * 20)
         for n in range(500)
     )
     shown = plan_markdown(Plan("demo", changes=many))
@@ -138,7 +142,7 @@ def test_annotations_stand_on_the_changed_line() -> None:
     assert first == (
         "::notice file=compose.yaml,line=7,col=14,"
         "title=stackr%3A recreate container demo-web-1::"
-        'environment.LEVEL: "info" → "debug", $LEVEL'
+        'environment.LEVEL: "info" → "debug", $LEVEL (forces recreate)'
     )
     assert summary == "demo: 1 to recreate, 2 unchanged"
 
@@ -151,4 +155,78 @@ def test_an_annotation_is_one_line() -> None:
 
 def test_drift_is_marked() -> None:
     moved = FieldChange("image", "a", "b", note="the tag moved", origin=Origin.DRIFT)
-    assert any("(drift; the tag moved)" in line for line in text(plan(moved)))
+    assert any("(drift, forces recreate; the tag moved)" in line for line in text(plan(moved)))
+
+
+def many(count: int, fields: tuple[FieldChange, ...] = (LEVEL,)) -> Plan:
+    """So many services, each of one container, with the same change at a place of its own."""
+
+    def change(number: int) -> Change:
+        source = replace(PLACE, line=number)
+        shown = tuple(replace(field, source=source) for field in fields)
+        resource = Resource("container", f"demo-s{number}-1", f"s{number}", 1)
+        return Change(resource, Kind.RECREATE, "environment changed", shown, source=source)
+
+    return Plan("demo", changes=tuple(map(change, range(1, count + 1))))
+
+
+def test_the_same_change_of_many_is_told_once() -> None:
+    lines = text(many(15))
+    names = ", ".join(f"demo-s{number}-1" for number in range(1, 16))
+    assert lines[2:] == [
+        "± 15 containers  recreate: environment changed",
+        f"    {names}",
+        '    environment.LEVEL: "info" → "debug"  (forces recreate)'
+        "  compose.yaml:1, compose.yaml:2, compose.yaml:3 and 12 more",
+    ]
+    assert plan_markdown(many(15)).count("<details") == 1
+    assert len(list(plan_annotations(many(15)))) == 15 + 1  # each at its own line
+
+
+def test_what_differs_in_anything_is_told_apart() -> None:
+    one, other = many(2).changes
+    other = replace(other, cause="image changed")
+    assert len([line for line in text(Plan("demo", changes=(one, other))) if "±" in line]) == 2
+
+
+def test_the_summary_comes_again_after_a_screen() -> None:
+    short, long = many(2), Plan("demo", changes=many(1, (LEVEL,) * 30).changes, risks=(RISK,))
+    assert text(short)[-1] != text(short)[0]
+    assert text(long)[-1] == text(long)[0] == "demo: 1 to recreate; 1 risk"
+
+
+def test_an_orphan_that_stays_is_counted() -> None:
+    orphan = Change(WEB, Kind.ORPHAN, "stays; --remove-orphans removes it")
+    assert text(Plan("demo", changes=(orphan,), unchanged=2)) == [
+        "demo: no changes, 1 orphan, 2 unchanged",
+        "",
+        "? container demo-web-1  orphan: stays; --remove-orphans removes it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("remote", "web"),
+    [
+        ("https://github.com/o/r", "https://github.com/o/r/blob"),
+        ("https://user:token@github.com/o/r.git", "https://github.com/o/r/blob"),
+        ("git@github.com:o/r.git", "https://github.com/o/r/blob"),
+        ("ssh://git@github.com/o/r.git", "https://github.com/o/r/blob"),
+        ("https://x:y@gitlab.example.org/g/s/r.git", "https://gitlab.example.org/g/s/r/-/blob"),
+        ("https://ghe.example.org/o/r", "https://ghe.example.org/o/r/blob"),
+        ("https://elsewhere.example.org/o/r", ""),
+        ("/srv/git/r.git", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_of_a_repository(remote: str, web: str) -> None:
+    assert web_address(remote, {"GITHUB_SERVER_URL": "https://ghe.example.org"}) == web
+
+
+def test_paths_count_from_the_root(tmp_path: Path) -> None:
+    places = Places(str(tmp_path), "https://github.com/o/r/blob/1234", str(tmp_path / "deploy"))
+    inside, outside = Source("compose.yaml", 7, 1), Source("../../x.yaml", 7, 1)
+    assert places.file(inside) == "deploy/compose.yaml"
+    assert places.link(inside) == "https://github.com/o/r/blob/1234/deploy/compose.yaml#L7"
+    assert places.file(outside) == "../../x.yaml"
+    assert places.link(outside) == ""
+    assert "file=deploy/compose.yaml,line=7" in next(plan_annotations(plan(LEVEL), places))

@@ -9,6 +9,7 @@ from planning import needs, service, stack
 
 from stackr.planner.desired.project import desired
 from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
 from stackr.planner.review.compare import compare, moved
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network
@@ -30,8 +31,11 @@ def test_services_that_come_go_and_change() -> None:
     assert told(plan) == [
         "demo-b-1 recreate: user changed",
         "demo-new-1 create: new",
-        "demo-gone-1 remove: its service is no longer in the stack file",
+        "demo-gone-1 orphan: stays; --remove-orphans removes it",
     ]
+    assert plan.warnings == ()
+    removed = compare(desired(base), desired(changed), UpOptions(remove_orphans=True))
+    assert told(removed)[-1] == ("demo-gone-1 remove: its service is no longer in the stack file")
     assert plan.operations == ()
     assert plan.unchanged == 2
 

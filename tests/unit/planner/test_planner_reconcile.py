@@ -344,6 +344,9 @@ async def test_orphans_are_warned_about_or_removed() -> None:
     plan = plan_for(after, observed)
     assert plan.is_empty
     assert "demo-old-1" in plan.warnings[0]
+    [change] = plan.changes
+    assert (change.kind, change.cause) == (Kind.ORPHAN, "stays; --remove-orphans removes it")
+    assert plan.summary == {"orphan": 1}
     assert text(plan_for(after, observed, UpOptions(remove_orphans=True))) == want(
         """
         #1 container:demo-old-1 stop container: orphan

@@ -97,6 +97,7 @@ def up_plans() -> Iterator[Plan]:
         wanted = desired(project(**changes))
         yield reconcile(wanted, seen, UpOptions(remove_orphans=True))
         yield reconcile(wanted, seen, UpOptions(atomic=True))
+    yield reconcile(replace(before, known_services=frozenset()), seen)
     elsewhere = desired(project(db=_DANGERS).model_copy(update={"working_dir": "/elsewhere"}))
     yield reconcile(elsewhere, seen)
     moved = replace(seen, moved={"app": "sha256:1"})
