@@ -10,10 +10,12 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from stackr.errors import DeadlineExceeded, PermissionDenied
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.launch import is_running
+from stackr.runtime.engine.launch import DAEMON_MODULE, is_running
+from stackr.runtime.engine.linux.peer import peer_pid
 from stackr.runtime.engine.lock import holder
 
 __all__ = ["EngineStatus", "status", "stop"]
@@ -36,11 +38,29 @@ class EngineStatus:
 def status(config: EngineConfig) -> EngineStatus:
     """Raises PermissionDenied for anyone but root, where the engine's files cannot be read."""
     try:
-        pid = holder(config.data_root)
+        pid = _daemon(config)
     except PermissionError:
         pid = None  # the socket decides, and says so
     answers = is_running(config)
     return EngineStatus(pid, answers, _warnings(config) if answers else ())
+
+
+def _daemon(config: EngineConfig) -> int | None:
+    """Its process: also of one whose data root, and the lock in it, somebody has removed."""
+    pid = holder(config.data_root)
+    if pid is not None:
+        return pid
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(os.fspath(config.socket))
+        except OSError:
+            return None
+        pid = peer_pid(connection)
+    try:  # who listens may be another than who answers: systemd
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return pid if DAEMON_MODULE.encode() in words else None
 
 
 def _warnings(config: EngineConfig) -> Sequence[str]:
@@ -65,7 +85,7 @@ def stop(config: EngineConfig, *, timeout_s: float) -> bool:
     Raises PermissionDenied for anyone but root, DeadlineExceeded where it does not end.
     """
     try:
-        pid = holder(config.data_root)
+        pid = _daemon(config)
         if pid is None:
             return False
         process = os.pidfd_open(pid)
@@ -74,7 +94,7 @@ def stop(config: EngineConfig, *, timeout_s: float) -> bool:
     except ProcessLookupError:
         return False
     try:
-        if holder(config.data_root) != pid:
+        if _daemon(config) != pid:
             return False  # it ended meanwhile, and the number may be another process's
         signal.pidfd_send_signal(process, signal.SIGTERM)
         poll = select.poll()

@@ -21,8 +21,16 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.lock import holder
 from stackr.runtime.engine.roots import make_root
 
-__all__ = ["LISTEN_AGAIN", "daemon_argv", "ensure_running", "is_running", "log_path"]
+__all__ = [
+    "DAEMON_MODULE",
+    "LISTEN_AGAIN",
+    "daemon_argv",
+    "ensure_running",
+    "is_running",
+    "log_path",
+]
 
+DAEMON_MODULE = "stackr.runtime.engine.daemon"
 LISTEN_AGAIN = signal.SIGUSR1
 """Tells the daemon that its socket is gone."""
 
@@ -103,7 +111,7 @@ def _listens_again(config: EngineConfig) -> bool:
 
 def daemon_argv(config: EngineConfig, *arguments: str) -> list[str]:
     """The command that runs the daemon; -P keeps the working folder off its module path."""
-    argv = [sys.executable, "-P", "-m", "stackr.runtime.engine.daemon"]
+    argv = [sys.executable, "-P", "-m", DAEMON_MODULE]
     argv += ["--data-root", os.fspath(config.data_root), "--exec-root", os.fspath(config.exec_root)]
     for registry in config.insecure_registries:
         argv += ["--insecure-registry", registry]

@@ -146,6 +146,16 @@ def test_a_data_root_whose_lock_was_removed_is_in_use(new_engine: NewEngine) -> 
     assert holder(config.data_root) is None
 
 
+def test_a_daemon_whose_data_root_was_removed_can_be_stopped(new_engine: NewEngine) -> None:
+    config = new_engine()
+    pid = holder(config.data_root)
+    shutil.rmtree(config.data_root)
+    assert holder(config.data_root) is None
+    assert control.status(config).pid == pid
+    assert control.stop(config, timeout_s=_DEADLINE_S)
+    assert not is_running(config)
+
+
 def test_another_program_that_reads_the_records_is_no_daemon(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "state.db")
     connection.execute("BEGIN EXCLUSIVE")
