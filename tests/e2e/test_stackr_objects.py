@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -40,14 +41,13 @@ class Both:
             env=self._environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
             timeout=120,
         )
-        return Done(done.returncode, _ageless(done.stdout))
+        return Done(done.returncode, _ageless(done.stdout.decode()))
 
     def stackr(self, words: str) -> Done:
-        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe")
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run(["--engine", self._engine, *shlex.split(words)])
         return Done(code, _ageless(out.buffer.getvalue().decode()))
 
@@ -96,11 +96,19 @@ def both(engine: EngineConfig, busybox_image: str) -> Iterator[Both]:
             "container rm obj-up",
         ),
         *("container stop obj-none", "container kill -s NOPE obj-up", "container unpause obj-up"),
+        *("container run --rm {image} sh -c 'echo out; exit 3'", "container run --rm {image} none"),
+        *("container run --rm {image} /etc/passwd", "container run --rm -t {image} echo hi"),
+        *("container run --rm --pull never none true", "container run --rm -it {image} true"),
+        "container run --rm --network none -h h1 -e A=b -w /tmp {image} sh -c 'hostname; pwd; env'",
+        *("container exec obj-up sh -c 'exit 9'", "container exec obj-up none"),
+        *("container exec -t obj-up tty", "container exec -e X=1 -u 1000 obj-up id -u"),
+        *("container exec obj-made true", "container attach obj-made", "container logs obj-up"),
+        *("container start obj-up obj-none", "container start -a obj-up obj-made"),
         *("container rename obj-none x", "container pause obj-made", "container wait obj-none"),
     ],
 )
-def test_the_same_as_docker(both: Both, words: str) -> None:
-    both.same(words)
+def test_the_same_as_docker(both: Both, busybox_image: str, words: str) -> None:
+    both.same(words.replace("{image}", busybox_image))
 
 
 def test_a_container_is_stopped_renamed_and_removed(both: Both, busybox_image: str) -> None:
@@ -111,3 +119,18 @@ def test_a_container_is_stopped_renamed_and_removed(both: Both, busybox_image: s
     assert both.stackr("container rename obj-a obj-b") == Done(0, "")
     assert both.stackr("container rm -v obj-b obj-none") == Done(1, "obj-b\n")
     assert both.docker("inspect obj-b").code == 1
+
+
+def test_input_output_and_the_id(both: Both, busybox_image: str, tmp_path: Path) -> None:
+    file = tmp_path / "id"
+    done = both.stackr(f"container run -d --name obj-c --cidfile {file} {busybox_image} sleep 900")
+    assert done == Done(0, f"{file.read_text()}\n")
+    try:
+        for words in (
+            f"container run --cidfile {file} {busybox_image} true",
+            f"container run --cidfile {tmp_path / 'other'} --pull never none",
+        ):
+            assert both.stackr(words) == Done(125, "")
+        assert [path.name for path in tmp_path.iterdir()] == ["id"]
+    finally:
+        both.docker("rm -f obj-c")

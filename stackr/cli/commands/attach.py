@@ -21,7 +21,7 @@ from stackr.runtime.protocol import Streams, SupportsAttach
 from stackr.runtime.types import ContainerState
 from stackr.stack.replica import find_replica
 
-__all__ = ["attach"]
+__all__ = ["attach", "joined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +87,31 @@ async def _attach(session: Session, project: str, arguments: AttachArguments) ->
                         lambda name: runtime.kill_container(container.id, signal=name)
                     )
                 )
-            return await _joined(session, runtime, container, arguments)
+            stdin = arguments.stdin and container.open_stdin
+            return await joined(session, runtime, container, stdin=stdin, keys=arguments.keys)
 
 
-async def _joined(
+async def joined(
     session: Session,
     runtime: SupportsAttach,
     container: ContainerState,
-    arguments: AttachArguments,
+    *,
+    stdin: bool,
+    keys: bytes,
+    left: int = 0,
 ) -> int:
-    stdin = arguments.stdin and container.open_stdin
+    """Join a running container on the caller's streams; its exit code.
+
+    keys: those by which the caller leaves it, and then the exit code is `left`.
+    """
     async with runtime.ending(container.id, "not-running") as exit_code:
         streams = await runtime.attach(container.id, stdin=stdin)
         try:
             if container.tty:
                 await _redraw(streams)
-            if await join(streams, tty=container.tty, stdin=stdin, detach_keys=arguments.keys):
+            if await join(streams, tty=container.tty, stdin=stdin, detach_keys=keys):
                 session.err.line("read escape sequence")
-                return 0
+                return left
         finally:
             await streams.close()
         return await exit_code()

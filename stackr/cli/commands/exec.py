@@ -23,7 +23,7 @@ from stackr.runtime.container import ExecConfig
 from stackr.runtime.protocol import SupportsExec
 from stackr.stack.replica import find_replica
 
-__all__ = ["CONTEXT_SETTINGS", "exec_"]
+__all__ = ["CONTEXT_SETTINGS", "exec_", "joined_exec"]
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
@@ -102,14 +102,17 @@ async def _exec(session: Session, project: str, arguments: ExecArguments) -> int
         if arguments.detach:
             await runtime.exec_detached(container.id, config)
             return 0
-        return await _attached(runtime, container.id, config)
+        return await joined_exec(runtime, container.id, config) or 0
 
 
-async def _attached(runtime: SupportsExec, ref: str, config: ExecConfig) -> int:
+async def joined_exec(
+    runtime: SupportsExec, ref: str, config: ExecConfig, keys: bytes = DEFAULT_KEYS
+) -> int | None:
+    """Run it on the caller's streams; its exit code, or None where `keys` leave it."""
     program = await runtime.exec(ref, config)
     try:
-        if await join(program, tty=config.tty, stdin=config.stdin, detach_keys=DEFAULT_KEYS):
-            return 0
+        if await join(program, tty=config.tty, stdin=config.stdin, detach_keys=keys):
+            return None
         return await program.exit_code()
     finally:
         await program.close()

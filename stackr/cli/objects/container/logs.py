@@ -1,0 +1,65 @@
+"""`stackr container logs`: what a container wrote, byte for byte.
+
+Source: docker/cli, cli/command/container/logs.go.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from stackr.cli.declared import Argument, takes
+from stackr.cli.objects.engine import Call, on_engine, path
+from stackr.options import Option
+from stackr.runtime.docker.frames import frames
+
+__all__ = ["logs"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogsArguments:
+    """`stackr container logs`. since, until: Unix seconds."""
+
+    name: Annotated[str, Argument("CONTAINER")]
+    details: Annotated[bool, Option("--details", help="With what the log driver's options add")] = (
+        False
+    )
+    follow: Annotated[bool, Option("--follow", "-f", help="Go on until it ends")] = False
+    since: Annotated[
+        float | None,
+        Option("--since", metavar="WHEN", kind="moment", help="From then on: 10m, 2026-01-02"),
+    ] = None
+    tail: Annotated[str, Option("--tail", "-n", metavar="NUM", help="The last lines")] = "all"
+    timestamps: Annotated[bool, Option("--timestamps", "-t", help="With the time")] = False
+    until: Annotated[
+        float | None, Option("--until", metavar="WHEN", kind="moment", help="Until then")
+    ] = None
+
+
+@takes(LogsArguments)
+def logs(ctx: typer.Context, arguments: LogsArguments) -> None:
+    """Show what a container wrote."""
+    query = {
+        "stdout": True,
+        "stderr": True,
+        "follow": arguments.follow or None,
+        "details": arguments.details or None,
+        "timestamps": arguments.timestamps or None,
+        "tail": arguments.tail,
+        "since": None if arguments.since is None else f"{arguments.since:.9f}",
+        "until": None if arguments.until is None else f"{arguments.until:.9f}",
+    }
+
+    async def work(call: Call) -> None:
+        container = await call.runtime.inspect_container(arguments.name)
+        outputs = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
+        where = path("containers", container.id, "logs")
+        async with call.runtime.request_stream("GET", where, query=query) as chunks:
+            async for name, data in frames(chunks, is_raw=container.tty):
+                outputs[name].write(data)
+                outputs[name].flush()
+
+    on_engine(ctx, work, read_only=True)
