@@ -1,8 +1,8 @@
 """Choose an engine by its name or address, and open it.
 
 `embedded` (the default) is stackr's own, started where it does not run; `docker` is the engine
-that the docker CLI would use; `unix://`, `tcp://` and `ssh://` are addresses. The only importer of
-back-ends.
+that the docker CLI would use, and `context://NAME` one of its contexts; `unix://`, `tcp://` and
+`ssh://` are addresses. The only importer of back-ends.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import suppress
 from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
 from stackr.runtime.docker.address import EngineAddress
 from stackr.runtime.docker.client import Client
+from stackr.runtime.docker.context import chosen_address, context_address
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.protocol import Runtime
@@ -21,7 +22,7 @@ from stackr.runtime.types import Capabilities
 
 __all__ = ["connect", "foretold"]
 
-_DOCKER_SOCKET = "unix:///var/run/docker.sock"
+_CONTEXT = "context://"
 
 
 async def connect(
@@ -41,18 +42,17 @@ async def connect(
     """
     name = engine or environ.get("STACKR_ENGINE") or "embedded"
 
-    async def opened(url: str) -> Runtime:
-        client = Client(EngineAddress.parse(url, environ), read_only=read_only)
-        return await DockerRuntime.open(client, environ)
+    async def opened(address: EngineAddress) -> Runtime:
+        return await DockerRuntime.open(Client(address, read_only=read_only), environ)
 
     if name != "embedded":
         return await opened(_address(name, environ))
     config = EngineConfig.from_environment(environ)
-    url = f"unix://{config.socket}"
+    own = EngineAddress(f"unix://{config.socket}")
     with suppress(Unavailable, PermissionDenied):  # it runs: most commands find it so
-        return await opened(url)
+        return await opened(own)
     _have_running(config, start=start)
-    return await opened(url)
+    return await opened(own)
 
 
 def foretold(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> Capabilities:
@@ -74,12 +74,14 @@ def _have_running(config: EngineConfig, *, start: bool) -> None:
         raise Unavailable("engine: it does not run")
 
 
-def _address(engine: str, environ: Mapping[str, str]) -> str:
+def _address(engine: str, environ: Mapping[str, str]) -> EngineAddress:
     if engine == "docker":
-        return environ.get("DOCKER_HOST") or _DOCKER_SOCKET
+        return chosen_address(environ)
+    if engine.startswith(_CONTEXT) and engine != _CONTEXT:
+        return context_address(engine.removeprefix(_CONTEXT), environ)
     if "://" not in engine:
         raise InvalidArgument(
             f'engine "{engine}": unknown',
             hint="name embedded, docker, or an address such as unix:///path/to.sock",
         )
-    return engine
+    return EngineAddress.parse(engine, environ)

@@ -35,6 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime": (),
     "stackr.runtime.leases": ("stackr.runtime.protocol",),
     "stackr.runtime.proc_targets": (),
+    "stackr.runtime.tls_stream": (),
     "stackr.runtime.limits": (),
     "stackr.runtime.labels": (),
     "stackr.runtime.image_build": (),
@@ -66,6 +67,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
         "stackr.runtime.snapshot",
+        "stackr.runtime.tls_stream",
     ),
     "stackr.runtime.connect": (
         "stackr.runtime.docker",
@@ -97,7 +99,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
     ),
-    "stackr.runtime.engine": ("stackr.build", "stackr.registry", "stackr.runtime.proc_targets"),
+    "stackr.runtime.engine": (
+        "stackr.build",
+        "stackr.registry",
+        "stackr.runtime.proc_targets",
+        "stackr.runtime.tls_stream",
+    ),
     "stackr.warm": (),
     "stackr.warm.client": ("stackr.warm", "stackr.cli.main"),
     "stackr.warm.rehearsal": (
@@ -163,6 +170,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "review",
     ),
     "stackr.runtime.engine": (
+        "hosts",
+        "options",
         "config disk events journal project_locks records reserve roots version",
         "database lock",
         "launch recovery",
@@ -175,6 +184,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "build",
         "lease",
         "api",
+        "listening",
         "wiring",
         "daemon",
     ),

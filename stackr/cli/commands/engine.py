@@ -1,7 +1,7 @@
 """`stackr engine`: start, stop and look at the embedded engine.
 
-`run` serves in the foreground, for systemd; `start` in the background, as `stackr up` does by
-itself. Containers go on while the engine is stopped.
+`start` starts it in the background, as `stackr up` does by itself, or in front, for systemd.
+Containers go on while the engine is stopped.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from stackr.cli.arguments import seconds
+from stackr.cli.declared import takes
+from stackr.cli.engine_arguments import EngineArguments
 from stackr.cli.options import options_of
-from stackr.errors import NotFound, PermissionDenied
+from stackr.errors import Conflict, NotFound, PermissionDenied
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.hosts import check_authenticated
 from stackr.runtime.engine.launch import daemon_argv, ensure_running, is_running, log_path
 from stackr.warm.launch import stop_servers
 
@@ -41,32 +44,47 @@ DataRoot = Annotated[
 ExecRoot = Annotated[
     Path | None, typer.Option("--exec-root", help="Where the socket and the log are")
 ]
-Registries = Annotated[
-    list[str] | None,
-    typer.Option("--insecure-registry", metavar="HOST[:PORT]", help="Speak plain HTTP to it"),
-]
 
 
-def _config(
-    data_root: Path | None, exec_root: Path | None, registries: list[str] | None = None
-) -> EngineConfig:
-    default = EngineConfig.from_environment()
-    return EngineConfig.at(
-        (data_root or default.data_root).absolute(),
-        (exec_root or default.exec_root).absolute(),
-        insecure_registries=tuple(registries or ()),
+def _config(data_root: Path | None, exec_root: Path | None) -> EngineConfig:
+    roots = {"data-root": data_root, "exec-root": exec_root}
+    return EngineConfig.from_environment(
+        flags={key: str(root) for key, root in roots.items() if root is not None}
     )
 
 
 @engine.command()
-def start(
-    data_root: DataRoot = None, exec_root: ExecRoot = None, insecure_registry: Registries = None
-) -> None:
-    """Start the engine in the background; return once it answers."""
-    config = _config(data_root, exec_root, insecure_registry)
+@takes(EngineArguments)
+def start(ctx: typer.Context, arguments: EngineArguments) -> None:
+    """Start the engine in the background and return once it answers; or serve in front."""
+    config = arguments.config()
+    if arguments.foreground:
+        _serve(config)
     ran_already = is_running(config)
+    if ran_already and config.flags.keys() - {"data-root", "exec-root"}:
+        raise Conflict(
+            f"engine: it runs already: {config.socket}",
+            hint="options count from its start on: stackr engine stop, and start it again",
+        )
     ensure_running(config)
     typer.echo(f"engine {'runs already' if ran_already else 'started'}: {config.socket}")
+    _warn(config)
+
+
+def _serve(config: EngineConfig) -> NoReturn:
+    argv = daemon_argv(config)
+    os.execv(argv[0], argv)
+
+
+def _warn(config: EngineConfig) -> None:
+    """What the operator has to know of who can be root now."""
+    options = config.options
+    for warning in check_authenticated(
+        options.listening(),
+        verifies=options.tlsverify,
+        allowed=options.allow_unauthenticated_tcp,
+    ):
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @engine.command()
@@ -157,9 +175,7 @@ def _write(data: bytes) -> None:
 
 
 @engine.command()
-def run(
-    data_root: DataRoot = None, exec_root: ExecRoot = None, insecure_registry: Registries = None
-) -> None:
-    """Serve in the foreground until SIGTERM or Ctrl-C; tells systemd when it is ready."""
-    argv = daemon_argv(_config(data_root, exec_root, insecure_registry))
-    os.execv(argv[0], argv)
+@takes(EngineArguments)
+def run(ctx: typer.Context, arguments: EngineArguments) -> None:
+    """Serve in front until SIGTERM or Ctrl-C, as `start --foreground`."""
+    _serve(arguments.config())

@@ -1,7 +1,7 @@
 """Where an engine listens, and how to open a byte stream to it.
 
-`unix:///run/x.sock`, `tcp://host:port` (TLS where `DOCKER_TLS_VERIFY` asks for it) and
-`ssh://[user@]host[:port]`, which runs `docker system dial-stdio` there, as the docker CLI does.
+`unix:///run/x.sock`, `tcp://host:port` (TLS where `DOCKER_TLS_VERIFY` or `DOCKER_TLS` asks for it)
+and `ssh://[user@]host[:port]`, which runs `docker system dial-stdio` there, as the docker CLI does.
 Source: docker CLI reference, "Environment variables" and "Specifying a daemon".
 """
 
@@ -11,6 +11,7 @@ import asyncio
 import errno
 import os
 import resource
+import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,10 +20,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stackr.errors import InvalidArgument, PermissionDenied, StackrError, Unavailable
+from stackr.runtime.tls_stream import TlsError, TlsProtocol, reason_of
+from stackr.text import visible
 
-__all__ = ["EngineAddress", "Stream"]
+__all__ = ["EngineAddress", "Stream", "TlsFolder"]
 
 _LIMIT_BYTES = 1 << 18
+_HANDSHAKE_S = 20.0
+_LAST_WORDS = 1 << 16
+_LAST_WORDS_S = 5.0
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
 @dataclass(slots=True)
@@ -42,13 +49,47 @@ class Stream:
                 self.process.terminate()
             await self.process.wait()
 
+    async def last_words(self) -> str:
+        """What the ssh client says of why there is no stream; "" for nothing."""
+        if self.process is None or self.process.stderr is None:
+            return ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                said = (await self.process.stderr.read(_LAST_WORDS)).decode(errors="replace")
+                lines = [line.strip() for line in said.splitlines() if line.strip()]
+                return visible(lines[-1].removeprefix("ssh: "), one_line=True) if lines else ""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFolder:
+    """ca.pem, cert.pem and key.pem. verify: whether the engine has to show whose it is."""
+
+    path: Path
+    verify: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Raises OSError for what is no certificate."""
+        ca = self.path / "ca.pem"
+        if not self.verify:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif ca.exists() or not self.path.is_dir():
+            context = ssl.create_default_context(cafile=ca)
+        else:  # signed by somebody whom this host trusts
+            context = ssl.create_default_context()
+        if (self.path / "cert.pem").exists():
+            context.load_cert_chain(self.path / "cert.pem", self.path / "key.pem", password="")
+        return context
+
 
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
-    """One engine's address. certificates: a folder with ca.pem, cert.pem and key.pem, for TLS."""
+    """One engine's address. tls: None where the stream is as it is."""
 
     url: str
-    certificates: Path | None = None
+    tls: TlsFolder | None = None
 
     @classmethod
     def parse(cls, url: str, environ: Mapping[str, str]) -> EngineAddress:
@@ -63,7 +104,7 @@ class EngineAddress:
         if parts.scheme == "ssh" and parts.hostname and not parts.hostname.startswith("-"):
             return cls(url)
         if parts.scheme == "tcp" and parts.hostname and port:
-            return cls(url, _certificates(environ))
+            return cls(url, _tls(environ))
         raise InvalidArgument(
             f'engine "{url}": not an address',
             hint="write unix:///path/to.sock, tcp://HOST:PORT or ssh://[USER@]HOST",
@@ -91,19 +132,31 @@ class EngineAddress:
             return Stream(*await asyncio.open_unix_connection(parts.path, limit=_LIMIT_BYTES))
         if parts.scheme == "ssh":
             return await _dial_ssh(self.url)
-        return Stream(
-            *await asyncio.open_connection(
-                parts.hostname, parts.port, ssl=self._tls(), limit=_LIMIT_BYTES
-            )
+        if self.tls is not None:
+            return await self._secured(parts.hostname or "", parts.port or 0)
+        streams = await asyncio.open_connection(parts.hostname, parts.port, limit=_LIMIT_BYTES)
+        _ask_if_alive(streams[1])
+        return Stream(*streams)
+
+    async def _secured(self, host: str, port: int) -> Stream:
+        context = self._context()
+        _, protocol = await asyncio.get_running_loop().create_connection(
+            lambda: TlsProtocol(context, server_hostname=host, limit=_LIMIT_BYTES), host, port
         )
+        async with asyncio.timeout(_HANDSHAKE_S):
+            writer = await protocol.writer()
+        _ask_if_alive(writer)
+        return Stream(protocol.reader, writer)
 
     def _explained(self, error: OSError) -> StackrError:
         if isinstance(error, PermissionError):
             return PermissionDenied(
                 f'engine "{self.url}": permission denied', hint="run stackr as root"
             )
-        if isinstance(error, ssl.SSLError):
-            return Unavailable(f'engine "{self.url}": TLS: {error.reason or error}')
+        if isinstance(error, TlsError):
+            return self.no_tls(error)
+        if isinstance(error, TimeoutError) and not error.errno:
+            return Unavailable(f'engine "{self.url}": TLS: it does not answer')
         if error.errno == errno.EMFILE:
             most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             return Unavailable(
@@ -115,21 +168,39 @@ class EngineAddress:
             hint="is the engine running, and is the address right?",
         )
 
-    def _tls(self) -> ssl.SSLContext | None:
-        if self.certificates is None:
-            return None
+    def no_tls(self, error: TlsError) -> Unavailable:
+        """The certificate is not as it should be, ours or the engine's; or there is no TLS."""
+        reason, hint = str(error), None
+        if "wrong version number" in reason or "unexpected message" in reason:
+            reason, hint = "it does not speak TLS", "unset DOCKER_TLS_VERIFY, if it is to be so"
+        elif "certificate required" in reason or "alert handshake failure" in reason:
+            hint = "it asks for a certificate: cert.pem and key.pem in DOCKER_CERT_PATH"
+        elif "alert" in reason:
+            hint = "it does not take our certificate: cert.pem in DOCKER_CERT_PATH"
+        elif "mismatch" in reason or "not valid for" in reason:
+            hint = "its certificate is of another name or address than this one"
+        else:
+            hint = "its certificate is not signed by ca.pem in DOCKER_CERT_PATH"
+        return Unavailable(f'engine "{self.url}": TLS: {reason}', hint=hint)
+
+    def _context(self) -> ssl.SSLContext:
+        assert self.tls is not None
         try:
-            context = ssl.create_default_context(cafile=self.certificates / "ca.pem")
-            if (self.certificates / "cert.pem").exists():
-                context.load_cert_chain(
-                    self.certificates / "cert.pem", self.certificates / "key.pem"
-                )
+            return self.tls.context()
         except OSError as error:
+            why = reason_of(error) if isinstance(error, ssl.SSLError) else error.strerror
             raise InvalidArgument(
-                f'engine "{self.url}": certificates in "{self.certificates}": {error}',
+                f'engine "{self.url}": certificates in "{self.tls.path}": {why}',
                 hint="DOCKER_CERT_PATH names a folder with ca.pem, cert.pem and key.pem",
             ) from error
-        return context
+
+
+def _ask_if_alive(writer: asyncio.StreamWriter) -> None:
+    """So that an engine that vanished from the network ends what waits for it. Source: tcp(7)."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _raise_soft_limit() -> None:
@@ -138,11 +209,15 @@ def _raise_soft_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _certificates(environ: Mapping[str, str]) -> Path | None:
-    """Any value of `DOCKER_TLS_VERIFY` but the empty one asks for TLS, as in the docker CLI."""
-    if not environ.get("DOCKER_TLS_VERIFY"):
+def _tls(environ: Mapping[str, str]) -> TlsFolder | None:
+    """Any value of `DOCKER_TLS_VERIFY` but the empty one asks for TLS, as in the docker CLI; and
+    `DOCKER_TLS` for TLS with whoever answers.
+    """
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    if not (verify or environ.get("DOCKER_TLS")):
         return None
-    return Path(environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
+    folder = environ.get("DOCKER_CERT_PATH") or environ.get("DOCKER_CONFIG")
+    return TlsFolder(Path(folder or Path.home() / ".docker"), verify=verify)
 
 
 async def _dial_ssh(url: str) -> Stream:
@@ -153,17 +228,18 @@ async def _dial_ssh(url: str) -> Stream:
         argv += ["-l", parts.username]
     if parts.port:
         argv += ["-p", str(parts.port)]
-    socket = ["--host", f"unix://{parts.path}"] if parts.path not in ("", "/") else []
+    host = ["--host", f"unix://{parts.path}"] if parts.path not in ("", "/") else []
     process = await asyncio.create_subprocess_exec(
         *argv,
         "--",
         parts.hostname or "",
         "docker",
-        *socket,
+        *host,
         "system",
         "dial-stdio",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         limit=_LIMIT_BYTES,
         env=os.environ,
         start_new_session=True,  # Ctrl-C is for stackr, which then ends the call in order

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from stackr.errors import (
     error_for_status,
 )
 from stackr.runtime.docker.address import EngineAddress, Stream
+from stackr.runtime.tls_stream import TlsError
 from stackr.text import parse_json
 
 __all__ = ["CALL_TIMEOUT_S", "OLDEST_API", "Client", "Hijacked", "Query"]
@@ -151,6 +153,9 @@ class Client:
 
     def __init__(self, address: EngineAddress, *, read_only: bool = False) -> None:
         self.address = address
+        is_local = address.url.startswith("unix://")
+        self._name = {} if is_local else {"Stackr-Client": os.urandom(16).hex()}
+        """For an engine that cannot see our process: what is ours ends before our lock does."""
         self._read_only = read_only
         self._has_answered = False
         self._free: list[_Connection] = []
@@ -286,7 +291,9 @@ class Client:
         if isinstance(body, AsyncIterator):
             return await self._send_chunks(method, target, body, headers)
         data = body if isinstance(body, bytes) else _encoded(body)
-        request = h11.Request(method=method, target=target, headers=_headers(data, body, headers))
+        request = h11.Request(
+            method=method, target=target, headers=_headers(data, body, {**self._name, **headers})
+        )
         while True:
             connection = await self._acquire()
             try:
@@ -295,9 +302,9 @@ class Client:
                 self._has_answered = True
                 return connection, response
             except (_Gone, ConnectionError) as error:
-                await connection.stream.close()
+                failure = await self._lost(connection, error)
                 if not connection.is_used:
-                    raise self._gone() from error
+                    raise failure from error
             except h11.RemoteProtocolError as error:
                 await connection.stream.close()
                 raise self._no_http(error) from error
@@ -310,14 +317,17 @@ class Client:
     ) -> tuple[_Connection, h11.Response | h11.InformationalResponse]:
         """On a new connection, as what was sent of it cannot be sent again."""
         connection = _Connection(await self.address.connect())
-        fields = [*_common_headers(headers), _TAR, ("Transfer-Encoding", "chunked")]
+        fields = [
+            *_common_headers({**self._name, **headers}),
+            _TAR,
+            ("Transfer-Encoding", "chunked"),
+        ]
         request = h11.Request(method=method, target=target, headers=fields)
         try:
             await connection.send_chunks(request, chunks)
             return connection, await connection.response()
         except (_Gone, ConnectionError) as error:
-            await connection.stream.close()
-            raise self._gone() from error
+            raise await self._lost(connection, error) from error
         except h11.RemoteProtocolError as error:
             await connection.stream.close()
             raise self._no_http(error) from error
@@ -369,12 +379,21 @@ class Client:
     def _no_http(self, error: Exception) -> Unavailable:
         return Unavailable(f'engine "{self.address.url}": not an answer in HTTP/1.1: {error}')
 
-    def _gone(self) -> Unavailable:
+    async def _lost(self, connection: _Connection, error: Exception) -> Unavailable:
+        """Close it, and tell why it ended before an answer."""
+        said = "" if self._has_answered else await connection.stream.last_words()
+        await connection.stream.close()
+        if isinstance(error, TlsError):
+            return self.address.no_tls(error)
         if self.address.url.startswith("ssh://") and not self._has_answered:
             return Unavailable(
-                f'engine "{self.address.url}": ssh ended without an answer from docker there',
-                hint="see what ssh said; try: ssh HOST docker system dial-stdio",
+                f'engine "{self.address.url}": '
+                + (f"ssh: {said}" if said else "ssh ended without an answer from docker there"),
+                hint="try: ssh HOST docker system dial-stdio",
             )
+        return self._gone()
+
+    def _gone(self) -> Unavailable:
         return Unavailable(
             f'engine "{self.address.url}": it closed the connection in the middle of a call',
             hint="see the engine's log; the same command carries on from what is there",
@@ -401,6 +420,8 @@ class Client:
     async def _ask_version(self) -> tuple[int, int]:
         connection, response = await self._send("GET", "/_ping", None, {})
         try:
+            if response.status_code == 400:  # a server of TLS that hears none
+                raise await self._error(connection, response)
             async for _ in self._translated(connection.body()):
                 pass
         finally:

@@ -24,6 +24,10 @@ _HINTS: tuple[tuple[str, str], ...] = (
         'correct the name or tag of "image"; a private image needs: docker login',
     ),
     (
+        r"sent an HTTP request to an HTTPS server",
+        "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH: the folder of ca.pem, cert.pem, key.pem",
+    ),
+    (
         r"executable file not found|exec: .*: (?:no such file|permission denied)",
         'correct "command" or "entrypoint", or take an image that has the program',
     ),

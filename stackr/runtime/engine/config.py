@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any
+
+from stackr.runtime.engine.options import FILE, EngineOptions, merged, read_file
 
 __all__ = ["DEFAULT_DATA_ROOT", "DEFAULT_EXEC_ROOT", "AddressPool", "EngineConfig"]
 
@@ -30,6 +33,13 @@ class AddressPool:
     prefix_length: int
 
 
+def _file(environ: Mapping[str, str], flags: Mapping[str, Any]) -> Path | None:
+    if named := environ.get("STACKR_ENGINE_CONFIG"):
+        return Path(named)
+    is_default = not (flags.get("data-root") or environ.get("STACKR_DATA_ROOT"))
+    return FILE if is_default and FILE.exists() else None
+
+
 def _default_pools() -> tuple[AddressPool, ...]:
     """Private addresses beside those that dockerd, Podman and libvirt cut their networks from.
 
@@ -40,9 +50,16 @@ def _default_pools() -> tuple[AddressPool, ...]:
     return tuple(AddressPool(IPv4Network(base), 22) for base in ("172.16.0.0/16", "10.64.0.0/12"))
 
 
+class Live:
+    """The options as they are now: SIGHUP puts others in their place."""
+
+    def __init__(self) -> None:
+        self.options = EngineOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """The settings of one engine; nothing here is read from or written to the disk.
+    """The settings of one engine. file, flags: where its options come from (`read_options`).
 
     data_root: what survives a reboot (images, snapshots, volumes, records).
     exec_root: what does not (socket, monitors' files); a tmpfs on most hosts.
@@ -51,8 +68,9 @@ class EngineConfig:
     data_root: Path = DEFAULT_DATA_ROOT
     exec_root: Path = DEFAULT_EXEC_ROOT
     socket: Path = DEFAULT_EXEC_ROOT / "stackr.sock"
-    tcp_listen: str | None = None
-    insecure_registries: tuple[str, ...] = ()
+    file: Path | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    live: Live = field(default_factory=Live, compare=False)
     address_pools: tuple[AddressPool, ...] = field(default_factory=_default_pools)
     published_port_range: tuple[int, int] = (20000, 32767)
     """Ephemeral host ports: below the kernel's own range, so that no client socket takes one."""
@@ -70,18 +88,46 @@ class EngineConfig:
         )
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> EngineConfig:
-        """`STACKR_DATA_ROOT` and `STACKR_EXEC_ROOT` move the engine's folders.
+    def from_environment(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        file: Path | None = None,
+        flags: Mapping[str, Any] | None = None,
+    ) -> EngineConfig:
+        """Flags are followed, or else `STACKR_DATA_ROOT` and `STACKR_EXEC_ROOT`, or else the file.
 
-        `STACKR_BUILD_CACHE_MB` is the limit of the build cache; what is no number is passed over.
+        The file is `file`, what `STACKR_ENGINE_CONFIG` names, or /etc/stackr/engine.json; the last
+        is for the engine of the default folders alone. `STACKR_BUILD_CACHE_MB` is the limit of the
+        build cache; what is no number is passed over.
+        Raises InvalidArgument for a file that is none.
         """
         limit = environ.get("STACKR_BUILD_CACHE_MB", "")
-        settings = {"build_cache_bytes": int(limit) << 20} if _NUMBER.fullmatch(limit) else {}
+        settings: dict[str, Any] = {}
+        if _NUMBER.fullmatch(limit):
+            settings["build_cache_bytes"] = int(limit) << 20
+        file = file or _file(environ, flags or {})
+        written = read_file(file) if file is not None else {}
+
+        def root(key: str, variable: str, default: Path) -> Path:
+            found = (flags or {}).get(key) or environ.get(variable) or written.get(key) or default
+            return Path(str(found)).absolute()
+
         return cls.at(
-            Path(environ.get("STACKR_DATA_ROOT") or DEFAULT_DATA_ROOT),
-            Path(environ.get("STACKR_EXEC_ROOT") or DEFAULT_EXEC_ROOT),
+            root("data-root", "STACKR_DATA_ROOT", DEFAULT_DATA_ROOT),
+            root("exec-root", "STACKR_EXEC_ROOT", DEFAULT_EXEC_ROOT),
+            file=file,
+            flags=flags or {},
             **settings,
         )
+
+    @property
+    def options(self) -> EngineOptions:
+        return self.live.options
+
+    def read_options(self) -> EngineOptions:
+        """What the file and the flags say now. Raises InvalidArgument, NotSupported."""
+        return merged(self.file, self.flags)
 
     @property
     def instance(self) -> str:

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stackr.errors import NotSupported, PermissionDenied, StackrError, Unavailable
+from stackr.errors import PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import LISTEN_AGAIN
 from stackr.runtime.engine.wiring import open_engine
@@ -40,6 +40,7 @@ async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
     Raises Unavailable where another daemon has the data root, PermissionDenied without root.
     """
     _check(config)
+    config.live.options = config.read_options()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,8 +66,6 @@ def _check(config: EngineConfig) -> None:
             f"engine: too few open files: the limit is {most}, and it needs {_LEAST_OPEN_FILES}",
             hint="raise the hard limit of open files: ulimit -Hn",
         )
-    if config.tcp_listen:
-        raise NotSupported(f"engine: listening on TCP is not supported: {config.tcp_listen}")
 
 
 def _notify_systemd(state: str) -> None:
@@ -117,18 +116,21 @@ def _prepare_process() -> None:
 
 
 def _parse(argv: Sequence[str]) -> tuple[EngineConfig, bool, int | None]:
+    """flags: options as JSON; the command line has checked them, and the folders beside them."""
     parser = argparse.ArgumentParser(prog="stackr-engine", allow_abbrev=False)
-    default = EngineConfig.from_environment()
+    default = EngineConfig.from_environment({**os.environ, "STACKR_ENGINE_CONFIG": os.devnull})
     parser.add_argument("--data-root", type=Path, default=default.data_root)
     parser.add_argument("--exec-root", type=Path, default=default.exec_root)
-    parser.add_argument("--insecure-registry", action="append", default=[])
+    parser.add_argument("--config-file", type=Path)
+    parser.add_argument("--flags", type=json.loads, default={})
     parser.add_argument("--detach", action="store_true")
     parser.add_argument("--ready-fd", type=int)
     given = parser.parse_args(argv)
     config = EngineConfig.at(
         given.data_root.absolute(),
         given.exec_root.absolute(),
-        insecure_registries=tuple(given.insecure_registry),
+        file=given.config_file,
+        flags=given.flags,
         build_cache_bytes=default.build_cache_bytes,
     )
     return config, given.detach, given.ready_fd

@@ -35,6 +35,7 @@ LISTEN_AGAIN = signal.SIGUSR1
 """Tells the daemon that its socket is gone."""
 
 _READY_FD = 3
+_ROOTS = ("data-root", "exec-root")
 _LISTENS_WITHIN_S = 5.0
 _POLL_S = 0.05
 _LOG_BYTES = 1 << 20
@@ -113,8 +114,11 @@ def daemon_argv(config: EngineConfig, *arguments: str) -> list[str]:
     """The command that runs the daemon; -P keeps the working folder off its module path."""
     argv = [sys.executable, "-P", "-m", DAEMON_MODULE]
     argv += ["--data-root", os.fspath(config.data_root), "--exec-root", os.fspath(config.exec_root)]
-    for registry in config.insecure_registries:
-        argv += ["--insecure-registry", registry]
+    if config.file is not None:
+        argv += ["--config-file", os.fspath(config.file.absolute())]
+    flags = {key: value for key, value in config.flags.items() if key not in _ROOTS}
+    if flags:
+        argv += ["--flags", json.dumps(flags)]
     return [*argv, *arguments]
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 from stackr.errors import StackrError
@@ -27,6 +26,7 @@ from stackr.runtime.engine.image.store import Images
 from stackr.runtime.engine.launch import LISTEN_AGAIN, is_running
 from stackr.runtime.engine.lease.removal import Resources
 from stackr.runtime.engine.lease.service import Leases
+from stackr.runtime.engine.listening import Listening, open_to_group
 from stackr.runtime.engine.lock import DataRootLock
 from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.project_locks import ProjectLocks
@@ -48,6 +48,8 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         make_root(root)
     lock = DataRootLock.acquire(config.data_root, timeout_s=_LOCK_WAIT_S)
     parts.callback(lock.release)
+    listening = Listening.open(config)
+    parts.callback(listening.close)
     state = State.open(config.database)
     parts.callback(state.close)
     restore_records(config, state)
@@ -91,26 +93,27 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         locks=ProjectLocks(),
         warnings=lambda: state.warnings,
     )
-    server = Server(engine, config.socket)
+    server = Server(engine, listening.own, listening.further, listening.group)
     await server.open()
     parts.push_async_callback(server.close)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(LISTEN_AGAIN, _listen_again, server.reopen, lock, config)
     for root in roots:
         close_to_others(root)
+    open_to_group(config, listening.group)
 
+    def listen_again() -> None:
+        """A client found nobody at the socket: it was removed, or all of the exec root."""
+        if is_running(config):
+            return
+        try:
+            lock.renew()
+            make_root(config.exec_root)
+            server.reopen(config.socket)
+            open_to_group(config, listening.group)
+            _log.warning("%s: was removed: it is there again", config.socket)
+        except (StackrError, OSError) as error:
+            _log.error("%s: cannot be made again: %s", config.socket, error)
 
-def _listen_again(reopen: Callable[[], None], lock: DataRootLock, config: EngineConfig) -> None:
-    """A client has found nobody at the socket: somebody has removed it, or all of the exec root."""
-    if is_running(config):
-        return
-    try:
-        lock.renew()
-        make_root(config.exec_root)
-        reopen()
-        _log.warning("%s: was removed: it is there again", config.socket)
-    except (StackrError, OSError) as error:
-        _log.error("%s: cannot be made again: %s", config.socket, error)
+    asyncio.get_running_loop().add_signal_handler(LISTEN_AGAIN, listen_again)
 
 
 def _engine_id(data_root: Path) -> str:

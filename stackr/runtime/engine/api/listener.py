@@ -1,4 +1,4 @@
-"""The API's listening socket: who is let in, and who has to go where descriptors run short.
+"""The API's listening sockets: who is let in, and who has to go where descriptors run short.
 
 A client takes a descriptor, and what it asks for takes more. So clients do not get the last ones:
 connections on which nothing is asked for are closed then, those that have waited longest first, as
@@ -12,17 +12,15 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import select
 import socket
-import stat
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from stackr.errors import Unavailable
+from stackr.runtime.engine.api.endpoints import Endpoint
 from stackr.runtime.engine.api.hangups import events, is_hung_up
 from stackr.runtime.engine.linux import descriptors
 from stackr.runtime.engine.linux.exhaustion import EXHAUSTED
@@ -32,37 +30,45 @@ __all__ = ["Client", "Listener"]
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 4096  # the kernel's own limit is net.core.somaxconn, 4096 where nobody has changed it
 _ACCEPTED_AT_ONCE = 32
 _CLOSED_AT_ONCE = 16
 _REFUSED_AT_ONCE = 16
 _PAUSE_S = 0.1
 _TELL_AGAIN_S = 60.0
 
-Serve = Callable[[socket.socket, Unavailable | None], Coroutine[Any, Any, None]]
-"""Serves a connection to its end; with an error, answers its first request with that."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Client:
-    """One connection, and the process that made it: 0 where it is out of sight."""
+    """One connection, where it came in, and the process that made it: 0 where it is out of sight.
+
+    name: what the client calls itself, "" for nothing: all connections of one command have one.
+    """
 
     connection: socket.socket
+    endpoint: Endpoint
     pid: int
+    name: str = ""
 
     @property
     def has_gone(self) -> bool:
         return is_hung_up(self.connection)
 
+    def is_of(self, other: Client) -> bool:
+        """Whether one command made both; of a command on another host, its name tells."""
+        return self.name == other.name if other.name else self.pid == other.pid
+
+
+Serve = Callable[[Client, Unavailable | None], Coroutine[Any, Any, None]]
+"""Serves a connection to its end; with an error, answers its first request with that."""
+
 
 class Listener:
-    """Accepts at one Unix socket, root's only; every connection is a task."""
+    """Accepts at its endpoints, of which the first is the engine's own; connections are tasks."""
 
-    def __init__(self, path: Path, serve: Serve) -> None:
-        self._path = path
+    def __init__(self, serve: Serve) -> None:
         self._serve = serve
-        self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._accepting: dict[asyncio.Task[None], Endpoint] = {}
+        self._own: asyncio.Task[None] | None = None
         self.connections: dict[asyncio.Task[None], Client] = {}
         self._refused: set[asyncio.Task[None]] = set()
         self._idle: dict[
@@ -71,33 +77,33 @@ class Listener:
         self._making_room = asyncio.Lock()
         self._tell_again = 0.0
 
-    def open(self) -> None:
-        """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
-        self._socket = _listen(self._path)
-        self._accepting = asyncio.ensure_future(self._accept(self._socket))
+    def open(self, endpoint: Endpoint) -> None:
+        """Accept there as well; it is closed with this listener."""
+        task = asyncio.ensure_future(self._accept(endpoint))
+        self._accepting[task] = endpoint
+        self._own = self._own or task
 
-    def reopen(self) -> None:
-        """Listen at the same path again: somebody has removed the socket. Raises Unavailable."""
-        former, accepting = self._socket, self._accepting
-        if former is None or accepting is None:
-            return
-        self.open()
-        accepting.add_done_callback(lambda _: former.close())
-        accepting.cancel()
+    def replace_own(self, endpoint: Endpoint) -> None:
+        """Accept at this one from now on instead: somebody has removed the former."""
+        former, self._own = self._own, None
+        self.open(endpoint)
+        if former is not None:
+            old = self._accepting.pop(former)
+            former.add_done_callback(lambda _: old.listener.close())
+            former.cancel()
 
     @property
     def is_open(self) -> bool:
-        return self._socket is not None
+        return bool(self._accepting)
 
     async def close(self) -> None:
         """Take no more; those that are connected stay."""
-        listener, self._socket = self._socket, None
-        if listener is None or self._accepting is None:
-            return
-        self._accepting.cancel()
-        await asyncio.gather(self._accepting, return_exceptions=True)
-        listener.close()
-        self._path.unlink(missing_ok=True)
+        accepting, self._accepting = self._accepting, {}
+        for task in accepting:
+            task.cancel()
+        await asyncio.gather(*accepting, return_exceptions=True)
+        for endpoint in accepting.values():
+            endpoint.close()
 
     @contextlib.contextmanager
     def idle(self, task: asyncio.Task[None], connection: socket.socket) -> Iterator[None]:
@@ -108,13 +114,13 @@ class Listener:
         finally:
             self._idle.pop(task, None)
 
-    async def _accept(self, listener: socket.socket) -> None:
+    async def _accept(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
         for number in itertools.count():
             if number % _ACCEPTED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # the turn of those that are connected
             try:
-                connection, _ = await loop.sock_accept(listener)
+                connection, _ = await loop.sock_accept(endpoint.listener)
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     await self._hang_up_idle()
@@ -125,14 +131,18 @@ class Listener:
             except asyncio.CancelledError:
                 connection.close()
                 raise
-            self._begin(connection, None if has_room else self._refusal())
+            self._begin(connection, endpoint, None if has_room else self._refusal())
             while len(self._refused) >= _REFUSED_AT_ONCE:
                 await asyncio.wait(self._refused, return_when=asyncio.FIRST_COMPLETED)
 
-    def _begin(self, connection: socket.socket, refusal: Unavailable | None) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(connection, refusal))
+    def _begin(
+        self, connection: socket.socket, endpoint: Endpoint, refusal: Unavailable | None
+    ) -> None:
+        pid = peer_pid(connection) if endpoint.is_local else 0
+        client = Client(connection, endpoint, pid)
+        task = asyncio.get_running_loop().create_task(self._serve(client, refusal))
         task.add_done_callback(lambda _: connection.close())  # also of one that never began
-        self.connections[task] = Client(connection, peer_pid(connection))
+        self.connections[task] = client
         task.add_done_callback(self.connections.pop)
         if refusal:
             self._refused.add(task)
@@ -140,7 +150,7 @@ class Listener:
 
     async def caught_up(self) -> None:
         """Return once everybody who had come before this call is let in."""
-        while self._socket is not None and events(self._socket, select.POLLIN):
+        while any(events(each.listener, select.POLLIN) for each in self._accepting.values()):
             await asyncio.sleep(0)
 
     async def make_room(self, shares: int) -> bool:
@@ -175,24 +185,3 @@ class Listener:
             self._tell_again = now + _TELL_AGAIN_S
             _log.warning("clients are turned away: %s", error.message)
         return error
-
-
-def _listen(path: Path) -> socket.socket:
-    """A listening socket at `path`, born beside it and renamed, so that it is never half ready."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        raise Unavailable(f'socket "{path}": something else is there')
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(os.fspath(new))
-        os.chmod(new, 0o660)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-        os.rename(new, path)
-    except OSError as error:
-        listener.close()
-        new.unlink(missing_ok=True)
-        raise Unavailable(f'socket "{path}": cannot listen: {error}') from error
-    return listener

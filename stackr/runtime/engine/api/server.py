@@ -1,4 +1,4 @@
-"""The API's server: a Unix socket, the version in the path, and one handler a request.
+"""The API's server: its endpoints, the version in the path, and one handler a request.
 
 A route that follows (logs, events, wait, pull) is cancelled when its client goes away; any other
 one ends what it began, as a half-made container helps nobody.
@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import logging
 import re
-import socket
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 import h11
 
-from stackr.errors import InvalidArgument, NotFound, Unavailable
+from stackr.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
 from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.endpoints import Endpoint, listen_unix
 from stackr.runtime.engine.api.errors import error_response
 from stackr.runtime.engine.api.hangups import HangUps
 from stackr.runtime.engine.api.http import (
@@ -29,13 +30,13 @@ from stackr.runtime.engine.api.http import (
     error_body,
     json_response,
 )
-from stackr.runtime.engine.api.listener import Listener
+from stackr.runtime.engine.api.listener import Client, Listener
 from stackr.runtime.engine.api.route import Route, Router, clean_path
 from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.linux import descriptors
-from stackr.runtime.engine.linux.peer import peer_pid
 from stackr.runtime.engine.linux.process import Process, is_exiting, start_ticks
 from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
+from stackr.runtime.tls_stream import TlsProtocol
 from stackr.text import visible
 from stackr.version import __version__
 
@@ -46,6 +47,13 @@ _VERSION = re.compile(r"/v([0-9.]+)(/.*)")
 _MOST_VERSION = 16
 _GRACE_S = 5.0
 _REFUSAL_S = 5.0
+_HANDSHAKE_S = 10.0
+_MOST_NAME = 64
+_NO_HTTP = (
+    b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n"
+    b"Client sent an HTTP request to an HTTPS server.\n"
+)
+"""In the words of Go's server, which clients show."""
 
 _HEADERS = (
     ("Api-Version", version_text(API_VERSION)),
@@ -56,11 +64,19 @@ _HEADERS = (
 
 
 class Server:
-    """Serves `engine` on one Unix socket, root's only."""
+    """Serves `engine` at the Unix socket `own`, which `group` may use, and at further endpoints.
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    own: a path, or the socket that systemd has opened there.
+    """
+
+    def __init__(
+        self, engine: Engine, own: Path | Endpoint, further: Sequence[Endpoint] = (), group: int = 0
+    ) -> None:
         self._engine = engine
-        self._listener = Listener(path, self._connected)
+        self._own = own
+        self._further = further
+        self._group = group
+        self._listener = Listener(self._connected)
         self._router = Router(ROUTES)
         self._hang_ups = HangUps()
         self._busy: set[asyncio.Task[None]] = set()
@@ -69,11 +85,17 @@ class Server:
 
     async def open(self) -> None:
         """Listen; a socket that a dead engine left is replaced. Raises Unavailable."""
-        self._listener.open()
+        own = self._own
+        self._listener.open(
+            own if isinstance(own, Endpoint) else listen_unix(own, group=self._group)
+        )
+        for endpoint in self._further:
+            self._listener.open(endpoint)
 
-    def reopen(self) -> None:
+    def reopen(self, path: Path) -> None:
         """Listen again where the socket has been removed. Raises Unavailable."""
-        self._listener.reopen()
+        if self._listener.is_open:
+            self._listener.replace_own(listen_unix(path, group=self._group))
 
     async def close(self) -> None:
         """Take no more, end the streams, give running requests a few seconds, and hang up."""
@@ -89,17 +111,24 @@ class Server:
             await asyncio.wait(connections, timeout=_GRACE_S)
         self._hang_ups.close()
 
-    async def _connected(self, accepted: socket.socket, refusal: Unavailable | None) -> None:
+    async def _connected(self, client: Client, refusal: Unavailable | None) -> None:
         task = asyncio.current_task()
         assert task is not None
-        pid = peer_pid(accepted)
-        reader, writer = await _streams(accepted)
+        try:
+            with self._listener.idle(task, client.connection):
+                reader, writer = await _streams(client)
+        except (OSError, TimeoutError) as error:
+            _log.debug("%s: no handshake: %s", client.endpoint.name, error)
+            return
+        except asyncio.CancelledError:
+            _log.debug("hung up, as the engine stops")
+            return
         connection = Connection(
-            reader, writer, _HEADERS, self._hang_ups, lambda: self._settled(pid)
+            reader, writer, _HEADERS, self._hang_ups, lambda: self._settled(client)
         )
         try:
             if refusal is None:
-                await self._serve(connection, task, accepted)
+                await self._serve(connection, task, client)
             else:
                 await _turn_away(connection, refusal)
         except (ConnectionError, ClientGone, h11.LocalProtocolError, TimeoutError) as error:
@@ -111,29 +140,32 @@ class Server:
                 await connection.close()
 
     async def _serve(
-        self, connection: Connection, task: asyncio.Task[None], accepted: socket.socket
+        self, connection: Connection, task: asyncio.Task[None], client: Client
     ) -> None:
         while self._listener.is_open:
             try:
-                with self._listener.idle(task, accepted):
+                with self._listener.idle(task, client.connection):
                     request = await connection.next_request()
             except h11.RemoteProtocolError as error:
                 await _refuse(connection, error)
                 return
             if request is None:
                 return
+            client.name = request.headers.get("stackr-client", "")[:_MOST_NAME]
             self._busy.add(task)
             try:
-                await self._handle(connection, request)
+                await self._handle(connection, request, client.endpoint)
             finally:
                 self._busy.discard(task)
             if not await connection.ready_for_next():
                 return
 
-    async def _handle(self, connection: Connection, request: Request) -> None:
+    async def _handle(self, connection: Connection, request: Request, endpoint: Endpoint) -> None:
         what = visible(f"{request.method} {request.path}", one_line=True)
         try:
-            response = await self._answer(connection, request)
+            if endpoint.is_open_to_all:
+                _refuse_browsers(request)
+            response = await self._answer(connection, request, endpoint)
         except (ConnectionError, ClientGone):
             raise
         except h11.RemoteProtocolError as error:
@@ -147,7 +179,9 @@ class Server:
         else:
             await connection.finish()
 
-    async def _answer(self, connection: Connection, request: Request) -> Response | None:
+    async def _answer(
+        self, connection: Connection, request: Request, endpoint: Endpoint
+    ) -> Response | None:
         _refuse_nul(request)
         if (cleaned := clean_path(request.path)) != request.path:
             return _moved(cleaned, request)
@@ -169,7 +203,9 @@ class Server:
             return await (
                 work
                 if route.hijacks
-                else _while_listening(connection, work, half=not route.ends(request))
+                else _while_listening(
+                    connection, work, half=not (endpoint.is_local and route.ends(request))
+                )
             )
         except asyncio.CancelledError:
             if not work.cancelled():
@@ -180,12 +216,16 @@ class Server:
             self._following.discard(work)
             work.cancel()
 
-    async def _settled(self, pid: int) -> None:
+    async def _settled(self, client: Client) -> None:
         """Return once what the client began, and left on any connection, has ended."""
-        await _has_hung_up(pid)
+        await _has_hung_up(client.pid)
         await self._listener.caught_up()
         connections = self._listener.connections.items()
-        left = [task for task, other in connections if other.pid == pid and other.has_gone]
+        left = [
+            task
+            for task, other in connections
+            if other.is_of(client) and (task in self._busy if client.name else other.has_gone)
+        ]
         left = [task for task in left if task not in self._streaming]
         if left:
             await asyncio.wait(left)
@@ -278,13 +318,22 @@ async def _turn_away(connection: Connection, refusal: Unavailable) -> None:
             await connection.respond(Response(refusal.status, answer.body, headers))
 
 
-async def _streams(accepted: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _streams(client: Client) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Raises OSError and TimeoutError where TLS does not come about."""
     loop = asyncio.get_running_loop()
+    tls = client.endpoint.tls
+    if tls is not None:
+        secured = TlsProtocol(tls, answer_to_http=_NO_HTTP)
+        await loop.connect_accepted_socket(lambda: secured, client.connection)
+        async with asyncio.timeout(_HANDSHAKE_S):
+            return secured.reader, await secured.writer()
     reader = asyncio.StreamReader(loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    try:
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted)
-    except BaseException:
-        accepted.close()
-        raise
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, client.connection)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+def _refuse_browsers(request: Request) -> None:
+    """A page of any site could send requests to an engine on loopback. Raises PermissionDenied."""
+    if "origin" in request.headers or "sec-fetch-site" in request.headers:
+        raise PermissionDenied("the engine takes no requests of web pages where it asks for no key")

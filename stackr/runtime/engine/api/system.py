@@ -207,7 +207,7 @@ def _registries(engine: Engine) -> dict[str, Any]:
         official = name == "docker.io"
         return {"Name": name, "Mirrors": [], "Secure": secure, "Official": official}
 
-    insecure = engine.config.insecure_registries
+    insecure = engine.config.options.insecure_registries
     return {
         "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
         "IndexConfigs": {

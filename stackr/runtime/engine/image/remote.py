@@ -5,7 +5,7 @@ The HTTP client takes 0.2 s and 15 MB to import, and many a daemon needs none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from stackr.errors import InvalidArgument
 from stackr.registry.auth import RegistryAuth
@@ -15,13 +15,14 @@ from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.pull import Puller, describe_remote
 from stackr.runtime.engine.image.push import push_image
 from stackr.runtime.engine.image.unpack import Unpacker
+from stackr.runtime.engine.options import EngineOptions
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["Remote"]
 
 
 class Remote:
-    """The registries, for the images of one engine. insecure: those that need no TLS."""
+    """The registries, for the images of one engine, by its options of the moment."""
 
     def __init__(
         self,
@@ -29,9 +30,9 @@ class Remote:
         snapshots: Overlay,
         unpacker: Unpacker,
         *,
-        insecure: Sequence[str],
+        options: Callable[[], EngineOptions],
     ) -> None:
-        self._insecure = insecure
+        self._options = options
         self.puller = Puller(content, snapshots, unpacker)
         self.describe = describe_remote
         self.push = push_image
@@ -39,7 +40,7 @@ class Remote:
     def transport(self, name: Reference, auth: RegistryAuth | None) -> Transport:
         """To a name's registry, on behalf of a caller. Raises InvalidArgument."""
         try:
-            plain = is_plain_http(name.domain, self._insecure)
+            plain = is_plain_http(name.domain, self._options().insecure_registries)
             return Transport(name.domain, auth, plain_http=plain)
         except ValueError as error:  # a port beyond 65535, a network that is none
             raise InvalidArgument(f'registry "{name.domain}": invalid address: {error}') from error

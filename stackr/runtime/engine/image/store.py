@@ -193,7 +193,7 @@ class Images:
         module = await asyncio.to_thread(importlib.import_module, _REMOTE)
         if self._remote is None:  # another caller may have been here while we waited
             parts = (self._content, self._snapshots, self._unpacker)
-            self._remote = module.Remote(*parts, insecure=self._config.insecure_registries)
+            self._remote = module.Remote(*parts, options=lambda: self._config.options)
         remote: Remote = self._remote
         return remote
 
