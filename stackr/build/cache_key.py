@@ -76,7 +76,7 @@ def _facts(step: Run | Copy | Folder | Change) -> dict[str, Any]:
             return {
                 "copy": step.target,
                 "add": step.is_add,
-                "sources": step.sources if step.source_image or _has_address(step) else (),
+                "sources": step.sources if step.source_image or step.addresses else (),
                 "heredocs": [(each.name, each.content) for each in step.heredocs],
                 "owner": step.owner,
                 "mode": step.mode,
@@ -89,10 +89,6 @@ def _facts(step: Run | Copy | Folder | Change) -> dict[str, Any]:
             return {"folder": step.path, "user": step.user}
         case Change():
             return {"change": step.instruction.original}
-
-
-def _has_address(step: Copy) -> bool:
-    return step.is_add and any("://" in each or each.startswith("git@") for each in step.sources)
 
 
 def _mount_facts(mount: RunMount) -> list[object]:

@@ -1,31 +1,46 @@
-"""A Dockerfile and what its steps read -> the record of a build, with nothing built; pure."""
+"""A Dockerfile and what its steps read -> the record of a build, with nothing built; pure.
+
+A stage is followed by the keys that the engine's cache goes by. Where it is not known which layer
+a step makes, its key stands for the layer: whatever changes a step changes all that follow it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stackr.build.cache_key import Ground, key_of
+from stackr.build.cache_key import Ground, chain_id, key_of
 from stackr.build.evaluate import StageState
+from stackr.build.reads import bound
 from stackr.build.record import Record, StepText, digest, hidden
 from stackr.build.selection import Source, digest_of, select
 from stackr.build.stages import Stage, StagePlan
-from stackr.build.steps import Change, Copy, Run, Step
+from stackr.build.steps import Change, Copy, Folder, Run
 from stackr.build.tree import Tree
 
 __all__ = ["Base", "Ingredients", "image_names", "record_of"]
 
 _SCRATCH: Final = "scratch"
 _SHOWN: Final = 60
+_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An image that is built on. id: "" where it is not here. config: of its OCI configuration."""
+    """An image that is built on. id: "" where it is not here. config: of its OCI configuration.
+
+    layers: diff IDs, where they are known.
+    """
 
     id: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """What stands for its layers in keys."""
+        return self.layers or (self.id,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +48,8 @@ class Ingredients:
     """context, contexts: files, by name; None for one that is not read. images: by reference.
 
     aliases: named contexts that are images, with the reference of each. settings: all else that
-    counts. is_secret: whether an argument's value is not to be recorded.
+    counts. is_secret: whether an argument's value is not to be recorded. layer_of: the layer that
+    the step with a key has made, "" for none. options, platform: see `cache_key.Ground`.
     """
 
     context: Tree
@@ -42,6 +58,9 @@ class Ingredients:
     aliases: Mapping[str, str]
     settings: tuple[str, ...] = ()
     is_secret: Callable[[str], bool] = lambda name: False
+    layer_of: Callable[[str], str] = lambda key: key
+    options: str = ""
+    platform: str = ""
 
 
 def image_names(plan: StagePlan, aliases: Mapping[str, str]) -> list[str]:
@@ -51,7 +70,7 @@ def image_names(plan: StagePlan, aliases: Mapping[str, str]) -> list[str]:
         if stage.parent is None and stage.base != _SCRATCH:
             found[aliases.get(stage.base, stage.base)] = None
         for source in _sources(stage):
-            if plan.stage_named(source, stage.index) is None:
+            if source != _SCRATCH and plan.stage_named(source, stage.index) is None:
                 found[aliases.get(source, source)] = None
     return list(found)
 
@@ -73,6 +92,10 @@ def record_of(plan: StagePlan, given: Ingredients) -> Record:
     return _Recorder(plan, given).record()
 
 
+_Origin = Tree | tuple[str, ...]
+"""Where files come from: a context, or layers by their names."""
+
+
 class _Recorder:
     def __init__(self, plan: StagePlan, given: Ingredients) -> None:
         self._plan = plan
@@ -80,7 +103,7 @@ class _Recorder:
         self._files: dict[str, str] = {}
         self._bases: dict[str, str] = {}
         self._states: dict[int, StageState] = {}
-        self._digests: dict[int, str] = {}
+        self._layers: dict[int, tuple[str, ...]] = {}
 
     def record(self) -> Record:
         steps: dict[str, list[str]] = {}
@@ -89,7 +112,6 @@ class _Recorder:
             found = list(self._stage(stage))
             steps[stage.label] = [each for _, each in found]
             texts[stage.label] = [text for text, _ in found]
-            self._digests[stage.index] = digest(*steps[stage.label])
         return Record(
             self._files,
             self._arguments(),
@@ -109,26 +131,28 @@ class _Recorder:
         return {name: hidden(each) if secret(name) else each for name, each in own.items()}
 
     def _stage(self, stage: Stage) -> Iterator[tuple[StepText, str]]:
-        config, base = self._ground(stage)
+        """Each step and its digest; the stage's layers are known afterwards."""
+        config, layers = self._ground(stage)
         state = self._states[stage.index] = StageState(self._plan, stage, config)
-        yield StepText(_short(stage.original), stage.line), base
+        yield StepText(_short(stage.original), stage.line), digest(*layers, _facts(state))
         for instruction in state.instructions():
             step = state.step(instruction)
-            yield (
-                StepText(_short(instruction.original), instruction.line),
-                self._step(stage, step, state),
-            )
+            key = _facts(state)
+            if not isinstance(step, Change):
+                key = self._key(stage, step, layers)
+                made = self._given.layer_of(key)
+                layers = (*layers, made) if made else layers
+            yield StepText(_short(instruction.original), instruction.line), key[:_DIGITS]
+        self._layers[stage.index] = layers
 
-    def _ground(self, stage: Stage) -> tuple[Mapping[str, Any], str]:
+    def _ground(self, stage: Stage) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """The configuration and the layers that a stage begins with."""
         if stage.parent is not None and stage.base not in self._given.aliases:
-            return self._states[stage.parent].config, self._digests[stage.parent]
+            return self._states[stage.parent].config, self._layers[stage.parent]
         if stage.base == _SCRATCH:
-            return {}, _SCRATCH
-        if stage.base in self._given.contexts:
-            tree = self._given.contexts[stage.base]
-            return {}, self._read(stage.base, tree, tree.files)
+            return {}, ()
         base = self._image(stage.base)
-        return base.config, digest(base.id)
+        return base.config, base.chain
 
     def _image(self, name: str) -> Base:
         reference = self._given.aliases.get(name, name)
@@ -136,77 +160,60 @@ class _Recorder:
         self._bases[reference] = base.id
         return base
 
-    def _step(self, stage: Stage, step: Step, state: StageState) -> str:
-        if isinstance(step, Change):
-            return digest(repr(sorted(state.config.items(), key=lambda item: item[0])))
-        reads: dict[str, str] = {}
-        if isinstance(step, Copy):
-            reads["source"] = self._copied(stage, step)
-        elif isinstance(step, Run):
-            reads |= self._mounted(stage, step)
-        ground = Ground((), state.args.get("SOURCE_DATE_EPOCH", ""))
-        return key_of(step, ground, reads)[:12]
-
-    def _copied(self, stage: Stage, step: Copy) -> str:
-        if step.source_image:
-            return self._from(stage, step.source_image, step)
-        if not _reads_context(step):
-            return ""
-        return self._selected("", self._given.context, step)
-
-    def _from(self, stage: Stage, name: str, step: Copy | None = None, path: str = "") -> str:
-        """What is read of a stage, a named context or an image."""
-        number = self._plan.stage_named(name, stage.index)
-        if name in self._given.contexts:
-            tree = self._given.contexts[name]
-            if step is not None:
-                return self._selected(name, tree, step)
-            return self._read(name, tree, _below(tree, path))
-        if number is not None and name not in self._given.aliases:
-            return self._digests[number]
-        return digest(self._image(name).id)
-
-    def _selected(self, name: str, tree: Tree, step: Copy) -> str:
-        sources = select(step, tree)
-        self._note(name, tree, (path for source in sources for path in _paths(source)))
-        return digest_of(sources, tree)
-
-    def _mounted(self, stage: Stage, step: Run) -> dict[str, str]:
-        found = {}
-        for mount in step.mounts:
-            if mount.type != "bind":
-                continue
-            path = mount.source.strip("/")
-            if mount.source_image:
-                found[mount.target] = self._from(stage, mount.source_image, path=path)
-            else:
-                tree = self._given.context
-                found[mount.target] = self._read("", tree, _below(tree, path))
-        return found
-
-    def _read(self, name: str, tree: Tree, paths: Iterable[str]) -> str:
-        listed = sorted(paths)
-        self._note(name, tree, listed)
-        return digest(
-            *(f"{path} {tree.files[path].mode:o} {tree.files[path].digest}" for path in listed)
+    def _key(self, stage: Stage, step: Run | Copy | Folder, layers: Sequence[str]) -> str:
+        ground = Ground(
+            layers,
+            self._plan.arguments.get("SOURCE_DATE_EPOCH", ""),
+            self._given.options,
+            self._given.platform,
         )
+        return key_of(step, ground, dict(self._reads(stage, step)))
+
+    def _reads(self, stage: Stage, step: Run | Copy | Folder) -> Iterator[tuple[str, str]]:
+        """What an address gives by now is not known: it is the same for each."""
+        if isinstance(step, Run):
+            for name, copied in bound(step).values():
+                yield name, self._read(stage, copied)
+        elif isinstance(step, Copy):
+            yield from ((f"remote {address}", "") for address in step.addresses)
+            if step.local.sources:
+                yield "sources", self._read(stage, step.local)
+
+    def _read(self, stage: Stage, step: Copy) -> str:
+        name = step.source_image
+        origin = self._origin(stage, name)
+        if isinstance(origin, Tree):
+            sources = select(step, origin)
+            self._note(name, origin, (path for source in sources for path in _paths(source)))
+            return digest_of(sources, origin)
+        return chain_id(origin)
+
+    def _origin(self, stage: Stage, name: str) -> _Origin:
+        """A named context, a stage or an image."""
+        if not name:
+            return self._given.context
+        if name in self._given.contexts:
+            return self._given.contexts[name]
+        number = self._plan.stage_named(name, stage.index)
+        if number is not None and name not in self._given.aliases:
+            return self._layers[number]
+        return () if name == _SCRATCH else self._image(name).chain
 
     def _note(self, name: str, tree: Tree, paths: Iterable[str]) -> None:
         prefix = f"{name}:" if name else ""
         for path in paths:
             file = tree.files.get(path)
             if file is not None and not file.is_folder:
-                content = digest(file.digest) if file.is_link else file.digest[:12]
+                content = digest(file.digest) if file.is_link else file.digest[:_DIGITS]
                 self._files[prefix + path] = f"{content}{file.mode & 0o7777:o}"
 
 
 _PLATFORM = ("TARGET", "BUILD")
 
 
-def _below(tree: Tree, path: str) -> list[str]:
-    if not path or path == ".":
-        return list(tree.files)
-    return [path, *tree.below(path)] if path in tree.files else []
+def _facts(state: StageState) -> str:
+    """A digest of the configuration."""
+    return digest(repr(sorted(state.config.items(), key=lambda item: item[0])))
 
 
 def _paths(source: Source) -> Iterator[str]:
@@ -214,13 +221,6 @@ def _paths(source: Source) -> Iterator[str]:
         yield from (f"{source.path}/{each}".lstrip("/") for each in source.below)
     else:
         yield source.path
-
-
-def _reads_context(step: Copy) -> bool:
-    if not step.sources:
-        return False
-    addresses = [each for each in step.sources if "://" in each or each.startswith("git@")]
-    return not (step.is_add and addresses)
 
 
 def _short(text: str) -> str:

@@ -4,29 +4,16 @@ only asks what a build would do.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from stackr.build.cache_key import chain_id
 from stackr.build.selection import digest_of, select
-from stackr.build.steps import Copy, Folder, Run
+from stackr.build.steps import Copy, Run
 from stackr.build.tree import Tree
 
-__all__ = ["Inputs", "bound", "changed", "copy_digest", "inputs_of", "options_text"]
-
-_MOST_FILES: Final = 1000
-_SHOWN: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a step has read: build arguments in scope by name, files by path; marks of each."""
-
-    args: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
+__all__ = ["bound", "copy_digest", "options_text"]
 
 
 def options_text(host_config: Mapping[str, Any]) -> str:
@@ -58,39 +45,3 @@ def bound(step: Run) -> dict[int, tuple[str, Copy]]:
         for number, mount in enumerate(step.mounts)
         if mount.type == "bind" or (mount.type == "cache" and mount.source_image)
     }
-
-
-def inputs_of(step: Run | Copy | Folder, args: Mapping[str, str], tree: Tree | None) -> Inputs:
-    """What a later look can compare, to say why a step would be done again.
-
-    tree: what a copy reads from, where that is a context. Of values and contents only the start of
-    their SHA-256 is told; of more than a thousand files, none.
-    """
-    files: dict[str, str] = {}
-    if isinstance(step, Copy) and tree is not None and step.sources:
-        for source in select(step, tree):
-            paths = [source.path, *(f"{source.path}/{each}" for each in source.below)]
-            files |= {path.lstrip("/"): _mark(tree, path.lstrip("/")) for path in paths}
-    files.pop("", None)
-    shown = files if len(files) <= _MOST_FILES else {}
-    return Inputs({name: _short(value) for name, value in args.items()}, shown)
-
-
-def _mark(tree: Tree, path: str) -> str:
-    file = tree.files.get(path)
-    return _short(f"{file.mode:o} {file.digest}") if file is not None else ""
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_SHOWN]
-
-
-def changed(before: Inputs, now: Inputs) -> list[str]:
-    """What differs, each as people call it: `ARG V`, a file's path. Sorted, arguments first."""
-    args = _differing(before.args, now.args)
-    files = _differing(before.files, now.files) if before.files else []
-    return [*(f"ARG {name}" for name in args), *files]
-
-
-def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))

@@ -26,7 +26,7 @@ __all__ = [
     "parse_record",
 ]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MOST_FILES: Final = 300
 _MOST_BYTES: Final = 1 << 20
 _DIGITS: Final = 12

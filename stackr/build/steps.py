@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from stackr.build.address import is_added_address
 from stackr.build.dockerfile import Heredoc, Instruction
 from stackr.build.mounts import RunMount
 
@@ -68,6 +69,17 @@ class Copy:
     is_add: bool = False
     checksum: str = ""
     keep_git_dir: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The sources that are fetched."""
+        return tuple(each for each in self.sources if self.is_add and is_added_address(each))
+
+    @property
+    def local(self) -> Copy:
+        """With the sources that are not."""
+        kept = tuple(each for each in self.sources if each not in self.addresses)
+        return replace(self, sources=kept)
 
 
 Step = Change | Folder | Run | Copy

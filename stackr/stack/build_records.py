@@ -51,6 +51,7 @@ __all__ = [
 _IMAGE: Final = "docker-image://"
 _COMPOSE: Final = "com.docker.compose."
 _LISTED: Final = 3
+_OTHER_VERSION: Final = "what it was built from was recorded by another version of stackr"
 _DEFAULT_PLATFORM: Final = "linux/amd64"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -194,7 +195,10 @@ class _Looker:
             return NOT_HERE, ()
         if self.extra is not None and (build.no_cache or build.no_cache_filter or build.pull):
             return "asked for", ()
-        before = parse_record(here.labels.get(labels.BUILD, ""))
+        label = here.labels.get(labels.BUILD, "")
+        before = parse_record(label)
+        if label and before is None and record is not None:
+            return _OTHER_VERSION, ()
         if before is not None and record is not None:
             found = differences(before, record)
             if found:

@@ -27,11 +27,10 @@ from killed_daemon import kill_daemon
 from stackr.build.context import ignore_of, read_context
 from stackr.build.digests import Digests
 from stackr.build.dockerfile import parse
-from stackr.build.outlook import Base as BaseImage
-from stackr.build.outlook import Known, Outlook, Question, outlook
-from stackr.build.reads import Inputs
+from stackr.build.inputs import Base as BaseImage
+from stackr.build.inputs import Ingredients, record_of
+from stackr.build.reads import options_text
 from stackr.build.stages import plan_of
-from stackr.build.tree import Tree
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.image.platform import host_platform
 from stackr.runtime.engine.launch import ensure_running
@@ -156,7 +155,7 @@ def test_events_of_a_build(site: Site) -> None:
     assert request(site.engine.socket, "DELETE", "/images/t-events")[0] == 200
 
 
-def test_what_a_build_would_do_is_known_without_building(site: Site, tmp_path: Path) -> None:
+def test_a_record_has_the_keys_of_the_engine(site: Site, tmp_path: Path) -> None:
     """The keys of both sides agree."""
     text = (
         f"FROM {site.base} AS one\nARG V=1\nRUN echo $V > /out\nFROM {site.base}\n"
@@ -173,35 +172,33 @@ def test_what_a_build_would_do_is_known_without_building(site: Site, tmp_path: P
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as made:
         made.add(tmp_path, ".")
-    path = "/build?t=t-outlook"
+    path = "/build?t=t-record"
     raw_request(site.engine.socket, "POST", path, buffer.getvalue(), "application/x-tar")
-    image = request(site.engine.socket, "GET", "/images/t-outlook/json")[1]
+    image = request(site.engine.socket, "GET", "/images/t-record/json")[1]
 
-    def known(entry: dict[str, Any]) -> Known:
-        inputs = Inputs(entry["Args"], entry["Files"])
-        return Known(entry["Layer"], entry["Description"], entry["Parent"], inputs)
+    base = request(site.engine.socket, "GET", f"/images/{site.base}/json")[1]
+    cache = request(site.engine.socket, "GET", "/stackr/v1/build/cache")[1]
+    layers = tuple(base["RootFS"]["Layers"])
+    made: list[str] = []
 
-    def ask(tree: Tree) -> Outlook:
-        base = request(site.engine.socket, "GET", f"/images/{site.base}/json")[1]
-        cache = request(site.engine.socket, "GET", "/stackr/v1/build/cache")[1]
-        platform = str(host_platform())
-        return outlook(
-            Question(
-                plan_of(parse(text), platform=platform),
-                tree,
-                lambda _: BaseImage(tuple(base["RootFS"]["Layers"]), base["Config"]),
-                {key: known(entry) for key, entry in cache.items()},
-                platform=platform,
-            )
-        )
+    def layer_of(key: str) -> str:
+        made.append(cache[key]["Layer"])
+        return made[-1]
 
-    assert ask(known_files).layers == tuple(image["RootFS"]["Layers"])
-    (tmp_path / "d" / "b").write_text("3")
-    first = ask(read_context(tmp_path, ignore_of(tmp_path), Digests(None))).first
-    assert first is not None
-    assert first.step.instruction.original == "COPY d /d"
-    assert first.changed == ("d/b",)
-    request(site.engine.socket, "DELETE", "/images/t-outlook")
+    platform = str(host_platform())
+    given = Ingredients(
+        known_files,
+        {},
+        {site.base: BaseImage(base["Id"], base["Config"], layers)},
+        {},
+        layer_of=layer_of,
+        options=options_text({}),
+        platform=platform,
+    )
+    record_of(plan_of(parse(text), platform=platform), given)
+    assert len(made) == 6
+    assert (*layers, *filter(None, made[1:])) == tuple(image["RootFS"]["Layers"])
+    request(site.engine.socket, "DELETE", "/images/t-record")
 
 
 def test_named_contexts(site: Site) -> None:

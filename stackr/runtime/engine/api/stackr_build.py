@@ -180,8 +180,6 @@ async def _cache(engine: Engine, request: Request) -> Response:
                 "Created": record.created,
                 "Parent": record.parent,
                 "Description": record.description,
-                "Args": record.args,
-                "Files": record.files,
             }
             for record in engine.builds.cache.list()
             if record.kind == "regular"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,6 @@ from stackr.runtime.engine.state import State
 
 __all__ = ["BUILD_CACHE", "BuildCache", "CacheRecord", "Pruned"]
 
-_LATER: Final = ("args", "files")
 _MOUNT: Final = "exec.cachemount"
 
 
@@ -31,8 +30,7 @@ class CacheRecord:
     """What one step made. key: see `stackr.build.cache_key`. diff_id: "" where no file changed.
 
     kind: `regular`, or `exec.cachemount` for what a `RUN --mount=type=cache` keeps. created: RFC
-    3339, as the history has it. description: the instruction. args, files: see
-    `stackr.build.reads.Inputs`.
+    3339, as the history has it. description: the instruction.
     """
 
     key: str
@@ -45,8 +43,6 @@ class CacheRecord:
     description: str = ""
     parent: str = ""
     kind: str = "regular"
-    args: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +211,7 @@ def _record(key: str, document: Document) -> CacheRecord:
 
 
 def _document(record: CacheRecord) -> Document:
-    """Without what came later and is empty."""
-    later = {key: value for key in _LATER if (value := dict(getattr(record, key)))}
-    return {
-        key: value for key, value in asdict(record).items() if key not in ("key", *_LATER)
-    } | later
+    return {key: value for key, value in asdict(record).items() if key != "key"}
 
 
 BUILD_CACHE: Final = Kind("build_cache", parse=_record, dump=_document)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from stackr.build.address import is_git, is_remote
 from stackr.build.context import ignore_of, read_context
 from stackr.build.digests import Digests
 from stackr.build.ignore import ignore_files, parse_ignore
@@ -25,7 +26,7 @@ from stackr.runtime.engine.build.files import (
     read_found,
 )
 from stackr.runtime.engine.build.received import receive
-from stackr.runtime.engine.build.remote import fetch_file, fetch_repository, is_git, is_remote
+from stackr.runtime.engine.build.remote import fetch_file, fetch_repository
 from stackr.runtime.engine.linux.child import run_child
 
 __all__ = ["received_context", "remote_context"]

@@ -32,23 +32,13 @@ from stackr.runtime.engine.build.files import FolderContext
 from stackr.runtime.engine.build.sources import file_source
 from stackr.runtime.engine.linux.tree import remove_tree
 
-__all__ = ["Fetched", "GitAddress", "fetch_file", "fetch_repository", "is_git", "is_remote"]
+__all__ = ["Fetched", "GitAddress", "fetch_file", "fetch_repository"]
 
-_GIT: Final = re.compile(r"(?:git://|git@|ssh://|(?:https?://)[^#]*\.git(?:#|$|\?)|github\.com/)")
-_URL: Final = re.compile(r"https?://", re.IGNORECASE)
 _MOST_BYTES: Final = 64 << 30
 _TIMEOUT_S: Final = 600.0
 _STALL_S: Final = 60.0
 _REF: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+@-]{0,250}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,40}")
-
-
-def is_git(address: str) -> bool:
-    return _GIT.match(address) is not None
-
-
-def is_remote(address: str) -> bool:
-    return is_git(address) or _URL.match(address) is not None
 
 
 @dataclass(frozen=True, slots=True)

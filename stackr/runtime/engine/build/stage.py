@@ -15,10 +15,9 @@ from stackr.build.cache_key import Ground, chain_id, key_of
 from stackr.build.dockerfile import Instruction
 from stackr.build.errors import DockerfileError
 from stackr.build.evaluate import StageState
-from stackr.build.reads import bound, inputs_of, options_text
+from stackr.build.reads import bound, options_text
 from stackr.build.stages import Stage, StagePlan
 from stackr.build.steps import Change, Copy, Folder, Run, Step
-from stackr.build.tree import Tree
 from stackr.runtime.engine.build.cache import CacheRecord
 from stackr.runtime.engine.build.copy_step import Part
 from stackr.runtime.engine.build.progress import (
@@ -29,7 +28,7 @@ from stackr.runtime.engine.build.progress import (
     StepFailed,
     StepStarted,
 )
-from stackr.runtime.engine.build.remote import Fetched, is_remote
+from stackr.runtime.engine.build.remote import Fetched
 from stackr.runtime.engine.build.request import BuildRequest
 from stackr.runtime.engine.build.run_step import RunFailed
 from stackr.runtime.engine.build.sources import (
@@ -145,7 +144,7 @@ class StageBuild:
             self._done(None, cached=not self._is_fresh, config=state.config)
             return
         try:
-            record, cached = await self._result(step, state.args)
+            record, cached = await self._result(step)
         except RunFailed as error:
             raise StepFailed(
                 " ".join(step.argv) if isinstance(step, Run) else "",
@@ -181,12 +180,9 @@ class StageBuild:
             self._workshop.platform,
         )
 
-    async def _result(
-        self, step: Run | Copy | Folder, args: Mapping[str, str]
-    ) -> tuple[CacheRecord, bool]:
-        """The step's record, and whether it was there. args: build arguments in scope."""
+    async def _result(self, step: Run | Copy | Folder) -> tuple[CacheRecord, bool]:
+        """The step's record, and whether it was there."""
         prepared = await self._prepare(step)
-        prepared.args = dict(args)
         key = key_of(prepared.step, self._ground(), prepared.reads)
         self._used(key)
         skip = self._request.no_cache or self._stage.label in self._request.no_cache_filter
@@ -211,10 +207,7 @@ class StageBuild:
             layer = await self._execute(prepared)
         record = self._new_record(key, prepared, layer)
         if by_content:
-            alias = replace(
-                record, key=by_content, size_bytes=0, kind="internal", args={}, files={}
-            )
-            self._workshop.cache.put(alias)
+            self._workshop.cache.put(replace(record, key=by_content, size_bytes=0, kind="internal"))
         return record
 
     async def _content_key(self, step: Copy, prepared: _Prepared) -> str:
@@ -223,7 +216,6 @@ class StageBuild:
         return key_of(replace(step, source_image=""), self._ground(), {"content": digest})
 
     def _new_record(self, key: str, prepared: _Prepared, layer: Layer | None) -> CacheRecord:
-        inputs = inputs_of(prepared.step, prepared.args, prepared.tree)
         epoch = self._request.epoch
         now = time.time_ns()
         created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
@@ -237,8 +229,6 @@ class StageBuild:
             1,
             prepared.step.instruction.original,
             chain_id(self._layers),
-            args=inputs.args,
-            files=inputs.files,
         )
 
     async def _execute(self, prepared: _Prepared) -> Layer | None:
@@ -280,7 +270,7 @@ class StageBuild:
 
     async def _prepare_copy(self, step: Copy) -> _Prepared:
         fetched: list[Fetched] = []
-        remote = [each for each in step.sources if step.is_add and is_remote(each)]
+        remote = step.addresses
         if step.checksum and len(step.sources) != 1:
             raise DockerfileError(
                 "checksum can't be specified for multiple sources", step.instruction.line
@@ -294,7 +284,7 @@ class StageBuild:
             for each in fetched:
                 each.close()
             raise
-        local = replace(step, sources=tuple(each for each in step.sources if each not in remote))
+        local = step.local
         origin = await self._find(step.source_image, step)
         reads = {f"remote {each.address}": each.digest for each in fetched}
         if local.sources:
@@ -325,14 +315,6 @@ class _Prepared:
         self._local = local
         self._origin = origin
         self._fetched = fetched
-        self.args: Mapping[str, str] = {}
-
-    @property
-    def tree(self) -> Tree | None:
-        """Of the context that a copy reads from, and from there alone."""
-        if self._fetched or self._local is None or isinstance(self._origin, tuple):
-            return None
-        return self._origin.tree
 
     @property
     def is_of_layers(self) -> bool:

@@ -12,10 +12,11 @@ import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from stackr.build.address import is_git
 from stackr.build.steps import Copy
 from stackr.runtime.engine.build.cache import BuildCache, CacheRecord
 from stackr.runtime.engine.build.copy_step import Copier
-from stackr.runtime.engine.build.remote import Fetched, fetch_file, fetch_repository, is_git
+from stackr.runtime.engine.build.remote import Fetched, fetch_file, fetch_repository
 from stackr.runtime.engine.build.run_step import Runner
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
