@@ -34,14 +34,21 @@ _PIPES: Final = "/dev/pipes"
 class StageState:
     """Where a stage stands. config: the image's so far; args: what ARG has declared, by name.
 
+    base, args: what it begins with; a stage that begins with another has its arguments, too.
     author: of MAINTAINER.
     """
 
-    def __init__(self, plan: StagePlan, stage: Stage, base: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        plan: StagePlan,
+        stage: Stage,
+        base: Mapping[str, Any],
+        args: Mapping[str, str] | None = None,
+    ) -> None:
         self.plan = plan
         self.stage = stage
         self.config: Config = copy.deepcopy({k: v for k, v in base.items() if v})
-        self.args: dict[str, str] = {}
+        self.args: dict[str, str] = dict(args or {})
         self.author = ""
         self._is_cmd_set = False
         self._triggers = tuple(self.config.pop("OnBuild", None) or ())
@@ -83,7 +90,10 @@ class StageState:
 
     def _words(self, instruction: Instruction) -> Words:
         """Variables: the image's, which win, and the arguments in scope."""
-        return Words({**self.args, **environment(self.config)}, self.plan.escape, instruction.line)
+        return Words(self.variables(), self.plan.escape, instruction.line)
+
+    def variables(self) -> dict[str, str]:
+        return {**self.args, **environment(self.config)}
 
     def _arg(self, instruction: Instruction) -> None:
         if not instruction.args:
@@ -119,7 +129,7 @@ class StageState:
             raise DockerfileError(f'unsupported network mode "{network}"', instruction.line)
         words = self._words(instruction)
         argv, scripts = self._program(instruction)
-        declared = {**self.args, **environment(self.config)}
+        declared = self.variables()
         proxies = {
             name: value
             for name, value in self.plan.arguments.items()

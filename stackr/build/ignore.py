@@ -17,14 +17,17 @@ def ignore_files(dockerfile: str) -> tuple[str, str]:
 
 
 class Ignore:
-    """What of a context is left out. Without patterns, nothing is."""
+    """What of a context is left out. Without patterns, nothing is.
+
+    has_exceptions: whether something is taken back in.
+    """
 
     def __init__(self, patterns: list[str]) -> None:
         try:
             self._matcher = PatternMatcher(patterns)
         except ValueError as error:
             raise DockerfileError(f".dockerignore: {error}") from None
-        self._has_exceptions = any(each.startswith("!") for each in self._matcher.patterns)
+        self.has_exceptions = any(each.startswith("!") for each in self._matcher.patterns)
 
     def __bool__(self) -> bool:
         return bool(self._matcher.patterns)
@@ -34,7 +37,7 @@ class Ignore:
 
     def skips_below(self, folder: str) -> bool:
         """Whether nothing below an ignored folder can be taken back in."""
-        return not (self._has_exceptions and self._matcher.may_match_under(folder))
+        return not (self.has_exceptions and self._matcher.may_match_under(folder))
 
 
 def parse_ignore(data: bytes) -> Ignore:

@@ -132,8 +132,8 @@ class _Recorder:
 
     def _stage(self, stage: Stage) -> Iterator[tuple[StepText, str]]:
         """Each step and its digest; the stage's layers are known afterwards."""
-        config, layers = self._ground(stage)
-        state = self._states[stage.index] = StageState(self._plan, stage, config)
+        config, layers, args = self._ground(stage)
+        state = self._states[stage.index] = StageState(self._plan, stage, config, args)
         yield StepText(_short(stage.original), stage.line), digest(*layers, _facts(state))
         for instruction in state.instructions():
             step = state.step(instruction)
@@ -145,14 +145,15 @@ class _Recorder:
             yield StepText(_short(instruction.original), instruction.line), key[:_DIGITS]
         self._layers[stage.index] = layers
 
-    def _ground(self, stage: Stage) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        """The configuration and the layers that a stage begins with."""
+    def _ground(self, stage: Stage) -> tuple[Mapping[str, Any], tuple[str, ...], Mapping[str, str]]:
+        """The configuration, the layers and the arguments that a stage begins with."""
         if stage.parent is not None and stage.base not in self._given.aliases:
-            return self._states[stage.parent].config, self._layers[stage.parent]
+            parent = self._states[stage.parent]
+            return parent.config, self._layers[stage.parent], parent.args
         if stage.base == _SCRATCH:
-            return {}, ()
+            return {}, (), {}
         base = self._image(stage.base)
-        return base.config, base.chain
+        return base.config, base.chain, {}
 
     def _image(self, name: str) -> Base:
         reference = self._given.aliases.get(name, name)

@@ -23,6 +23,8 @@ __all__ = ["DEFAULT_SHELL", "SETTINGS", "environment"]
 
 DEFAULT_SHELL: Final = ["/bin/sh", "-c"]
 _PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
+_HOST_PART: Final = re.compile(r"^(?:(?:[0-9.]+|\[[0-9a-fA-F:.]+\]):)?[0-9-]*:")
+"""Of `[[IP:]HOST_PORT:]PORT`, which counts for nothing here."""
 _MOST_PORT: Final = 65535
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -114,7 +116,7 @@ def _expose(config: Config, instruction: Instruction, words: Words) -> None:
         raise DockerfileError("EXPOSE requires at least one argument", instruction.line)
     ports = dict(config.get("ExposedPorts") or {})
     for word in (each for text in instruction.args for each in words.words(text)):
-        match = _PORT.fullmatch(word)
+        match = _PORT.fullmatch(_HOST_PART.sub("", word))
         low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if match is None or not 0 < low <= high <= _MOST_PORT:
             raise DockerfileError(f"invalid containerPort: {word}", instruction.line)

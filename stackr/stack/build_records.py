@@ -30,6 +30,7 @@ from stackr.planner.observe.observed import Observed
 from stackr.planner.plan.model import FieldChange
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
+from stackr.runtime.architecture import go_architecture
 from stackr.runtime.image_build import ImageBuild, is_remote
 from stackr.runtime.protocol import Runtime, SupportsBuild
 from stackr.runtime.types import ImageState
@@ -53,7 +54,6 @@ _COMPOSE: Final = "com.docker.compose."
 _LISTED: Final = 3
 _OTHER_VERSION: Final = "what it was built from was recorded by another version of stackr"
 _DEFAULT_PLATFORM: Final = "linux/amd64"
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 async def look_at_builds(
@@ -84,7 +84,7 @@ async def _platform(runtime: Runtime, project: Project) -> str:
     info = await runtime.info()
     if not info.architecture:
         return ""
-    return f"{info.os or 'linux'}/{_ARCHITECTURES.get(info.architecture, info.architecture)}"
+    return f"{info.os or 'linux'}/{go_architecture(info.architecture)}"
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime.container": ("stackr.runtime.limits",),
     "stackr.runtime": (),
     "stackr.runtime.leases": ("stackr.runtime.protocol",),
+    "stackr.runtime.architecture": (),
     "stackr.runtime.proc_targets": (),
     "stackr.runtime.tls_stream": (),
     "stackr.runtime.limits": (),
@@ -102,6 +103,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime.engine": (
         "stackr.build",
         "stackr.registry",
+        "stackr.runtime.architecture",
         "stackr.runtime.proc_targets",
         "stackr.runtime.tls_stream",
     ),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stackr.build.lint import check
+from stackr.cli.build_check import check_builds
 from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
@@ -20,12 +20,11 @@ from stackr.options import Option
 from stackr.planner.desired.image_build import BuildOptions, build_order, image_build
 from stackr.planner.images.pushing import plan_push
 from stackr.planner.observe.observed import observe
-from stackr.runtime.image_build import ImageBuild, is_remote
+from stackr.runtime.image_build import ImageBuild
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
 from stackr.spec.units import parse_size
 from stackr.stack.build import build_images, chosen_builds
-from stackr.stack.build_records import dockerfile_of
 from stackr.stack.planning import desire
 
 __all__ = ["build"]
@@ -81,7 +80,7 @@ def build(ctx: typer.Context, arguments: BuildArguments) -> int:
         build_options = _resolved(arguments, project)
         if arguments.print or arguments.check:
             builds = _builds(project, targets.services, build_options)
-            return _check(session, builds) if arguments.check else _print(session, builds)
+            return check_builds(session, builds) if arguments.check else _print(session, builds)
         told = session.quieter(builds=arguments.quiet_build)
         return _build(told, project, arguments, build_options)
 
@@ -135,33 +134,6 @@ def _builds(
     return {
         name: image_build(project, every[name], options) for name in build_order(project, names)
     }
-
-
-def _check(session: Session, builds: dict[str, ImageBuild]) -> int:
-    """1 where anything is amiss. Dockerfiles that two services share are checked once."""
-    seen: set[bytes] = set()
-    amiss = 0
-    for name, each in builds.items():
-        if is_remote(each.context):
-            session.view.warning(f"{name}: {each.context} is fetched, and not checked")
-            continue
-        text = dockerfile_of(each)
-        if text in seen:
-            continue
-        seen.add(text)
-        file = "dockerfile_inline" if each.dockerfile_text is not None else each.dockerfile
-        for warning in check(text, each.arguments):
-            amiss += 1
-            place = f"{file}:{warning.line}"
-            if session.is_json:
-                document = {"service": name, "file": file, "line": warning.line}
-                document |= {"rule": warning.rule, "text": warning.text}
-                session.out.line(json.dumps({"event": "check", **document}))
-            else:
-                session.out.line(f"{name}: {place}: {warning.rule}: {warning.text}")
-    if not amiss and not session.is_json:
-        session.out.line("Check complete, no warnings found.")
-    return 1 if amiss else 0
 
 
 def _print(session: Session, builds: dict[str, ImageBuild]) -> int:

@@ -179,11 +179,11 @@ def test_a_record_has_the_keys_of_the_engine(site: Site, tmp_path: Path) -> None
     base = request(site.engine.socket, "GET", f"/images/{site.base}/json")[1]
     cache = request(site.engine.socket, "GET", "/stackr/v1/build/cache")[1]
     layers = tuple(base["RootFS"]["Layers"])
-    made: list[str] = []
+    known: list[str] = []
 
     def layer_of(key: str) -> str:
-        made.append(cache[key]["Layer"])
-        return made[-1]
+        known.append(str(cache[key]["Layer"]))
+        return known[-1]
 
     platform = str(host_platform())
     given = Ingredients(
@@ -196,8 +196,8 @@ def test_a_record_has_the_keys_of_the_engine(site: Site, tmp_path: Path) -> None
         platform=platform,
     )
     record_of(plan_of(parse(text), platform=platform), given)
-    assert len(made) == 6
-    assert (*layers, *filter(None, made[1:])) == tuple(image["RootFS"]["Layers"])
+    assert len(known) == 6
+    assert (*layers, *filter(None, known[1:])) == tuple(image["RootFS"]["Layers"])
     request(site.engine.socket, "DELETE", "/images/t-record")
 
 

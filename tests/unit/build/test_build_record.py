@@ -12,7 +12,6 @@ from stackr.build.digests import Digests
 from stackr.build.dockerfile import parse
 from stackr.build.errors import DockerfileError
 from stackr.build.inputs import Base, Ingredients, record_of
-from stackr.build.lint import check
 from stackr.build.record import Record, differences, first_miss, parse_record
 from stackr.build.stages import plan_of
 
@@ -89,6 +88,13 @@ def test_an_argument_a_base_image_and_an_instruction(folder: Path) -> None:
     assert words(before, record(folder, other)) == ["Dockerfile:5 changed"]
 
 
+def test_a_stage_has_the_arguments_of_the_one_that_it_begins_with(folder: Path) -> None:
+    text = "FROM base AS a\nARG V=1\nFROM a AS b\nRUN echo $V\n"
+    before, now = record(folder, text), record(folder, text, V="2")
+    assert before.steps["a"] == now.steps["a"]
+    assert before.steps["b"][1] != now.steps["b"][1]
+
+
 def test_a_secret_argument_is_told_and_not_kept(folder: Path) -> None:
     before = record(folder, secret=True, VERSION="hunter2")
     assert "hunter2" not in str(parse_record(before.encode()))
@@ -119,33 +125,3 @@ def test_a_label_that_is_none_is_no_record(label: str) -> None:
 def test_a_base_that_was_not_there_is_another_one_later(folder: Path) -> None:
     before = record(folder, base="")
     assert replace(before, texts={}) != record(folder)
-
-
-def test_lint_has_dockers_names_for_what_is_amiss() -> None:
-    text = """\
-ARG TAG
-FROM base:$TAG as Build
-MAINTAINER me
-ENV A b
-ENV API_TOKEN=1
-WORKDIR app
-expose 80/TCP
-CMD echo hello
-CMD ["x"]
-FROM base:$NONE
-"""
-    assert [(each.rule, each.line) for each in check(text)] == [
-        ("FromAsCasing", 2),
-        ("InvalidDefaultArgInFrom", 2),
-        ("StageNameCasing", 2),
-        ("MaintainerDeprecated", 3),
-        ("LegacyKeyValueFormat", 4),
-        ("SecretsUsedInArgOrEnv", 5),
-        ("WorkdirRelativePath", 6),
-        ("ConsistentInstructionCasing", 7),
-        ("ExposeProtoCasing", 7),
-        ("JSONArgsRecommended", 8),
-        ("MultipleInstructionsDisallowed", 8),
-        ("UndefinedArgInFrom", 10),
-    ]
-    assert check(f"# check=skip=all\n{text}") == []

@@ -17,6 +17,7 @@ from typing import Final
 
 from stackr.build.dockerfile import parse
 from stackr.build.errors import DockerfileError
+from stackr.build.lint import violations
 from stackr.build.stages import Stage, StagePlan, plan_of
 from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.registry.reference import parse_reference
@@ -169,6 +170,7 @@ class Builder:
         if text is None:
             text = _read(request.context, request.dockerfile)
         dockerfile = parse(text, request.dockerfile)
+        violations(text, request.arguments)
         return plan_of(
             dockerfile,
             target=request.target,
@@ -288,7 +290,7 @@ class _OneBuild:
             )
         if named is None and stage.parent is not None:
             result = await asyncio.shield(self._tasks[stage.parent])
-            return Base(result.layers, result.config, result.history, result.author)
+            return Base(result.layers, result.config, result.history, result.author, result.args)
         if named is None and stage.base == "scratch":
             return Base()
         _check_platform(stage.platform)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,12 +45,13 @@ __all__ = ["Base", "StageBuild", "StageResult"]
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a stage begins with. layers: diff IDs. created: RFC 3339, "" for scratch."""
+    """What a stage begins with. layers: diff IDs. args: of the stage that it is built on."""
 
     layers: tuple[str, ...] = ()
     config: Mapping[str, Any] | None = None
     history: tuple[Mapping[str, Any], ...] = ()
     author: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class StageResult:
     config: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
     author: str
+    args: Mapping[str, str]
 
 
 class StageBuild:
@@ -100,14 +102,16 @@ class StageBuild:
         self._start(stage.original, stage.line)
         base = await self._base(stage, self._number)
         self._layers, self._history = list(base.layers), list(base.history)
-        state = StageState(self._plan, stage, base.config or {})
+        state = StageState(self._plan, stage, base.config or {}, base.args)
         self._done(None, cached=False, config=state.config)
         for instruction in state.instructions():
             self._number += 1
             await self._instruction(state, instruction)
         self._report(StageDone(stage.label))
         author = state.author or base.author
-        return StageResult(tuple(self._layers), state.config, tuple(self._history), author)
+        return StageResult(
+            tuple(self._layers), state.config, tuple(self._history), author, state.args
+        )
 
     def _start(self, text: str, line: int) -> None:
         total = max(self._total, self._number)

@@ -13,20 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stackr.errors import InvalidArgument, NotFound
+from stackr.runtime.architecture import ARCHITECTURES
 
 __all__ = ["Platform", "check_made_for", "choose_manifest", "host_platform", "parse_platform"]
 
-_ARCHITECTURES: Final = {
-    "x86_64": ("amd64", ""),
-    "x86-64": ("amd64", ""),
-    "aarch64": ("arm64", ""),
-    "armhf": ("arm", "v7"),
-    "armv7l": ("arm", "v7"),
-    "armel": ("arm", "v6"),
-    "armv6l": ("arm", "v6"),
-    "i386": ("386", ""),
-    "i686": ("386", ""),
-}
 _KNOWN: Final = frozenset(("386", "amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"))
 _DEFAULT_VARIANTS: Final = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
 _PART_RE: Final = re.compile(r"[A-Za-z0-9_.-]+")
@@ -49,7 +39,7 @@ class Platform:
 
 def _normalized(os_name: str, architecture: str, variant: str) -> Platform:
     architecture = architecture.lower()
-    architecture, implied = _ARCHITECTURES.get(architecture, (architecture, ""))
+    architecture, implied = ARCHITECTURES.get(architecture, (architecture, ""))
     variant = (variant or implied).lower()
     if variant.isdigit():
         variant = f"v{variant}"
@@ -77,7 +67,7 @@ def _parsed(text: str) -> Platform:
     parts = text.split("/")
     if not 1 <= len(parts) <= 3 or not all(map(_PART_RE.fullmatch, parts)):
         raise InvalidArgument(f'"{text}": platform: is not of the form os[/architecture[/variant]]')
-    if len(parts) == 1 and parts[0].lower() in _KNOWN | _ARCHITECTURES.keys():
+    if len(parts) == 1 and parts[0].lower() in _KNOWN | ARCHITECTURES.keys():
         return _normalized("linux", parts[0], "")
     if len(parts) == 1:
         host = host_platform()

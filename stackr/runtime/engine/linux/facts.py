@@ -7,11 +7,10 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackr.runtime.architecture import go_architecture
 from stackr.runtime.engine.linux import cgroup
 
 __all__ = ["HostFacts", "host_facts"]
-
-_GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class HostFacts:
 
     @property
     def go_architecture(self) -> str:
-        return _GO_ARCHITECTURE.get(self.architecture, self.architecture)
+        return go_architecture(self.architecture)
 
 
 def host_facts() -> HostFacts:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from stackr.build.address import is_added_address, is_git, is_remote
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api.build_lines import ClassicLines
 from stackr.runtime.engine.build.cache import BuildCache, CacheRecord
@@ -28,7 +29,7 @@ from stackr.runtime.engine.build.progress import (
     StepStarted,
 )
 from stackr.runtime.engine.build.received import receive
-from stackr.runtime.engine.build.remote import GitAddress, is_git, is_remote
+from stackr.runtime.engine.build.remote import GitAddress
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
@@ -280,3 +281,7 @@ def test_what_is_remote() -> None:
     assert is_remote("http://x/y.tar")
     assert not is_git("http://x/y.tar")
     assert not is_remote("dir/http:")
+    assert is_remote("github.com/a/b")
+    assert not is_added_address("github.com/a/b")
+    assert is_added_address("git@host:a")
+    assert not is_added_address("a@b")

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 from stackr.errors import InvalidArgument
+from stackr.runtime.architecture import go_architecture
 from stackr.text import parse_json
 
 __all__ = ["custom_profile", "default_profile"]
@@ -204,7 +205,7 @@ def custom_profile(
 
 def _applies(rule: Rule, capabilities: Collection[str]) -> bool:
     includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
-    arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    arch = go_architecture(platform.machine())
     if any(name not in capabilities for name in includes.get("caps") or []):
         return False
     if any(name in capabilities for name in excludes.get("caps") or []):
