@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stackr.build.cache_entry import CacheSource, CacheTarget
 from stackr.errors import StackrError
 
 __all__ = ["BuildFailed", "BuildProgress", "ImageBuild", "Secret", "is_remote"]
@@ -36,7 +37,8 @@ class ImageBuild:
     absolute. dockerfile_text: in its place. contexts: further ones by name, each a folder or
     `docker-image://NAME`. network: of RUN steps. ulimits: soft and hard limit by name. ssh: paths
     of agents' sockets by ID. memory_bytes, shm_size_bytes: 0 for the engine's own.
-    no_cache_filter: stages of which every step is executed.
+    no_cache_filter: stages of which every step is executed. cache_from, cache_to: where steps come
+    from, and are left, beside the engine's own cache.
     """
 
     tags: tuple[str, ...]
@@ -58,6 +60,8 @@ class ImageBuild:
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     ssh: Mapping[str, str] = field(default_factory=dict)
+    cache_from: tuple[CacheSource, ...] = ()
+    cache_to: tuple[CacheTarget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

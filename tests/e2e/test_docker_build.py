@@ -90,7 +90,7 @@ def kitchen(
 
 def test_an_image_as_source_of_the_cache_is_told_to_add_nothing(kitchen: Kitchen) -> None:
     shown = kitchen.build("FROM BASE\nENV A=1\n", "--cache-from", "some/image")
-    assert "[Warning] some/image: images add nothing to the cache" in shown
+    assert "[Warning] cache_from some/image: No such image: some/image:latest" in shown
 
 
 def test_a_build_of_two_stages(kitchen: Kitchen) -> None:

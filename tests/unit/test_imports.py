@@ -39,7 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime.tls_stream": (),
     "stackr.runtime.limits": (),
     "stackr.runtime.labels": (),
-    "stackr.runtime.image_build": (),
+    "stackr.runtime.image_build": ("stackr.build",),
     "stackr.runtime.protocol": (
         "stackr.runtime.container",
         "stackr.runtime.image_build",

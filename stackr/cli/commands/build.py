@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import typer
 
+from stackr.build.cache_entry import CacheSource, CacheTarget, parse_source, parse_target
 from stackr.cli.build_check import check_builds
 from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
@@ -57,6 +59,14 @@ class BuildArguments:
         tuple[str, ...],
         Option("--ssh", metavar="ID=SOCKET", help="Lend an ssh agent to the steps"),
     ] = ()
+    cache_from: Annotated[
+        tuple[str, ...],
+        Option("--cache-from", metavar="SOURCE", help="Take steps from there: type=registry,ref=…"),
+    ] = ()
+    cache_to: Annotated[
+        tuple[str, ...],
+        Option("--cache-to", metavar="TARGET", help="Leave the steps there: type=local,dest=…"),
+    ] = ()
     memory: Annotated[
         str | None, Option("--memory", "-m", metavar="BYTES", help="Of each step, at most")
     ] = None
@@ -93,6 +103,8 @@ def _resolved(arguments: BuildArguments, project: Project) -> BuildOptions:
         no_cache_filter=_stages(arguments.uncached),
         ssh=_agents(arguments.agents, project),
         memory_bytes=_bytes(arguments.memory),
+        cache_from=tuple(map(_source, arguments.cache_from)),
+        cache_to=tuple(map(_target_of, arguments.cache_to)),
     )
 
 
@@ -160,6 +172,11 @@ def _target(build: ImageBuild) -> dict[str, Any]:
         "ssh": [f"{id}={path}" for id, path in build.ssh.items()],
         "no-cache": build.no_cache,
         "no-cache-filter": list(build.no_cache_filter),
+        "cache-from": [_entry(each.ref, "src", each.path) for each in build.cache_from],
+        "cache-to": [
+            _entry(each.ref, "dest", each.path) + (",mode=max" if each.is_max else "")
+            for each in build.cache_to
+        ],
         "pull": build.pull,
         "network": build.network,
         "extra-hosts": list(build.extra_hosts),
@@ -168,6 +185,12 @@ def _target(build: ImageBuild) -> dict[str, Any]:
         "output": ["type=docker"],
     }
     return {name: value for name, value in values.items() if value}
+
+
+def _entry(ref: str, key: str, path: str) -> str:
+    if path:
+        return f"type=local,{key}={path}"
+    return f"type=registry,ref={ref}" if ref else "type=inline"
 
 
 def _arguments(texts: Sequence[str], project: Project) -> dict[str, str]:
@@ -180,6 +203,17 @@ def _arguments(texts: Sequence[str], project: Project) -> dict[str, str]:
         if equals or key in project.environment:
             found[key] = value if equals else project.environment[key]
     return found
+
+
+def _source(text: str) -> CacheSource:
+    """Folders are relative to the current one."""
+    found = parse_source(text)
+    return replace(found, path=os.path.abspath(found.path) if found.path else "")
+
+
+def _target_of(text: str) -> CacheTarget:
+    found = parse_target(text)
+    return replace(found, path=os.path.abspath(found.path) if found.path else "")
 
 
 def _stages(texts: Sequence[str]) -> tuple[str, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
-from stackr.errors import InvalidProject, NotSupported
+from stackr.build.cache_entry import CacheSource, CacheTarget, parse_source, parse_target
+from stackr.errors import InvalidArgument, InvalidProject, NotSupported
 from stackr.options import Option
 from stackr.planner.desired.keys import image_name
 from stackr.planner.plan.graph import topological_order
@@ -33,7 +35,9 @@ _DEFAULT_KEY = "default"
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """`stackr build`, beyond what the file says. ssh: agents' sockets by ID."""
+    """`stackr build`, beyond what the file says. ssh: agents' sockets by ID. cache_from, cache_to:
+    in the place of the file's own.
+    """
 
     arguments: Mapping[str, str] = field(default_factory=dict)
     pull: Annotated[
@@ -43,6 +47,8 @@ class BuildOptions:
     no_cache_filter: tuple[str, ...] = ()
     ssh: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int = 0
+    cache_from: tuple[CacheSource, ...] = ()
+    cache_to: tuple[CacheTarget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,40 @@ def image_build(
         ulimits={name: each.limits for name, each in build.ulimits.items()},
         secrets=dict(_secrets(project, build, section)),
         ssh={**_agents(project, build, section), **options.ssh},
+        cache_from=options.cache_from or tuple(_sources(project, build, section)),
+        cache_to=options.cache_to or tuple(_targets(project, build, section)),
     )
+
+
+def _sources(project: Project, build: Build, section: str) -> Iterator[CacheSource]:
+    """Folders are relative to the stack's own."""
+    for index, text in enumerate(build.cache_from):
+        with _located(project, f"{section}.cache_from[{index}]"):
+            found = parse_source(text)
+        yield replace(found, path=_joined(project, found.path))
+
+
+def _targets(project: Project, build: Build, section: str) -> Iterator[CacheTarget]:
+    for index, text in enumerate(build.cache_to):
+        with _located(project, f"{section}.cache_to[{index}]"):
+            found = parse_target(text)
+        yield replace(found, path=_joined(project, found.path))
+
+
+def _joined(project: Project, path: str) -> str:
+    return os.path.join(project.working_dir, path) if path else ""
+
+
+@contextmanager
+def _located(project: Project, path: str) -> Iterator[None]:
+    """What is wrong there is told with its place."""
+    try:
+        yield
+    except (InvalidArgument, NotSupported) as error:
+        place = project.position(path)
+        where = f"{place}: " if place is not None else ""
+        message = error.message.partition(": ")[2]
+        raise type(error)(f"{where}{path}: {message}", hint=error.hint) from error
 
 
 def _check_platforms(project: Project, build: Build, section: str, platform: str) -> None:

@@ -1,6 +1,7 @@
 """`services.*.build`: how an image is made from source."""
 
-from typing import Annotated, ClassVar
+import re
+from typing import Annotated, Any, ClassVar
 
 from stackr.spec import canonical, decode, identity, paths
 from stackr.spec.attribute import (
@@ -9,7 +10,6 @@ from stackr.spec.attribute import (
     IsPath,
     LongForm,
     Unique,
-    inert,
     only,
     partly,
     refused,
@@ -44,6 +44,11 @@ class SshKey(Model):
 _ABSENT = partly("false; nothing attests to an image", lambda value: value != "false")
 
 
+def _is_other_cache(entries: Any) -> bool:
+    """Whether a back-end is named that nothing here speaks to."""
+    return any(re.search(r"(?:^|,)\s*type=(?:gha|s3|azblob)\b", each) for each in entries)
+
+
 class Build(Model):
     """The build section; `context` is an absolute path or a URL."""
 
@@ -63,12 +68,8 @@ class Build(Model):
         At("*", IsPath(paths.maybe_windows)),
     ] = ()
     labels: Labels = {}
-    cache_from: Annotated[
-        Words, inert("the cache goes by content, wherever the steps were built before")
-    ] = ()
-    cache_to: Annotated[
-        Words, refused("the cache stays where the engine is", is_everywhere=True)
-    ] = ()
+    cache_from: Annotated[Words, partly("type=registry or local", _is_other_cache)] = ()
+    cache_to: Annotated[Words, partly("type=registry, local or inline", _is_other_cache)] = ()
     no_cache: bool = False
     additional_contexts: Annotated[
         Labels,

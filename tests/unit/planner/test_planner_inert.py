@@ -38,7 +38,6 @@ VALUES: dict[str, Any] = {
     "secrets.*.labels": {"a": "b"},
     "networks.*.attachable": True,
     "networks.*.ipam.options": {"a": "b"},
-    "services.*.build.cache_from": ["type=registry,ref=app"],
     "services.*.deploy.endpoint_mode": "dnsrr",
     "services.*.deploy.labels": {"a": "b"},
     "services.*.deploy.placement": {"constraints": ["node.role == manager"]},

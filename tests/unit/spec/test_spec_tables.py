@@ -115,7 +115,8 @@ def test_what_is_supported_is_not_refused(project: Callable[..., Project]) -> No
 @pytest.mark.parametrize(
     "attribute",
     [
-        *("privileged: true", "entitlements: [network.host]", "cache_to: [type=inline]"),
+        *("privileged: true", "entitlements: [network.host]", "cache_to: ['type=gha']"),
+        *("cache_from: ['type=s3,bucket=x']",),
         *("provenance: true", "sbom: true", "isolation: hyperv"),
     ],
 )

@@ -54,6 +54,8 @@ def _check(build: ImageBuild) -> None:
         ("ssh", build.ssh),
         ("additional_contexts", build.contexts),
         ("no_cache_filter", build.no_cache_filter),
+        ("cache_to", build.cache_to),
+        ("cache_from (a folder)", [each for each in build.cache_from if each.path]),
         ("dockerfile_inline", remote and build.dockerfile_text is not None),
     ):
         if value:
@@ -72,6 +74,9 @@ def _query(build: ImageBuild) -> dict[str, Any]:
         "platform": build.platform or None,
         "pull": "1" if build.pull else None,
         "nocache": "1" if build.no_cache else None,
+        "cachefrom": json.dumps([each.ref for each in build.cache_from])
+        if build.cache_from
+        else None,
         "networkmode": build.network or None,
         "extrahosts": ",".join(build.extra_hosts) or None,
         "shmsize": str(build.shm_size_bytes) if build.shm_size_bytes else None,

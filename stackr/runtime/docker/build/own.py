@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from stackr.build.cache_entry import CacheSource, CacheTarget
 from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.runtime.docker.build.cache_folder import INDEX, read_layout, write_layout
 from stackr.runtime.docker.build.source import Folder, dockerfile_text, read_folder, sent, told_size
 from stackr.runtime.docker.client import Client
 from stackr.runtime.image_build import BuildFailed, BuildProgress, ImageBuild, Secret, is_remote
@@ -34,12 +36,58 @@ async def build_own(
             name: await _named(client, name, place, uploads)
             for name, place in build.contexts.items()
         }
+        body["CacheFrom"] = [
+            await _source(client, each, uploads)
+            for each in build.cache_from
+            if each.ref or Path(each.path, INDEX).is_file()
+        ]
+        folders = [each for each in build.cache_to if each.path]
+        body["TellKeys"] = bool(folders)
         stream = client.stream("POST", _PREFIX, body=body, headers=headers)
         totals: dict[int, int] = {}
+        built: list[BuildProgress] = []
+        keys: dict[bool, list[str]] = {}
         async with stream as chunks:
             async for item in client.lines(chunks, _PREFIX):
+                keys |= _keys(item)
                 for progress in _progress(item, totals):
-                    yield progress
+                    if progress.kind == "built":
+                        built.append(progress)
+                    else:
+                        yield progress
+        for target in folders:
+            async for progress in _left_in(client, target, keys.get(target.is_max, [])):
+                yield progress
+        for progress in built:
+            yield progress
+
+
+async def _source(client: Client, source: CacheSource, uploads: AsyncExitStack) -> dict[str, str]:
+    if source.ref:
+        return {"Ref": source.ref}
+    return {"Upload": await _upload(client, await read_layout(source.path), uploads)}
+
+
+def _keys(item: dict[str, Any]) -> dict[bool, list[str]]:
+    """The steps that a build tells of at its end: all (True), or those of the image."""
+    return {True: item["Keys"], False: item["OwnKeys"]} if "Keys" in item else {}
+
+
+async def _left_in(
+    client: Client, target: CacheTarget, keys: list[str]
+) -> AsyncIterator[BuildProgress]:
+    """Steps in a folder of this host. Raises what an engine and a full disk raise."""
+    path = f"{_PREFIX}/cache/archive"
+    try:
+        async with client.stream("POST", path, body={"Keys": keys}) as chunks:
+            await write_layout(chunks, Path(target.path))
+    except StackrError as error:
+        message = f"cache_to {target.path}: {error.message}"
+        if not target.ignores_errors:
+            raise type(error)(message, hint=error.hint) from error
+        yield BuildProgress("notice", text=f"[Warning] {message}")
+    else:
+        yield BuildProgress("notice", text=f"cache_to {target.path}: {len(keys)} steps")
 
 
 async def _upload(client: Client, folder: Folder, uploads: AsyncExitStack) -> str:
@@ -90,6 +138,11 @@ def _body(build: ImageBuild, text: str) -> dict[str, Any]:
         "HostConfig": {name: value for name, value in hosts.items() if value},
         "Secrets": {name: _content(name, each) for name, each in build.secrets.items()},
         "SSH": dict(build.ssh),
+        "CacheTo": [
+            {"Ref": each.ref, "Max": each.is_max, "IgnoreErrors": each.ignores_errors}
+            for each in build.cache_to
+            if not each.path
+        ],
     }
 
 

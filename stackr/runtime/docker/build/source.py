@@ -13,11 +13,12 @@ from typing import Final
 from stackr.build.context import ignore_of, read_context
 from stackr.build.context_tar import archive, size_of
 from stackr.build.digests import Digests
+from stackr.build.ignore import Ignore
 from stackr.build.tree import Tree
 from stackr.errors import InvalidArgument
 from stackr.runtime.image_build import ImageBuild
 
-__all__ = ["Folder", "dockerfile_text", "read_folder", "sent", "told_size"]
+__all__ = ["Folder", "dockerfile_text", "read_files", "read_folder", "sent", "told_size"]
 
 _BATCH: Final = 1 << 20
 _TOLD_BYTES: Final = 100 * 10**6
@@ -53,7 +54,11 @@ def dockerfile_text(build: ImageBuild) -> str:
 async def read_folder(context: str, dockerfile: str) -> Folder:
     """dockerfile: whose list of what is left out counts."""
     root = Path(context)
-    ignore = await asyncio.to_thread(ignore_of, root, dockerfile)
+    return await read_files(root, await asyncio.to_thread(ignore_of, root, dockerfile))
+
+
+async def read_files(root: Path, ignore: Ignore) -> Folder:
+    """Raises InvalidArgument, with the path, for what cannot be read."""
     return Folder(root, await asyncio.to_thread(read_context, root, ignore, _Unread(None)))
 
 

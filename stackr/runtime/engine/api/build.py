@@ -76,16 +76,13 @@ class Lines:
 
 async def _build(engine: Engine, request: Request) -> None:
     from stackr.runtime.engine.api.build_lines import ClassicLines
-    from stackr.runtime.engine.api.build_request import classic_request, wanted_sources
-    from stackr.runtime.engine.build.progress import Notice
+    from stackr.runtime.engine.api.build_request import classic_request
 
     builder = await engine.builds.builder()
     async with _context(builder, request) as context:
         wanted = classic_request(request, context)
         lines = Lines(request)
         classic = ClassicLines(lines.write, quiet=request.flag("q"))
-        if sources := wanted_sources(request):
-            classic.put(Notice(f"[Warning] {', '.join(sources)}: images add nothing to the cache"))
         work = asyncio.ensure_future(builder.build(wanted, classic.put))
         work.add_done_callback(lambda _: classic.flush())
         await answer(lines, work, _failure_line)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.build.files import Context
     from stackr.runtime.engine.build.request import BuildRequest
 
-__all__ = ["classic_request", "registry_config", "wanted_sources"]
+__all__ = ["classic_request", "registry_config"]
 
 _REFUSED: Final = {
     "squash": "squash",
@@ -49,7 +49,7 @@ _OFFICIAL: Final = ("index.docker.io", "registry-1.docker.io")
 
 def classic_request(request: Request, context: Context) -> BuildRequest:
     """Of `POST /build`. Raises InvalidArgument; NotSupported for what is not honoured."""
-    from stackr.runtime.engine.build.request import BuildRequest
+    from stackr.runtime.engine.build.request import BuildRequest, CacheFrom
 
     for name, what in _REFUSED.items():
         if request.text(name) not in _EMPTY:
@@ -73,6 +73,7 @@ def classic_request(request: Request, context: Context) -> BuildRequest:
         no_cache=request.flag("nocache"),
         host_config=host_config(request),
         auths=registry_config(request.headers.get("x-registry-config", "")),
+        cache_from=tuple(CacheFrom(image=each) for each in _cache_images(request) if each),
     )
 
 
@@ -93,8 +94,8 @@ def host_config(request: Request) -> dict[str, Any]:
     return found
 
 
-def wanted_sources(request: Request) -> list[str]:
-    """The images of `cachefrom`, which add nothing to a cache that goes by content."""
+def _cache_images(request: Request) -> list[str]:
+    """The images of `cachefrom`, which have to be here."""
     found = _json(request, "cachefrom") if request.text("cachefrom") not in _EMPTY else []
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise InvalidArgument("cachefrom: a JSON list of texts is expected")

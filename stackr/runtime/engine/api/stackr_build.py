@@ -4,6 +4,7 @@ POST   /build/contexts      an archive, kept until it is released or 10 minutes 
 DELETE /build/contexts/ID
 POST   /build               what to build of them, as JSON; events as JSON lines
 GET    /build/cache         what is remembered, by key
+POST   /build/cache/archive what is remembered of some keys, with the layers, as an OCI layout
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from stackr.errors import InvalidArgument
+from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.body import boolean, object_at, string, string_map
 from stackr.runtime.engine.api.build import Lines, answer
 from stackr.runtime.engine.api.build_request import registry_config
 from stackr.runtime.engine.api.errors import explain
-from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.http import BodyWriter, Request, Response, json_response
 from stackr.runtime.engine.api.route import Route, check_query
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.build.progress import BuildEvent
-    from stackr.runtime.engine.build.request import BuildRequest, NamedContext
+    from stackr.runtime.engine.build.request import BuildRequest, CacheFrom, CacheTo, NamedContext
     from stackr.runtime.engine.build.service import Builder
 
 __all__ = ["ROUTES"]
@@ -45,6 +48,7 @@ _KEYS: Final = frozenset(
             "Platform",
         ),
         *("Pull", "NoCache", "NoCacheFilter", "HostConfig", "Contexts", "Secrets", "SSH"),
+        *("CacheFrom", "CacheTo", "TellKeys"),
     }
 )
 _HOST_KEYS: Final = frozenset(
@@ -84,7 +88,8 @@ async def _build(engine: Engine, request: Request) -> None:
 
 
 def _uploads(body: Mapping[str, Any]) -> list[str]:
-    named = (string(each, "Upload") for each in object_at(body, "Contexts").values())
+    named = [string(each, "Upload") for each in object_at(body, "Contexts").values()]
+    named += [string(each, "Upload") for each in _objects(body, "CacheFrom")]
     return [each for each in (string(body, "Context"), *named) if each]
 
 
@@ -118,7 +123,32 @@ def _request(builder: Builder, body: Mapping[str, Any], auths: Mapping[str, Any]
         },
         ssh=string_map(body, "SSH"),
         auths=auths,
+        cache_from=tuple(_source(builder, each) for each in _objects(body, "CacheFrom")),
+        cache_to=tuple(map(_target, _objects(body, "CacheTo"))),
+        tells_keys=boolean(body, "TellKeys"),
     )
+
+
+def _source(builder: Builder, value: Mapping[str, Any]) -> CacheFrom:
+    from stackr.runtime.engine.build.request import CacheFrom
+
+    if len(value) == 1 and (upload := string(value, "Upload")):
+        return CacheFrom(files=builder.context(upload))
+    if len(value) == 1 and (ref := string(value, "Ref")):
+        parse_reference(ref)
+        return CacheFrom(ref=ref)
+    raise InvalidArgument("CacheFrom: Upload or Ref is expected")
+
+
+def _target(value: Mapping[str, Any]) -> CacheTo:
+    from stackr.runtime.engine.build.request import CacheTo
+
+    for key in value:
+        if key not in ("Ref", "Max", "IgnoreErrors"):
+            raise InvalidArgument(f"CacheTo: unknown key: {key}")
+    if ref := string(value, "Ref"):
+        parse_reference(ref)
+    return CacheTo(ref, boolean(value, "Max"), boolean(value, "IgnoreErrors"))
 
 
 def _named(builder: Builder, name: str, value: Any) -> NamedContext:
@@ -129,6 +159,13 @@ def _named(builder: Builder, name: str, value: Any) -> NamedContext:
     if image := string(value, "Image"):
         return NamedContext(image=image)
     return NamedContext(files=builder.context(string(value, "Upload")))
+
+
+def _objects(body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    value = body.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise InvalidArgument(f"invalid JSON: {key}: expected a list of objects")
+    return value
 
 
 def _strings(body: Mapping[str, Any], key: str) -> list[str]:
@@ -187,9 +224,23 @@ async def _cache(engine: Engine, request: Request) -> Response:
     )
 
 
+async def _archive(engine: Engine, request: Request) -> None:
+    """What a client keeps in a folder of its own."""
+    check_query(request)
+    builder = await engine.builds.builder()
+    keys = _strings(await request.json_object(), "Keys")
+    writer: BodyWriter | None = None
+    async with aclosing(builder.exporter.archive(keys)) as pieces:
+        async for piece in pieces:
+            if writer is None:
+                writer = await request.stream("application/x-tar")
+            await writer.write(piece)
+
+
 ROUTES = (
     Route("POST", f"{_PREFIX}/contexts", _receive),
     Route("DELETE", f"{_PREFIX}/contexts/{{id}}", _release),
     Route("GET", f"{_PREFIX}/cache", _cache),
+    Route("POST", f"{_PREFIX}/cache/archive", _archive, hijacks=True),
     Route("POST", _PREFIX, _build, hijacks=True),
 )

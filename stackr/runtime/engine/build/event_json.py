@@ -40,7 +40,9 @@ def event_json(event: BuildEvent) -> dict[str, Any]:
         case Notice():
             return {"Kind": "notice", "Text": event.text, "Line": event.line}
         case Built():
-            return {"Kind": "built", "Image": event.image_id, "Tags": list(event.tags)}
+            value = {"Kind": "built", "Image": event.image_id, "Tags": list(event.tags)}
+            keys = {"Keys": list(event.keys), "OwnKeys": list(event.own_keys)}
+            return value | keys if event.keys else value
 
 
 def _place(event: StepStarted | StepDone | Output | Pulling) -> dict[str, Any]:

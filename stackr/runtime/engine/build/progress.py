@@ -82,10 +82,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The end: the image, and the names that it has been given."""
+    """The end: the image, and the names that it has been given.
+
+    keys: of the steps, where they were asked for; own_keys: of those that the image is made of.
+    """
 
     image_id: str
     tags: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    own_keys: tuple[str, ...] = ()
 
 
 BuildEvent = StepStarted | Output | StepDone | StageDone | Pulling | Notice | Built

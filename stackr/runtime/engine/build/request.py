@@ -9,7 +9,7 @@ from typing import Any
 from stackr.registry.auth import RegistryAuth
 from stackr.runtime.engine.build.files import Context
 
-__all__ = ["BuildRequest", "NamedContext"]
+__all__ = ["BuildRequest", "CacheFrom", "CacheTo", "NamedContext"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,34 @@ class NamedContext:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheFrom:
+    """Where steps may come from: a name in a registry, the files of an OCI layout, or an image."""
+
+    ref: str = ""
+    files: Context | None = None
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTo:
+    """Where steps go: a name in a registry, or, where it is "", the image's configuration.
+
+    is_max: see `stackr.build.cache_entry.CacheTarget`.
+    """
+
+    ref: str = ""
+    is_max: bool = False
+    ignores_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BuildRequest:
     """One build. dockerfile: its path in the context; text: it itself, in the context's place.
 
     host_config: what RUN steps get of the API's `HostConfig` (limits, hosts, network). secrets: by
     ID. ssh: paths of agents' sockets on this host, by ID. auths: credentials, by registry.
-    no_cache_filter: stages of which nothing is taken from the cache.
+    no_cache_filter: stages of which nothing is taken from the cache. tells_keys: whether the end
+    names the steps by their keys.
     """
 
     context: Context
@@ -45,6 +67,9 @@ class BuildRequest:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     ssh: Mapping[str, str] = field(default_factory=dict)
     auths: Mapping[str, RegistryAuth] = field(default_factory=dict, repr=False)
+    cache_from: tuple[CacheFrom, ...] = ()
+    cache_to: tuple[CacheTo, ...] = ()
+    tells_keys: bool = False
 
     @property
     def epoch(self) -> str:

@@ -10,8 +10,9 @@ import asyncio
 import re
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,9 +20,12 @@ from stackr.build.dockerfile import parse
 from stackr.build.errors import DockerfileError
 from stackr.build.lint import violations
 from stackr.build.stages import Stage, StagePlan, plan_of
-from stackr.errors import InvalidArgument, NotFound, NotSupported
+from stackr.errors import InvalidArgument, NotFound, NotSupported, StackrError
 from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.build.cache import BuildCache, CacheRecord, Pruned
+from stackr.runtime.engine.build.cache_document import inlined, used_records
+from stackr.runtime.engine.build.cache_export import Exporter
+from stackr.runtime.engine.build.cache_import import ForeignCache, foreign_cache
 from stackr.runtime.engine.build.copy_step import Copier
 from stackr.runtime.engine.build.files import Context, read_found
 from stackr.runtime.engine.build.folders import BuildFolders
@@ -67,6 +71,7 @@ class Builder:
         folders = BuildFolders.of(config)
         self._contexts = folders.contexts
         self._uploads = Uploads()
+        self.exporter = Exporter(images, cache)
         self._limit_bytes = config.build_cache_bytes
         step_containers = StepContainers(containers, images)
         maker = LayerMaker(snapshots)
@@ -154,12 +159,19 @@ class Builder:
                 hold(key)
                 used.append(key)
 
-            one = _OneBuild(self, request, plan, report, stack, use)
+            foreign = await stack.enter_async_context(foreign_cache(request, self._images, report))
+            one = _OneBuild(self, request, plan, report, stack, use, foreign)
             result = await one.run()
-            image = await self._finish(request, result, use)
+            image = await self._finish(request, result, use, used, foreign)
             self.cache.touch(used)
+            records = self.exporter.records(used)
+            await self._export(request, records, result.layers, report)
         await self._keep_to_limit()
         built = Built(image.id, request.tags)
+        if request.tells_keys:
+            own = used_records(records, result.layers)
+            keys = tuple(each.key for each in records)
+            built = replace(built, keys=keys, own_keys=tuple(each.key for each in own))
         report(built)
         return built
 
@@ -178,14 +190,44 @@ class Builder:
             platform=str(host_platform()),
         )
 
+    async def _export(
+        self,
+        request: BuildRequest,
+        records: Sequence[CacheRecord],
+        layers: Sequence[str],
+        report: Report,
+    ) -> None:
+        """Leave the steps where that is asked for. Raises what a push raises."""
+        for target in request.cache_to:
+            if not target.ref:
+                continue
+            chosen = records if target.is_max else used_records(records, layers)
+            try:
+                digest = await self.exporter.push(target.ref, chosen, request.auths)
+                report(Notice(f"cache_to {target.ref}: {len(chosen)} steps: {digest}"))
+            except StackrError as error:
+                if not target.ignores_errors:
+                    message = f"cache_to {target.ref}: {error.message}"
+                    raise type(error)(message, hint=error.hint) from error
+                report(Notice(f"[Warning] cache_to {target.ref}: {error.message}"))
+
     async def _finish(
-        self, request: BuildRequest, result: StageResult, use: Callable[[str], None]
+        self,
+        request: BuildRequest,
+        result: StageResult,
+        use: Callable[[str], None],
+        used: Sequence[str],
+        foreign: ForeignCache,
     ) -> Image:
         """The image's record. The same result has the time at which it was first built."""
         document = image_document(result, host_platform(), request.labels)
         key, now = settled(document), time.time_ns()
         use(key)
         record = self.cache.find(key)
+        if record is None and not request.no_cache:
+            record = await foreign.find(key)
+            if record is not None:
+                self.cache.put(record)
         if record is None or request.no_cache or request.epoch:
             at = int(request.epoch) if request.epoch else now / 10**9
             created = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
@@ -193,6 +235,9 @@ class Builder:
             record = CacheRecord(key, "", 0, created, now, now, 1, description, kind="internal")
             self.cache.put(record)
         config = image_document(result, host_platform(), request.labels, created=record.created)
+        if any(not target.ref for target in request.cache_to):
+            own = used_records(self.exporter.records(used), result.layers)
+            config = inlined(config, own)
         return await self._images.add_built(config, request.tags)
 
     @property
@@ -242,7 +287,9 @@ class _OneBuild:
         report: Report,
         stack: AsyncExitStack,
         used: Callable[[str], None],
+        foreign: ForeignCache,
     ) -> None:
+        self._foreign = foreign
         self._builder = builder
         self._request = request
         self._plan = plan
@@ -267,6 +314,7 @@ class _OneBuild:
                 first=first,
                 total=total,
                 used=self._used,
+                foreign=self._foreign.find,
             )
             self._tasks[stage.index] = asyncio.create_task(build.run())
             first += 1 + len(stage.instructions)

@@ -81,6 +81,7 @@ class StageBuild:
         first: int,
         total: int,
         used: Callable[[str], None],
+        foreign: Callable[[str], Awaitable[CacheRecord | None]],
     ) -> None:
         self._workshop = workshop
         self._request = request
@@ -92,6 +93,7 @@ class StageBuild:
         self._number = first
         self._total = total
         self._used = used
+        self._foreign = foreign
         self._layers: list[str] = []
         self._history: list[Mapping[str, Any]] = []
         self._is_fresh = False
@@ -192,7 +194,10 @@ class StageBuild:
         skip = self._request.no_cache or self._stage.label in self._request.no_cache_filter
         try:
             return await self._workshop.once(
-                key, lambda: self._make(key, prepared, skip_cache=skip), skip_cache=skip
+                key,
+                lambda: self._make(key, prepared, skip_cache=skip),
+                foreign=self._foreign,
+                skip_cache=skip,
             )
         finally:
             prepared.close()
@@ -203,7 +208,7 @@ class StageBuild:
         if isinstance(step, Copy) and prepared.is_of_layers:
             by_content = await self._content_key(step, prepared)
             self._used(by_content)
-            known = None if skip_cache else self._workshop.cache.find(by_content)
+            known = None if skip_cache else await self._by_content(by_content)
             if known is not None:
                 layer = self._workshop.snapshots.layer(known.diff_id)
                 return replace(self._new_record(key, prepared, layer), created=known.created)
@@ -213,6 +218,15 @@ class StageBuild:
         if by_content:
             self._workshop.cache.put(replace(record, key=by_content, size_bytes=0, kind="internal"))
         return record
+
+    async def _by_content(self, key: str) -> CacheRecord | None:
+        """Of a copy out of layers, here or elsewhere."""
+        if (known := self._workshop.cache.find(key)) is not None:
+            return known
+        fetched = await self._foreign(key)
+        if fetched is not None:
+            self._workshop.cache.put(fetched)
+        return fetched
 
     async def _content_key(self, step: Copy, prepared: _Prepared) -> str:
         parts = await asyncio.to_thread(prepared.parts, self._workshop.snapshots)

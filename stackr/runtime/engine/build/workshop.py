@@ -50,9 +50,10 @@ class Workshop:
         key: str,
         make: Callable[[], Awaitable[CacheRecord]],
         *,
+        foreign: Callable[[str], Awaitable[CacheRecord | None]],
         skip_cache: bool,
     ) -> tuple[CacheRecord, bool]:
-        """The record of a key, and whether it was there already."""
+        """The record of a key, and whether it was there already, or with `foreign`."""
         while key in self._running:
             await self._running[key].wait()
             skip_cache = False  # it has been made for this build as well
@@ -60,9 +61,10 @@ class Workshop:
             return known, True
         done = self._running[key] = asyncio.Event()
         try:
-            record = await make()
+            fetched = None if skip_cache else await foreign(key)
+            record = fetched or await make()
             self.cache.put(record)
-            return record, False
+            return record, fetched is not None
         finally:
             del self._running[key]
             done.set()

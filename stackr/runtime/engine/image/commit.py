@@ -21,7 +21,7 @@ from stackr.runtime.engine.archive import layer_packer
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.linux.child import run_child
 
-__all__ = ["Commit", "PackedLayer", "image_config", "manifest", "pack_layer"]
+__all__ = ["Commit", "PackedLayer", "image_config", "layer_descriptor", "manifest", "pack_layer"]
 
 _MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
@@ -124,16 +124,18 @@ def manifest(config: bytes, layer_blobs: Sequence[str], content: ContentStore) -
             "digest": digest_of(config),
             "size": len(config),
         },
-        "layers": [
-            {
-                "mediaType": _LAYER_TYPE + _compression(content.path(digest)),
-                "digest": digest,
-                "size": content.size(digest),
-            }
-            for digest in layer_blobs
-        ],
+        "layers": [layer_descriptor(digest, content) for digest in layer_blobs],
     }
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+def layer_descriptor(digest: str, content: ContentStore) -> dict[str, Any]:
+    """Of a layer's blob, as manifests have it; blocking. Raises NotFound."""
+    return {
+        "mediaType": _LAYER_TYPE + _compression(content.path(digest)),
+        "digest": digest,
+        "size": content.size(digest),
+    }
 
 
 def _compression(blob: Path) -> str:

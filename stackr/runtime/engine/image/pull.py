@@ -112,6 +112,14 @@ class Puller:
             await asyncio.to_thread(self._content.write, each.raw, digest=each.digest)
         return Pulled(top.digest, manifest.digest, image.config.digest, config, layer_blobs)
 
+    async def fetch(
+        self, transport: Transport, reference: Reference, layer: Descriptor, diff_id: str
+    ) -> None:
+        """Bring one layer here, whose blob and diff ID are pinned. Raises as `pull`."""
+        registry = Registry(transport, reference)
+        progress = LayerProgress(lambda _: None, layer.digest, layer.size_bytes)
+        await self._pull_layer(transport, registry, layer, diff_id, progress)
+
     async def _chosen(
         self, registry: Registry, reference: Reference, index: Manifest, wanted: Platform
     ) -> Manifest:

@@ -73,6 +73,7 @@ _REMOTE: Final = "stackr.runtime.engine.image.remote"
 
 _ImageList = list[Image]  # as `Images.list` takes the name in the class
 _History = list[HistoryEntry]
+_StoredImages = list[StoredImage]
 
 
 class Images:
@@ -170,7 +171,7 @@ class Images:
         """
         name = _pullable(reference)
         wanted = parse_platform(platform) if platform else None
-        remote = await self._registries()
+        remote = await self.registries()
         async with remote.transport(name, auth) as transport:
             progress(ImageProgress(f"Pulling from {name.path}", name.tag or name.digest))
             before = self._names.get(str(name))
@@ -186,7 +187,7 @@ class Images:
         self._events.publish("image", "pull", name.familiar, self._attributes(image, name))
         return image.view()
 
-    async def _registries(self) -> Remote:
+    async def registries(self) -> Remote:
         """In a thread, so that the loop goes on while it is imported."""
         if self._remote is not None:
             return self._remote
@@ -200,7 +201,7 @@ class Images:
     async def resolve(self, reference: str, *, auth: RegistryAuth | None = None) -> RemoteImage:
         """What a name means in its registry now; nothing is pulled. Raises as `pull`."""
         name = _pullable(reference)
-        remote = await self._registries()
+        remote = await self.registries()
         async with remote.transport(name, auth) as transport:
             return await remote.describe(transport, name)
 
@@ -219,7 +220,7 @@ class Images:
         """
         name = pushed_name(repository, tag)
         progress(ImageProgress(f"The push refers to repository [{name.name}]"))
-        remote = await self._registries()
+        remote = await self.registries()
         async with remote.transport(name, auth) as transport:
             for each in names_to_push(self._images.values(), name):
                 await self._push(remote, transport, each, progress)
@@ -254,7 +255,7 @@ class Images:
     async def _current_or_pulled(
         self, transport: Transport, name: Reference, wanted: Platform | None, report: Report
     ) -> tuple[StoredImage, str]:
-        puller = (await self._registries()).puller
+        puller = (await self.registries()).puller
         image = self._images.get(self._names.get(str(name), ""))
         if image is not None and self._is_usable(image, wanted):
             digest = name.digest or await puller.current_digest(transport, name)
@@ -431,6 +432,25 @@ class Images:
         """Raises Internal where the disk is full or read-only, before something new is made."""
         self._state.check_room()
 
+    def has_layer(self, diff_id: str) -> bool:
+        return self._snapshots.layer(diff_id) is not None
+
+    def stored(self) -> _StoredImages:
+        """Every image, with its names and blobs."""
+        return list(self._images.values())
+
+    @property
+    def content(self) -> ContentStore:
+        return self._content
+
+    @property
+    def unpacker(self) -> Unpacker:
+        return self._unpacker
+
+    @property
+    def retention(self) -> Retention:
+        return self._retention
+
     def keep_layers(self, needed: Callable[[], frozenset[str]]) -> None:
         """Ask `needed`, too, for diff IDs that are to be kept."""
         self._kept = needed
@@ -494,11 +514,25 @@ class Images:
 
     async def _pack(self, image: StoredImage, pin: Pin) -> None:
         """Make the blobs of layers that were built here and never packed."""
+        own = zip(image.diff_ids, image.layer_blobs, strict=True)
+        blobs = await self.packed(image.diff_ids, pin, {each: blob for each, blob in own if blob})
+        whole = tuple(blobs[diff_id] for diff_id in image.diff_ids)
+        if whole != image.layer_blobs:
+            image.layer_blobs = whole
+            self._state.save(IMAGE, image.id, image)
+
+    async def packed(
+        self, diff_ids: Iterable[str], pin: Pin, known: Mapping[str, str] | None = None
+    ) -> Mapping[str, str]:
+        """The blobs of layers that are here, which are made where there are none, by diff ID.
+
+        They stay as long as they are pinned. Raises Internal for a full disk.
+        """
         from stackr.runtime.engine.image.commit import pack_layer
 
-        blobs = dict(self._blobs_of_layers())
-        for diff_id, digest in zip(image.diff_ids, image.layer_blobs, strict=True):
-            if digest or diff_id in blobs:
+        blobs = {**self._blobs_of_layers(), **(known or {})}
+        for diff_id in diff_ids:
+            if diff_id in blobs:
                 continue
             folder = self._snapshots.folder(diff_id)
             packed = await pack_layer(folder, self._content)
@@ -506,10 +540,8 @@ class Images:
                 raise Internal(f"layer {diff_id}: its files have been changed in {folder}")
             pin((packed.digest,))
             blobs[diff_id] = packed.digest
-        whole = tuple(blobs[diff_id] for diff_id in image.diff_ids)
-        if whole != image.layer_blobs:
-            image.layer_blobs = whole
-            self._state.save(IMAGE, image.id, image)
+        pin(blobs[diff_id] for diff_id in diff_ids)
+        return blobs
 
     def tag(self, source: str, target: str) -> None:
         """Let the name `target` mean the image `source`. Raises NotFound, InvalidArgument."""
