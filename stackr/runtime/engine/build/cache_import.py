@@ -158,11 +158,9 @@ class _InRegistry:
         self._images = images
 
     async def read(self) -> SharedCache:
-        from stackr.registry.client import Registry
-
         remote = await self._images.registries()
         async with remote.transport(self._reference, self._auth) as transport:
-            registry = Registry(transport, self._reference)
+            registry = remote.registry(transport, self._reference)
             manifest = await registry.manifest(self._reference)
             if manifest.is_index:
                 manifest = await registry.manifest(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from stackr.errors import InvalidArgument
 from stackr.registry.auth import RegistryAuth
+from stackr.registry.client import Registry
 from stackr.registry.reference import Reference
 from stackr.registry.transport import Transport, is_plain_http
 from stackr.runtime.engine.image.content import ContentStore
@@ -35,6 +36,7 @@ class Remote:
         self._options = options
         self.puller = Puller(content, snapshots, unpacker)
         self.describe = describe_remote
+        self.registry = Registry
         self.push = push_image
 
     def transport(self, name: Reference, auth: RegistryAuth | None) -> Transport:
