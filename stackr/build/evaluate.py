@@ -19,7 +19,7 @@ from stackr.build.errors import DockerfileError
 from stackr.build.expand import Words
 from stackr.build.flags import flags_of
 from stackr.build.mounts import mounts_of
-from stackr.build.settings import DEFAULT_SHELL, SETTINGS, environment
+from stackr.build.settings import DEFAULT_PATH, DEFAULT_SHELL, SETTINGS, environment
 from stackr.build.stages import PREDEFINED, Stage, StagePlan
 from stackr.build.steps import Change, Config, Copy, Folder, Run, Step
 
@@ -48,6 +48,8 @@ class StageState:
         self.plan = plan
         self.stage = stage
         self.config: Config = copy.deepcopy({k: v for k, v in base.items() if v})
+        if "PATH" not in environment(self.config):
+            self.config["Env"] = [*self.config.get("Env", ()), DEFAULT_PATH]
         self.args: dict[str, str] = dict(args or {})
         self.author = ""
         self._is_cmd_set = False

@@ -19,8 +19,10 @@ from stackr.build.expand import Words
 from stackr.build.flags import flags_of
 from stackr.build.steps import Config
 
-__all__ = ["DEFAULT_SHELL", "SETTINGS", "environment"]
+__all__ = ["DEFAULT_PATH", "DEFAULT_SHELL", "SETTINGS", "environment"]
 
+DEFAULT_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of an image whose base has none, `scratch` above all. Source: moby/moby, oci/defaults.go."""
 DEFAULT_SHELL: Final = ["/bin/sh", "-c"]
 _PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _HOST_PART: Final = re.compile(r"^(?:(?:[0-9.]+|\[[0-9a-fA-F:.]+\]):)?[0-9-]*:")

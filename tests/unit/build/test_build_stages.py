@@ -12,6 +12,7 @@ from stackr.build.errors import DockerfileError, UnsupportedInstruction
 from stackr.build.evaluate import StageState
 from stackr.build.expand import Words
 from stackr.build.mounts import RunMount
+from stackr.build.settings import DEFAULT_PATH
 from stackr.build.stages import StagePlan, plan_of
 from stackr.build.steps import Copy, Folder, Run, Step
 
@@ -114,12 +115,19 @@ def test_arguments_before_the_first_stage() -> None:
     assert state.plan.unused == ("OTHER",)
 
 
+def test_an_image_without_a_path_is_given_one() -> None:
+    state, _ = run_stage("FROM scratch\nENV A=$PATH\n")
+    assert state.config["Env"] == [DEFAULT_PATH, f"A={DEFAULT_PATH.removeprefix('PATH=')}"]
+    state, _ = run_stage("FROM x\n", {"Env": ["A=1", "PATH=/p"]})
+    assert state.config["Env"] == ["A=1", "PATH=/p"]
+
+
 def test_predefined_arguments() -> None:
     text = "FROM --platform=$BUILDPLATFORM a\nARG TARGETARCH\nRUN x\n"
     state, steps = run_stage(text, arguments={"HTTP_PROXY": "p"}, platform="linux/arm64/v8")
     assert state.plan.target.platform == "linux/arm64/v8"
     assert isinstance(steps[1], Run)
-    assert steps[1].env == ("TARGETARCH=arm64",)
+    assert steps[1].env == ("TARGETARCH=arm64", DEFAULT_PATH)
     assert steps[1].proxies == ("HTTP_PROXY=p",)
 
 
@@ -148,7 +156,7 @@ MAINTAINER me
     state, _ = run_stage(text, {"Cmd": ["old"], "Entrypoint": ["old"]})
     assert state.author == "me"
     assert state.config == {
-        "Env": ["A=1"],
+        "Env": [DEFAULT_PATH, "A=1"],
         "Labels": {"a": "1", "b": "x y"},
         "User": "1:2",
         "ExposedPorts": {"80/tcp": {}, "90/udp": {}, "91/udp": {}},
