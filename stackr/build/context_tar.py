@@ -39,14 +39,16 @@ def archive(root: Path, tree: Tree, added: Mapping[str, bytes] | None = None) ->
     Raises InvalidArgument for a device, and for what cannot be read or changes meanwhile.
     """
     added = added or {}
+    first: dict[tuple[int, int], str] = {}
     for path in sorted(tree.files.keys() - added.keys()):
-        yield from _member(root, path)
+        yield from _member(root, path, first)
     for path, data in sorted(added.items()):
         yield _header(path, tarfile.REGTYPE, 0o644, 0, len(data)) + data + _padding(len(data))
     yield bytes(2 * _BLOCK)
 
 
-def _member(root: Path, path: str) -> Iterator[bytes]:
+def _member(root: Path, path: str, first: dict[tuple[int, int], str]) -> Iterator[bytes]:
+    """first: of files with several names, the one that was sent."""
     place = root / path
     try:
         status = place.lstat()
@@ -58,9 +60,15 @@ def _member(root: Path, path: str) -> Iterator[bytes]:
             link = os.readlink(place) if kind == tarfile.SYMTYPE else ""
             yield _header(path, kind, mode, time, 0, link)
             return
+        inode = (status.st_dev, status.st_ino)
+        if inode in first:
+            yield _header(path, tarfile.LNKTYPE, mode, time, 0, first[inode])
+            return
         fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb", buffering=0) as file:
             size = os.fstat(fd).st_size
+            if status.st_nlink > 1:
+                first[inode] = path
             yield _header(path, kind, mode, time, size)
             left = size
             while left and (data := file.read(min(left, _CHUNK))):

@@ -2,7 +2,8 @@
 
 Differences that are meant: WORKDIR makes folders of the user that is set, as BuildKit does; the
 history has the instructions as they are written, where dockerd's has `#(nop)` forms; a step that
-changes no file makes no layer; times.
+changes no file makes no layer; times of what is made while building; set-uid bits, which dockerd's
+loses in a COPY.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _OWN = (
     "etc/resolv.conf",
     "etc/mtab",
 )
+_LONG_AGO = 1_500_000_000
 _IGNORED_SETTINGS = ("Image", "Hostname", "Domainname", "ArgsEscaped", "AttachStdin", "Tty")
 
 DOCKERFILES = {
@@ -85,6 +87,38 @@ DOCKERFILES = {
         RUN rm -r /data && mkdir /data && echo new > /data/new && rm /etc/group
         RUN ["touch", "/exec form"]
         """,
+    "application": r"""
+        ARG VERSION=1
+        FROM BASE AS build
+        ARG VERSION
+        WORKDIR /src
+        COPY a.txt twice/
+        RUN cat a.txt twice/a.txt > all 2>/dev/null; echo $VERSION > version
+        COPY . .
+        RUN mkdir -p /out && cp -a d same version /out/ && touch -d '2001-01-01 00:00' /out/version
+        FROM build AS unused
+        RUN true
+        FROM BASE AS run
+        RUN adduser -D app 2>/dev/null || echo 'app:x:1000:1000::/app:/bin/sh' >> /etc/passwd
+        COPY --from=build --chown=app:staff /out /app/
+        COPY same /from/context/
+        WORKDIR /app
+        ENV PORT=8000
+        EXPOSE $PORT
+        USER app
+        HEALTHCHECK --interval=2s CMD ["test", "-e", "version"]
+        ENTRYPOINT ["/bin/sh", "-c"]
+        CMD ["cat version"]
+        """,
+    "scratch": r"""
+        FROM BASE AS build
+        RUN mkdir /made && cp /bin/busybox /made/tool && ln /made/tool /made/other
+        FROM scratch
+        COPY --from=build /made /bin
+        COPY --from=build /etc/group /etc/
+        ENV SEARCH=$PATH
+        CMD ["/bin/tool"]
+        """,
 }
 
 
@@ -109,6 +143,11 @@ def context(tmp_path: Path) -> Path:
     (tmp_path / "d" / "e").chmod(0o2770)
     (tmp_path / "d" / "l").symlink_to("../a.txt")
     (tmp_path / "link").symlink_to("d/e/y")
+    (tmp_path / "same").mkdir()
+    (tmp_path / "same" / "one").write_text("one file")
+    (tmp_path / "same" / "other").hardlink_to(tmp_path / "same" / "one")
+    for name in ("a.txt", "d/e/y", "d/e", "d", "same/one", "same"):
+        os.utime(tmp_path / name, (10**9, 10**9))
     (tmp_path / "plain.gz").write_bytes(b"\x1f\x8b not one")
     with tarfile.open(tmp_path / "arch.tar.gz", "w:gz") as archive:
         for name, size in (("in", 0), ("in/file", 3)):
@@ -131,13 +170,16 @@ def docker(sock: Path, *arguments: str) -> bytes:
 
 
 def built(sock: Path, folder: Path, text: str, base: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of the image, and its files."""
+    """The settings and the history of the image, and its files."""
     (folder / "Dockerfile").write_text(text.replace("BASE", base))
     (folder / ".dockerignore").write_text("Dockerfile\n.dockerignore\n")
     docker(sock, "build", "-q", "--network=none", "-t", "peer", str(folder))
     image = json.loads(docker(sock, "inspect", "peer"))[0]
     settings = {k: v for k, v in image["Config"].items() if v and k not in _IGNORED_SETTINGS}
     settings["Author"] = image["Author"]
+    form = "{{.CreatedBy}}"
+    history = docker(sock, "history", "--no-trunc", "--format", form, "peer").decode()
+    settings["History"] = [instruction(line) for line in history.splitlines()]
     id = docker(sock, "create", "--network=none", "peer", "x").decode().strip()
     exported = docker(sock, "export", id)
     docker(sock, "rm", "-v", id)
@@ -145,17 +187,31 @@ def built(sock: Path, folder: Path, text: str, base: str) -> tuple[dict[str, Any
     return settings, tree(exported)
 
 
+def instruction(created_by: str) -> str:
+    """`/bin/sh -c #(nop) COPY ...` -> `COPY`; dockerd's of RUN is the command alone."""
+    _, is_nop, rest = created_by.partition("#(nop)")
+    if not is_nop and created_by.startswith(("/bin/sh -c", "touch ", "|")):
+        return "RUN"
+    return (rest or created_by).split()[0]
+
+
 def tree(exported: bytes) -> dict[str, Any]:
+    """By name; of files with several names with the first of them, of old ones with their time."""
     found = {}
     with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
-        for member in archive:
+        members = archive.getmembers()
+        linked = {each.linkname for each in members if each.islnk()}
+        for member in members:
             name = member.name.strip("/")
             if name in _OWN or name.startswith(tuple(f"{each}/" for each in _OWN)):
                 continue
             kind = tarfile.REGTYPE if member.type == tarfile.LNKTYPE else member.type
             file = archive.extractfile(member) if member.isreg() or member.islnk() else None
             content = hashlib.sha256(file.read()).hexdigest() if file else member.linkname
-            found[name] = (kind, oct(member.mode & 0o7777), member.uid, member.gid, content)
+            first = member.linkname if member.islnk() else member.name if name in linked else ""
+            time = int(member.mtime) if member.mtime < _LONG_AGO else None
+            owner = (member.uid, member.gid)
+            found[name] = (kind, oct(member.mode & 0o7777), owner, content, first.strip("/"), time)
     return found
 
 

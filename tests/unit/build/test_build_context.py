@@ -205,6 +205,17 @@ def sent(folder: Path, tree: Tree) -> dict[str, bytes]:
         return {name: file.read() if file else b"" for name, file in files.items()}
 
 
+def test_names_of_one_file_are_sent_as_such(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("content")
+    (tmp_path / "c").hardlink_to(tmp_path / "b")
+    (tmp_path / "a").hardlink_to(tmp_path / "b")
+    tree = walked(tmp_path)
+    sent = b"".join(archive(tmp_path, tree, {"a": b"in its place"}))
+    with tarfile.open(fileobj=io.BytesIO(sent)) as made:
+        links = {each.name: each.linkname for each in made}
+    assert links == {"a": "", "b": "", "c": "b"}
+
+
 def test_files_that_change_before_they_are_sent(tmp_path: Path) -> None:
     """Those that are gone were never there; others are sent as they are by then."""
     for name in ("gone", "grown", "cut", "pipe", "d/below"):

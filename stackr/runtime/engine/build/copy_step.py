@@ -167,9 +167,9 @@ class _Layout:
         )
         folder = target if is_folder else posixpath.dirname(target)
         items = [self._parent(path) for path in self._missing(folder)]
-        for (source, files), archive in zip(parts, archives, strict=True):
-            if not archive:
-                items += self._source(source, files, target, is_folder)
+        for number, (source, files) in enumerate(parts):
+            if archives[number] is None:
+                items += self._source(number, source, files, target, is_folder)
         for document in step.heredocs:
             name = posixpath.join(target, document.name) if is_folder else target
             data = document.content.encode("utf-8", "surrogateescape")
@@ -197,8 +197,9 @@ class _Layout:
         return found if is_archive(found) else None
 
     def _source(
-        self, source: Source, files: FileSource, target: str, is_folder: bool
+        self, number: int, source: Source, files: FileSource, target: str, is_folder: bool
     ) -> Iterator[Item]:
+        """Hard links are kept within a folder that is copied, as both of Docker's builders do."""
         for path, name in source.parents:
             yield self._item(files, path, posixpath.join(target, name))
         if not source.is_folder:
@@ -208,7 +209,9 @@ class _Layout:
         base = posixpath.join(target, source.name)
         for below in source.below:
             path = f"{source.path}/{below}" if source.path else below
-            yield self._item(files, path, posixpath.join(base, below))
+            item = self._item(files, path, posixpath.join(base, below))
+            inode = item.found.inode
+            yield item if inode is None else replace(item, inode=(number, *inode))
 
     def _item(self, files: FileSource, path: str, name: str) -> Item:
         found = files.find(path)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from stackr.build.tree import Tree
 from stackr.errors import InvalidArgument
@@ -21,9 +21,11 @@ __all__ = [
     "Context",
     "FolderContext",
     "Found",
+    "Place",
     "SpooledContext",
     "content_of",
     "empty_context",
+    "inode_of",
     "read_found",
 ]
 
@@ -35,7 +37,8 @@ _PIECE: Final = 1 << 20
 class Found:
     """A file on the host: `size` bytes from `offset` on of `place`; of another kind, itself.
 
-    mode: as stat(2) has it. target: of a symlink.
+    mode: as stat(2) has it. target: of a symlink. inode: of a file that has several names, the same
+    for all of them.
     """
 
     mode: int
@@ -46,6 +49,18 @@ class Found:
     target: str = ""
     owner: tuple[int, int] = (0, 0)
     xattrs: Mapping[str, bytes] = field(default_factory=dict)
+    inode: tuple[int, int] | None = None
+
+
+class Place(NamedTuple):
+    """Where a file of a context is in what came in.
+
+    link: the same number for all names of a file, 0 where it has but one.
+    """
+
+    offset: int
+    mtime_ns: int
+    link: int = 0
 
 
 class Context(Protocol):
@@ -74,7 +89,10 @@ class FolderContext:
         except FileNotFoundError:
             return None
         target = os.readlink(place) if stat.S_ISLNK(status.st_mode) else ""
-        return Found(status.st_mode, status.st_mtime_ns, place, 0, status.st_size, target)
+        inode = inode_of(status)
+        return Found(
+            status.st_mode, status.st_mtime_ns, place, 0, status.st_size, target, inode=inode
+        )
 
     def folder(self) -> Path:
         return self.root
@@ -82,20 +100,21 @@ class FolderContext:
 
 @dataclass(frozen=True, slots=True)
 class SpooledContext:
-    """spool: the content of all files, one after the other. places: offset and time by path."""
+    """spool: the content of all files, one after the other. places: by path."""
 
     spool: Path
     tree: Tree
-    places: Mapping[str, tuple[int, int]]
+    places: Mapping[str, Place]
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
     def find(self, path: str) -> Found | None:
         file = self.tree.files.get(path)
         if file is None:
             return None
-        offset, mtime_ns = self.places[path]
+        offset, mtime_ns, link = self.places[path]
         target = file.digest if file.is_link else ""
-        return Found(file.mode, mtime_ns, str(self.spool), offset, file.size, target)
+        inode = (0, link) if link else None
+        return Found(file.mode, mtime_ns, str(self.spool), offset, file.size, target, inode=inode)
 
     def folder(self) -> Path:
         root = self.spool.with_name("files")
@@ -112,7 +131,7 @@ class SpooledContext:
         folders = []
         with self.spool.open("rb") as spool:
             for path, file in sorted(self.tree.files.items()):
-                place, (offset, mtime_ns) = root / path, self.places[path]
+                place, (offset, mtime_ns, _) = root / path, self.places[path]
                 if file.is_folder:
                     place.mkdir()
                     folders.append((place, file.mode, mtime_ns))
@@ -135,6 +154,12 @@ def _copy(source: int, offset: int, size: int, target: int) -> None:
         if not done:
             raise InvalidArgument("build context: is cut off")
         size -= done
+
+
+def inode_of(status: os.stat_result) -> tuple[int, int] | None:
+    """As a `Found` has it."""
+    is_shared = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
+    return (status.st_dev, status.st_ino) if is_shared else None
 
 
 def empty_context() -> Context:

@@ -22,6 +22,7 @@ from stackr.runtime.engine.build.copy_step import is_archive
 from stackr.runtime.engine.build.files import (
     Context,
     FolderContext,
+    Place,
     SpooledContext,
     read_found,
 )
@@ -162,11 +163,11 @@ async def _sent(
 
 def _indexed(spool: Path, index: Path) -> SpooledContext:
     files: dict[str, File] = {}
-    places: dict[str, tuple[int, int]] = {}
+    places: dict[str, Place] = {}
     text = index.read_text(encoding="utf-8", errors="surrogateescape")
-    for path, (mode, digest, size, offset, mtime_ns) in json.loads(text).items():
+    for path, (mode, digest, size, *place) in json.loads(text).items():
         files[path] = File(mode, digest, size)
-        places[path] = (offset, mtime_ns)
+        places[path] = Place(*place)
     return SpooledContext(spool, Tree.of(files), places)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stackr.build.tree import File, Tree, follow
 from stackr.build.wildcard import is_pattern
-from stackr.runtime.engine.build.files import Found
+from stackr.runtime.engine.build.files import Found, inode_of
 from stackr.runtime.engine.build.packing import xattrs_of
 
 __all__ = ["MergedFiles"]
@@ -57,6 +57,7 @@ class MergedFiles:
             os.readlink(node.place) if stat.S_ISLNK(status.st_mode) else "",
             (status.st_uid, status.st_gid),
             xattrs_of(node.place),
+            inode_of(status),
         )
 
     def tree(self, patterns: Iterable[str]) -> Tree:

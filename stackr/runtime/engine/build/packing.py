@@ -38,12 +38,13 @@ Mode = Callable[[int], int]
 @dataclass(frozen=True, slots=True)
 class Item:
     """One member. name: relative to the image's root. found: what it is; `data` where that has no
-    place.
+    place. inode: the same for those that are to be one file with several names.
     """
 
     name: str
     found: Found
     data: bytes = b""
+    inode: tuple[int, ...] | None = None
 
 
 class _Status(NamedTuple):
@@ -57,8 +58,10 @@ class _Status(NamedTuple):
 def archive_of(items: Iterable[Item]) -> Iterator[bytes]:
     """The archive, in pieces. Blocking. Raises InvalidArgument for a file that is gone, OSError."""
     buffer = bytearray()
+    names: dict[tuple[int, ...], str] = {}
     for item in items:
-        for piece in _member(item):
+        first = item.name if item.inode is None else names.setdefault(item.inode, item.name)
+        for piece in _member(item) if first == item.name else _link(item, first):
             buffer += piece
             if len(buffer) >= _PIECE:
                 yield bytes(buffer)
@@ -88,6 +91,12 @@ def _member(item: Item) -> Iterator[bytes]:
         yield header(name, status, kind, size=found.size, xattrs=xattrs)
         yield from _content(item)
         yield bytes(-found.size % tarstream.BLOCK)
+
+
+def _link(item: Item, first: str) -> Iterator[bytes]:
+    found = item.found
+    status = _Status(found.mode, *found.owner, found.mtime_ns)
+    yield header(os.fsencode(item.name), status, tarstream.HARD_LINK, link=os.fsencode(first))
 
 
 def _content(item: Item) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ the disk one. Files belong to root, as dockerd has it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import posixpath
 import stat
@@ -19,7 +20,7 @@ from stackr.errors import InvalidArgument
 from stackr.runtime.engine.archive import tarstream
 from stackr.runtime.engine.archive.decompress import Source, decompressed
 from stackr.runtime.engine.archive.tarstream import ArchiveError, Entry, Limits, TarReader
-from stackr.runtime.engine.build.files import SpooledContext
+from stackr.runtime.engine.build.files import Place, SpooledContext
 
 __all__ = ["Receiver", "receive"]
 
@@ -53,7 +54,8 @@ class Receiver:
         self._reader = reader
         self._offset = 0
         self.files: dict[str, File] = {}
-        self.places: dict[str, tuple[int, int]] = {}
+        self.places: dict[str, Place] = {}
+        self._links = itertools.count(1)
 
     def run(self) -> None:
         for entry in self._reader:
@@ -64,7 +66,7 @@ class Receiver:
                 self._add(path, entry)
 
     def _add(self, path: str, entry: Entry) -> None:
-        mode, offset = entry.mode & 0o7777, self._offset
+        mode, place = entry.mode & 0o7777, Place(self._offset, entry.mtime_ns)
         match entry.type:
             case tarstream.DIRECTORY:
                 file = File(stat.S_IFDIR | mode)
@@ -73,11 +75,11 @@ class Receiver:
             case tarstream.SYMLINK:
                 file = File(stat.S_IFLNK | 0o777, os.fsdecode(entry.linkname))
             case tarstream.HARD_LINK:
-                file, offset = self._linked(entry)
+                file, place = self._linked(entry)
             case kind:
                 file = File(_NODES[kind] | mode)
         self.files[path] = file
-        self.places[path] = (offset, entry.mtime_ns)
+        self.places[path] = place
 
     def _path(self, name: bytes) -> str:
         path = posixpath.normpath(os.fsdecode(name).lstrip("/") or ".")
@@ -97,7 +99,7 @@ class Receiver:
             )
         for path in missing:
             self.files[path] = File(stat.S_IFDIR | 0o755)
-            self.places[path] = (0, entry.mtime_ns)
+            self.places[path] = Place(0, entry.mtime_ns)
 
     def _make_room(self, path: str, entry: Entry) -> None:
         """A later member takes the place of an earlier one; folders are merged."""
@@ -113,9 +115,12 @@ class Receiver:
         self._offset += size
         return File(stat.S_IFREG | (entry.mode & 0o7777), sha256.hexdigest(), size)
 
-    def _linked(self, entry: Entry) -> tuple[File, int]:
+    def _linked(self, entry: Entry) -> tuple[File, Place]:
         target = self._path(entry.linkname)
         file = self.files.get(target)
         if file is None or not stat.S_ISREG(file.mode):
             raise ArchiveError(f"{tarstream.show(entry.name)}: links to what is not in the archive")
-        return file, self.places[target][0]
+        place = self.places[target]
+        if not place.link:
+            self.places[target] = place = place._replace(link=next(self._links))
+        return file, place

@@ -2,7 +2,7 @@
 index of its files to another.
 
 Started for what is too much for a thread of the daemon, whose loop has its hands full with the
-connection. The index is JSON: by path, the fields of a `File`, its offset and its time.
+connection. The index is JSON: by path, the fields of a `File` and those of its `Place`.
 """
 
 from __future__ import annotations
