@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -40,3 +41,20 @@ def test_a_reference_narrows_what_is_listed(docker: Docker, pulled: str) -> None
     shown = docker("images", "narrow", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
     assert sorted(shown) == ["narrow:1", "narrow:2"]
     docker("rmi", "narrow:1", "narrow:2")
+
+
+def test_images_go_out_and_come_back_as_archives(
+    docker: Docker, pulled: str, name: str, tmp_path: Path
+) -> None:
+    docker("run", "--name", name, pulled, "sh", "-c", "echo kept > /root/file")
+    image = docker("commit", name, "kept:1").stdout.strip()
+    docker("save", "-o", str(tmp_path / "kept.tar"), "kept:1")
+    docker("export", "-o", str(tmp_path / "root.tar"), name)
+    docker("rmi", "kept:1")
+    assert docker("load", "-i", str(tmp_path / "kept.tar")).stdout == "Loaded image: kept:1\n"
+    assert docker("inspect", "-f", "{{.Id}}", "kept:1").stdout.strip() == image
+    imported = docker("import", "-c", "CMD cat /root/file", str(tmp_path / "root.tar"), "kept:2")
+    assert docker("run", "--rm", "kept:2").stdout == "kept\n"
+    assert imported.stdout.strip() in docker("images", "-q", "--no-trunc", "kept").stdout
+    assert "unexpected end" in docker("load", want=1, stdin="junk").stderr
+    docker("rmi", "kept:1", "kept:2")

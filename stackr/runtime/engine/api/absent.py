@@ -21,8 +21,6 @@ def _absent(what: str) -> Handler:
 
 
 _REFUSED = {
-    "image export": ("GET /images/get", "GET /images/{name:path}/get"),
-    "image load": ("POST /images/load",),
     "image attestations": ("GET /images/{name:path}/attestations",),
     "login": ("POST /auth",),
     "container changes": ("GET /containers/{id}/changes",),

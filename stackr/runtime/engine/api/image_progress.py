@@ -18,14 +18,21 @@ __all__ = ["progress_line", "send_progress"]
 
 
 async def send_progress(
-    request: Request, work: Callable[[Report], Awaitable[None]], *, what: str, held: int = 0
+    request: Request,
+    work: Callable[[Report], Awaitable[None]],
+    *,
+    what: str,
+    held: int = 0,
+    at_once: bool = False,
 ) -> None:
     """Do the work, and send what it reports; it ends when the caller goes.
 
     what: for the log. held: how many lines come before anything has been tried; a failure until
-    then has a status of its own.
+    then has a status of its own; at_once: none has.
     """
     lines = _Lines(request, held)
+    if at_once:
+        await lines.send()
     doing = asyncio.ensure_future(work(lines.put))
     try:
         await lines.send_until(doing)
@@ -79,6 +86,8 @@ def progress_line(progress: ImageProgress) -> dict[str, Any]:
     if progress.pushed is not None:
         digest, size = progress.pushed
         return {"progressDetail": {}, "aux": {"Tag": progress.id, "Digest": digest, "Size": size}}
+    if progress.is_stream:
+        return {"stream": progress.status}
     line: dict[str, Any] = {"status": progress.status}
     if progress.id is not None:
         line["id"] = progress.id

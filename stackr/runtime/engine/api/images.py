@@ -5,6 +5,7 @@ Source: Docker Engine API, "Image" and "Distribution".
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.credentials import registry_auth
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
+from stackr.runtime.engine.api.image_archives import import_image
 from stackr.runtime.engine.api.image_json import (
     created_ns,
     inspection,
@@ -22,6 +24,7 @@ from stackr.runtime.engine.api.image_json import (
     without_intermediate,
 )
 from stackr.runtime.engine.api.image_progress import send_progress
+from stackr.runtime.engine.api.listening import while_listening
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import parse_time
 from stackr.runtime.engine.image.model import Image, ImageUse
@@ -125,7 +128,13 @@ async def _history(engine: Engine, request: Request) -> Response:
 
 async def _create(engine: Engine, request: Request) -> None:
     if request.text("fromSrc"):
-        raise NotSupported("fromSrc: importing a file system is not supported by this engine")
+        await import_image(engine, request)
+    else:
+        pulling = asyncio.ensure_future(_pull(engine, request))
+        await while_listening(request.connection, pulling, half=True)
+
+
+async def _pull(engine: Engine, request: Request) -> None:
     reference = _pull_reference(request.text("fromImage"), request.text("tag"))
     auth = registry_auth(request.headers.get("x-registry-auth", ""))
     platform = request.text("platform") or None
@@ -219,7 +228,7 @@ async def _search(engine: Engine, request: Request) -> Response:
 
 ROUTES = (
     Route("GET", "/images/json", _list),
-    Route("POST", "/images/create", _create, follows=True),
+    Route("POST", "/images/create", _create, hijacks=True),
     Route("GET", "/images/search", _search),
     Route("POST", "/images/prune", _prune),
     Route("GET", "/images/{name:path}/json", _inspect),

@@ -11,6 +11,7 @@ from stackr.runtime.engine.api import (
     containers,
     exec,
     handover,
+    image_archives,
     images,
     leases,
     locks,
@@ -27,6 +28,7 @@ __all__ = ["ROUTES"]
 
 ROUTES = (
     *system.ROUTES,
+    *image_archives.ROUTES,
     *images.ROUTES,
     *containers.ROUTES,
     *container_streams.ROUTES,

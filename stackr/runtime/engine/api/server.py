@@ -31,6 +31,7 @@ from stackr.runtime.engine.api.http import (
     json_response,
 )
 from stackr.runtime.engine.api.listener import Client, Listener
+from stackr.runtime.engine.api.listening import while_listening
 from stackr.runtime.engine.api.route import Route, Router, clean_path
 from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.linux import descriptors
@@ -203,7 +204,7 @@ class Server:
             return await (
                 work
                 if route.hijacks
-                else _while_listening(
+                else while_listening(
                     connection, work, half=not (endpoint.is_local and route.ends(request))
                 )
             )
@@ -242,23 +243,6 @@ async def _has_hung_up(pid: int) -> None:
 
 async def _run(engine: Engine, route: Route, request: Request) -> Response | None:
     return await route.handler(engine, request)
-
-
-async def _while_listening(
-    connection: Connection, work: asyncio.Task[Response | None], *, half: bool
-) -> Response | None:
-    """The result of `work`, which is cancelled once the client has gone; see `until_gone`."""
-    gone = asyncio.ensure_future(connection.until_gone(half=half))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        work.cancel()
-        await asyncio.wait((work,))
-        raise ClientGone
-    finally:
-        gone.cancel()
-        await asyncio.gather(gone, return_exceptions=True)
 
 
 def _moved(path: str, request: Request) -> Response:

@@ -42,9 +42,14 @@ def _unpack(request: dict[str, Any]) -> dict[str, Any]:
     layer = LayerApplier(TarReader(reader.chunks(), limits), root, limits)
     layer.run(_Ticker(source).tick)
     diff_id = f"sha256:{reader.sha256.hexdigest()}"
-    if diff_id != request["diff_id"]:
+    if request["diff_id"] and diff_id != request["diff_id"]:
         raise ArchiveError(f"diff ID mismatch: want {request['diff_id']}, got {diff_id}")
-    return {"size_bytes": layer.size_bytes, "entries": layer.entries, "root": layer.root}
+    return {
+        "diff_id": diff_id,
+        "size_bytes": layer.size_bytes,
+        "entries": layer.entries,
+        "root": layer.root,
+    }
 
 
 class _ReaderThread(threading.Thread):

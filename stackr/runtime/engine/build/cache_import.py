@@ -22,9 +22,9 @@ from stackr.runtime.engine.build.files import Context, Found, content_of, read_f
 from stackr.runtime.engine.build.progress import Notice, Report
 from stackr.runtime.engine.build.request import BuildRequest, CacheFrom
 from stackr.runtime.engine.image.content import ContentStore
-from stackr.runtime.engine.image.fetch import finish_in_thread
 from stackr.runtime.engine.image.platform import choose_manifest, host_platform
 from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.together import finish_in_thread
 
 __all__ = ["ForeignCache", "foreign_cache"]
 

@@ -2,6 +2,7 @@
 
     blobs/sha256/<hex>      complete and verified, read-only
     ingest/sha256-<hex>     what has arrived so far; a crash leaves it, and the next pull goes on
+    ingest/archive-<random> an archive of images while it is loaded; gone with the next start
 
 What a pull that broke off leaves is kept for an hour, for the next one to go on with.
 
@@ -23,11 +24,13 @@ from typing import Final
 from stackr.errors import Internal, InvalidArgument, NotFound
 from stackr.registry.digest import DigestMismatch, digest_of, is_digest
 from stackr.runtime.engine.disk import suppress_read_only
+from stackr.runtime.engine.linux.tree import remove_tree
 
 __all__ = ["KEPT_S", "ContentStore", "Ingest"]
 
 _CHUNK: Final = 1 << 20
 _PARTIAL: Final = "sha256-"
+_ARCHIVE: Final = "archive-"
 _CLOCK_S: Final = 60.0
 KEPT_S: Final = 3600.0
 
@@ -46,7 +49,9 @@ class ContentStore:
         with suppress_read_only():
             self._ingests.parent.chmod(0o700)
             for name in os.listdir(self._ingests):
-                if not name.startswith(_PARTIAL):
+                if name.startswith(_ARCHIVE):
+                    remove_tree(self._ingests / name)
+                elif not name.startswith(_PARTIAL):
                     (self._ingests / name).unlink()
 
     def path(self, digest: str) -> Path:
@@ -96,6 +101,21 @@ class ContentStore:
         """A file for a blob whose digest is not known yet, for `publish`; the caller closes it."""
         fd, path = tempfile.mkstemp(prefix="write-", dir=self._ingests)
         return fd, Path(path)
+
+    def begin_folder(self) -> Path:
+        """An empty folder for files that may become blobs by `adopt`; the caller removes it."""
+        return Path(tempfile.mkdtemp(prefix=_ARCHIVE, dir=self._ingests))
+
+    def adopt(self, path: Path, *, digest: str) -> None:
+        """Keep a file of such a folder, which has been hashed; it is not there any more."""
+        final = self.path(digest)
+        if final.exists():
+            return
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _publish(fd, path, final)
+        finally:
+            os.close(fd)
 
     def publish(self, fd: int, path: Path, *, digest: str) -> None:
         """Keep what was written to the file of `begin`, whose writer has hashed it."""

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from stackr.errors import InvalidArgument, Unavailable
 from stackr.registry.client import Registry
 from stackr.registry.digest import DigestMismatch
 from stackr.registry.retry import pause_s
 from stackr.runtime.engine.image.content import ContentStore, Ingest
+from stackr.runtime.engine.image.together import finish_in_thread
 
-__all__ = ["fetch_blob", "finish_in_thread"]
+__all__ = ["fetch_blob"]
 
 _FLUSH_BYTES: Final = 1 << 20
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 async def fetch_blob(
@@ -105,18 +104,3 @@ async def _stream(
             if pending:
                 ingest.write(pending)
                 on_bytes(ingest.offset)
-
-
-async def finish_in_thread(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Run a blocking call in a thread, to its end even where the caller is cancelled.
-
-    A thread cannot be stopped; leaving it behind would let it write to a file that is closed.
-    """
-    call = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        await asyncio.wait([call])
-        if not call.cancelled():
-            call.exception()  # looked at, so that asyncio does not warn of it
-        raise

@@ -9,7 +9,7 @@ from stackr.registry.reference import Reference
 from stackr.runtime.engine.image.platform import Platform
 from stackr.runtime.engine.state import Document
 
-__all__ = ["HistoryEntry", "Image", "ImageUse", "RemoteImage", "StoredImage"]
+__all__ = ["HistoryEntry", "Image", "ImageUse", "NewImage", "RemoteImage", "StoredImage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,21 @@ class ImageUse:
 
     container_id: str
     running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """An image that is to be recorded, whose layers are unpacked; as in `StoredImage`.
+
+    names: those that it gets besides what it has.
+    """
+
+    id: str
+    oci: dict[str, Any]
+    layer_blobs: tuple[str, ...]
+    manifests: tuple[str, ...] = ()
+    names: tuple[Reference, ...] = ()
+    parent: str = ""
 
 
 @dataclass(slots=True)

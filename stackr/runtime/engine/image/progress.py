@@ -19,7 +19,7 @@ class ImageProgress:
     """One line: `id` is a layer's short digest or the tag; the two figures are bytes.
 
     pushed: the digest of a manifest and its bytes, with the tag as `id`, of the line that ends a
-    push.
+    push. is_stream: the status is text as a program writes it.
     """
 
     status: str
@@ -27,6 +27,7 @@ class ImageProgress:
     current: int | None = None
     total: int | None = None
     pushed: tuple[str, int] | None = None
+    is_stream: bool = False
 
 
 Report = Callable[[ImageProgress], None]
@@ -49,6 +50,9 @@ class LayerProgress:
 
     def extracted(self, current: int) -> None:
         self._figure("Extracting", current)
+
+    def loaded(self, current: int) -> None:
+        self._figure("Loading layer", current)
 
     def pushed(self, current: int) -> None:
         self._figure("Pushing", current)

@@ -54,16 +54,19 @@ class Retention:
             await asyncio.wait([self._giving])
 
     @asynccontextmanager
-    async def fetching(self) -> AsyncIterator[Pin]:
+    async def fetching(self, *, resumable: bool = True) -> AsyncIterator[Pin]:
         """What the block pins is not removed before it ends; it is given back where the block fails
-        for good.
+        for good, and at once where another try would begin anew.
         """
         seen: set[str] = set()
         try:
             with self._pinning(seen) as pin:
                 yield pin
         except (Unavailable, asyncio.CancelledError):
-            self._give_back_later()
+            if resumable:
+                self._give_back_later()
+            else:
+                await asyncio.shield(self.withdraw(seen))
             raise
         except (StackrError, OSError):
             await asyncio.shield(self.withdraw(seen))

@@ -23,10 +23,18 @@ from stackr.registry.digest import digest_of, short_id
 from stackr.registry.reference import Reference, parse_reference
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.image.archives import Archives
 from stackr.runtime.engine.image.commit import Commit, image_config, manifest, pack_layer
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.history import history_of
-from stackr.runtime.engine.image.model import HistoryEntry, Image, RemoteImage, StoredImage
+from stackr.runtime.engine.image.model import (
+    HistoryEntry,
+    Image,
+    NewImage,
+    RemoteImage,
+    StoredImage,
+)
+from stackr.runtime.engine.image.names import pullable, taggable
 from stackr.runtime.engine.image.platform import (
     Platform,
     host_platform,
@@ -94,6 +102,7 @@ class Images:
         self._drafts: dict[str, StoredImage] = {}
         self._kept: Callable[[], frozenset[str]] = frozenset
         self._retention = Retention(self._content, snapshots, self._blobs_of_images)
+        self.archives = Archives(self, self._content, self._unpacker, self._retention, events)
         self._settling: asyncio.Task[None] | None = None
         snapshots.keep_layers(self._needed_layers)
 
@@ -114,7 +123,7 @@ class Images:
         for image in list(self._images.values()):
             await self._restore(image)
         await self._retention.open()
-        self._settle_later()
+        self.settle_later()
 
     async def close(self) -> None:
         """Nothing is lost by it: what is not settled yet is so after the next start."""
@@ -123,7 +132,7 @@ class Images:
             await asyncio.wait([self._settling])
         await self._retention.close()
 
-    def _settle_later(self) -> None:
+    def settle_later(self) -> None:
         """Let new layers reach the disk, when what they were pulled for has had time to start; and
         give back the memory that the pull took.
         """
@@ -169,7 +178,7 @@ class Images:
         malformed name, platform or image, NotFound, Unauthorized, Unavailable, Internal for a
         full disk.
         """
-        name = _pullable(reference)
+        name = pullable(reference)
         wanted = parse_platform(platform) if platform else None
         remote = await self.registries()
         async with remote.transport(name, auth) as transport:
@@ -180,7 +189,7 @@ class Images:
             except OSError as error:
                 reason = f"{self._config.data_root}: {error.strerror or error}"
                 raise Internal(f"image {name.familiar}: cannot be stored: {reason}") from error
-        self._settle_later()
+        self.settle_later()
         news = "Image is up to date for" if before == image.id else "Downloaded newer image for"
         progress(ImageProgress(f"Digest: {digest}"))
         progress(ImageProgress(f"Status: {news} {name.familiar}"))
@@ -200,7 +209,7 @@ class Images:
 
     async def resolve(self, reference: str, *, auth: RegistryAuth | None = None) -> RemoteImage:
         """What a name means in its registry now; nothing is pulled. Raises as `pull`."""
-        name = _pullable(reference)
+        name = pullable(reference)
         remote = await self.registries()
         async with remote.transport(name, auth) as transport:
             return await remote.describe(transport, name)
@@ -231,7 +240,7 @@ class Images:
         image = self._images[self._names[str(name)]]
         async with self._retention.fetching() as pin:
             pin((*image.blobs, *image.diff_ids))
-            await self._pack(image, pin)
+            await self.pack(image, pin)
             what = await asyncio.to_thread(pushable, image, self._content)
             sources = repositories_with(self._images.values(), name)
             await remote.push(transport, name, what, self._content, sources=sources, report=report)
@@ -272,25 +281,37 @@ class Images:
         return fits and all(self._snapshots.layer(diff_id) for diff_id in image.diff_ids)
 
     def _record(self, name: Reference, pulled: Pulled) -> StoredImage:
-        image = self._images.get(pulled.image_id)
-        known = image.manifests if image else ()
-        manifests = tuple(dict.fromkeys((*known, pulled.digest, pulled.manifest_digest)))
-        sizes = [self._layer_size(diff_id) for diff_id in pulled.config["rootfs"]["diff_ids"]]
-        stored = StoredImage(
+        new = NewImage(
             id=pulled.image_id,
             oci=pulled.config,
-            manifests=manifests,
             layer_blobs=pulled.layer_blobs,
-            size_bytes=sum(sizes),
-            last_tagged=_now(),
-            names=image.names if image else {},
-            parent=image.parent if image else "",
+            manifests=(pulled.digest, pulled.manifest_digest),
+            names=(name, name.with_digest(pulled.digest)),
         )
+        return self.add([new])[0]
+
+    def add(self, new: Sequence[NewImage]) -> Sequence[StoredImage]:
+        """Record images and their names: all of them, or none."""
         with self._state.transaction():
-            self._state.save(IMAGE, stored.id, stored)
-            self._images[stored.id] = stored
+            return [self._add(each) for each in new]
+
+    def _add(self, new: NewImage) -> StoredImage:
+        former = self._images.get(new.id)
+        known = former.manifests if former else ()
+        stored = StoredImage(
+            id=new.id,
+            oci=new.oci,
+            manifests=tuple(dict.fromkeys((*known, *new.manifests))),
+            layer_blobs=new.layer_blobs,
+            size_bytes=sum(self._layer_size(each) for each in new.oci["rootfs"]["diff_ids"]),
+            last_tagged=_now() if new.names or former is None else former.last_tagged,
+            names=former.names if former else {},
+            parent=former.parent if former else new.parent,
+        )
+        self._state.save(IMAGE, stored.id, stored)
+        self._images[stored.id] = stored
+        for name in new.names:
             self._point(name, stored)
-            self._point(name.with_digest(pulled.digest), stored)
         return stored
 
     def _layer_size(self, diff_id: str) -> int:
@@ -312,13 +333,23 @@ class Images:
 
         Raises NotFound (`No such image: x`), InvalidArgument for what is neither.
         """
-        return self._find(name_or_id).view()
+        return self.find(name_or_id).view()
 
     def has(self, id: str) -> bool:
         """Whether an image is recorded under this whole ID; a draft is not."""
         return id in self._images
 
-    def _find(self, name_or_id: str) -> StoredImage:
+    def tags_of(self, repository: Reference) -> Mapping[str, Sequence[Reference]]:
+        """The tags of a repository, by the IDs of their images, sorted."""
+        found: dict[str, list[Reference]] = {}
+        for key in sorted(self._names):
+            name = self._images[self._names[key]].names[key]
+            if name.name == repository.name and name.tag and not name.digest:
+                found.setdefault(self._names[key], []).append(name)
+        return found
+
+    def find(self, name_or_id: str) -> StoredImage:
+        """As `get`, the record itself."""
         if name_or_id in self._images:
             return self._images[name_or_id]
         if name_or_id in self._drafts:
@@ -350,7 +381,7 @@ class Images:
 
     def history(self, name_or_id: str) -> _History:
         """How an image was built, the newest step first. Raises NotFound."""
-        image = self._find(name_or_id)
+        image = self.find(name_or_id)
         below, views = self._images.get(image.parent), [image.view()]
         while below is not None:
             views.append(below.view())
@@ -376,12 +407,12 @@ class Images:
         Raises Conflict where the container's image is not whole any more, InvalidArgument for the
         reference; nothing is left of a commit that fails.
         """
-        name = _taggable(commit.reference) if commit.reference else None
-        base = self._find(commit.base)
+        name = taggable(commit.reference) if commit.reference else None
+        base = self.find(commit.base)
         self._state.check_room()
         async with self._retention.fetching() as pin:
             pin((*base.blobs, *base.diff_ids))
-            await self._pack(base, pin)
+            await self.pack(base, pin)
             layer = await pack_layer(commit.upper, self._content)
             check()
             blobs = base.layer_blobs
@@ -394,39 +425,20 @@ class Images:
             pin((digest_of(config), digest_of(raw)))
             for data in (config, raw):
                 await asyncio.to_thread(self._content.write, data, digest=digest_of(data))
-            stored = self._record_commit(name, config, digest_of(raw), blobs, base.id)
-        self._settle_later()
+            new = NewImage(
+                id=digest_of(config),
+                oci=parse_json(config),
+                layer_blobs=tuple(blobs),
+                manifests=(digest_of(raw),),
+                names=(name,) if name else (),
+                parent=base.id if base.id in self._images else "",
+            )
+            stored = self.add([new])[0]
+        self.settle_later()
         self._events.publish("image", "create", stored.id, {"name": stored.id})
         if name is not None:
             self._events.publish("image", "tag", stored.id, self._attributes(stored, name))
         return stored.view()
-
-    def _record_commit(
-        self,
-        name: Reference | None,
-        config: bytes,
-        manifest: str,
-        blobs: Sequence[str],
-        parent: str,
-    ) -> StoredImage:
-        oci, id = parse_json(config), digest_of(config)
-        former = self._images.get(id)
-        stored = StoredImage(
-            id=id,
-            oci=oci,
-            manifests=(manifest,),
-            layer_blobs=tuple(blobs),
-            size_bytes=sum(self._layer_size(each) for each in oci["rootfs"]["diff_ids"]),
-            last_tagged=_now(),
-            names=former.names if former else {},
-            parent=parent if parent in self._images else "",
-        )
-        with self._state.transaction():
-            self._state.save(IMAGE, stored.id, stored)
-            self._images[stored.id] = stored
-            if name is not None:
-                self._point(name, stored)
-        return stored
 
     def check_room(self) -> None:
         """Raises Internal where the disk is full or read-only, before something new is made."""
@@ -478,27 +490,18 @@ class Images:
 
         A layer that was built has no blob until one is wanted. Raises InvalidArgument for a name.
         """
-        references = [_taggable(name) for name in names]
+        references = [taggable(name) for name in names]
         oci, id = parse_json(config), digest_of(config)
         await asyncio.to_thread(self._content.write, config, digest=id)
         blobs = self._blobs_of_layers()
-        former = self._images.get(id)
-        stored = StoredImage(
+        new = NewImage(
             id=id,
             oci=oci,
-            manifests=former.manifests if former else (),
             layer_blobs=tuple(blobs.get(diff_id, "") for diff_id in oci["rootfs"]["diff_ids"]),
-            size_bytes=sum(self._layer_size(each) for each in oci["rootfs"]["diff_ids"]),
-            last_tagged=_now() if references or former is None else former.last_tagged,
-            names=former.names if former else {},
-            parent=former.parent if former else "",
+            names=tuple(references),
         )
-        with self._state.transaction():
-            self._state.save(IMAGE, stored.id, stored)
-            self._images[stored.id] = stored
-            for reference in references:
-                self._point(reference, stored)
-        self._settle_later()
+        stored = self.add([new])[0]
+        self.settle_later()
         for reference in references:
             self._events.publish("image", "tag", id, self._attributes(stored, reference))
         return stored.view()
@@ -512,7 +515,7 @@ class Images:
             if digest
         }
 
-    async def _pack(self, image: StoredImage, pin: Pin) -> None:
+    async def pack(self, image: StoredImage, pin: Pin) -> None:
         """Make the blobs of layers that were built here and never packed."""
         own = zip(image.diff_ids, image.layer_blobs, strict=True)
         blobs = await self.packed(image.diff_ids, pin, {each: blob for each, blob in own if blob})
@@ -545,8 +548,8 @@ class Images:
 
     def tag(self, source: str, target: str) -> None:
         """Let the name `target` mean the image `source`. Raises NotFound, InvalidArgument."""
-        name = _taggable(target)
-        image = self._find(source)
+        name = taggable(target)
+        image = self.find(source)
         image.last_tagged = _now()
         with self._state.transaction():
             self._state.save(IMAGE, image.id, image)
@@ -562,7 +565,7 @@ class Images:
         parents go too. Raises NotFound, and Conflict with Docker's texts where a container, another
         name or an image on top of this one is in the way.
         """
-        image = self._find(name_or_id)
+        image = self.find(name_or_id)
         self._state.check_writable()
         uses, has_children = in_use(image.id), self._has_children(image)
         conflict = find_conflict(image, name_or_id, uses, force=force, has_children=has_children)
@@ -669,21 +672,6 @@ def _named(name: str, document: Document) -> tuple[str, Reference]:
 
 IMAGE: Final = Kind("image", StoredImage.from_document, StoredImage.to_document)
 IMAGE_NAME: Final = Kind("image_name", parse=_named, dump=lambda named: {"image": named[0]})
-
-
-def _pullable(reference: str) -> Reference:
-    """A digest wins over a tag, as with Docker."""
-    name = parse_reference(reference).with_default_tag()
-    return name.with_digest(name.digest) if name.digest else name
-
-
-def _taggable(text: str) -> Reference:
-    name = parse_reference(text)
-    if name.digest:
-        raise InvalidArgument("refusing to create a tag with a digest reference")
-    if name.familiar_name == "sha256":
-        raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
-    return name.with_default_tag()
 
 
 def _now() -> str:

@@ -34,6 +34,7 @@ class Unpacker:
     ) -> Layer:
         """The layer of `diff_id`, unpacked from `blob`, unless it is there already.
 
+        diff_id: "" where it is not known yet.
         on_read: called with the bytes of the blob read so far. Raises InvalidArgument for an
         archive that is damaged, hostile or not what `diff_id` says, Internal where the host fails
         (a full disk); nothing is left of it then, nor after a cancellation.
@@ -50,7 +51,7 @@ class Unpacker:
                 raise
             root = RootAttributes(**done["root"]) if done["root"] else None
             return self._snapshots.commit_layer(
-                target, diff_id=diff_id, size_bytes=done["size_bytes"], root=root
+                target, diff_id=done["diff_id"], size_bytes=done["size_bytes"], root=root
             )
 
     async def _run(
@@ -68,10 +69,11 @@ class Unpacker:
             )
         finally:
             os.close(stdin)
+        what = f"layer {diff_id}" if diff_id else "archive"
         if "failure" in answer:
             reason = f"{target.parent}: {answer['failure']}"
-            raise Internal(f"layer {diff_id}: cannot be unpacked: {reason}")
+            raise Internal(f"{what}: cannot be unpacked: {reason}")
         if "error" in answer:
-            raise InvalidArgument(f"layer {diff_id}: {answer['error']}")
+            raise InvalidArgument(f"{what}: {answer['error']}")
         done: dict[str, Any] = answer["done"]
         return done
