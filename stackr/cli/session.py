@@ -12,6 +12,7 @@ from typing import TypeVar
 from stackr.cli.arguments import parse_parallel
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import GlobalOptions
+from stackr.cli.views.arrival import Arrived, arrival_lines, ended_lines
 from stackr.cli.views.failure import cause_lines, failure_json, failure_lines
 from stackr.cli.views.gantt import gantt_json, gantt_lines
 from stackr.cli.views.logs import LogLines
@@ -152,6 +153,16 @@ class Session:
             self.out.line(json.dumps(failure_json(report)))
         for line in failure_lines(report, self.err, advice=failed.advice):
             self.err.line(line)
+
+    def show_arrival(self, arrived: Arrived, took_s: float) -> None:
+        """That the stack is up, where it answers, and what has ended right away."""
+        if self.is_json:
+            return
+        for ended in arrived.ended:
+            first, *rest = ended_lines(ended, self.err)
+            self.view.warning("\n".join([first, *rest]))
+        for line in arrival_lines(arrived, took_s, self.err):
+            self.view.message(line)
 
     def show_profile(self) -> None:
         """Tell where the time went so far; nothing where that was not asked for."""

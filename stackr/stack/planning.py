@@ -11,7 +11,7 @@ from stackr.planner.desired.project import Desired, desired
 from stackr.planner.images.building import built, plan_bases
 from stackr.planner.images.refresh import ask_registries, plan_refresh
 from stackr.planner.observe.observed import Observed, observe
-from stackr.planner.observe.orphans import is_orphans_warning
+from stackr.planner.observe.orphans import is_told_by_plan
 from stackr.planner.plan.model import Plan, RiskLevel
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.review.provenance import with_created_fields, with_sources
@@ -74,7 +74,7 @@ def _refuse_unsupported(project: Project, capabilities: Capabilities) -> None:
 
 def for_readers(plan: Plan, wanted: Desired, project: Project, *, detail: bool = False) -> Plan:
     """The plan with where its values are written; with all of what is created, for `detail`."""
-    warnings = tuple(each for each in plan.warnings if not is_orphans_warning(each))
+    warnings = tuple(each for each in plan.warnings if not is_told_by_plan(each))
     plan = with_created_fields(replace(plan, warnings=warnings), wanted, detail=detail)
     return with_sources(plan, wanted, project)
 

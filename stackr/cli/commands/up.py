@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from dataclasses import replace
 
 import typer
@@ -20,6 +22,7 @@ from stackr.planner.observe.observed import observe
 from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
+from stackr.stack.arrival import EARLY_S, arrival
 from stackr.stack.converge import converge, foresee
 from stackr.stack.goal import Goal
 from stackr.stack.planning import desire
@@ -74,7 +77,18 @@ async def _converge(
     session: Session, runtime: Runtime, goal: Goal, before_start: BeforeStart | None = None
 ) -> int:
     context = replace(session.context(), before_start=before_start)
+    begun = time.monotonic()
     result = await converge(context, runtime, goal)
+    if result.is_success and not result.plan.is_empty and goal.options.start:
+        is_watched = before_start is None and session.err.is_terminal
+        with contextlib.suppress(StackrError):  # the stack is up, whatever can be told of it
+            arrived = await arrival(
+                runtime,
+                result.plan,
+                engine=session.options.engine,
+                patience_s=EARLY_S if is_watched else 0,
+            )
+            session.show_arrival(arrived, time.monotonic() - begun)
     session.show_profile()
     return result.exit_code
 

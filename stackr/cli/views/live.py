@@ -1,6 +1,6 @@
 """Rows drawn again and again at the bottom of a terminal, with rich.
 
-Narrow terminals lose the least important part first: the transfer's figures, then the elapsed time,
+Narrow terminals lose the least important part first: the bar, the figures, then the elapsed time,
 then the end of the text. A terminal with fewer lines than rows shows what is at work. At the end
 every row is printed once and stays. rich is imported here only, when there is something to draw.
 """
@@ -26,8 +26,11 @@ _MARKS = {
     RowState.DONE: ("✔", "green"),
     RowState.FAILED: ("✘", "red"),
     RowState.SKIPPED: ("-", "yellow"),
+    RowState.WAITING: ("·", "dim"),
 }
 _LABEL_SHARE = 0.6
+_BAR = 20
+"""Columns of a bar; with less than half of that there is none."""
 
 
 class LiveRows:
@@ -78,11 +81,11 @@ class LiveRows:
     def _render(self) -> Text:
         now = self._clock()
         width = self._output.width
-        every = list(self._rows.by_key.values())
+        lines = [Text(self._header()[:width], style="bold")]
+        every = self._rows.every()
         room = len(every) if self._stopped else max(shutil.get_terminal_size().lines - 3, 1)
         rows = self._rows.visible(room)
         column = label_width(every, width)
-        lines = [Text(self._header()[:width], style="bold")]
         lines += [render_row(row, now, width=width, label_width=column) for row in rows]
         if hidden := len(every) - len(rows):
             lines.append(Text(f"   … {hidden} more"[:width], style="dim"))
@@ -107,14 +110,24 @@ def render_row(row: Row, now: float, *, width: int, label_width: int) -> Text:
         right = elapsed
     text = row.text[: room - len(right) - bool(right)] if room else ""
     if detail and len(text) + 2 + len(detail) + 1 + len(right) <= room:
-        text = f"{text}  {detail}"
+        bar = _bar(row, room - len(text) - len(detail) - len(right) - 5)
+        text = f"{text}  {bar}{detail}"
     gap = " " * (room - len(text) - len(right)) if right else ""
     line = Text(mark, style=style)
-    line.append(left[: width - 1])
+    line.append(left[: width - 1], style="dim" if row.state is RowState.WAITING else "")
     line.append(text, style=style)
     line.append(gap)
     line.append(right, style="dim")
     return line
+
+
+def _bar(row: Row, room: int) -> str:
+    """A transfer's share as a bar, and a gap after it; "" where there is no room."""
+    share, length = row.share, min(room, _BAR)
+    if share is None or length < _BAR // 2:
+        return ""
+    full = int(share * length)
+    return f"{'━' * full}{'─' * (length - full)}  "
 
 
 def _spinner(now: float) -> str:

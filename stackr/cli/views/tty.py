@@ -10,10 +10,12 @@ import io
 import time
 
 from stackr.cli.views.build import step_label
+from stackr.cli.views.keys import HiddenKeys
 from stackr.cli.views.live import LiveRows
 from stackr.cli.views.output import Output
-from stackr.cli.views.rows import Rows, RowState
-from stackr.cli.views.view import doing, done, resource_label
+from stackr.cli.views.plan_rows import PlanRows
+from stackr.cli.views.rows import Row, RowState
+from stackr.cli.views.view import resource_label
 from stackr.executor.events import (
     Event,
     OperationFailed,
@@ -24,7 +26,6 @@ from stackr.executor.events import (
     PlanFinished,
     PlanStarted,
 )
-from stackr.planner.plan.model import Operation
 from stackr.runtime.image_build import BuildProgress
 from stackr.text import visible
 
@@ -36,29 +37,30 @@ class TtyView:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._rows = Rows()
-        self._layers: dict[str, dict[str, tuple[int, int]]] = {}
+        self._rows = PlanRows()
         self._live: LiveRows | None = None
-        self._steps: set[str] = set()
-        self._total = 0
+        self._keys = HiddenKeys()
         self._project = ""
 
     def __call__(self, event: Event, /) -> None:
+        now = time.monotonic()
         match event:
             case PlanStarted(plan=plan):
                 self._project = plan.project
-                self._total = len({operation.resource for operation in plan.operations})
+                self._rows = PlanRows(plan)
             case OperationStarted(operation=operation):
-                self._begin(operation)
+                self._draw()
+                self._rows.begin(operation, now)
             case OperationProgress():
-                self._progress(event)
+                self._progress(event, now)
             case OperationFinished(operation=operation, detail=detail):
-                self._end(operation, done(operation, detail), RowState.DONE)
+                self._rows.finish(operation, detail, now)
             case OperationFailed(operation=operation):
-                self._end(operation, "Error", RowState.FAILED)
+                self._rows.fail(operation, "Error", RowState.FAILED, now)
             case OperationSkipped(operation=operation, because=because) if because:
-                self._end(operation, "Skipped", RowState.SKIPPED)
+                self._rows.fail(operation, "Skipped", RowState.SKIPPED, now)
             case PlanFinished():
+                self._rows.close(now)
                 self.close()
             case _:
                 return
@@ -78,8 +80,8 @@ class TtyView:
         if self._live is not None:
             self._live.stop()
             self._live = None
-            self._rows = Rows()
-            self._steps = set()
+            self._rows = PlanRows()
+            self._keys.stop()
 
     def write_above(self, output: Output, text: str) -> None:
         """Write whole lines, each ended, above the rows."""
@@ -92,71 +94,49 @@ class TtyView:
     def _above(self, output: Output, text: str) -> None:
         self.write_above(output, f"{visible(text, colours=True)}\n")
 
-    def _begin(self, operation: Operation) -> None:
+    def _draw(self) -> None:
         if self._live is None:
+            self._keys.start()
             self._live = LiveRows(self._output, self._rows, self._header)
             self._live.start()
-        label = resource_label(operation.resource)
-        self._rows.begin(label, label, doing(operation), time.monotonic())
 
-    def _end(self, operation: Operation, text: str, state: RowState) -> None:
-        label = resource_label(operation.resource)
-        self._rows.end(label, label, text, state, time.monotonic())
-
-    def _build(self, image: str, progress: BuildProgress) -> None:
+    def _build(self, label: str, image: str, progress: BuildProgress, now: float) -> None:
         """A row for each step that is executed, with the last line of its output."""
         if progress.kind == "notice":
             self.message(f"{image}: {progress.text}")
             return
         if not progress.number:
             return
-        label = f"  {step_label(progress)}"
-        key, now = f"{image} {label}", time.monotonic()
+        step = f"  {step_label(progress)}"
+        below = self._rows.get(label).below
         text = visible(progress.text.strip().rpartition("\n")[2], one_line=True)
         match progress.kind:
             case "step":
-                instruction = f"{label} {text}"
-                self._steps.add(key)
-                self._rows.begin(key, instruction, "", now)
+                below[step] = Row(f"{step} {text}")
+                below[step].begin("", now)
             case "cached":
-                self._rows.end(key, label, "CACHED", RowState.DONE, now)
+                below.setdefault(step, Row(step)).end("CACHED", RowState.DONE, now)
             case "done":
-                self._rows.end(key, label, "", RowState.DONE, now)
-            case _ if text and key in self._rows.by_key:
-                self._rows.by_key[key].text = text
+                below.setdefault(step, Row(step)).end("", RowState.DONE, now)
+            case _ if text and step in below:
+                below[step].text = text
             case _:
                 return
 
-    def _progress(self, event: OperationProgress) -> None:
+    def _progress(self, event: OperationProgress, now: float) -> None:
+        operation = event.operation
         if event.build is not None:
-            self._build(event.operation.resource.name, event.build)
-            return
-        row = self._rows.by_key.get(resource_label(event.operation.resource))
-        if row is None:
-            return
-        if not event.layer:
-            detail = visible(event.text, one_line=True)
-            row.text = f"{doing(event.operation)} ({detail})" if detail else row.text
-            return
-        layers = self._layers.setdefault(row.label, {})
-        if event.text in _TRANSFERRED:
-            before = layers.get(event.layer, (0, 0))
-            layers[event.layer] = (before[1] or before[0], before[1])
-        elif event.text in ("Downloading", "Pushing"):
-            layers[event.layer] = (event.current, max(event.total, event.current))
+            self._build(
+                resource_label(operation.resource), operation.resource.name, event.build, now
+            )
+        elif event.layer:
+            self._rows.transfer(operation, event.layer, event.text, event.current, event.total, now)
         else:
-            layers.setdefault(event.layer, (0, 0))
-        current = sum(layer[0] for layer in layers.values())
-        row.transfer(time.monotonic(), current, sum(layer[1] for layer in layers.values()))
+            self._rows.tell(operation, visible(event.text, one_line=True))
 
     def _header(self) -> str:
-        steps = sum(self._rows.by_key[key].state is not RowState.WORKING for key in self._steps)
-        return f"[+] {self._project}: {self._rows.finished - steps}/{max(self._total, 1)}"
-
-
-_TRANSFERRED = frozenset(
-    {"Download complete", "Verifying Checksum", "Extracting", "Pull complete", "Already exists"}
-)
+        self._rows.refresh()
+        return f"[+] {self._project}: {self._rows.done}/{max(len(self._rows.by_key), 1)}"
 
 
 class _AboveLive(io.StringIO):

@@ -19,6 +19,8 @@ _READY = {
     "service_healthy": "Healthy",
     "service_completed_successfully": "Completed",
 }
+_STATES = {"healthy": "Healthy", "running": "Started", "exited with code 0": "Completed"}
+"""What a wait has seen at last; one word for one state."""
 
 
 class View(Protocol):
@@ -52,11 +54,11 @@ def doing(operation: Operation) -> str:
 
 
 def done(operation: Operation, detail: str = "") -> str:
-    """`Created`; of a wait, the state that it was for: `Healthy`. detail: that of the event."""
+    """`Created`; of a wait, what the container is now: `Healthy`. detail: that of the event."""
     if detail.startswith(IN_USE):
         return "Resource is still in use"
     if operation.action is Action.PUSH_IMAGE and detail:
         return f"{operation.action.done} {detail}"
     if operation.action is Action.WAIT_FOR and isinstance(operation.payload, WaitFor):
-        return _READY.get(operation.payload.condition, operation.action.done)
+        return _STATES.get(detail) or _READY.get(operation.payload.condition, "Started")
     return operation.action.done

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from stackr.planner.observe.observed import other_stack_of
 from stackr.runtime.types import ContainerState
 
-__all__ = ["is_orphans_warning", "orphans_warning"]
+__all__ = ["ORPHANS_ADVICE", "is_told_by_plan", "orphans_warning"]
+
+ORPHANS_ADVICE = (
+    "if their services were removed from the stack file, --remove-orphans cleans them up"
+)
 
 
 def orphans_warning(orphans: Sequence[ContainerState], working_dir: str, advice: str) -> str:
@@ -24,9 +28,9 @@ def orphans_warning(orphans: Sequence[ContainerState], working_dir: str, advice:
     return f"{_FOUND} ({names}) for this project: {advice}"
 
 
-def is_orphans_warning(warning: str) -> bool:
-    """Whether it is one of these: who reads the plan itself sees each orphan there."""
-    return warning.startswith(_FOUND)
+def is_told_by_plan(warning: str) -> bool:
+    """Whether it is about a stack's own orphans, each of which a plan shows with this advice."""
+    return warning.startswith(_FOUND) and warning.endswith(ORPHANS_ADVICE)
 
 
 _FOUND = "found orphan containers"

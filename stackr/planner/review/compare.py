@@ -18,7 +18,7 @@ from stackr.planner.desired.probe import probe_of
 from stackr.planner.desired.project import Desired, DesiredNetwork, DesiredService, DesiredVolume
 from stackr.planner.images.building import built
 from stackr.planner.observe.observed import Observed
-from stackr.planner.observe.orphans import is_orphans_warning
+from stackr.planner.observe.orphans import is_told_by_plan
 from stackr.planner.plan.model import Change, Kind, Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
@@ -49,7 +49,7 @@ def compare(
     """
     observed = built(replace(imagined(base, changed), builds=builds or {}))
     plan = reconcile(changed, observed, options)
-    warnings = tuple(each for each in plan.warnings if not is_orphans_warning(each))
+    warnings = tuple(each for each in plan.warnings if not is_told_by_plan(each))
     if base.project != changed.project:
         warnings += (
             f'the project\'s name changes from "{base.project}" to "{changed.project}": what is up '

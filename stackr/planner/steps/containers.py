@@ -8,7 +8,7 @@ from stackr.planner.change.slot import Slot, Verdict
 from stackr.planner.desired.limits import resources, restart_policy
 from stackr.planner.desired.project import DesiredService
 from stackr.planner.observe.observed import other_stack_of, resource_of, service_of
-from stackr.planner.observe.orphans import orphans_warning
+from stackr.planner.observe.orphans import ORPHANS_ADVICE, orphans_warning
 from stackr.planner.plan.builder import Entry
 from stackr.planner.plan.model import Action, Change, Kind
 from stackr.planner.plan.payloads import (
@@ -205,10 +205,8 @@ def plan_orphans(draft: Draft) -> None:
     if not orphans:
         return
     if not draft.options.remove_orphans:
-        advice = (
-            "if their services were removed from the stack file, --remove-orphans cleans them up"
-        )
-        draft.builder.warnings.append(orphans_warning(orphans, draft.desired.working_dir, advice))
+        warning = orphans_warning(orphans, draft.desired.working_dir, ORPHANS_ADVICE)
+        draft.builder.warnings.append(warning)
         draft.builder.changes += (_left(draft, container) for container in orphans)
         return
     for container in orphans:

@@ -188,9 +188,9 @@ def test_terminal_rows() -> None:
     text = stream.getvalue()
     assert "web-1  | hello" in text
     last = text[text.rindex("[+] demo") :]
-    assert "[+] demo: 2/2" in last
+    assert "[+] demo: 1/2" in last
     assert "✔ Image nginx:1.27" in last
-    assert "- Container demo-web-1 Skipped" in last
+    assert "✘ Container demo-web-1 Error" in last
     view.message("after")
     assert stream.getvalue().endswith("after\n")
 

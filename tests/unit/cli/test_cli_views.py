@@ -134,12 +134,13 @@ def test_log_lines_in_colour_and_without_prefix() -> None:
 
 def _rows() -> Rows:
     rows = Rows()
-    image = rows.begin("image", "Image nginx:1.27", "Pulling", 0.0)
+    image = rows.get("Image nginx:1.27")
+    image.begin("Pulling", 0.0)
     image.transfer(1.0, 10_000_000, 83_000_000)
     image.transfer(2.0, 30_000_000, 83_000_000)
-    rows.begin("web", "Container demo-web-1", "Creating", 1.0)
-    rows.end("web", "Container demo-web-1", "Created", RowState.DONE, 1.5)
-    rows.end("db", "Container demo-db-1", "Error", RowState.FAILED, 2.0)
+    rows.get("Container demo-web-1").begin("Creating", 1.0)
+    rows.get("Container demo-web-1").end("Created", RowState.DONE, 1.5)
+    rows.get("Container demo-db-1").end("Error", RowState.FAILED, 2.0)
     return rows
 
 
@@ -149,7 +150,7 @@ def _rows() -> Rows:
         (
             78,
             [
-                "⠋ Image nginx:1.27     Pulling  30MB / 83MB  20MB/s                       2.0s",
+                "⠋ Image nginx:1.27     Pulling  ━━━━━━━─────────────  30MB / 83MB  20MB/s 2.0s",
                 "✔ Container demo-web-1 Created                                            0.5s",
                 "✘ Container demo-db-1  Error                                              0.0s",
             ],
@@ -178,4 +179,4 @@ def test_visible_rows_prefer_those_at_work() -> None:
     rows = _rows()
     assert [row.label for row in rows.visible(2)] == ["Image nginx:1.27", "Container demo-db-1"]
     assert [row.label for row in rows.visible(1)] == ["Image nginx:1.27"]
-    assert rows.finished == 2
+    assert rows.done == 1
