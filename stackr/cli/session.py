@@ -22,6 +22,7 @@ from stackr.cli.views.plan import plan_lines, summary_text
 from stackr.cli.views.plan_github import plan_annotations
 from stackr.cli.views.plan_markdown import plan_markdown
 from stackr.cli.views.progress import open_view
+from stackr.cli.views.quiet import QuietView
 from stackr.cli.views.quietened import QuietenedView
 from stackr.cli.views.view import View
 from stackr.executor.apply import Limits
@@ -81,6 +82,10 @@ class Session:
             if is_quiet
         )
         return replace(self, view=QuietenedView(self.view, quiet)) if quiet else self
+
+    def silent(self) -> Session:
+        """The same, whose view tells nothing."""
+        return replace(self, view=QuietView(self.err))
 
     def with_profile(self) -> Session:
         """The same, that measures where the time goes from now on."""

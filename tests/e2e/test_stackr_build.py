@@ -148,7 +148,7 @@ def test_a_stage_is_built_anew_and_the_cache_is_removed(stack: Stack, busybox_im
     assert made()[0] != before[0]
     stack("down", "--rmi", "local")
     for words, message in (
-        ((), "--build-cache is needed"),
+        (("--build-cache", "--force"), "--build-cache and --force cannot be combined"),
         (("--build-cache", "--filter", "label=x"), '"label=x": until=TIME'),
         (("--build-cache", "--filter", "until=soon"), "until"),
         (("--build-cache", "--keep-storage", "much"), "--keep-storage"),

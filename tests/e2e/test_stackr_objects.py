@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
 
@@ -20,6 +21,7 @@ from stackr.runtime.engine.config import EngineConfig
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
+_LISTS = Path(__file__).with_name("objects") / "lists.txt"
 _AGO = re.compile(r"(\d+|About an?|Less than a) (second|minute)s?( ago)?")
 
 
@@ -46,8 +48,14 @@ class Both:
         return Done(done.returncode, _ageless(done.stdout.decode()))
 
     def stackr(self, words: str) -> Done:
+        """In this process."""
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe")
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            open(os.devnull) as nothing,
+            mock.patch("sys.stdin", nothing),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             code = run(["--engine", self._engine, *shlex.split(words)])
         return Done(code, _ageless(out.buffer.getvalue().decode()))
 
@@ -103,12 +111,42 @@ def both(engine: EngineConfig, busybox_image: str) -> Iterator[Both]:
         *("container exec obj-up sh -c 'exit 9'", "container exec obj-up none"),
         *("container exec -t obj-up tty", "container exec -e X=1 -u 1000 obj-up id -u"),
         *("container exec obj-made true", "container attach obj-made", "container logs obj-up"),
+        *("container port obj-up", "container port obj-up 80", "container port obj-up 99/udp"),
+        *("container top obj-up", "container top obj-up -o pid,comm", "container top obj-made"),
+        *("container stats --no-stream obj-none", "container update obj-up", "container prune"),
+        "container stats --no-stream --format '{{.Name}} {{.PIDs}}' obj-up",
+        *("container update --cpus x obj-up", "container update -m 64m --memory-swap 1g obj-up"),
+        *("container cp obj-up:/none x", "container cp a b", "container export -o /none/x obj-up"),
+        *("container commit obj-none", "container diff obj-none", "container start obj-none"),
         *("container start obj-up obj-none", "container start -a obj-up obj-made"),
         *("container rename obj-none x", "container pause obj-made", "container wait obj-none"),
     ],
 )
 def test_the_same_as_docker(both: Both, busybox_image: str, words: str) -> None:
     both.same(words.replace("{image}", busybox_image))
+
+
+def test_images_networks_and_volumes(both: Both, busybox_image: str) -> None:
+    for words in _LISTS.read_text().splitlines():
+        both.same(words.replace("{image}", busybox_image))
+
+
+def test_things_are_made_and_removed(both: Both, busybox_image: str) -> None:
+    for words, out in (
+        ("volume create --label a=b obj-v", "obj-v\n"),
+        ("volume ls -f label=a=b --format '{{.Name}} {{.Label \"a\"}}'", "obj-v b\n"),
+        ("volume rm obj-v", "obj-v\n"),
+        ("network connect --alias web obj-n obj-up", ""),
+        ("network disconnect obj-n obj-up", ""),
+        ("network rm obj-n", "obj-n\n"),
+        (f"image tag {busybox_image} obj-i:1", ""),
+        ("image rm obj-i:1", "Untagged: obj-i:1\n"),
+        (f"image pull -q {busybox_image}", f"{busybox_image}\n"),
+    ):
+        if words.startswith("network connect"):
+            made = both.stackr("network create --internal --label a=b obj-n")
+            assert made == both.docker("network inspect -f {{.Id}} obj-n")
+        assert both.stackr(words) == Done(0, out), words
 
 
 def test_a_container_is_stopped_renamed_and_removed(both: Both, busybox_image: str) -> None:

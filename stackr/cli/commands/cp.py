@@ -31,20 +31,20 @@ from stackr.stack.local_files import add_tree, open_archive, unpack
 from stackr.stack.replica import with_number
 from stackr.stack.thread_streams import consumed, produced
 
-__all__ = ["cp"]
+__all__ = ["CpArguments", "Place", "copy", "cp"]
 
 _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """One side of a copy. service: "" for this host."""
 
     service: str
     path: str
 
     @classmethod
-    def parse(cls, text: str) -> _Place:
+    def parse(cls, text: str) -> Place:
         """`web:/etc/hosts`, or a local path: absolute ones and those with a dot in front."""
         service, colon, path = text.partition(":")
         if not colon or text.startswith(("/", ".")):
@@ -56,8 +56,8 @@ class _Place:
 class CpArguments:
     """`stackr cp`. all: containers of `run` too. as_user: owned by the container's user."""
 
-    source: Annotated[_Place, Argument("SOURCE", _Place.parse)]
-    target: Annotated[_Place, Argument("TARGET", _Place.parse)]
+    source: Annotated[Place, Argument("SOURCE", Place.parse)]
+    target: Annotated[Place, Argument("TARGET", Place.parse)]
     all: Annotated[bool, Option("--all", help="To or from containers of run as well")] = False
     as_user: Annotated[
         bool, Option("--archive", "-a", help="What is copied belongs to the container's user")
@@ -114,7 +114,7 @@ async def _cp(session: Session, runtime: Runtime, project: str, arguments: CpArg
             f" {len(containers)}",
             hint="name one with --index",
         )
-    await asyncio.gather(*(_copy(session, runtime, each, arguments) for each in containers))
+    await asyncio.gather(*(copy(session, runtime, each, arguments) for each in containers))
 
 
 async def _containers(
@@ -132,9 +132,10 @@ async def _containers(
     return found
 
 
-async def _copy(
+async def copy(
     session: Session, runtime: SupportsFiles, container: ContainerState, arguments: CpArguments
 ) -> None:
+    """Copy to or from this container, and say so."""
     if arguments.is_upload:
         words = f"{arguments.source.path} to {container.name}:{arguments.target.path}"
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.stack.replica import find_replica
 
-__all__ = ["export"]
+__all__ = ["export", "to_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +63,23 @@ async def _export(
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
     else:
-        await _to_file(runtime, container.id, Path(output))
+        await to_file(runtime.export(container.id), Path(output), "export")
         session.view.message(f" {container.name}  Exported to {output}")
 
 
-async def _to_file(runtime: SupportsFiles, ref: str, path: Path) -> None:
-    """The whole archive, or nothing: it is written beside, then renamed."""
+async def to_file(chunks: AsyncIterator[bytes], path: Path, command: str) -> None:
+    """The whole of it, or nothing: it is written beside, then renamed. command: for messages."""
     try:
         if path.is_dir() or (path.exists() and not path.is_file()):
-            raise InvalidArgument(f"export: {path}: not a regular file")
+            raise InvalidArgument(f"{command}: {path}: not a regular file")
         fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(fd, "wb") as file:
-                async for chunk in runtime.export(ref):
+                async for chunk in chunks:
                     file.write(chunk)
             os.replace(beside, path)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(beside)
     except OSError as error:
-        raise StackrError(f"export: {path}: {(error.strerror or str(error)).lower()}") from error
+        raise StackrError(f"{command}: {path}: {(error.strerror or str(error)).lower()}") from error

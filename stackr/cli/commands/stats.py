@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from stackr.runtime.protocol import Runtime, SupportsStats
 from stackr.runtime.types import ContainerState, ContainerStats
 from stackr.stack.containers import project_containers
 
-__all__ = ["stats"]
+__all__ = ["Shown", "follow_stats", "stats"]
 
 _INTERVAL_S = 1.0
 _HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -59,18 +59,38 @@ async def _stats(
 ) -> None:
     if not isinstance(runtime, SupportsStats):
         raise NotSupported("stats: this engine does not offer it")
-    if arguments.no_stream:
-        containers = await _containers(runtime, project, arguments)
+    shown = Shown(form, once=arguments.no_stream, whole=arguments.no_trunc)
+    await follow_stats(session, runtime, lambda: _containers(runtime, project, arguments), shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How readings are shown. once: one of each container. whole: nothing is cut."""
+
+    form: Format
+    once: bool = False
+    whole: bool = False
+
+
+async def follow_stats(
+    session: Session,
+    runtime: SupportsStats,
+    look: Callable[[], Awaitable[list[ContainerState]]],
+    shown: Shown,
+) -> None:
+    """The readings of the containers that `look` finds, once or every second."""
+    if shown.once:
+        containers = await look()
         readings = await asyncio.gather(*(_once(runtime, each.id) for each in containers))
-        _show(session, form, list(zip(containers, readings, strict=True)), arguments)
+        _show(session, list(zip(containers, readings, strict=True)), shown)
         return
     readers = _Readers(runtime)
     try:
         while True:
-            containers = await _containers(runtime, project, arguments)
+            containers = await look()
             await readers.follow([container.id for container in containers])
             rows = [(each, readers.latest.get(each.id, ContainerStats())) for each in containers]
-            _show(session, form, rows, arguments)
+            _show(session, rows, shown)
             await asyncio.sleep(_INTERVAL_S)
     finally:
         await readers.close()
@@ -125,15 +145,12 @@ class _Readers:
 
 
 def _show(
-    session: Session,
-    form: Format,
-    rows: Sequence[tuple[ContainerState, ContainerStats]],
-    arguments: StatsArguments,
+    session: Session, rows: Sequence[tuple[ContainerState, ContainerStats]], shown: Shown
 ) -> None:
     """The rows; on a terminal in place of those before."""
-    fields = [stats_fields(container, stats, whole=arguments.no_trunc) for container, stats in rows]
-    lines = form.lines(fields, HEADINGS)
-    if session.out.is_terminal and not arguments.no_stream:
+    fields = [stats_fields(container, stats, whole=shown.whole) for container, stats in rows]
+    lines = shown.form.lines(fields, HEADINGS)
+    if session.out.is_terminal and not shown.once:
         lines = [f"{line}{_LINE_END}" for line in lines]
         session.out.stream.write(_HOME + "\n".join(lines) + f"\n{_BELOW}")
         session.out.stream.flush()

@@ -60,7 +60,12 @@ def engine_options() -> list[Parameter]:
 
 def _without_equals(args: Sequence[str], parameters: Sequence[Parameter]) -> list[str]:
     """`-p=80:80` as `-p80:80`: Docker takes both."""
-    shorts = {spelling for each in parameters for spelling in each.opts if len(spelling) == 2}
+    shorts = {
+        spelling
+        for each in parameters
+        for spelling in each.opts
+        if len(spelling) == 2 and not getattr(each, "is_flag", False)
+    }
     words = list(args)
     for place, word in enumerate(words):
         if word == "--":
@@ -101,10 +106,15 @@ _TAKEN = ("engine", "ansi", "no_color")
 """Those shared options that are not about a stack."""
 
 
-def refuse_stack_options(command: str, shared: GlobalOptions | None) -> None:
-    """Raises NotSupported for a shared option that is about a stack: this is about none."""
+def refuse_stack_options(
+    command: str, shared: GlobalOptions | None, taken: Sequence[str] = ()
+) -> None:
+    """Raises NotSupported for a shared option that is about a stack: this is about none.
+
+    taken: fields of those that this command has all the same.
+    """
     for each in fields(GlobalOptions) if shared is not None else ():
-        if each.name not in _TAKEN and getattr(shared, each.name):
+        if each.name not in (*_TAKEN, *taken) and getattr(shared, each.name):
             option = f"--{_OPTION_OF.get(each.name, each.name).replace('_', '-')}"
             why = NO_JSON[command] if each.name == "json" else _WHY.get(each.name, _ABOUT_A_STACK)
             raise NotSupported(f"{command}: {option}: not supported: {why}")

@@ -32,6 +32,7 @@ class Sub:
     help: str
     aliases: tuple[str, ...] = ()
     hidden: bool = False
+    takes_json: bool = False
 
 
 class ObjectGroup(TyperGroup):
@@ -63,13 +64,16 @@ class ObjectGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name = self._names.get(args[0])
         if name is not None:
+            taken = ("json",) if self._subs[name].takes_json else ()
+            refuse_stack_options(self.name or "", ctx.find_root().obj, taken)
             return name, self.get_command(ctx, name), args[1:]
         near = difflib.get_close_matches(args[0], self._subs, n=1)
         hint = f', did you mean "{near[0]}"?' if near else ""
         return ctx.fail(f'unknown command "{self.name} {args[0]}"{hint}')  # type: ignore[no-any-return]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        refuse_stack_options(self.name or "", ctx.find_root().obj)
+        if not args:
+            refuse_stack_options(self.name or "", ctx.find_root().obj)
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -27,14 +27,18 @@ def seconds(value: float) -> str:
     return f"{hours}h{minutes:02d}m"
 
 
-def size(value: float) -> str:
-    """`512B`, `1.2kB`, `83MB`: decimal units, three digits at most, as Docker prints them."""
-    unit = 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
+def size(value: float, *, digits: int = 3) -> str:
+    """`512B`, `1.2kB`, `83MB`: decimal units, three digits at most, as Docker prints them.
+
+    digits: in totals it prints four.
+    """
+    unit, most = 0, 1000 - 0.5 * 10 ** (3 - digits)
+    while value >= most and unit < len(_UNITS) - 1:
         value /= 1000
         unit += 1
-    digits = f"{value:.0f}" if unit == 0 or value >= 100 else f"{value:.3g}"
-    return f"{digits}{_UNITS[unit]}"
+    is_long = digits == 3 and value >= 100
+    text = f"{value:.0f}" if unit == 0 or is_long else f"{value:.{digits}g}"
+    return f"{text}{_UNITS[unit]}"
 
 
 def binary_size(value: float) -> str:

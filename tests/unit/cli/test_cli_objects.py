@@ -9,6 +9,7 @@ import pytest
 from stackr.cli.main import run
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.filters import filters
+from stackr.cli.objects.network import go_time
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age
 
@@ -67,3 +68,15 @@ def test_ages_are_rounded_as_docker_does(seconds: float, text: str) -> None:
 def test_a_table_keeps_the_spaces_before_an_empty_last_cell() -> None:
     assert table(("A", "B"), [("x", "")], keeps_end=True) == ["A   B", "x   "]
     assert table(("A", "B"), [("x", "")]) == ["A   B", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2026-11-29T21:20:34.042651790Z", "2026-11-29 21:20:34.04265179 +0000 UTC"),
+        ("2026-11-29T21:20:34.000000000Z", "2026-11-29 21:20:34 +0000 UTC"),
+        ("2026-11-29T21:20:34.5+01:00", "2026-11-29 21:20:34.5 +0100 +0100"),
+    ],
+)
+def test_times_as_go_prints_them(text: str, wanted: str) -> None:
+    assert go_time(text) == wanted

@@ -1,0 +1,152 @@
+"""Images as tar archives: `save`, `load` and `import`.
+
+Source: docker/cli, cli/command/image/save.go, load.go, import.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from stackr.cli.commands.export import to_file
+from stackr.cli.declared import Argument, takes
+from stackr.cli.objects.engine import Call, on_engine, path
+from stackr.cli.objects.progress import show_progress
+from stackr.errors import InvalidArgument, NotSupported
+from stackr.options import Option
+from stackr.registry.reference import parse_reference
+
+__all__ = ["import_", "load", "save"]
+
+_CHUNK = 1 << 18
+_PLATFORM = Option("--platform", metavar="OS[/ARCH]", help="Of this platform")
+
+
+@dataclass(frozen=True, slots=True)
+class SaveArguments:
+    """`stackr image save`."""
+
+    images: Annotated[tuple[str, ...], Argument("IMAGE...")]
+    output: Annotated[str, Option("--output", "-o", metavar="PATH", help="Write to a file")] = ""
+    platform: Annotated[str, Option("--platform", metavar="OS[/ARCH]", hidden=True)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadArguments:
+    """`stackr image load`."""
+
+    source: Annotated[
+        str, Option("--input", "-i", metavar="PATH", help="Read a file, not stdin")
+    ] = ""
+    platform: Annotated[str, Option("--platform", metavar="OS[/ARCH]", hidden=True)] = ""
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Do not show how far it is")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportArguments:
+    """`stackr image import`."""
+
+    source: Annotated[str, Argument("FILE|URL|-")]
+    image: Annotated[str, Argument("[REPOSITORY[:TAG]]")] = ""
+    changes: Annotated[
+        tuple[str, ...],
+        Option("--change", "-c", metavar="TEXT", help='A Dockerfile instruction: "ENV A=b"'),
+    ] = ()
+    message: Annotated[str, Option("--message", "-m", metavar="TEXT", help="What for")] = ""
+    platform: Annotated[str, _PLATFORM] = ""
+
+
+@takes(SaveArguments)
+def save(ctx: typer.Context, arguments: SaveArguments) -> None:
+    """Write images as a tar archive, with all that they are made of."""
+    _refuse_platform(arguments.platform)
+    if not arguments.output and sys.stdout.isatty():
+        raise InvalidArgument(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect"
+        )
+
+    async def work(call: Call) -> None:
+        images = arguments.images
+        is_one = len(images) == 1
+        where = f"/images{path(*images[0].split('/'))}/get" if is_one else "/images/get"
+        query = {} if is_one else {"names": images}
+        async with call.runtime.request_stream("GET", where, query=query) as chunks:
+            if arguments.output:
+                await to_file(chunks, Path(arguments.output), "failed to save image")
+                return
+            async for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+
+    on_engine(ctx, work, read_only=True)
+
+
+@takes(LoadArguments)
+def load(ctx: typer.Context, arguments: LoadArguments) -> None:
+    """Take the images of a tar archive of `save`."""
+    _refuse_platform(arguments.platform)
+    if not arguments.source and sys.stdin.isatty():
+        raise InvalidArgument("requested load from stdin, but stdin is empty")
+    with _opened(arguments.source or "-") as file:
+
+        async def work(call: Call) -> None:
+            quiet = arguments.quiet or not sys.stdout.isatty()
+            async with call.runtime.request_stream(
+                "POST", "/images/load", query={"quiet": quiet}, body=_chunks(file)
+            ) as chunks:
+                await show_progress(call.runtime.json_lines(chunks, "/images/load"), sys.stdout)
+
+        on_engine(ctx, work)
+
+
+@takes(ImportArguments)
+def import_(ctx: typer.Context, arguments: ImportArguments) -> None:
+    """Make an image of a tar archive of a file system."""
+    name = parse_reference(arguments.image) if arguments.image else None
+    is_url = arguments.source.startswith(("http://", "https://"))
+    query = {
+        "fromSrc": arguments.source if is_url else "-",
+        "repo": name.familiar_name if name else None,
+        "tag": name.tag if name else None,
+        "message": arguments.message or None,
+        "changes": arguments.changes,
+        "platform": arguments.platform or None,
+    }
+
+    async def work(call: Call, body: object = None) -> None:
+        where = "/images/create"
+        async with call.runtime.request_stream("POST", where, query=query, body=body) as chunks:
+            await show_progress(call.runtime.json_lines(chunks, where), sys.stdout)
+
+    if is_url:
+        on_engine(ctx, work)
+        return
+    with _opened(arguments.source) as file:
+        on_engine(ctx, lambda call: work(call, _chunks(file)))
+
+
+def _refuse_platform(platform: str) -> None:
+    if platform:
+        raise NotSupported("--platform: not supported: the API of this version has it not")
+
+
+def _opened(name: str) -> IO[bytes]:
+    """Raises InvalidArgument for a file that cannot be read."""
+    if name == "-":
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InvalidArgument(f"open {name}: {why}") from error
+
+
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while data := await asyncio.to_thread(file.read, _CHUNK):
+        yield data

@@ -1,0 +1,143 @@
+"""`stackr volume`: single volumes.
+
+Source: docker/cli, cli/command/volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from stackr.cli.declared import Argument, takes
+from stackr.cli.objects.container import values
+from stackr.cli.objects.engine import Call, Json, each, on_engine, path
+from stackr.cli.objects.filters import FILTER, filters
+from stackr.cli.objects.listing import FORMAT, show_list
+from stackr.cli.views.units import size
+from stackr.errors import NotFound
+from stackr.options import Option
+
+__all__ = ["create", "ls", "rm", "volume_fields"]
+
+_COLUMNS = ("Driver", "Name")
+_HEADINGS: Mapping[str, str] = {
+    "Availability": "AVAILABILITY",
+    "Driver": "DRIVER",
+    "Group": "GROUP",
+    "Labels": "LABELS",
+    "Links": "LINKS",
+    "Mountpoint": "MOUNTPOINT",
+    "Name": "VOLUME NAME",
+    "Scope": "SCOPE",
+    "Size": "SIZE",
+    "Status": "STATUS",
+}
+_UNKNOWN = "N/A"
+
+
+@dataclass(frozen=True, slots=True)
+class LsArguments:
+    """`stackr volume ls`."""
+
+    filters: Annotated[tuple[str, ...], FILTER] = ()
+    form: Annotated[str, FORMAT] = ""
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Their names only")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateArguments:
+    """`stackr volume create`."""
+
+    name: Annotated[str, Argument("[VOLUME]")] = ""
+    driver: Annotated[str, Option("--driver", "-d", metavar="NAME", help="Its driver")] = "local"
+    labels: Annotated[
+        tuple[str, ...], Option("--label", metavar="KEY[=VALUE]", help="Set a label")
+    ] = ()
+    options: Annotated[
+        tuple[str, ...], Option("--opt", "-o", metavar="KEY=VALUE", help="Of the driver")
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RmArguments:
+    """`stackr volume rm`."""
+
+    names: Annotated[tuple[str, ...], Argument("VOLUME...")]
+    force: Annotated[bool, Option("--force", "-f", help="One that is not there is no error")] = (
+        False
+    )
+
+
+@takes(LsArguments)
+def ls(ctx: typer.Context, arguments: LsArguments) -> None:
+    """List volumes."""
+    asked = filters(arguments.filters)
+
+    async def work(call: Call) -> None:
+        answer = await call.get("/volumes", filters=asked)
+        rows = [volume_fields(item) for item in answer.get("Volumes") or ()]
+        show_list(
+            call,
+            sorted(rows, key=lambda row: str(row["Name"])),
+            form=arguments.form,
+            columns=_COLUMNS,
+            headings=_HEADINGS,
+            quiet="Name" if arguments.quiet else "",
+        )
+
+    on_engine(ctx, work, read_only=True)
+
+
+def volume_fields(item: Json) -> dict[str, Any]:
+    """What a template can name. Only the figures of `system df` have size and links."""
+    labels = item.get("Labels") or {}
+    usage = item.get("UsageData") or {}
+    return {
+        "Availability": _UNKNOWN,
+        "Driver": item.get("Driver") or "",
+        "Group": _UNKNOWN,
+        "Label": lambda name: labels.get(name, ""),
+        "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
+        "Links": str(usage["RefCount"]) if usage else _UNKNOWN,
+        "Mountpoint": item.get("Mountpoint") or "",
+        "Name": item["Name"],
+        "Scope": item.get("Scope") or "",
+        "Size": size(usage["Size"], digits=4) if usage else _UNKNOWN,
+        "Status": _UNKNOWN,
+    }
+
+
+@takes(CreateArguments)
+def create(ctx: typer.Context, arguments: CreateArguments) -> None:
+    """Make a volume, and print its name."""
+    body = {
+        "Name": arguments.name,
+        "Driver": arguments.driver,
+        "DriverOpts": values.pairs("--opt", arguments.options),
+        "Labels": values.label_map(arguments.labels),
+    }
+
+    async def work(call: Call) -> None:
+        call.line((await call.post("/volumes/create", body))["Name"])
+
+    on_engine(ctx, work)
+
+
+@takes(RmArguments)
+def rm(ctx: typer.Context, arguments: RmArguments) -> int:
+    """Remove volumes."""
+
+    async def work(call: Call, name: str) -> None:
+        try:
+            await call.delete(path("volumes", name), force=arguments.force or None)
+        except NotFound:
+            if not arguments.force:
+                raise
+
+    async def begin(call: Call) -> int:
+        return await each(call, arguments.names, lambda name: work(call, name), at_once=False)
+
+    return on_engine(ctx, begin)
