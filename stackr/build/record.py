@@ -74,7 +74,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """path: of the file, argument or image, as `files.src/app.py`; words: `src/app.py changed`."""
+    """path: of the file, argument or image, as `files.src/app.py`; words: `src/app.py changed`.
+
+    Of a file that has other permissions alone, the path is `modes.src/app.py`.
+    """
 
     path: str
     old: str | None
@@ -171,8 +174,18 @@ def _in_files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Differ
     for path in sorted(old.keys() | new.keys()):
         before, now = old.get(path), new.get(path)
         if before != now:
-            what = "is new" if before is None else "is gone" if now is None else "changed"
-            yield Difference(f"files.{path}", before, now, f"{path} {what}")
+            yield _in_file(path, before, now)
+
+
+def _in_file(path: str, before: str | None, now: str | None) -> Difference:
+    """A file's entry is some digits of its digest, and its permissions."""
+    if before is None or now is None:
+        what = "is new" if before is None else "is gone"
+        return Difference(f"files.{path}", before, now, f"{path} {what}")
+    if before[:_DIGITS] == now[:_DIGITS]:
+        modes = before[_DIGITS:].zfill(4), now[_DIGITS:].zfill(4)
+        return Difference(f"modes.{path}", *modes, f"{path} has mode {modes[1]}")
+    return Difference(f"files.{path}", before, now, f"{path} changed")
 
 
 def _in_values(

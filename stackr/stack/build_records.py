@@ -18,6 +18,7 @@ from typing import Final
 from stackr.build.context import ignore_of, read_context
 from stackr.build.digests import Digests
 from stackr.build.dockerfile import parse
+from stackr.build.errors import DockerfileError
 from stackr.build.inputs import Base, Ingredients, image_names, record_of
 from stackr.build.record import Difference, Record, differences, digest, first_miss, parse_record
 from stackr.build.stages import StagePlan, plan_of
@@ -120,7 +121,7 @@ class _Looker:
         try:
             record, bases = await self._record(build, after)
         except StackrError as error:
-            if is_asked:
+            if is_asked or (_is_own(here) and isinstance(error, DockerfileError)):
                 raise InvalidArgument(
                     f'service "{name}": build: {error.message}', hint=error.hint
                 ) from error
@@ -210,6 +211,13 @@ class _Looker:
         if self.extra is not None or (self._is_asked(service) and not is_known):
             return "asked for", ()
         return "", ()
+
+
+def _is_own(image: ImageState | None) -> bool:
+    """Whether stackr has built it, so that it follows its sources. Where these are not (a host that
+    only runs it), it stays; a Dockerfile that is there and makes no sense is told.
+    """
+    return image is not None and labels.BUILD in image.labels
 
 
 _MOST_FIELDS: Final = 20
@@ -320,10 +328,12 @@ def fields_of(found: Sequence[Difference]) -> tuple[FieldChange, ...]:
 
 
 def _field(each: Difference) -> FieldChange:
-    """Values of arguments and images; of files, that their content changed."""
+    """Values of arguments, images and modes; of files, that their content changed."""
     path, old, new = f"build.{each.path}", each.old, each.new
     if each.path.startswith("files."):
         return FieldChange(f"build.files[{each.path.removeprefix('files.')}].sha256", old, new)
+    if each.path.startswith("modes."):
+        return FieldChange(f"build.files[{each.path.removeprefix('modes.')}].mode", old, new)
     is_secret = any(value is not None and value.startswith("sha256:") for value in (old, new))
     if is_secret and each.path.startswith("arguments."):
         return FieldChange(path, old and MASK, new and MASK, is_secret=True)

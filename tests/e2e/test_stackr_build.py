@@ -69,6 +69,13 @@ def test_up_builds_what_is_not_there_and_what_has_changed(built: Stack) -> None:
     done = built("up", "-d", "--build")
     assert "Building" not in done.stderr
     assert built.ids() == before
+    (built.folder / "web/Dockerfile").write_text(DOCKERFILE + "RUNN x\n")
+    for command in ("diff", "up"):
+        assert "line 6: unknown instruction: RUNN" in built(command, want=1).stderr
+    built("up", "-d", "--no-build")
+    (built.folder / "web/Dockerfile").unlink()  # as where an image only runs
+    built("diff", "--exit-code")
+    (built.folder / "web/Dockerfile").write_text(DOCKERFILE)
     (built.folder / "web/src/app").write_text("two\n")
     found = changes(built.plan("diff", "--format", "json"))
     assert found[web][0] == "build"

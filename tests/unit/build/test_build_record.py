@@ -77,7 +77,9 @@ def test_a_changed_file_says_where_the_build_begins(folder: Path) -> None:
 def test_permissions_count(folder: Path) -> None:
     before = record(folder)
     (folder / "src/app.py").chmod(0o755)
-    assert words(before, record(folder)) == ["src/app.py changed"]
+    (found,) = differences(before, record(folder))
+    assert (found.path, found.old, found.new) == ("modes.src/app.py", "0644", "0755")
+    assert found.words == "src/app.py has mode 0755"
 
 
 def test_an_argument_a_base_image_and_an_instruction(folder: Path) -> None:
