@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from stackr.cli.options import shared_parameters
-from stackr.cli.parameters import FlagCommand
-from stackr.cli.registry import COMMANDS, REFUSED
+from stackr.cli.applicable import meaningless
+from stackr.cli.nearest import nearest_command
+from stackr.cli.options import Parameter, shared_parameters
+from stackr.cli.parameters import CommandGroup, FlagCommand
+from stackr.cli.registry import COMMANDS, REFUSED, sections
 from stackr.errors import NotSupported
 
 __all__ = ["RootGroup", "load_command", "root_group"]
+
+_HELP = ("-h", "--help")
 
 
 def root_group() -> RootGroup:
@@ -24,18 +27,24 @@ def root_group() -> RootGroup:
     return RootGroup(
         name="stackr",
         help="Bring up whole environments of containers from Compose files.",
-        params=shared_parameters(),
-        subcommand_metavar="COMMAND [ARGS]...",
-        context_settings={"help_option_names": ["-h", "--help"]},
+        params=[*shared_parameters(), _version_parameter()],
+        context_settings={"help_option_names": list(_HELP)},
         rich_markup_mode=None,
     )
 
 
-class RootGroup(TyperGroup):
+class RootGroup(CommandGroup):
     """`stackr COMMAND`, where the commands are the rows of `COMMANDS`."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
+
+    def sections(self) -> dict[str, list[tuple[str, str]]]:
+        """The commands and their help lines, by what they are for."""
+        return {
+            title: [(name, COMMANDS[name].help) for name in names]
+            for title, names in sections().items()
+        }
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return load_command(cmd_name) if cmd_name in COMMANDS else None
@@ -47,13 +56,9 @@ class RootGroup(TyperGroup):
         if name in REFUSED:
             raise NotSupported(f"{name}: not supported: {REFUSED[name]}")
         if not name.startswith("-"):
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            ctx.fail(f'unknown command "{name}"' + (f', did you mean "{near[0]}"?' if near else ""))
+            near = nearest_command(name)
+            ctx.fail(f'unknown command "{name}"' + (f', did you mean "{near}"?' if near else ""))
         return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
 @cache
@@ -65,14 +70,50 @@ def load_command(name: str) -> Any:
     if isinstance(target, TyperGroup | TyperCommand):
         return target
     if isinstance(target, typer.Typer):
-        command = get_command(target)
-        command.name = name
-        return command
+        return _group(name, target)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     settings = getattr(module, "CONTEXT_SETTINGS", {})
     text = target.__doc__ or entry.help
     app.command(name, cls=FlagCommand, help=text, context_settings=settings)(target)
     command = get_command(app)
-    taken = [spelling for parameter in command.params for spelling in parameter.opts]
-    command.params.extend(shared_parameters(taken))
+    _add_shared(command, name)
     return command
+
+
+def _group(name: str, target: typer.Typer) -> Any:
+    target.info.cls = CommandGroup
+    for info in target.registered_commands:
+        info.cls = FlagCommand
+    group: Any = get_command(target)
+    group.name = name
+    group.context_settings.setdefault("help_option_names", list(_HELP))
+    for command in group.commands.values():
+        _add_shared(command, name)
+    return group
+
+
+def _add_shared(command: Any, name: str) -> None:
+    taken = [spelling for parameter in command.params for spelling in parameter.opts]
+    command.params.extend(shared_parameters(taken, hidden=meaningless(name)))
+
+
+def _version_parameter() -> Parameter:
+    def show(ctx: Any, parameter: Parameter, value: bool) -> None:
+        if value:
+            version = load_command("version")
+            with version.make_context("version", [], parent=ctx) as inner:
+                ctx.exit(version.invoke(inner) or 0)
+
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+    @app.command()
+    def declare(
+        version: Annotated[
+            bool, typer.Option("--version", "-v", help="Show the versions, and end")
+        ] = False,
+    ) -> None:
+        """Only its parameter is used."""
+
+    (parameter,) = get_command(app).params
+    parameter.callback, parameter.expose_value = show, False
+    return parameter

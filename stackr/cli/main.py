@@ -22,6 +22,7 @@ from typer import Abort, Exit, TyperException
 from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from stackr.cli.group import root_group
+from stackr.cli.options import TIMINGS
 from stackr.errors import InvalidProject, StackrError
 from stackr.text import visible
 
@@ -136,7 +137,8 @@ def _report_usage(error: TyperException) -> int:
     message = error.format_message().rstrip(".")
     if message:
         message = message[0].lower() + message[1:]
-    _write_error([f"stackr: {message}", f"  see {path} --help"])
+    hints = [TIMINGS] if getattr(error, "option_name", None) == "--profile" else []
+    _write_error([f"stackr: {message}", *(f"  {each}" for each in (*hints, f"see {path} --help"))])
     return 1
 
 

@@ -8,19 +8,24 @@ shared one (`-f` of `logs` is `--follow`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeAlias
 
 import typer
 from typer.main import get_command
 
-from stackr.cli.parameters import Parameter
-from stackr.errors import NotSupported
+from stackr.errors import InvalidArgument, NotSupported
 
-__all__ = ["GlobalOptions", "options_of", "refuse_compatibility", "shared_parameters"]
+__all__ = [
+    *("TIMINGS", "GlobalOptions", "Parameter", "given_options", "is_shared"),
+    *("options_of", "refuse_compatibility", "shared_parameters"),
+]
 
-_PANEL = "Options of every command"
+TIMINGS = "up --timings shows where the time went"
+Parameter: TypeAlias = Any
+"""An option or an argument, whose class Typer does not name; `opts` and `secondary_opts` are its
+spellings (`--tty`, `--no-tty`)."""
 
 
 @dataclass(slots=True)
@@ -56,19 +61,33 @@ def options_of(ctx: typer.Context) -> GlobalOptions:
     return options
 
 
-def shared_parameters(taken: Iterable[str] = ()) -> list[Parameter]:
-    """The shared options as parameters of one command, less the spellings that it has itself."""
+def shared_parameters(taken: Iterable[str] = (), *, hidden: Container[str] = ()) -> list[Parameter]:
+    """The shared options as parameters of one command, less the spellings that it has itself.
+
+    hidden: fields of those that mean nothing to it: they are read, so that they can be refused.
+    """
     own = set(taken)
     parameters = []
-    for parameter in _DECLARED:
-        left = [spelling for spelling in parameter.opts if spelling not in own]
-        if not left:
-            continue
-        if len(left) < len(parameter.opts):
-            parameter = copy.copy(parameter)
+    for declared in _DECLARED:
+        left = [spelling for spelling in declared.opts if spelling not in own]
+        if left:
+            parameter = copy.copy(declared)
             parameter.opts = left
-        parameters.append(parameter)
+            parameter.hidden = declared.hidden or declared.name in hidden
+            parameters.append(parameter)
     return parameters
+
+
+def is_shared(parameter: Parameter) -> bool:
+    """Whether a parameter is one of those that every command has."""
+    return parameter.callback is _record
+
+
+def given_options(options: GlobalOptions) -> Iterator[tuple[str, str]]:
+    """The first spelling and the field of each shared option that was given."""
+    for parameter in _DECLARED:
+        if getattr(options, parameter.name or ""):
+            yield parameter.opts[0], parameter.name or ""
 
 
 def _declare(
@@ -130,11 +149,22 @@ def _record(ctx: Any, parameter: Parameter, value: Any) -> Any:
     name = parameter.name or ""
     if value and name == "compatibility":
         refuse_compatibility("--compatibility")
+    if value and name == "profiles":
+        _check_profiles(value)
     if isinstance(value, (list, tuple)):
         getattr(options, name).extend(value)
     elif value:
         setattr(options, name, value)
     return value
+
+
+def _check_profiles(names: Iterable[str]) -> None:
+    """`up --profile` once had no value: what stood behind it then is not taken for a name."""
+    for name in names:
+        if name.startswith("-") or name.endswith((".yml", ".yaml")):
+            raise InvalidArgument(
+                f'--profile: "{name}": the name of a profile is expected', hint=TIMINGS
+            )
 
 
 def refuse_compatibility(asked_by: str) -> NoReturn:

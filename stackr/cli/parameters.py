@@ -1,21 +1,20 @@
-"""Flags that may be given a value, as Docker's commands allow: `--rm=false`."""
+"""Commands as the command line reads them, and shows their help.
+
+Flags may be given a value, as Docker's commands allow: `--rm=false`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
-from stackr.cli.registry import NO_JSON
-from stackr.errors import NotSupported
+from stackr.cli.applicable import check_applicable
+from stackr.cli.help import command_help, write_help
+from stackr.cli.options import GlobalOptions, Parameter, given_options
 
-__all__ = ["FlagCommand", "Parameter", "plain_flags"]
-
-
-Parameter: TypeAlias = Any
-"""An option or an argument, whose class Typer does not name; `opts` and `secondary_opts` are its
-spellings (`--tty`, `--no-tty`)."""
+__all__ = ["CommandGroup", "FlagCommand", "Parameter", "plain_flags"]
 
 _TRUE = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 _FALSE = frozenset(("0", "f", "F", "false", "False", "FALSE"))
@@ -73,16 +72,31 @@ def _names(word: str) -> Iterator[tuple[str, bool]]:
 
 
 class FlagCommand(TyperCommand):
-    """A command whose flags may have a value."""
+    """A command whose flags may have a value, and that refuses shared options it cannot honour."""
 
     def invoke(self, ctx: Any) -> Any:
-        name, shared = ctx.info_name or "", ctx.find_root().obj
-        if name in NO_JSON and shared is not None and shared.json:
-            raise NotSupported(f"{name}: --json: not supported: {NO_JSON[name]}")
+        check_shared(ctx)
         return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_help(command_help(self, ctx), formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         interspersed = ctx.allow_interspersed_args
         return super().parse_args(
             ctx, plain_flags(args, self.get_params(ctx), interspersed=interspersed)
         )
+
+
+class CommandGroup(TyperGroup):
+    """A command that has commands of its own."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_help(command_help(self, ctx), formatter)
+
+
+def check_shared(ctx: Any) -> None:
+    """Raises NotSupported for a shared option that means nothing to the command of a context."""
+    options = ctx.find_root().obj
+    if isinstance(options, GlobalOptions):
+        check_applicable(ctx.command_path.partition(" ")[2], given_options(options))

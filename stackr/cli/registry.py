@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["COMMANDS", "NO_JSON", "REFUSED", "Entry"]
+__all__ = ["COMMANDS", "NO_JSON", "REFUSED", "Entry", "sections"]
 
 
 class Entry(NamedTuple):
@@ -72,6 +72,28 @@ COMMANDS: dict[str, Entry] = {
     "version": Entry("version", "version", "Show the versions of stackr and of the engine"),
 }
 
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "Every day": (
+        *("up", "down", "ps", "logs", "exec", "run", "watch", "start", "stop", "restart"),
+        *("create", "scale", "attach", "cp", "kill", "pause", "unpause", "rm", "wait"),
+    ),
+    "Plan and history": ("diff", "apply", "history", "rollback", "config", "explain", "graph"),
+    "Test": ("test",),
+    "Inspect": (
+        *("ls", "port", "top", "stats", "events", "images", "volumes", "export", "commit"),
+    ),
+    "Engine and images": (*("build", "pull", "push", "image", "engine", "completion", "version"),),
+}
+
+
+def sections() -> dict[str, list[str]]:
+    """The commands' names by what they are for; the last heading has those that none names."""
+    named = {name for names in _SECTIONS.values() for name in names}
+    found = {title: [n for n in names if n in COMMANDS] for title, names in _SECTIONS.items()}
+    found["Engine and images"] += [name for name in COMMANDS if name not in named]
+    return found
+
+
 NO_JSON: dict[str, str] = {
     "attach": "its output is the program's",
     "exec": "its output is the program's",
@@ -83,6 +105,8 @@ NO_JSON: dict[str, str] = {
     "volume": "its commands have --format json",
     "inspect": "its output is JSON",
     "completion": "its output is a script",
+    "engine logs": "its output is the engine's log",
+    "engine run": "its output is the engine's log",
 }
 """Commands whose output is not stackr's own, and has no other form."""
 

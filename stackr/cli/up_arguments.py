@@ -43,8 +43,8 @@ class UpArguments:
     quiet_build: Annotated[
         bool, Option("--quiet-build", help="Build without showing how far it is")
     ] = False
-    profile: Annotated[
-        bool, Option("--profile", help="Show where the time went, and the longest chain")
+    timings: Annotated[
+        bool, Option("--timings", help="Show where the time went, and the longest chain")
     ] = False
     menu: Annotated[bool, Option("--menu", hidden=True)] = False
     abort_on_exit: Annotated[

@@ -207,7 +207,7 @@ def test_where_the_time_went(stack: Stack) -> None:
         """
     )
     lines = [
-        json.loads(line) for line in stack("up", "-d", "--profile", "--json").stdout.splitlines()
+        json.loads(line) for line in stack("up", "-d", "--timings", "--json").stdout.splitlines()
     ]
     [profile] = [line for line in lines if line["event"] == "profile"]
     steps = [f"{s['action']} {s['resource']['name']}" for s in profile["longest_chain"]]
@@ -219,10 +219,10 @@ def test_where_the_time_went(stack: Stack) -> None:
     ends = {step["id"]: step["end_s"] for step in profile["operations"]}
     assert max(ends.values()) == profile["elapsed_s"]
     stack("down")
-    shown = stack("up", "-d", "--profile").stderr
+    shown = stack("up", "-d", "--timings").stderr
     assert "longest chain: " in shown
     assert f"Container {stack.name}-db-1 " in shown
-    assert "nothing was done" in stack("up", "-d", "--profile").stderr
+    assert "nothing was done" in stack("up", "-d", "--timings").stderr
 
 
 def test_published_ports_answer(stack: Stack) -> None:

@@ -39,10 +39,12 @@ engine = typer.Typer(
 )
 
 DataRoot = Annotated[
-    Path | None, typer.Option("--data-root", help="Where images, volumes and records are kept")
+    Path | None,
+    typer.Option("--data-root", metavar="DIR", help="Where images, volumes and records are kept"),
 ]
 ExecRoot = Annotated[
-    Path | None, typer.Option("--exec-root", help="Where the socket and the log are")
+    Path | None,
+    typer.Option("--exec-root", metavar="DIR", help="Where the socket and the log are"),
 ]
 
 
@@ -67,7 +69,10 @@ def start(ctx: typer.Context, arguments: EngineArguments) -> None:
             hint="options count from its start on: stackr engine stop, and start it again",
         )
     ensure_running(config)
-    typer.echo(f"engine {'runs already' if ran_already else 'started'}: {config.socket}")
+    if options_of(ctx).json:
+        typer.echo(json.dumps({"started": not ran_already, "socket": str(config.socket)}))
+    else:
+        typer.echo(f"engine {'runs already' if ran_already else 'started'}: {config.socket}")
     _warn(config)
 
 
@@ -89,6 +94,7 @@ def _warn(config: EngineConfig) -> None:
 
 @engine.command()
 def stop(
+    ctx: typer.Context,
     data_root: DataRoot = None,
     exec_root: ExecRoot = None,
     timeout: Annotated[
@@ -104,7 +110,10 @@ def stop(
     """
     stopped = control.stop(_config(data_root, exec_root), timeout_s=timeout)
     stop_servers()
-    typer.echo("engine stopped" if stopped else "engine does not run")
+    if options_of(ctx).json:
+        typer.echo(json.dumps({"stopped": stopped}))
+    else:
+        typer.echo("engine stopped" if stopped else "engine does not run")
 
 
 @engine.command()
@@ -143,7 +152,9 @@ def logs(
     data_root: DataRoot = None,
     exec_root: ExecRoot = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows")] = False,
-    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, help="Last lines only")] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", "-n", metavar="LINES", min=0, help="Last lines only")
+    ] = None,
 ) -> None:
     """Show the log of an engine that runs in the background."""
     path = log_path(_config(data_root, exec_root))

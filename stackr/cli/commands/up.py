@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import typer
@@ -32,13 +33,13 @@ from stackr.stack.watch.rules import WatchRules, watch_rules
 __all__ = ["bring_up", "up"]
 
 
-@takes(UpArguments, before={"--yes": "--profile"})
+@takes(UpArguments, before={"--yes": "--timings"})
 def up(ctx: typer.Context, arguments: UpArguments) -> int:
     """Create and start the stack, or bring what runs in line with the file."""
     if arguments.menu:
         raise NotSupported("up: --menu: not supported: there are no shortcuts; use --watch")
     with open_session(options_of(ctx)) as session:
-        session = session.with_profile() if arguments.profile else session
+        session = session.with_profile() if arguments.timings else session
         return bring_up(session, arguments)
 
 
@@ -58,6 +59,8 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
             raise InvalidArgument(f"no such service: {service}")
     if absent := [name for name in arguments.attach if name not in wanted.services]:
         raise InvalidArgument(f"cannot attach to services not included in up: {', '.join(absent)}")
+    for warning in _misread_profiles(project, session.options.profiles):
+        session.view.warning(warning)
     rules = _watch_rules(project) if arguments.watch else None
     goal = Goal(project, wanted, up_options, ttl_s=arguments.ttl_s)
     if session.is_dry_run:
@@ -67,6 +70,18 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
     if arguments.is_attached:
         return asyncio.run(_attached(session, arguments, goal, rules))
     return session.on_engine(lambda runtime: _converge(session, runtime, goal))
+
+
+def _misread_profiles(project: Project, given: Sequence[str]) -> Iterator[str]:
+    """Of `--profile`, which once had no value: names of services that are no profiles."""
+    services = {**project.services, **project.disabled_services}
+    profiles = {name for service in services.values() for name in service.profiles}
+    for name in given:
+        if name in services and name not in profiles:
+            yield (
+                f"--profile {name}: no service has this profile, but a service has this name; "
+                "--timings shows where the time went"
+            )
 
 
 def _watch_rules(project: Project) -> WatchRules:

@@ -41,6 +41,17 @@ def test_json_is_honoured_or_refused(name: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == f"stackr: {name}: --json: not supported: {NO_JSON[name]}\n"
 
 
+@pytest.mark.parametrize("words", [["engine", "logs"], ["engine", "run"]])
+def test_json_is_refused_by_commands_of_commands(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = " ".join(words)
+    for line in (["--json", *words], [*words, "--json"]):
+        assert run(line) == 1
+        told = capsys.readouterr().err
+        assert told == f"stackr: {name}: --json: not supported: {NO_JSON[name]}\n"
+
+
 @pytest.mark.parametrize("words", [["-h"], ["help"], ["help", "-h"]])
 def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 0
