@@ -19,6 +19,7 @@ from stackr.spec.units import parse_duration
 __all__ = [
     "Targets",
     "check_choice",
+    "check_plain",
     "is_set",
     "parse_moment",
     "parse_parallel",
@@ -180,3 +181,13 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> str:
         listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
         raise InvalidArgument(f'{option}: unknown value "{value}": {listed} is expected')
     return value
+
+
+def check_plain(is_json: bool, flags: Mapping[str, bool]) -> None:
+    """Raises InvalidArgument for `--json` with a flag whose output is plain lines.
+
+    flags: whether each was given, by its spelling.
+    """
+    for spelling, is_given in flags.items():
+        if is_json and is_given:
+            raise InvalidArgument(f"{spelling} and --json cannot be combined")

@@ -99,4 +99,7 @@ def check_shared(ctx: Any) -> None:
     """Raises NotSupported for a shared option that means nothing to the command of a context."""
     options = ctx.find_root().obj
     if isinstance(options, GlobalOptions):
-        check_applicable(ctx.command_path.partition(" ")[2], given_options(options))
+        given = list(given_options(options))
+        if options.progress == "json":
+            given.append(("--progress json", "json"))
+        check_applicable(ctx.command_path.partition(" ")[2], given)

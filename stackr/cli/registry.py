@@ -97,6 +97,7 @@ def sections() -> dict[str, list[str]]:
 NO_JSON: dict[str, str] = {
     "attach": "its output is the program's",
     "exec": "its output is the program's",
+    "run": "its output is the program's",
     "export": "its output is an archive",
     "logs": "its output is the containers'",
     "container": "its commands have --format json",

@@ -115,14 +115,25 @@ class Session:
         """
         return run_interruptible(self._on_engine(work, read_only))
 
-    async def _on_engine(self, work: Callable[[Runtime], Awaitable[T]], read_only: bool) -> T:
-        async with self.engine(read_only=read_only) as runtime:
+    def look(self, work: Callable[[Runtime], Awaitable[T]]) -> T:
+        """As `on_engine`, for work that only looks: an engine that does not run is not started.
+
+        Raises Unavailable for one.
+        """
+        return run_interruptible(self._on_engine(work, read_only=True, start=False))
+
+    async def _on_engine(
+        self, work: Callable[[Runtime], Awaitable[T]], read_only: bool, start: bool = True
+    ) -> T:
+        async with self.engine(read_only=read_only, start=start) as runtime:
             return await work(runtime)
 
     @contextlib.asynccontextmanager
-    async def engine(self, *, read_only: bool = False) -> AsyncIterator[Runtime]:
+    async def engine(
+        self, *, read_only: bool = False, start: bool = True
+    ) -> AsyncIterator[Runtime]:
         """The engine, open; in a dry run it is read-only in any case."""
-        async with self.context().open(read_only=read_only) as runtime:
+        async with self.context().open(read_only=read_only, start=start) as runtime:
             yield runtime
 
     def show(self, event: StackEvent, /) -> None:

@@ -23,6 +23,7 @@ from stackr.runtime.types import Capabilities
 __all__ = ["connect", "foretold"]
 
 _CONTEXT = "context://"
+_STARTED_BY = "up starts it when it is needed; stackr engine start does so at once"
 
 
 async def connect(
@@ -71,7 +72,7 @@ def _have_running(config: EngineConfig, *, start: bool) -> None:
     if start:
         ensure_running(config)
     elif not is_running(config):
-        raise Unavailable("engine: it does not run")
+        raise Unavailable("engine: it does not run", hint=_STARTED_BY)
 
 
 def _address(engine: str, environ: Mapping[str, str]) -> EngineAddress:

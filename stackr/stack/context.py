@@ -45,10 +45,13 @@ class Context:
         self.report(Warned(text))
 
     @contextlib.asynccontextmanager
-    async def open(self, *, read_only: bool = False) -> AsyncIterator[Runtime]:
-        """The engine, open; in a dry run it is read-only in any case."""
+    async def open(self, *, read_only: bool = False, start: bool = True) -> AsyncIterator[Runtime]:
+        """The engine, open; in a dry run it is read-only in any case.
+
+        start: stackr's own, where it does not run.
+        """
         read_only = read_only or self.is_dry_run
-        async with await connect(self.engine, read_only=read_only) as runtime:
+        async with await connect(self.engine, read_only=read_only, start=start) as runtime:
             yield runtime
 
     @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stackr.cli.arguments import check_plain
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.cli.targets import Targets
@@ -337,8 +338,15 @@ def config(ctx: typer.Context, arguments: ConfigArguments) -> int:
     """Check the stack file, and print it resolved."""
     shared = options_of(ctx)
     if shared.json:
+        _check_json(arguments)
         arguments = replace(arguments, format="json")
     return run_config(arguments, shared, _write)
+
+
+def _check_json(arguments: ConfigArguments) -> None:
+    """Raises InvalidArgument for an aspect that is listed in plain lines only."""
+    plain = {f"--{name}": arguments.show == name for name in _ASPECTS if name != "variables"}
+    check_plain(True, {"--quiet": arguments.quiet, "--lint": arguments.lint, **plain})
 
 
 def _write(text: str) -> None:

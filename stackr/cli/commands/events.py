@@ -53,7 +53,7 @@ def events(ctx: typer.Context, arguments: EventsArguments) -> None:
     name = source.name()
     source.check_services(arguments.targets.services)
     with open_session(options) as session:
-        session.on_engine(lambda runtime: _events(session, runtime, name, arguments))
+        session.look(lambda runtime: _events(session, runtime, name, arguments))
 
 
 async def _events(

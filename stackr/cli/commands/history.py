@@ -40,7 +40,7 @@ def history(
     kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
     name = source_of(options, split_targets(words).files).name()
     with open_session(options) as session:
-        found = session.on_engine(lambda runtime: read_history(runtime, name), read_only=True)
+        found = session.look(lambda runtime: read_history(runtime, name))
         newest = found[::-1]
         if kind == "json":
             session.out.line(json.dumps([revision.to_json() for revision in newest], indent=2))

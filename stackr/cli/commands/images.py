@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import check_choice
+from stackr.cli.arguments import check_choice, check_plain
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
@@ -38,12 +38,13 @@ class ImagesArguments:
 def images(ctx: typer.Context, arguments: ImagesArguments) -> None:
     """List the images of the stack's containers."""
     options, targets = options_of(ctx), arguments.targets
+    check_plain(options.json, {"--quiet": arguments.quiet})
     kind = check_choice("--format", "json" if options.json else arguments.form, ("table", "json"))
     source = source_of(options, targets.files)
     name = source.name()
     source.check_services(targets.services)
     with open_session(options) as session:
-        rows = session.on_engine(lambda runtime: _images(runtime, name, targets.services))
+        rows = session.look(lambda runtime: _images(runtime, name, targets.services))
         if arguments.quiet:
             lines = list(dict.fromkeys(c.image_id.removeprefix("sha256:") for c, _ in rows))
         elif kind == "json":

@@ -47,4 +47,4 @@ def logs(ctx: typer.Context, arguments: LogsArguments) -> None:
     with open_session(options) as session:
         out = session.view.log_output(session.out)
         lines = LogLines(out, out, prefix=not arguments.no_log_prefix, reports=session.err)
-        session.on_engine(lambda runtime: show_logs(runtime, name, request, lines))
+        session.look(lambda runtime: show_logs(runtime, name, request, lines))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import check_choice
+from stackr.cli.arguments import check_choice, check_plain
 from stackr.cli.declared import takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
@@ -40,10 +40,11 @@ class LsArguments:
 def ls(ctx: typer.Context, arguments: LsArguments) -> None:
     """List projects."""
     options = options_of(ctx)
+    check_plain(options.json, {"--quiet": arguments.quiet})
     kind = check_choice("--format", "json" if options.json else arguments.form, ("table", "json"))
     patterns = [_pattern(text) for text in arguments.filters]
     with open_session(options) as session:
-        rows = session.on_engine(lambda runtime: _projects(runtime, all=arguments.all))
+        rows = session.look(lambda runtime: _projects(runtime, all=arguments.all))
         if patterns:
             rows = [row for row in rows if any(p.search(row.name) for p in patterns)]
         if arguments.quiet:

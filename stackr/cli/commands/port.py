@@ -34,7 +34,7 @@ def port(
     name = source.name()
     source.check_services((service,))
     with open_session(options) as session:
-        address = session.on_engine(
+        address = session.look(
             lambda runtime: _address(runtime, name, service, index, int(private_port), protocol)
         )
         host, _, number = address.rpartition(":")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stackr.cli.arguments import Targets, check_choice
+from stackr.cli.arguments import Targets, check_choice, check_plain
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
@@ -60,6 +60,7 @@ class PsArguments:
 def ps(ctx: typer.Context, arguments: PsArguments) -> None:
     """List the stack's containers."""
     options, targets = options_of(ctx), arguments.targets
+    check_plain(options.json, {"--quiet": arguments.quiet, "--services": arguments.services})
     form = Format.parse("json" if options.json else arguments.form, columns=COLUMNS)
     states = _states(arguments.status, arguments.filter)
     source = source_of(options, targets.files)
@@ -69,7 +70,7 @@ def ps(ctx: typer.Context, arguments: PsArguments) -> None:
     if not chosen and not arguments.orphans:
         chosen = source.services()
     with open_session(options) as session:
-        listed = session.on_engine(
+        listed = session.look(
             lambda runtime: list_containers(runtime, name, chosen, all=arguments.all, states=states)
         )
         if arguments.quiet:

@@ -51,7 +51,7 @@ def stats(ctx: typer.Context, arguments: StatsArguments) -> None:
     name = source.name()
     source.check_services(arguments.targets.services)
     with open_session(options) as session:
-        session.on_engine(lambda runtime: _stats(session, runtime, name, arguments, form))
+        session.look(lambda runtime: _stats(session, runtime, name, arguments, form))
 
 
 async def _stats(

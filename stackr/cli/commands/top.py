@@ -39,7 +39,7 @@ def top(ctx: typer.Context, arguments: TopArguments) -> None:
     name = source.name()
     source.check_services(targets.services)
     with open_session(options) as session:
-        found = session.on_engine(lambda runtime: _processes(runtime, name, targets.services))
+        found = session.look(lambda runtime: _processes(runtime, name, targets.services))
         for line in processes_json(found) if options.json else processes_table(found):
             session.out.line(line)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stackr.cli.arguments import check_plain
 from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import GlobalOptions, options_of
 from stackr.errors import InvalidArgument, StackrError
@@ -31,6 +32,7 @@ def version(
     """Show the versions of stackr and of the engine, which is not started for it."""
     if format_ not in ("pretty", "json"):
         raise InvalidArgument(f'--format: unknown format "{format_}": pretty or json')
+    check_plain(options_of(ctx).json, {"--short": short})
     if short:
         typer.echo(__version__)
         return

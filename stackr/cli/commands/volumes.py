@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stackr.cli.arguments import check_plain
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import open_session
@@ -52,12 +53,13 @@ class VolumesArguments:
 def volumes(ctx: typer.Context, arguments: VolumesArguments) -> None:
     """List the stack's volumes."""
     options, targets = options_of(ctx), arguments.targets
+    check_plain(options.json, {"--quiet": arguments.quiet})
     form = Format.parse("json" if options.json else arguments.form, columns=("Driver", "Name"))
     source = source_of(options, targets.files)
     name = source.name()
     source.check_services(targets.services)
     with open_session(options) as session:
-        found = session.on_engine(lambda runtime: _volumes(runtime, name, targets.services))
+        found = session.look(lambda runtime: _volumes(runtime, name, targets.services))
         if arguments.quiet:
             lines = [volume.name for volume in found]
         else:

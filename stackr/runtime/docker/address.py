@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import resource
 import socket
 import ssl
@@ -110,6 +111,11 @@ class EngineAddress:
             hint="write unix:///path/to.sock, tcp://HOST:PORT or ssh://[USER@]HOST",
         )
 
+    @property
+    def host(self) -> str:
+        """The machine that it is on, as the address names it; "" for a socket of this one."""
+        return urlsplit(self.url).hostname or ""
+
     async def connect(self) -> Stream:
         """Raises Unavailable, and PermissionDenied for a socket that this user may not open.
 
@@ -164,8 +170,9 @@ class EngineAddress:
                 hint="raise the hard limit (ulimit -Hn), or name fewer services",
             )
         return Unavailable(
-            f'engine "{self.url}": cannot connect: {error.strerror or error}',
-            hint="is the engine running, and is the address right?",
+            f'engine "{self.url}": cannot connect: {_reason(error)}',
+            hint=f"is the engine running{' on ' + self.host if self.host else ''}, "
+            "and is the address right?",
         )
 
     def no_tls(self, error: TlsError) -> Unavailable:
@@ -201,6 +208,13 @@ def _ask_if_alive(writer: asyncio.StreamWriter) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _KEEPALIVE:
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _reason(error: OSError) -> str:
+    """In the kernel's words; asyncio adds the address, or puts several errors into one text."""
+    several = re.search(r"\[Errno (\d+)\]", str(error))
+    number = error.errno or (int(several[1]) if several else 0)
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def _raise_soft_limit() -> None:

@@ -389,7 +389,7 @@ class Client:
             return Unavailable(
                 f'engine "{self.address.url}": '
                 + (f"ssh: {said}" if said else "ssh ended without an answer from docker there"),
-                hint="try: ssh HOST docker system dial-stdio",
+                hint=f"try: ssh {self.address.host} docker system dial-stdio",
             )
         return self._gone()
 

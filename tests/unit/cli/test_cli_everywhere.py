@@ -22,11 +22,17 @@ from stackr.stack.history import who
 _HONOURED = re.compile(r"is_json|\.json\b|\.context\(|run_plan|converge|bring_up|\.view\b")
 """A result in JSON, or the events of a plan."""
 
-ELSEWHERE = {"run", "test"}
-"""They show their events themselves."""
+ELSEWHERE = {"test"}
+"""It shows its events itself."""
 
-PLACED = {"exec": ["web", "ls"], "attach": ["web"], "export": ["web"], "completion": ["bash"]}
-PLACED["inspect"] = ["web"]
+PLACED = {
+    "exec": ["web", "ls"],
+    "run": ["web"],
+    "inspect": ["web"],
+    "attach": ["web"],
+    "export": ["web"],
+    "completion": ["bash"],
+}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -39,6 +45,64 @@ def test_json_is_honoured_or_refused(name: str, capsys: pytest.CaptureFixture[st
         return
     assert run(["--json", name, *PLACED.get(name, [])]) == 1
     assert capsys.readouterr().err == f"stackr: {name}: --json: not supported: {NO_JSON[name]}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["ps", "-q"], ["ps", "--services"], ["images", "-q"], ["volumes", "-q"], ["ls", "-q"]),
+        *(["version", "--short"], ["config", "--hash", "*"], ["config", "--lint"]),
+    ],
+)
+def test_json_is_refused_beside_plain_lines(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--json"]) == 1
+    assert capsys.readouterr().err.endswith(" and --json cannot be combined\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["ps", "logs", "images", "volumes", "top", "stats", "events", "ls", "history", "port"]
+)
+def test_looking_starts_no_engine(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "stack.yml").write_text("services: {web: {image: app}}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STACKR_DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setenv("STACKR_EXEC_ROOT", str(tmp_path / "exec"))
+    monkeypatch.delenv("STACKR_ENGINE", raising=False)
+    assert run([name, *(["web", "80"] if name == "port" else [])]) == 1
+    assert capsys.readouterr().err == (
+        "stackr: engine: it does not run\n"
+        "  up starts it when it is needed; stackr engine start does so at once\n"
+    )
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        (
+            "tcp://localhost:1",
+            'stackr: engine "tcp://localhost:1": cannot connect: Connection refused\n'
+            "  is the engine running on localhost, and is the address right?\n",
+        ),
+        (
+            "ssh://localhost:1",
+            'stackr: engine "ssh://localhost:1": ssh: ssh: connect to host localhost port 1: '
+            "Connection refused\n  try: ssh localhost docker system dial-stdio\n",
+        ),
+    ],
+)
+def test_an_engine_that_is_gone_is_named(
+    engine: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--engine", engine, "ls"]) == 1
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("words", [["engine", "logs"], ["engine", "run"]])
