@@ -175,6 +175,54 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("stackr ls", "projects that run"),
         ("stackr ls -a --format json", "all of them, as JSON"),
     ),
+    "container": (
+        ("stackr container ls -a", "all of them, whatever project they are of"),
+        ("stackr container rm -f old", "stop it, and remove it"),
+    ),
+    "container inspect": (
+        ("stackr container inspect shop-web-1", "all that is known of it"),
+        ("stackr container inspect -f '{{.State.Status}}' shop-web-1", "one value"),
+    ),
+    "container kill": (
+        ("stackr container kill shop-web-1", "at once, with SIGKILL"),
+        ("stackr container kill -s HUP shop-web-1", "another signal"),
+    ),
+    "container ls": (
+        ("stackr container ls --filter status=exited", "those that have ended"),
+        ("stackr container ls -aq", "only the IDs, for a script"),
+    ),
+    "container pause": (
+        ("stackr container pause shop-db-1", "its processes stand still"),
+        ("stackr container pause one two", "of several"),
+    ),
+    "container rename": (
+        ("stackr container rename old new", "old has the name new now"),
+        ("stackr container rename 3f1c web", "by the start of its ID"),
+    ),
+    "container restart": (
+        ("stackr container restart shop-web-1", "stop, then start"),
+        ("stackr container restart -t 30 shop-web-1", "it may take 30 seconds to stop"),
+    ),
+    "container rm": (
+        ("stackr container rm old", "one that does not run"),
+        ("stackr container rm -fv old", "stop it, and remove its anonymous volumes"),
+    ),
+    "container stop": (
+        ("stackr container stop shop-web-1", "ask it to end"),
+        ("stackr container stop -t 30 shop-web-1", "kill it after 30 seconds"),
+    ),
+    "container unpause": (
+        ("stackr container unpause shop-db-1", "its processes go on"),
+        ("stackr container unpause one two", "of several"),
+    ),
+    "container wait": (
+        ("stackr container wait job", "prints its exit code"),
+        ("stackr container wait one two", "a code a line"),
+    ),
+    "inspect": (
+        ("stackr inspect shop-web-1", "a container, image, network or volume"),
+        ("stackr inspect --type image nginx", "only an image"),
+    ),
     "engine": (
         ("stackr engine status", "does it run?"),
         ("stackr engine logs -f", "what does it say?"),

@@ -80,7 +80,8 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "Plan and history": ("diff", "apply", "history", "rollback", "config", "explain", "graph"),
     "Test": ("test",),
     "Inspect": (
-        *("ls", "port", "top", "stats", "events", "images", "volumes", "export", "commit"),
+        *("ls", "port", "top", "stats", "events", "images", "volumes", "container", "inspect"),
+        *("export", "commit"),
     ),
     "Engine and images": (*("build", "pull", "push", "image", "engine", "completion", "version"),),
 }

@@ -9,14 +9,13 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from typer.core import TyperGroup
-
 from stackr.cli.objects.command import (
     ObjectCommand,
     engine_options,
     parser_of,
     refuse_stack_options,
 )
+from stackr.cli.parameters import CommandGroup
 
 __all__ = ["ObjectGroup", "Sub"]
 
@@ -35,7 +34,7 @@ class Sub:
     takes_json: bool = False
 
 
-class ObjectGroup(TyperGroup):
+class ObjectGroup(CommandGroup):
     """`stackr NAME COMMAND`, where the commands are rows of a table."""
 
     def __init__(self, name: str, help: str, subs: Mapping[str, Sub]) -> None:
@@ -76,10 +75,10 @@ class ObjectGroup(TyperGroup):
             refuse_stack_options(self.name or "", ctx.find_root().obj)
         return super().parse_args(ctx, args)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            shown = ((name, sub.help) for name, sub in self._subs.items() if not sub.hidden)
-            formatter.write_dl(list(shown))
+    def sections(self) -> Mapping[str, list[tuple[str, str]]]:
+        """The commands with their help lines, none of which is imported for it."""
+        shown = [(name, sub.help) for name, sub in self._subs.items() if not sub.hidden]
+        return {"Commands": shown}
 
 
 @cache
