@@ -8,6 +8,7 @@ was not foreseen is one line as well: `STACKR_DEBUG=1` shows its traceback.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import os
 import signal
@@ -134,12 +135,21 @@ def _report_usage(error: TyperException) -> int:
         sys.stdout.write(f"{ctx.get_help()}\n")
         return 0
     path = ctx.command_path if ctx is not None else "stackr"
-    message = error.format_message().rstrip(".")
+    message = _nearest_option(error) or error.format_message().rstrip(".")
     if message:
         message = message[0].lower() + message[1:]
     hints = [TIMINGS] if getattr(error, "option_name", None) == "--profile" else []
     _write_error([f"stackr: {message}", *(f"  {each}" for each in (*hints, f"see {path} --help"))])
     return 1
+
+
+def _nearest_option(error: TyperException) -> str | None:
+    """Of an option that there is not: its name, and the one that is most likely meant."""
+    name, possible = getattr(error, "option_name", ""), getattr(error, "possibilities", None)
+    if not possible:
+        return None
+    near = difflib.get_close_matches(name, possible, n=1, cutoff=0.0)[0]
+    return f"no such option: {name}, did you mean {near}?"
 
 
 def _report_unexpected(error: Exception) -> int:

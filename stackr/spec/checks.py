@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from stackr.spec.problems import Problems
+from stackr.spec.problems import Problems, nearest
 from stackr.spec.rules import Branch, Path
 from stackr.spec.short import is_ip
 
@@ -46,6 +46,20 @@ def host_ip(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> 
         address = value["host_ip"]
         if not is_ip(address):
             problems.add((*path, "host_ip"), f"invalid ip address: {address}")
+    return value
+
+
+_RESTARTS = ("no", "always", "unless-stopped", "on-failure", "none", "any")
+
+
+def restart(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> Any:
+    """Engines refuse another policy, but only once they are to make the container."""
+    if isinstance(value, str) and value and "$" not in value:
+        name, colon, count = value.partition(":")
+        if name not in _RESTARTS or (colon and not (name == "on-failure" and count.isdecimal())):
+            hint = nearest(name, _RESTARTS[:4]) if name not in _RESTARTS else None
+            message = f'"{value}" is none of no, always, unless-stopped, on-failure[:TIMES]'
+            problems.add(path, message, hint=hint)
     return value
 
 

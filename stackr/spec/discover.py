@@ -6,6 +6,7 @@ Source: compose-go, cli/options.go; docker/compose, cmd/compose/compose.go.
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from stackr.spec.files import STDIN
 from stackr.spec.foreign import looks_like_a_stack
 from stackr.spec.interpolate import substitute
 from stackr.spec.paths import is_remote
-from stackr.spec.problems import refuse
+from stackr.spec.problems import nearest, refuse
 from stackr.spec.session import Session, SourceFile
 
 FILE_NAMES = (
@@ -63,12 +64,25 @@ def discover(session: Session) -> Discovered:
         files = _files_of_environment(session, environment) or _search(session, files)
     _read_env_files(session, environment, files)
     if not files:
-        raise refuse("no configuration file provided: not found", hint=_way_out(session))
+        raise refuse(
+            "no configuration file provided: not found",
+            hint=_way_out(session, _working_dir(session, [])),
+        )
     working_dir = _working_dir(session, files)
-    sources = tuple(session.read(_absolute(session, file)) for file in files)
+    sources = tuple(_read(session, file) for file in files)
     name = _project_name(session, sources, working_dir, environment)
     environment[PROJECT_NAME] = name
     return Discovered(sources, working_dir, environment, _profiles(session, environment), name)
+
+
+def _read(session: Session, file: str) -> SourceFile:
+    path = _absolute(session, file)
+    if file != STDIN and not session.files.exists(path):
+        folder, name = posixpath.split(path)
+        near = nearest(name, _yaml_files(session, folder))
+        hint = near or _way_out(session, folder)
+        raise refuse(f"open {path}: no such file or directory", hint=hint)
+    return session.read(path)
 
 
 def _absolute(session: Session, file: str) -> str:
@@ -108,11 +122,22 @@ def _read_env_files(
     try:
         variables = dotenv.read_all(session.files, paths, environment, session.warn_unset)
     except InvalidArgument as error:
-        raise refuse(error.message) from error
+        hint = _nearest_file(session, paths) if named else None
+        raise refuse(error.message, hint=hint) from error
     disabled = may_disable and not named and _is_true(variables.get(_DISABLE))
     for name, value in variables.items():
         if name.startswith("COMPOSE_") or not disabled:
             environment.setdefault(name, value)
+
+
+def _nearest_file(session: Session, paths: list[str]) -> str | None:
+    """Of files that are missing, one in their folder with a similar name, or who names them."""
+    for path in paths:
+        if not session.files.exists(path):
+            folder, name = posixpath.split(path)
+            by = "--env-file" if session.options.env_files else "COMPOSE_ENV_FILES"
+            return nearest(name, session.files.names(folder)) or f"{by} names it"
+    return None
 
 
 def _is_true(value: str | None) -> bool:
@@ -157,9 +182,8 @@ def _search(session: Session, files: list[str]) -> list[str]:
     return []
 
 
-def _way_out(session: Session) -> str:
+def _way_out(session: Session, folder: str) -> str:
     """What to do where no file is found: name the one that could be meant, if there is one."""
-    folder = _working_dir(session, [])
     stacks = [name for name in _yaml_files(session, folder) if _is_stack(session, folder, name)]
     match stacks:
         case []:
@@ -200,9 +224,11 @@ def normalize_name(text: str) -> str:
 def checked_name(given: str) -> str:
     """The name, if a project can have it. Raises InvalidProject."""
     if normalize_name(given) != given:
+        possible = normalize_name(re.sub(r"\s+", "-", given.strip()))
         raise refuse(
             f'invalid project name "{given}": must consist only of lowercase alphanumeric '
-            "characters, hyphens, and underscores as well as start with a letter or number"
+            "characters, hyphens, and underscores as well as start with a letter or number",
+            hint=f'"{possible}" can be one' if possible else None,
         )
     return given
 

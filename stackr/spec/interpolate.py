@@ -215,7 +215,7 @@ class _Walker:
         except InvalidTemplate as error:
             reason = "" if str(error) == "invalid template" else f": {error}"
             message = f"invalid interpolation format: {_shorten(text)}{reason}"
-            self.faults.append(Fault(path, message, "you may need to escape any $ with another $"))
+            self.faults.append(Fault(path, message, _way_out(text)))
             return text
         except MissingVariable as error:
             self.faults.append(Fault(path, f"error while interpolating: {error}", None))
@@ -230,6 +230,16 @@ class _Walker:
         if type(typed) is bool and value.lower() not in ("true", "false"):
             self._on_boolean(value)
         return typed
+
+
+def _way_out(text: str) -> str:
+    """Of text that is no template: the brace that is missing, else how a dollar is written."""
+    opened = text.rfind("${")
+    if opened >= 0 and "}" not in text[opened:]:
+        name = _NAME.match(text, opened + 2)
+        shown = f"${{{name.group()}" if name is not None else "${"
+        return f'a "}}" is missing behind "{shown}"'
+    return "you may need to escape any $ with another $"
 
 
 def _shorten(text: str) -> str:

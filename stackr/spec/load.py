@@ -36,12 +36,13 @@ from stackr.spec.phases import (
     resolve_paths,
     set_defaults,
 )
-from stackr.spec.problems import nearest, refuse
+from stackr.spec.problems import refuse
 from stackr.spec.project import project_of
 from stackr.spec.provenance import trace
 from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
 from stackr.spec.session import LoadOptions, Session, SourceFile
+from stackr.spec.sweep import further, told
 from stackr.spec.validate import check_project
 from stackr.spec.value_source import Provenance
 
@@ -190,8 +191,10 @@ def _interpolated(value: Any, environment: Mapping[str, str], session: Session) 
     tree: Tree = value
     if session.options.interpolate:
         faults = interpolate(tree, environment.get, session.warn_unset, session.warn_boolean)
-        for fault in faults:
-            session.problems.add(fault.path, fault.message, hint=fault.hint)
+        if faults:
+            for fault in faults:
+                session.problems.add(fault.path, fault.message, hint=fault.hint)
+            session.problems.take(further(tree, [fault.path for fault in faults]))
         session.problems.check()
     return tree
 
@@ -205,11 +208,9 @@ def _merged(tree: Tree, own: Tree, session: Session) -> Tree:
 
 
 def _check_schema(tree: Tree, session: Session) -> None:
-    for violation in violations(tree):
-        if session.problems.is_full:
-            break
-        hint = nearest(violation.name, violation.known) if violation.name is not None else None
-        session.problems.add(violation.path, violation.message, hint=hint, at_key=violation.at_key)
+    if found := violations(tree):
+        session.problems.take(told(found))
+        session.problems.take(further(tree, [each.path for each in found], schema=False))
 
 
 def _canonical(tree: Tree, session: Session) -> Tree:

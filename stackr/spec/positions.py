@@ -5,6 +5,7 @@ The files are only read again, for the marks of libyaml's events, when a problem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -254,6 +255,16 @@ class Sources:
             text = self._files.get(file, b"").decode("utf-8", "replace")
             self._lines[file] = text.splitlines()
         return self._lines[file]
+
+    def find_variable(self, name: str) -> Place | None:
+        """Where a file first mentions a variable, `$NAME` or `${NAME...`; comments do not count."""
+        mention = re.compile(rf"(?<!\$)(?:\$\$)*\$\{{?{re.escape(name)}(?![A-Za-z0-9_])")
+        for file in self._order:
+            for number, line in enumerate(self.lines(file), start=1):
+                found = mention.search(line)
+                if found and not line.lstrip().startswith("#"):
+                    return Place(file, number, found.start() + 1)
+        return None
 
     def find_in(self, file: str, path: Path, *, at_key: bool = False) -> Place | None:
         """As `find`, in one file only."""

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from stackr.errors import InvalidProject
+from stackr.spec.advice import advice
 from stackr.spec.positions import Place, Sources
 from stackr.spec.rules import Path, show
 
@@ -58,6 +59,11 @@ class Problems:
         return bool(self._findings)
 
     @property
+    def findings(self) -> list[Finding]:
+        """What has been noted so far, in order."""
+        return list(self._findings)
+
+    @property
     def is_full(self) -> bool:
         """Whether there are so many that no further one is kept."""
         return len(self._findings) >= MAX_PROBLEMS
@@ -92,7 +98,7 @@ class Problems:
         where = f"{self._sources.relative(place)}: " if place is not None else ""
         return Problem.of(
             _shortened(f"{where}{subject}{finding.message}"),
-            hint=finding.hint,
+            hint=finding.hint or advice(finding.path, finding.message),
             snippet=self._sources.snippet(place) if place is not None else "",
         )
 

@@ -15,6 +15,7 @@ from stackr.spec.problems import Problems, refuse
 from stackr.spec.rules import Path as KeyPath
 from stackr.spec.rules import show
 from stackr.spec.source import MAX_BYTES, BadSource, Budget, Document, documents
+from stackr.spec.syntax import advise
 from stackr.text import unicode
 
 MAX_FILES = 1000
@@ -64,6 +65,7 @@ class Session:
         self.sources = Sources(str(cwd))
         self.problems = Problems(self.sources)
         self._warnings: dict[str, None] = {}
+        self._unset_warnings: dict[str, str] = {}
         self.unset: set[str] = set()
         self.env_files: list[list[str]] = []
         """Those of the project's variables: of groups that are read one after the other, the first
@@ -85,13 +87,22 @@ class Session:
 
     @property
     def warnings(self) -> list[str]:
-        """What has been noted, in order."""
-        return list(self._warnings)
+        """What has been noted, in order; of variables, with the first place that uses them."""
+        return [self._placed(text) for text in self._warnings]
 
     def warn_unset(self, name: str) -> None:
         """Note that a variable is not set and has no default."""
         self.unset.add(name)
-        self.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
+        self._unset_warnings[_unset_text(name)] = name
+        self.warn(_unset_text(name))
+
+    def _placed(self, warning: str) -> str:
+        name = self._unset_warnings.get(warning)
+        place = self.sources.find_variable(name) if name is not None else None
+        if place is None:
+            return warning
+        shown = self.sources.relative(place)
+        return f"{shown}: {warning} ${{{name}:-WORD}} gives it a default"
 
     def warn_boolean(self, value: str) -> None:
         """Note a boolean in a spelling that YAML 1.2 does not have."""
@@ -117,8 +128,11 @@ class Session:
             )
             return file
         except BadSource as error:
-            place = Place(name, error.line + 1, error.column + 1)
-            self.problems.add(error.path, error.message, place=place)
+            advice = advise(data, error.message, error.line, error.column)
+            at = advice or error
+            place = Place(name, at.line + 1, at.column + 1)
+            hint = advice.hint if advice is not None else None
+            self.problems.add(error.path, error.message, hint=hint, place=place)
             self.problems.check()
             raise
 
@@ -154,3 +168,7 @@ class Session:
         """Note the warnings of a phase."""
         for path, message in warnings:
             self.warn(f"{show(path)}: {message}")
+
+
+def _unset_text(name: str) -> str:
+    return f'The "{name}" variable is not set. Defaulting to a blank string.'

@@ -1,18 +1,21 @@
-"""Bind sources that are not there and look like files: an engine would make folders of them.
+"""Files that services are given and that are not there.
 
-A misspelt `./ngnix.conf` becomes an empty folder of that name, which is then mounted onto a file.
+Of a bind source that looks like a file, an engine would make a folder: a misspelt `./ngnix.conf`
+becomes an empty folder of that name, which is then mounted onto a file. A secret or config without
+its file cannot be given at all.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from stackr.errors import InvalidProject
 from stackr.spec.model.project import Project
-from stackr.spec.problems import nearest
+from stackr.spec.problems import Problem, nearest
 
-__all__ = ["missing_file", "missing_files"]
+__all__ = ["check_grants", "missing_file", "missing_files"]
 
 _FILE = re.compile(r"\.env(?:\..*)?|.+\.(?!d$)[A-Za-z][A-Za-z0-9]*")
 """A name with a suffix, but for those of folders such as conf.d."""
@@ -28,6 +31,34 @@ def missing_files(project: Project) -> Iterator[str]:
                 message = missing_file(volume.source)
                 if message is not None:
                     yield f"services.{name}.volumes[{index}]: {message}"
+
+
+def check_grants(project: Project, services: Iterable[str]) -> None:
+    """Raises InvalidProject for secrets and configs of these services whose files are missing."""
+    problems = [
+        _missing_grant(project, f"{attribute}.{grant.source}", name, source)
+        for name in services
+        for attribute in ("secrets", "configs")
+        for grant in getattr(project.services[name], attribute)
+        if (source := _file_of(project, attribute, grant.source)) and not os.path.lexists(source)
+    ]
+    if problems:
+        problems = list(dict.fromkeys(problems))
+        raise InvalidProject(str(problems[0]), problems=problems, hint=problems[0].hint)
+
+
+def _file_of(project: Project, attribute: str, name: str) -> str | None:
+    found = getattr(project, attribute).get(name)
+    return None if found is None or found.external else found.file
+
+
+def _missing_grant(project: Project, path: str, service: str, source: str) -> Problem:
+    place = project.position(f"{path}.file")
+    where = f"{place}: " if place is not None else ""
+    folder, name = os.path.split(source)
+    hint = nearest(name, _files(folder)) or "make the file, or correct its path"
+    text = f'{where}{path}.file: "{source}" does not exist; service "{service}" is given it'
+    return Problem.of(text, hint=hint, snippet="")
 
 
 def missing_file(source: str) -> str | None:

@@ -14,6 +14,7 @@ from stackr.planner.plan.model import Plan
 from stackr.runtime.connect import connect
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
+from stackr.stack.address import is_of_this_machine
 from stackr.stack.events import Foreseen, Message, OperationsFailed, Report, Warned, ignore
 from stackr.stack.failure import failure_report
 from stackr.stack.lock import project_lock
@@ -102,6 +103,8 @@ class Context:
         """Report every failure; the exit code. advice: as for `run_plan`."""
         if not outcome.failed:
             return 0
-        report = await failure_report(outcome, runtime, self.project)
+        report = await failure_report(
+            outcome, runtime, self.project, is_here=is_of_this_machine(self.engine)
+        )
         self.report(OperationsFailed(report, advice))
         return 0 if report.is_success else report.exit_code

@@ -19,6 +19,8 @@ from stackr.planner.plan.options import UpOptions
 from stackr.planner.plan.payloads import Gate
 from stackr.planner.review.saved import as_approved, check_fresh, options_of
 from stackr.runtime.protocol import Runtime
+from stackr.stack.address import is_of_this_machine
+from stackr.stack.bind_sources import check_grants
 from stackr.stack.context import Context
 from stackr.stack.events import Planned
 from stackr.stack.expiry import expire
@@ -46,9 +48,12 @@ async def converge(context: Context, runtime: Runtime, goal: Goal) -> Result:
     """Reach the goal, and note it in the project's history; failures are reported.
 
     Raises PermissionDenied, before anything is changed, for what the stack's policy refuses, and
-    Conflict where the plan that was approved is out of date.
+    Conflict where the plan that was approved is out of date; InvalidProject where the file of a
+    secret or config is missing.
     """
     context = replace(context, project=goal.project)
+    if is_of_this_machine(context.engine):
+        check_grants(goal.project, goal.wanted.services)
     async with context.locked(runtime, goal.wanted.project):
         approved = await _approved(runtime, goal)
         check = partial(_checked_plan, runtime, goal, None)

@@ -18,6 +18,7 @@ from stackr.planner.review.provenance import source_of
 from stackr.runtime.image_build import BuildFailed
 from stackr.runtime.protocol import Runtime, SupportsLogs
 from stackr.spec.model.project import Project
+from stackr.stack.port_owner import owner_of, taken_port
 
 __all__ = ["Cause", "FailureReport", "failure_report"]
 
@@ -63,10 +64,13 @@ class FailureReport:
 
 
 async def failure_report(
-    outcome: Outcome, runtime: Runtime, project: Project | None = None
+    outcome: Outcome, runtime: Runtime, project: Project | None = None, *, is_here: bool = False
 ) -> FailureReport:
-    """Ask the engine about what failed in `outcome`, and the project's files where it stands."""
-    asked = await asyncio.gather(*(_cause(failure, runtime) for failure in outcome.failed))
+    """Ask the engine about what failed in `outcome`, and the project's files where it stands.
+
+    is_here: the engine is on this machine, whose processes may be in the way.
+    """
+    asked = await asyncio.gather(*(_cause(failure, runtime, is_here) for failure in outcome.failed))
     causes = [_placed(cause, project) for cause in asked]
     fatal = [cause for cause in causes if not cause.operation.is_optional]
     failed = [failure.operation for failure in outcome.failed]
@@ -83,9 +87,14 @@ async def failure_report(
     )
 
 
-async def _cause(failure: Failure, runtime: Runtime) -> Cause:
+async def _cause(failure: Failure, runtime: Runtime, is_here: bool) -> Cause:
     operation, error = failure.operation, failure.error
     cause = Cause(operation, _subject(operation), error.message, error.hint)
+    if is_here and (taken := taken_port(error.message)) is not None:
+        if owner := await owner_of(runtime, *taken):
+            hint = f"{owner} has it: end that, or publish another host port"
+            return replace(cause, hint=hint)
+        return cause
     if isinstance(error, BuildFailed):
         return replace(cause, log=error.log, excerpt=error.excerpt)
     if operation.action not in _RAN:

@@ -47,6 +47,14 @@ def _source(service: Service, match: re.Match[str]) -> str:
     return ""
 
 
+def _port(service: Service, match: re.Match[str]) -> str:
+    for index, port in enumerate(service.ports):
+        first, _, last = str(port.published or "").partition("-")
+        if first.isdecimal() and int(first) <= int(match["port"]) <= int(last or first):
+            return f"ports[{index}]"
+    return "ports" if service.ports else ""
+
+
 def _device(service: Service, match: re.Match[str]) -> str:
     for index, device in enumerate(service.devices):
         if match["path"] in (device.source, device.target):
@@ -82,6 +90,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Found], ...] = tuple(
         (r'to rootfs at "(?P<target>[^"]+)"', _mount),
         (r"destination can't be '(?P<target>[^']+)'", _mount),
         (r"bind source path does not exist: (?P<source>[^\s:]+)", _source),
+        (r"host port \S*:(?P<port>\d+)/\w+ is in use", _port),
         (r"chdir to cwd|Cannot mkdir: |working directory", _one("working_dir")),
         (r'sysctl "(?P<key>[^"]+)"', _key("sysctls")),
         (r'adding custom device "(?P<path>[^"]+)"', _device),

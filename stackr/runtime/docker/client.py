@@ -370,10 +370,11 @@ class Client:
             message = str(parse_json(data)["message"]).strip()
         except (ValueError, KeyError, TypeError):
             message = data.decode(errors="replace").strip()
-        from stackr.runtime.docker.hints import hint_for
+        from stackr.runtime.docker.hints import hint_for, in_plain_words
 
         return error_for_status(response.status_code)(
-            message or f"engine: status {response.status_code}", hint=hint_for(message)
+            in_plain_words(message) or f"engine: status {response.status_code}",
+            hint=hint_for(message),
         )
 
     def _no_http(self, error: Exception) -> Unavailable:

@@ -1,10 +1,24 @@
-"""Ways out of what an engine refuses, found by its words: the API carries a message alone."""
+"""What an engine refuses, in plain words, and ways out of it: the API carries a message alone."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["hint_for"]
+__all__ = ["hint_for", "in_plain_words"]
+
+_CHAIN = re.compile(
+    r"^failed to create task for container: failed to create shim task: "
+    r"OCI runtime create failed: (?:runc create failed: )?"
+    r"(?:unable to start container process: )?(?:error during container init: )?"
+)
+_ENDPOINT = re.compile(
+    r"^driver failed programming external connectivity on endpoint \S+ \(\w+\): "
+)
+_PORT = re.compile(
+    r"^failed to bind host port (?:for )?(?P<host>\S+:\d+)(?:-\d+)?:[^/\s]+/(?P<protocol>\w+): "
+    r"address already in use"
+    r"|^Bind for (?P<bound>\S+:\d+) failed: port is already allocated"
+)
 
 _HINTS: tuple[tuple[str, str], ...] = (
     (
@@ -12,7 +26,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
         'another container has the address: give "ipv4_address" or "ipv6_address" another value',
     ),
     (
-        r"address already in use|port is already allocated",
+        r"address already in use|port is already allocated|host port \S+ is in use",
         "publish another host port, or end what listens on this one: ss -lntup shows it",
     ),
     (
@@ -32,6 +46,16 @@ _HINTS: tuple[tuple[str, str], ...] = (
         'correct "command" or "entrypoint", or take an image that has the program',
     ),
 )
+
+
+def in_plain_words(message: str) -> str:
+    """An engine's error without the parts of the engine that handed it on."""
+    if _CHAIN.match(message):
+        return _CHAIN.sub("", message).removesuffix(": unknown")
+    inner = _ENDPOINT.sub("", message)
+    if port := _PORT.match(inner):
+        return f"host port {port['host'] or port['bound']}/{port['protocol'] or 'tcp'} is in use"
+    return inner
 
 
 def hint_for(message: str) -> str | None:

@@ -325,7 +325,7 @@ class Service(Model):
         ),
     ] = None
     read_only: Flag = False
-    restart: Annotated[str | None, in_place()] = None
+    restart: Annotated[str | None, in_place(), Check(checks.restart)] = None
     runtime: Annotated[
         str | None,
         only(

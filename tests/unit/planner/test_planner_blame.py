@@ -7,6 +7,7 @@ from planning import service
 
 from stackr.planner.review.blame import blamed
 from stackr.spec.model.mounts import ServiceVolume
+from stackr.spec.model.parts import Port
 from stackr.spec.model.service import Device, Service
 
 WEB = service(
@@ -18,6 +19,7 @@ WEB = service(
     devices=(Device(source="/dev/nope", target="/dev/x", permissions="rwm"),),
     group_add=("audio",),
     command=("serve", "--all"),
+    ports=(Port(target=80, published="8000-8010"),),
 )
 
 
@@ -42,6 +44,7 @@ WEB = service(
         ("Requested CPUs are not available - requested 99, available: 0,1", "cpuset"),
         ('exec: "serve": executable file not found in $PATH', "command"),
         ('exec: "/entry.sh": permission denied', ""),
+        ("host port 127.0.0.1:8003/tcp is in use", "ports[0]"),
         ("the kernel is out of sorts", ""),
     ],
 )

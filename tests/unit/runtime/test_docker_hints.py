@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackr.runtime.docker.hints import hint_for
+from stackr.runtime.docker.hints import hint_for, in_plain_words
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,29 @@ from stackr.runtime.docker.hints import hint_for
 def test_hint_for(message: str, hint: str) -> None:
     found = hint_for(message)
     assert hint in found if found else not hint
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        (
+            "driver failed programming external connectivity on endpoint shop-web-1 (4665b9): failed "
+            "to bind host port for 127.0.0.1:80:172.16.16.2:80/tcp: address already in use",
+            "host port 127.0.0.1:80/tcp is in use",
+        ),
+        (
+            "driver failed programming external connectivity on endpoint a (1f): Bind for 0.0.0.0:80 "
+            "failed: port is already allocated",
+            "host port 0.0.0.0:80/tcp is in use",
+        ),
+        (
+            "failed to create task for container: failed to create shim task: OCI runtime create "
+            "failed: unable to start container process: error during container init: "
+            'exec: "x": executable file not found in $PATH: unknown',
+            'exec: "x": executable file not found in $PATH',
+        ),
+        ("No such container: web", "No such container: web"),
+    ],
+)
+def test_an_error_without_the_engines_parts(message: str, plain: str) -> None:
+    assert in_plain_words(message) == plain

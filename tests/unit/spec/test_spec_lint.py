@@ -86,7 +86,10 @@ configs: {c: {content: x}}
         ),
         (
             "services: {a: {image: 'i:1${NO}'}}",
-            ['warning: The "NO" variable is not set. Defaulting to a blank string.'],
+            [
+                'warning: compose.yaml:1:28: The "NO" variable is not set. Defaulting to a blank'
+                " string. ${NO:-WORD} gives it a default"
+            ],
         ),
         (
             f"version: '3'\n{_FINE}",

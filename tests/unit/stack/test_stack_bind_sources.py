@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stackr.stack.bind_sources import missing_file
+from stackr.errors import InvalidProject
+from stackr.spec.load import LoadOptions, load
+from stackr.stack.bind_sources import check_grants, missing_file
 
 
 @pytest.fixture
@@ -42,3 +44,19 @@ def test_a_missing_file_is_told(folder: Path, name: str, hint: str) -> None:
 def test_a_link_that_leads_nowhere_is_there(folder: Path) -> None:
     (folder / "x.conf").symlink_to("nowhere")
     assert missing_file(str(folder / "x.conf")) is None
+
+
+def test_the_file_of_a_secret_is_missing(folder: Path) -> None:
+    (folder / "compose.yaml").write_text(
+        "services:\n  web: {image: app, secrets: [pw], configs: [here]}\n  db: {image: app}\n"
+        "secrets:\n  pw: {file: ngnix.conf}\nconfigs:\n  here: {file: README.md}\n"
+    )
+    project = load(LoadOptions(), {}, folder)
+    check_grants(project, ["db"])
+    with pytest.raises(InvalidProject) as caught:
+        check_grants(project, ["web", "db"])
+    assert str(caught.value) == (
+        f'compose.yaml:5:14: secrets.pw.file: "{folder}/ngnix.conf" does not exist; '
+        'service "web" is given it'
+    )
+    assert caught.value.hint == 'did you mean "nginx.conf"?'

@@ -1,0 +1,51 @@
+"""How a value is mended that is not as it should be: by what was said of it, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stackr.spec.rules import Path
+
+__all__ = ["advice"]
+
+_BY_MESSAGE: Mapping[str, str] = {
+    "time: ": "write a duration such as 30s, 5m or 1h30m",
+    "invalid suffix": "write a size such as 512m or 2gb",
+    "invalid size": "write a size such as 512m or 2gb",
+    "failed to cast to expected type: strconv": "write a number",
+    "failed to cast to expected type: invalid boolean": "write true or false",
+    "invalid additional host": "write HOST=ADDRESS",
+    "top-level object must be": 'begin with "services:", and the services below it, indented',
+}
+_LISTS_OR_MAPPINGS = frozenset(
+    ("environment", "labels", "annotations", "sysctls", "extra_hosts", "args", "driver_opts")
+)
+_OF_LISTS: Mapping[str, str] = {
+    "ports": 'write HOST:CONTAINER, such as "8080:80" or "127.0.0.1:8080:80"',
+    "volumes": "write SOURCE:TARGET, or SOURCE:TARGET:ro",
+}
+
+
+def advice(path: Path, message: str) -> str | None:
+    """What to write instead; None where nothing is known."""
+    for start, hint in _BY_MESSAGE.items():
+        if message.startswith(start):
+            return hint
+    if message.startswith('must be a list, not "-'):
+        return 'a space is missing behind the dash: write "- ITEM"'
+    names = [part for part in path if isinstance(part, str)]
+    attribute = names[-1] if names else ""
+    is_item = bool(path) and isinstance(path[-1], int)
+    if is_item and attribute in _LISTS_OR_MAPPINGS and message.startswith("must be a string"):
+        return "write NAME=value behind each dash, or NAME: value without dashes"
+    if path[:1] == ("services",) and len(names) > 2 and attribute in _OF_LISTS:
+        return _OF_LISTS[attribute]
+    if path == ("services",) and message.startswith("must be a mapping"):
+        return 'indent the names of the services below "services:", without dashes'
+    if len(path) == 2 and path[0] == "services" and message.startswith("must be a mapping"):
+        return "what stands here belongs to a service: indent it below the service's name"
+    if len(path) == 1 and message.startswith("unknown key"):
+        return 'a service, and what belongs to it, stands indented below "services:"'
+    if message.startswith("must be a list, not "):
+        return 'write each item on a line of its own behind "- ", or all in [ ]'
+    return None
