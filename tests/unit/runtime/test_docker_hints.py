@@ -29,13 +29,13 @@ def test_hint_for(message: str, hint: str) -> None:
     ("message", "plain"),
     [
         (
-            "driver failed programming external connectivity on endpoint shop-web-1 (4665b9): failed "
-            "to bind host port for 127.0.0.1:80:172.16.16.2:80/tcp: address already in use",
+            "driver failed programming external connectivity on endpoint shop-web-1 (4665b9): "
+            "failed to bind host port for 127.0.0.1:80:172.16.16.2:80/tcp: address already in use",
             "host port 127.0.0.1:80/tcp is in use",
         ),
         (
-            "driver failed programming external connectivity on endpoint a (1f): Bind for 0.0.0.0:80 "
-            "failed: port is already allocated",
+            "driver failed programming external connectivity on endpoint a (1f): "
+            "Bind for 0.0.0.0:80 failed: port is already allocated",
             "host port 0.0.0.0:80/tcp is in use",
         ),
         (

@@ -87,7 +87,7 @@ configs: {c: {content: x}}
         (
             "services: {a: {image: 'i:1${NO}'}}",
             [
-                'warning: compose.yaml:1:28: The "NO" variable is not set. Defaulting to a blank'
+                'warning: compose.yaml:1:27: The "NO" variable is not set. Defaulting to a blank'
                 " string. ${NO:-WORD} gives it a default"
             ],
         ),
