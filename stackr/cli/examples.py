@@ -179,6 +179,30 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("stackr container ls -a", "all of them, whatever project they are of"),
         ("stackr container rm -f old", "stop it, and remove it"),
     ),
+    "container attach": (
+        ("stackr container attach job", "ctrl-p ctrl-q leaves it"),
+        ("stackr container attach --no-stdin job", "only watch its output"),
+    ),
+    "container create": (
+        ("stackr container create --name web nginx", "make it, and do not start it"),
+        ("stackr container create -p 8080:80 nginx", "with a port"),
+    ),
+    "container exec": (
+        ("stackr container exec -it web sh", "a shell in it"),
+        ("stackr container exec web env", "one program"),
+    ),
+    "container logs": (
+        ("stackr container logs -f --tail 20 web", "the last lines, and what comes"),
+        ("stackr container logs --since 10m web", "of the last ten minutes"),
+    ),
+    "container run": (
+        ("stackr container run --rm -it alpine sh", "a shell, and nothing is left of it"),
+        ("stackr container run -d -p 8080:80 nginx", "in the background"),
+    ),
+    "container start": (
+        ("stackr container start web", "one that is stopped"),
+        ("stackr container start -a job", "and show its output"),
+    ),
     "container inspect": (
         ("stackr container inspect shop-web-1", "all that is known of it"),
         ("stackr container inspect -f '{{.State.Status}}' shop-web-1", "one value"),
