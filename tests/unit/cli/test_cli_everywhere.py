@@ -93,7 +93,7 @@ def test_looking_starts_no_engine(
         ),
         (
             "ssh://localhost:1",
-            'stackr: engine "ssh://localhost:1": ssh: ssh: connect to host localhost port 1: '
+            'stackr: engine "ssh://localhost:1": ssh: connect to host localhost port 1: '
             "Connection refused\n  try: ssh localhost docker system dial-stdio\n",
         ),
     ],
