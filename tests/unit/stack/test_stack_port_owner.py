@@ -17,7 +17,7 @@ from stackr.stack.port_owner import owner_of, taken_port
 class Listed(FakeRuntime):
     """An engine with one container, which publishes 8080."""
 
-    async def list_containers(self, **asked: object) -> list[ContainerState]:  # type: ignore[override]
+    async def list_containers(self, **asked: object) -> list[ContainerState]:
         ports = (PublishedPort(80, "tcp", "0.0.0.0", 8080),)
         web = ContainerState(id="1", name="shop-web-1", ports=ports)
         return [replace(web, labels={labels.PROJECT: "shop"})]
