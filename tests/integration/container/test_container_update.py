@@ -180,7 +180,7 @@ async def test_labels_are_added_replaced_and_removed(engine: Engine) -> None:
         ({"Memory": 1 * MIB}, InvalidArgument, "Minimum memory limit allowed is 6MB"),
         ({"Memory": 256 * MIB}, Conflict, "already set memoryswap limit, update the memoryswap"),
         ({"CpuQuota": 5000}, Conflict, "CPU Quota cannot be updated as NanoCPUs has already"),
-        ({"NanoCpus": 1 << 40}, InvalidArgument, "range of CPUs is from 0.01 to"),
+        ({"NanoCpus": 1 << 40}, InvalidArgument, "Range of CPUs is from 0.01 to"),
         ({"CpusetCpus": "4000"}, InvalidArgument, "Requested CPUs are not available - requested"),
         ({"CpusetCpus": "x"}, InvalidArgument, "Invalid value x for cpuset cpus"),
         ({"OomKillDisable": True}, NotSupported, "OomKillDisable: cannot be changed by an update"),

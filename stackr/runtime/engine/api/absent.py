@@ -23,7 +23,6 @@ def _absent(what: str) -> Handler:
 _REFUSED = {
     "image attestations": ("GET /images/{name:path}/attestations",),
     "login": ("POST /auth",),
-    "container changes": ("GET /containers/{id}/changes",),
     "attach by websocket": ("GET /containers/{id}/attach/ws",),
     "checkpoints": (
         "GET /containers/{id}/checkpoints",

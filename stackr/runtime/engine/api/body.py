@@ -1,6 +1,6 @@
 """Typed reads from a request's JSON object, with one-line errors.
 
-A null is an absent key, as Go's decoder has it.
+A null is an absent key, and keys may be in any case, as Go's decoder has it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ from typing import Any
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container.io.detach import parse_keys
+from stackr.runtime.engine.container.settings.keys import matched
 
 __all__ = ["boolean", "console_size", "detach_keys", "object_at", "objects", "string", "string_map"]
 
 
+def _get(body: Mapping[str, Any], key: str) -> Any:
+    return matched(body, (key,)).get(key)
+
+
 def string(body: Mapping[str, Any], key: str, default: str = "") -> str:
-    value = body.get(key)
+    value = _get(body, key)
     if value is None:
         return default
     return str(_checked(value, str, key, "a string"))
 
 
 def boolean(body: Mapping[str, Any], key: str, default: bool = False) -> bool:
-    value = body.get(key)
+    value = _get(body, key)
     if value is None:
         return default
     return bool(_checked(value, bool, key, "a boolean"))
@@ -30,13 +35,13 @@ def boolean(body: Mapping[str, Any], key: str, default: bool = False) -> bool:
 
 def object_at(body: Mapping[str, Any], key: str) -> dict[str, Any]:
     """An object; {} where it is absent."""
-    value = body.get(key)
+    value = _get(body, key)
     return {} if value is None else _checked(value, dict, key, "an object")
 
 
 def objects(body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     """A list of objects; [] where it is absent."""
-    value = body.get(key)
+    value = _get(body, key)
     items = [] if value is None else _checked(value, list, key, "a list")
     return [_checked(item, dict, key, "a list of objects") for item in items]
 
@@ -51,7 +56,7 @@ def string_map(body: Mapping[str, Any], key: str) -> dict[str, str]:
 
 def console_size(body: Mapping[str, Any], key: str) -> tuple[int, int] | None:
     """[height, width] of a terminal; None where it is absent or zero."""
-    value = body.get(key)
+    value = _get(body, key)
     if value is None:
         return None
     if not (isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)):

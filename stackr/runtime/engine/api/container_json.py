@@ -6,18 +6,35 @@ Source: Docker Engine API, `ContainerInspectResponse`, `ContainerSummary`, `Endp
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from stackr.runtime.engine.api.durations import in_words
 from stackr.runtime.engine.api.timestamp import rfc3339
+from stackr.runtime.engine.container.oci.bundle import MASKED_PATHS, READONLY_PATHS
 from stackr.runtime.engine.container.records.record import STANDBY_LABEL, Container, MountPoint
 from stackr.runtime.engine.container.settings.spec import HostConfig, Resources
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 
 __all__ = ["endpoint_settings", "inspection", "ports_of", "status_text", "summary"]
 
+_NULL_WHERE_EMPTY = (
+    *("Binds", "VolumesFrom", "CapAdd", "CapDrop", "GroupAdd", "SecurityOpt"),
+    *("DeviceCgroupRules", "ExtraHosts"),
+)
+_NOT_HERE: dict[str, Any] = {
+    "Cgroup": "",
+    "CpuCount": 0,
+    "CpuPercent": 0,
+    "DeviceRequests": None,
+    "IOMaximumBandwidth": 0,
+    "IOMaximumIOps": 0,
+    "Isolation": "",
+    "KernelMemory": 0,
+    "KernelMemoryTCP": 0,
+}
+"""Keys that clients expect, of what no container of this engine has."""
 _SHM_BYTES = 64 << 20
 _NS = 1_000_000_000
 
@@ -27,6 +44,9 @@ def inspection(
     *,
     folder: Path,
     log_path: Path,
+    graph_data: dict[str, str] | None,
+    runtime: str,
+    links: Sequence[str],
     endpoints: dict[str, Endpoint],
     sandbox: SandboxInfo | None,
     exec_ids: Iterable[str],
@@ -35,9 +55,13 @@ def inspection(
 ) -> dict[str, Any]:
     """The whole of a container.
 
-    folder: of its hosts, hostname and resolv.conf. endpoints: by network name.
+    folder: of its hosts, hostname and resolv.conf. graph_data: the folders of its overlay.
+    runtime: the OCI runtime's name. links: "/db:/web/database". endpoints: by network name.
     """
     command = container.command or [""]
+    host_config = _host_config(container)
+    host_config["Links"] = list(links) or None
+    host_config["Runtime"] = host_config["Runtime"] or runtime
     return {
         "Id": container.id,
         "Created": rfc3339(container.created_ns),
@@ -57,9 +81,9 @@ def inspection(
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": list(exec_ids) or None,
-        "HostConfig": _host_config(container),
-        "GraphDriver": {"Name": "overlay2", "Data": None},
-        "Mounts": [_mount(mount) for mount in container.mounts],
+        "HostConfig": host_config,
+        "GraphDriver": {"Name": "overlay2", "Data": graph_data},
+        "Mounts": _mounts(container),
         "Config": _config(container),
         "NetworkSettings": _network_settings(container, endpoints, sandbox),
         **_own(container, standby, severed),
@@ -113,22 +137,45 @@ def _state(container: Container) -> dict[str, Any]:
 def _config(container: Container) -> dict[str, Any]:
     value = container.config.to_json()
     value["Hostname"] = container.hostname
-    for key in ("Volumes", "ExposedPorts"):
+    for key in ("Volumes", "ExposedPorts", "OnBuild"):
         value[key] = value.get(key) or None
     return value
 
 
 def _host_config(container: Container) -> dict[str, Any]:
     value = container.host_config.to_json()
-    for key in ("Binds", "Mounts", "VolumesFrom", "CapAdd", "CapDrop", "GroupAdd", "SecurityOpt"):
+    for key in _NULL_WHERE_EMPTY:
         value[key] = value.get(key) or None
-    if not value.get("Mounts"):
-        value.pop("Mounts", None)
+    for key in ("Mounts", "Annotations", "Sysctls", "Init"):
+        if value.get(key) in (None, [], {}):
+            value.pop(key, None)
+    if not container.host_config.privileged:
+        value["MaskedPaths"] = container.host_config.masked_paths or list(MASKED_PATHS)
+        value["ReadonlyPaths"] = container.host_config.readonly_paths or list(READONLY_PATHS)
+    value |= _NOT_HERE
+    value["PidsLimit"] = value["PidsLimit"] or None
+    value["MemorySwappiness"] = _given_swappiness(container.host_config)
     value["LogConfig"]["Type"] = value["LogConfig"]["Type"] or "json-file"
     value["RestartPolicy"]["Name"] = value["RestartPolicy"]["Name"] or "no"
     value["IpcMode"] = value["IpcMode"] or "private"
     value["ShmSize"] = value["ShmSize"] or _SHM_BYTES
     return value
+
+
+def _given_swappiness(host_config: HostConfig) -> int | None:
+    """-1 is how clients say that they do not care."""
+    given = host_config.memory_swappiness
+    return None if given == -1 else given
+
+
+def _mounts(container: Container) -> list[dict[str, Any]]:
+    """Those of `HostConfig.Tmpfs` are told there alone, as dockerd does."""
+    shown = container.host_config.tmpfs
+    return [
+        _mount(mount)
+        for mount in container.mounts
+        if mount.type != "tmpfs" or mount.destination not in shown
+    ]
 
 
 def _mount(mount: MountPoint) -> dict[str, Any]:
@@ -224,10 +271,11 @@ def summary(
     endpoints: dict[str, Endpoint],
     sandbox: SandboxInfo | None,
     version: tuple[int, int],
+    names: Sequence[str],
     standby: bool,
     severed: bool | None,
 ) -> dict[str, Any]:
-    """A container as one entry of a list."""
+    """A container as one entry of a list. names: by which others that link to it know it."""
     host_config: dict[str, Any] = {
         "NetworkMode": container.host_config.network_mode,
         **_changeable(container.host_config),
@@ -237,7 +285,7 @@ def summary(
         host_config["Annotations"] = container.host_config.annotations
     return {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": [f"/{container.name}", *names],
         "Image": container.config.image,
         "ImageID": container.image_id,
         "Command": _command_text(container.command),
@@ -250,7 +298,7 @@ def summary(
         "NetworkSettings": {
             "Networks": {name: endpoint_settings(e) for name, e in endpoints.items()}
         },
-        "Mounts": [_mount(mount) for mount in container.mounts],
+        "Mounts": _mounts(container),
         **_own(container, standby, severed),
     }
 

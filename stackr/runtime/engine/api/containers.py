@@ -14,9 +14,14 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response, terminal_size
 from stackr.runtime.engine.api.route import Route
+from stackr.runtime.engine.container.life.networking import endpoint_spec
 from stackr.runtime.engine.container.records.record import Container
-from stackr.runtime.engine.container.settings.spec import parse_create, parse_update
-from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, PublishedPort
+from stackr.runtime.engine.container.settings.spec import (
+    EndpointSettings,
+    parse_create,
+    parse_update,
+)
+from stackr.runtime.engine.network.types import Endpoint, PublishedPort
 
 __all__ = ["ROUTES", "inspection", "summary"]
 
@@ -32,6 +37,7 @@ async def summary(
         endpoints=_endpoints(engine, container),
         sandbox=engine.networks.sandbox(container.id),
         version=version,
+        names=engine.containers.link_names(container),
         standby=engine.containers.in_standby(container.id),
         severed=engine.containers.severed(container.id),
     )
@@ -42,8 +48,11 @@ def inspection(engine: Engine, container: Container) -> dict[str, Any]:
     """The whole of a container."""
     return container_json.inspection(
         container,
-        folder=engine.config.containers_root / container.id,
+        folder=engine.config.containers_root / engine.containers.files_owner(container).id,
         log_path=engine.containers.log_path(container.id),
+        graph_data=engine.containers.graph_data(container.id),
+        runtime=engine.containers.runtime_name,
+        links=engine.containers.link_paths(container),
         endpoints=_endpoints(engine, container),
         sandbox=engine.networks.sandbox(container.id),
         exec_ids=engine.execs.of(container.id),
@@ -69,12 +78,12 @@ def _endpoints(engine: Engine, container: Container) -> dict[str, Endpoint]:
     return {
         name: endpoint
         for wanted, settings in container.endpoints.items()
-        for name, endpoint in [_planned_endpoint(engine, container, wanted, settings.aliases)]
+        for name, endpoint in [_planned_endpoint(engine, container, wanted, settings)]
     }
 
 
 def _planned_endpoint(
-    engine: Engine, container: Container, wanted: str, aliases: list[str]
+    engine: Engine, container: Container, wanted: str, settings: EndpointSettings
 ) -> tuple[str, Endpoint]:
     try:
         network = engine.networks.get(wanted)
@@ -87,7 +96,8 @@ def _planned_endpoint(
         container_id=container.id,
         container_name=container.name,
         endpoint_id="",
-        spec=EndpointSpec(network=name, aliases=tuple(aliases)),
+        mac_address=settings.mac_address,
+        spec=endpoint_spec(name, settings),
     )
 
 
@@ -210,7 +220,8 @@ async def _resize(engine: Engine, request: Request) -> Response:
 
 async def _remove(engine: Engine, request: Request) -> Response:
     if request.flag("link"):
-        raise InvalidArgument("link: container links are not supported by the embedded engine")
+        engine.containers.remove_link(request.params["id"])
+        return Response(204, None)
     await engine.containers.remove(
         request.params["id"], force=request.flag("force"), volumes=request.flag("v")
     )
@@ -237,6 +248,11 @@ async def _prune(engine: Engine, request: Request) -> Response:
     return json_response({"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 
+async def _changes(engine: Engine, request: Request) -> Response:
+    found = await engine.containers.changes(request.params["id"])
+    return json_response([{"Path": path, "Kind": kind} for path, kind in found])
+
+
 async def _top(engine: Engine, request: Request) -> Response:
     titles, rows = await engine.containers.top(
         request.params["id"], request.text("ps_args") or "-ef"
@@ -250,6 +266,7 @@ ROUTES = (
     Route("POST", "/containers/prune", _prune),
     Route("GET", "/containers/{id}/json", _inspect),
     Route("GET", "/containers/{id}/top", _top),
+    Route("GET", "/containers/{id}/changes", _changes),
     Route("POST", "/containers/{id}/start", _start),
     Route("POST", "/containers/{id}/stop", _stop),
     Route("POST", "/containers/{id}/restart", _restart),
@@ -259,5 +276,5 @@ ROUTES = (
     Route("POST", "/containers/{id}/rename", _rename),
     Route("POST", "/containers/{id}/update", _update),
     Route("POST", "/containers/{id}/resize", _resize),
-    Route("DELETE", "/containers/{id}", _remove),
+    Route("DELETE", "/containers/{id:path}", _remove),
 )

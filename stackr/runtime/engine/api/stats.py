@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
+_NO_LONGER_TOLD: dict[str, list[Any]] = {
+    key: []
+    for key in (
+        *("io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive"),
+        *("io_merged_recursive", "io_time_recursive", "sectors_recursive"),
+    )
+}
+"""Of the kernel's CFQ scheduler, which is gone; clients expect the keys."""
 _INTERVAL_S = 1.0
 
 
@@ -55,9 +63,11 @@ def _cpu(times: CpuTimes | None, cpus: int) -> dict[str, Any]:
         usage = {"total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0}
         throttling = {"periods": 0, "throttled_periods": 0, "throttled_time": 0}
         return {"cpu_usage": usage, "throttling_data": throttling}
+    per_cpu = {"percpu_usage": list(times.per_cpu_ns)} if times.per_cpu_ns else {}
     return {
         "cpu_usage": {
             "total_usage": times.total_ns,
+            **per_cpu,
             "usage_in_kernelmode": times.kernel_ns,
             "usage_in_usermode": times.user_ns,
         },
@@ -75,23 +85,31 @@ def _others(usage: Usage | None) -> dict[str, Any]:
     """Everything but the processors; nothing of a container that does not run."""
     if usage is None:
         return {"pids_stats": {}, "blkio_stats": {}, "memory_stats": {}}
+    networks = {figures.name: _interface(figures) for figures in usage.interfaces}
     pids = {"current": usage.pids, "limit": usage.pids_limit}
     return {
         "pids_stats": {key: value for key, value in pids.items() if value},
         "blkio_stats": {
-            "io_service_bytes_recursive": [
-                {"major": io.major, "minor": io.minor, "op": op, "value": value}
-                for io in usage.devices
-                for op, value in (("read", io.read_bytes), ("write", io.written_bytes))
-            ]
+            "io_service_bytes_recursive": _io(usage, "read_bytes", "written_bytes"),
+            "io_serviced_recursive": _io(usage, "reads", "writes"),
+            **_NO_LONGER_TOLD,
         },
         "memory_stats": {
             "usage": usage.memory_bytes,
+            **({"max_usage": usage.memory_peak} if usage.memory_peak else {}),
             "stats": usage.memory_stats,
             "limit": usage.memory_limit,
         },
-        "networks": {figures.name: _interface(figures) for figures in usage.interfaces},
+        **({"networks": networks} if networks else {}),
     }
+
+
+def _io(usage: Usage, *names: str) -> list[dict[str, Any]]:
+    return [
+        {"major": io.major, "minor": io.minor, "op": op, "value": getattr(io, name)}
+        for io in usage.devices
+        for op, name in zip(("read", "write"), names, strict=True)
+    ]
 
 
 def _interface(figures: InterfaceFigures) -> dict[str, int]:

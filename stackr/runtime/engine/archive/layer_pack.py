@@ -1,8 +1,9 @@
 """A container's writable layer as an OCI layer: what overlayfs keeps becomes whiteouts.
 
 A character device 0:0 hides a name, and the attribute `trusted.overlay.opaque` all that a folder
-has below. What the engine puts into a container to mount on (`/etc/hosts`, `/proc` ...) is not its
-change, and left out while it is empty. Source: OCI image-spec layer.md, "Representing Changes".
+has below. What the engine puts into a container (`/.dockerenv`; `/etc/hosts`, `/proc` ... to mount
+on) is not its change, and left out while it is empty. Source: OCI image-spec layer.md,
+"Representing Changes".
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from stackr.runtime.engine.archive.apply import KEPT_XATTRS
 from stackr.runtime.engine.archive.layer import OPAQUE, OPAQUE_XATTR, WHITEOUT
 from stackr.runtime.engine.archive.pack import Packer, header
 
-__all__ = ["LayerPacker"]
+__all__ = ["LayerPacker", "is_engines_own"]
 
 _MOUNT_FOLDERS: Final = frozenset((b"dev", b"proc", b"sys"))
-_MOUNT_FILES: Final = frozenset((b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"))
+_MOUNT_FILES: Final = frozenset((b"etc/hosts", b"etc/hostname", b"etc/resolv.conf", b".dockerenv"))
 
 
 class LayerPacker(Packer):
@@ -55,7 +56,7 @@ class LayerPacker(Packer):
         return path + b"/" + name if path else name
 
     def _add_entry(self, folder: int, name: bytes, path: bytes) -> tuple[int, bytes] | None:
-        if _is_place_to_mount(folder, name, path + name):
+        if is_engines_own(folder, name, path + name):
             return None
         return super()._add_entry(folder, name, path)
 
@@ -98,7 +99,8 @@ def _is_opaque(fd: int) -> bool:
         return False
 
 
-def _is_place_to_mount(folder: int, name: bytes, path: bytes) -> bool:
+def is_engines_own(folder: int, name: bytes, path: bytes) -> bool:
+    """Whether it is what the engine puts into each container. path: of the name, from the root."""
     if path not in _MOUNT_FOLDERS and path not in _MOUNT_FILES:
         return False
     try:

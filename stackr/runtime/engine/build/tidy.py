@@ -23,6 +23,7 @@ __all__ = ["MOUNT_STUBS", "Content", "tidy"]
 
 MOUNT_STUBS: Final = (
     *("/dev/console", "/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"),
+    "/.dockerenv",
 )
 """What the OCI runtime makes in a container's root to mount on, where it is missing."""
 _CONFINED: Final = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS

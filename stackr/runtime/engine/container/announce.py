@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.events import EventBus
 
-__all__ = ["announce"]
+__all__ = ["announce", "announce_mounts"]
 
 
 def announce(
@@ -21,3 +21,18 @@ def announce(
         **(extra or {}),
     }
     events.publish("container", action, container.id, attributes)
+
+
+def announce_mounts(events: EventBus, container: Container, action: str) -> None:
+    """Tell of each volume that is mounted (`mount`), or no longer (`unmount`)."""
+    for mount in container.mounts:
+        if mount.type != "volume":
+            continue
+        attributes = {"container": container.id, "driver": mount.driver or "local"}
+        if action == "mount":
+            attributes |= {
+                "destination": mount.destination,
+                "propagation": mount.propagation,
+                "read/write": str(mount.rw).lower(),
+            }
+        events.publish("volume", action, mount.name, attributes)

@@ -51,7 +51,10 @@ def effective(
 
     Raises InvalidArgument, with Docker's text, for a name that is unknown or that the host lacks.
     """
-    added, dropped = _normalize(add, host), _normalize(drop, frozenset(KNOWN))
+    added, dropped = (
+        _normalize("CapAdd", add, host),
+        _normalize("CapDrop", drop, frozenset(KNOWN)),
+    )
     if privileged:
         chosen = set(host)
     elif "ALL" in added:
@@ -63,7 +66,7 @@ def effective(
     return [name for name in KNOWN if name in chosen and name in host]
 
 
-def _normalize(names: Iterable[str], allowed: frozenset[str]) -> set[str]:
+def _normalize(key: str, names: Iterable[str], allowed: frozenset[str]) -> set[str]:
     result = set()
     for given in names:
         name = given.upper()
@@ -72,7 +75,7 @@ def _normalize(names: Iterable[str], allowed: frozenset[str]) -> set[str]:
             continue
         name = name if name.startswith("CAP_") else "CAP_" + name
         if name not in KNOWN:
-            raise InvalidArgument(f'invalid capability: unknown capability: "{name}"')
+            raise InvalidArgument(f'invalid {key}: unknown capability: "{name}"')
         if name not in allowed:
             raise InvalidArgument(
                 "capability not supported by your kernel or not available in the current"

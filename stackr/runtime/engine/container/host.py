@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from stackr.runtime.engine.container import capabilities
 from stackr.runtime.engine.linux import cgroup
+from stackr.runtime.engine.linux.facts import has_apparmor
 
 __all__ = ["Host", "detect"]
 
@@ -24,6 +25,7 @@ class Host:
     rlimits: dict[str, int]
     machine: str
     hostname: str
+    has_apparmor: bool = False
 
     @property
     def can_raise_rlimits(self) -> bool:
@@ -45,4 +47,5 @@ def detect() -> Host:
         rlimits={name: resource.getrlimit(getattr(resource, name))[1] for name in names},
         machine=platform.machine(),
         hostname=socket.gethostname(),
+        has_apparmor=has_apparmor(),
     )

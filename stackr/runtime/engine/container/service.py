@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument, NotSupported, StackrError
 from stackr.runtime.engine.archive.copies import PathStat
 from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.exec.calls import Execs
@@ -30,13 +30,14 @@ from stackr.runtime.engine.container.life.membership import Membership
 from stackr.runtime.engine.container.life.networking import stated_addresses
 from stackr.runtime.engine.container.life.promotion import Promotion, is_in_standby
 from stackr.runtime.engine.container.life.removal import Removal
-from stackr.runtime.engine.container.life.sharing import is_severed
+from stackr.runtime.engine.container.life.sharing import is_severed, network_owner
 from stackr.runtime.engine.container.life.stopping import Stopping
 from stackr.runtime.engine.container.life.watch import Watch
 from stackr.runtime.engine.container.limits.stats import Usage, read_usage
 from stackr.runtime.engine.container.oci.monitor import connect_attach
 from stackr.runtime.engine.container.oci.runtime import RuntimeFacts
 from stackr.runtime.engine.container.parts import Parts
+from stackr.runtime.engine.container.records.linking import Links
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.state import Status, Verb, check
@@ -48,6 +49,7 @@ from stackr.runtime.engine.container.settings.spec import (
 )
 from stackr.runtime.engine.container.storage.files import ContainerFiles
 from stackr.runtime.engine.network.types import Connections
+from stackr.runtime.engine.snapshot.differences import Kind, differences
 
 __all__ = ["Containers"]
 
@@ -75,6 +77,7 @@ class Containers:
         self._removal = removal
         self._adoption = adoption
         self._watch = watch
+        self._links = Links(parts.store, parts.networks)
         self._membership = Membership(parts)
         self._files = ContainerFiles(parts.config, parts.launcher, parts.storage, parts.snapshots)
         self._reading = Turns()
@@ -111,6 +114,12 @@ class Containers:
         """The bytes that a container has written to its root file system."""
         return await self._parts.snapshots.usage(self.get(ref).id)
 
+    async def changes(self, ref: str) -> builtins.list[tuple[str, Kind]]:
+        """What a container has changed of its image's files, by path."""
+        id, snapshots = self.get(ref).id, self._parts.snapshots
+        upper, base = snapshots.upper_directory(id), snapshots.base_view(id)
+        return await asyncio.to_thread(differences, upper, base)
+
     @property
     def online_cpus(self) -> int:
         return os.cpu_count() or 1
@@ -126,6 +135,41 @@ class Containers:
     def log_path(self, ref: str) -> Path:
         """Where a container's log is, or would be."""
         return self._storage.log_file(self.get(ref))
+
+    @property
+    def runtime_name(self) -> str:
+        return self._parts.runtime.name
+
+    def link_paths(self, container: Container) -> builtins.list[str]:
+        """ "/db:/web/database", of each container that it knows."""
+        return self._links.paths(container)
+
+    def link_names(self, container: Container) -> builtins.list[str]:
+        """ "/web/database", of each container that knows it."""
+        return self._links.names(container)
+
+    def remove_link(self, path: str) -> None:
+        """Raises NotFound, Conflict."""
+        self._links.remove(path)
+
+    def graph_data(self, ref: str) -> dict[str, str] | None:
+        """The folders of a container's root file system; None where a layer of it is lost."""
+        container, snapshots = self.get(ref), self._parts.snapshots
+        try:
+            overlay = snapshots.rootfs(container.id)
+        except StackrError:
+            return None
+        base = Path(overlay.base_dir)
+        return {
+            "LowerDir": ":".join(str(base / lower) for lower in overlay.lowerdirs),
+            "MergedDir": str(self._storage.bundle(container) / "rootfs"),
+            "UpperDir": str(base / overlay.upperdir),
+            "WorkDir": str(base / overlay.workdir),
+        }
+
+    def files_owner(self, container: Container) -> Container:
+        """Whose hosts, hostname and resolv.conf it has: its own, or of whom the network is."""
+        return network_owner(container, self._store)
 
     def get(self, ref: str) -> Container:
         """Raises NotFound (`No such container: x`), InvalidArgument for an ambiguous ID."""

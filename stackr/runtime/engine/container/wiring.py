@@ -95,7 +95,8 @@ async def _runtime(config: EngineConfig, host: host_facts.Host, launcher: Launch
 
 def _wired(parts: Parts) -> Containers:
     executor = Executor(parts)
-    watch = Watch(parts, Probes(CommandProbes(executor, parts.descriptors), parts.storage))
+    commands = CommandProbes(executor, parts.descriptors, parts.events)
+    watch = Watch(parts, Probes(commands, parts.storage))
     limiter = Limiter(parts)
     teardown = Teardown(parts, limiter)
     stopping = Stopping(parts, watch)

@@ -54,5 +54,13 @@ def host_facts() -> HostFacts:
         memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         cgroup_version="2" if groups.is_v2 else "1",
         lacks_controllers=groups.lacks,
-        has_apparmor=Path("/sys/module/apparmor/parameters/enabled").exists(),
+        has_apparmor=has_apparmor(),
     )
+
+
+def has_apparmor() -> bool:
+    """Whether the kernel confines programs by AppArmor's profiles."""
+    try:
+        return Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
+    except OSError:
+        return False

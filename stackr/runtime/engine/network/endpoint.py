@@ -18,6 +18,7 @@ from pathlib import Path
 from stackr.errors import Conflict, Internal, InvalidArgument
 from stackr.runtime.engine.linux import netlink, netns
 from stackr.runtime.engine.linux.nftables import NftError
+from stackr.runtime.engine.network.endpoint_options import endpoint_sysctls
 from stackr.runtime.engine.network.guard import guard_port, is_port_guarded
 from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import Endpoint, Fault
@@ -194,6 +195,7 @@ def plug(
             with _inner(host, namespace) as inner:
                 for item in plugs:
                     _switch_ipv6(item.endpoint)
+                    _set_sysctls(item.endpoint)
                 names = [item.endpoint.interface for item in plugs]
                 indexes = {name: socket.if_nametoindex(name) for name in names}
                 inner.check(_settings(plugs, indexes) + _routes(endpoints))
@@ -216,6 +218,17 @@ def _switch_ipv6(endpoint: Endpoint) -> None:
         base = f"net/ipv6/conf/{endpoint.interface}"
         netns.write_sysctl(f"{base}/disable_ipv6", "0" if endpoint.ipv6_address else "1")
         netns.write_sysctl(f"{base}/accept_ra", "0")
+
+
+def _set_sysctls(endpoint: Endpoint) -> None:
+    """Those that were asked for. Raises InvalidArgument where the kernel does not take one."""
+    for path, value in endpoint_sysctls(endpoint.spec.driver_opts, endpoint.interface):
+        try:
+            netns.write_sysctl(path, value)
+        except OSError as error:
+            name = path.replace("/", ".")
+            why = (error.strerror or "").lower()
+            raise InvalidArgument(f"endpoint sysctl {name}={value}: {why}") from error
 
 
 def replug(host: Host, pid: int, item: Plug, endpoints: Sequence[Endpoint]) -> None:

@@ -76,6 +76,19 @@ class LayerStack:
             directory, found, _ = place
             return found.status if found else os.fstat(directory.fds[0])
 
+    def name_status(self, path: str) -> os.stat_result | None:
+        """As `stat`, without following any symlink: of the very name, below real folders."""
+        *folders, last = [*reversed(_parts(path))]
+        with ExitStack() as stack:
+            directory = self._root(stack)
+            for part in folders:
+                found = _look_up(directory, part)
+                if found is None or not stat.S_ISDIR(found.status.st_mode):
+                    return None
+                directory = _enter(stack, directory, part)
+            found = _look_up(directory, last)
+            return found.status if found else None
+
     def list_directory(self, path: str) -> list[str] | None:
         """The names in the directory at `path`, sorted; None where there is no directory."""
         with ExitStack() as stack:

@@ -29,7 +29,9 @@ from stackr.runtime.engine.container.io.stream import PipeStream
 from stackr.runtime.engine.container.oci.bundle import Surroundings, exec_process
 from stackr.runtime.engine.container.oci.failure import StartFailure, start_failure
 from stackr.runtime.engine.container.parts import Parts
+from stackr.runtime.engine.container.records.linking import Links
 from stackr.runtime.engine.container.records.record import Container
+from stackr.runtime.engine.container.settings.links import link_environment
 from stackr.runtime.engine.container.settings.spec import ExecCreate
 from stackr.runtime.engine.linux.launcher_client import Launched
 from stackr.runtime.engine.linux.process import kill_tree, start_ticks
@@ -78,6 +80,7 @@ class Executor:
         self._storage = parts.storage
         self._groups = parts.groups
         self._runtime = parts.runtime
+        self._links = Links(parts.store, parts.networks)
 
     async def launch(
         self,
@@ -92,6 +95,7 @@ class Executor:
             user=self._storage.user(container, request.user or container.config.user),
             rootfs="",
             cgroup="",
+            links=link_environment(self._links.known(container)),
         )
         process = exec_process(
             container,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
+from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.exec.executor import ExecLaunch, Executor
 from stackr.runtime.engine.container.health.probe import ProbeResult
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import ExecCreate
+from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.launcher_client import read_to_end
 from stackr.runtime.engine.linux.tree import remove_tree
@@ -26,8 +30,9 @@ _FDS = 12  # that a start has open at a time, the runtime's ends of pipes includ
 class CommandProbes:
     """Of all containers together."""
 
-    def __init__(self, executor: Executor, descriptors: Descriptors) -> None:
+    def __init__(self, executor: Executor, descriptors: Descriptors, events: EventBus) -> None:
         self._executor = executor
+        self._events = events
         self._descriptors = descriptors
         self._probing = asyncio.Semaphore(_PROBES_FOR_EACH_CPU * (os.cpu_count() or 1))
 
@@ -63,6 +68,22 @@ class CommandProbes:
 
         The second value is done once no process of it is left.
         """
+        told = partial(self._tell, container, {"execID": secrets.token_hex(32)})
+        words = " ".join(command)
+        told(f"exec_create: {words}")
+        told(f"exec_start: {words}")
+        result, ended = await self._run(container, command, timeout_s)
+        told("exec_die", exitCode=str(137 if result.timed_out else result.exit_code))
+        return result, ended
+
+    def _tell(
+        self, container: Container, session: Mapping[str, str], action: str, **more: str
+    ) -> None:
+        announce(self._events, container, action, {**session, **more})
+
+    async def _run(
+        self, container: Container, command: Sequence[str], timeout_s: float
+    ) -> tuple[ProbeResult, asyncio.Future[int]]:
         request = ExecCreate(cmd=list(command), attach_stdout=True, attach_stderr=True)
         async with self._descriptors.claim(_FDS):
             reader, writer = os.pipe2(os.O_CLOEXEC)

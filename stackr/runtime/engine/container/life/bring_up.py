@@ -15,10 +15,10 @@ from stackr.errors import Conflict, NotFound, StackrError
 from stackr.runtime.engine.container.io.logs import max_log_size
 from stackr.runtime.engine.container.io.stream import ConsoleStream
 from stackr.runtime.engine.container.life.limiter import Limiter
-from stackr.runtime.engine.container.life.networking import container_net, has_own_network
-from stackr.runtime.engine.container.life.sharing import joined
+from stackr.runtime.engine.container.life.networking import container_net, uses_resolver
+from stackr.runtime.engine.container.life.sharing import joined, network_owner
 from stackr.runtime.engine.container.life.teardown import Teardown
-from stackr.runtime.engine.container.oci.bundle import Surroundings, bundle_config
+from stackr.runtime.engine.container.oci.bundle import Surroundings, bundle_config, hostname_of
 from stackr.runtime.engine.container.oci.init_program import find_init
 from stackr.runtime.engine.container.oci.monitor import (
     MonitorError,
@@ -26,8 +26,10 @@ from stackr.runtime.engine.container.oci.monitor import (
     connect_attach,
 )
 from stackr.runtime.engine.container.parts import Parts
+from stackr.runtime.engine.container.records.linking import Links
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container, Running
+from stackr.runtime.engine.container.settings.links import link_environment, link_hosts
 from stackr.runtime.engine.container.storage.mount_check import check_mounted
 from stackr.runtime.engine.container.storage.storage import Mounted
 from stackr.runtime.engine.container.storage.tmpfs import set_modes
@@ -56,6 +58,7 @@ class BringUp:
         self._descriptors = parts.descriptors
         self._limiter = limiter
         self._teardown = teardown
+        self._links = Links(parts.store, parts.networks)
         self._mounting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, live: Live) -> int:
@@ -88,6 +91,9 @@ class BringUp:
                 net = container_net(container, standby=standby)
                 sandbox = await self._networks.attach(net, container.running.pid)
                 self._write_hosts(container, sandbox)
+                for parent in self._links.parents(container):
+                    if (own := self._networks.sandbox(parent.id)) is not None:
+                        self._write_hosts(parent, own)
             await self._connect_pending(live)
             started_ns = time.time_ns()
             try:
@@ -137,6 +143,7 @@ class BringUp:
         lenders = partial(self._lenders, container)
         mounted = self._storage.mounted(container, devices, lenders)
         borrowed = self._borrowed_shm(container)
+        has_host_pid = container.host_config.pid_mode == "host"
         around = Surroundings(
             host=self._host,
             user=self._storage.user(container),
@@ -147,7 +154,9 @@ class BringUp:
             cgroup=self._groups.path(container),
             files=self._write_files(container),
             namespaces=self._joined_namespaces(container),
-            init=find_init() if container.host_config.init else "",
+            # where the host's process 1 reaps orphans, another has no use and complains
+            links=link_environment(self._links.needed(container)),
+            init=find_init() if container.host_config.init and not has_host_pid else "",
         )
         config = bundle_config(container, around)
         self._runtime.filters.apply(config)
@@ -170,13 +179,27 @@ class BringUp:
         namespace = f"/proc/{self._pid_of(donor.id)}/ns/mnt"
         return [Borrowed(namespace, "/dev/shm", str(target))]
 
+    def _take_names(self, container: Container) -> Container:
+        """Of whom the network is, it has the host name and the files about it, too: they are to
+        tell the same as the network does. Returns the container whose files are used.
+        """
+        owner = network_owner(container, self._store)
+        if owner is not container:
+            hostname, domain = hostname_of(owner, self._host), owner.config.domainname
+            named = {"hostname": hostname, "domainname": domain}
+            container.config = container.config.model_copy(update=named)
+        return owner
+
     def _write_files(self, container: Container) -> dict[str, str]:
+        owner = self._take_names(container)
+        if owner is not container:
+            return self._storage.files(owner)
         host_config = container.host_config
         resolv_conf = self._networks.resolv_conf(
             host_config.dns,
             host_config.dns_search,
             host_config.dns_options,
-            embedded=has_own_network(container),
+            embedded=uses_resolver(container),
         )
         gateway = self._host_gateway()
         return self._storage.write_files(container, resolv_conf, host_gateway=gateway)
@@ -220,7 +243,8 @@ class BringUp:
         addresses = [a for e in endpoints for a in (e.ipv4_address, e.ipv6_address)]
         # The default bridge is only there once a container has used it; its own network is.
         gateway = next((e.gateway for e in endpoints if e.gateway), "") or self._host_gateway()
-        self._storage.write_hosts(container, addresses, host_gateway=gateway)
+        links = link_hosts(self._links.known(container))
+        self._storage.write_hosts(container, addresses, host_gateway=gateway, links=links)
 
     def _joined_namespaces(self, container: Container) -> dict[str, str]:
         """Paths of the namespaces that `container:NAME` modes name."""

@@ -20,6 +20,7 @@ from stackr.runtime.engine.container.limits.groups import check_parent
 from stackr.runtime.engine.container.oci import devices
 from stackr.runtime.engine.container.oci.security import parse_security_options
 from stackr.runtime.engine.container.records.record import STANDBY_LABEL
+from stackr.runtime.engine.container.settings.refused import check_runtime
 from stackr.runtime.engine.container.settings.signals import signal_number
 from stackr.runtime.engine.container.settings.spec import (
     Config,
@@ -42,6 +43,7 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
     _check_modes(host_config)
     check_parent(host_config.cgroup_parent)
     check_restart(host_config.restart_policy)
+    check_runtime(host_config.runtime)
     if host_config.auto_remove and host_config.restart_policy.name not in ("", "no"):
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
     limits.check_limits(host_config, host.cgroups, cpus=os.cpu_count() or 1)
@@ -119,10 +121,10 @@ def check_restart(policy: RestartPolicy) -> None:
         return  # moby takes any number with no name, which is what Docker Compose sends
     if policy.maximum_retry_count and policy.name != "on-failure":
         raise InvalidArgument(
-            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+            f"maximum retry count cannot be used with restart policy '{policy.name}'"
         )
     if policy.maximum_retry_count < 0:
-        raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
+        raise InvalidArgument("maximum retry count cannot be negative")
 
 
 def _check_ranges(host_config: HostConfig) -> None:

@@ -8,12 +8,14 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from stackr.errors import StackrError
+from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.life.checks import check_create
 from stackr.runtime.engine.container.life.networking import joined_containers, planned_endpoints
 from stackr.runtime.engine.container.limits.resources import adapted
+from stackr.runtime.engine.container.oci.bundle import with_cgroup_namespace
 from stackr.runtime.engine.container.parts import Parts
+from stackr.runtime.engine.container.records.linking import Links
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import (
     STANDBY_LABEL,
@@ -23,6 +25,10 @@ from stackr.runtime.engine.container.records.record import (
 )
 from stackr.runtime.engine.container.records.state import Event, Status
 from stackr.runtime.engine.container.records.store import check_name
+from stackr.runtime.engine.container.settings.contradictions import (
+    check_network_mode,
+    network_warnings,
+)
 from stackr.runtime.engine.container.settings.merge import merge_config
 from stackr.runtime.engine.container.settings.spec import ContainerCreate
 from stackr.runtime.engine.container.storage.mounts import plan_mounts
@@ -48,6 +54,7 @@ class Creation:
         self, name: str | None, body: ContainerCreate, platform: str | None
     ) -> tuple[str, list[str]]:
         """The container's ID, and warnings. Raises as `Containers.create`."""
+        check_network_mode(body)
         chosen = check_name(name) if name else self._store.free_name()
         self._store.check_free(chosen)
         image = self._images.get(body.image)
@@ -56,10 +63,12 @@ class Creation:
             made_for["variant"] = image.variant
             check_made_for(made_for, parse_platform(platform), name=body.image)
         config = merge_config(body.config(), image.config)
-        host_config = adapted(body.host_config)
-        warnings = check_create(config, host_config, self._host)
+        host_config = with_cgroup_namespace(adapted(body.host_config), self._host)
+        warnings = [*check_create(config, host_config, self._host), *network_warnings(body)]
         for other in joined_containers(host_config):
-            self._store.existing(other)
+            self._check_known(other)
+        links = Links(self._store, self._parts.networks).resolved(host_config.links)
+        host_config = host_config.model_copy(update={"links": links})
         endpoints = body.networking_config.endpoints_config
         container = Container(
             id=secrets.token_hex(32),
@@ -87,6 +96,13 @@ class Creation:
                 raise
         announce(self._parts.events, container, "create")
         return container.id, warnings
+
+    def _check_known(self, ref: str) -> None:
+        """Raises InvalidArgument: clients take NotFound for the image's, and pull it."""
+        try:
+            self._store.existing(ref)
+        except NotFound as error:
+            raise InvalidArgument(error.message) from error
 
     async def _undo(self, live: Live) -> None:
         try:

@@ -11,7 +11,7 @@ import logging
 from contextlib import suppress
 
 from stackr.errors import Internal, NotFound, StackrError
-from stackr.runtime.engine.container.announce import announce
+from stackr.runtime.engine.container.announce import announce, announce_mounts
 from stackr.runtime.engine.container.health import prober
 from stackr.runtime.engine.container.life.bring_up import BringUp
 from stackr.runtime.engine.container.life.limiter import Limiter
@@ -111,6 +111,7 @@ class Lifecycle:
         self._store.advance(
             container, Event.STARTED, started_ns=started_ns, health=Health() if checked else None
         )
+        announce_mounts(self._parts.events, container, "mount")
         announce(self._parts.events, container, "start")
         self.follow(live)
 
@@ -161,6 +162,7 @@ class Lifecycle:
             announce(parts.events, container, "oom")
         duration = {"execDuration": str(max(0, int(uptime_s)))}
         announce(parts.events, container, "die", {"exitCode": str(report.exit_code), **duration})
+        announce_mounts(parts.events, container, "unmount")
         live.exited.resolve(report.exit_code)
         if restarts:
             self.schedule_restart(live, live.backoff.after(uptime_s))

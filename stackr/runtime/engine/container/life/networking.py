@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from stackr.errors import Conflict, InvalidArgument
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import Config, EndpointSettings, HostConfig
+from stackr.runtime.engine.network.endpoint_options import endpoint_sysctls, interface_name
 from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, Publication
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "joined_containers",
     "planned_endpoints",
     "stated_addresses",
+    "uses_resolver",
 ]
 
 _BRIDGE = "bridge"
@@ -38,8 +40,12 @@ def planned_endpoints(
 ) -> dict[str, EndpointSettings]:
     """Networks to join by name: the mode's first, then the others in the caller's order.
 
-    Raises Conflict, with Docker's text, for further networks beside `host`, `none` or `container:`.
+    Raises Conflict, with Docker's text, for further networks beside `host`, `none` or `container:`;
+    InvalidArgument for a malformed option.
     """
+    for each in given.values():
+        if each is not None:
+            endpoint_sysctls(each.driver_opts, "IFNAME")
     mode = "none" if config.network_disabled else host_config.network_mode
     first = _BRIDGE if mode in ("", "default") else mode
     settings = {
@@ -71,6 +77,14 @@ def has_own_network(container: Container) -> bool:
     return not any(name in ("host", "none") for name in container.endpoints) and bool(
         container.endpoints
     )
+
+
+def uses_resolver(container: Container) -> bool:
+    """Whether it asks the engine's resolver; alone on the default bridge, where there are no names,
+    it asks the servers that it is given itself, as with dockerd.
+    """
+    asks_itself = container.host_config.dns and set(container.endpoints) <= {_BRIDGE}
+    return has_own_network(container) and not asks_itself
 
 
 def container_net(container: Container, *, standby: bool = False) -> ContainerNet:
@@ -117,6 +131,7 @@ def endpoint_spec(network: str, settings: EndpointSettings) -> EndpointSpec:
         link_local_ips=tuple(settings.ipam_config.link_local_ips),
         mac_address=settings.mac_address,
         gw_priority=settings.gw_priority,
+        interface_name=interface_name(settings.driver_opts),
         links=tuple(settings.links),
         driver_opts=dict(settings.driver_opts),
     )

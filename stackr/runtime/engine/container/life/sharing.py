@@ -12,7 +12,7 @@ from stackr.errors import StackrError
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.store import Store
 
-__all__ = ["is_severed", "joined"]
+__all__ = ["is_severed", "joined", "network_owner"]
 
 _CONTAINER = "container:"
 
@@ -35,6 +35,20 @@ def is_severed(container: Container, store: Store) -> bool | None:
     if not found:
         return None
     return any(not _is_same(container.pid, _pid(store, ref), file) for _, file, ref in found)
+
+
+def network_owner(container: Container, store: Store) -> Container:
+    """The container whose network it has; itself, too, where the other is gone."""
+    owner, seen = container, {container.id}
+    while (mode := owner.host_config.network_mode).startswith(_CONTAINER):
+        try:
+            owner = store.get(mode.removeprefix(_CONTAINER))
+        except StackrError:
+            return container
+        if owner.id in seen:
+            return container  # names may have come to lead in a circle
+        seen.add(owner.id)
+    return owner
 
 
 def _pid(store: Store, ref: str) -> int:

@@ -180,7 +180,7 @@ def _check_cpu(limits: Resources, cpus: int) -> None:
         raise InvalidArgument("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
     if not 0 <= limits.nano_cpus <= cpus * 10**9:
         raise InvalidArgument(
-            f"range of CPUs is from 0.01 to {cpus:.2f}, as there are only {cpus} CPUs available"
+            f"Range of CPUs is from 0.01 to {cpus:.2f}, as there are only {cpus} CPUs available"
         )
     if limits.cpu_period and not _LEAST_QUOTA_US <= limits.cpu_period <= _MOST_PERIOD_US:
         raise InvalidArgument(

@@ -30,6 +30,8 @@ class CpuTimes:
     throttled_periods: int = 0
     periods: int = 0
     throttled_ns: int = 0
+    per_cpu_ns: tuple[int, ...] = ()
+    """Of each processor; cgroup v2 does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class InterfaceFigures:
 
 @dataclass(frozen=True, slots=True)
 class IoFigures:
-    """Bytes read from and written to one device."""
+    """Bytes read from and written to one device, and how many times."""
 
     major: int
     minor: int
     read_bytes: int
     written_bytes: int
+    reads: int = 0
+    writes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Usage:
     memory_bytes: int
     memory_limit: int
     memory_stats: dict[str, int] = field(default_factory=dict)
+    memory_peak: int = 0
     pids: int = 0
     pids_limit: int = 0
     interfaces: tuple[InterfaceFigures, ...] = ()
@@ -78,6 +83,7 @@ def read_usage(cgroups: Hierarchy, group: str, pid: int) -> Usage:
         cpu=_cpu(cgroups, group),
         memory_bytes=_number(memory, names[0]),
         memory_limit=limit if 0 < limit < min(_UNLIMITED, host_memory) else host_memory,
+        memory_peak=0 if cgroups.is_v2 else _number(memory, "memory.max_usage_in_bytes"),
         memory_stats=read_flat(memory / "memory.stat") if memory else {},
         pids=_number(pids, "pids.current"),
         pids_limit=_number(pids, "pids.max"),
@@ -90,6 +96,7 @@ def _cpu(cgroups: Hierarchy, group: str) -> CpuTimes:
     folder = cgroups.path(group, "cpu")
     stat = read_flat(folder / "cpu.stat") if folder else {}
     throttled = stat.get("nr_throttled", 0), stat.get("nr_periods", 0)
+    per_cpu: tuple[int, ...] = ()
     if cgroups.is_v2:
         total, user, kernel = (
             stat.get(key, 0) * _NS_PER_US for key in ("usage_usec", "user_usec", "system_usec")
@@ -102,7 +109,8 @@ def _cpu(cgroups: Hierarchy, group: str) -> CpuTimes:
         tick_ns = _NS // os.sysconf("SC_CLK_TCK")
         user, kernel = ticks.get("user", 0) * tick_ns, ticks.get("system", 0) * tick_ns
         throttled_ns = stat.get("throttled_time", 0)
-    return CpuTimes(total, user, kernel, _system_ns(), *throttled, throttled_ns)
+        per_cpu = _numbers(accounts, "cpuacct.usage_percpu")
+    return CpuTimes(total, user, kernel, _system_ns(), *throttled, throttled_ns, per_cpu)
 
 
 def _system_ns() -> int:
@@ -131,15 +139,25 @@ def _devices(cgroups: Hierarchy, group: str) -> tuple[IoFigures, ...]:
         return ()
     if cgroups.is_v2:
         return _io_stat(folder / "io.stat")
+    moved = _by_device(folder / "blkio.throttle.io_service_bytes_recursive")
+    served = _by_device(folder / "blkio.throttle.io_serviced_recursive")
+    return tuple(
+        _io(device, *_both(values), *_both(served.get(device, {})))
+        for device, values in moved.items()
+    )
+
+
+def _by_device(path: Path) -> dict[str, dict[str, int]]:
     totals: dict[str, dict[str, int]] = {}
-    for line in _lines(folder / "blkio.throttle.io_service_bytes_recursive"):
+    for line in _lines(path):
         words = line.split()
         if len(words) == 3:
             totals.setdefault(words[0], {})[words[1]] = int(words[2])
-    return tuple(
-        _io(device, values.get("Read", 0), values.get("Write", 0))
-        for device, values in totals.items()
-    )
+    return totals
+
+
+def _both(values: dict[str, int]) -> tuple[int, int]:
+    return values.get("Read", 0), values.get("Write", 0)
 
 
 def _io_stat(path: Path) -> tuple[IoFigures, ...]:
@@ -147,13 +165,19 @@ def _io_stat(path: Path) -> tuple[IoFigures, ...]:
     for line in _lines(path):
         device, *words = line.split()
         values = dict(word.split("=", 1) for word in words if "=" in word)
-        found.append(_io(device, int(values.get("rbytes", 0)), int(values.get("wbytes", 0))))
+        keys = ("rbytes", "wbytes", "rios", "wios")
+        found.append(_io(device, *(int(values.get(key, 0)) for key in keys)))
     return tuple(found)
 
 
-def _io(device: str, read_bytes: int, written_bytes: int) -> IoFigures:
+def _io(device: str, *figures: int) -> IoFigures:
     major, _, minor = device.partition(":")
-    return IoFigures(int(major), int(minor), read_bytes, written_bytes)
+    return IoFigures(int(major), int(minor), *figures)
+
+
+def _numbers(folder: Path | None, name: str) -> tuple[int, ...]:
+    words = " ".join(_lines(folder / name)).split() if folder else []
+    return tuple(int(word) for word in words if word.isdigit())
 
 
 def _lines(path: Path) -> list[str]:

@@ -18,8 +18,17 @@ from stackr.runtime.engine.container.oci import devices, seccomp
 from stackr.runtime.engine.container.oci.security import SecurityOptions, parse_security_options
 from stackr.runtime.engine.container.oci.user import ProcessUser
 from stackr.runtime.engine.container.records.record import Container, MountPoint
+from stackr.runtime.engine.container.settings.spec import HostConfig
 
-__all__ = ["MASKED_PATHS", "READONLY_PATHS", "Surroundings", "bundle_config", "exec_process"]
+__all__ = [
+    "MASKED_PATHS",
+    "READONLY_PATHS",
+    "Surroundings",
+    "bundle_config",
+    "exec_process",
+    "hostname_of",
+    "with_cgroup_namespace",
+]
 
 MASKED_PATHS = (
     "/proc/asound",
@@ -55,7 +64,8 @@ class Surroundings:
     its like. mounted: target -> where an image, or a part of one or of a volume, is mounted
     already. tmpfs_modes: target -> permissions of the root of a tmpfs. namespaces: kind -> path of
     another container's namespace to join. shm: where that container's /dev/shm is mounted already.
-    init: a program of the host that becomes process 1. "" for none.
+    links: environment of the containers that it is linked to. init: a program of the host that
+    becomes process 1. "" for none.
     """
 
     host: Host
@@ -67,6 +77,7 @@ class Surroundings:
     tmpfs_modes: Mapping[str, int] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
     shm: str = ""
+    links: Sequence[str] = ()
     init: str = ""
 
 
@@ -88,16 +99,17 @@ def bundle_config(container: Container, around: Surroundings) -> dict[str, Any]:
         "linux": _linux(container, around, caps, security),
     }
     if host_config.uts_mode != "host":
-        config["hostname"] = _hostname(container, around)
+        config["hostname"] = hostname_of(container, around.host)
     if host_config.annotations:
         config["annotations"] = dict(host_config.annotations)
     return config
 
 
-def _hostname(container: Container, around: Surroundings) -> str:
+def hostname_of(container: Container, host: Host) -> str:
+    """As its programs see it."""
     if container.config.hostname or container.host_config.network_mode != "host":
         return container.hostname
-    return around.host.hostname
+    return host.hostname
 
 
 def _process(
@@ -110,7 +122,12 @@ def _process(
         "terminal": container.config.tty,
         "user": _user(around.user),
         "args": command,
-        "env": environment(container, around.user, hostname=_hostname(container, around)),
+        "env": environment(
+            container,
+            around.user,
+            hostname=hostname_of(container, around.host),
+            links=around.links,
+        ),
         "cwd": container.config.working_dir or "/",
         "capabilities": _capability_sets(caps, around.user),
         "noNewPrivileges": security.no_new_privileges,
@@ -120,7 +137,7 @@ def _process(
     height, width = (*container.host_config.console_size, 0, 0)[:2]
     if container.config.tty and height and width:
         process["consoleSize"] = {"height": height, "width": width}
-    if security.apparmor:
+    if security.apparmor and around.host.has_apparmor:  # passed over elsewhere, as dockerd does
         process["apparmorProfile"] = security.apparmor
     return process
 
@@ -135,19 +152,28 @@ def _capability_sets(caps: Sequence[str], user: ProcessUser) -> dict[str, list[s
     return {"bounding": list(caps), "effective": held, "permitted": held}
 
 
-def environment(container: Container, user: ProcessUser, *, hostname: str) -> list[str]:
-    """Docker's own variables first, then the container's, of which the last one counts."""
-    variables = dict(
-        entry.partition("=")[::2]
-        for entry in (
-            _PATH,
-            f"HOSTNAME={hostname}",
-            *(["TERM=xterm"] if container.config.tty else []),
-            *container.config.env,
-        )
-    )
+def environment(
+    container: Container, user: ProcessUser, *, hostname: str, links: Sequence[str] = ()
+) -> list[str]:
+    """Docker's own variables first, then the container's, of which the last one counts.
+
+    An entry without "=" takes the variable out.
+    """
+    defaults = [_PATH, f"HOSTNAME={hostname}", *(["TERM=xterm"] if container.config.tty else [])]
+    variables = _variables((*defaults, *links, *container.config.env))
     variables.setdefault("HOME", user.home)
     return [f"{name}={value}" for name, value in variables.items()]
+
+
+def _variables(entries: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, is_set, value = entry.partition("=")
+        if is_set:
+            found[name] = value
+        else:
+            found.pop(name, None)
+    return found
 
 
 def exec_process(
@@ -172,8 +198,13 @@ def exec_process(
         privileged=container.host_config.privileged or privileged,
         host=around.host.capabilities,
     )
-    base = environment(container, around.user, hostname=_hostname(container, around))
-    variables = dict(entry.partition("=")[::2] for entry in (*base, *env) if "=" in entry)
+    base = environment(
+        container,
+        around.user,
+        hostname=hostname_of(container, around.host),
+        links=around.links,
+    )
+    variables = _variables((*base, *env))
     if tty:
         variables.setdefault("TERM", "xterm")
     process = {
@@ -189,7 +220,7 @@ def exec_process(
     }
     if tty and size and all(size):
         process["consoleSize"] = {"height": size[0], "width": size[1]}
-    if security.apparmor:
+    if security.apparmor and around.host.has_apparmor:
         process["apparmorProfile"] = security.apparmor
     return process
 
@@ -223,7 +254,8 @@ def _default_mounts(container: Container, around: Surroundings) -> Iterable[dict
     yield _mount("/sys", "sysfs", "sysfs", *guarded, access)
     yield _cgroup_mount(container, around, access, *guarded)
     if host_config.ipc_mode == "host":
-        yield _mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind", *guarded)
+        if os.path.isdir("/dev/mqueue"):
+            yield _mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind", *guarded)
         yield _mount("/dev/shm", "bind", "/dev/shm", "rbind", *guarded)
         return
     yield _mount("/dev/mqueue", "mqueue", "mqueue", *guarded)
@@ -339,6 +371,14 @@ def _cgroup_mode(container: Container, around: Surroundings) -> str:
     if container.host_config.cgroupns_mode:
         return container.host_config.cgroupns_mode
     return "private" if around.host.cgroups.is_v2 else "host"
+
+
+def with_cgroup_namespace(host_config: HostConfig, host: Host) -> HostConfig:
+    """With the host's default, where none is said."""
+    if host_config.cgroupns_mode:
+        return host_config
+    mode = "private" if host.cgroups.is_v2 else "host"
+    return host_config.model_copy(update={"cgroupns_mode": mode})
 
 
 def _sysctls(container: Container) -> dict[str, str]:

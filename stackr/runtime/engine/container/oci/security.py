@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument
 
 __all__ = ["SecurityOptions", "parse_security_options"]
 
@@ -23,7 +23,10 @@ class SecurityOptions:
 
 
 def parse_security_options(entries: Sequence[str]) -> SecurityOptions:
-    """Raises InvalidArgument, with Docker's text, for an unknown entry; NotSupported for labels."""
+    """Raises InvalidArgument, with Docker's text, for an unknown entry.
+
+    Labels are SELinux's: as dockerd without it, the engine has no use for them.
+    """
     options = SecurityOptions()
     for entry in entries:
         key, value = _split(entry)
@@ -36,10 +39,8 @@ def parse_security_options(entries: Sequence[str]) -> SecurityOptions:
             case "apparmor" if value:
                 profile = "" if value == "unconfined" else value
                 options = replace(options, apparmor=profile)
-            case "label" if value == "disable":
+            case "label" if value:
                 continue
-            case "label":
-                raise NotSupported(f"HostConfig.SecurityOpt: not supported: {entry}")
             case _:
                 raise InvalidArgument(f'invalid --security-opt 2: "{entry}"')
     return options

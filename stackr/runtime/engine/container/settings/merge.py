@@ -54,11 +54,11 @@ def _merge_command(config: Config, base: Config) -> dict[str, Any]:
 def _merge_env(env: list[str], base: list[str]) -> list[str]:
     """The caller's entries, then the image's that the caller does not name.
 
-    An entry without "=" takes the variable out.
+    An entry without "=" takes the variable out, whoever has set it.
     """
     named = {entry.partition("=")[0] for entry in env}
     kept = [entry for entry in base if entry.partition("=")[0] not in named]
-    return [entry for entry in env if "=" in entry] + kept
+    return [*env, *kept]
 
 
 def _merge_healthcheck(check: Healthcheck | None, base: Healthcheck | None) -> Healthcheck | None:

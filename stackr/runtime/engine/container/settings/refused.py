@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stackr.errors import NotSupported
+from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.container.settings.keys import matched
 
-__all__ = ["refuse_fixed", "refuse_unsupported"]
+__all__ = ["check_runtime", "refuse_fixed", "refuse_unsupported"]
 
 _EMPTY: tuple[object, ...] = (None, "", 0, False, [], {}, [""])
 
@@ -25,19 +26,26 @@ _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "Isolation": ("default",),
     "KernelMemory": (),
     "KernelMemoryTCP": (),
-    "Links": (),
-    "Runtime": ("runc", "crun", "io.containerd.runc.v2"),
     "StorageOpt": (),
     "UsernsMode": ("host",),
-    "VolumeDriver": ("local",),
 }
+
+
+_RUNTIMES = ("", "runc", "crun", "io.containerd.runc.v2")
+
+
+def check_runtime(name: str) -> None:
+    """Raise InvalidArgument, with Docker's text, for a name that none of the runtimes has."""
+    if name not in _RUNTIMES:
+        raise InvalidArgument(f"Unknown runtime specified {name}")
 
 
 def refuse_unsupported(body: Mapping[str, Any]) -> None:
     """Raise NotSupported, naming the key, for the first key that is set and not honoured."""
-    host_config = body.get("HostConfig")
+    host_config = matched(body, ("HostConfig",)).get("HostConfig")
     if not isinstance(host_config, Mapping):
         return
+    host_config = matched(host_config, _HOST_CONFIG)
     for key, harmless in _HOST_CONFIG.items():
         value = host_config.get(key)
         if value not in _EMPTY and value not in harmless:
@@ -46,6 +54,8 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
 
 def refuse_fixed(body: Mapping[str, Any]) -> None:
     """Raise NotSupported for what an update cannot change, and dockerd passes over in silence."""
-    for key in ("Devices", "DeviceCgroupRules", "Ulimits"):
-        if body.get(key) not in _EMPTY:
+    keys = ("Devices", "DeviceCgroupRules", "Ulimits")
+    given = matched(body, keys)
+    for key in keys:
+        if given.get(key) not in _EMPTY:
             raise NotSupported(f"{key}: cannot be changed by an update")

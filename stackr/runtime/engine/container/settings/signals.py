@@ -25,4 +25,4 @@ def signal_number(text: str) -> int:
             return number
     elif not sign and f"SIG{name}" in signal.Signals.__members__:
         return int(signal.Signals[f"SIG{name}"])
-    raise InvalidArgument(f"invalid signal: {text}")
+    raise InvalidArgument(f"Invalid signal: {text}")

@@ -7,6 +7,7 @@ Source: Docker Engine API, `ContainerConfig`, `HostConfig`, `NetworkingConfig`, 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 
 from stackr.errors import InvalidArgument
+from stackr.runtime.engine.container.settings.keys import matched
 from stackr.runtime.engine.container.settings.refused import refuse_fixed, refuse_unsupported
 
 __all__ = [
@@ -57,11 +59,21 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _known_policy(name: object) -> object:
+    if isinstance(name, str) and name not in _POLICIES:
+        raise InvalidArgument(f"invalid restart policy '{name}'")
+    return name
+
+
+_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+
 Words = Annotated[list[str], BeforeValidator(_as_list)]
 
 
 class _Body(BaseModel):
-    """Keys in the API's spelling; a null key is an absent one, as Go's decoder has it."""
+    """Keys in the API's spelling, or in another case; a null key is an absent one: as Go's decoder
+    has it.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_pascal,
@@ -75,7 +87,9 @@ class _Body(BaseModel):
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
+            return matched(
+                {key: value for key, value in data.items() if value is not None}, _keys(cls)
+            )
         return data
 
     def to_json(self) -> dict[str, Any]:
@@ -85,6 +99,12 @@ class _Body(BaseModel):
     def to_record(self) -> dict[str, Any]:
         """As `to_json`, without the keys that hold their default."""
         return self.model_dump(by_alias=True, mode="json", exclude_defaults=True)
+
+
+@cache
+def _keys(model: type[BaseModel]) -> frozenset[str]:
+    names = ((name, field.alias or name) for name, field in model.model_fields.items())
+    return frozenset(key for pair in names for key in pair)
 
 
 _AnyBody = TypeVar("_AnyBody", bound=_Body)
@@ -102,7 +122,10 @@ class Healthcheck(_Body):
 
 
 class RestartPolicy(_Body):
-    name: Literal["", "no", "always", "unless-stopped", "on-failure"] = ""
+    name: Annotated[
+        Literal["", "no", "always", "unless-stopped", "on-failure"],
+        BeforeValidator(_known_policy),
+    ] = ""
     maximum_retry_count: int = 0
 
 
@@ -253,6 +276,8 @@ class HostConfig(Resources):
     oom_kill_disable: bool = False
     log_config: LogConfig = LogConfig()
     runtime: str = ""
+    links: list[str] = []
+    volume_driver: str = ""
 
 
 class Config(_Body):

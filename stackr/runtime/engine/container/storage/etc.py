@@ -27,11 +27,13 @@ def hosts_file(
     addresses: Iterable[str],
     extra_hosts: Sequence[str],
     host_gateway: str,
+    links: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The text of /etc/hosts.
 
     names: the container's own, as they follow its addresses ("web.example.com web"); extra_hosts:
-    "name:address", where the address may be `host-gateway` for `host_gateway`.
+    "name:address", where the address may be `host-gateway` for `host_gateway`; links: address and
+    names of the containers that it is linked to.
     """
     lines = [_LOOPBACK]
     for extra in extra_hosts:
@@ -39,6 +41,7 @@ def hosts_file(
         address = host_gateway if address == HOST_GATEWAY else address
         if address:
             lines.append(f"{address}\t{name}\n")
+    lines += [f"{address}\t{linked}\n" for address, linked in links]
     lines += [f"{address}\t{names}\n" for address in addresses if address]
     return "".join(lines)
 

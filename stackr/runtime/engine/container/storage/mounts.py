@@ -22,6 +22,8 @@ _PROPAGATIONS = ("private", "rprivate", "slave", "rslave")
 _SHARED = ("shared", "rshared")
 _NO_EFFECT = ("z", "Z", "consistent", "cached", "delegated", "")
 _OWN_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+_VOLUME_MODE = "z"
+"""What dockerd notes of a volume whose caller gives no mode."""
 _TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev")
 
 MountsOf = Callable[[str], Sequence[MountPoint]]
@@ -34,11 +36,12 @@ def plan_mounts(config: Config, host_config: HostConfig, mounts_of: MountsOf) ->
     Raises InvalidArgument, with Docker's texts, for malformed entries and two mounts at one place.
     """
     chosen: dict[str, MountPoint] = {}
+    driver = host_config.volume_driver
     for entry in host_config.volumes_from:
         for mount in _from_container(entry, mounts_of):
             chosen[mount.destination] = mount
     explicit = [
-        *(_parse_bind(bind) for bind in host_config.binds),
+        *(_parse_bind(bind, driver) for bind in host_config.binds),
         *(_parse_mount(mount) for mount in host_config.mounts),
         *(_parse_tmpfs(target, options) for target, options in host_config.tmpfs.items()),
     ]
@@ -47,7 +50,7 @@ def plan_mounts(config: Config, host_config: HostConfig, mounts_of: MountsOf) ->
     for target in config.volumes:
         destination = _destination(target)
         if destination not in chosen:
-            chosen[destination] = _volume(destination, anonymous=True)
+            chosen[destination] = _volume(destination, driver, anonymous=True)
     for mount in chosen.values():
         _check_place(mount)
     return sorted(chosen.values(), key=lambda mount: (_depth(mount.destination), mount.destination))
@@ -86,13 +89,20 @@ def _refuse_duplicates(mounts: Iterable[MountPoint]) -> None:
         seen.add(mount.destination)
 
 
-def _volume(destination: str, *, name: str = "", anonymous: bool = False) -> MountPoint:
+def _volume(
+    destination: str, driver: str, *, name: str = "", anonymous: bool = False
+) -> MountPoint:
     return MountPoint(
-        "volume", destination, name=name, driver="local", copy_up=True, anonymous=anonymous
+        "volume",
+        destination,
+        name=name,
+        driver=driver or "local",
+        copy_up=True,
+        anonymous=anonymous,
     )
 
 
-def _parse_bind(text: str) -> MountPoint:
+def _parse_bind(text: str, driver: str) -> MountPoint:
     """ "/host:/path:ro", "name:/path:nocopy"."""
     parts = text.split(":")
     if len(parts) not in (2, 3) or not all(parts[:2]):
@@ -102,8 +112,9 @@ def _parse_bind(text: str) -> MountPoint:
     if source.startswith("/"):
         mount = MountPoint("bind", destination, posixpath.normpath(source), propagation="rprivate")
     else:
-        mount = _volume(destination, name=source)
-    mount = replace(mount, mode=parts[2] if len(parts) == 3 else "")
+        mount = replace(_volume(destination, driver, name=source), mode=_VOLUME_MODE)
+    if len(parts) == 3:
+        mount = replace(mount, mode=parts[2])
     for option in options:
         mount = _with_option(mount, option, text)
     return mount
@@ -145,7 +156,7 @@ def _parse_mount(mount: Mount) -> MountPoint:
                 f"HostConfig.Mounts: type not supported by the embedded engine: {mount.type}"
             )
         case _:
-            raise InvalidArgument(f'mount type unknown: "{mount.type}"')
+            raise _invalid(mount, "mount type unknown")
 
 
 def _invalid(mount: Mount, why: str) -> InvalidArgument:
@@ -220,9 +231,11 @@ def _volume_mount(mount: Mount, destination: str) -> MountPoint:
         raise _invalid(mount, "field BindOptions and TmpfsOptions must not be specified")
     if options and options.subpath:
         _check_subpath(mount, options.subpath)
-    point = _volume(destination, name=mount.source, anonymous=not mount.source)
+    driver = options.driver_config.name if options else ""
+    point = _volume(destination, driver, name=mount.source, anonymous=not mount.source)
     return replace(
         point,
+        mode=_VOLUME_MODE,
         rw=not mount.read_only,
         copy_up=not (options and options.no_copy),
         subpath=options.subpath if options else "",

@@ -37,6 +37,9 @@ from stackr.runtime.proc_targets import PROC, proc_refusal
 __all__ = ["Mounted", "Storage", "name_volumes"]
 
 
+_MARK = "/.dockerenv"
+
+
 def name_volumes(mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
     """Give each anonymous volume its name."""
     return tuple(
@@ -98,7 +101,14 @@ class Storage:
         for mount, diff_ids in zip(images, mounted, strict=True):
             self._check_part(mount, diff_ids)
         self.folder(container).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._mark(container.id)
         return tuple([await self._make_mount(container, mount) for mount in container.mounts])
+
+    def _mark(self, container_id: str) -> None:
+        """The empty file by which programs tell that they are in a container of Docker's kind."""
+        if self._snapshots.base_view(container_id).stat(_MARK) is None:
+            path = self._snapshots.upper_directory(container_id) / _MARK.lstrip("/")
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o755))
 
     async def _make_mount(self, container: Container, mount: MountPoint) -> MountPoint:
         if mount.type == "bind":
@@ -106,8 +116,8 @@ class Storage:
             return mount
         if mount.type != "volume":
             return mount
-        labels = {ANONYMOUS_LABEL: ""} if mount.anonymous else {}
-        await self._volumes.create(mount.name, mount.driver or "local", None, labels)
+        labels, options = _volume_settings(container, mount)
+        await self._volumes.create(mount.name, mount.driver or "local", options, labels)
         volume = self._volumes.acquire(mount.name, container.id)
         if mount.anonymous:
             self._check_folder(container.id, mount)
@@ -322,12 +332,26 @@ class Storage:
         (folder / "hostname").write_text(f"{container.hostname}\n")
         (folder / "resolv.conf").write_text(resolv_conf)
         self.write_hosts(container, (), host_gateway=host_gateway)
+        return self.files(container)
+
+    def files(self, container: Container) -> dict[str, str]:
+        """Of those files, target in the container -> file."""
+        folder = self.folder(container)
         return {f"/etc/{name}": str(folder / name) for name in ("resolv.conf", "hostname", "hosts")}
 
-    def write_hosts(
-        self, container: Container, addresses: Sequence[str], *, host_gateway: str
-    ) -> None:
+    def write_resolv_conf(self, container: Container, text: str) -> None:
         """Written in place: the container sees this very file."""
+        (self.folder(container) / "resolv.conf").write_text(text)
+
+    def write_hosts(
+        self,
+        container: Container,
+        addresses: Sequence[str],
+        *,
+        host_gateway: str,
+        links: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Written in place: the container sees this very file. links: address and names."""
         if container.host_config.network_mode == "host" and not container.host_config.extra_hosts:
             with suppress(OSError):
                 (self.folder(container) / "hosts").write_text(Path("/etc/hosts").read_text())
@@ -337,8 +361,21 @@ class Storage:
             addresses=addresses,
             extra_hosts=container.host_config.extra_hosts,
             host_gateway=host_gateway,
+            links=links,
         )
         (self.folder(container) / "hosts").write_text(text)
+
+
+def _volume_settings(
+    container: Container, mount: MountPoint
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Labels, and the driver's options, of a volume that is not there yet."""
+    labels = {ANONYMOUS_LABEL: ""} if mount.anonymous else {}
+    for asked in container.host_config.mounts:
+        given = asked.volume_options
+        if given and asked.type == "volume" and asked.target.rstrip("/") == mount.destination:
+            return labels | given.labels, given.driver_config.options
+    return labels, {}
 
 
 def _own_names(container: Container) -> str:
