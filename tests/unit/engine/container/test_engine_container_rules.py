@@ -104,7 +104,7 @@ def test_a_container_without_a_command_is_refused() -> None:
 
 def test_environment_of_the_caller_goes_before_the_images() -> None:
     merged = merge_config(Config(cmd=["x"], env=["A=1", "GONE"]), {"Env": ["A=0", "B=2", "GONE=3"]})
-    assert merged.env == ["A=1", "B=2"]
+    assert merged.env == ["A=1", "GONE", "B=2"]  # which is heeded at the start
 
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nweb:x:1000:1000::/home/web:/bin/sh\n"
