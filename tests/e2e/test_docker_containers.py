@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -116,6 +117,7 @@ def test_an_inspection_has_what_clients_read(
 def test_events_tell_of_probes_volumes_and_lists_of_processes(
     docker: Docker, pulled: str, name: str
 ) -> None:
+    since = str(time.time())
     docker(
         *("run", "-d", "--name", name, "-v", f"{name}-v:/v", "--health-cmd", "true"),
         *("--oom-score-adj", "100", pulled, "sleep", "1000"),
@@ -123,7 +125,8 @@ def test_events_tell_of_probes_volumes_and_lists_of_processes(
     docker("top", name)
     assert docker("exec", name, "cat", "/proc/self/oom_score_adj").stdout.strip() == "100"
     docker("rm", "-f", name)
-    seen = docker("events", "--since", "1h", "--until", "0s", "--format", "{{json .}}").stdout
+    span = ("--since", since, "--until", str(time.time()))
+    seen = docker("events", *span, "--format", "{{json .}}").stdout
     told = [json.loads(line) for line in seen.splitlines()]
     of_it = [e["Action"] for e in told if e["Actor"]["Attributes"].get("name") == name]
     assert {"top", "exec_create: /bin/sh -c true", "exec_die"} <= set(of_it)

@@ -199,6 +199,8 @@ class StoredHostConfig(TypedDict, total=False):
     OomKillDisable: bool
     LogConfig: StoredLogConfig
     Runtime: str
+    Links: list[str]
+    VolumeDriver: str
 
 
 class StoredIPAMConfig(TypedDict, total=False):
