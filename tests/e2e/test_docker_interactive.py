@@ -118,6 +118,35 @@ def test_a_container_that_ends_meanwhile_is_committed(
     docker("rmi", "-f", name)
 
 
+def test_a_websocket_is_attached(
+    docker: Docker, engine: EngineConfig, pulled: str, name: str
+) -> None:
+    docker("run", "-d", "-i", "--name", name, pulled, "sh", "-c", "read x; echo got $x; cat")
+    path = f"/containers/{name}/attach/ws?stream=1&stdin=1&stdout=1&stderr=1"
+    shake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    shake += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    stream = _sent(engine, path, None, shake, method="GET")
+    head = _head(stream)
+    assert head.startswith(b"HTTP/1.1 101")
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+    stream.sendall(_masked(0x9, b"?") + _masked(0x1, b"hello\n"))
+    wanted = b"\x8a\x01?\x82\x0agot hello\n"
+    seen = b""
+    while len(seen) < len(wanted):
+        seen += stream.recv(100)
+    assert seen == wanted
+    stream.sendall(_masked(0x8, b"\x03\xe8"))
+    assert _rest(stream) == b"\x88\x02\x03\xe8"
+    assert _inspect(engine, name)["State"]["Running"]
+    assert request(engine.socket, "GET", path)[0] == 400
+
+
+def _masked(kind: int, payload: bytes) -> bytes:
+    mask = b"\1\2\3\4"
+    coded = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    return bytes([0x80 | kind, 0x80 | len(payload)]) + mask + coded
+
+
 def _inspect(engine: EngineConfig, name: str) -> Any:
     return request(engine.socket, "GET", f"/containers/{name}/json")[1]
 
@@ -134,19 +163,26 @@ def _start(engine: EngineConfig, exec_id: str, **asked: object) -> socket.socket
 def _hijacked(engine: EngineConfig, path: str, body: object) -> socket.socket:
     """A connection whose answer's head is read."""
     stream = _sent(engine, path, body, "Connection: Upgrade\r\nUpgrade: tcp\r\n")
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += stream.recv(1)
+    head = _head(stream)
     assert head.startswith(b"HTTP/1.1 101"), head
     return stream
 
 
-def _sent(engine: EngineConfig, path: str, body: object = None, more: str = "") -> socket.socket:
+def _head(stream: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += stream.recv(1)
+    return head
+
+
+def _sent(
+    engine: EngineConfig, path: str, body: object = None, more: str = "", *, method: str = "POST"
+) -> socket.socket:
     data = b"" if body is None else json.dumps(body).encode()
     stream = socket.socket(socket.AF_UNIX)
     stream.settimeout(60)
     stream.connect(str(engine.socket))
-    head = f"POST {path} HTTP/1.1\r\nHost: engine\r\n{more}Content-Length: {len(data)}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: engine\r\n{more}Content-Length: {len(data)}\r\n"
     kind = "Content-Type: application/json\r\n" if data else ""
     stream.sendall(f"{head}{kind}\r\n".encode() + data)
     return stream

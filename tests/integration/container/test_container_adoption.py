@@ -230,7 +230,7 @@ def _records(root: Path) -> Iterator[Callable[..., None]]:
 
 def _log(engine: Engine, name: str) -> str:
     path = engine.containers.log_path(name)
-    return path.read_text() if path.exists() else ""
+    return path.read_text() if path and path.exists() else ""
 
 
 def _is_settled(container: Container) -> bool:

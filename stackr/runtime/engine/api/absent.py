@@ -23,7 +23,6 @@ def _absent(what: str) -> Handler:
 _REFUSED = {
     "image attestations": ("GET /images/{name:path}/attestations",),
     "login": ("POST /auth",),
-    "attach by websocket": ("GET /containers/{id}/attach/ws",),
     "checkpoints": (
         "GET /containers/{id}/checkpoints",
         "POST /containers/{id}/checkpoints",

@@ -6,16 +6,20 @@ Source: Docker Engine API, "ContainerLogs", "ContainerAttach", "ContainerWait".
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
+from urllib.parse import quote_plus
 
 from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.body import detach_keys
 from stackr.runtime.engine.api.http import Request
 from stackr.runtime.engine.api.route import Route
-from stackr.runtime.engine.api.stream import Batched, content_type, frame, pump
+from stackr.runtime.engine.api.stream import Batched, Client, content_type, frame, pump
 from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
+from stackr.runtime.engine.api.websocket import upgrade
+from stackr.runtime.engine.container.io.json_reader import JsonLogReader
 from stackr.runtime.engine.container.io.log_reader import LogReader
 from stackr.runtime.engine.container.io.logs import LogEntry, LogQuery
 
@@ -30,7 +34,7 @@ def _tail(text: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _open_log(engine: Engine, request: Request, *, follow: bool) -> LogReader:
+def _open_log(engine: Engine, request: Request, *, follow: bool) -> LogReader | JsonLogReader:
     query = LogQuery(
         stdout=request.flag("stdout"),
         stderr=request.flag("stderr"),
@@ -42,8 +46,14 @@ def _open_log(engine: Engine, request: Request, *, follow: bool) -> LogReader:
     return engine.containers.logs(request.params["id"], query)
 
 
-def _encode(entry: LogEntry, *, framed: bool, timestamps: bool) -> bytes:
-    line = entry.line
+def _details(marks: Mapping[str, str]) -> bytes:
+    """What comes before each line, as dockerd writes it: "a=1,b=2 ", by name."""
+    pairs = (f"{quote_plus(name)}={quote_plus(value)}" for name, value in sorted(marks.items()))
+    return f"{','.join(pairs)} ".encode()
+
+
+def _encode(entry: LogEntry, *, framed: bool, timestamps: bool, details: bytes = b"") -> bytes:
+    line = details + entry.line
     if timestamps:
         line = f"{_fixed(entry.time_ns)} ".encode() + line
     return frame(_STREAMS[entry.stream], line) if framed else line
@@ -60,18 +70,39 @@ async def _logs(engine: Engine, request: Request) -> None:
         raise InvalidArgument("Bad parameters: you must choose at least one stream")
     container = engine.containers.get(request.params["id"])
     tty, timestamps = container.config.tty, request.flag("timestamps")
+    marks = engine.containers.log_attributes(container.id)
+    details = _details(marks) if request.flag("details") else b""
     async with aclosing(_open_log(engine, request, follow=request.flag("follow"))) as entries:
         writer = await request.stream(content_type(request.api_version, tty=tty))
         batched = Batched(writer.write)
         try:
             async for entry in entries:
-                await batched.add(_encode(entry, framed=not tty, timestamps=timestamps))
+                shown = _encode(entry, framed=not tty, timestamps=timestamps, details=details)
+                await batched.add(shown)
             await batched.close()
         finally:
             batched.drop()
 
 
 async def _attach(engine: Engine, request: Request) -> None:
+    container = engine.containers.get(request.params["id"])
+    tty = container.config.tty
+    kind = content_type(request.api_version, tty=tty)
+    await _attached(engine, request, lambda: request.hijack(kind), framed=not tty)
+
+
+async def _attach_websocket(engine: Engine, request: Request) -> None:
+    """Messages are not framed: output and errors come as they are."""
+    await _attached(engine, request, lambda: upgrade(request), framed=False)
+
+
+async def _attached(
+    engine: Engine,
+    request: Request,
+    answer: Callable[[], Awaitable[Client]],
+    *,
+    framed: bool,
+) -> None:
     container = engine.containers.get(request.params["id"])
     tty = container.config.tty
     stdin = request.flag("stdin") and container.config.open_stdin
@@ -85,16 +116,16 @@ async def _attach(engine: Engine, request: Request) -> None:
         log = None
         if request.flag("logs"):
             log = await undo.enter_async_context(aclosing(_open_log(engine, request, follow=False)))
-        client = await request.hijack(content_type(request.api_version, tty=tty))
+        client = await answer()
         if log is not None:
             async for entry in log:
-                await client.write(_encode(entry, framed=not tty, timestamps=False))
+                await client.write(_encode(entry, framed=framed, timestamps=False))
         if attached is None:
             await client.close()
             return
         undo.pop_all()
     if await pump(
-        client, attached, stdin=stdin, framed=not tty, shown=shown, keys=keys if tty else b""
+        client, attached, stdin=stdin, framed=framed, shown=shown, keys=keys if tty else b""
     ):
         engine.containers.detached(container.id)
 
@@ -123,5 +154,6 @@ def _has_end(request: Request) -> bool:
 ROUTES = (
     Route("GET", "/containers/{id}/logs", _logs, follows=True, ends=_has_end),
     Route("POST", "/containers/{id}/attach", _attach, hijacks=True),
+    Route("GET", "/containers/{id}/attach/ws", _attach_websocket, hijacks=True),
     Route("POST", "/containers/{id}/wait", _wait, follows=True),
 )

@@ -364,14 +364,20 @@ class Connection:
     async def hijack(self, content_type: str) -> Duplex:
         async for _ in self.receive_body():
             pass
-        early, ended = self._http.trailing_data
-        self.hijacked = True
         upgrade = self._http.their_state not in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
         lines = ["HTTP/1.1 101 UPGRADED" if upgrade else "HTTP/1.1 200 OK"]
         lines.append(f"Content-Type: {content_type}")
         if upgrade:
             lines += ["Connection: Upgrade", "Upgrade: tcp"]
-        lines += [f"{name}: {value}" for name, value in self._headers]
+        return await self.upgrade(*lines)
+
+    async def upgrade(self, *lines: str) -> Duplex:
+        """HTTP ends with these lines of an answer, and what the client has sent ahead is read."""
+        async for _ in self.receive_body():
+            pass
+        early, ended = self._http.trailing_data
+        self.hijacked = True
+        lines = (*lines, *(f"{name}: {value}" for name, value in self._headers))
         self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         await self._writer.drain()
         return Duplex(self._reader, self._writer, self._hang_ups, early=bytes(early), ended=ended)

@@ -11,10 +11,9 @@ import struct
 from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
-from stackr.runtime.engine.api.http import Duplex
 from stackr.runtime.engine.container.io.detach import DetachKeys
 
-__all__ = ["MULTIPLEXED", "RAW", "Attached", "Batched", "content_type", "frame", "pump"]
+__all__ = ["MULTIPLEXED", "RAW", "Attached", "Batched", "Client", "content_type", "frame", "pump"]
 
 _BATCH_BYTES = 32 * 1024
 RAW = "application/vnd.docker.raw-stream"
@@ -82,8 +81,17 @@ class Batched:
             self._flush.cancel()
 
 
+class Client(Protocol):
+    """A connection that carries raw bytes; see `Duplex`."""
+
+    async def read(self) -> bytes: ...
+    async def write(self, data: bytes) -> None: ...
+    async def until_hung_up(self) -> None: ...
+    async def close(self) -> None: ...
+
+
 async def pump(
-    client: Duplex,
+    client: Client,
     process: Attached,
     *,
     stdin: bool,
@@ -113,7 +121,7 @@ async def pump(
 
 
 async def _send_output(
-    client: Duplex, process: Attached, *, framed: bool, shown: Collection[int]
+    client: Client, process: Attached, *, framed: bool, shown: Collection[int]
 ) -> None:
     while (output := await process.read()) is not None:
         stream, data = output
@@ -122,7 +130,7 @@ async def _send_output(
 
 
 async def _send_input(
-    client: Duplex, process: Attached, *, stdin: bool, detach: DetachKeys | None
+    client: Client, process: Attached, *, stdin: bool, detach: DetachKeys | None
 ) -> None:
     """Returns once the client has gone altogether, or has typed the keys by which it leaves."""
     while data := await client.read():

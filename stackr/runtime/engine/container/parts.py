@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.host import Host
+from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.container.limits.groups import Groups
 from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess
 from stackr.runtime.engine.container.oci.monitor import Monitor
@@ -26,7 +27,7 @@ __all__ = ["Parts"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """lives: the containers as this process holds them, by ID. tasks: what goes on in the
-    background. note: tells what a user should know of.
+    background. turns: of what reads and writes logs. note: tells what a user should know of.
     """
 
     config: EngineConfig
@@ -45,4 +46,5 @@ class Parts:
     descriptors: Descriptors
     lives: dict[str, Live]
     tasks: Tasks
+    turns: Turns
     note: Callable[[str], None]

@@ -16,16 +16,18 @@ from stackr.errors import InvalidArgument, NotSupported, StackrError
 from stackr.runtime.engine.archive.copies import PathStat
 from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.exec.calls import Execs
+from stackr.runtime.engine.container.io.json_reader import JsonLogReader
+from stackr.runtime.engine.container.io.log_options import JSON_FILE, driver
 from stackr.runtime.engine.container.io.log_reader import LogReader
 from stackr.runtime.engine.container.io.logs import LogQuery
 from stackr.runtime.engine.container.io.stream import AttachStream, ConsoleStream, PendingStream
 from stackr.runtime.engine.container.io.top import process_table
-from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.container.life.adoption import Adoption
 from stackr.runtime.engine.container.life.checks import limit_warnings
 from stackr.runtime.engine.container.life.commit import FrozenContainer, frozen
 from stackr.runtime.engine.container.life.creation import Creation
 from stackr.runtime.engine.container.life.lifecycle import Lifecycle
+from stackr.runtime.engine.container.life.log_keeping import log_attributes, log_of
 from stackr.runtime.engine.container.life.membership import Membership
 from stackr.runtime.engine.container.life.networking import stated_addresses
 from stackr.runtime.engine.container.life.promotion import Promotion, is_in_standby
@@ -80,7 +82,6 @@ class Containers:
         self._links = Links(parts.store, parts.networks)
         self._membership = Membership(parts)
         self._files = ContainerFiles(parts.config, parts.launcher, parts.storage, parts.snapshots)
-        self._reading = Turns()
         self.execs = execs
 
     async def open(self) -> None:
@@ -132,9 +133,11 @@ class Containers:
         group = self._parts.groups.path(container)
         return read_usage(self._parts.host.cgroups, group, container.pid)
 
-    def log_path(self, ref: str) -> Path:
-        """Where a container's log is, or would be."""
-        return self._storage.log_file(self.get(ref))
+    def log_path(self, ref: str) -> Path | None:
+        """Where a container's log is, or would be, in json-file's form; None for other drivers."""
+        container = self.get(ref)
+        is_json = driver(container.host_config.log_config) == JSON_FILE
+        return self._storage.json_log(container) if is_json else None
 
     @property
     def runtime_name(self) -> str:
@@ -316,20 +319,28 @@ class Containers:
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
         self._parts.monitor.resize(self._storage.bundle(container), height, width)
 
-    def logs(self, ref: str, query: LogQuery) -> LogReader:
+    def logs(self, ref: str, query: LogQuery) -> LogReader | JsonLogReader:
         """Raises NotFound; NotSupported for a container without a log; Unavailable."""
         live = self._live(ref)
         if live.container.host_config.log_config.type == "none":
             raise NotSupported("configured logging driver does not support reading")
         status = live.container.state.status
         is_followed = query.follow and (status.is_up or status is Status.RESTARTING)
+        ended = live.stopped.future() if is_followed else None
+        writer = log_of(live, self._parts)
+        if writer is not None:
+            return JsonLogReader(writer, query, self._parts.turns, ended)
         return LogReader.open(
             self._storage.log_file(live.container),
             query,
             watches=self._parts.watches,
-            turns=self._reading,
-            ended=live.stopped.future() if is_followed else None,
+            turns=self._parts.turns,
+            ended=ended,
         )
+
+    def log_attributes(self, ref: str) -> dict[str, str]:
+        """What the options of its log mark each entry with."""
+        return log_attributes(self.get(ref))
 
     async def attach(self, ref: str) -> AttachStream:
         """The input and output of a container, from its next start on where it does not run.

@@ -8,6 +8,7 @@ from stackr.runtime.engine.container.exec.calls import Execs
 from stackr.runtime.engine.container.exec.executor import Executor
 from stackr.runtime.engine.container.health.probe_command import CommandProbes
 from stackr.runtime.engine.container.health.prober import Probes
+from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.container.life.adoption import Adoption
 from stackr.runtime.engine.container.life.bring_up import BringUp
 from stackr.runtime.engine.container.life.lifecycle import Lifecycle
@@ -74,6 +75,7 @@ async def make_containers(
             descriptors=Descriptors(),
             lives={},
             tasks=Tasks(),
+            turns=Turns(),
             note=state.note,
         )
         return _wired(parts)

@@ -12,7 +12,6 @@ import pytest
 from stackr.errors import Conflict, InvalidArgument, NotModified, NotSupported
 from stackr.runtime.engine.container import capabilities
 from stackr.runtime.engine.container.health.prober import apply
-from stackr.runtime.engine.container.io.logs import max_log_size
 from stackr.runtime.engine.container.oci import seccomp
 from stackr.runtime.engine.container.oci.user import ProcessUser, resolve_user
 from stackr.runtime.engine.container.records.record import Health, Probe
@@ -23,7 +22,6 @@ from stackr.runtime.engine.container.settings.signals import signal_number
 from stackr.runtime.engine.container.settings.spec import (
     Config,
     HostConfig,
-    LogConfig,
     RestartPolicy,
     parse_create,
 )
@@ -241,11 +239,6 @@ def test_signals_by_name_and_number(text: str, number: int) -> None:
 def test_unknown_signals_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
         signal_number(text)
-
-
-def test_a_log_takes_at_most_all_its_files() -> None:
-    config = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"})
-    assert max_log_size(config) == 30 << 20
 
 
 def test_capabilities_add_drop_and_never_more_than_the_host() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry, LogQue
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatch, FileWatches
 
-__all__ = ["LogReader", "tail_offset"]
+__all__ = ["LogReader", "tail_offset", "tail_start"]
 
 _BLOCK = 64 << 10
 
@@ -81,7 +81,7 @@ class LogReader:
             if self._fd < 0:
                 return
             async for line in self._lines():
-                for entry in joiner.add(line):
+                for entry in joiner.add_line(line):
                     if query.is_past(entry):
                         return
                     if query.wants(entry):
@@ -153,8 +153,18 @@ class LogReader:
 async def tail_offset(fd: int, lines: int, turns: Turns, *, size: int) -> int:
     """Where the last `lines` lines of output begin, in the first `size` bytes of a log.
 
-    A line of output may be several of the file, all but the last of them with the tag P. Cost: what
-    is read is what is told, a block a turn.
+    A line of output may be several of the file, all but the last of them with the tag P.
+    """
+    return (await tail_start(fd, lines, turns, size=size, ends_line=_ends_line))[0]
+
+
+async def tail_start(
+    fd: int, lines: int, turns: Turns, *, size: int, ends_line: Callable[[bytes], bool]
+) -> tuple[int, int]:
+    """That place, and how many lines there are from it on. Cost: what is read is what is told, a
+    block a turn.
+
+    ends_line: whether a line of the file is the end of one of output.
     """
     position, kept, found = size, b"", 0
     while lines > 0 and position > 0:
@@ -168,13 +178,13 @@ async def tail_offset(fd: int, lines: int, turns: Turns, *, size: int) -> int:
             if before < 0 and position > 0:
                 break  # it begins in the block before
             begin = position + end + 1
-            if begin < size and _ends_line(data[before + 1 : end]):
+            if begin < size and ends_line(data[before + 1 : end]):
                 found += 1
                 if found == lines:
-                    return begin
+                    return begin, found
             end = before
         kept = data[: end + 1] if end >= 0 else data
-    return 0 if lines > 0 else size
+    return (0, found + (size > 0)) if lines > 0 else (size, 0)
 
 
 def _ends_line(entry: bytes) -> bool:

@@ -12,13 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
-from stackr.errors import InvalidArgument, NotSupported
-from stackr.runtime.engine.container.settings.spec import LogConfig
-
-__all__ = ["LineJoiner", "LogEntry", "LogQuery", "check_log_config", "max_log_size"]
+__all__ = ["EntryJoiner", "LineJoiner", "LogEntry", "LogQuery", "nanoseconds"]
 
 _LONGEST_LINE = 1 << 20
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,83 +46,59 @@ class LogQuery:
         return bool(self.until_ns) and entry.time_ns > self.until_ns
 
 
-def check_log_config(config: LogConfig) -> None:
-    """Raises NotSupported for another driver or option, InvalidArgument for a bad size."""
-    if config.type not in ("", "json-file", "local", "none"):
-        raise NotSupported(
-            f"HostConfig.LogConfig: log driver not supported by the embedded engine: {config.type}"
-        )
-    for key in config.config:
-        if key not in ("max-size", "max-file"):
-            raise NotSupported(
-                f"HostConfig.LogConfig: option not supported by the embedded engine: {key}"
-            )
-    max_log_size(config)
-
-
-def max_log_size(config: LogConfig) -> int:
-    """The most bytes that the log may take: `max-size` times `max-file`; 0 for no limit.
-
-    The log is one file, begun anew when it is full. Raises InvalidArgument for a bad figure.
-    """
-    size, count = config.config.get("max-size", ""), config.config.get("max-file", "1")
-    if not count.isdecimal() or int(count) < 1:
-        raise InvalidArgument(f"invalid log option max-file: {count}")
-    if not size or size == "-1":
-        return 0
-    text = size.lower().removesuffix("b")
-    unit = text[-1:] if text[-1:] in _UNITS else ""
-    number = text.removesuffix(unit) if unit else text
-    if not number.isdecimal() or int(number) == 0:
-        raise InvalidArgument(f"invalid log option max-size: {size}")
-    return int(number) * _UNITS[unit] * int(count)
-
-
-class LineJoiner:
+class EntryJoiner:
     """Puts the pieces of long lines together, for each stream."""
 
     def __init__(self) -> None:
         self._partial: dict[str, LogEntry] = {}
 
-    def add(self, line: bytes) -> Iterator[LogEntry]:
-        parsed = _parse(line)
-        if parsed is None:
-            return
-        entry, is_partial = parsed
+    def add(self, entry: LogEntry) -> Iterator[LogEntry]:
+        """The whole lines that there are with it: one that ends in a newline is the last piece."""
         before = self._partial.pop(entry.stream, None)
         if before is not None:
             entry = replace(before, line=before.line + entry.line)
-        if is_partial and len(entry.line) < _LONGEST_LINE:
+        if not entry.line.endswith(b"\n") and len(entry.line) < _LONGEST_LINE:
             self._partial[entry.stream] = entry
-        elif is_partial:
-            yield entry
         else:
-            yield replace(entry, line=entry.line + b"\n")
+            yield entry
 
     def rest(self) -> Iterator[LogEntry]:
         """What has no end of line yet."""
         yield from sorted(self._partial.values(), key=lambda entry: entry.time_ns)
 
 
+class LineJoiner(EntryJoiner):
+    """The same of lines of the monitor's own format."""
+
+    def add_line(self, line: bytes) -> Iterator[LogEntry]:
+        parsed = _parse(line)
+        if parsed is not None:
+            entry, is_partial = parsed
+            yield from self.add(entry if is_partial else replace(entry, line=entry.line + b"\n"))
+
+
 def _parse(line: bytes) -> tuple[LogEntry, bool] | None:
     parts = line.split(b" ", 3)
     if len(parts) != 4 or parts[2] not in (b"P", b"F"):
         return None
-    time_ns = _nanoseconds(parts[0].decode(errors="replace"))
+    time_ns = nanoseconds(parts[0].decode(errors="replace"))
     if time_ns is None:
         return None
     stream = parts[1].decode(errors="replace")
     return LogEntry(stream, time_ns, parts[3]), parts[2] == b"P"
 
 
-def _nanoseconds(text: str) -> int | None:
-    """ "2026-01-02T03:04:05.123456789+00:00" in nanoseconds since the epoch."""
+def nanoseconds(text: str) -> int | None:
+    """ "2026-01-02T03:04:05.123456789+00:00", or fewer digits and "Z", since the epoch."""
     base, dot, rest = text.partition(".")
-    digits = rest[:9]
-    seconds = _seconds(base, rest[9:] or "+00:00")
-    if not dot or len(digits) != 9 or not digits.isdecimal() or seconds is None:
+    if not dot:
+        seconds = _seconds(base.removesuffix("Z"), "+00:00")
+        return None if seconds is None else seconds * 10**9
+    digits = rest[:9] if rest[:9].isdecimal() else rest.rstrip("Z").partition("+")[0]
+    seconds = _seconds(base, rest[len(digits) :] or "+00:00")
+    if not digits.isdecimal() or len(digits) > 9 or seconds is None:
         return None
-    return seconds * 10**9 + int(digits)
+    return seconds * 10**9 + int(digits.ljust(9, "0"))
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from stackr.errors import Conflict, NotFound, StackrError
-from stackr.runtime.engine.container.io.logs import max_log_size
+from stackr.runtime.engine.container.io.log_options import LOCAL, driver, rotation
 from stackr.runtime.engine.container.io.stream import ConsoleStream
 from stackr.runtime.engine.container.life.limiter import Limiter
 from stackr.runtime.engine.container.life.networking import container_net, uses_resolver
@@ -30,6 +30,7 @@ from stackr.runtime.engine.container.records.linking import Links
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container, Running
 from stackr.runtime.engine.container.settings.links import link_environment, link_hosts
+from stackr.runtime.engine.container.settings.spec import LogConfig
 from stackr.runtime.engine.container.storage.mount_check import check_mounted
 from stackr.runtime.engine.container.storage.storage import Mounted
 from stackr.runtime.engine.container.storage.tmpfs import set_modes
@@ -40,6 +41,7 @@ from stackr.runtime.engine.volume_device import Device
 
 __all__ = ["BringUp"]
 
+_LEAST_SPOOL = 16 << 20
 _FDS = 12  # that a start has open at a time, for pipes and sockets
 
 
@@ -225,7 +227,7 @@ class BringUp:
                 stdin=container.config.open_stdin,
                 keep_stdin=not container.config.stdin_once or container.config.tty,
                 log=None if log_config.type == "none" else self._storage.log_file(container),
-                log_size_max=max_log_size(log_config),
+                log_size_max=_spool_bytes(log_config),
                 variables=len(container.config.env),
             ),
         )
@@ -258,3 +260,12 @@ class BringUp:
         if not other.pid:
             raise Conflict(f"cannot join namespace of a non running container: {other.id}")
         return other.pid
+
+
+def _spool_bytes(config: LogConfig) -> int:
+    """The most that the monitor's own file may have, 0 for no limit. The log of a driver that has
+    files of its own is taken over from it while a daemon runs.
+    """
+    asked = rotation(config)
+    whole = asked.max_bytes * asked.files
+    return whole if driver(config) == LOCAL or not whole else max(_LEAST_SPOOL, 4 * whole)

@@ -12,7 +12,7 @@ from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container import capabilities
 from stackr.runtime.engine.container.health.probe import LogTest, parse_test
 from stackr.runtime.engine.container.host import Host
-from stackr.runtime.engine.container.io.logs import check_log_config
+from stackr.runtime.engine.container.io.log_options import LOCAL, driver, rotation
 from stackr.runtime.engine.container.life.networking import check_ports
 from stackr.runtime.engine.container.limits import resources as limits
 from stackr.runtime.engine.container.limits.controllers import discarded
@@ -56,7 +56,7 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
         host=host.capabilities,
     )
     devices.parse_rules(host_config.device_cgroup_rules)
-    check_log_config(host_config.log_config)
+    rotation(host_config.log_config)
     check_extra_hosts(host_config.extra_hosts)
     check_ports(config, host_config)
     _check_ranges(host_config)
@@ -141,7 +141,8 @@ def _check_ranges(host_config: HostConfig) -> None:
 
 def _warnings(host_config: HostConfig, host: Host) -> list[str]:
     warnings = limit_warnings(host_config, host)
-    if int(host_config.log_config.config.get("max-file", "1")) > 1:
+    log_config = host_config.log_config
+    if driver(log_config) == LOCAL and rotation(log_config).files > 1:
         warnings.append(
             "The log is kept in one file of at most max-size times max-file, not in several."
         )

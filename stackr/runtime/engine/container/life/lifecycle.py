@@ -15,6 +15,7 @@ from stackr.runtime.engine.container.announce import announce, announce_mounts
 from stackr.runtime.engine.container.health import prober
 from stackr.runtime.engine.container.life.bring_up import BringUp
 from stackr.runtime.engine.container.life.limiter import Limiter
+from stackr.runtime.engine.container.life.log_keeping import begin_log, finish_log
 from stackr.runtime.engine.container.life.networking import joined_containers
 from stackr.runtime.engine.container.life.removal import Removal
 from stackr.runtime.engine.container.life.stopping import Stopping
@@ -124,6 +125,7 @@ class Lifecycle:
         name = f"container {live.container.short_id}"
         self._parts.tasks.start(self._follow(live, live.monitor), name)
         self._watch.begin(live)
+        begin_log(live, self._parts)
 
     async def _follow(self, live: Live, monitor: Process | None) -> None:
         if monitor is not None:
@@ -143,6 +145,7 @@ class Lifecycle:
         oom = report.oom or parts.host.cgroups.oom_kills(parts.groups.path(container)) > 0
         told, live.had_oom = live.had_oom, False  # the monitor notes some kills twice
         await self._release(container)
+        await finish_log(live, parts)
         restarts = should_restart(
             container.host_config.restart_policy,
             exit_code=report.exit_code,

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackr.runtime.engine.container.io.json_writer import JsonWriter
 from stackr.runtime.engine.container.io.stream import PendingStream
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.restart import Backoff
@@ -68,6 +69,7 @@ class Live:
     exited: each end; stopped: an end without a restart; removed: the record is gone.
     pending: consoles that were attached ahead of the next start.
     had_oom: that the kernel killed for want of memory in this run has been told.
+    log: what writes its log, where a driver does; logging: its task, while the container runs.
     copies: processes that copy files from or to it, each with a mount of its root file system.
     """
 
@@ -85,6 +87,8 @@ class Live:
     remove_on_exit: bool = True
     pending: list[PendingStream] = field(default_factory=list)
     copies: list[Launched] = field(default_factory=list)
+    log: JsonWriter | None = None
+    logging: asyncio.Task[None] | None = None
 
     async def settled(self) -> None:
         """Return once a start under way has ended: its program may be seen before it has."""

@@ -88,7 +88,12 @@ class Storage:
         return self.bundle(container) / "rootfs"
 
     def log_file(self, container: Container) -> Path:
+        """Where the monitor writes the output to."""
         return self.folder(container) / "container.log"
+
+    def json_log(self, container: Container) -> Path:
+        """The log of the driver json-file, by dockerd's name for it."""
+        return self.folder(container) / f"{container.id}-json.log"
 
     async def make(self, container: Container, layers: Sequence[str]) -> tuple[MountPoint, ...]:
         """The snapshot, the volumes and the folder; returns the mounts with their sources.

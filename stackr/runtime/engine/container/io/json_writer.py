@@ -1,0 +1,274 @@
+"""From what a container's monitor writes to the log that Docker's json-file has.
+
+The monitor outlives the daemon and knows a format of its own: it writes to a spool, which is taken
+over from as it grows, or once there is a daemon again. How far that has come is noted after each
+piece; a piece that was cut off is undone first, so that no entry is lost or told twice. A spool
+that is taken over is begun anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from stackr.runtime.engine.container.io.json_log import encode, stamp
+from stackr.runtime.engine.container.io.rotated_file import RotatedFile
+from stackr.runtime.engine.container.io.turns import Turns
+from stackr.runtime.engine.linux.inotify import FileWatches
+
+__all__ = ["JsonWriter"]
+
+_log = logging.getLogger(__name__)
+
+_BLOCK: Final = 64 << 10
+_SPOOL_BYTES: Final = 1 << 20
+_LONGEST: Final = 16 << 10  # of an entry; what is longer goes on in the next, as with dockerd
+_AGAIN_S: Final = 1.0
+_REOPEN: Final = b"2 0 0\n"  # conmon's message for a new log file
+
+
+@dataclass(slots=True)
+class _Progress:
+    """spool, offset: the file that is being read, and how far; file, size: what was written last.
+
+    partial: the beginning of a line of output, by its stream, with its time.
+    """
+
+    spool: int = 0
+    offset: int = 0
+    file: int = 0
+    size: int = 0
+    partial: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+
+
+class JsonWriter:
+    """attrs: a JSON object that marks each entry, "" for none. control: the monitor's FIFO.
+
+    lock: held while files are written and renamed.
+    """
+
+    def __init__(
+        self, spool: Path, log: RotatedFile, *, attrs: str, control: Path, turns: Turns
+    ) -> None:
+        self.log = log
+        self._spool = spool
+        self._former = spool.with_name(f"{spool.name}.1")
+        self._noted = spool.with_name(f"{spool.name}.progress")
+        self._attrs = attrs
+        self._control = control
+        self._turns = turns
+        self.lock = asyncio.Lock()
+        self._progress: _Progress | None = None
+        self._listeners: set[asyncio.Event] = set()
+
+    def listen(self) -> asyncio.Event:
+        """An event that is set whenever entries have come; to be given to `leave`."""
+        event = asyncio.Event()
+        self._listeners.add(event)
+        return event
+
+    def leave(self, event: asyncio.Event) -> None:
+        self._listeners.discard(event)
+
+    def wake(self) -> None:
+        for event in self._listeners:
+            event.set()
+
+    async def run(self, watches: FileWatches) -> None:
+        """Take over what comes, until cancelled."""
+        while True:
+            try:
+                watch = watches.add(self._spool)
+            except FileNotFoundError:
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            try:
+                await self._follow(watch.changed)
+            except OSError as error:
+                _log.warning("%s: cannot be written: %s", self.log.path, error)
+                await asyncio.sleep(_AGAIN_S)
+            finally:
+                watch.close()
+
+    async def _follow(self, changed: Any) -> None:
+        """Until the spool is another file."""
+        inode = self._spool.stat().st_ino
+        while True:
+            await self.catch_up()
+            with suppress(FileNotFoundError):
+                if self._spool.stat().st_ino != inode:
+                    return
+            if self._former.exists():
+                await asyncio.sleep(0.01)  # the monitor is about to begin the new one
+            else:
+                await changed()
+
+    async def catch_up(self) -> None:
+        """Take over all that the monitor has written by now. Raises OSError."""
+        async with self.lock:
+            limit = self._size()
+            while limit > 0:
+                await self._turns.take()
+                moved = await self._step()
+                if not moved:
+                    return
+                limit -= moved
+
+    def _size(self) -> int:
+        """Of what may be left to take over, and one more, for the end of a file."""
+        sizes = 0
+        for path in (self._former, self._spool):
+            with suppress(FileNotFoundError):
+                sizes += path.stat().st_size + 1
+        return sizes
+
+    async def finish(self) -> None:
+        """The container has ended: the rest is taken over, and there is no spool any more."""
+        await self.catch_up()
+        async with self.lock:
+            progress = self._load()
+            begun = [
+                encode(line, stream, stamp(time), self._attrs)
+                for stream, (time, line) in progress.partial.items()
+            ]
+            progress.partial.clear()
+            self._append(b"".join(begun))
+            for path in (self._former, self._spool, self._noted):
+                path.unlink(missing_ok=True)
+            self._progress = None
+        self.wake()
+
+    async def _step(self) -> int:
+        """Take over a block, or what fits into the file; how many bytes, 0 for nothing."""
+        await self._make_room()
+        progress, has_next = self._load(), self._spool.exists()
+        path = self._former if self._former.exists() else self._spool
+        inode, size, data = _piece(path, progress)
+        if inode != progress.spool:
+            progress.spool, progress.offset = inode, 0
+        if b"\n" not in data:
+            if path == self._former and has_next:
+                self._former.unlink()
+                return 1
+            return 0
+        lines, taken = self._converted(data)
+        self._append(b"".join(lines), taken)
+        self.wake()
+        if path == self._spool and progress.offset >= max(_SPOOL_BYTES, size):
+            self._begin_anew()
+        return taken
+
+    async def _make_room(self) -> None:
+        _, size = self.log.status()
+        if self.log.is_full(size):
+            await asyncio.to_thread(self.log.rotate)
+            self._load().file, self._load().size = self.log.status()
+            self._note()
+
+    def _converted(self, data: bytes) -> tuple[list[bytes], int]:
+        """Entries, until the file is full, and how many bytes of `data` they are of."""
+        partial = self._load().partial
+        _, size = self.log.status()
+        lines: list[bytes] = []
+        taken = 0
+        for line in data.split(b"\n")[:-1]:
+            if self.log.is_full(size):
+                break
+            taken += len(line) + 1
+            parts = line.split(b" ", 3)
+            if len(parts) != 4 or parts[1] not in (b"stdout", b"stderr"):
+                continue
+            stream, time = parts[1].decode(), parts[0].decode(errors="replace")
+            begun, before = partial.pop(stream, (time, b""))
+            text = before + parts[3]
+            if parts[2] == b"F":
+                text += b"\n"
+            elif len(text) < _LONGEST:
+                partial[stream] = (begun, text)
+                continue
+            lines.append(encode(text, stream, stamp(begun), self._attrs))
+            size += len(lines[-1])
+        return lines, taken
+
+    def _append(self, data: bytes, taken: int = 0) -> None:
+        """What cannot be written is taken over again, with the beginnings of lines before it."""
+        progress = self._load()
+        try:
+            if data:
+                progress.file, progress.size = self.log.append(data)
+            progress.offset += taken
+            self._note()
+        except OSError:
+            self._progress = None
+            raise
+
+    def _begin_anew(self) -> None:
+        """Have the monitor write to another file; this one is read to its end first."""
+        self._spool.rename(self._former)
+        try:
+            fd = os.open(self._control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.write(fd, _REOPEN)
+            finally:
+                os.close(fd)
+        except OSError:
+            with suppress(OSError):
+                self._former.rename(self._spool)  # it has ended
+
+    def _load(self) -> _Progress:
+        if self._progress is None:
+            self._progress = _read(self._noted)
+            file, size = self.log.status()
+            if file and file == self._progress.file and size > self._progress.size:
+                self.log.truncate(self._progress.size)  # a piece that is not noted as taken over
+        return self._progress
+
+    def _note(self) -> None:
+        assert self._progress is not None
+        progress = self._progress
+        value = {
+            "spool": [progress.spool, progress.offset],
+            "file": [progress.file, progress.size],
+            "partial": {
+                stream: [time, base64.b64encode(line).decode()]
+                for stream, (time, line) in progress.partial.items()
+            },
+        }
+        aside = self._noted.with_name(f"{self._noted.name}.tmp")
+        aside.write_text(json.dumps(value))
+        aside.rename(self._noted)
+
+
+def _piece(path: Path, progress: _Progress) -> tuple[int, int, bytes]:
+    """Inode and size of the spool, and what follows; nothing of one that is not there."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return 0, 0, b""
+    try:
+        status = os.fstat(fd)
+        offset = progress.offset if status.st_ino == progress.spool else 0
+        return status.st_ino, status.st_size, os.pread(fd, _BLOCK, offset)
+    finally:
+        os.close(fd)
+
+
+def _read(path: Path) -> _Progress:
+    """A damaged or missing one is a new one."""
+    try:
+        value = json.loads(path.read_text())
+        (spool, offset), (file, size) = value["spool"], value["file"]
+        partial = {
+            stream: (str(time), base64.b64decode(line))
+            for stream, (time, line) in value["partial"].items()
+        }
+        return _Progress(int(spool), int(offset), int(file), int(size), partial)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _Progress()

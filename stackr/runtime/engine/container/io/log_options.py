@@ -1,0 +1,179 @@
+"""What a container's `LogConfig` asks for: driver, rotation, and what each entry is marked with.
+
+Pure. Source: Docker's "Configure logging drivers", "JSON File logging driver", "Customize log
+driver output"; moby's texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stackr.errors import InvalidArgument
+from stackr.patterns import compile_pattern
+from stackr.runtime.engine.container.settings.spec import Config, LogConfig
+
+__all__ = [
+    "JSON_FILE",
+    "LOCAL",
+    "NONE",
+    "LogTarget",
+    "Rotation",
+    "attributes",
+    "driver",
+    "rotation",
+]
+
+JSON_FILE: Final = "json-file"
+LOCAL: Final = "local"
+NONE: Final = "none"
+
+_ROTATION: Final = ("max-size", "max-file", "compress")
+_MARKS: Final = ("labels", "labels-regex", "env", "env-regex", "tag")
+_DELIVERY: Final = ("mode", "max-buffer-size")
+_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    JSON_FILE: (*_ROTATION, *_MARKS, *_DELIVERY),
+    LOCAL: (*_ROTATION, *_DELIVERY),
+    NONE: (),
+}
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_FIELD: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """max_bytes: of one file, 0 for no limit. files: how many, the current one included."""
+
+    max_bytes: int = 0
+    files: int = 1
+    is_compressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogTarget:
+    """Of whom a log is, for its tag. image: as the caller named it."""
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+
+
+def driver(config: LogConfig) -> str:
+    return config.type or JSON_FILE
+
+
+def rotation(config: LogConfig) -> Rotation:
+    """Raises InvalidArgument, with Docker's texts, for what is unknown, malformed, or of no use."""
+    kind, given = driver(config), config.config
+    if kind not in _OPTIONS:
+        raise InvalidArgument(
+            f'error looking up logging plugin {kind}: plugin "{kind}" not found: the embedded'
+            f" engine has {', '.join(_OPTIONS)}"
+        )
+    for key in given:
+        if key not in _OPTIONS[kind]:
+            raise InvalidArgument(f"unknown log opt '{key}' for {kind} log driver")
+    _check_delivery(given)
+    for key in ("labels-regex", "env-regex"):
+        _pattern(key, given)
+    if "tag" in given:
+        _tag(given["tag"], LogTarget("", "", "", ""))
+    size, files = _size("max-size", given), _count(given)
+    is_compressed = _boolean("compress", given)
+    if is_compressed and not (files > 1 and size):
+        raise InvalidArgument(
+            "compress cannot be true when max-file is less than 2 or max-size is not set"
+        )
+    return Rotation(size, files, is_compressed)
+
+
+def _check_delivery(given: Mapping[str, str]) -> None:
+    """Nobody waits here for a log: both modes are the same, and there is no buffer to overflow."""
+    mode = given.get("mode", "blocking")
+    if mode not in ("", "blocking", "non-blocking"):
+        raise InvalidArgument(f"logging mode not supported: {mode}")
+    if "max-buffer-size" in given:
+        if mode != "non-blocking":
+            raise InvalidArgument(
+                "max-buffer-size option is only supported with 'mode=non-blocking'"
+            )
+        _size("max-buffer-size", given)
+
+
+def _size(key: str, given: Mapping[str, str]) -> int:
+    text = given.get(key, "").strip()
+    if text in ("", "-1"):
+        return 0
+    match = _SIZE.fullmatch(text)
+    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if size <= 0:
+        raise InvalidArgument(f"invalid log option {key}: invalid size: '{text}'")
+    return size
+
+
+def _count(given: Mapping[str, str]) -> int:
+    text = given.get("max-file", "1")
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise InvalidArgument(f"invalid log option max-file: {text}")
+    return int(text)
+
+
+def _boolean(key: str, given: Mapping[str, str]) -> bool:
+    text = given.get(key, "false").lower()
+    if text not in ("true", "false", "1", "0", "t", "f"):
+        raise InvalidArgument(f"invalid log option {key}: {text}")
+    return text in ("true", "1", "t")
+
+
+def _pattern(key: str, given: Mapping[str, str]) -> Any:
+    """None where it is not given."""
+    try:
+        return compile_pattern(given[key]) if given.get(key) else None
+    except ValueError as error:
+        raise InvalidArgument(f"invalid log option {key}: {error}") from error
+
+
+def attributes(config: LogConfig, container: Config, target: LogTarget) -> dict[str, str]:
+    """What each entry is marked with, by name."""
+    given = config.config
+    env = dict(entry.partition("=")[::2] for entry in container.env if "=" in entry)
+    found = _chosen("labels", given, container.labels) | _chosen("env", given, env)
+    if given.get("tag"):
+        found["tag"] = _tag(given["tag"], target)
+    return found
+
+
+def _chosen(key: str, given: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    names = {name.strip() for name in given.get(key, "").split(",")}
+    pattern = _pattern(f"{key}-regex", given)
+    return {
+        name: value
+        for name, value in values.items()
+        if name in names or (pattern is not None and pattern.search(name.encode()))
+    }
+
+
+_TAGS: Final[Mapping[str, Callable[[LogTarget], str]]] = {
+    ".ID": lambda target: target.id[:12],
+    ".FullID": lambda target: target.id,
+    ".Name": lambda target: target.name,
+    ".ImageID": lambda target: target.image_id.removeprefix("sha256:")[:12],
+    ".ImageFullID": lambda target: target.image_id,
+    ".ImageName": lambda target: target.image,
+    ".DaemonName": lambda _: "docker",
+}
+
+
+def _tag(text: str, target: LogTarget) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in _TAGS:
+            raise InvalidArgument(
+                f"invalid log option tag: {match[0]}: known are {', '.join(_TAGS)}"
+            )
+        return _TAGS[match[1]](target)
+
+    return _FIELD.sub(value, text)
