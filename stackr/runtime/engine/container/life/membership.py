@@ -7,7 +7,6 @@ from contextlib import suppress
 from stackr.errors import Conflict, Internal, InvalidArgument, NotFound, PermissionDenied
 from stackr.runtime.engine.container.life.networking import (
     endpoint_spec,
-    has_own_network,
     uses_resolver,
 )
 from stackr.runtime.engine.container.parts import Parts
@@ -40,7 +39,8 @@ class Membership:
                     "container cannot be connected to multiple networks with one of the networks in"
                     " private (none) mode"
                 )
-            if not has_own_network(container):
+            mode = container.host_config.network_mode
+            if mode == "host" or mode.startswith("container:"):
                 raise Conflict(
                     "container sharing network namespace with another container or host cannot be"
                     " connected to any other network"
