@@ -1,19 +1,22 @@
-"""`stackr up` in the foreground: the plan runs and the containers' output is shown, until they end.
+"""`stackr up` in the foreground: the plan runs and containers' output is shown, until they end.
 
-The first Ctrl-C (or SIGTERM) stops the stack gracefully, the second kills it; the exit code is then
-130, as with Docker Compose v2. With `--abort-on-container-exit` and its kin the first container
-that ends stops the others, and gives the exit code.
+On a terminal, keys detach, watch and restart (`menu`). The first Ctrl-C (or SIGTERM) stops the
+stack gracefully, the second kills it; the exit code is then 130, as with Docker Compose v2. With
+`--abort-on-container-exit` and its kin the first container that ends stops the others, and gives
+the exit code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from stackr.cli.interrupts import Interrupts
+from stackr.cli.menu import Menu, typed_keys
 from stackr.cli.session import Session
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import Conflict, NotFound, StackrError
@@ -22,13 +25,16 @@ from stackr.planner.desired.project import DesiredService
 from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.stack.containers import project_containers
-from stackr.stack.logs import Exit, Supervisor, with_logs
+from stackr.stack.log_read import with_logs
+from stackr.stack.logs import Exit, Supervisor
 
-__all__ = ["ShownOutput", "run_attached", "shown_output"]
+__all__ = ["Actions", "ShownOutput", "run_attached", "shown_output"]
 
 _INTERRUPTED = 130
 _IDLE_S = 1.0
 _LAST_WORDS_S = 30.0
+_RESTART_S = 15.0
+"""How long a container that a key restarts may be away."""
 
 
 Start = Callable[["Runtime", "BeforeStart"], Awaitable[int]]
@@ -57,6 +63,14 @@ def _is_unlogged(service: DesiredService) -> bool:
     return logging is not None and logging.driver == "none"
 
 
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What the menu's keys do with the stack. watch: until it is cancelled."""
+
+    watch: Callable[[Runtime], Awaitable[None]]
+    restart: Callable[[Runtime, str], Awaitable[None]]
+
+
 async def run_attached(
     session: Session,
     runtime: Runtime,
@@ -68,21 +82,28 @@ async def run_attached(
     start: Start,
     stop: Callable[[Runtime], Awaitable[Plan]],
     beside: Callable[[Runtime], Awaitable[None]] | None = None,
+    actions: Actions | None = None,
 ) -> int:
     """Bring services up, then show their output until the stack ends; the exit code.
 
     services: those whose end ends the run. output: what is shown. start: brings them up, and
     gives the exit code; it tells of each container before it starts. stop: makes the plan that
     stops them. beside: work that goes on meanwhile, and keeps the run alive when all containers
-    have ended.
+    have ended. actions: of the keys; None for no menu.
     """
     interrupts = Interrupts()
     with interrupts.caught():
-        run = _Attached(session, runtime, project, arguments, services, output, stop, beside)
+        run = _Attached(
+            session, runtime, project, arguments, services, output, stop, beside, actions
+        )
         try:
             return await run.complete(start, interrupts)
         finally:
             await run.close()
+
+
+def _is_off(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in ("0", "f", "false")
 
 
 class _Attached:
@@ -98,6 +119,7 @@ class _Attached:
         output: ShownOutput,
         stop: Callable[[Runtime], Awaitable[Plan]],
         beside: Callable[[Runtime], Awaitable[None]] | None,
+        actions: Actions | None,
     ) -> None:
         self._session = session
         self._runtime = runtime
@@ -109,8 +131,15 @@ class _Attached:
         self._project = project
         self._exits: asyncio.Queue[Exit] = asyncio.Queue()
         self._supervisor: Supervisor | None = None
+        has_menu = arguments.menu and not session.is_json and not _is_off("COMPOSE_MENU")
+        self._actions = actions if has_menu else None
+        self._watching: asyncio.Future[None] | None = None
+        self._detached = asyncio.Event()
 
     async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self._supervisor is not None:
             await self._supervisor.close()
 
@@ -148,6 +177,62 @@ class _Attached:
         if code := await start(self._runtime, supervisor.before_start):
             return code
         await supervisor.supervise_running()
+        with typed_keys() if self._actions is not None else contextlib.nullcontext() as keys:
+            if keys is None:
+                return await self._lives(supervisor)
+            return await self._with_menu(supervisor, keys)
+
+    async def _with_menu(self, supervisor: Supervisor, keys: AsyncIterator[str]) -> int:
+        """The containers' lives, unless a key detaches from them before their end."""
+        lives = asyncio.ensure_future(self._lives(supervisor))
+        menu = asyncio.ensure_future(self._menu(supervisor).run(keys))
+        detached = asyncio.ensure_future(self._detached.wait())
+        try:
+            await asyncio.wait({lives, detached}, return_when=asyncio.FIRST_COMPLETED)
+            if lives.done():
+                return lives.result()
+            self._session.view.message(f"detached from {self._project}, which goes on")
+            return 0
+        finally:
+            for task in (lives, menu, detached):
+                task.cancel()
+            await asyncio.gather(lives, menu, detached, return_exceptions=True)
+
+    def _menu(self, supervisor: Supervisor) -> Menu:
+        actions = self._actions
+        assert actions is not None
+
+        async def restart(service: str) -> None:
+            supervisor.grace_s = _RESTART_S  # the end of what is restarted is not the stack's
+            try:
+                await actions.restart(self._runtime, service)
+            except StackrError as error:
+                self._session.view.warning(f"restart {service}: {error.message}")
+
+        return Menu(
+            self._session.view.message,
+            sorted(self._services),
+            self._detached.set,
+            self._toggle_watch,
+            restart,
+        )
+
+    async def _toggle_watch(self) -> None:
+        if self._watching is not None and not self._watching.done():
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        elif self._beside is None:
+            self._watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        assert self._actions is not None
+        try:
+            await self._actions.watch(self._runtime)
+        except StackrError as error:
+            self._session.view.warning(f"watch: {error.message}")
+
+    async def _lives(self, supervisor: Supervisor) -> int:
+        """Until all have ended, or one has that ends the run; the exit code."""
         if self._beside is not None:
             await self._until_done(self._beside(self._runtime), supervisor)
         ended = asyncio.ensure_future(supervisor.ended())
@@ -240,6 +325,8 @@ class _Attached:
                 await self._supervisor.ended()
 
     async def _stop_all(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.grace_s = 0
         context = self._session.context()
         async with context.locked(self._runtime, self._project):
             await context.run_plan(await self._stop(self._runtime), self._runtime)

@@ -25,7 +25,7 @@ class UpArguments:
     """`stackr up`. Times are in seconds; None is the stack's own or no limit.
 
     attach: these services' output only; empty is all of them. ttl_s: after which the engine takes
-    the stack down. menu is there to be refused by name.
+    the stack down. menu: whether keys do something while output is shown.
     """
 
     targets: Annotated[Targets, Words()] = field(default_factory=Targets)
@@ -46,7 +46,9 @@ class UpArguments:
     timings: Annotated[
         bool, Option("--timings", help="Show where the time went, and the longest chain")
     ] = False
-    menu: Annotated[bool, Option("--menu", hidden=True)] = False
+    menu: Annotated[
+        bool, Option("--menu/--no-menu", help="Keys: d detaches, w watches, r restarts a service")
+    ] = True
     abort_on_exit: Annotated[
         bool, Option("--abort-on-container-exit", help="Stop all when one container ends")
     ] = False

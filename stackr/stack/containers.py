@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
+
+_BESIDE = re.compile(r"^[0-9a-f]{12}_")
+"""Before the name of a container that is to take another one's place."""
 
 __all__ = ["display_name", "list_containers", "project_containers"]
 
@@ -71,4 +75,5 @@ def display_name(container: ContainerState) -> str:
     own = container.labels
     prefix = f"{own.get(labels.PROJECT)}-"
     default = f"{prefix}{own.get(labels.SERVICE)}-{own.get(labels.CONTAINER_NUMBER)}"
-    return container.name.removeprefix(prefix) if container.name == default else container.name
+    name = _BESIDE.sub("", container.name)
+    return name.removeprefix(prefix) if name == default else container.name

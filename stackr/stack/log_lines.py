@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from stackr.runtime.protocol import Runtime
 from stackr.stack.containers import project_containers
 from stackr.stack.context import Context
+from stackr.stack.log_read import LogWindow, moment_of, read_logs, text_of, with_logs
 from stackr.stack.log_request import LogRequest, show_logs
-from stackr.stack.logs import LogWindow, moment_of, read_logs, text_of, with_logs
 
 __all__ = ["LogLine", "MessageSink", "log_lines"]
 

@@ -13,9 +13,13 @@ from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
 from stackr.stack.containers import project_containers
-from stackr.stack.logs import LogSink, LogWindow, Supervisor, print_logs, with_logs
+from stackr.stack.log_read import LogSink, LogWindow, print_logs, with_logs
+from stackr.stack.logs import Supervisor
 
 __all__ = ["LogRequest", "show_logs"]
+
+_GRACE_S = 5.0
+"""A container that is stopped to be restarted starts again within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,10 @@ class LogRequest:
 
 
 async def show_logs(runtime: Runtime, project: str, request: LogRequest, sink: LogSink) -> None:
-    """Tell `sink` the lines: in the order of their times, or as they come."""
+    """Tell `sink` the lines: in the order of their times, and then as they come.
+
+    Those of containers that take the place of others, and of further replicas, come along.
+    """
     window = LogWindow(request.tail, request.since, request.until)
     containers = await project_containers(runtime, project, request.services)
     if request.index is not None:
@@ -72,13 +79,15 @@ async def show_logs(runtime: Runtime, project: str, request: LogRequest, sink: L
         project,
         sink,
         services=request.services,
-        only=None if request.index is None else {c.id for c in containers},
+        number=request.index,
+        grace_s=_GRACE_S,
         timestamps=request.timestamps,
         announce=False,
     )
     try:
         async with asyncio.timeout(left_s):
             await supervisor.open(window)
+            await supervisor.replay(window)
             await supervisor.supervise_running()
             await supervisor.ended()
     except TimeoutError:

@@ -1,78 +1,26 @@
-"""Containers' logs: read once and merged by time, or followed through stops and restarts."""
+"""Containers' logs followed as they are written, through stops, restarts and recreations."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Protocol
 
 from stackr.errors import NotFound, NotSupported, StackrError
 from stackr.runtime import labels
-from stackr.runtime.protocol import Runtime, Streams, SupportsAttach, SupportsLogs
+from stackr.runtime.protocol import Streams, SupportsAttach
 from stackr.runtime.types import ContainerState, EngineEvent, LogEntry
 from stackr.stack.attached_output import output_lines
 from stackr.stack.containers import display_name, project_containers
 from stackr.stack.log_position import LogPosition
+from stackr.stack.log_read import LogRuntime, LogSink, LogWindow, moment_of, read_logs, text_of
 
-__all__ = [
-    "Exit",
-    "LogSink",
-    "LogWindow",
-    "Supervisor",
-    "moment_of",
-    "print_logs",
-    "read_logs",
-    "text_of",
-    "with_logs",
-]
+__all__ = ["Exit", "Supervisor"]
 
 _RESTART_POLL_S = 1.0
-_COARSE_NS = 10_000_000  # an end's time may be that of a file, up to a tick before the last line
 _LAST_LINES_S = 2.0
-
-
-class LogSink(Protocol):
-    """Takes containers' lines as they come."""
-
-    def register(self, names: Iterable[str]) -> None:
-        """These are going to speak."""
-        ...
-
-    def line(self, name: str, text: str, *, is_error: bool = False, moment: str = "") -> None:
-        """One line, without its end; `moment` is its time, where that is to be shown."""
-        ...
-
-    def status(self, name: str, text: str) -> None:
-        """What happened to a container: `exited with code 0`."""
-        ...
-
-    def problem(self, name: str, text: str) -> None:
-        """Why a container's output is not shown."""
-        ...
-
-
-class LogRuntime(Runtime, SupportsLogs, Protocol):
-    """An engine that keeps its containers' output."""
-
-
-def with_logs(runtime: Runtime) -> LogRuntime:
-    """The same runtime, as one that has logs. Raises NotSupported if it has none."""
-    if not isinstance(runtime, SupportsLogs):
-        raise NotSupported("logs: this engine does not offer them")
-    return runtime
-
-
-@dataclass(frozen=True, slots=True)
-class LogWindow:
-    """Which lines: the last `tail` (None for all) between `since` and `until` (Unix seconds)."""
-
-    tail: int | None = None
-    since: float | None = None
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,77 +30,6 @@ class Exit:
     service: str
     name: str
     code: int
-
-
-async def print_logs(
-    runtime: LogRuntime,
-    containers: Iterable[ContainerState],
-    window: LogWindow,
-    lines: LogSink,
-    *,
-    timestamps: bool = False,
-) -> None:
-    """Print what the containers have written so far, all lines in the order of their times.
-
-    Where a container's log is not kept, that is said in its place.
-    """
-    async for name, entry in read_logs(runtime, containers, window, lines):
-        lines.line(name, text_of(entry), moment=moment_of(entry) if timestamps else "")
-
-
-async def read_logs(
-    runtime: LogRuntime, containers: Iterable[ContainerState], window: LogWindow, lines: LogSink
-) -> AsyncIterator[tuple[str, LogEntry]]:
-    """What containers have written so far, in the order of the times. lines: hears of problems."""
-    streams = {
-        display_name(container): runtime.logs(
-            container.id,
-            tail=window.tail,
-            since=window.since,
-            until=window.until,
-            timestamps=True,
-        )
-        for container in containers
-    }
-    lines.register(streams)
-    async for name, entry in _merged(streams, lines):
-        yield name, entry
-
-
-async def _merged(
-    streams: dict[str, AsyncIterator[LogEntry]], lines: LogSink
-) -> AsyncIterator[tuple[str, LogEntry]]:
-    """Merge streams that are each in order; one entry of each is held at a time."""
-    firsts = await asyncio.gather(*(_next(name, stream, lines) for name, stream in streams.items()))
-    heads = {name: entry for name, entry in zip(streams, firsts, strict=True) if entry is not None}
-    while heads:
-        name = min(heads, key=lambda name: heads[name].time_ns)
-        yield name, heads[name]
-        entry = await _next(name, streams[name], lines)
-        if entry is None:
-            del heads[name]
-        else:
-            heads[name] = entry
-
-
-async def _next(name: str, stream: AsyncIterator[LogEntry], lines: LogSink) -> LogEntry | None:
-    """The next entry; None at the end, or where the container's log is not kept."""
-    try:
-        return await anext(stream, None)
-    except NotFound:
-        return None
-    except NotSupported as error:
-        lines.problem(name, f"shows no output: {error.message}")
-        return None
-
-
-def text_of(entry: LogEntry) -> str:
-    return entry.line.decode(errors="replace").removesuffix("\r")
-
-
-def moment_of(entry: LogEntry) -> str:
-    seconds, nanoseconds = divmod(entry.time_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
 @dataclass(slots=True)
@@ -180,7 +57,9 @@ class Supervisor:
     shown: the services whose lines are shown, None for those of `services`; they may be others.
     unlogged: the services whose output no log keeps; it is taken from their streams, which
     `before_start` gets hold of.
-    only: the IDs of the containers that count, None for all.
+    number: of the one replica that counts, None for all.
+    grace_s: how long the next start of a container that was stopped is waited for: it may be
+    restarted. One that was made and not started yet is waited for in any case.
     exited: is told of each container that ends and will not be restarted.
     """
 
@@ -193,7 +72,8 @@ class Supervisor:
         services: Iterable[str] = (),
         shown: Collection[str] | None = None,
         unlogged: Collection[str] = (),
-        only: Collection[str] | None = None,
+        number: int | None = None,
+        grace_s: float = 0,
         timestamps: bool = False,
         announce: bool = True,
         exited: Callable[[Exit], None] = lambda exit: None,
@@ -205,7 +85,11 @@ class Supervisor:
         self._shown = shown
         self._known = self._services and self._services.union(shown or ())
         self._unlogged = unlogged
-        self._only = only
+        self._number = None if number is None else str(number)
+        self.grace_s = grace_s
+        self._stopped_at: dict[str, float] = {}
+        self._created: set[str] = set()
+        self._changed = asyncio.Event()
         self._timestamps = timestamps
         self._announce = announce
         self._exited = exited
@@ -233,8 +117,25 @@ class Supervisor:
             elif container.is_running:
                 followed.position, followed.tail = LogPosition(now_ns), 0
             elif container.state != "created":
-                inspected = await self._runtime.inspect_container(container.id)
-                followed.position = LogPosition(int(inspected.finished_at * 1e9) + _COARSE_NS)
+                followed.position = await self._end_of_log(container)
+
+    async def _end_of_log(self, container: ContainerState) -> LogPosition:
+        """After the last line that the container has written; its end's time is no exact one."""
+        last = int((await self._runtime.inspect_container(container.id)).finished_at * 1e9)
+        with suppress(NotSupported):
+            async for entry in self._runtime.logs(container.id, tail=1, timestamps=True):
+                last = max(last, entry.time_ns)
+        return LogPosition(last + 1)
+
+    async def replay(self, window: LogWindow) -> None:
+        """Show what has been written so far, in the order of the times; then each goes on alone."""
+        names = {display_name(each.container): each for each in self._followed.values()}
+        containers = [each.container for each in names.values() if self._is_shown(each)]
+        async for name, entry in read_logs(self._runtime, containers, window, _Unheard()):
+            followed = names[name]
+            followed.tail = None
+            if followed.position.take(entry.time_ns):
+                self._tell(name, entry)
 
     async def supervise_running(self) -> None:
         """Follow each container that has been started, the ones that ended since included."""
@@ -264,6 +165,32 @@ class Supervisor:
 
         Raises what ended a follower before its container did: the engine went away.
         """
+        await self._all_ended()
+        while await self._goes_on():
+            await self._all_ended()
+
+    async def _goes_on(self) -> bool:
+        """Whether another container takes up what the ended ones did, or one of them starts anew.
+
+        A recreated service's new container is made before the old one goes.
+        """
+        assert self._listener is not None
+        while not self._is_running():
+            self._changed.clear()
+            last = max(self._stopped_at.values(), default=0)
+            left_s = None if self._created else last + self.grace_s - time.monotonic()
+            if (left_s is not None and left_s <= 0) or self._listener.done():
+                return False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
+        return True
+
+    def _is_running(self) -> bool:
+        tasks = [each.task for each in self._followed.values() if self._ends(each)]
+        return any(task is not None and not task.done() for task in tasks)
+
+    async def _all_ended(self) -> None:
         while tasks := [f.task for f in self._followed.values() if f.task and self._ends(f)]:
             running = [task for task in tasks if not task.done()]
             for task in tasks:
@@ -294,7 +221,10 @@ class Supervisor:
 
     async def _containers(self) -> list[ContainerState]:
         listed = await project_containers(self._runtime, self._project, self._known)
-        return [each for each in listed if self._only is None or each.id in self._only]
+        return [each for each in listed if self._is_number(each.labels)]
+
+    def _is_number(self, own: Mapping[str, str]) -> bool:
+        return self._number is None or own.get(labels.CONTAINER_NUMBER, "") == self._number
 
     def _note(self, container: ContainerState) -> _Followed:
         followed = self._followed.get(container.id)
@@ -312,12 +242,26 @@ class Supervisor:
         events = self._runtime.events(labels=[f"{labels.PROJECT}={self._project}"])
         async for event in events:
             ready.set()
-            if event.type == "container" and event.action == "start":
-                await self._started(event)
+            if event.type == "container" and self._counts(event):
+                self._heed(event)
+                if event.action == "start":
+                    await self._started(event)
+                self._changed.set()
+
+    def _heed(self, event: EngineEvent) -> None:
+        """Who is about to run, and who was stopped and may run again."""
+        match event.action:
+            case "create":
+                self._created.add(event.id)
+            case "start" | "destroy":
+                self._created.discard(event.id)
+                self._stopped_at.pop(event.id, None)
+            case "kill" | "stop":
+                self._stopped_at[event.id] = time.monotonic()
+            case _:
+                return
 
     async def _started(self, event: EngineEvent) -> None:
-        if not self._counts(event):
-            return
         followed = self._followed.get(event.id)
         if followed is None:
             with suppress(NotFound):
@@ -327,9 +271,8 @@ class Supervisor:
             self._follow(followed)
 
     def _counts(self, event: EngineEvent) -> bool:
-        if self._only is not None:
-            return event.id in self._only
-        if event.attributes.get(labels.ONEOFF, "False") == "True":
+        own = event.attributes
+        if own.get(labels.ONEOFF, "False") == "True" or not self._is_number(own):
             return False
         return not self._known or event.attributes.get(labels.SERVICE, "") in self._known
 
@@ -400,9 +343,12 @@ class Supervisor:
 
     async def _print(self, name: str, entries: AsyncIterator[LogEntry]) -> None:
         async for entry in entries:
-            moment = moment_of(entry) if self._timestamps else ""
-            is_error = entry.stream == "stderr"
-            self._lines.line(name, text_of(entry), is_error=is_error, moment=moment)
+            self._tell(name, entry)
+
+    def _tell(self, name: str, entry: LogEntry) -> None:
+        moment = moment_of(entry) if self._timestamps else ""
+        is_error = entry.stream == "stderr"
+        self._lines.line(name, text_of(entry), is_error=is_error, moment=moment)
 
     async def _logged(self, followed: _Followed) -> AsyncIterator[LogEntry]:
         since = followed.position.begin()
@@ -412,6 +358,22 @@ class Supervisor:
         ):
             if followed.position.take(entry.time_ns):
                 yield entry
+
+
+class _Unheard:
+    """Takes no line and no problem: a follower tells of the latter once more."""
+
+    def register(self, names: Iterable[str]) -> None:
+        return
+
+    def line(self, name: str, text: str, *, is_error: bool = False, moment: str = "") -> None:
+        return
+
+    def status(self, name: str, text: str) -> None:
+        return
+
+    def problem(self, name: str, text: str) -> None:
+        return
 
 
 async def _of_streams(streams: Streams) -> AsyncIterator[LogEntry]:

@@ -310,7 +310,6 @@ def test_all_resources(stack: Stack, docker: Docker) -> None:
     [
         (("up", "--build", "--no-build"), "up: --build and --no-build cannot be combined"),
         (("create", "--build", "--no-build"), "create: --build and --no-build cannot be combined"),
-        (("up", "--menu"), "up: --menu: not supported"),
         (("up", "-d", "--watch"), "up: --detach and --watch cannot be combined"),
         (("--compatibility", "up"), "--compatibility: not supported"),
         (("scale", "web"), '"web": SERVICE=NUM is expected'),

@@ -10,15 +10,16 @@ from dataclasses import replace
 
 import typer
 
-from stackr.cli.attached import run_attached, shown_output
+from stackr.cli.attached import Actions, run_attached, shown_output
 from stackr.cli.declared import takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.up_arguments import UpArguments
-from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.errors import InvalidArgument, StackrError
 from stackr.executor.operations import BeforeStart
 from stackr.planner.commands.lifecycle import plan_stop
+from stackr.planner.commands.restarting import plan_restart
 from stackr.planner.observe.observed import observe
 from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
@@ -36,8 +37,6 @@ __all__ = ["bring_up", "up"]
 @takes(UpArguments, before={"--yes": "--timings"})
 def up(ctx: typer.Context, arguments: UpArguments) -> int:
     """Create and start the stack, or bring what runs in line with the file."""
-    if arguments.menu:
-        raise NotSupported("up: --menu: not supported: there are no shortcuts; use --watch")
     with open_session(options_of(ctx)) as session:
         session = session.with_profile() if arguments.timings else session
         return bring_up(session, arguments)
@@ -121,12 +120,24 @@ async def _attached(
         there = [name for name in wanted.services if observed.of_service(name)]
         return plan_stop(observed, there, timeout_s=arguments.options.timeout_s)
 
+    async def restart(runtime: Runtime, service: str) -> None:
+        context = session.context()
+        async with context.locked(runtime, wanted.project):
+            observed = await observe(runtime, wanted.project)
+            timeout_s = arguments.options.timeout_s
+            await context.run_plan(plan_restart(observed, [service], timeout_s=timeout_s), runtime)
+
     async def watch(runtime: Runtime) -> None:
         if rules is not None:
             try:
                 await follow(session.context(), runtime, goal, rules, session.log_lines())
             except StackrError as error:  # what runs goes on, as without --watch
                 session.view.warning(f"watch: {error.message}")
+
+    async def watch_by_key(runtime: Runtime) -> None:
+        await follow(
+            session.context(), runtime, goal, _watch_rules(goal.project), session.log_lines()
+        )
 
     async with session.engine() as runtime:
         return await run_attached(
@@ -139,4 +150,5 @@ async def _attached(
             start=lambda engine, before_start: _converge(session, engine, goal, before_start),
             stop=stop,
             beside=None if rules is None else watch,
+            actions=Actions(watch_by_key, restart),
         )

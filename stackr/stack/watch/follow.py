@@ -16,7 +16,7 @@ from stackr.stack.containers import display_name, project_containers
 from stackr.stack.context import Context
 from stackr.stack.converge import converge
 from stackr.stack.goal import Goal
-from stackr.stack.logs import LogSink
+from stackr.stack.log_read import LogSink
 from stackr.stack.watch.batch import Batch, batch_of, initial_batch
 from stackr.stack.watch.changes import changed_paths
 from stackr.stack.watch.rules import WatchRule, WatchRules
