@@ -306,6 +306,28 @@ def test_what_is_ignored_is_not_there(kitchen: Kitchen) -> None:
     ]
 
 
+def test_the_dockerfile_and_the_list_are_ignored_where_the_list_says_so(kitchen: Kitchen) -> None:
+    """The client has to send both; whatever else an archive has, its sender wanted there."""
+    kitchen.write("kept")
+    kitchen.write(".dockerignore", "Dockerfile\n.dockerignore\nsent\n")
+    kitchen.build("FROM BASE\nCOPY . /all\nRUN --mount=target=/m [ ! -e /m/Dockerfile ]\n")
+    assert kitchen.run("ls", "-A", "/all").split() == ["kept"]
+    text = f"FROM {kitchen.base}\nCOPY . /all\n".encode()
+    elsewhere = kitchen.folder.with_name("elsewhere")
+    elsewhere.write_bytes(text)
+    kitchen.write(".dockerignore", ".dockerignore\nDockerfile\n")
+    kitchen.docker("build", "-t", kitchen.tag, "-f", str(elsewhere), str(kitchen.folder))
+    assert kitchen.run("ls", "-A", "/all").split() == ["kept"]
+    context = kitchen.context(
+        Dockerfile=(tarfile.REGTYPE, text),
+        sent=(tarfile.REGTYPE, b""),
+        **{".dockerignore": (tarfile.REGTYPE, b"*\n")},
+    )
+    status, answer = post(kitchen, context, f"t={kitchen.tag}")
+    assert (status, "Successfully tagged" in answer) == (200, True), answer
+    assert kitchen.run("ls", "-A", "/all").split() == ["sent"]
+
+
 @pytest.mark.parametrize(
     "query",
     [

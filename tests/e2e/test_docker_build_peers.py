@@ -76,6 +76,7 @@ DOCKERFILES = {
         WORKDIR /w
         COPY a.txt .
         COPY d/ ./sub
+        COPY . /context
         """,
     "steps": r"""
         FROM BASE AS build

@@ -168,7 +168,8 @@ class TarReader:
         for _ in self.data():
             pass
         if self._padding:
-            self._take(self._padding)
+            # The last one is missing in what docker sends with a Dockerfile from elsewhere
+            self._take(self._padding, at_end=True)
             self._padding = 0
 
     def _drain(self) -> None:

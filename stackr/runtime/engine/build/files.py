@@ -68,8 +68,12 @@ class Context(Protocol):
 
     @property
     def tree(self) -> Tree: ...
+    @property
+    def whole(self) -> Tree:
+        """With what no step sees: the Dockerfile, where it is not to be copied."""
+
     def find(self, path: str) -> Found | None:
-        """A path of the tree."""
+        """A path of the whole tree."""
 
     def folder(self) -> Path:
         """A folder with all of it. Blocking. Raises OSError."""
@@ -81,6 +85,10 @@ class FolderContext:
 
     root: Path
     tree: Tree
+
+    @property
+    def whole(self) -> Tree:
+        return self.tree
 
     def find(self, path: str) -> Found | None:
         place = os.path.join(self.root, path) if path else str(self.root)
@@ -100,15 +108,19 @@ class FolderContext:
 
 @dataclass(frozen=True, slots=True)
 class SpooledContext:
-    """spool: the content of all files, one after the other. places: by path."""
+    """spool: the content of all files, one after the other. places: by path.
+
+    whole, tree: see `Context`.
+    """
 
     spool: Path
+    whole: Tree
     tree: Tree
     places: Mapping[str, Place]
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
     def find(self, path: str) -> Found | None:
-        file = self.tree.files.get(path)
+        file = self.whole.files.get(path)
         if file is None:
             return None
         offset, mtime_ns, link = self.places[path]

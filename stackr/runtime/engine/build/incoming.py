@@ -8,14 +8,15 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from stackr.build.address import is_git, is_remote
 from stackr.build.context import ignore_of, read_context
 from stackr.build.digests import Digests
-from stackr.build.ignore import ignore_files, parse_ignore
-from stackr.build.tree import File, Tree, parents_of
+from stackr.build.ignore import parse_ignore
+from stackr.build.tree import File, Tree
 from stackr.errors import Internal, InvalidArgument
 from stackr.runtime.engine.build import receiver
 from stackr.runtime.engine.build.copy_step import is_archive
@@ -33,6 +34,7 @@ from stackr.runtime.engine.linux.child import run_child
 __all__ = ["received_context", "remote_context"]
 
 _MOST_IGNORE_BYTES: Final = 1 << 20
+_IGNORE_FILE: Final = ".dockerignore"
 _SO_SNDBUFFORCE: Final = 32
 _SENT_BYTES: Final = 4 << 20
 """What is under way to the process: on a busy machine each of its turns should be worth it."""
@@ -64,7 +66,7 @@ async def remote_context(address: str, folder: Path, dockerfile: str) -> Context
         return FolderContext(root, Tree.of({"Dockerfile": file}))
     with open(found.place, "rb") as archive:
         context = await asyncio.to_thread(receive, archive.fileno(), folder / "spool")
-    return await asyncio.to_thread(_without_ignored, context, dockerfile)
+    return await asyncio.to_thread(_without_own, context, dockerfile)
 
 
 async def received_context(archive: AsyncIterator[bytes], folder: Path, dockerfile: str) -> Context:
@@ -74,7 +76,7 @@ async def received_context(archive: AsyncIterator[bytes], folder: Path, dockerfi
         context = await asyncio.to_thread(_received_whole, first, folder / "spool")
     else:
         context = await _received_by_child(first, archive, folder)
-    return await asyncio.to_thread(_without_ignored, context, dockerfile)
+    return await asyncio.to_thread(_without_own, context, dockerfile)
 
 
 async def _start_of(archive: AsyncIterator[bytes]) -> tuple[bytes, bool]:
@@ -168,20 +170,20 @@ def _indexed(spool: Path, index: Path) -> SpooledContext:
     for path, (mode, digest, size, *place) in json.loads(text).items():
         files[path] = File(mode, digest, size)
         places[path] = Place(*place)
-    return SpooledContext(spool, Tree.of(files), places)
+    tree = Tree.of(files)
+    return SpooledContext(spool, tree, tree, places)
 
 
-def _without_ignored(context: SpooledContext, dockerfile: str) -> SpooledContext:
-    """The client has left these out already, mostly; some do not."""
-    files = context.tree.files
-    name = next((each for each in ignore_files(dockerfile) if each in files), "")
-    found = context.find(name) if name and stat.S_ISREG(files[name].mode) else None
-    if found is None:
+def _without_own(context: SpooledContext, dockerfile: str) -> SpooledContext:
+    """No step sees the Dockerfile and the list itself where the list names them.
+
+    Everything else that it names was left out by the client, which has to send these two. Source:
+    moby/moby, builder/remotecontext/detect.go.
+    """
+    found = context.find(_IGNORE_FILE)
+    if found is None or not stat.S_ISREG(found.mode):
         return context
     ignore = parse_ignore(read_found(found, _MOST_IGNORE_BYTES + 1))
-    if not ignore:
-        return context
-    kept = {dockerfile, name}
-    gone = {path for path in files if path not in kept and ignore.matches(path)}
-    alive = {parent for path in files.keys() - gone for parent in parents_of(path)}
-    return SpooledContext(context.spool, context.tree.without(gone - alive), context.places)
+    path = context.tree.resolve(dockerfile)
+    gone = {each for each in (_IGNORE_FILE, path) if each and ignore.matches(each)}
+    return replace(context, tree=context.whole.without(gone))

@@ -43,7 +43,8 @@ def receive(archive: int, spool: Path) -> SpooledContext:
             receiver.run()
     except ArchiveError as error:
         raise InvalidArgument(f"build context: {error}") from error
-    return SpooledContext(spool, Tree.of(receiver.files), receiver.places)
+    tree = Tree.of(receiver.files)
+    return SpooledContext(spool, tree, tree, receiver.places)
 
 
 class Receiver:

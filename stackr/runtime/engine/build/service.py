@@ -396,8 +396,8 @@ def _check_platform(text: str) -> None:
 
 def _read(context: Context, dockerfile: str) -> bytes:
     """A file of the context. Raises DockerfileError where it is none."""
-    path = context.tree.resolve(dockerfile)
-    if path is None or context.tree.is_folder(path):
+    path = context.whole.resolve(dockerfile)
+    if path is None or context.whole.is_folder(path):
         raise DockerfileError(
             f"failed to read dockerfile: open {dockerfile}: no such file or directory"
         )

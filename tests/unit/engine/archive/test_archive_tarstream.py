@@ -87,6 +87,7 @@ def test_content_that_is_not_read_is_skipped() -> None:
 def test_the_end_mark_may_be_missing() -> None:
     data = archive((info("a"), b"x"))[:1024]
     assert read(data) == [("a", b"x")]
+    assert read(data[:513]) == [("a", b"x")], "nor need the last member be filled up"
     assert read(b"") == []
 
 
