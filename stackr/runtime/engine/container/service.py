@@ -326,8 +326,10 @@ class Containers:
             raise NotSupported("configured logging driver does not support reading")
         status = live.container.state.status
         is_followed = query.follow and (status.is_up or status is Status.RESTARTING)
-        ended = live.stopped.future() if is_followed else None
         writer = log_of(live, self._parts)
+        if writer is not None and not writer.keeps:
+            raise NotSupported("configured logging driver does not support reading")
+        ended = live.stopped.future() if is_followed else None
         if writer is not None:
             return JsonLogReader(writer, query, self._parts.turns, ended)
         return LogReader.open(

@@ -13,12 +13,16 @@ import base64
 import json
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from stackr.runtime.engine.container.io.deliveries import Message
 from stackr.runtime.engine.container.io.json_log import encode, stamp
+from stackr.runtime.engine.container.io.log_sender import LogSender
+from stackr.runtime.engine.container.io.logs import nanoseconds
 from stackr.runtime.engine.container.io.rotated_file import RotatedFile
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatches
@@ -32,6 +36,12 @@ _SPOOL_BYTES: Final = 1 << 20
 _LONGEST: Final = 16 << 10  # of an entry; what is longer goes on in the next, as with dockerd
 _AGAIN_S: Final = 1.0
 _REOPEN: Final = b"2 0 0\n"  # conmon's message for a new log file
+
+
+_AROUND: Final = 75
+"""Bytes of an entry beside its text: where a file is full, they need not be counted exactly."""
+_Entry = tuple[str, str, bytes]
+"""Stream, the monitor's time, text."""
 
 
 @dataclass(slots=True)
@@ -51,13 +61,24 @@ class _Progress:
 class JsonWriter:
     """attrs: a JSON object that marks each entry, "" for none. control: the monitor's FIFO.
 
-    lock: held while files are written and renamed.
+    lock: held while files are written and renamed. sender: gets each entry, too, where there is
+    one. keeps: whether there is a log for readers.
     """
 
     def __init__(
-        self, spool: Path, log: RotatedFile, *, attrs: str, control: Path, turns: Turns
+        self,
+        spool: Path,
+        log: RotatedFile,
+        *,
+        attrs: str,
+        control: Path,
+        turns: Turns,
+        sender: LogSender | None = None,
+        keeps: bool = True,
     ) -> None:
         self.log = log
+        self.sender = sender
+        self.keeps = keeps
         self._spool = spool
         self._former = spool.with_name(f"{spool.name}.1")
         self._noted = spool.with_name(f"{spool.name}.progress")
@@ -134,12 +155,9 @@ class JsonWriter:
         await self.catch_up()
         async with self.lock:
             progress = self._load()
-            begun = [
-                encode(line, stream, stamp(time), self._attrs)
-                for stream, (time, line) in progress.partial.items()
-            ]
+            begun = [(stream, time, line) for stream, (time, line) in progress.partial.items()]
             progress.partial.clear()
-            self._append(b"".join(begun))
+            self._append(begun)
             for path in (self._former, self._spool, self._noted):
                 path.unlink(missing_ok=True)
             self._progress = None
@@ -158,8 +176,8 @@ class JsonWriter:
                 self._former.unlink()
                 return 1
             return 0
-        lines, taken = self._converted(data)
-        self._append(b"".join(lines), taken)
+        entries, taken = self._taken_over(data)
+        self._append(entries, taken)
         self.wake()
         if path == self._spool and progress.offset >= max(_SPOOL_BYTES, size):
             self._begin_anew()
@@ -172,11 +190,11 @@ class JsonWriter:
             self._load().file, self._load().size = self.log.status()
             self._note()
 
-    def _converted(self, data: bytes) -> tuple[list[bytes], int]:
+    def _taken_over(self, data: bytes) -> tuple[list[_Entry], int]:
         """Entries, until the file is full, and how many bytes of `data` they are of."""
         partial = self._load().partial
         _, size = self.log.status()
-        lines: list[bytes] = []
+        entries: list[_Entry] = []
         taken = 0
         for line in data.split(b"\n")[:-1]:
             if self.log.is_full(size):
@@ -193,21 +211,24 @@ class JsonWriter:
             elif len(text) < _LONGEST:
                 partial[stream] = (begun, text)
                 continue
-            lines.append(encode(text, stream, stamp(begun), self._attrs))
-            size += len(lines[-1])
-        return lines, taken
+            entries.append((stream, begun, text))
+            size += len(text) + _AROUND
+        return entries, taken
 
-    def _append(self, data: bytes, taken: int = 0) -> None:
+    def _append(self, entries: list[_Entry], taken: int = 0) -> None:
         """What cannot be written is taken over again, with the beginnings of lines before it."""
         progress = self._load()
         try:
-            if data:
-                progress.file, progress.size = self.log.append(data)
+            if entries and self.keeps:
+                lines = (encode(text, s, stamp(time), self._attrs) for s, time, text in entries)
+                progress.file, progress.size = self.log.append(b"".join(lines))
             progress.offset += taken
             self._note()
         except OSError:
             self._progress = None
             raise
+        if self.sender is not None:
+            self.sender.send(_messages(entries))
 
     def _begin_anew(self) -> None:
         """Have the monitor write to another file; this one is read to its end first."""
@@ -244,6 +265,13 @@ class JsonWriter:
         aside = self._noted.with_name(f"{self._noted.name}.tmp")
         aside.write_text(json.dumps(value))
         aside.rename(self._noted)
+
+
+def _messages(entries: list[_Entry]) -> Iterator[Message]:
+    for stream, time, text in entries:
+        line = text.rstrip(b"\r\n").decode(errors="replace")
+        if line:
+            yield Message(stream, nanoseconds(time) or 0, line)
 
 
 def _piece(path: Path, progress: _Progress) -> tuple[int, int, bytes]:

@@ -6,13 +6,26 @@ driver output"; moby's texts.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from stackr.errors import InvalidArgument
 from stackr.patterns import compile_pattern
+from stackr.runtime.engine.container.io.deliveries import (
+    Address,
+    Message,
+    Origin,
+    facility,
+    fluentd,
+    gelf,
+    journal,
+    parse_address,
+    syslog,
+)
 from stackr.runtime.engine.container.settings.spec import Config, LogConfig
 
 __all__ = [
@@ -22,8 +35,12 @@ __all__ = [
     "LogTarget",
     "Rotation",
     "attributes",
+    "buffer_bytes",
+    "destination",
     "driver",
+    "is_cached",
     "rotation",
+    "tag_of",
 ]
 
 JSON_FILE: Final = "json-file"
@@ -33,11 +50,17 @@ NONE: Final = "none"
 _ROTATION: Final = ("max-size", "max-file", "compress")
 _MARKS: Final = ("labels", "labels-regex", "env", "env-regex", "tag")
 _DELIVERY: Final = ("mode", "max-buffer-size")
+_CACHE: Final = ("cache-disabled", "cache-max-size", "cache-max-file", "cache-compress")
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     JSON_FILE: (*_ROTATION, *_MARKS, *_DELIVERY),
     LOCAL: (*_ROTATION, *_DELIVERY),
     NONE: (),
+    "syslog": (*_MARKS, *_DELIVERY, *_CACHE, "syslog-address", "syslog-facility", "syslog-format"),
+    "gelf": (*_MARKS, *_DELIVERY, *_CACHE, "gelf-address", "gelf-compression-type"),
+    "fluentd": (*_MARKS, *_DELIVERY, *_CACHE, "fluentd-address", "fluentd-async"),
+    "journald": (*_MARKS, *_DELIVERY, *_CACHE),
 }
+_JOURNAL: Final = "/run/systemd/journal/socket"
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _FIELD: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
@@ -82,7 +105,10 @@ def rotation(config: LogConfig) -> Rotation:
         _pattern(key, given)
     if "tag" in given:
         _tag(given["tag"], LogTarget("", "", "", ""))
-    size, files = _size("max-size", given), _count(given)
+    if kind in _DESTINATIONS:
+        destination(config)
+        return _cache(given)
+    size, files = _size("max-size", given), _count("max-file", given, 1)
     is_compressed = _boolean("compress", given)
     if is_compressed and not (files > 1 and size):
         raise InvalidArgument(
@@ -115,11 +141,88 @@ def _size(key: str, given: Mapping[str, str]) -> int:
     return size
 
 
-def _count(given: Mapping[str, str]) -> int:
-    text = given.get("max-file", "1")
+def _count(key: str, given: Mapping[str, str], default: int) -> int:
+    text = given.get(key, str(default))
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise InvalidArgument(f"invalid log option max-file: {text}")
+        raise InvalidArgument(f"invalid log option {key}: {text}")
     return int(text)
+
+
+def _cache(given: Mapping[str, str]) -> Rotation:
+    """What is kept for `docker logs` of a log that is sent elsewhere."""
+    size = _size("cache-max-size", given) or 20 << 20
+    is_compressed = _boolean("cache-compress", given)
+    return Rotation(size, _count("cache-max-file", given, 5), is_compressed)
+
+
+def is_cached(config: LogConfig) -> bool:
+    return not _boolean("cache-disabled", config.config)
+
+
+def buffer_bytes(config: LogConfig) -> int:
+    """Of what waits to be sent; 0 for the default."""
+    return _size("max-buffer-size", config.config)
+
+
+Encode = Callable[[Origin, Message], Iterable[bytes]]
+
+
+def destination(config: LogConfig) -> tuple[Address, Encode] | None:
+    """Where the entries are sent, and as what; None for a driver that keeps them here.
+
+    Raises InvalidArgument, also where the host has no journal.
+    """
+    make = _DESTINATIONS.get(driver(config))
+    return make(config.config) if make is not None else None
+
+
+def _syslog(given: Mapping[str, str]) -> tuple[Address, Encode]:
+    schemes = ("udp", "tcp", "unix", "unixgram")
+    text = given.get("syslog-address") or "unixgram:///dev/log"
+    address = parse_address("syslog-address", text, schemes=schemes, port=514)
+    if address.scheme == "unix":
+        address = Address("unixgram", address.host)  # what syslog daemons listen to
+    form, kind = given.get("syslog-format", ""), facility(given.get("syslog-facility", ""))
+    if form not in ("", "rfc3164", "rfc5424", "rfc5424micro"):
+        raise InvalidArgument("invalid syslog format")
+    is_stream = address.is_stream
+    return address, lambda origin, message: (
+        syslog(origin, message, form=form, kind=kind, is_stream=is_stream),
+    )
+
+
+def _gelf(given: Mapping[str, str]) -> tuple[Address, Encode]:
+    if not given.get("gelf-address"):
+        raise InvalidArgument("gelf: gelf-address is required")
+    address = parse_address(
+        "gelf-address", given["gelf-address"], schemes=("udp", "tcp"), port=12201
+    )
+    packing = given.get("gelf-compression-type", "gzip")
+    if packing not in ("gzip", "zlib", "none"):
+        raise InvalidArgument(f'gelf: invalid value for "gelf-compression-type" option: {packing}')
+    return address, partial(gelf, packing=packing, is_stream=address.is_stream)
+
+
+def _fluentd(given: Mapping[str, str]) -> tuple[Address, Encode]:
+    """It connects when there is something to send, as with `fluentd-async`."""
+    _boolean("fluentd-async", given)
+    text = given.get("fluentd-address") or "127.0.0.1:24224"
+    address = parse_address("fluentd-address", text, schemes=("tcp", "unix"), port=24224)
+    return address, lambda origin, message: (fluentd(origin, message),)
+
+
+def _journald(given: Mapping[str, str]) -> tuple[Address, Encode]:
+    if not os.path.exists(_JOURNAL):
+        raise InvalidArgument("journald is not enabled on this host")
+    return Address("unixgram", _JOURNAL), lambda origin, message: (journal(origin, message),)
+
+
+_DESTINATIONS: Final[Mapping[str, Callable[[Mapping[str, str]], tuple[Address, Encode]]]] = {
+    "syslog": _syslog,
+    "gelf": _gelf,
+    "fluentd": _fluentd,
+    "journald": _journald,
+}
 
 
 def _boolean(key: str, given: Mapping[str, str]) -> bool:
@@ -135,6 +238,11 @@ def _pattern(key: str, given: Mapping[str, str]) -> Any:
         return compile_pattern(given[key]) if given.get(key) else None
     except ValueError as error:
         raise InvalidArgument(f"invalid log option {key}: {error}") from error
+
+
+def tag_of(config: LogConfig, target: LogTarget) -> str:
+    """The tag of messages: the short ID where none is said."""
+    return _tag(config.config.get("tag") or "{{.ID}}", target)
 
 
 def attributes(config: LogConfig, container: Config, target: LogTarget) -> dict[str, str]:

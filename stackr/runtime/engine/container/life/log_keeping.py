@@ -6,16 +6,25 @@ import asyncio
 import json
 import logging
 from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 
 from stackr.errors import Unavailable
+from stackr.runtime.engine.container.io.deliveries import Origin
 from stackr.runtime.engine.container.io.json_writer import JsonWriter
 from stackr.runtime.engine.container.io.log_options import (
-    JSON_FILE,
+    LOCAL,
+    NONE,
     LogTarget,
     attributes,
+    buffer_bytes,
+    destination,
     driver,
+    is_cached,
     rotation,
+    tag_of,
 )
+from stackr.runtime.engine.container.io.log_sender import LogSender
 from stackr.runtime.engine.container.io.rotated_file import RotatedFile
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
@@ -31,7 +40,7 @@ _POLL_S = 1.0
 def log_of(live: Live, parts: Parts) -> JsonWriter | None:
     """What writes the log; None where the monitor's own is the log, or there is none."""
     container, config = live.container, live.container.host_config.log_config
-    if live.log is None and driver(config) == JSON_FILE:
+    if live.log is None and driver(config) not in (LOCAL, NONE):
         marks = log_attributes(container)
         live.log = JsonWriter(
             parts.storage.log_file(container),
@@ -39,14 +48,45 @@ def log_of(live: Live, parts: Parts) -> JsonWriter | None:
             attrs=json.dumps(marks, separators=(",", ":"), sort_keys=True) if marks else "",
             control=parts.storage.bundle(container) / "ctl",
             turns=parts.turns,
+            sender=_sender(container, parts),
+            keeps=is_cached(config),
         )
     return live.log
 
 
+def _sender(container: Container, parts: Parts) -> LogSender | None:
+    """Of a driver that sends the log elsewhere."""
+    config = container.host_config.log_config
+    found = destination(config)
+    if found is None:
+        return None
+    address, encode = found
+    marks = {name: text for name, text in log_attributes(container).items() if name != "tag"}
+    origin = Origin(
+        id=container.id,
+        name=container.name,
+        image=container.config.image,
+        image_id=container.image_id,
+        command=" ".join(container.command),
+        created=datetime.fromtimestamp(container.created_ns / 1e9, UTC).isoformat(),
+        tag=tag_of(config, _target(container)),
+        marks=marks,
+    )
+    return LogSender(
+        address,
+        partial(encode, origin),
+        start=parts.tasks.start,
+        buffer_bytes=buffer_bytes(config),
+    )
+
+
 def log_attributes(container: Container) -> dict[str, str]:
     """What the options of the log mark each entry with."""
-    target = LogTarget(container.id, container.name, container.config.image, container.image_id)
-    return attributes(container.host_config.log_config, container.config, target)
+    return attributes(container.host_config.log_config, container.config, _target(container))
+
+
+def _target(container: Container) -> LogTarget:
+    return LogTarget(container.id, container.name, container.config.image, container.image_id)
 
 
 def begin_log(live: Live, parts: Parts) -> None:

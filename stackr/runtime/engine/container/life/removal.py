@@ -56,6 +56,8 @@ class Removal:
         """Take away a container that is marked for removal; the lock is held."""
         container, parts = live.container, self._parts
         await live.end_copies()
+        if live.log is not None and live.log.sender is not None:
+            parts.tasks.start(live.log.sender.close(), f"log {container.short_id}")
         await parts.storage.remove(container, anonymous_volumes=volumes)
         parts.store.delete(container)
         parts.lives.pop(container.id, None)
