@@ -96,7 +96,10 @@ class Healthcheck(Model):
 class Logging(Model):
     """Where output goes."""
 
-    driver: Annotated[str | None, only("json-file", "local", "none")] = None
+    driver: Annotated[
+        str | None,
+        only("json-file", "local", "none", "syslog", "gelf", "fluentd", "journald"),
+    ] = None
     options: Options = {}
 
 

@@ -272,7 +272,7 @@ class Service(Model):
     logging: Annotated[
         Logging | None,
         Merge(merge.logging),
-        supported("the drivers json-file, local and none"),
+        supported("the drivers json-file, local, none, syslog, gelf, fluentd and journald"),
     ] = None
     mem_limit: Annotated[Bytes, in_place()] = 0
     mem_reservation: Annotated[Bytes, in_place()] = 0

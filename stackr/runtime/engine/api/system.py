@@ -109,7 +109,7 @@ async def _info(engine: Engine, request: Request) -> Response:
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
-                "Log": ["json-file", "local", "none"],
+                "Log": ["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],
             },
             "Debug": False,
             "NFd": -1,
