@@ -154,7 +154,8 @@ def gelf(origin: Origin, message: Message, *, packing: str, is_stream: bool) -> 
     if is_stream:
         yield data + b"\0"
         return
-    data = {"gzip": gzip.compress, "zlib": zlib.compress}.get(packing, bytes)(data)
+    if packing != "none":
+        data = gzip.compress(data) if packing == "gzip" else zlib.compress(data)
     if len(data) <= _CHUNK + 12:
         yield data
         return
