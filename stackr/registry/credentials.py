@@ -19,9 +19,18 @@ from stackr.errors import InvalidArgument
 from stackr.registry.auth import RegistryAuth
 from stackr.text import parse_json
 
-__all__ = ["all_credentials", "credentials_for", "registry_auth", "registry_of"]
+__all__ = [
+    "DOCKER_HUB",
+    "all_credentials",
+    "credentials_for",
+    "known_credentials",
+    "read_config",
+    "registry_auth",
+    "registry_of",
+    "run_helper",
+]
 
-_DOCKER_HUB = "https://index.docker.io/v1/"
+DOCKER_HUB = "https://index.docker.io/v1/"
 _NOT_FOUND = "credentials not found"
 
 
@@ -29,15 +38,15 @@ def registry_of(reference: str) -> str:
     """The registry's key in config.json: `localhost:5000/a/b` -> `localhost:5000`."""
     first, slash, _ = reference.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
-        return _DOCKER_HUB if first in ("docker.io", "index.docker.io") else first
-    return _DOCKER_HUB
+        return DOCKER_HUB if first in ("docker.io", "index.docker.io") else first
+    return DOCKER_HUB
 
 
 async def credentials_for(reference: str, environ: Mapping[str, str]) -> RegistryAuth | None:
     """Those for an image's registry; None where there are none. Raises as `registry_auth`."""
     registry = registry_of(reference)
-    config, path = _read_config(environ)
-    found = await _credentials(config, registry, path) or {}
+    config, path = read_config(environ)
+    found = await known_credentials(config, registry, path) or {}
     if not found:
         return None
     return RegistryAuth(
@@ -54,8 +63,8 @@ async def registry_auth(reference: str, environ: Mapping[str, str]) -> str | Non
     Raises InvalidArgument for a configuration that cannot be read and a helper that fails.
     """
     registry = registry_of(reference)
-    config, path = _read_config(environ)
-    found = await _credentials(config, registry, path)
+    config, path = read_config(environ)
+    found = await known_credentials(config, registry, path)
     if found is None:
         return None
     return base64.urlsafe_b64encode(
@@ -68,12 +77,12 @@ async def all_credentials(environ: Mapping[str, str]) -> dict[str, dict[str, str
 
     Raises as `registry_auth`.
     """
-    config, path = _read_config(environ)
+    config, path = read_config(environ)
     registries = {*(config.get("auths") or {}), *(config.get("credHelpers") or {})}
     if config.get("credsStore"):
         registries.update(await _ask_helper(config["credsStore"], "list", ""))
     found = {
-        registry: await _credentials(config, registry, path) for registry in sorted(registries)
+        registry: await known_credentials(config, registry, path) for registry in sorted(registries)
     }
     return {registry: _as_entry(each) for registry, each in found.items() if each}
 
@@ -85,7 +94,7 @@ def _as_entry(credentials: dict[str, str]) -> dict[str, str]:
     return {"auth": base64.b64encode(text.encode()).decode()}
 
 
-def _read_config(environ: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
+def read_config(environ: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
     path = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
         config = parse_json(path.read_text())
@@ -98,7 +107,9 @@ def _read_config(environ: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
     return config, path
 
 
-async def _credentials(config: dict[str, Any], registry: str, path: Path) -> dict[str, str] | None:
+async def known_credentials(
+    config: dict[str, Any], registry: str, path: Path
+) -> dict[str, str] | None:
     helper = (config.get("credHelpers") or {}).get(registry) or config.get("credsStore")
     found = await _from_helper(helper, registry) if helper else None
     return found if found is not None else _from_file(config, registry, path)
@@ -121,6 +132,21 @@ async def _from_helper(helper: str, registry: str) -> dict[str, str] | None:
 
 async def _ask_helper(helper: str, verb: str, text: str) -> dict[str, Any]:
     """The program's JSON answer; {} where it has no credentials for `text`."""
+    out = await run_helper(helper, verb, text)
+    try:
+        answer = {} if out is None else parse_json(out)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise InvalidArgument(f"registry credentials: docker-credential-{helper}: not an answer")
+    return answer
+
+
+async def run_helper(helper: str, verb: str, text: str) -> bytes | None:
+    """What the program answers to `text` on its stdin; None where it has no such credentials.
+
+    verb: get, store, erase or list. Raises InvalidArgument where it fails, in its words.
+    """
     program = f"docker-credential-{helper}"
     try:
         process = await asyncio.create_subprocess_exec(
@@ -139,15 +165,9 @@ async def _ask_helper(helper: str, verb: str, text: str) -> dict[str, Any]:
     if process.returncode:
         said = out.decode(errors="replace").strip()
         if _NOT_FOUND in said:
-            return {}
+            return None
         raise InvalidArgument(f"registry credentials: {program}: {said or 'failed'}")
-    try:
-        answer = parse_json(out)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise InvalidArgument(f"registry credentials: {program}: not an answer")
-    return answer
+    return out
 
 
 def _from_file(config: dict[str, Any], registry: str, path: Path) -> dict[str, str] | None:

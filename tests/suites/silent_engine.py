@@ -80,5 +80,6 @@ _ANSWERS: dict[str, Any] = {
     "/containers/create": {"Id": "c" * 64, "Warnings": []},
     "/networks/create": {"Id": "n" * 64, "Warning": ""},
     "/volumes/create": {"Name": "made", "Driver": "local", "Mountpoint": "/x", "Scope": "local"},
+    "/auth": {"Status": "Login Succeeded", "IdentityToken": ""},
     "/info": {"ID": "silent", "OSType": "linux"},
 }

@@ -12,10 +12,9 @@ from typing import Any
 from stackr.cli.objects.engine import Call
 from stackr.cli.views.formats import Format
 from stackr.cli.views.template import Template
-from stackr.errors import InvalidArgument
 from stackr.options import Option
 
-__all__ = ["FORMAT", "NO_TRUNC", "go_json", "one", "short", "show_list"]
+__all__ = ["FORMAT", "NO_TRUNC", "go_json", "html_safe", "one", "short", "show_list"]
 
 FORMAT = Option("--format", metavar="FORMAT", help='table, json, "table TEMPLATE" or a Go template')
 NO_TRUNC = Option("--no-trunc", help="Cut nothing")
@@ -46,8 +45,13 @@ def _listed_json(value: Any) -> str:
     """A row's fields by their names; those of HTML are escaped, as Go does by itself."""
     if isinstance(value, Mapping):
         value = {key: value[key] for key in sorted(value) if not callable(value[key])}
-        return "".join(_ESCAPED.get(letter, letter) for letter in go_json(value))
+        return html_safe(go_json(value))
     return go_json(value)
+
+
+def html_safe(text: str) -> str:
+    """JSON with escapes for what HTML acts on."""
+    return "".join(_ESCAPED.get(letter, letter) for letter in text)
 
 
 def go_json(value: Any) -> str:
@@ -64,10 +68,3 @@ def one(call: Call, value: Any, form: str) -> None:
 def short(digest: str, *, whole: bool = False) -> str:
     """The first twelve digits of an ID, without the name of its hash."""
     return digest if whole else digest.partition(":")[2][:_SHORT_ID] or digest[:_SHORT_ID]
-
-
-def check_template(form: str) -> None:
-    """Raises InvalidArgument before anything is asked for."""
-    if form.startswith("table"):
-        raise InvalidArgument("--format: table is for lists")
-    Template.parse(form)

@@ -1,0 +1,18 @@
+"""`stackr system`: an engine as a whole."""
+
+from __future__ import annotations
+
+from stackr.cli.objects.group import ObjectGroup, Sub
+
+__all__ = ["system"]
+
+system = ObjectGroup(
+    "system",
+    "The engine as a whole, as with the docker CLI.",
+    {
+        "df": Sub("system.df", "df", "Show what the engine's things take on disk"),
+        "events": Sub("system.events", "events", "Show what happens to the engine's things"),
+        "info": Sub("system.info", "info", "Show what the engine is and has"),
+        "prune": Sub("system.prune", "prune", "Remove all that nothing uses"),
+    },
+)
