@@ -71,7 +71,6 @@ class EngineConfig:
     file: Path | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)
     live: Live = field(default_factory=Live, compare=False)
-    address_pools: tuple[AddressPool, ...] = field(default_factory=_default_pools)
     published_port_range: tuple[int, int] = (20000, 32767)
     """Ephemeral host ports: below the kernel's own range, so that no client socket takes one."""
     build_cache_bytes: int = 20 << 30
@@ -124,6 +123,11 @@ class EngineConfig:
     @property
     def options(self) -> EngineOptions:
         return self.live.options
+
+    @property
+    def address_pools(self) -> tuple[AddressPool, ...]:
+        given = self.options.default_address_pools
+        return tuple(AddressPool(p.network(), p.size) for p in given) or _default_pools()
 
     def read_options(self) -> EngineOptions:
         """What the file and the flags say now. Raises InvalidArgument, NotSupported."""

@@ -18,12 +18,14 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from stackr.errors import PermissionDenied, StackrError, Unavailable
+from stackr.runtime.engine import log_format
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import LISTEN_AGAIN
+from stackr.runtime.engine.options import EngineOptions
 from stackr.runtime.engine.wiring import open_engine
 
 __all__ = ["main", "serve"]
@@ -41,12 +43,15 @@ async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
     """
     _check(config)
     config.live.options = config.read_options()
+    log_format.set_up(config.options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(LISTEN_AGAIN, lambda: None)  # until there is a server
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     async with contextlib.AsyncExitStack() as parts:
+        parts.enter_context(_pidfile(config.options.pidfile))
         await open_engine(config, parts)
         gc.collect()
         gc.freeze()
@@ -66,6 +71,24 @@ def _check(config: EngineConfig) -> None:
             f"engine: too few open files: the limit is {most}, and it needs {_LEAST_OPEN_FILES}",
             hint="raise the hard limit of open files: ulimit -Hn",
         )
+
+
+@contextlib.contextmanager
+def _pidfile(name: str) -> Iterator[None]:
+    """Whose number it is that a service manager is to send signals to. Raises Unavailable."""
+    if not name:
+        yield
+        return
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise Unavailable(f'pidfile "{path}": {error.strerror}') from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _notify_systemd(state: str) -> None:
@@ -102,9 +125,7 @@ def _detach() -> None:
 
 def _prepare_process() -> None:
     os.umask(0o022)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_format.set_up(EngineOptions())
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ)
     # A shell's soft limit, mostly 1,024, would be that of all containers together. What a container

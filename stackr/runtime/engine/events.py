@@ -34,6 +34,8 @@ class EventBus:
     def __init__(self) -> None:
         self._kept: deque[Event] = deque(maxlen=_KEPT_EVENTS)
         self._queues: set[asyncio.Queue[Event]] = set()
+        self.published = 0
+        """How many so far."""
 
     def publish(
         self, type: str, action: str, id: str, attributes: Mapping[str, str] | None = None
@@ -41,6 +43,7 @@ class EventBus:
         """On the event loop's thread. A subscriber that does not read loses its oldest events."""
         event = Event(type, action, id, dict(attributes or {}), time.time_ns())
         self._kept.append(event)
+        self.published += 1
         for queue in self._queues:
             if queue.full():
                 queue.get_nowait()

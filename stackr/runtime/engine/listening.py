@@ -21,7 +21,7 @@ from stackr.runtime.engine.api.endpoints import (
     server_context,
 )
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.hosts import Host, UnixHost, check_authenticated
+from stackr.runtime.engine.hosts import Host, UnixHost, check_authenticated, parse_host
 from stackr.runtime.engine.options import EngineOptions
 
 __all__ = ["Listening", "open_to_group"]
@@ -36,12 +36,13 @@ _CONNECT = 0o660
 class Listening:
     """own: the path of the engine's own socket, or that socket where systemd has opened it.
 
-    group: the number of the group that may use it.
+    group: the number of the group that may use it. metrics: where those are asked for.
     """
 
     own: Path | Endpoint
     further: tuple[Endpoint, ...]
     group: int
+    metrics: tuple[Endpoint, ...] = ()
 
     @classmethod
     def open(
@@ -56,6 +57,7 @@ class Listening:
         group = _group(options.group)
         with contextlib.ExitStack() as made:
             endpoints = _listen(hosts, _context(options), inherited_sockets(environ), made)
+            metrics = _listen(_metrics(options), None, {}, made)
             made.pop_all()
         for warning in warnings:
             _log.warning("%s", warning)
@@ -65,11 +67,11 @@ class Listening:
             _log.info("listening: %s", each.name)
             if each.path is not None:
                 os.chown(each.path, -1, group)
-        return cls(own or config.socket, further, group)
+        return cls(own or config.socket, further, group, tuple(metrics))
 
     def close(self) -> None:
         """Of a start that did not come to serving."""
-        for endpoint in self.further:
+        for endpoint in (*self.further, *self.metrics):
             endpoint.close()
 
 
@@ -85,6 +87,10 @@ def _listen(
             made.callback(endpoint.close)
             endpoints.append(endpoint)
     return endpoints
+
+
+def _metrics(options: EngineOptions) -> list[Host]:
+    return [parse_host(f"tcp://{options.metrics_addr}", tls=False)] if options.metrics_addr else []
 
 
 def _context(options: EngineOptions) -> ssl.SSLContext | None:

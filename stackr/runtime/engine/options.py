@@ -25,6 +25,8 @@ __all__ = ["FILE", "RELOADED", "EngineOptions", "merged", "options_of", "read_fi
 FILE = Path("/etc/stackr/engine.json")
 
 _MIRROR = re.compile(r"https?://[^/\s?#@]+/?")
+_SIZE = re.compile(r"([0-9]{1,12})([bkmg]?)b?")
+_SHIFTS = {"b": 0, "k": 10, "m": 20, "g": 30}
 _LABEL = re.compile(r"[^=\s]+=.*")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]*):[0-9]{1,5}")
 _LEAST_MTU, _MOST_MTU = 68, 65535
@@ -64,9 +66,7 @@ def _bridge_address(value: str) -> str:
 
 
 class _Options(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=_kebab, extra="forbid", frozen=True, strict=True, validate_by_name=True
-    )
+    model_config = ConfigDict(alias_generator=_kebab, extra="forbid", frozen=True, strict=True)
 
 
 class Pool(_Options):
@@ -95,6 +95,14 @@ def _pools(values: tuple[Pool, ...]) -> tuple[Pool, ...]:
     return values
 
 
+def _bytes(value: int | str) -> int:
+    """As the docker CLI takes sizes: 67108864, "64m", "1g"."""
+    match = _SIZE.fullmatch(str(value).strip().lower())
+    if match is None:
+        raise ValueError(f'"{value}" is not a size such as 64m')
+    return int(match[1]) << _SHIFTS[match[2] or "b"]
+
+
 def _limits(values: dict[str, Ulimit]) -> dict[str, Ulimit]:
     for name, limit in values.items():
         if limit.name not in ("", name):
@@ -119,7 +127,36 @@ class EngineOptions(_Options):
     tlscert: str = "/etc/stackr/cert.pem"
     tlskey: str = "/etc/stackr/key.pem"
     allow_unauthenticated_tcp: bool = False
+    pidfile: str = ""
     insecure_registries: Words = ()
+    registry_mirrors: Annotated[Words, _each(_MIRROR, "http(s)://HOST[:PORT]")] = ()
+    max_concurrent_downloads: int = Field(4, ge=1, le=100)
+    max_concurrent_uploads: int = Field(5, ge=1, le=100)
+    default_address_pools: Annotated[
+        tuple[Pool, ...], Field(strict=False), AfterValidator(_pools)
+    ] = ()
+    bip: Annotated[str, AfterValidator(_bridge_address)] = ""
+    mtu: int = Field(1500, ge=_LEAST_MTU, le=_MOST_MTU)
+    dns: Annotated[Words, AfterValidator(_addresses)] = ()
+    dns_opts: Words = ()
+    dns_search: Words = ()
+    log_driver: str = "json-file"
+    log_opts: dict[str, str] = {}
+    default_ulimits: Annotated[dict[str, Ulimit], AfterValidator(_limits)] = {}
+    default_shm_size: Annotated[int | str, AfterValidator(_bytes)] = 64 << 20
+    init: bool = False
+    no_new_privileges: bool = False
+    labels: Annotated[Words, _each(_LABEL, "KEY=VALUE")] = ()
+    live_restore: bool = True
+    shutdown_timeout: int = Field(15, ge=-1)
+    debug: bool = False
+    log_level: Level = "info"
+    log_format: Literal["text", "json"] = "text"
+    metrics_addr: Annotated[str, AfterValidator(_listening)] = ""
+
+    @property
+    def shm_bytes(self) -> int:
+        return int(self.default_shm_size)
 
     @property
     def has_tls(self) -> bool:
@@ -130,7 +167,11 @@ class EngineOptions(_Options):
         return [parse_host(text, tls=self.has_tls) for text in self.hosts]
 
 
-RELOADED = ("insecure_registries",)
+RELOADED = (
+    *("debug", "insecure_registries", "labels", "live_restore", "log_level"),
+    *("max_concurrent_downloads", "max_concurrent_uploads", "registry_mirrors"),
+    "shutdown_timeout",
+)
 """What SIGHUP reads anew, as dockerd's does; the rest needs another start."""
 
 _SO_ANYWAY: Mapping[str, tuple[object, str]] = {
@@ -144,6 +185,7 @@ _SO_ANYWAY: Mapping[str, tuple[object, str]] = {
     "iptables": (True, "networks need the firewall, by nftables"),
     "ip6tables": (True, "networks need the firewall, by nftables"),
     "ipv6": (False, "the network bridge has IPv4; a network of your own may have both"),
+    "max-download-attempts": (5, "five in a row that bring nothing end a pull"),
     "raw-logs": (False, "there are no colours in logs"),
     "selinux-enabled": (False, "labels are not set"),
     "storage-driver": ("overlay2", "layers are kept by overlayfs alone"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import uuid
 from pathlib import Path
 
 from stackr.errors import StackrError
 from stackr.runtime.engine.api.backends import Engine
+from stackr.runtime.engine.api.metrics import ROUTES as METRICS
+from stackr.runtime.engine.api.metrics import ActionTimes
 from stackr.runtime.engine.api.server import Server
 from stackr.runtime.engine.build.cache import BuildCache
 from stackr.runtime.engine.build.entry import Builds
@@ -20,6 +23,7 @@ from stackr.runtime.engine.container.records.lost import (
     restore_records,
     running_without_record,
 )
+from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.wiring import make_containers
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.store import Images
@@ -30,6 +34,7 @@ from stackr.runtime.engine.listening import Listening, open_to_group
 from stackr.runtime.engine.lock import DataRootLock
 from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.project_locks import ProjectLocks
+from stackr.runtime.engine.reload import reload_options
 from stackr.runtime.engine.roots import close_to_others, make_root
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
@@ -69,7 +74,7 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
     await networks.open(keep=bool(unknown))
     parts.push_async_callback(networks.close)
     containers = await make_containers(config, state, events, images, snapshots, networks, volumes)
-    parts.push_async_callback(containers.close)
+    parts.push_async_callback(_end_containers, config, containers)
     leases = Leases(state, events, Resources(containers, networks, volumes))
     leases.restore()
     await containers.open()
@@ -79,6 +84,7 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
     leases.open()
     parts.push_async_callback(leases.close)
     await leases.settle()
+    times = ActionTimes()
     engine = Engine(
         config=config,
         id=_engine_id(config.data_root),
@@ -91,11 +97,13 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         execs=containers.execs,
         leases=leases,
         locks=ProjectLocks(),
+        action_times=times,
         warnings=lambda: state.warnings,
     )
-    server = Server(engine, listening.own, listening.further, listening.group)
+    server = Server(engine, listening.own, listening.further, listening.group, took=times.add)
     await server.open()
     parts.push_async_callback(server.close)
+    await _open_metrics(engine, listening, parts)
     for root in roots:
         close_to_others(root)
     open_to_group(config, listening.group)
@@ -113,7 +121,26 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         except (StackrError, OSError) as error:
             _log.error("%s: cannot be made again: %s", config.socket, error)
 
-    asyncio.get_running_loop().add_signal_handler(LISTEN_AGAIN, listen_again)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(LISTEN_AGAIN, listen_again)
+    loop.add_signal_handler(signal.SIGHUP, reload_options, config, engine.id, events)
+
+
+async def _end_containers(config: EngineConfig, containers: Containers) -> None:
+    """Without `live-restore`, the daemon's end is theirs, but for a time that is over."""
+    if not config.options.live_restore:
+        await containers.shut_down(config.options.shutdown_timeout)
+    await containers.close()
+
+
+async def _open_metrics(
+    engine: Engine, listening: Listening, parts: contextlib.AsyncExitStack
+) -> None:
+    if listening.metrics:
+        first, *further = listening.metrics
+        server = Server(engine, first, further, routes=METRICS)
+        await server.open()
+        parts.push_async_callback(server.close)
 
 
 def _engine_id(data_root: Path) -> str:

@@ -7,7 +7,7 @@ through these Protocols, so that a handler cannot reach further than its list he
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.volume import Volume
 
 __all__ = [
+    "ActionTimes",
     "ContainerBackend",
     "Engine",
     "ExecBackend",
@@ -241,6 +242,12 @@ class LeaseBackend(Protocol):
     def list(self) -> list[Lease]: ...
 
 
+class ActionTimes(Protocol):
+    """`stackr.runtime.engine.api.metrics.ActionTimes`."""
+
+    def lines(self) -> Iterator[str]: ...
+
+
 class LockBackend(Protocol):
     """`stackr.runtime.engine.project_locks.ProjectLocks`."""
 
@@ -263,5 +270,6 @@ class Engine:
     execs: ExecBackend
     leases: LeaseBackend
     locks: LockBackend
+    action_times: ActionTimes
     warnings: Callable[[], Sequence[str]] = tuple
     """What a user should know of: damaged records, changes that cannot be written."""

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -71,14 +72,23 @@ class Server:
     """
 
     def __init__(
-        self, engine: Engine, own: Path | Endpoint, further: Sequence[Endpoint] = (), group: int = 0
+        self,
+        engine: Engine,
+        own: Path | Endpoint,
+        further: Sequence[Endpoint] = (),
+        group: int = 0,
+        *,
+        routes: Sequence[Route] | None = None,
+        took: Callable[[Route, float], None] = lambda *_: None,
     ) -> None:
+        """routes: other ones than the API's. took: told of each call's seconds."""
         self._engine = engine
         self._own = own
         self._further = further
         self._group = group
         self._listener = Listener(self._connected)
-        self._router = Router(ROUTES)
+        self._router = Router(ROUTES if routes is None else routes)
+        self._took = took
         self._hang_ups = HangUps()
         self._busy: set[asyncio.Task[None]] = set()
         self._following: set[asyncio.Task[Response | None]] = set()
@@ -192,7 +202,10 @@ class Server:
             raise NotFound("page not found")
         route, request.params = found
         if not (route.follows or route.hijacks):
-            return await route.handler(self._engine, request)
+            began = time.monotonic()
+            answer = await route.handler(self._engine, request)
+            self._took(route, time.monotonic() - began)
+            return answer
         if not await self._listener.make_room(2):
             raise descriptors.too_many_open_files()
         work = asyncio.ensure_future(_run(self._engine, route, request))

@@ -111,11 +111,11 @@ async def _info(engine: Engine, request: Request) -> Response:
                 "Authorization": None,
                 "Log": ["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],
             },
-            "Debug": False,
+            "Debug": engine.config.options.debug,
             "NFd": -1,
             "NGoroutines": len(asyncio.all_tasks()),
             "SystemTime": rfc3339(time.time_ns()),
-            "LoggingDriver": "json-file",
+            "LoggingDriver": engine.config.options.log_driver,
             "NEventsListener": engine.events.subscribers,
             "IndexServerAddress": "https://index.docker.io/v1/",
             "RegistryConfig": _registries(engine),
@@ -124,10 +124,10 @@ async def _info(engine: Engine, request: Request) -> Response:
             "HttpProxy": "",
             "HttpsProxy": "",
             "NoProxy": "",
-            "Labels": [],
+            "Labels": list(engine.config.options.labels),
             "ExperimentalBuild": False,
             "ServerVersion": __version__,
-            "LiveRestoreEnabled": True,
+            "LiveRestoreEnabled": engine.config.options.live_restore,
             "Isolation": "",
             "InitBinary": "docker-init",
             "ProductLicense": "",
@@ -207,14 +207,17 @@ def _registries(engine: Engine) -> dict[str, Any]:
         official = name == "docker.io"
         return {"Name": name, "Mirrors": [], "Secure": secure, "Official": official}
 
-    insecure = engine.config.options.insecure_registries
+    options = engine.config.options
+    insecure = [name for name in options.insecure_registries if "/" not in name]
+    networks = [name for name in options.insecure_registries if "/" in name]
+    mirrors = [f"{mirror.rstrip('/')}/" for mirror in options.registry_mirrors]
     return {
-        "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+        "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8", *networks],
         "IndexConfigs": {
-            "docker.io": index("docker.io", secure=True),
+            "docker.io": {**index("docker.io", secure=True), "Mirrors": mirrors},
             **{name: index(name, secure=False) for name in insecure},
         },
-        "Mirrors": None,
+        "Mirrors": mirrors or None,
     }
 
 

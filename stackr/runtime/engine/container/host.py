@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from stackr.runtime.engine.container import capabilities
+from stackr.runtime.engine.container.settings.spec import Ulimit
 from stackr.runtime.engine.linux import cgroup
 from stackr.runtime.engine.linux.facts import has_apparmor
 
@@ -18,7 +19,10 @@ _NOFILE_CAP = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """rlimits: RLIMIT_* name -> the hard limit that the engine itself has, -1 for none."""
+    """rlimits: RLIMIT_* name -> the hard limit that the engine itself has, -1 for none.
+
+    default_ulimits: of containers that do not name them.
+    """
 
     capabilities: frozenset[str]
     cgroups: cgroup.Hierarchy
@@ -26,6 +30,7 @@ class Host:
     machine: str
     hostname: str
     has_apparmor: bool = False
+    default_ulimits: tuple[Ulimit, ...] = ()
 
     @property
     def can_raise_rlimits(self) -> bool:

@@ -91,6 +91,22 @@ class Containers:
         self._parts.groups.open()
         await self._adoption.run()
 
+    async def shut_down(self, timeout_s: int) -> None:
+        """Stop all that run, and kill what has not ended in time; -1 waits for ever.
+
+        Nobody has stopped them by hand, so that restart policies bring them up with the daemon.
+        """
+        running = [live for live in self._parts.lives.values() if live.container.state.status.is_up]
+        stops = [asyncio.ensure_future(self._stopping.stop(live)) for live in running]
+        if stops:
+            await asyncio.wait(stops, timeout=None if timeout_s < 0 else timeout_s)
+        late = [live for live, stop in zip(running, stops, strict=True) if not stop.done()]
+        await asyncio.gather(*map(self._stopping.kill, late), return_exceptions=True)
+        await asyncio.gather(*stops, return_exceptions=True)
+        for live in running:
+            live.container.manually_stopped = False
+            self._store.put(live.container)
+
     async def close(self) -> None:
         """Containers go on running; a later engine takes them over."""
         parts = self._parts

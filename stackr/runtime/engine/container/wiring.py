@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container import host as host_facts
 from stackr.runtime.engine.container.exec.calls import Execs
 from stackr.runtime.engine.container.exec.executor import Executor
 from stackr.runtime.engine.container.health.probe_command import CommandProbes
 from stackr.runtime.engine.container.health.prober import Probes
+from stackr.runtime.engine.container.io.log_options import rotation
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.container.life.adoption import Adoption
 from stackr.runtime.engine.container.life.bring_up import BringUp
@@ -18,6 +22,7 @@ from stackr.runtime.engine.container.life.stopping import Stopping
 from stackr.runtime.engine.container.life.teardown import Teardown
 from stackr.runtime.engine.container.life.watch import Watch
 from stackr.runtime.engine.container.limits.groups import Groups
+from stackr.runtime.engine.container.limits.resources import rlimits
 from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
 from stackr.runtime.engine.container.oci.monitor import Monitor, find_conmon
 from stackr.runtime.engine.container.oci.runtime import OciRuntime, choose_runtime
@@ -26,12 +31,17 @@ from stackr.runtime.engine.container.records.live import Tasks
 from stackr.runtime.engine.container.records.lost import BundleRecords
 from stackr.runtime.engine.container.records.store import Store
 from stackr.runtime.engine.container.service import Containers
+from stackr.runtime.engine.container.settings.defaults import (
+    default_log_config,
+    default_ulimits,
+)
 from stackr.runtime.engine.container.storage.storage import Storage
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.delegation import delegate
 from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.launcher_client import Launcher
+from stackr.runtime.engine.options import EngineOptions
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
@@ -53,7 +63,8 @@ async def make_containers(
     """
     for folder in (config.containers_root, config.bundles_root):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    host = host_facts.detect()
+    host = replace(host_facts.detect(), default_ulimits=default_ulimits(config.options))
+    _check_options(config.options, host)
     delegate(host.cgroups)
     launcher = Launcher()
     try:
@@ -82,6 +93,15 @@ async def make_containers(
     except BaseException:
         await launcher.close()
         raise
+
+
+def _check_options(options: EngineOptions, host: host_facts.Host) -> None:
+    """What containers get by default is what they could ask for. Raises InvalidArgument."""
+    try:
+        rotation(default_log_config(options))
+        rlimits((), host)
+    except StackrError as error:
+        raise InvalidArgument(f"engine's options: {error.message}") from error
 
 
 async def _runtime(config: EngineConfig, host: host_facts.Host, launcher: Launcher) -> OciRuntime:

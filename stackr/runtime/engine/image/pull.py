@@ -65,13 +65,28 @@ class Pulled:
 class Puller:
     """The pulls of one engine."""
 
-    def __init__(self, content: ContentStore, snapshots: Overlay, unpacker: Unpacker) -> None:
+    def __init__(
+        self,
+        content: ContentStore,
+        snapshots: Overlay,
+        unpacker: Unpacker,
+        downloads: Callable[[], int] = lambda: _PARALLEL_DOWNLOADS,
+    ) -> None:
+        """downloads: how many layers may come at a time, asked for as each pull begins."""
         self._content = content
         self._snapshots = snapshots
         self._unpacker = unpacker
-        self._downloads = asyncio.Semaphore(_PARALLEL_DOWNLOADS)
+        self._most_downloads = downloads
+        self._slots = (0, asyncio.Semaphore(0))
         self._fetches: SingleFlight[str, int, None] = SingleFlight()
         self._layers: SingleFlight[tuple[str, str], _LayerEvent, Layer] = SingleFlight()
+
+    @property
+    def _downloads(self) -> asyncio.Semaphore:
+        most = self._most_downloads()
+        if most != self._slots[0]:
+            self._slots = (most, asyncio.Semaphore(most))
+        return self._slots[1]
 
     async def current_digest(self, transport: Transport, reference: Reference) -> str | None:
         """What a tag means in the registry now; None where that takes a whole manifest to know."""

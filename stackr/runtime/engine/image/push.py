@@ -32,6 +32,7 @@ async def push_image(
     *,
     sources: Mapping[str, Sequence[str]],
     report: Report,
+    parallel: int = _PARALLEL_UPLOADS,
 ) -> None:
     """Have an image, whose blobs are all in the content store, in a repository, under a tag.
 
@@ -46,7 +47,7 @@ async def push_image(
     }
     for progress in shown.values():
         progress.say("Preparing")
-    slots = asyncio.Semaphore(_PARALLEL_UPLOADS)
+    slots = asyncio.Semaphore(parallel)
 
     async def send_layer(diff_id: str, progress: LayerProgress) -> None:
         digest = layers[diff_id].digest

@@ -5,12 +5,12 @@ The HTTP client takes 0.2 s and 15 MB to import, and many a daemon needs none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from stackr.errors import InvalidArgument
 from stackr.registry.auth import RegistryAuth
 from stackr.registry.client import Registry
-from stackr.registry.reference import Reference
+from stackr.registry.reference import DEFAULT_DOMAIN, Reference
 from stackr.registry.transport import Transport, is_plain_http
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.pull import Puller, describe_remote
@@ -34,10 +34,25 @@ class Remote:
         options: Callable[[], EngineOptions],
     ) -> None:
         self._options = options
-        self.puller = Puller(content, snapshots, unpacker)
+        self.puller = Puller(content, snapshots, unpacker, self._downloads)
         self.describe = describe_remote
         self.registry = Registry
         self.push = push_image
+
+    def _downloads(self) -> int:
+        return self._options().max_concurrent_downloads
+
+    @property
+    def uploads(self) -> int:
+        """How many layers of one push are sent at a time."""
+        return self._options().max_concurrent_uploads
+
+    def mirrors(self, name: Reference) -> Iterator[Transport]:
+        """Where a name of Docker Hub is looked for first, in this order, by no credentials."""
+        if name.domain == DEFAULT_DOMAIN:
+            for mirror in self._options().registry_mirrors:
+                scheme, _, host = mirror.rstrip("/").partition("://")
+                yield Transport(host, None, plain_http=scheme == "http")
 
     def transport(self, name: Reference, auth: RegistryAuth | None) -> Transport:
         """To a name's registry, on behalf of a caller. Raises InvalidArgument."""

@@ -17,7 +17,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from stackr.errors import Internal, InvalidArgument, NotFound, StackrError
+from stackr.errors import (
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    StackrError,
+    Unauthorized,
+    Unavailable,
+)
 from stackr.registry.auth import RegistryAuth
 from stackr.registry.digest import digest_of, short_id
 from stackr.registry.reference import Reference, parse_reference
@@ -181,11 +189,14 @@ class Images:
         name = pullable(reference)
         wanted = parse_platform(platform) if platform else None
         remote = await self.registries()
+        progress(ImageProgress(f"Pulling from {name.path}", name.tag or name.digest))
+        before = self._names.get(str(name))
+        found = await self._from_mirrors(remote, name, wanted, progress)
         async with remote.transport(name, auth) as transport:
-            progress(ImageProgress(f"Pulling from {name.path}", name.tag or name.digest))
-            before = self._names.get(str(name))
             try:
-                image, digest = await self._current_or_pulled(transport, name, wanted, progress)
+                image, digest = found or await self._current_or_pulled(
+                    transport, name, wanted, progress
+                )
             except OSError as error:
                 reason = f"{self._config.data_root}: {error.strerror or error}"
                 raise Internal(f"image {name.familiar}: cannot be stored: {reason}") from error
@@ -243,7 +254,12 @@ class Images:
             await self.pack(image, pin)
             what = await asyncio.to_thread(pushable, image, self._content)
             sources = repositories_with(self._images.values(), name)
-            await remote.push(transport, name, what, self._content, sources=sources, report=report)
+            await remote.push(
+                *(transport, name, what, self._content),
+                sources=sources,
+                report=report,
+                parallel=remote.uploads,
+            )
             await self._record_push(image, name, what)
         pushed = (what.digest, len(what.raw))
         report(ImageProgress(f"{name.tag}: digest: {pushed[0]} size: {pushed[1]}"))
@@ -260,6 +276,18 @@ class Images:
                 image.manifests = (*image.manifests, what.digest)
                 self._state.save(IMAGE, image.id, image)
             self._point(name.with_digest(what.digest), image)
+
+    async def _from_mirrors(
+        self, remote: Remote, name: Reference, wanted: Platform | None, report: Report
+    ) -> tuple[StoredImage, str] | None:
+        """From the first mirror that has it; None where none has, and the registry is asked."""
+        for mirror in remote.mirrors(name):
+            async with mirror:
+                try:
+                    return await self._current_or_pulled(mirror, name, wanted, report)
+                except (NotFound, PermissionDenied, Unauthorized, Unavailable) as error:
+                    _log.warning("mirror %s: %s: %s", mirror.domain, name.familiar, error.message)
+        return None
 
     async def _current_or_pulled(
         self, transport: Transport, name: Reference, wanted: Platform | None, report: Report

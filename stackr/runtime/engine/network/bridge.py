@@ -43,6 +43,7 @@ __all__ = [
     "interface_prefix_of",
     "is_there",
     "mtu_of",
+    "mtu_option",
     "realise",
     "remove",
     "sweep",
@@ -97,6 +98,11 @@ def mtu_of(spec: NetworkSpec) -> int:
     if not value.isdecimal() or not 68 <= int(value) <= 65535:
         raise InvalidArgument(f"invalid value {value!r} in {_MTU}: not between 68 and 65535")
     return int(value)
+
+
+def mtu_option(mtu: int) -> Mapping[str, str]:
+    """A bridge's options where its packets have another size than the usual one."""
+    return {} if mtu == _DEFAULT_MTU else {_MTU: str(mtu)}
 
 
 def host_ip_of(spec: NetworkSpec) -> str:

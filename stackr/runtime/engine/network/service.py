@@ -63,6 +63,7 @@ class Networks:
         *,
         host_resolv_conf: Path = Path("/etc/resolv.conf"),
     ) -> None:
+        self._config = config
         self._events = events
         self._store = NetworkStore(config, state)
         self._kernel = Kernel(Firewall(config.nft_table))
@@ -230,7 +231,7 @@ class Networks:
             record = SandboxRecord(
                 container.id,
                 container.name,
-                dns=container.dns,
+                dns=container.dns or self._config.options.dns,
                 project=container.project,
                 standby=container.standby,
                 slot=container.slot or container.name,
@@ -343,12 +344,13 @@ class Networks:
     ) -> str:
         """A container's resolv.conf. embedded: it has a network of ours, so the resolver too.
 
-        What is not given is the host's.
+        What is not given is as the engine's options say, or else the host's.
         """
-        host = self._host_resolver.read()
-        search = search or host.search
-        options = options or host.options
+        host, own = self._host_resolver.read(), self._config.options
+        search = search or own.dns_search or host.search
+        options = options or own.dns_opts or host.options
         if not embedded:
+            dns = dns or own.dns
             return resolv_conf(dns or host.nameservers, search, options)
         if not any(option.startswith("ndots:") for option in options):
             options = (*options, "ndots:0")

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Interface, ip_address, ip_network
 from typing import Any
 
 from stackr.errors import (
@@ -33,6 +33,7 @@ from stackr.runtime.engine.network.types import (
     NetworkSpec,
     PublishedPort,
 )
+from stackr.runtime.engine.options import EngineOptions
 from stackr.runtime.engine.records import Document, Kind, NewerRecord, known_fields
 from stackr.runtime.engine.state import State
 
@@ -71,6 +72,28 @@ NETWORK = Kind(
 )
 
 
+def _default(name: str, driver: str, options: EngineOptions) -> NetworkSpec:
+    """One that is always there; `bridge` as the options say."""
+    if name != "bridge":
+        return NetworkSpec(name=name, driver=driver)
+    pools: tuple[IpamPool, ...] = ()
+    if options.bip:
+        own = IPv4Interface(options.bip)
+        pools = (IpamPool(subnet=str(own.network), gateway=str(own.ip)),)
+    own_options = bridge.mtu_option(options.mtu)
+    return NetworkSpec(name=name, driver=driver, pools=pools, options=own_options)
+
+
+def _is_as(network: Network, wanted: NetworkSpec) -> bool:
+    subnets = tuple(str(ip_network(pool.subnet)) for pool in wanted.pools)
+    gateways = {pool.gateway for pool in wanted.pools}
+    return (
+        network.configured_subnets == subnets
+        and gateways <= {pool.gateway for pool in network.spec.pools}
+        and dict(network.spec.options) == dict(wanted.options)
+    )
+
+
 class NetworkStore:
     """host_subnets: what the host's routes lead to, those of the named interfaces left out.
 
@@ -89,6 +112,7 @@ class NetworkStore:
         self._state = state
         self._host_subnets = host_subnets
         self._pools = (*config.address_pools, ipam.ula_pool(str(config.data_root).encode()))
+        self._options = config.options
         self._resting = RestingAddresses(state)
         self._networks: dict[str, Network] = {}
         self._left_alone: dict[str, NewerRecord] = {}
@@ -102,9 +126,37 @@ class NetworkStore:
         self._left_alone = self._state.newer(NETWORK)
         self.glimpsed = list(self._state.glimpsed(NETWORK).values())
         names = {network.name for network in (*self._networks.values(), *self.glimpsed)}
+        names.discard(self._outdated_default())
         for name, driver in _DEFAULTS.items():
             if name not in names:
-                self._record(NetworkSpec(name=name, driver=driver))
+                self._record(_default(name, driver, self._options))
+
+    def _outdated_default(self) -> str:
+        """Forget the network `bridge` where the options want another one; "" where it stays.
+
+        One with containers that run has to stay as it is.
+        """
+        wanted = _default("bridge", "bridge", self._options)
+        for network in self._networks.values():
+            if network.name != "bridge" or _is_as(network, wanted):
+                continue
+            if network.id in self._in_use():
+                self._state.note(
+                    "network bridge: has running containers: options bip and mtu count once none"
+                    " runs as the engine starts"
+                )
+                return ""
+            self.forget(network)
+            return "bridge"
+        return ""
+
+    def _in_use(self) -> set[str]:
+        """The networks of containers that ran last."""
+        return {
+            endpoint["network_id"]
+            for record in self._state.all("sandbox").values()
+            for endpoint in record.get("endpoints", ())
+        }
 
     @property
     def has_left_alone(self) -> bool:

@@ -29,6 +29,7 @@ from stackr.runtime.engine.container.settings.contradictions import (
     check_network_mode,
     network_warnings,
 )
+from stackr.runtime.engine.container.settings.defaults import with_defaults
 from stackr.runtime.engine.container.settings.merge import merge_config
 from stackr.runtime.engine.container.settings.spec import ContainerCreate
 from stackr.runtime.engine.container.storage.mounts import plan_mounts
@@ -63,7 +64,8 @@ class Creation:
             made_for["variant"] = image.variant
             check_made_for(made_for, parse_platform(platform), name=body.image)
         config = merge_config(body.config(), image.config)
-        host_config = with_cgroup_namespace(adapted(body.host_config), self._host)
+        wanted = with_defaults(body.host_config, self._parts.config.options)
+        host_config = with_cgroup_namespace(adapted(wanted), self._host)
         warnings = [*check_create(config, host_config, self._host), *network_warnings(body)]
         for other in joined_containers(host_config):
             self._check_known(other)

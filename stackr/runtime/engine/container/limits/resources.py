@@ -250,7 +250,7 @@ def rlimits(ulimits: Sequence[Ulimit], host: Host) -> list[dict[str, Any]]:
     that the kernel would not let the engine set.
     """
     result = {"RLIMIT_NOFILE": _rlimit("RLIMIT_NOFILE", host.default_nofile, host.default_nofile)}
-    for ulimit in ulimits:
+    for ulimit in (*host.default_ulimits, *ulimits):
         if ulimit.name not in _RLIMITS:
             raise InvalidArgument(f"invalid ulimit type: {ulimit.name}")
         soft, hard = ulimit.soft, ulimit.hard
