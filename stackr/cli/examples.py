@@ -29,7 +29,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "history": (
         ("stackr history", "all revisions, the newest first"),
-        ("stackr history --format json", "for a program"),
+        ("stackr history 3", "who made revision 3, and what it changed"),
     ),
     "rollback": (
         ("stackr rollback", "to the revision before"),

@@ -11,6 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from stackr.cli.applicable import check_applicable
+from stackr.cli.completed import completed
 from stackr.cli.help import command_help, write_help
 from stackr.cli.options import GlobalOptions, Parameter, given_options
 
@@ -81,6 +82,12 @@ class FlagCommand(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         write_help(command_help(self, ctx), formatter)
 
+    def get_params(self, ctx: Any) -> list[Parameter]:
+        found = super().get_params(ctx)
+        if ctx.resilient_parsing:  # a shell asks what may be typed
+            completed(found)
+        return found
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         interspersed = ctx.allow_interspersed_args
         return super().parse_args(
@@ -90,6 +97,12 @@ class FlagCommand(TyperCommand):
 
 class CommandGroup(TyperGroup):
     """A command that has commands of its own."""
+
+    def get_params(self, ctx: Any) -> list[Parameter]:
+        found = super().get_params(ctx)
+        if ctx.resilient_parsing:
+            completed(found)
+        return found
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         write_help(command_help(self, ctx), formatter)

@@ -65,7 +65,7 @@ def _restored(archive: Mapping[str, Any], environment: Mapping[str, str]) -> Pro
     tree = {section: dict(archive[section]) for section in SECTIONS}
     for name, secret in tree["secrets"].items():
         variable = secret.get("environment")
-        if variable in environment:
+        if variable and variable in environment:  # os.environ takes nothing but text
             tree["secrets"][name] = {**secret, "content": environment[variable]}
     attributes = {
         "name": str(archive["name"]),

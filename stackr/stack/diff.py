@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from stackr.planner.desired.image_build import PlannedBuild
 from stackr.planner.desired.project import Desired, desired
-from stackr.planner.observe.revision import find_revision
+from stackr.planner.observe.revision import Revision, find_revision
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.review.compare import compare, moved
@@ -22,7 +23,7 @@ from stackr.stack.git_files import GitFiles
 from stackr.stack.history import read_history
 from stackr.stack.source import Source
 
-__all__ = ["plan_against_base", "plan_against_revision"]
+__all__ = ["plan_against_base", "plan_against_revision", "plan_of_revision"]
 
 
 def plan_against_base(
@@ -59,7 +60,23 @@ async def plan_against_revision(
 ) -> Plan:
     """From a revision that the engine keeps. Raises NotFound where it keeps none of this number."""
     revision = find_revision(await read_history(runtime, wanted.project), number)
+    return compare(_desired_by(revision, engine), wanted, options)
+
+
+def plan_of_revision(revisions: Sequence[Revision], number: int, engine: str | None = None) -> Plan:
+    """What a revision changed against the one before that is kept; of the first one, all of it.
+
+    revisions: all that are kept, oldest first. Raises NotFound where none has this number.
+    """
+    after = _desired_by(find_revision(revisions, number), engine)
+    earlier = [each for each in revisions if each.number < number and each.archive]
+    if earlier:
+        return compare(_desired_by(earlier[-1], engine), after)
+    return compare(replace(after, services={}, networks={}, volumes={}), after)
+
+
+def _desired_by(revision: Revision, engine: str | None) -> Desired:
     project = restored(revision.archive, os.environ)
     scale = {name: n for name, n in revision.replicas.items() if name in project.services}
     is_here = is_of_this_machine(engine)
-    return compare(desired(project, UpOptions(scale=scale), bound_files=is_here), wanted, options)
+    return desired(project, UpOptions(scale=scale), bound_files=is_here)

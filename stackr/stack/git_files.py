@@ -21,7 +21,7 @@ from typing import NamedTuple
 from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.spec.files import HOST
 
-__all__ = ["GitFiles", "git"]
+__all__ = ["GitFiles", "commit_of", "git"]
 
 _MAX_LINKS = 40
 _LOCAL = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
@@ -375,6 +375,19 @@ def git(folder: str, *arguments: str, environment: Mapping[str, str] | None = No
         reason = (done.stderr.splitlines() or ["failed"])[0].removeprefix("fatal: ")
         raise InvalidArgument(f"{folder}: {reason}")
     return done.stdout
+
+
+def commit_of(folder: str) -> str:
+    """The short name of the commit that a work tree is at, "+" behind it where files were changed.
+
+    "" for a folder of no work tree, and without git.
+    """
+    try:
+        commit = git(folder, "rev-parse", "--short", "HEAD").strip()
+        is_changed = git(folder, "status", "--porcelain", "--untracked-files=no").strip()
+    except StackrError:
+        return ""
+    return f"{commit}+" if is_changed else commit
 
 
 def _parting(root: str, revision: str) -> str:

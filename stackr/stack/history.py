@@ -29,6 +29,7 @@ from stackr.runtime.types import ContainerState, ImageState, VolumeState
 from stackr.spec.archive import archived, combined
 from stackr.spec.model.project import Project
 from stackr.stack.context import Context
+from stackr.stack.git_files import commit_of
 
 __all__ = ["forget", "if_possible", "read_history", "record", "record_removal", "who"]
 
@@ -75,6 +76,8 @@ async def record(
         images=images,
         digests=await _digests(runtime, images, {i.id: i for i in found.images.values()}),
         replicas=_replicas(found.containers),
+        services=sorted({o.resource.service for o in plan.operations if o.resource.service}),
+        commit=await asyncio.to_thread(commit_of, project.working_dir),
         archive=archive,
     )
     await runtime.create_volume(revision_volume(project.name, revision))
@@ -99,6 +102,8 @@ async def record_removal(runtime: Runtime, project: str, action: str) -> None:
         status="applied",
         summary={"remove": sum(history[-1].replicas.values()) - sum(left.values())},
         replicas=left,
+        services=sorted(n for n, count in history[-1].replicas.items() if left.get(n) != count),
+        commit="",
     )
     await runtime.create_volume(revision_volume(project, revision))
     await _remove(runtime, project, outdated(history))

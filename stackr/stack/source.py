@@ -110,6 +110,13 @@ class Source:
         loaded = self._tree()
         return () if loaded is None else tuple(loaded.tree.get("services") or ())
 
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles that the stack file's services have, in order; () without a file."""
+        loaded = self._tree()
+        services = {} if loaded is None else loaded.tree.get("services") or {}
+        named = (profile for each in services.values() for profile in each.get("profiles") or ())
+        return tuple(dict.fromkeys(named))
+
     @property
     def _is_named_alone(self) -> bool:
         return bool(self.options.project_name) and not self.options.files

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stackr_stack import Stack, until
+from stackr_stack import STACKR, Stack, until
 
 Docker = Callable[..., Any]
 
@@ -172,3 +173,37 @@ def test_what_others_remove_is_drift_and_what_rm_removes_is_not(
     assert [revision["action"] for revision in revisions(stack)] == ["rm", "up", "up"]
     stack("rollback")
     assert "web-1" in stack.states()
+
+
+def test_one_revision_with_what_it_changed(stack: Stack) -> None:
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        subprocess.run(git, cwd=stack.folder, check=True)
+    up(stack, "one")
+    up(stack, "two")
+    [two, one] = revisions(stack)
+    assert two["services"] == ["web"]
+    assert two["commit"] == one["commit"] != ""
+    assert f"web       {two['commit']}  " in stack("history").stdout
+    shown = stack("history", "2").stdout
+    assert shown.startswith("revision: 2, applied\n")
+    assert 'environment.LEVEL: "one" → "two"' in shown
+    assert stack("history", "--diff").stdout in shown
+    assert "create" in stack("history", "1", "--diff").stdout
+    asked = {"_STACKR_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+    for line, offered in (
+        ("stackr rollback ", "1 2"),
+        (f"stackr -p {stack.name[:-1]}", stack.name),
+    ):
+        words = subprocess.run(
+            [STACKR],
+            env={**stack.environ, **asked, "COMP_WORDS": line},
+            cwd=stack.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert " ".join(words.stdout.split()) == offered
+    plan = stack.plan("history", "2", "--format", "json")
+    assert [change["action"] for change in plan["changes"]] == ["recreate"]
+    assert "no revision 9" in stack("history", "9", want=1).stderr

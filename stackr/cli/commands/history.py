@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -18,36 +19,98 @@ from stackr.cli.source import source_of
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age
 from stackr.errors import InvalidArgument
+from stackr.options import Option
 from stackr.planner.observe.revision import Revision
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.stack.converge import converge, foresee
+from stackr.stack.diff import plan_of_revision
 from stackr.stack.history import read_history
 from stackr.stack.rollback import rollback_goal
 
 __all__ = ["history", "rollback"]
 
+_LISTED = 3
 
-def history(
-    ctx: typer.Context,
-    words: Annotated[list[str] | None, typer.Argument(metavar="[FILE]", show_default=False)] = None,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="KIND", help="table or json")
-    ] = "table",
-) -> int:
-    """List the revisions of the stack that the engine keeps, the newest first."""
+
+@dataclass(frozen=True, slots=True)
+class HistoryArguments:
+    """`stackr history`. words: stack files, and the number of one revision."""
+
+    words: Annotated[tuple[str, ...], Argument("[FILE] [REVISION]")] = ()
+    diff: Annotated[
+        bool, Option("--diff", help="Only what the revision changed; the newest one by default")
+    ] = False
+    form: Annotated[
+        str, Option("--format", metavar="KIND", help="table or json; of one, its plan as JSON")
+    ] = "table"
+
+    def __post_init__(self) -> None:
+        check_choice("--format", self.form, ("table", "json"))
+        if len(self._numbers) > 1:
+            raise InvalidArgument("history: one revision is expected")
+
+    @property
+    def _numbers(self) -> list[int]:
+        return [int(word) for word in self.words if word.isascii() and word.isdecimal()]
+
+    @property
+    def number(self) -> int | None:
+        """The one revision that is asked for; 0 for the newest, None for all."""
+        return self._numbers[0] if self._numbers else (0 if self.diff else None)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Raises InvalidArgument for a word that is neither a file nor a number."""
+        targets = split_targets(word for word in self.words if not word.isdecimal())
+        for word in targets.services:
+            raise InvalidArgument(f'history: "{word}": a stack file or a revision is expected')
+        return targets.files
+
+
+@takes(HistoryArguments)
+def history(ctx: typer.Context, arguments: HistoryArguments) -> int:
+    """List the stack's revisions, the newest first; or show what one of them changed."""
     options = options_of(ctx)
-    kind = check_choice("--format", "json" if options.json else format_, ("table", "json"))
-    name = source_of(options, split_targets(words).files).name()
+    is_json = options.json or arguments.form == "json"
+    name = source_of(options, arguments.files).name()
     with open_session(options) as session:
         found = session.look(lambda runtime: read_history(runtime, name))
-        newest = found[::-1]
-        if kind == "json":
-            session.out.line(json.dumps([revision.to_json() for revision in newest], indent=2))
-            return 0
-        for line in _table(newest):
-            session.out.line(line)
+        if arguments.number is not None:
+            _show_one(session, found, arguments, is_json=is_json)
+        elif is_json:
+            newest = [revision.to_json() for revision in found[::-1]]
+            session.out.line(json.dumps(newest, indent=2))
+        else:
+            for line in _table(found[::-1]):
+                session.out.line(line)
     return 0
+
+
+def _show_one(
+    session: Session, found: Sequence[Revision], arguments: HistoryArguments, *, is_json: bool
+) -> None:
+    """A revision, and what it changed against the one before."""
+    number = arguments.number or max((each.number for each in found), default=1)
+    plan = plan_of_revision(found, number, session.options.engine)
+    if not is_json and not arguments.diff:
+        for line in _described(next(each for each in found if each.number == number)):
+            session.out.line(line)
+    session.show_plan(plan, "json" if is_json else "text")
+
+
+def _described(revision: Revision) -> list[str]:
+    when = datetime.fromtimestamp(revision.at).astimezone().isoformat(" ", "seconds")
+    rows = (
+        ("revision", f"{revision.number}, {revision.status}"),
+        ("when", f"{when}, {age(time.time() - revision.at)} ago"),
+        ("by", revision.by),
+        ("action", revision.action),
+        ("commit", revision.commit),
+        ("services", ", ".join(revision.services)),
+        ("config", revision.model[:12]),
+    )
+    return [f"{name + ':':<10}{value}" for name, value in rows if value] + [""]
 
 
 def _table(revisions: Sequence[Revision]) -> list[str]:
@@ -59,11 +122,19 @@ def _table(revisions: Sequence[Revision]) -> list[str]:
             revision.action,
             revision.status,
             ", ".join(f"{count} to {kind}" for kind, count in revision.summary.items()),
+            _few(revision.services),
+            revision.commit or "-",
             revision.model[:12],
         )
         for revision in revisions
     ]
-    return table(("REVISION", "WHEN", "BY", "ACTION", "STATUS", "CHANGES", "CONFIG"), rows)
+    headings = ("REVISION", "WHEN", "BY", "ACTION", "STATUS", "CHANGES", "SERVICES", "COMMIT")
+    return table((*headings, "CONFIG"), rows)
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" +{len(names) - _LISTED}" if len(names) > _LISTED else ""
+    return (",".join(names[:_LISTED]) + more) or "-"
 
 
 @dataclass(frozen=True, slots=True)

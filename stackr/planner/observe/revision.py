@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -50,7 +50,9 @@ class Revision:
     status: applied, failed, undone, or rolled back as an update asked for; newer or damaged where
     it cannot be read. digest: of the stack files. model: of the resolved services. images: service
     -> image ID. digests: service -> repository@digest. replicas: by service. summary: what was
-    changed. archive: the resolved project (`stackr.spec.archive`).
+    changed. services: whose containers or images were. commit: of the git work tree that the stack
+    file is in, with "+" behind it where it was changed since. archive: the resolved project
+    (`stackr.spec.archive`).
     """
 
     number: int
@@ -64,6 +66,8 @@ class Revision:
     images: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     replicas: Mapping[str, int] = field(default_factory=dict)
+    services: Sequence[str] = ()
+    commit: str = ""
     archive: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,12 @@ def test_secrets_are_read_again(project: Load) -> None:
     assert through_json(loaded, {"KEY": "second"}).secrets["key"].content == "second"
     assert through_json(loaded).secrets["key"].content is None
     assert through_json(loaded).configs["text"].content == "hello"
+
+
+def test_a_secret_of_a_file_is_no_variable_of_the_process(project: Load) -> None:
+    text = "services: {web: {image: app, secrets: [pw]}}\nsecrets: {pw: {file: ./pw}}"
+    back = restored(json.loads(json.dumps(archived(project(text)))), os.environ)
+    assert back.secrets["pw"].file
 
 
 @pytest.mark.parametrize(
