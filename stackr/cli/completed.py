@@ -20,6 +20,7 @@ def completed(parameters: Sequence[Parameter]) -> None:
 
 
 def _items(parameter: Parameter, ctx: Any, incomplete: str) -> list[Any]:
-    from stackr.cli.completing import complete  # it reads stack files and asks engines
+    # It reads stack files and asks engines, which no command but a shell's question needs.
+    from stackr.cli.completing import complete
 
     return [shell_completion.CompletionItem(word) for word in complete(ctx, parameter, incomplete)]
