@@ -17,7 +17,9 @@ from stackr.planner.review.blame import blamed
 from stackr.planner.review.provenance import source_of
 from stackr.runtime.image_build import BuildFailed
 from stackr.runtime.protocol import Runtime, SupportsLogs
+from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project
+from stackr.stack.health_hint import start_period_hint
 from stackr.stack.port_owner import owner_of, taken_port
 
 __all__ = ["Cause", "FailureReport", "failure_report"]
@@ -70,7 +72,9 @@ async def failure_report(
 
     is_here: the engine is on this machine, whose processes may be in the way.
     """
-    asked = await asyncio.gather(*(_cause(failure, runtime, is_here) for failure in outcome.failed))
+    asked = await asyncio.gather(
+        *(_cause(failure, runtime, project, is_here) for failure in outcome.failed)
+    )
     causes = [_placed(cause, project) for cause in asked]
     fatal = [cause for cause in causes if not cause.operation.is_optional]
     failed = [failure.operation for failure in outcome.failed]
@@ -87,7 +91,9 @@ async def failure_report(
     )
 
 
-async def _cause(failure: Failure, runtime: Runtime, is_here: bool) -> Cause:
+async def _cause(
+    failure: Failure, runtime: Runtime, project: Project | None, is_here: bool
+) -> Cause:
     operation, error = failure.operation, failure.error
     cause = Cause(operation, _subject(operation), error.message, error.hint)
     if is_here and (taken := taken_port(error.message)) is not None:
@@ -103,10 +109,13 @@ async def _cause(failure: Failure, runtime: Runtime, is_here: bool) -> Cause:
     ref = payload.container if isinstance(payload, WaitFor) else operation.resource.name
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            state, log = await asyncio.gather(_state(ref, runtime), _last_lines(ref, runtime))
+            inspection, lines = runtime.inspect_container(ref), _last_lines(ref, runtime)
+            seen, log = await asyncio.gather(inspection, lines)
     except (StackrError, TimeoutError):
         return cause
-    return Cause(operation, cause.subject, error.message, error.hint, state, log)
+    service = project.services.get(operation.resource.service) if project is not None else None
+    advice = error.hint or (start_period_hint(service, seen) if service is not None else "")
+    return replace(cause, hint=advice or None, state=_state(seen), log=log)
 
 
 def _placed(cause: Cause, project: Project | None) -> Cause:
@@ -134,8 +143,7 @@ def _subject(operation: Operation) -> str:
     return f"{service}{resource.kind} {resource.name}: "
 
 
-async def _state(ref: str, runtime: Runtime) -> str:
-    state = await runtime.inspect_container(ref)
+def _state(state: ContainerState) -> str:
     if state.state == "running":
         return f"running, {state.health}" if state.health else "running"
     if state.exit_code is None or state.state == "created":

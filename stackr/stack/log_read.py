@@ -17,6 +17,7 @@ __all__ = [
     "LogRuntime",
     "LogSink",
     "LogWindow",
+    "NoSink",
     "moment_of",
     "print_logs",
     "read_logs",
@@ -43,6 +44,22 @@ class LogSink(Protocol):
     def problem(self, name: str, text: str) -> None:
         """Why a container's output is not shown."""
         ...
+
+
+class NoSink:
+    """Takes nothing: of problems, somebody else tells."""
+
+    def register(self, names: Iterable[str]) -> None:
+        return
+
+    def line(self, name: str, text: str, *, is_error: bool = False, moment: str = "") -> None:
+        return
+
+    def status(self, name: str, text: str) -> None:
+        return
+
+    def problem(self, name: str, text: str) -> None:
+        return
 
 
 class LogRuntime(Runtime, SupportsLogs, Protocol):

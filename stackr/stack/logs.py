@@ -15,7 +15,15 @@ from stackr.runtime.types import ContainerState, EngineEvent, LogEntry
 from stackr.stack.attached_output import output_lines
 from stackr.stack.containers import display_name, project_containers
 from stackr.stack.log_position import LogPosition
-from stackr.stack.log_read import LogRuntime, LogSink, LogWindow, moment_of, read_logs, text_of
+from stackr.stack.log_read import (
+    LogRuntime,
+    LogSink,
+    LogWindow,
+    NoSink,
+    moment_of,
+    read_logs,
+    text_of,
+)
 
 __all__ = ["Exit", "Supervisor"]
 
@@ -131,7 +139,7 @@ class Supervisor:
         """Show what has been written so far, in the order of the times; then each goes on alone."""
         names = {display_name(each.container): each for each in self._followed.values()}
         containers = [each.container for each in names.values() if self._is_shown(each)]
-        async for name, entry in read_logs(self._runtime, containers, window, _Unheard()):
+        async for name, entry in read_logs(self._runtime, containers, window, NoSink()):
             followed = names[name]
             followed.tail = None
             if followed.position.take(entry.time_ns):
@@ -358,22 +366,6 @@ class Supervisor:
         ):
             if followed.position.take(entry.time_ns):
                 yield entry
-
-
-class _Unheard:
-    """Takes no line and no problem: a follower tells of the latter once more."""
-
-    def register(self, names: Iterable[str]) -> None:
-        return
-
-    def line(self, name: str, text: str, *, is_error: bool = False, moment: str = "") -> None:
-        return
-
-    def status(self, name: str, text: str) -> None:
-        return
-
-    def problem(self, name: str, text: str) -> None:
-        return
 
 
 async def _of_streams(streams: Streams) -> AsyncIterator[LogEntry]:

@@ -19,6 +19,7 @@ from stackr.cli.interrupts import Interrupts
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.brief import BriefView
 from stackr.cli.views.findings_github import error_commands, without_commands
 from stackr.errors import InvalidArgument
 from stackr.options import Option
@@ -27,6 +28,7 @@ from stackr.planner.plan.options import UpOptions
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentFailed, EnvironmentReady, StackEvent
 from stackr.stack.testenv.blueprint import Blueprint, draw
+from stackr.stack.testenv.command import check_command as check_program
 from stackr.stack.testenv.dossier import FILES
 from stackr.stack.testenv.files import claim_folder
 from stackr.stack.testenv.handover import as_json
@@ -133,10 +135,13 @@ def environment(ctx: typer.Context, given: EnvironmentArguments) -> int:
     arguments = given.options()
     check_command(arguments)
     told = _Told(_kind(given.print_env), _is_github(given.form))
+    if arguments.command:
+        check_program(arguments.command)
     blueprint = draw(source_of(options), options.engine, arguments)
     if arguments.artifacts is not None:
         claim_folder(arguments.artifacts, FILES)
     with open_session(options) as session:
+        session = _in_few_lines(session)
         context = replace(session.context(), report=lambda event: _show(session, told, event))
         return asyncio.run(_run(context, blueprint))
 
@@ -147,6 +152,13 @@ async def _run(context: Context, blueprint: Blueprint) -> int:
     is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     with interrupts.caught(*(() if is_nohup else (signal.SIGHUP,))):
         return await run_test(context, blueprint, interrupts)
+
+
+def _in_few_lines(session: Session) -> Session:
+    """Off a terminal, where no other view is asked for, a line for each service."""
+    is_auto = session.options.progress in (None, "auto") and not session.is_json
+    is_plain = is_auto and not session.err.is_terminal
+    return replace(session, view=BriefView(session.err)) if is_plain else session
 
 
 def _show(session: Session, told: _Told, event: StackEvent) -> None:

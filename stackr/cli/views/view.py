@@ -60,5 +60,5 @@ def done(operation: Operation, detail: str = "") -> str:
     if operation.action is Action.PUSH_IMAGE and detail:
         return f"{operation.action.done} {detail}"
     if operation.action is Action.WAIT_FOR and isinstance(operation.payload, WaitFor):
-        return _STATES.get(detail) or _READY.get(operation.payload.condition, "Started")
+        return _STATES.get(detail) or _READY.get(operation.payload.condition, "Ready")
     return operation.action.done

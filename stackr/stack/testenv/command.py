@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import termios
@@ -19,7 +20,7 @@ from typing import Any
 
 from stackr.errors import NotFound, PermissionDenied, StackrError
 
-__all__ = ["HostCommand", "exit_code_of"]
+__all__ = ["CannotRun", "CommandNotFound", "HostCommand", "check_command", "exit_code_of"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -79,6 +80,28 @@ class HostCommand:
                 os.killpg(self._process.pid, number)
             elif self._process.returncode is None:
                 self._process.send_signal(number)
+
+
+def check_command(argv: Sequence[str]) -> None:
+    """Raises CommandNotFound or CannotRun where there is no such program for `HostCommand`."""
+    program = argv[0]
+    if shutil.which(program) is not None:
+        return
+    if os.sep in program and os.path.exists(program):
+        raise CannotRun(f"{program}: permission denied")
+    raise CommandNotFound(f"{program}: command not found")
+
+
+class CommandNotFound(NotFound):
+    """There is no such program, as a shell says it."""
+
+    exit_code = 127
+
+
+class CannotRun(PermissionDenied):
+    """It is there, and no program."""
+
+    exit_code = 126
 
 
 def _is_in_foreground() -> bool:

@@ -6,6 +6,7 @@ What cannot be had within a few seconds is left out; `containers_of` alone fails
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,9 +20,12 @@ from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, SupportsLogs, SupportsRawRequest
 from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project
+from stackr.stack.health_hint import start_period_hint
+from stackr.stack.log_read import LogWindow, NoSink, read_logs, text_of, with_logs
 from stackr.stack.testenv.findings import (
     Place,
     Readiness,
+    Spoken,
     Suspect,
     in_order,
     last_check,
@@ -29,11 +33,12 @@ from stackr.stack.testenv.findings import (
 )
 from stackr.stack.testenv.timeline import Moment
 
-__all__ = ["containers_of", "readiness_of", "state_of", "suspects_of"]
+__all__ = ["containers_of", "output_since", "readiness_of", "state_of", "suspects_of"]
 
 _PATIENCE_S = 10.0
 _ROOT_LINES = 20
 _OTHER_LINES = 5
+_OUTPUT_LINES = 40
 
 
 async def containers_of(runtime: Runtime, project: str) -> tuple[ContainerState, ...]:
@@ -124,9 +129,16 @@ def _suspect(
         container=container.name if container is not None else "",
         problem=problem or (fault.message if fault else ""),
         health=health,
-        hint=fault.hint if fault else "",
+        hint=(fault.hint if fault else "") or _hint(project, service, container),
         place=_place(project, service, attribute),
     )
+
+
+def _hint(project: Project, service: str, container: ContainerState | None) -> str:
+    found = project.services.get(service)
+    if found is None or container is None:
+        return ""
+    return start_period_hint(found, container)
 
 
 def _place(project: Project, service: str, attribute: str) -> Place | None:
@@ -147,6 +159,22 @@ async def _with_log(suspect: Suspect, runtime: Runtime, lines: int) -> Suspect:
             async for entry in runtime.logs(suspect.container, tail=lines):
                 log.append(entry.line.decode(errors="replace").rstrip("\r"))
     return replace(suspect, log=tuple(log[-lines:]))
+
+
+async def output_since(
+    runtime: Runtime, containers: Sequence[ContainerState], since: float
+) -> tuple[Spoken, ...]:
+    """The last lines that these containers have written since then, in Unix seconds."""
+    if not isinstance(runtime, SupportsLogs):
+        return ()
+    last: deque[Spoken] = deque(maxlen=_OUTPUT_LINES)
+    window = LogWindow(tail=_OUTPUT_LINES, since=since)
+    with suppress(StackrError, TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S):
+            lines = read_logs(with_logs(runtime), containers, window, NoSink())
+            async for name, entry in lines:
+                last.append(Spoken(name, text_of(entry)))
+    return tuple(last)
 
 
 def readiness_of(

@@ -14,6 +14,7 @@ __all__ = [
     "Findings",
     "Place",
     "Readiness",
+    "Spoken",
     "Suspect",
     "has_failed",
     "in_order",
@@ -74,10 +75,19 @@ class CommandResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """A line that a container wrote. container: its short name, `web-1`."""
+
+    container: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """headline: the verdict in one line. suspects: the root cause first.
 
-    command: None where there is none.
+    command: None where there is none. output: the last lines that containers wrote while it ran,
+    in the order of their times.
     """
 
     stack: str
@@ -88,6 +98,7 @@ class Findings:
     services: tuple[Readiness, ...] = ()
     command: CommandResult | None = None
     took_s: float = 0
+    output: tuple[Spoken, ...] = ()
 
     @property
     def root(self) -> Suspect | None:

@@ -18,8 +18,14 @@ from stackr.spec.model.project import Project
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentFailed
 from stackr.stack.testenv.dossier import versions, write_dossier, write_junit
-from stackr.stack.testenv.evidence import containers_of, readiness_of, state_of, suspects_of
-from stackr.stack.testenv.findings import CommandResult, Findings, Suspect
+from stackr.stack.testenv.evidence import (
+    containers_of,
+    output_since,
+    readiness_of,
+    state_of,
+    suspects_of,
+)
+from stackr.stack.testenv.findings import CommandResult, Findings, Spoken, Suspect
 from stackr.stack.testenv.logs import LogCapture
 from stackr.stack.testenv.options import EnvironmentOptions
 from stackr.stack.testenv.redaction import Redactor
@@ -77,17 +83,21 @@ class Report:
         command: None where it was not run.
         """
         suspects: tuple[Suspect, ...] = ()
+        output: tuple[Spoken, ...] = ()
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 containers = await self._containers(runtime)
                 suspects = await suspects_of(
                     self.project, containers, self.outcome, self.timeline.moments, runtime
                 )
+                if command is not None:
+                    output = await output_since(runtime, containers, time.time() - command.took_s)
         except TimeoutError:
             self._warn(["the engine did not answer in time: the report is not complete"])
         if suspects and command is None:
             headline = f'{headline}: service "{suspects[0].service}" {suspects[0].problem}'
-        findings = _masked(self._findings(headline, command, suspects), self.redactor)
+        found = replace(self._findings(headline, command, suspects), output=output)
+        findings = _masked(found, self.redactor)
         if self.arguments.artifacts is not None:
             await self._write(runtime, findings)
         artifacts = str(self.arguments.artifacts or "")

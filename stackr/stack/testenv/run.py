@@ -236,7 +236,9 @@ class _Run:
         if code == INTERRUPTED and result.failure:
             raise _Interrupted
         if result.failure:
-            headline = f"the command {result.failure} after {result.took_s:.1f} s"
+            headline = f"the command {result.failure}"
+            if result.failure.startswith("exited"):
+                headline += f" after {result.took_s:.1f} s"
             await self._unless_interrupted(report.failed(self._runtime, headline, result))
         else:
             await report.succeeded(result)

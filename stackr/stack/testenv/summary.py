@@ -32,7 +32,11 @@ def findings_lines(
     if len(findings.suspects) > _SUSPECTS:
         more = ", ".join(suspect.service for suspect in findings.suspects[_SUSPECTS:])
         yield f"  also: {more}"
-    yield from _timeline_lines(findings, paint)
+    command = findings.command
+    if command is not None and not command.skipped:
+        yield from _output_lines(findings, paint)
+    else:
+        yield from _timeline_lines(findings, paint)
     if artifacts:
         yield f"  all of it: {artifacts}"
 
@@ -49,6 +53,17 @@ def _suspect_lines(suspect: Suspect, title: str, paint: Paint) -> Iterator[str]:
     if suspect.log:
         yield f"    last output of {suspect.container}:"
         yield from (f"      {paint('|', 'dim')} {line}" for line in suspect.log)
+
+
+def _output_lines(findings: Findings, paint: Paint) -> Iterator[str]:
+    """What the services wrote while the command ran; the timeline tells nothing of a test."""
+    if not findings.output:
+        yield "  the services wrote nothing while it ran"
+        return
+    width = max(len(spoken.container) for spoken in findings.output)
+    yield "  last output of the services while it ran:"
+    for spoken in findings.output:
+        yield f"    {spoken.container:<{width}} {paint('|', 'dim')} {spoken.text}"
 
 
 def _timeline_lines(findings: Findings, paint: Paint) -> Iterator[str]:
@@ -96,6 +111,9 @@ def findings_json(findings: Findings) -> dict[str, Any]:
                 "bad": moment.is_bad,
             }
             for moment in findings.timeline
+        ],
+        "output": [
+            {"container": spoken.container, "text": spoken.text} for spoken in findings.output
         ],
         "services": [
             {

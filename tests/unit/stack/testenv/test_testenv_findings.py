@@ -17,11 +17,16 @@ from stackr.planner.plan.model import Action, Operation, Resource
 from stackr.planner.plan.payloads import PullImage, WaitFor
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState, EngineEvent
+from stackr.spec.model.parts import Healthcheck
+from stackr.spec.model.service import Service
+from stackr.stack.health_hint import start_period_hint
+from stackr.stack.testenv.command import CannotRun, CommandNotFound, check_command
 from stackr.stack.testenv.findings import (
     CommandResult,
     Findings,
     Place,
     Readiness,
+    Spoken,
     Suspect,
     has_failed,
     in_order,
@@ -159,7 +164,7 @@ def test_junit_says_what_failed(schema: Any) -> None:
 
 
 def test_the_screen() -> None:
-    lines = list(findings_lines(FINDINGS, artifacts="art"))
+    lines = list(findings_lines(replace(FINDINGS, command=None), artifacts="art"))
     text = "\n".join(lines)
     assert lines[0].startswith("stackr: demo-t-1: not ready")
     assert '  root cause: service "db": is unhealthy' in text
@@ -175,7 +180,7 @@ def test_the_screen() -> None:
 def test_a_long_story_is_cut_but_for_its_failures() -> None:
     timeline = [Moment(n, f"good {n}") for n in range(50)]
     timeline += [Moment(50 + n, f"bad {n}", "db", True) for n in range(20)]
-    findings = replace(FINDINGS, timeline=tuple(timeline), suspects=())
+    findings = replace(FINDINGS, timeline=tuple(timeline), suspects=(), command=None)
     text = "\n".join(findings_lines(findings))
     assert "(50 earlier ones are left out)" in text
     assert "bad 0" in text
@@ -271,3 +276,51 @@ def test_the_timeline_of_engine_and_plan() -> None:
         ("image nginx pulled in 2.5 s", "", False),
         ("pull image nginx failed: not there", "web", True),
     ]
+
+
+def test_of_a_failing_test_the_services_output_is_shown() -> None:
+    """The timeline tells how the environment came up, which it did."""
+    ran = replace(
+        FINDINGS,
+        suspects=(),
+        command=CommandResult(("pytest",), 1.0, "exited with code 1"),
+        output=(Spoken("web-1", "GET / 500"), Spoken("db-1", "no such table")),
+    )
+    lines = list(findings_lines(ran))
+    assert "    web-1 | GET / 500" in lines
+    assert "    db-1  | no such table" in lines
+    assert "  timeline:" not in lines
+    assert findings_json(ran)["output"][0] == {"container": "web-1", "text": "GET / 500"}
+    silent = list(findings_lines(replace(ran, output=())))
+    assert "  the services wrote nothing while it ran" in silent
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "is_told"),
+    [
+        ({"interval": 2.0, "retries": 3}, {}, True),
+        ({"start_period": 30.0}, {}, False),
+        ({}, {"health": "healthy"}, False),
+        ({}, {"state": "exited"}, False),
+        ({}, {"health_exit_code": 127}, False),
+    ],
+)
+def test_a_hint_at_the_start_period(
+    check: dict[str, Any], state: dict[str, Any], is_told: bool
+) -> None:
+    service = Service(image="db", healthcheck=Healthcheck(test=("CMD", "ready"), **check))
+    seen = {"state": "running", "health": "unhealthy", "health_exit_code": 1, **state}
+    hint = start_period_hint(service, ContainerState("id", "demo-db-1", **seen))
+    assert ("healthcheck.start_period" in hint) is is_told
+    assert ("had 6s to get ready" in hint) is (is_told and "retries" in check)
+
+
+def test_a_command_is_looked_for_before_anything_is_made(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    check_command(["sh"])
+    with pytest.raises(CommandNotFound, match="nosuchcmd: command not found") as missing:
+        check_command(["nosuchcmd"])
+    with pytest.raises(CannotRun, match="permission denied") as denied:
+        check_command([str(script)])
+    assert (missing.value.exit_code, denied.value.exit_code) == (127, 126)
