@@ -288,6 +288,16 @@ def test_a_hostile_context_leads_nowhere(kitchen: Kitchen) -> None:
     assert post(kitchen, kitchen.context(x=(tarfile.REGTYPE, b"x")))[0] == 400
 
 
+def test_what_is_wrong_in_a_later_line_is_told_before_a_step_is_executed(kitchen: Kitchen) -> None:
+    first = "RUN cat /proc/sys/kernel/random/uuid"
+    for last in ("ENV", "HEALTHCHECK x", "FROM one AS two\nFROM two\nEXPOSE 99999"):
+        shown = kitchen.build(f"FROM BASE AS one\n{first}\n{last}\n", want=1)
+        assert f"on line {2 + len(last.splitlines())}: " in shown
+        assert "Running in" not in shown
+    shown = kitchen.build(f"FROM BASE\n{first}\n")
+    assert shown.index(" ---> Running in ") < shown.index(" ---> Removed intermediate container ")
+
+
 def test_devices_and_pipes_of_a_context(kitchen: Kitchen) -> None:
     os.mkfifo(kitchen.folder / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:

@@ -19,6 +19,7 @@ from stackr.runtime.engine.build.progress import (
     Output,
     Pulling,
     StageDone,
+    StepContainer,
     StepDone,
     StepStarted,
 )
@@ -51,7 +52,7 @@ class ClassicLines:
             case StageDone():
                 self._done.add(event.stage)
                 self._go_on()
-            case StepStarted() | StepDone() | Output() | Pulling():
+            case StepStarted() | StepContainer() | StepDone() | Output() | Pulling():
                 self._first.setdefault(event.stage, event.number)
                 self._held.setdefault(event.stage, []).extend(_lines(event))
                 self._go_on()
@@ -91,11 +92,16 @@ def _has_tag(name: str) -> bool:
     return ":" in name.rpartition("/")[2]
 
 
-def _lines(event: StepStarted | StepDone | Output | Pulling) -> list[dict[str, Any]]:
+def _lines(
+    event: StepStarted | StepContainer | StepDone | Output | Pulling,
+) -> list[dict[str, Any]]:
     match event:
         case StepStarted():
             text = f"Step {event.number}/{event.total} : {event.text}"
             return [{"stream": text}, {"stream": "\n"}]
+        case StepContainer():
+            what = "Removed intermediate container" if event.is_gone else "Running in"
+            return [{"stream": f" ---> {what} {short_id(event.id)}\n"}]
         case StepDone():
             cached = (
                 [{"stream": " ---> Using cache\n"}] if event.cached and event.number > 1 else []

@@ -12,6 +12,7 @@ from stackr.runtime.engine.build.progress import (
     Output,
     Pulling,
     StageDone,
+    StepContainer,
     StepDone,
     StepStarted,
 )
@@ -24,6 +25,8 @@ def event_json(event: BuildEvent) -> dict[str, Any]:
         case StepStarted():
             value = {"Kind": "step", **_place(event), "Total": event.total}
             return value | {"Text": event.text, "Line": event.line}
+        case StepContainer():
+            return {"Kind": "container", **_place(event), "Id": event.id, "Gone": event.is_gone}
         case Output():
             data = base64.b64encode(event.data).decode()
             return {"Kind": "output", **_place(event), "Stream": event.stream, "Data": data}
@@ -45,5 +48,5 @@ def event_json(event: BuildEvent) -> dict[str, Any]:
             return value | keys if event.keys else value
 
 
-def _place(event: StepStarted | StepDone | Output | Pulling) -> dict[str, Any]:
+def _place(event: StepStarted | StepContainer | StepDone | Output | Pulling) -> dict[str, Any]:
     return {"Stage": event.stage, "Number": event.number}

@@ -16,6 +16,7 @@ __all__ = [
     "Pulling",
     "Report",
     "StageDone",
+    "StepContainer",
     "StepDone",
     "StepFailed",
     "StepStarted",
@@ -41,6 +42,16 @@ class Output:
     number: int
     stream: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepContainer:
+    """The container of a RUN by its ID: it is to run, or is gone again."""
+
+    stage: str
+    number: int
+    id: str
+    is_gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ class Built:
     own_keys: tuple[str, ...] = ()
 
 
-BuildEvent = StepStarted | Output | StepDone | StageDone | Pulling | Notice | Built
+BuildEvent = StepStarted | StepContainer | Output | StepDone | StageDone | Pulling | Notice | Built
 Report = Callable[[BuildEvent], None]
 
 

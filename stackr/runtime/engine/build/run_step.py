@@ -39,6 +39,9 @@ _SSH: Final = "/run/buildkit/ssh_agent.{}"
 Write = Callable[[int, bytes], None]
 """Told of what the program writes: stream (1, 2), bytes."""
 
+Tell = Callable[[str, bool], None]
+"""Told the ID of the step's container, and whether it is gone again."""
+
 BindSource = Context | Sequence[str]
 """What a bind mount is of: a context, or layers."""
 
@@ -98,6 +101,7 @@ class Runner:
         *,
         epoch_ns: int | None,
         write: Write,
+        tell: Tell,
     ) -> Layer | None:
         """sources: what each bind mount is of, by its place among the step's mounts.
 
@@ -128,10 +132,13 @@ class Runner:
             id = await stack.enter_async_context(
                 self._containers.container(layers, config, host_config)
             )
+            tell(id, False)
             code = await self._execute(id, write)
             if code:
                 raise RunFailed(code)
-            return await self._maker.take(id, layers, stubs=stubs, epoch_ns=epoch_ns)
+            layer = await self._maker.take(id, layers, stubs=stubs, epoch_ns=epoch_ns)
+        tell(id, True)
+        return layer
 
     async def _execute(self, id: str, write: Write) -> int:
         containers = self._containers.containers

@@ -24,6 +24,7 @@ from stackr.runtime.engine.build.progress import (
     Output,
     Report,
     StageDone,
+    StepContainer,
     StepDone,
     StepFailed,
     StepStarted,
@@ -105,6 +106,8 @@ class StageBuild:
         base = await self._base(stage, self._number)
         self._layers, self._history = list(base.layers), list(base.history)
         state = StageState(self._plan, stage, base.config or {}, base.args)
+        if stage.parent is None or stage.base in self._request.contexts:
+            await asyncio.to_thread(self._foresee, base)
         self._done(None, cached=False, config=state.config)
         for instruction in state.instructions():
             self._number += 1
@@ -114,6 +117,19 @@ class StageBuild:
         return StageResult(
             tuple(self._layers), state.config, tuple(self._history), author, state.args
         )
+
+    def _foresee(self, base: Base) -> None:
+        """Raise what is wrong with this stage and those on it before a step is executed."""
+        pending = [(self._stage, base.config or {}, base.args)]
+        while pending:
+            state = StageState(self._plan, *pending.pop())
+            for instruction in state.instructions():
+                state.step(instruction)
+            pending += [
+                (each, state.config, state.args)
+                for each in self._plan.stages
+                if each.parent == state.stage.index and each.base not in self._request.contexts
+            ]
 
     def _start(self, text: str, line: int) -> None:
         total = max(self._total, self._number)
@@ -262,6 +278,7 @@ class StageBuild:
                     prepared.binds,
                     epoch_ns=epoch_ns,
                     write=lambda stream, data: self._report(Output(stage, number, stream, data)),
+                    tell=lambda *container: self._report(StepContainer(stage, number, *container)),
                 )
             case Folder():
                 return await workshop.copier.folder(step, self._layers, epoch_ns=epoch_ns)

@@ -25,6 +25,7 @@ from stackr.runtime.engine.build.progress import (
     Notice,
     Output,
     StageDone,
+    StepContainer,
     StepDone,
     StepStarted,
 )
@@ -174,7 +175,9 @@ def test_stages_are_shown_one_after_the_other() -> None:
     for event in (
         step("a", 1),
         step("b", 3),
+        StepContainer("b", 3, "c" * 64, False),
         Output("b", 3, 1, b"from b\n"),
+        StepContainer("b", 3, "c" * 64, True),
         Output("a", 1, 2, b"from a\n"),
         done("a", 1),
         step("a", 2),
@@ -190,7 +193,8 @@ def test_stages_are_shown_one_after_the_other() -> None:
     assert text == (
         "Step 1/4 : RUN 1\n\x1b[91mfrom a\n\x1b[0m ---> 111111111111\n"
         "Step 2/4 : RUN 2\n ---> Using cache\n ---> 222222222222\n"
-        "Step 3/4 : RUN 3\nfrom b\n ---> 333333333333\n"
+        "Step 3/4 : RUN 3\n ---> Running in cccccccccccc\nfrom b\n"
+        " ---> Removed intermediate container cccccccccccc\n ---> 333333333333\n"
         "careful\n"
         "Successfully built ffffffffffff\n"
         "Successfully tagged x:latest\nSuccessfully tagged y:1\n"
