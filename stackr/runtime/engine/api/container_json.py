@@ -21,13 +21,12 @@ __all__ = ["endpoint_settings", "inspection", "ports_of", "status_text", "summar
 
 _NULL_WHERE_EMPTY = (
     *("Binds", "VolumesFrom", "CapAdd", "CapDrop", "GroupAdd", "SecurityOpt"),
-    *("DeviceCgroupRules", "ExtraHosts"),
+    *("DeviceCgroupRules", "DeviceRequests", "ExtraHosts"),
 )
 _NOT_HERE: dict[str, Any] = {
     "Cgroup": "",
     "CpuCount": 0,
     "CpuPercent": 0,
-    "DeviceRequests": None,
     "IOMaximumBandwidth": 0,
     "IOMaximumIOps": 0,
     "Isolation": "",

@@ -79,8 +79,8 @@ def test_keys_may_be_in_any_case() -> None:
     )
     assert body.cmd == ["true"]
     assert body.host_config.tmpfs == {"/t": ""}
-    with pytest.raises(StackrError, match="DeviceRequests"):
-        parse_create({"hostConfig": {"devicerequests": [{"Count": 1}]}})
+    with pytest.raises(StackrError, match="StorageOpt"):
+        parse_create({"hostConfig": {"storageopt": {"size": "1G"}}})
 
 
 def test_a_name_without_a_value_takes_a_variable_out() -> None:

@@ -19,6 +19,7 @@ from stackr.runtime.engine.container.life.networking import container_net, uses_
 from stackr.runtime.engine.container.life.sharing import joined, network_owner
 from stackr.runtime.engine.container.life.teardown import Teardown
 from stackr.runtime.engine.container.oci.bundle import Surroundings, bundle_config, hostname_of
+from stackr.runtime.engine.container.oci.cdi import apply_devices, device_names
 from stackr.runtime.engine.container.oci.init_program import find_init
 from stackr.runtime.engine.container.oci.monitor import (
     MonitorError,
@@ -161,6 +162,7 @@ class BringUp:
             init=find_init() if container.host_config.init and not has_host_pid else "",
         )
         config = bundle_config(container, around)
+        apply_devices(config, device_names(container.host_config.device_requests))
         self._runtime.filters.apply(config)
         (bundle / "config.json").write_text(json.dumps(config))
         return config, mounted, borrowed

@@ -18,6 +18,7 @@ from stackr.runtime.engine.container.limits import resources as limits
 from stackr.runtime.engine.container.limits.controllers import discarded
 from stackr.runtime.engine.container.limits.groups import check_parent
 from stackr.runtime.engine.container.oci import devices
+from stackr.runtime.engine.container.oci.cdi import device_names
 from stackr.runtime.engine.container.oci.security import parse_security_options
 from stackr.runtime.engine.container.records.record import STANDBY_LABEL
 from stackr.runtime.engine.container.settings.refused import check_runtime
@@ -56,6 +57,7 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
         host=host.capabilities,
     )
     devices.parse_rules(host_config.device_cgroup_rules)
+    device_names(host_config.device_requests)
     rotation(host_config.log_config)
     check_extra_hosts(host_config.extra_hosts)
     check_ports(config, host_config)

@@ -17,7 +17,15 @@ from typing import Any
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container.settings.spec import DeviceMapping
 
-__all__ = ["ALLOW_ALL", "DEFAULT_RULES", "host_devices", "mapped_devices", "parse_rules"]
+__all__ = [
+    "ALLOW_ALL",
+    "DEFAULT_RULES",
+    "allow",
+    "host_devices",
+    "mapped_devices",
+    "node_of",
+    "parse_rules",
+]
 
 Rule = dict[str, Any]
 
@@ -28,7 +36,8 @@ _OWN_DEV = frozenset(
 )
 
 
-def _allow(kind: str, major: int | None, minor: int | None, access: str) -> Rule:
+def allow(kind: str, major: int | None, minor: int | None, access: str) -> Rule:
+    """A rule; None stands for any number."""
     rule: Rule = {"allow": True, "type": kind, "access": access}
     if major is not None:
         rule["major"] = major
@@ -40,11 +49,11 @@ def _allow(kind: str, major: int | None, minor: int | None, access: str) -> Rule
 ALLOW_ALL: list[Rule] = [{"allow": True, "access": "rwm"}]
 DEFAULT_RULES: list[Rule] = [
     {"allow": False, "access": "rwm"},
-    _allow("c", None, None, "m"),
-    _allow("b", None, None, "m"),
-    *(_allow("c", 1, minor, "rwm") for minor in (3, 5, 7, 8, 9)),  # null zero full random urandom
-    *(_allow("c", 5, minor, "rwm") for minor in (0, 1, 2)),  # tty console ptmx
-    _allow("c", 136, None, "rwm"),  # pseudo-terminals
+    allow("c", None, None, "m"),
+    allow("b", None, None, "m"),
+    *(allow("c", 1, minor, "rwm") for minor in (3, 5, 7, 8, 9)),  # null zero full random urandom
+    *(allow("c", 5, minor, "rwm") for minor in (0, 1, 2)),  # tty console ptmx
+    allow("c", 136, None, "rwm"),  # pseudo-terminals
 ]
 
 
@@ -57,7 +66,7 @@ def parse_rules(texts: Sequence[str]) -> list[Rule]:
             raise InvalidArgument(f"invalid device cgroup rule format: '{text}'")
         kind, major, minor, access = match.groups()
         first, second = (None if word == "*" else int(word) for word in (major, minor))
-        rules.append(_allow(kind, first, second, access))
+        rules.append(allow(kind, first, second, access))
     return rules
 
 
@@ -81,7 +90,7 @@ def mapped_devices(mappings: Sequence[DeviceMapping]) -> tuple[list[Rule], list[
             )
         for node in found:
             nodes.append(node)
-            rules.append(_allow(node["type"], node["major"], node["minor"], access))
+            rules.append(allow(node["type"], node["major"], node["minor"], access))
     return nodes, rules
 
 
@@ -93,7 +102,7 @@ def host_devices(dev: Path = Path("/dev")) -> list[Rule]:
             folders[:] = [name for name in folders if name not in _OWN_DEV]
             files = [name for name in files if name not in _OWN_DEV]
         for name in sorted(files):
-            node = _node(Path(folder, name), str(Path(folder, name)))
+            node = node_of(Path(folder, name), str(Path(folder, name)))
             nodes += [node] if node else []
     return nodes
 
@@ -102,17 +111,18 @@ def _nodes(source: Path, target: str) -> Iterator[Rule]:
     target = target or str(source)
     real = source.resolve()
     if not real.is_dir():
-        node = _node(real, target)
+        node = node_of(real, target)
         if node:
             yield node
         return
     for path in sorted(real.rglob("*")):
-        node = _node(path, os.path.join(target, path.relative_to(real)))
+        node = node_of(path, os.path.join(target, path.relative_to(real)))
         if node:
             yield node
 
 
-def _node(path: Path, target: str) -> Rule | None:
+def node_of(path: Path, target: str) -> Rule | None:
+    """The node at a path of the host, to be made at `target`; None where there is no device."""
     try:
         status = path.lstat()
     except OSError:

@@ -117,6 +117,14 @@ class StoredLogConfig(TypedDict, total=False):
     Config: dict[str, str]
 
 
+class StoredDeviceRequest(TypedDict, total=False):
+    Driver: str
+    Count: int
+    DeviceIDs: list[str]
+    Capabilities: list[list[str]]
+    Options: dict[str, str]
+
+
 class StoredUlimit(TypedDict, total=False):
     Name: str
     Soft: int
@@ -201,6 +209,7 @@ class StoredHostConfig(TypedDict, total=False):
     Runtime: str
     Links: list[str]
     VolumeDriver: str
+    DeviceRequests: list[StoredDeviceRequest]
 
 
 class StoredIPAMConfig(TypedDict, total=False):

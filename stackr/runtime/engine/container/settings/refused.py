@@ -20,7 +20,6 @@ _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "Cgroup": (),
     "CpuCount": (),
     "CpuPercent": (),
-    "DeviceRequests": (),
     "IOMaximumBandwidth": (),
     "IOMaximumIOps": (),
     "Isolation": ("default",),
@@ -54,7 +53,7 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
 
 def refuse_fixed(body: Mapping[str, Any]) -> None:
     """Raise NotSupported for what an update cannot change, and dockerd passes over in silence."""
-    keys = ("Devices", "DeviceCgroupRules", "Ulimits")
+    keys = ("Devices", "DeviceCgroupRules", "DeviceRequests", "Ulimits")
     given = matched(body, keys)
     for key in keys:
         if given.get(key) not in _EMPTY:

@@ -30,6 +30,7 @@ __all__ = [
     "ContainerCreate",
     "ContainerUpdate",
     "DeviceMapping",
+    "DeviceRequest",
     "EndpointIPAMConfig",
     "EndpointSettings",
     "ExecCreate",
@@ -197,6 +198,16 @@ class DeviceMapping(_Body):
     cgroup_permissions: str = ""
 
 
+class DeviceRequest(_Body):
+    """count: -1 for all. capabilities: each list is one of the sets that would do."""
+
+    driver: str = ""
+    count: int = 0
+    device_ids: list[str] = Field(default=[], alias="DeviceIDs")
+    capabilities: list[list[str]] = []
+    options: dict[str, str] = {}
+
+
 class WeightDevice(_Body):
     """path: of a block device."""
 
@@ -271,6 +282,7 @@ class HostConfig(Resources):
     ulimits: list[Ulimit] = []
     devices: list[DeviceMapping] = []
     device_cgroup_rules: list[str] = []
+    device_requests: list[DeviceRequest] = []
     init: bool | None = None
     oom_score_adj: int = 0
     oom_kill_disable: bool = False
