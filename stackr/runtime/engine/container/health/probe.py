@@ -33,6 +33,7 @@ __all__ = [
     "Test",
     "compiled",
     "parse_test",
+    "unknown_test",
 ]
 
 _KINDS = ("CMD", "CMD-SHELL", "TCP", "HTTP", "LOG", "FILE")
@@ -112,10 +113,18 @@ def parse_test(config: Config) -> Test | None:
         case [kind, *_] if kind in _KINDS:
             raise InvalidArgument(f"Healthcheck: {kind}: wrong number of arguments: {test[1:]}")
         case _:
-            raise InvalidArgument(
-                f"Unknown healthcheck type '{test[0]}' (expected 'CMD', 'CMD-SHELL' or 'NONE', or"
-                " stackr's 'TCP', 'HTTP', 'LOG' or 'FILE')"
-            )
+            return None  # as dockerd, which says so in its log alone
+
+
+def unknown_test(config: Config) -> str:
+    """What to tell of a test of no known kind, "" for any other: images may have such."""
+    test = config.healthcheck.test if config.healthcheck else []
+    if test[:1] in ([], ["NONE"]) or test[0] in _KINDS:
+        return ""
+    return (
+        f"Unknown healthcheck type '{test[0]}' (expected 'CMD', 'CMD-SHELL' or 'NONE', or"
+        " stackr's 'TCP', 'HTTP', 'LOG' or 'FILE'): there is no health check"
+    )
 
 
 def _port(text: str, kind: str) -> int:

@@ -47,8 +47,7 @@ ProbeCall = Callable[[float], Awaitable[ProbeResult]]
 
 
 def is_checked(config: Config) -> bool:
-    check = config.healthcheck
-    return check is not None and check.test[:1] not in ([], ["NONE"])
+    return parse_test(config) is not None
 
 
 def apply(health: Health, probe: Probe, *, retries: int, counts: bool = True) -> None:

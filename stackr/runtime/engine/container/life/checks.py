@@ -10,7 +10,7 @@ import re
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container import capabilities
-from stackr.runtime.engine.container.health.probe import LogTest, parse_test
+from stackr.runtime.engine.container.health.probe import LogTest, parse_test, unknown_test
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.io.log_options import LOCAL, driver, rotation
 from stackr.runtime.engine.container.life.networking import check_ports
@@ -62,7 +62,8 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
     check_extra_hosts(host_config.extra_hosts)
     check_ports(config, host_config)
     _check_ranges(host_config)
-    return _warnings(host_config, host)
+    unknown = unknown_test(config)
+    return [*_warnings(host_config, host), *([unknown] if unknown else [])]
 
 
 def _check_config(config: Config) -> None:

@@ -31,6 +31,7 @@ from stackr.runtime.engine.container.settings.contradictions import (
 )
 from stackr.runtime.engine.container.settings.defaults import with_defaults
 from stackr.runtime.engine.container.settings.merge import merge_config
+from stackr.runtime.engine.container.settings.refused import OCI_RUNTIMES
 from stackr.runtime.engine.container.settings.spec import ContainerCreate
 from stackr.runtime.engine.container.storage.mounts import plan_mounts
 from stackr.runtime.engine.container.storage.storage import name_volumes
@@ -58,6 +59,8 @@ class Creation:
         check_network_mode(body)
         chosen = check_name(name) if name else self._store.free_name()
         self._store.check_free(chosen)
+        if not (body.image or body.cmd or body.entrypoint):
+            raise InvalidArgument("No command specified")
         image = self._images.get(body.image)
         if platform:
             made_for = {"os": image.os, "architecture": image.architecture}
@@ -67,6 +70,11 @@ class Creation:
         wanted = with_defaults(body.host_config, self._parts.config.options)
         host_config = with_cgroup_namespace(adapted(wanted), self._host)
         warnings = [*check_create(config, host_config, self._host), *network_warnings(body)]
+        own = self._parts.runtime.name
+        if host_config.runtime in OCI_RUNTIMES and host_config.runtime != own:
+            warnings.append(
+                f"Runtime {host_config.runtime}: all containers of this engine are run by {own}"
+            )
         for other in joined_containers(host_config):
             self._check_known(other)
         links = Links(self._store, self._parts.networks).resolved(host_config.links)

@@ -11,7 +11,7 @@ from typing import Any
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.container.settings.keys import matched
 
-__all__ = ["check_runtime", "refuse_fixed", "refuse_unsupported"]
+__all__ = ["OCI_RUNTIMES", "check_runtime", "refuse_fixed", "refuse_unsupported"]
 
 _EMPTY: tuple[object, ...] = (None, "", 0, False, [], {}, [""])
 
@@ -30,7 +30,8 @@ _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
 }
 
 
-_RUNTIMES = ("", "runc", "crun", "io.containerd.runc.v2")
+OCI_RUNTIMES = ("runc", "crun")
+_RUNTIMES = ("", "io.containerd.runc.v2", *OCI_RUNTIMES)
 
 
 def check_runtime(name: str) -> None:
