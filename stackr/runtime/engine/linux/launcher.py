@@ -9,6 +9,7 @@ Wire (SOCK_SEQPACKET on the descriptor that its argument names, one JSON object 
 descriptors travel beside the request):
   -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false,
       "oom_score_adj": null, "hide": [...],
+      "shared": [{"source": ..., "target": ...}],
       "borrowed": [{"namespace": "/proc/1/ns/mnt", "path": ..., "target": ...}],
       "overlays": [{"base_dir": ..., "options": ..., "target": ...}],
       "parts": [{"root": ..., "path": ..., "target": ..., "as_root": false, "recursive": true,
@@ -130,6 +131,17 @@ def mount_device(device: dict[str, object]) -> None:
         raise DeviceError(f"{device['failure']}: {why}") from error
 
 
+def clone_shared(mount: dict[str, str]) -> tuple[int, str]:
+    """A copy of a mount of the host's, and where it goes: what is mounted in the one is in the
+    other, too, as long as it is made before this namespace stops to tell the host of its mounts.
+    """
+    place = os.open(mount["source"], os.O_PATH | os.O_CLOEXEC)
+    try:
+        return syscalls.clone_tree(place, recursive=True), mount["target"]
+    finally:
+        os.close(place)
+
+
 def private_namespace(hide: list[str]) -> None:
     """A new mount namespace: the host's later mounts come in, ours do not go out.
 
@@ -156,7 +168,11 @@ def _become(request: dict[str, object], received: list[int]) -> None:
     """In the child: namespaces, mounts, descriptors, exec; returns only by an exception."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
+    shared = [clone_shared(mount) for mount in request["shared"]]  # type: ignore[attr-defined]
     private_namespace(request["hide"])  # type: ignore[arg-type]
+    for tree, target in shared:
+        attach(tree, target)
+        os.close(tree)
     for tree in request["borrowed"]:  # type: ignore[attr-defined]
         borrow(tree["namespace"], tree["path"], tree["target"])
     for overlay in request["overlays"]:  # type: ignore[attr-defined]

@@ -22,7 +22,16 @@ from stackr.runtime.engine.linux import launcher
 from stackr.runtime.engine.linux.child import ENVIRONMENT, child_argv
 from stackr.runtime.engine.linux.subpath import subpath_failure
 
-__all__ = ["Borrowed", "Completed", "DeviceTarget", "Launched", "Launcher", "OverlayTarget", "Part"]
+__all__ = [
+    "Borrowed",
+    "Completed",
+    "DeviceTarget",
+    "Launched",
+    "Launcher",
+    "OverlayTarget",
+    "Part",
+    "SharedTarget",
+]
 
 _OUTPUT_LIMIT = 1 << 20
 
@@ -61,6 +70,14 @@ class Borrowed:
 
     namespace: str
     path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTarget:
+    """A path of the host, whose mounts the program's and the host's are to be the same below."""
+
+    source: str
     target: str
 
 
@@ -167,6 +184,7 @@ class Launcher:
         devices: Sequence[DeviceTarget] = (),
         parts: Sequence[Part] = (),
         borrowed: Sequence[Borrowed] = (),
+        shared: Sequence[SharedTarget] = (),
         tty: bool = False,
         oom_score_adj: int | None = None,
     ) -> Launched:
@@ -191,6 +209,7 @@ class Launcher:
             "tty": tty,
             "oom_score_adj": oom_score_adj,
             "hide": self.hide,
+            "shared": [asdict(mount) for mount in shared],
             "borrowed": [asdict(tree) for tree in borrowed],
             "overlays": [asdict(overlay) for overlay in overlays],
             "devices": [asdict(device) for device in devices],

@@ -224,6 +224,7 @@ class BringUp:
             devices=mounted.devices,
             parts=mounted.parts,
             borrowed=borrowed,
+            shared=mounted.shared,
             options=MonitorOptions(
                 tty=container.config.tty,
                 stdin=container.config.open_stdin,

@@ -326,7 +326,9 @@ def _linux(
         "readonlyPaths": _paths(host_config.readonly_paths, READONLY_PATHS, privileged),
     }
     propagations = {mount.propagation for mount in container.mounts}
-    if propagations & {"slave", "rslave"}:
+    if propagations & {"shared", "rshared"}:
+        linux["rootfsPropagation"] = "rshared"
+    elif propagations & {"slave", "rslave"}:
         linux["rootfsPropagation"] = "rslave"
     profile = _seccomp(security, caps, privileged)
     if profile is not None:

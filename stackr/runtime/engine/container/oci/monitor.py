@@ -30,6 +30,7 @@ from stackr.runtime.engine.linux.launcher_client import (
     Launcher,
     OverlayTarget,
     Part,
+    SharedTarget,
     kill_launched,
     read_line,
 )
@@ -111,6 +112,7 @@ class Monitor:
         devices: Sequence[DeviceTarget],
         parts: Sequence[Part],
         borrowed: Sequence[Borrowed],
+        shared: Sequence[SharedTarget],
         options: MonitorOptions,
     ) -> Running:
         """Mount the root file system and what is beside it, start the monitor, and have the
@@ -131,6 +133,7 @@ class Monitor:
                     devices=devices,
                     parts=parts,
                     borrowed=borrowed,
+                    shared=shared,
                 )
             finally:
                 os.close(writer)

@@ -18,8 +18,7 @@ from stackr.runtime.proc_targets import proc_refusal
 
 __all__ = ["plan_mounts"]
 
-_PROPAGATIONS = ("private", "rprivate", "slave", "rslave")
-_SHARED = ("shared", "rshared")
+_PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 _NO_EFFECT = ("z", "Z", "consistent", "cached", "delegated", "")
 _OWN_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 _VOLUME_MODE = "z"
@@ -125,17 +124,11 @@ def _with_option(mount: MountPoint, option: str, text: str) -> MountPoint:
         return replace(mount, rw=option == "rw")
     if option == "nocopy" and mount.type == "volume":
         return replace(mount, copy_up=False)
-    if option in _SHARED and mount.type == "bind":
-        raise NotSupported(_no_sharing(option))
     if option in _PROPAGATIONS and mount.type == "bind":
         return replace(mount, propagation=option)
     if option in _NO_EFFECT:
         return mount
     raise InvalidArgument(f"invalid volume specification: '{text}': invalid mode: {option}")
-
-
-def _no_sharing(propagation: str) -> str:
-    return f"bind propagation: not supported by the embedded engine: {propagation}"
 
 
 def _parse_mount(mount: Mount) -> MountPoint:
@@ -174,8 +167,6 @@ def _bind_mount(mount: Mount, destination: str) -> MountPoint:
     propagation = (options.propagation if options else "") or "rprivate"
     if options and options.read_only_force_recursive:
         _check_forced(mount, options, propagation)
-    if propagation in _SHARED:
-        raise NotSupported(_no_sharing(propagation))
     if propagation not in _PROPAGATIONS:
         raise _invalid(mount, f"invalid propagation mode: {propagation}")
     return MountPoint(

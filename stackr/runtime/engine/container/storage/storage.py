@@ -21,13 +21,19 @@ from stackr.runtime.engine.container.needs import ImageSource, VolumeAccess
 from stackr.runtime.engine.container.oci.user import ProcessUser, resolve_user
 from stackr.runtime.engine.container.records.record import Container, MountPoint
 from stackr.runtime.engine.container.storage.etc import hosts_file
+from stackr.runtime.engine.container.storage.propagation import SHARED, check_shared
 from stackr.runtime.engine.container.storage.tmpfs import (
     given_mode,
     innermost,
     stat_below,
     tmpfs_mode,
 )
-from stackr.runtime.engine.linux.launcher_client import DeviceTarget, OverlayTarget, Part
+from stackr.runtime.engine.linux.launcher_client import (
+    DeviceTarget,
+    OverlayTarget,
+    Part,
+    SharedTarget,
+)
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL
@@ -61,6 +67,7 @@ class Mounted:
     images: list[OverlayTarget] = field(default_factory=list)
     devices: list[DeviceTarget] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    shared: list[SharedTarget] = field(default_factory=list)
     paths: dict[str, str] = field(default_factory=dict)
     tmpfs_modes: dict[str, int] = field(default_factory=dict)
 
@@ -210,6 +217,11 @@ class Storage:
                 found.paths[mount.destination] = part if mount.subpath else target
                 if mount.subpath:
                     found.parts.append(Part(target, mount.subpath, part))
+            elif mount.propagation in SHARED:
+                check_shared(mount.source)
+                _make_like(mount.source, target)
+                found.shared.append(SharedTarget(mount.source, target))
+                found.paths[mount.destination] = target
             elif mount.subpath:
                 found.paths[mount.destination] = part
                 found.parts.append(self._volume_part(mount, part))
@@ -381,6 +393,14 @@ def _volume_settings(
         if given and asked.type == "volume" and asked.target.rstrip("/") == mount.destination:
             return labels | given.labels, given.driver_config.options
     return labels, {}
+
+
+def _make_like(source: str, target: str) -> None:
+    """A place to mount on, of the same kind."""
+    if os.path.isdir(source):
+        os.mkdir(target)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _own_names(container: Container) -> str:
