@@ -12,18 +12,20 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import aiohttp
+from yarl import URL
 
 from stackr.errors import InvalidArgument, NotFound, PermissionDenied, Unauthorized
 from stackr.registry.digest import DigestMismatch, digest_of, is_digest
 from stackr.registry.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest, parse_manifest
 from stackr.registry.reference import Reference
 from stackr.registry.transport import Transport, error_of, not_found, read_limited
-from stackr.text import visible
+from stackr.text import parse_json, visible
 
 __all__ = ["BlobStream", "Registry"]
 
 _MANIFEST_LIMIT: Final = 4 << 20  # distribution-spec: "at least 4 megabytes"
 _STORED: Final = (200, 201, 202, 204)
+_MOST_PAGES: Final = 1000
 _ACCEPT: Final = ", ".join(MANIFEST_TYPES + INDEX_TYPES)
 
 
@@ -66,6 +68,29 @@ class Registry:
                 f"manifest for {reference.familiar}: digest mismatch: want {expected}, got {digest}"
             )
         return parse_manifest(raw, media_type, digest)
+
+    async def tags(self) -> list[str]:
+        """Every tag of the repository, as the registry lists them.
+
+        Raises NotFound and Unauthorized with Docker's texts, InvalidArgument for another answer.
+        """
+        tags: list[str] = []
+        url: str | URL = f"{self._root}/tags/list"
+        name = self._reference.familiar_name
+        for _ in range(_MOST_PAGES):
+            async with self._transport.request(
+                "GET", url, scope=self._scope, patient=True
+            ) as response:
+                if response.status == 404:
+                    code, text = await error_of(response)
+                    raise not_found(code, text, name=name, reference=name)
+                raw = await read_limited(response, _MANIFEST_LIMIT, f"tags of {name}")
+                link = response.links.get("next")
+            tags += _tags(raw, name)
+            if link is None or "url" not in link:
+                return tags
+            url = self._transport.joined(self._transport.base, str(link["url"]))
+        raise InvalidArgument(f"tags of {name}: more than {_MOST_PAGES} pages")
 
     @property
     def root(self) -> str:
@@ -167,6 +192,19 @@ class Registry:
         if got != digest:
             raise DigestMismatch(f"blob {digest}: digest mismatch: got {got}")
         return bytes(data)
+
+
+def _tags(raw: bytes, name: str) -> list[str]:
+    try:
+        body = parse_json(raw)
+    except ValueError:
+        body = None
+    tags = body.get("tags") if isinstance(body, dict) else None
+    if tags is None and isinstance(body, dict):
+        return []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise InvalidArgument(f"tags of {name}: malformed answer")
+    return tags
 
 
 def _range_start(response: aiohttp.ClientResponse) -> int:

@@ -58,3 +58,24 @@ def test_images_go_out_and_come_back_as_archives(
     assert imported.stdout.strip() in docker("images", "-q", "--no-trunc", "kept").stdout
     assert "unexpected end" in docker("load", want=1, stdin="junk").stderr
     docker("rmi", "kept:1", "kept:2")
+
+
+def test_all_tags_of_a_repository_are_pulled(docker: Docker, pulled: str) -> None:
+    repository = f"{pulled.partition('/')[0]}/all-tags"
+    for tag in ("one", "two"):
+        docker("tag", pulled, f"{repository}:{tag}")
+    docker("push", "-aq", repository)
+    docker("rmi", f"{repository}:one", f"{repository}:two")
+    docker("pull", "-aq", repository)
+    shown = docker("images", repository, "--format", "{{.Tag}}").stdout.split()
+    assert sorted(shown) == ["one", "two"]
+    docker("rmi", f"{repository}:one", f"{repository}:two")
+    assert "not found" in docker("pull", "-a", f"{repository}-nonesuch", want=1).stderr
+
+
+def test_credentials_are_tried_at_the_registry(docker: Docker, pulled: str, tmp_path: Path) -> None:
+    login = ("--config", str(tmp_path), "login", "-u", "user", "--password-stdin")
+    registry = pulled.partition("/")[0]
+    assert "Login Succeeded" in docker(*login, registry, stdin="word").stdout
+    refused = docker(*login, "127.0.0.1:1", stdin="word", want=1).stderr
+    assert "cannot be reached: Connection refused" in refused

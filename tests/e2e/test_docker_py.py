@@ -35,7 +35,7 @@ def sleeper(client: Any, busybox_image: str) -> Iterator[Any]:
 
 def test_the_engine_is_asked(client: Any) -> None:
     assert client.ping()
-    assert client.version()["ApiVersion"] == "1.47"
+    assert client.version()["ApiVersion"] == "1.56"
     assert client.info()["OSType"] == "linux"
 
 

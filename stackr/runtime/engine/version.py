@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["API_VERSION", "CAPABILITIES", "MIN_API_VERSION", "version_text"]
+from stackr.version import __version__
 
-API_VERSION = (1, 47)
+__all__ = ["API_VERSION", "CAPABILITIES", "DOCKER_VERSION", "MIN_API_VERSION", "version_text"]
+
+API_VERSION = (1, 56)
 MIN_API_VERSION = (1, 24)
+DOCKER_VERSION = f"29.0.0+stackr.{__version__}"
+"""For programs that want a least version of Docker; who else it is stands behind the plus, and in
+the components of `/version`.
+"""
 CAPABILITIES = (
     *("build", "handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
     *("snapshot", "update_labels", "update_lifts"),

@@ -6,15 +6,17 @@ Source: Docker Engine API, "Image" and "Distribution".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import Internal, InvalidArgument, NotSupported, Unauthorized, Unavailable
 from stackr.runtime.engine.api.backends import Engine
-from stackr.runtime.engine.api.credentials import registry_auth
+from stackr.runtime.engine.api.body import string
+from stackr.runtime.engine.api.credentials import credentials_from, registry_auth
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
-from stackr.runtime.engine.api.image_archives import import_image
+from stackr.runtime.engine.api.image_archives import asked_platform, import_image
 from stackr.runtime.engine.api.image_json import (
     created_ns,
     inspection,
@@ -28,6 +30,7 @@ from stackr.runtime.engine.api.listening import while_listening
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import parse_time
 from stackr.runtime.engine.image.model import Image, ImageUse
+from stackr.runtime.engine.image.platform import check_made_for
 from stackr.runtime.engine.image.progress import Report
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES", "summaries", "to_json", "uses_of"]
 
 _LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+_SEARCH_FILTERS = frozenset({"is-automated", "is-official", "stars"})
+_MOST_FOUND = 100
 _PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
 
 
@@ -104,13 +109,16 @@ def _listed(engine: Engine, filters: Filters, *, takes_all: bool) -> list[Image]
 
 
 async def _inspect(engine: Engine, request: Request) -> Response:
-    if request.flag("manifests"):
-        raise NotSupported("manifests: not supported by the embedded engine")
+    """`manifests` are shown by stores that keep several platforms of an image, as this does not."""
+    if request.flag("manifests") and request.text("platform"):
+        raise InvalidArgument("conflicting options: manifests and platform cannot both be set")
     image = engine.images.get(request.params["name"])
+    _check_platform(engine, request, request.params["name"])
     return json_response(to_json(engine, image, request.api_version))
 
 
 async def _history(engine: Engine, request: Request) -> Response:
+    _check_platform(engine, request, request.params["name"])
     return json_response(
         [
             {
@@ -135,12 +143,18 @@ async def _create(engine: Engine, request: Request) -> None:
 
 
 async def _pull(engine: Engine, request: Request) -> None:
-    reference = _pull_reference(request.text("fromImage"), request.text("tag"))
+    name, tag = request.text("fromImage"), request.text("tag")
+    reference = _pull_reference(name, tag)
     auth = registry_auth(request.headers.get("x-registry-auth", ""))
     platform = request.text("platform") or None
 
     async def pull(report: Report) -> None:
-        await engine.images.pull(reference, platform=platform, auth=auth, progress=report)
+        with _failing_as_dockerd():
+            references: Sequence[str] = [reference]
+            if _means_all_tags(name, tag):
+                references = await engine.images.remote_tags(reference, auth=auth)
+            for each in references:
+                await engine.images.pull(each, platform=platform, auth=auth, progress=report)
 
     await send_progress(request, pull, what=f"pull of {reference}", held=1)
 
@@ -148,11 +162,37 @@ async def _pull(engine: Engine, request: Request) -> None:
 async def _push(engine: Engine, request: Request) -> None:
     name, tag = request.params["name"], request.text("tag")
     auth = registry_auth(request.headers.get("x-registry-auth", ""))
+    _check_platform(engine, request, f"{name}:{tag}" if tag else name)
 
     async def push(report: Report) -> None:
-        await engine.images.push(name, tag=tag, auth=auth, progress=report)
+        with _failing_as_dockerd():
+            await engine.images.push(name, tag=tag, auth=auth, progress=report)
 
     await send_progress(request, push, what=f"push of {name}")
+
+
+@contextmanager
+def _failing_as_dockerd() -> Iterator[None]:
+    """A registry that is out of reach is no unavailable engine: clients wait for such a one."""
+    try:
+        yield
+    except Unavailable as error:
+        raise Internal(error.message, hint=error.hint) from error
+
+
+def _check_platform(engine: Engine, request: Request, name: str) -> Image | None:
+    """Raises NotFound where a platform is asked for and the image is of another."""
+    platform = asked_platform(request)
+    if platform is None:
+        return None
+    image = engine.images.get(name)
+    found = {"os": image.os, "architecture": image.architecture, "variant": image.variant}
+    check_made_for(found, platform, name=name)
+    return image
+
+
+def _means_all_tags(name: str, tag: str) -> bool:
+    return not tag and "@" not in name and ":" not in name.rpartition("/")[2]
 
 
 def _pull_reference(name: str, tag: str) -> str:
@@ -162,8 +202,6 @@ def _pull_reference(name: str, tag: str) -> str:
         raise InvalidArgument("invalid reference format")
     if tag:
         return f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
-    if "@" not in name and ":" not in name.rpartition("/")[2]:
-        raise NotSupported(f'pull of all tags of "{name}": not supported: name one tag')
     return name
 
 
@@ -174,6 +212,8 @@ async def _tag(engine: Engine, request: Request) -> Response:
 
 
 async def _delete(engine: Engine, request: Request) -> Response:
+    if any(request.query.get("platforms", ())):
+        raise NotSupported("platforms: an image has one platform here: it is removed whole")
     removals = await engine.images.remove(
         request.params["name"],
         force=request.flag("force"),
@@ -205,7 +245,8 @@ async def _prune(engine: Engine, request: Request) -> Response:
 
 async def _distribution(engine: Engine, request: Request) -> Response:
     auth = registry_auth(request.headers.get("x-registry-auth", ""))
-    found = await engine.images.resolve(request.params["name"], auth=auth)
+    with _failing_as_dockerd():
+        found = await engine.images.resolve(request.params["name"], auth=auth)
     return json_response(
         {
             "Descriptor": {
@@ -223,13 +264,33 @@ async def _distribution(engine: Engine, request: Request) -> Response:
 
 
 async def _search(engine: Engine, request: Request) -> Response:
-    raise NotSupported("image search: not supported by the embedded engine")
+    """Registries of today have no search; Docker Hub's own was none of the distribution's API."""
+    Filters.parse(request.text("filters"), _SEARCH_FILTERS)
+    limit = request.optional_integer("limit")
+    if limit is not None and not 1 <= limit <= _MOST_FOUND:
+        raise InvalidArgument(f"limit {limit} is outside the range of [1, {_MOST_FOUND}]")
+    term = request.text("term")
+    if not term:
+        raise InvalidArgument("term: a name is expected")
+    raise Internal(f'search for "{term}": registries cannot be searched by this engine')
+
+
+async def _auth(engine: Engine, request: Request) -> Response:
+    body = await request.json_object()
+    auth = credentials_from(body)
+    try:
+        with _failing_as_dockerd():
+            await engine.images.log_in(string(body, "serveraddress"), auth)
+    except Unauthorized as error:
+        raise Unauthorized(f"login attempt failed: {error.message}") from error
+    return json_response({"IdentityToken": "", "Status": "Login Succeeded"})
 
 
 ROUTES = (
     Route("GET", "/images/json", _list),
     Route("POST", "/images/create", _create, hijacks=True),
     Route("GET", "/images/search", _search),
+    Route("POST", "/auth", _auth),
     Route("POST", "/images/prune", _prune),
     Route("GET", "/images/{name:path}/json", _inspect),
     Route("GET", "/images/{name:path}/history", _history),

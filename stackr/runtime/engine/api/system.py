@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import Any
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.api import build, volumes
+from stackr.runtime.engine.api import build, disk_usage, volumes
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.containers import summary
 from stackr.runtime.engine.api.filters import Filters
@@ -27,6 +27,7 @@ from stackr.runtime.engine.linux.facts import HostFacts, host_facts
 from stackr.runtime.engine.version import (
     API_VERSION,
     CAPABILITIES,
+    DOCKER_VERSION,
     MIN_API_VERSION,
     version_text,
 )
@@ -73,7 +74,7 @@ async def _version(engine: Engine, request: Request) -> Response:
         {
             "Platform": {"Name": "stackr embedded engine"},
             "Components": [
-                {"Name": "Engine", "Version": __version__, "Details": details},
+                {"Name": "Engine", "Version": DOCKER_VERSION, "Details": details},
                 {"Name": runtime.name, "Version": runtime.version, "Details": {"GitCommit": ""}},
                 {
                     "Name": "stackr",
@@ -81,7 +82,7 @@ async def _version(engine: Engine, request: Request) -> Response:
                     "Details": {"Capabilities": ", ".join(CAPABILITIES)},
                 },
             ],
-            "Version": __version__,
+            "Version": DOCKER_VERSION,
             "ApiVersion": details["ApiVersion"],
             "MinAPIVersion": details["MinAPIVersion"],
             "GitCommit": "",
@@ -126,7 +127,7 @@ async def _info(engine: Engine, request: Request) -> Response:
             "NoProxy": "",
             "Labels": list(engine.config.options.labels),
             "ExperimentalBuild": False,
-            "ServerVersion": __version__,
+            "ServerVersion": DOCKER_VERSION,
             "LiveRestoreEnabled": engine.config.options.live_restore,
             "Isolation": "",
             "InitBinary": "docker-init",
@@ -312,6 +313,8 @@ async def _disk_usage(engine: Engine, request: Request) -> Response:
         usage["Volumes"] = await volumes.usage(engine)
     if "build-cache" in wanted:
         usage["BuildCache"] = await build.usage(engine)
+    if request.api_version >= (1, 52):
+        usage = disk_usage.summed(usage, verbose=request.flag("verbose"))
     return json_response(usage)
 
 

@@ -61,3 +61,12 @@ class Remote:
             return Transport(name.domain, auth, plain_http=plain)
         except ValueError as error:  # a port beyond 65535, a network that is none
             raise InvalidArgument(f'registry "{name.domain}": invalid address: {error}') from error
+
+    async def tags(self, transport: Transport, repository: Reference) -> list[str]:
+        """Every tag of a repository. Raises as `Registry`."""
+        return await Registry(transport, repository).tags()
+
+    async def check_login(self, transport: Transport) -> None:
+        """Whether the registry takes the caller's credentials. Raises Unauthorized, Unavailable."""
+        async with transport.request("GET", "/v2/", scope=""):
+            pass

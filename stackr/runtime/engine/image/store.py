@@ -82,6 +82,7 @@ __all__ = ["IMAGE", "IMAGE_NAME", "Images"]
 
 _log = logging.getLogger(__name__)
 
+_HUBS: Final = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
 _SETTLE_AFTER_S: Final = 5.0
 _ID_PREFIX_RE: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
@@ -217,6 +218,29 @@ class Images:
             self._remote = module.Remote(*parts, options=lambda: self._config.options)
         remote: Remote = self._remote
         return remote
+
+    async def remote_tags(
+        self, repository: str, *, auth: RegistryAuth | None = None
+    ) -> Sequence[str]:
+        """References of all that a repository has in its registry. Raises as `pull`."""
+        name = parse_reference(repository)
+        remote = await self.registries()
+        async with remote.transport(name, auth) as transport:
+            tags = await remote.tags(transport, name)
+        return [str(parse_reference(f"{name.name}:{tag}")) for tag in tags]
+
+    async def log_in(self, server: str, auth: RegistryAuth | None) -> None:
+        """See whether a registry takes these credentials.
+
+        server: `host[:port]`, perhaps with a scheme and a path, or "" for Docker Hub. Raises
+        Unauthorized, Unavailable, InvalidArgument for an address that is none.
+        """
+        host = server.partition("://")[2] or server
+        host = host.partition("/")[0] or "docker.io"
+        name = parse_reference(f"{_HUBS.get(host, host)}/login/check")
+        remote = await self.registries()
+        async with remote.transport(name, auth) as transport:
+            await remote.check_login(transport)
 
     async def resolve(self, reference: str, *, auth: RegistryAuth | None = None) -> RemoteImage:
         """What a name means in its registry now; nothing is pulled. Raises as `pull`."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from stackr.runtime.engine.api.disk_usage import summed
 from stackr.runtime.engine.api.image_json import (
     inspection,
     matching_names,
@@ -79,3 +80,30 @@ def test_an_inspection_shows_what_its_version_knows() -> None:
     assert (old["Comment"], "Comment" in newest, newest["Parent"]) == ("", False, BASE.id)
     assert old["GraphDriver"]["Data"] == {"LowerDir": "/l/1", "UpperDir": "/l/2"}
     assert inspection(ALONE, (1, 47), [])["GraphDriver"]["Data"] is None
+
+
+def test_disk_usage_is_summed_for_newer_clients() -> None:
+    images = [
+        {"Size": 30, "SharedSize": 20, "Containers": 1},
+        {"Size": 25, "SharedSize": 20, "Containers": 0},
+    ]
+    containers = [{"State": "running", "SizeRw": 7}, {"State": "exited", "SizeRw": 2}]
+    volumes = [
+        {"UsageData": {"RefCount": 0, "Size": 4}},
+        {"UsageData": {"RefCount": 1, "Size": -1}},
+    ]
+    usage = {"LayersSize": 35, "Images": images, "Containers": containers, "Volumes": volumes}
+    found = summed(usage, verbose=False)
+    assert found["Images"] is images
+    assert found["ImageUsage"] == {
+        "ActiveCount": 1,
+        "TotalCount": 2,
+        "TotalSize": 35,
+        "Reclaimable": 25,
+    }
+    assert found["ContainerUsage"]["Reclaimable"] == 2
+    assert (found["VolumeUsage"]["TotalSize"], found["VolumeUsage"]["ActiveCount"]) == (4, 1)
+    assert "BuildCacheUsage" not in found
+    verbose = summed(usage, verbose=True)
+    assert "Images" not in verbose
+    assert verbose["ImageUsage"]["Items"] == images

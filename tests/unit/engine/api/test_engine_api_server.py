@@ -101,10 +101,10 @@ async def _echo(engine: Engine, request: Request) -> Response:
 
 async def test_headers_and_keep_alive(serve: Serve) -> None:
     async with serve(Route("GET", "/x/{name}", _answers({"a": 1}))) as client:
-        for path in ("/x/web", "/v1.24/x/web", "/v1.47/x/web"):
+        for path in ("/x/web", "/v1.24/x/web", "/v1.56/x/web"):
             status, headers, body = await client.ask(f"GET {path}")
             assert (status, json.loads(body)) == (200, {"a": 1})
-            assert headers["api-version"] == "1.47"
+            assert headers["api-version"] == "1.56"
             assert headers["ostype"] == "linux"
             assert headers["docker-experimental"] == "false"
             assert headers["server"].startswith("stackr/")
@@ -122,11 +122,11 @@ async def test_headers_and_keep_alive(serve: Serve) -> None:
         (
             "/v1.99/x",
             400,
-            "client version 1.99 is too new. Maximum supported API version is 1.47",
+            "client version 1.99 is too new. Maximum supported API version is 1.56",
         ),
         ("/v1.2.3/x", 400, "invalid API version: 1.2.3"),
         ("/y", 404, "page not found"),
-        ("/v1.47/y", 404, "page not found"),
+        ("/v1.56/y", 404, "page not found"),
     ],
 )
 async def test_paths_that_are_refused(serve: Serve, path: str, status: int, message: str) -> None:
