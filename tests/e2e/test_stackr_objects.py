@@ -14,6 +14,8 @@ from typing import NamedTuple
 from unittest import mock
 
 import pytest
+from pty_process import on_terminal
+from stackr_stack import Stack
 
 from stackr.cli.main import run
 from stackr.runtime.engine.config import EngineConfig
@@ -172,3 +174,25 @@ def test_input_output_and_the_id(both: Both, busybox_image: str, tmp_path: Path)
         assert [path.name for path in tmp_path.iterdir()] == ["id"]
     finally:
         both.docker("rm -f obj-c")
+
+
+def test_a_terminal_its_size_and_the_way_out(stack: Stack, name: str) -> None:
+    stack.environ["STACKR_ENGINE"] = f"unix://{stack.engine.socket}"
+    image = stack.environ["IMAGE"]
+    with on_terminal(stack, "container", "run", "-it", "--name", name, image, "sh") as shell:
+        shell.resize(33, 99)
+        shell.until_raw()
+        shell.read_until(b"# ")
+        shell.type(b"stty size\r")
+        shell.read_until(b"33 99")
+        shell.type(b"\x10\x11")
+        assert shell.wait() == 0
+    with on_terminal(stack, "container", "exec", "-it", name, "sh", "-c", "tty; exit 5") as program:
+        assert program.wait() == 5
+        assert b"/dev/pts/" in program.seen
+    stack("container", "kill", name)
+    with on_terminal(stack, "container", "start", "-ai", name) as shell:
+        shell.until_raw()
+        shell.read_until(b"# ")
+        shell.type(b"exit 7\r")
+        assert shell.wait() == 7

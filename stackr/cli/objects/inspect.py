@@ -15,7 +15,7 @@ import typer
 from stackr.cli.arguments import check_choice
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.engine import Call, Json, on_engine, path, report
-from stackr.cli.objects.listing import one
+from stackr.cli.objects.listing import one, parse_template
 from stackr.errors import NotFound, StackrError
 from stackr.options import Option
 
@@ -162,6 +162,8 @@ def inspect_volume(ctx: typer.Context, arguments: VolumeArguments) -> int:
 
 def show_found(ctx: typer.Context, names: Sequence[str], look: Look, form: str) -> int:
     """All that are found, as one JSON list or a line each; 1 where one is not."""
+
+    parse_template(form)  # before anything is asked for
 
     async def work(call: Call) -> int:
         found, failed = [], []

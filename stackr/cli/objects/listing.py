@@ -10,16 +10,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stackr.cli.objects.engine import Call
+from stackr.cli.objects.go_values import go_value
 from stackr.cli.views.formats import Format
 from stackr.cli.views.template import Template
+from stackr.errors import InvalidArgument
 from stackr.options import Option
 
-__all__ = ["FORMAT", "NO_TRUNC", "go_json", "html_safe", "one", "short", "show_list"]
+__all__ = [
+    "FORMAT",
+    "NO_TRUNC",
+    "go_json",
+    "html_safe",
+    "one",
+    "parse_template",
+    "short",
+    "show_list",
+]
 
 FORMAT = Option("--format", metavar="FORMAT", help='table, json, "table TEMPLATE" or a Go template')
 NO_TRUNC = Option("--no-trunc", help="Cut nothing")
-_SHORT_ID = 12
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+_SHORT_ID = 12
+
+
+class FormatError(InvalidArgument):
+    """A template that is none: 64, as with docker."""
+
+    exit_code = 64
 
 
 def show_list(
@@ -61,8 +78,16 @@ def go_json(value: Any) -> str:
 
 def one(call: Call, value: Any, form: str) -> None:
     """One value as JSON, or in a template: `{{json .}}` keeps the engine's order of fields."""
+    call.line(parse_template(form).render(go_value(value), {"json": go_json}))
+
+
+def parse_template(form: str) -> Template:
+    """Of a `--format` that is for no list. Raises FormatError."""
     text = {"json": "{{json .}}"}.get(form, form).replace("\\t", "\t").replace("\\n", "\n")
-    call.line(Template.parse(text).render(value, {"json": go_json}))
+    try:
+        return Template.parse(text)
+    except InvalidArgument as error:
+        raise FormatError(error.message) from error
 
 
 def short(digest: str, *, whole: bool = False) -> str:

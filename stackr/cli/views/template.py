@@ -1,7 +1,7 @@
 """The part of Go's text/template in which `--format` texts for Docker's commands are written.
 
-Values, fields and methods (`{{.Name}}`, `{{.Label "a"}}`), pipelines, `if`, `with` and `range`,
-and the functions of Docker and of Go; variables and sub-templates are refused by name.
+Values, fields and methods (`{{.Name}}`, `{{.Label "a"}}`), pipelines, variables, `if`, `with` and
+`range`, and the functions of Docker and of Go; sub-templates are refused by name.
 Source: Go, text/template; docker/cli, templates/templates.go.
 """
 
@@ -25,11 +25,14 @@ _TOKEN = re.compile(
         (?P<text>"(?:[^"\\]|\\.)*"|`[^`]*`)
       | (?P<number>-?\d+(?:\.\d+)?)
       | (?P<field>(?:\.[A-Za-z_]\w*)+|\.)
+      | (?P<variable>\$\w*(?:\.[A-Za-z_]\w*)*)
       | (?P<word>[A-Za-z_]\w*)
       | (?P<sign>[|()])
     )""",
     re.VERBOSE,
 )
+_DECLARED = re.compile(r"(\$\w+)(?:\s*,\s*(\$\w+))?\s*:=(.*)", re.DOTALL)
+_ASSIGNED = re.compile(r"\$\w+\s*=[^=]")
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _DEEPEST = 100
@@ -57,7 +60,7 @@ class Template:
         Raises InvalidArgument for a field that `data` does not have.
         """
         try:
-            return _rendered(self.nodes, data, {**FUNCTIONS, **(functions or {})})
+            return _rendered(self.nodes, data, {**FUNCTIONS, **(functions or {}), "$": data})
         except TemplateError as error:
             raise InvalidArgument(f"template parsing error: {error}") from error
 
@@ -85,17 +88,27 @@ class _Name:
 
 
 @dataclass(frozen=True, slots=True)
+class _Variable:
+    """`$x.A.B`; `$` alone is what the template was given."""
+
+    name: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Pipeline:
     """Commands, each a list of operands; what one gives is the last operand of the next.
 
-    names: fields of what comes out, as in `(index .Ports 0).URL`.
+    names: fields of what comes out, as in `(index .Ports 0).URL`. declares: the variables that get
+    it; in `range`, of two the first gets the key.
     """
 
     commands: tuple[tuple[_Operand, ...], ...]
     names: tuple[str, ...] = ()
+    declares: tuple[str, ...] = ()
 
 
-_Operand: TypeAlias = _Field | _Constant | _Name | _Pipeline
+_Operand: TypeAlias = _Field | _Constant | _Name | _Variable | _Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +205,13 @@ def _split(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def _pipeline(text: str) -> _Pipeline:
+    if _ASSIGNED.match(text):
+        raise TemplateError(f"assignment is not supported: {text}")
+    declared = _DECLARED.fullmatch(text)
+    if declared:
+        found = _pipeline(declared[3].strip())
+        names = tuple(name for name in declared.groups()[:2] if name)
+        return _Pipeline(found.commands, found.names, names)
     tokens = list(_tokens(text))
     if sum(token == ("sign", "(") for token in tokens) > _DEEPEST:
         raise TemplateError("too many parentheses")
@@ -210,8 +230,6 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, position)
         if match is None:
             rest = text[position:].strip()
-            if rest.startswith("$"):
-                raise TemplateError(f"variables are not supported: {rest.split()[0]}")
             raise TemplateError(f'unexpected "{rest[0]}" in {{{{{text}}}}}')
         kind, word = str(match.lastgroup), match[match.lastgroup or 0]
         follows_paren = position and text[position - 1 : position + 1] == ")."
@@ -248,6 +266,9 @@ def _operand(tokens: list[_Token]) -> tuple[_Operand, list[_Token]]:
             return _Constant(float(text) if "." in text else int(text)), rest
         case "field":
             return _Field(_names(text)), rest
+        case "variable":
+            name, _, fields = text.partition(".")
+            return _Variable(name, _names(fields)), rest
         case "word" if text in _CONSTANTS:
             return _Constant(_CONSTANTS[text]), rest
         case "word":
@@ -277,32 +298,51 @@ def _unquoted(text: str) -> str:
 # --- rendering ---------------------------------------------------------------------------------
 
 
-def _rendered(nodes: Sequence[_Node], data: Any, functions: Mapping[str, Function]) -> str:
-    parts = []
+def _rendered(nodes: Sequence[_Node], data: Any, known: Mapping[str, Any]) -> str:
+    """known: functions, and variables by their names, which begin with $."""
+    known, parts = dict(known), []
     for node in nodes:
         match node:
             case str():
                 parts.append(node)
             case _Output(pipeline):
-                parts.append(go_text(_value(pipeline, data, functions)))
+                value = _value(pipeline, data, known)
+                if pipeline.declares:
+                    known[pipeline.declares[0]] = value
+                else:
+                    parts.append(go_text(value))
             case _Block():
-                parts.append(_rendered_block(node, data, functions))
+                parts.append(_rendered_block(node, data, known))
     return "".join(parts)
 
 
-def _rendered_block(block: _Block, data: Any, functions: Mapping[str, Function]) -> str:
-    value = _value(block.pipeline, data, functions)
+def _rendered_block(block: _Block, data: Any, known: Mapping[str, Any]) -> str:
+    value = _value(block.pipeline, data, known)
+    declares = block.pipeline.declares
     if not is_true(value):
-        return _rendered(block.otherwise, data, functions)
-    if block.kind == "if":
-        return _rendered(block.body, data, functions)
-    if block.kind == "with":
-        return _rendered(block.body, value, functions)
+        return _rendered(block.otherwise, data, known)
+    if block.kind == "range":
+        return "".join(
+            _rendered(block.body, item, {**known, **_of_item(declares, key, item)})
+            for key, item in _items(value)
+        )
+    inner = {**known, declares[0]: value} if declares else known
+    return _rendered(block.body, data if block.kind == "if" else value, inner)
+
+
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    """(key, value) of a mapping, by its keys, or of a list."""
     if isinstance(value, Mapping):
-        value = [value[key] for key in sorted(value)]
+        return [(key, value[key]) for key in sorted(value)]
     if not isinstance(value, list | tuple):
         raise TemplateError(f"range can't iterate over {go_text(value)}")
-    return "".join(_rendered(block.body, item, functions) for item in value)
+    return list(enumerate(value))
+
+
+def _of_item(declares: Sequence[str], key: Any, item: Any) -> Mapping[str, Any]:
+    if len(declares) > 1:
+        return {declares[0]: key, declares[1]: item}
+    return {declares[0]: item} if declares else {}
 
 
 def _value(pipeline: _Pipeline, data: Any, functions: Mapping[str, Function]) -> Any:
@@ -331,6 +371,10 @@ def _single(operand: _Operand, data: Any, functions: Mapping[str, Function]) -> 
             return _invoked(f".{'.'.join(names)}", value, []) if callable(value) else value
         case _Name(name):
             return _called(name, functions, [])
+        case _Variable(name, names):
+            if name not in functions:
+                raise TemplateError(f'undefined variable "{name}"')
+            return _field(functions[name], names)
         case _Pipeline():
             return _value(operand, data, functions)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["FUNCTIONS", "TemplateError", "go_text", "is_true"]
+__all__ = ["FUNCTIONS", "Struct", "TemplateError", "go_text", "is_true"]
 
 _VERB = re.compile(r"%([-+ 0#]*)(\d*)(?:\.(\d+))?([a-zA-Z%])")
 _MOST_PADDING = 10_000
@@ -21,9 +21,28 @@ class TemplateError(Exception):
     """A template that cannot be parsed, or does not fit its value."""
 
 
+class Struct(dict[str, Any]):
+    """Fields as those of a struct in Go, in their order; case does not count, as `ID` is `Id`."""
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or self._spelled(key) is not None
+
+    def __missing__(self, key: str) -> Any:
+        spelled = self._spelled(key)
+        if spelled is None:
+            raise KeyError(key)
+        return self[spelled]
+
+    def _spelled(self, key: object) -> str | None:
+        wanted = str(key).lower()
+        return next((own for own in self if own.lower() == wanted), None)
+
+
 def go_text(value: Any) -> str:
     """As `fmt.Sprint` writes it."""
     match value:
+        case Struct():
+            return f"{{{' '.join(map(go_text, value.values()))}}}"
         case None:
             return "<no value>"
         case bool():

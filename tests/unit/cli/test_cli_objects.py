@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -10,8 +17,13 @@ from stackr.cli.main import run
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.filters import filters
 from stackr.cli.objects.network import go_time
+from stackr.cli.objects.progress import show_progress
+from stackr.cli.objects.system.df import usage_rows
+from stackr.cli.objects.system.events import event_text
+from stackr.cli.objects.system.info import info_lines
 from stackr.cli.views.table import table
-from stackr.cli.views.units import age
+from stackr.cli.views.units import age, size
+from stackr.errors import NotFound
 
 
 @pytest.mark.parametrize(
@@ -80,3 +92,75 @@ def test_a_table_keeps_the_spaces_before_an_empty_last_cell() -> None:
 )
 def test_times_as_go_prints_them(text: str, wanted: str) -> None:
     assert go_time(text) == wanted
+
+
+def test_totals_have_four_digits() -> None:
+    assert [size(1_982_302), size(1_982_302, digits=4)] == ["1.98MB", "1.982MB"]
+    assert [size(999_950, digits=4), size(123_456, digits=4)] == ["1MB", "123.5kB"]
+
+
+async def _lines(*items: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    for item in items:
+        yield item
+
+
+def _shown(*items: dict[str, Any]) -> str:
+    out = io.StringIO()
+    asyncio.run(show_progress(_lines(*items), out))
+    return out.getvalue()
+
+
+def test_progress_where_nobody_looks_has_no_bars() -> None:
+    bar = {"current": 1, "total": 2}
+    assert (
+        _shown(
+            {"status": "Pulling from a/b", "id": "latest"},
+            {"status": "Downloading", "id": "12ab", "progressDetail": bar},
+            {"status": "Pull complete", "id": "12ab", "progressDetail": {}},
+            {"stream": "Loaded image: x\n"},
+            {"aux": {"Tag": "latest"}},
+        )
+        == "latest: Pulling from a/b\n12ab: Pull complete\nLoaded image: x\n"
+    )
+    with pytest.raises(NotFound, match="manifest unknown"):
+        _shown({"error": "no", "errorDetail": {"message": "manifest unknown"}})
+
+
+def test_what_is_used_and_what_can_be_freed() -> None:
+    images = [{"Size": 900, "SharedSize": 100, "Containers": 1}, {"Size": 50, "Containers": 0}]
+    rows = usage_rows({"LayersSize": 1000, "Images": images, "BuildCache": [{"Size": 5}]})
+    assert [tuple(row.values()) for row in rows] == [
+        ("Images", "2", "1", "1kB", "200B (20%)"),
+        ("Containers", "0", "0", "0B", "0B"),
+        ("Local Volumes", "0", "0", "0B", "0B"),
+        ("Build Cache", "1", "0", "5B", "5B"),
+    ]
+
+
+def test_an_event_as_docker_prints_it() -> None:
+    actor = {"ID": "1", "Attributes": {"name": "web", "image": "app"}}
+    event = {"Type": "container", "Action": "start", "Actor": actor, "timeNano": 5}
+    assert event_text(event).endswith("container start 1 (image=app, name=web)")
+    assert ".000000005" in event_text(event)
+
+
+def test_information_of_an_engine_that_says_little() -> None:
+    lines = list(info_lines({"OSType": "linux", "SecurityOptions": ["name=seccomp,profile=x"]}))
+    assert lines[0] == " Containers: 0"
+    place = lines.index(" Security Options:")
+    assert lines[place + 1 : place + 3] == ["  seccomp", "   Profile: x"]
+
+
+def test_other_commands_do_not_load_these() -> None:
+    """Where no warm process runs."""
+    program = "import sys; from stackr.cli.group import load_command; load_command('ps')"
+    shown = "print([name for name in sys.modules if name.startswith('stackr.cli.objects')])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; {shown}"],
+        env=os.environ | {"STACKR_WARM": "0"},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "[]\n"

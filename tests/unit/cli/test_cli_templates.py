@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stackr.cli.objects.go_values import go_value
 from stackr.cli.views.formats import Format
 from stackr.cli.views.template import Template
 from stackr.errors import InvalidArgument
@@ -56,6 +57,28 @@ def test_templates(text: str, want: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("{{$x := .Count}}{{$x}}", str(DATA["Count"])),
+        ('{{$x := "a"}}{{if true}}{{$x := "b"}}{{$x}}{{end}}{{$x}}', "ba"),
+        ('{{range $at, $each := (split "a,b" ",")}}{{$at}}{{$each}}{{end}}', "0a1b"),
+        ('{{range $each := (split "a,b" ",")}}{{$each}}{{$.Name}} {{end}}', "aweb bweb "),
+        ("{{with $x := .Name}}{{$x}}{{end}}", "web"),
+    ],
+)
+def test_variables(text: str, want: str) -> None:
+    assert Template.parse(text).render(DATA) == want
+
+
+def test_structs_and_maps_as_go_prints_them() -> None:
+    answer = {"Id": "1", "Labels": {"a": "b"}, "State": {"Pid": 3, "Paused": False}}
+    text = "{{.ID}} {{.Labels.none}} {{.State}} {{.Labels}}"
+    assert Template.parse(text).render(go_value(answer)) == "1 <no value> {3 false} map[a:b]"
+    with pytest.raises(InvalidArgument, match="can't evaluate field Nope"):
+        Template.parse("{{.State.Nope}}").render(go_value(answer))
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{{.Nope}}", "can't evaluate field Nope: known are Count, Empty, Label"),
@@ -63,7 +86,9 @@ def test_templates(text: str, want: str) -> None:
         ("{{if .Name}}x", "unclosed {{if}}"),
         ("{{end}}", "unexpected {{end}}"),
         ("{{nope .Name}}", 'function "nope" not defined'),
-        ("{{$x := 1}}", "variables are not supported"),
+        ("{{$x}}", 'undefined variable "\\$x"'),
+        ("{{$x = 1}}", "assignment is not supported"),
+        ("{{if true}}{{$x := 1}}{{end}}{{$x}}", 'undefined variable "\\$x"'),
         ('{{template "x"}}', '"template" is not supported'),
         ('{{define "x"}}', '"define" is not supported'),
         ("{{}}", "missing value for command"),

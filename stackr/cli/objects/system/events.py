@@ -14,7 +14,8 @@ import typer
 from stackr.cli.declared import takes
 from stackr.cli.objects.engine import Call, Json, on_engine
 from stackr.cli.objects.filters import FILTER, filters
-from stackr.cli.objects.listing import go_json
+from stackr.cli.objects.go_values import Map
+from stackr.cli.objects.listing import go_json, parse_template
 from stackr.cli.views.template import Template
 from stackr.options import Option
 
@@ -39,8 +40,7 @@ class EventsArguments:
 @takes(EventsArguments)
 def events(ctx: typer.Context, arguments: EventsArguments) -> None:
     """Show what happens to the engine's things, until Ctrl-C."""
-    text = {"json": "{{json .}}"}.get(arguments.form, arguments.form)
-    form = Template.parse(text.replace("\\t", "\t").replace("\\n", "\n"))
+    form = parse_template(arguments.form)
     query = {
         "filters": filters(arguments.filters),
         "since": None if arguments.since is None else f"{arguments.since:.9f}",
@@ -58,23 +58,13 @@ def events(ctx: typer.Context, arguments: EventsArguments) -> None:
     on_engine(ctx, work, read_only=True)
 
 
-class _Map(dict[str, str]):
-    """As a map in Go: what it does not have is no error."""
-
-    def __contains__(self, key: object) -> bool:
-        return True
-
-    def __missing__(self, key: str) -> None:
-        return None
-
-
 def _rendered(event: Json, form: Template) -> str:
     """With the names that Go has for the fields, and as the engine wrote it for `json`."""
     actor = event.get("Actor") or {}
     named = {
         "Type": event.get("Type") or "",
         "Action": event.get("Action") or "",
-        "Actor": {"ID": actor.get("ID") or "", "Attributes": _Map(actor.get("Attributes") or {})},
+        "Actor": {"ID": actor.get("ID") or "", "Attributes": Map(actor.get("Attributes") or {})},
         "Scope": event.get("scope") or "",
         "Time": event.get("time") or 0,
         "TimeNano": event.get("timeNano") or 0,
