@@ -70,6 +70,8 @@ def apply_devices(
         return
     known, common = _read(folders)
     missing = [name for name in names if name not in known]
+    if missing and all(name.startswith(f"{_GPU}=") for name in missing):
+        raise Internal('could not select device driver "" with capabilities: [[gpu]]')
     if missing:
         raise Internal(
             f"CDI device injection failed: unresolvable CDI devices {', '.join(missing)}"
