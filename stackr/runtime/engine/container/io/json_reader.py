@@ -117,11 +117,10 @@ class JsonLogReader:
 
     async def _follow(self, file: int, ended: asyncio.Future[Any]) -> AsyncIterator[bytes]:
         """What comes until the end; entries are written whole."""
-        pending = b""
+        pending, is_whole = b"", False
         with ExitStack() as stack:
             while True:
                 self._grown.clear()
-                has_ended = ended.done()
                 await self._turns.take()
                 if block := os.read(file, _BLOCK) if file >= 0 else b"":
                     *lines, pending = (pending + block).split(b"\n")
@@ -129,8 +128,12 @@ class JsonLogReader:
                         yield line
                 elif (newer := await self._newer(file, stack)) is not None:
                     file = newer
-                elif has_ended:
+                elif is_whole:
                     return
+                elif ended.done():
+                    with suppress(OSError):
+                        await self._writer.catch_up()
+                    is_whole = True
                 else:
                     await self._grown.wait()
 

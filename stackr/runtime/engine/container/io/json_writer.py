@@ -134,7 +134,7 @@ class JsonWriter:
     async def catch_up(self) -> None:
         """Take over all that the monitor has written by now. Raises OSError."""
         async with self.lock:
-            limit = self._size()
+            limit = self.backlog()
             while limit > 0:
                 await self._turns.take()
                 moved = await self._step()
@@ -142,13 +142,15 @@ class JsonWriter:
                     return
                 limit -= moved
 
-    def _size(self) -> int:
-        """Of what may be left to take over, and one more, for the end of a file."""
-        sizes = 0
+    def backlog(self) -> int:
+        """How much is left to take over, and one more, for the end of a file."""
+        left, progress = 0, self._load()
         for path in (self._former, self._spool):
             with suppress(FileNotFoundError):
-                sizes += path.stat().st_size + 1
-        return sizes
+                status = path.stat()
+                done = progress.offset if status.st_ino == progress.spool else 0
+                left += status.st_size - done + 1
+        return left
 
     async def finish(self) -> None:
         """The container has ended: the rest is taken over, and there is no spool any more."""

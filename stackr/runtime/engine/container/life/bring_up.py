@@ -15,6 +15,7 @@ from stackr.errors import Conflict, NotFound, StackrError
 from stackr.runtime.engine.container.io.log_options import LOCAL, driver, rotation
 from stackr.runtime.engine.container.io.stream import ConsoleStream
 from stackr.runtime.engine.container.life.limiter import Limiter
+from stackr.runtime.engine.container.life.log_keeping import settle_log
 from stackr.runtime.engine.container.life.networking import container_net, uses_resolver
 from stackr.runtime.engine.container.life.sharing import joined, network_owner
 from stackr.runtime.engine.container.life.teardown import Teardown
@@ -78,6 +79,7 @@ class BringUp:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._teardown.clear, container)
             await live.end_copies()
+            await settle_log(live)
             async with AsyncExitStack() as alone:
                 devices = await self._devices(container, alone)
                 config, mounted, borrowed = self._bundle(container, devices)

@@ -30,11 +30,12 @@ from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container
 
-__all__ = ["begin_log", "finish_log", "log_attributes", "log_of"]
+__all__ = ["begin_log", "drop_log", "finish_log", "log_attributes", "log_of", "settle_log"]
 
 _log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
+_AT_ONCE = 4 << 20
 
 
 def log_of(live: Live, parts: Parts) -> JsonWriter | None:
@@ -109,14 +110,37 @@ async def _keep(writer: JsonWriter, parts: Parts) -> None:
 
 
 async def finish_log(live: Live, parts: Parts) -> None:
-    """The container has ended: its log is whole. What cannot be written yet is kept for later."""
+    """The container has ended: its log is whole, or is made so in the background, where much is
+    left of a container that wrote faster than it was read.
+    """
+    await drop_log(live)
+    writer = log_of(live, parts)
+    if writer is None:
+        return
+    if writer.backlog() > _AT_ONCE:
+        name = f"log {live.container.short_id}"
+        live.logging = parts.tasks.start(_finish(writer), name)
+    else:
+        await _finish(writer)
+
+
+async def settle_log(live: Live) -> None:
+    """Before the next start: what the last one has written is in the log."""
+    task, live.logging = live.logging, None
+    if task is not None:
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def drop_log(live: Live) -> None:
+    """Take over no more: the container has ended, or goes, and its log with it."""
     task, live.logging = live.logging, None
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    writer = log_of(live, parts)
-    if writer is None:
-        return
+
+
+async def _finish(writer: JsonWriter) -> None:
+    """What cannot be written yet is kept for later."""
     try:
         await writer.finish()
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stackr.errors import Conflict, NotFound
 from stackr.runtime.engine.container.announce import announce
+from stackr.runtime.engine.container.life.log_keeping import drop_log
 from stackr.runtime.engine.container.life.stopping import Stopping
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
@@ -56,6 +57,7 @@ class Removal:
         """Take away a container that is marked for removal; the lock is held."""
         container, parts = live.container, self._parts
         await live.end_copies()
+        await drop_log(live)
         if live.log is not None and live.log.sender is not None:
             parts.tasks.start(live.log.sender.close(), f"log {container.short_id}")
         await parts.storage.remove(container, anonymous_volumes=volumes)
