@@ -25,11 +25,13 @@ from stackr.build.stages import StagePlan, plan_of
 from stackr.build.tree import Tree
 from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.planner.desired.image_build import BuildOptions, PlannedBuild, build_order, image_build
+from stackr.planner.desired.keys import image_name
 from stackr.planner.desired.project import Desired
 from stackr.planner.images.building import NOT_HERE
 from stackr.planner.observe.observed import Observed
 from stackr.planner.plan.model import FieldChange
 from stackr.planner.plan.options import UpOptions
+from stackr.registry.reference import parse_reference
 from stackr.runtime import labels
 from stackr.runtime.architecture import go_architecture
 from stackr.runtime.image_build import ImageBuild, is_remote
@@ -99,14 +101,27 @@ class _Looker:
     builds: dict[str, PlannedBuild] = field(default_factory=dict)
     images: dict[str, ImageState] = field(default_factory=dict)
     looked_for: frozenset[str] = frozenset()
+    _looked: set[str] = field(default_factory=set)
+    _services: dict[str, Service] = field(default_factory=dict)
+    _makers: dict[str, str] = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict)
     _trees: Trees = field(default_factory=lambda: Trees())
 
     def __post_init__(self) -> None:
         self.images = dict(self.observed.images)
+        self._services = {**self.project.disabled_services, **self.project.services}
+        self._makers = {
+            whole_name(image_name(self.project, each)): name
+            for name, each in self._services.items()
+            if each.build is not None
+        }
 
     async def look(self, name: str) -> None:
-        service = self.project.services.get(name) or self.project.disabled_services[name]
+        """At what it is built from as well, and before."""
+        if name in self._looked:
+            return
+        self._looked.add(name)
+        service = self._services[name]
         build = image_build(
             self.project, service, self.extra or BuildOptions(), platform=self.platform
         )
@@ -116,10 +131,15 @@ class _Looker:
             self.builds[image] = replace(known, services=(*known.services, name))
             return
         here = await self._here(image)
-        after = tuple(each for each in aliases_of(build).values() if each in self.builds)
+        own = await self._own_bases(build)
+        if self.runtime.capabilities.build:  # so that no builder looks for them elsewhere
+            named = {reference: f"{_IMAGE}{each}" for reference, each in own.items()}
+            build = replace(build, contexts={**named, **build.contexts})
+        aliased = (each for each in aliases_of(build).values() if each in self.builds)
+        after = tuple(dict.fromkeys((*aliased, *own.values())))
         is_asked = here is None or self._is_asked(service)
         try:
-            record, bases = await self._record(build, after)
+            record, bases = await self._record(build, own, after)
         except StackrError as error:
             if is_asked or (_is_own(here) and isinstance(error, DockerfileError)):
                 raise InvalidArgument(
@@ -141,6 +161,20 @@ class _Looker:
             record=record.encode() if record is not None else "",
         )
 
+    async def _own_bases(self, build: ImageBuild) -> dict[str, str]:
+        """What of its bases this stack builds: their images, by the names that it has for them.
+
+        An image that is built on itself, or on one that is built on it, is built on what is there.
+        """
+        found = {}
+        for reference in bases_of(build):
+            if maker := self._makers.get(whole_name(reference)):
+                await self.look(maker)
+                image = image_name(self.project, self._services[maker])
+                if image in self.builds:
+                    found[reference] = image
+        return found
+
     async def _here(self, image: str) -> ImageState | None:
         """Asked for only where it is of a service that was not looked at."""
         if image not in self.images and image not in self.looked_for:
@@ -156,24 +190,24 @@ class _Looker:
         )
 
     async def _record(
-        self, build: ImageBuild, after: Sequence[str]
+        self, build: ImageBuild, own: Mapping[str, str], after: Sequence[str]
     ) -> tuple[Record | None, dict[str, Base]]:
         """None for a context that is fetched. Bases: those that a registry has, by reference."""
-        if is_remote(build.context) or any(is_remote(each) for each in build.contexts.values()):
+        if is_fetched(build):
             return None, {}
         plan = stage_plan(build)
         aliases = aliases_of(build)
         bases = {
             each: await self._base(each)
             for each in image_names(plan, aliases)
-            if each not in after and each not in build.contexts
+            if each not in own and each not in after and each not in build.contexts
         }
-        own = {
-            each: Base(f"build:{digest(self._records[each].encode())}")
-            for each in after
-            if each in self._records
+        made = {
+            name: Base(f"build:{digest(self._records[image].encode())}")
+            for name, image in (*own.items(), *((each, each) for each in after))
+            if image in self._records
         }
-        record = await asyncio.to_thread(recorded, build, plan, self._trees, {**bases, **own})
+        record = await asyncio.to_thread(recorded, build, plan, self._trees, {**bases, **made})
         return record, bases
 
     async def _base(self, reference: str) -> Base:
@@ -221,6 +255,26 @@ def _is_own(image: ImageState | None) -> bool:
 
 
 _MOST_FIELDS: Final = 20
+
+
+def is_fetched(build: ImageBuild) -> bool:
+    return is_remote(build.context) or any(is_remote(each) for each in build.contexts.values())
+
+
+def bases_of(build: ImageBuild) -> list[str]:
+    """The images that its Dockerfile names; of one that is fetched or cannot be read, none."""
+    if is_fetched(build):
+        return []
+    with contextlib.suppress(StackrError):
+        return image_names(stage_plan(build), {})
+    return []
+
+
+def whole_name(reference: str) -> str:
+    """With registry and tag, so that `base` and `docker.io/library/base:latest` are the same."""
+    with contextlib.suppress(StackrError):
+        return str(parse_reference(reference).with_default_tag())
+    return reference
 
 
 def stage_plan(build: ImageBuild) -> StagePlan:

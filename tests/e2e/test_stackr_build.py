@@ -163,6 +163,33 @@ def test_a_stage_is_built_anew_and_the_cache_is_removed(stack: Stack, busybox_im
         assert message in stack("image", "prune", *words, want=1).stderr
 
 
+def test_an_image_that_another_service_builds_is_built_before(
+    stack: Stack, busybox_image: str
+) -> None:
+    """Its name in a Dockerfile says so; one that is built on itself is built on what is there."""
+    name = f"{stack.name}/base"
+    file = f"""\
+        services:
+          app:
+            image: {stack.name}/app:1
+            build: {{dockerfile_inline: "FROM {name}:latest\\nCOPY --from={name} /v /copied"}}
+          base:
+            image: {name}
+            scale: 0
+            build: {{dockerfile_inline: "FROM {busybox_image}\\nRUN echo 1 > /v"}}
+        """
+    stack.write(file)
+    stack("build", "app")
+    assert stack("run", "--rm", "app", "cat", "/copied").stdout == "1\n"
+    stack.write(file.replace("echo 1", "echo 2"))
+    found = changes(stack.plan("diff", "--format", "json"))
+    assert found[f"{stack.name}/app:1"][1].startswith(f"base image {name} moved; from FROM")
+    assert stack("run", "--rm", "--build", "app", "cat", "/v").stdout == "2\n"
+    stack.write(file.replace(f"FROM {busybox_image}", f"FROM {name}").replace("echo 1", "echo 3"))
+    assert stack("run", "--rm", "--build", "base", "cat", "/v").stdout == "3\n"
+    stack("down", "--rmi", "all")
+
+
 def test_a_step_that_fails_shows_itself(built: Stack) -> None:
     (built.folder / "web/Dockerfile").write_text(
         "FROM common\nRUN echo before\nRUN echo said; \\\n    exit 7\nRUN echo after\n"
