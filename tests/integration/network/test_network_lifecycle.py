@@ -239,8 +239,16 @@ async def test_networks_in_use_and_predefined_ones_stay(lab: Lab, engine: Engine
     ("spec", "error", "text"),
     [
         (NetworkSpec("x", driver="overlay"), NotSupported, "driver is not supported: overlay"),
-        (NetworkSpec("x", options={"foo": "bar"}), NotSupported, "not supported: foo"),
-        (NetworkSpec("a b"), InvalidArgument, "invalid name"),
+        (
+            NetworkSpec("x", options={"com.docker.network.foo": "bar"}),
+            NotSupported,
+            "not supported: com.docker.network.foo",
+        ),
+        (NetworkSpec("x", driver="nonesuch"), NotFound, 'plugin "nonesuch" not found'),
+        (NetworkSpec("x", ipam_driver="nonesuch"), NotFound, 'plugin "nonesuch" not found'),
+        (NetworkSpec("x", config_from="nonesuch"), NotFound, 'network "nonesuch" not found'),
+        (NetworkSpec("a/b"), InvalidArgument, "invalid name"),
+        (NetworkSpec("  "), InvalidArgument, "name is empty"),
         (NetworkSpec("bridge"), PermissionDenied, "predefined bridge network"),
         (NetworkSpec("x", pools=(IpamPool("10.9.0.0/25"),)), PermissionDenied, "Pool overlaps"),
         (NetworkSpec("x", pools=(IpamPool("nonsense"),)), InvalidArgument, "invalid subnet"),
@@ -260,6 +268,24 @@ async def test_a_bad_request_leaves_nothing(
         await engine.networks.create(spec)
     assert host_interfaces() == before
     assert [network.name for network in engine.networks.list()] == ["bridge", "host", "none"]
+
+
+async def test_a_network_takes_its_settings_from_another(lab: Lab, engine: Engine) -> None:
+    before = host_interfaces()
+    pools = (IpamPool("10.77.0.0/24"),)
+    settings = NetworkSpec("the settings", pools=pools, labels={"a": "1"}, config_only=True)
+    made = await engine.networks.create(settings)
+    assert (made.driver, made.bridge, host_interfaces()) == ("null", "", before)
+    asked = NetworkSpec("app", config_from="the settings", options={})
+    network = await engine.networks.create(asked)
+    assert [pool.subnet for pool in network.spec.pools] == ["10.77.0.0/24"]
+    assert (network.spec.labels, network.spec.config_from) == ({"a": "1"}, "the settings")
+    with pytest.raises(PermissionDenied, match='configuration network "the settings" is in use'):
+        await engine.networks.remove("the settings")
+    with pytest.raises(PermissionDenied, match="cannot create endpoint on configuration-only"):
+        await engine.attach(lab.process(), "the settings")
+    await engine.networks.remove("app")
+    await engine.networks.remove("the settings")
 
 
 async def test_host_and_none_need_nothing_of_the_kernel(lab: Lab, engine: Engine) -> None:

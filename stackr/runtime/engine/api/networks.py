@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument, PermissionDenied
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.body import boolean, object_at, objects, string, string_map
 from stackr.runtime.engine.api.filters import Filters
@@ -42,11 +42,27 @@ def to_json(network: Network, endpoints: Iterable[Endpoint] = ()) -> dict[str, A
         "Internal": spec.internal,
         "Attachable": spec.attachable,
         "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "ConfigFrom": {"Network": spec.config_from},
+        "ConfigOnly": spec.config_only,
         "Containers": {e.container_id: _endpoint_to_json(e) for e in endpoints},
-        "Options": dict(spec.options),
+        "Options": _options(network),
         "Labels": dict(spec.labels),
+    }
+
+
+def _options(network: Network) -> dict[str, str]:
+    """Of the default bridge, as dockerd has it, those that tools look for."""
+    own = dict(network.spec.options)
+    if network.name != "bridge" or not network.is_predefined:
+        return own
+    return {
+        "com.docker.network.bridge.default_bridge": "true",
+        "com.docker.network.bridge.enable_icc": "true",
+        "com.docker.network.bridge.enable_ip_masquerade": "true",
+        "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+        "com.docker.network.bridge.name": network.bridge,
+        "com.docker.network.driver.mtu": "1500",
+        **own,
     }
 
 
@@ -75,12 +91,11 @@ def _with_prefix(address: str, length: int) -> str:
 
 
 def _spec(body: dict[str, Any]) -> NetworkSpec:
-    for key in ("Ingress", "ConfigOnly", "ConfigFrom"):
-        value = body.get(key)
-        if value and value != {"Network": ""}:
-            raise NotSupported(f"{key}: not supported by the embedded engine")
-    if string(body, "Scope") not in ("", "local"):
-        raise NotSupported("Scope: not supported by the embedded engine: only local")
+    if boolean(body, "Ingress") or string(body, "Scope") not in ("", "local"):
+        raise PermissionDenied(
+            f"cannot create a{'n ingress' if boolean(body, 'Ingress') else ' swarm scoped'} network"
+            " when swarm is not active"
+        )
     ipam = object_at(body, "IPAM")
     return NetworkSpec(
         name=string(body, "Name"),
@@ -94,6 +109,8 @@ def _spec(body: dict[str, Any]) -> NetworkSpec:
         pools=tuple(_pool(entry) for entry in objects(ipam, "Config")),
         options=string_map(body, "Options"),
         labels=string_map(body, "Labels"),
+        config_only=boolean(body, "ConfigOnly"),
+        config_from=string(object_at(body, "ConfigFrom"), "Network"),
     )
 
 
@@ -195,6 +212,7 @@ async def _prune(engine: Engine, request: Request) -> Response:
     for network in engine.networks.list():
         if (
             network.is_user_defined
+            and not network.spec.config_only
             and (until_ns is None or network.created_ns < until_ns)
             and filters.labels(network.spec.labels)
             and filters.without_labels(network.spec.labels)

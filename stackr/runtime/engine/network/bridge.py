@@ -49,6 +49,7 @@ __all__ = [
     "sweep",
 ]
 
+_OWN = "com.docker.network."
 _NAME = "com.docker.network.bridge.name"
 _ICC = "com.docker.network.bridge.enable_icc"
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
@@ -65,7 +66,9 @@ _log = logging.getLogger(__name__)
 
 
 def check_options(spec: NetworkSpec) -> None:
-    """Raises NotSupported for an option that is not honoured, InvalidArgument for a bad value."""
+    """Raises NotSupported for an option of Docker's that is not honoured, InvalidArgument for a bad
+    value. What is somebody else's is a note, as with dockerd.
+    """
     for key, value in spec.options.items():
         if key in _GATEWAY_MODES:
             if value not in ("", "nat"):
@@ -79,7 +82,7 @@ def check_options(spec: NetworkSpec) -> None:
                 raise InvalidArgument(f"invalid interface name {value!r} in {key}")
         elif key == _HOST_IP:
             host_ip_of(spec)
-        else:
+        elif key.startswith(_OWN):
             raise NotSupported(f'network "{spec.name}": driver option is not supported: {key}')
 
 

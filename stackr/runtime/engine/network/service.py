@@ -174,6 +174,9 @@ class Networks:
     async def create(self, spec: NetworkSpec) -> Network:
         """Raises AlreadyExists, InvalidArgument, NotSupported, PermissionDenied (overlap)."""
         network = self._store.define(spec)
+        if not network.bridge:
+            self._publish("create", network)
+            return network
         try:
             network = await self._bridges.realise(network, is_new=True)
         except StackrError:
@@ -196,6 +199,7 @@ class Networks:
                 f"error while removing network: network {network.name} id {network.id}"
                 " has active endpoints"
             )
+        self._store.check_unused(network)
         self._store.check_removable()
         await self._bridges.discard(network)
         self._publish("destroy", network)
@@ -360,6 +364,8 @@ class Networks:
 
     async def _usable(self, network: Network) -> Network:
         """With its bridge; for a caller that has a container's turn."""
+        if network.spec.config_only:
+            raise PermissionDenied("cannot create endpoint on configuration-only network")
         await self._repairs.ensure_bridge(network)
         return await self._bridges.usable(network)
 

@@ -24,6 +24,7 @@ from stackr.errors import (
 )
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.network import bridge, ipam
+from stackr.runtime.engine.network.configuration import check_configuration, configured
 from stackr.runtime.engine.network.resting import RestingAddresses
 from stackr.runtime.engine.network.types import (
     Endpoint,
@@ -39,7 +40,7 @@ from stackr.runtime.engine.state import State
 
 __all__ = ["NETWORK", "NetworkStore", "endpoint_from", "network_from", "published_port_from"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 _DEFAULTS = {"bridge": "bridge", "host": "host", "none": "null"}
 
 
@@ -64,10 +65,18 @@ def published_port_from(document: Document) -> PublishedPort:
     return PublishedPort(**known_fields(PublishedPort, document))
 
 
+def _network_document(network: Network) -> Document:
+    document = asdict(network)
+    for name in ("config_only", "config_from"):
+        if not document["spec"][name]:
+            del document["spec"][name]
+    return document
+
+
 NETWORK = Kind(
     "network",
     parse=lambda _, document: network_from(document),
-    dump=asdict,
+    dump=_network_document,
     identities={"spec.pools": "subnet"},
 )
 
@@ -197,7 +206,23 @@ class NetworkStore:
         """Check a request, choose subnets, and record the network."""
         self._check(spec)
         self._state.check_room()
+        if spec.config_from:
+            spec = configured(spec, self._settings_of(spec.config_from))
         return self._record(spec)
+
+    def _settings_of(self, name: str) -> NetworkSpec:
+        for network in self._networks.values():
+            if network.name == name and network.spec.config_only:
+                return network.spec
+        raise NotFound(f'configuration network "{name}" not found')
+
+    def check_unused(self, network: Network) -> None:
+        """Raises PermissionDenied where others are made with its settings."""
+        name = network.name if network.spec.config_only else ""
+        if name and any(each.spec.config_from == name for each in self._networks.values()):
+            raise PermissionDenied(
+                f'error while removing network: configuration network "{name}" is in use'
+            )
 
     def check_removable(self) -> None:
         """Raises Internal where nothing can be removed: the disk is read-only."""
@@ -304,20 +329,19 @@ class NetworkStore:
         ]
 
     def _check(self, spec: NetworkSpec) -> None:
-        if not spec.name or not _NAME.fullmatch(spec.name):
-            shown = f"{spec.name!r} must match {_NAME.pattern}" if spec.name else "name is empty"
-            raise InvalidArgument(f"invalid name: {shown}")
+        if not spec.name.strip() or not _NAME.fullmatch(spec.name):
+            shown = f"{spec.name!r} has a slash or a control character, or is longer than 255"
+            raise InvalidArgument(
+                f"invalid name: {shown if spec.name.strip() else 'name is empty'}"
+            )
         if spec.name in _DEFAULTS or spec.name == "default":
             raise PermissionDenied(f"operation is not permitted on predefined {spec.name} network")
-        if spec.driver not in ("bridge", ""):
+        if spec.driver in ("macvlan", "ipvlan", "overlay"):
             raise NotSupported(f'network "{spec.name}": driver is not supported: {spec.driver}')
-        if spec.ipam_driver not in ("default", ""):
-            raise NotSupported(
-                f'network "{spec.name}": IPAM driver is not supported: {spec.ipam_driver}'
-            )
-        if spec.ipam_options:
-            option = next(iter(spec.ipam_options))
-            raise NotSupported(f'network "{spec.name}": IPAM option is not supported: {option}')
+        for driver, ours in ((spec.driver, "bridge"), (spec.ipam_driver, "default")):
+            if driver not in (ours, "") and not (spec.config_only and driver == "null"):
+                raise NotFound(f'plugin "{driver}" not found')
+        check_configuration(spec)
         if not spec.enable_ipv4:
             raise NotSupported(f'network "{spec.name}": a network without IPv4 is not supported')
         bridge.check_options(spec)
@@ -327,16 +351,17 @@ class NetworkStore:
 
     def _record(self, spec: NetworkSpec) -> Network:
         network_id = secrets.token_hex(32)
-        has_bridge = spec.driver in ("bridge", "")
+        has_bridge = spec.driver in ("bridge", "") and not spec.config_only
         name = bridge.bridge_name(network_id, spec) if has_bridge else ""
         known = (*self._networks.values(), *self.glimpsed)
         if name and any(network.bridge == name for network in known):
             raise PermissionDenied(f"bridge name {name} is in use by another network")
-        pools = self._resolve(spec, self._taken()) if has_bridge else ()
+        pools = self._resolve(spec, self._taken()) if has_bridge else spec.pools
+        driver = "null" if spec.config_only else spec.driver or "bridge"
         network = Network(
             id=network_id,
             created_ns=time.time_ns(),
-            spec=replace(spec, pools=pools, driver=spec.driver or "bridge"),
+            spec=replace(spec, pools=pools, driver=driver),
             bridge=name,
             configured_subnets=tuple(
                 str(subnet) for pool in spec.pools if (subnet := ipam.requested_subnet(pool))
@@ -351,7 +376,8 @@ class NetworkStore:
 
     def _keep(self, network: Network) -> None:
         self._networks[network.id] = network
-        self._addresses[network.id] = [ipam.Addresses.of_pool(p) for p in network.spec.pools]
+        pools = network.spec.pools if network.bridge else ()
+        self._addresses[network.id] = [ipam.Addresses.of_pool(pool) for pool in pools]
 
     def _taken(self, without: str = "", *, on_link_only: bool = False) -> dict[str, ipam.Subnet]:
         """Subnets by description. on_link_only: of the host's, those that have hosts on a link."""
@@ -362,7 +388,8 @@ class NetworkStore:
             if host.on_link or not on_link_only
         }
         for network in (*self._networks.values(), *self.glimpsed):
-            for pool in network.spec.pools if network.id != without else ():
+            is_other = network.id != without and not network.spec.config_only
+            for pool in network.spec.pools if is_other else ():
                 taken[f"network {network.name} {pool.subnet}"] = ip_network(pool.subnet)
         return taken
 

@@ -49,6 +49,10 @@ class NetworkSpec:
     pools: tuple[IpamPool, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    config_only: bool = False
+    """Settings that other networks are made with; it has no bridge, and takes no containers."""
+    config_from: str = ""
+    """The name of such a network."""
 
 
 @dataclass(frozen=True, slots=True)

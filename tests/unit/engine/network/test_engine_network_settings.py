@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument, NotSupported, PermissionDenied
 from stackr.runtime.engine.network import bridge, resolv
+from stackr.runtime.engine.network.configuration import check_configuration, configured
 from stackr.runtime.engine.network.endpoint import check_mac, default_gateways, mac_of
 from stackr.runtime.engine.network.ports import check_publication
-from stackr.runtime.engine.network.types import Endpoint, EndpointSpec, NetworkSpec, Publication
+from stackr.runtime.engine.network.types import (
+    Endpoint,
+    EndpointSpec,
+    IpamPool,
+    NetworkSpec,
+    Publication,
+)
 
 
 def endpoint(
@@ -110,3 +117,39 @@ def test_the_hosts_resolv_conf_is_read_again_when_it_changes(tmp_path: Path) -> 
     assert host.read().nameservers == ("10.0.0.1", "10.0.0.2")
     path.unlink()
     assert host.read().nameservers == ()
+
+
+CONFIGURATION = NetworkSpec(
+    "settings",
+    pools=(IpamPool("10.9.0.0/24"),),
+    options={"com.docker.network.driver.mtu": "1400"},
+    labels={"a": "1", "b": "1"},
+    enable_ipv6=True,
+    config_only=True,
+)
+
+
+def test_a_network_has_the_settings_of_another_and_its_own_labels() -> None:
+    asked = NetworkSpec("app", config_from="settings", internal=True, labels={"b": "2"})
+    found = configured(asked, CONFIGURATION)
+    assert (found.pools, found.options) == (CONFIGURATION.pools, CONFIGURATION.options)
+    assert (found.name, found.internal, found.enable_ipv6) == ("app", True, True)
+    assert (found.labels, found.config_only) == ({"a": "1", "b": "2"}, False)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (NetworkSpec("x", config_only=True, internal=True), "network specific fields"),
+        (NetworkSpec("x", config_only=True, config_from="y"), "cannot depend on another"),
+        (NetworkSpec("x", config_from="y", options={"a": "b"}), "user-specified configurations"),
+        (NetworkSpec("x", config_from="y", pools=(IpamPool(),)), "user-specified configurations"),
+    ],
+)
+def test_settings_that_exclude_each_other(spec: NetworkSpec, text: str) -> None:
+    with pytest.raises(PermissionDenied, match=text):
+        check_configuration(spec)
+
+
+def test_options_of_others_are_notes() -> None:
+    bridge.check_options(NetworkSpec("x", options={"org.example.note": "kept"}))
