@@ -172,7 +172,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "review",
     ),
     "stackr.runtime.engine": (
-        "hosts",
+        "hosts units",
         "options",
         "config disk events journal project_locks records reserve roots version",
         "database lock",
@@ -181,6 +181,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "state",
         "linux",
         "archive control",
+        "host_checks installation",
         "snapshot volume_content volume_device",
         "image network volume",
         "container",

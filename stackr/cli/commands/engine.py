@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -23,7 +24,13 @@ from stackr.errors import Conflict, NotFound, PermissionDenied
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.hosts import check_authenticated
+from stackr.runtime.engine.installation import (
+    check_installable,
+    install_steps,
+    uninstall_steps,
+)
 from stackr.runtime.engine.launch import daemon_argv, ensure_running, is_running, log_path
+from stackr.runtime.engine.units import DOCKER_SOCKET, GROUP, Install, service_unit, socket_unit
 from stackr.warm.launch import stop_servers
 
 __all__ = ["engine"]
@@ -74,6 +81,65 @@ def start(ctx: typer.Context, arguments: EngineArguments) -> None:
     else:
         typer.echo(f"engine {'runs already' if ran_already else 'started'}: {config.socket}")
     _warn(config)
+
+
+@engine.command()
+def install(
+    group: Annotated[
+        str, typer.Option("--group", "-G", metavar="NAME", help="Who may use it without being root")
+    ] = GROUP,
+    docker_socket: Annotated[
+        bool, typer.Option("--docker-socket", help="Listen at /var/run/docker.sock as well")
+    ] = False,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Show what would be done and written, and do nothing")
+    ] = False,
+    root: Annotated[
+        Path, typer.Option("--root", metavar="DIR", help="Write below it, and start nothing")
+    ] = Path("/"),
+    no_start: Annotated[
+        bool, typer.Option("--no-start", help="Leave the start to the next boot")
+    ] = False,
+) -> None:
+    """Set the engine up as a service of systemd, which starts it with each boot."""
+    config = EngineConfig.from_environment()
+    sockets = [str(config.socket), *([DOCKER_SOCKET] if docker_socket else [])]
+    wanted = Install(_own_command(), sockets, group)
+    if print_:
+        for name, text in (("socket", socket_unit(wanted)), ("service", service_unit(wanted))):
+            typer.echo(f"# /etc/systemd/system/stackr.{name}\n{text}")
+    else:
+        check_installable(root)
+    for step in list(install_steps(wanted, config, root, start=not no_start)):
+        typer.echo(f"# {step.text}" if print_ else step.text)
+        if not print_:
+            step.run()
+    if not print_:
+        typer.echo(f"let somebody use it: usermod -aG {group} USER; a member of it is root here")
+
+
+@engine.command()
+def uninstall(
+    root: Annotated[
+        Path, typer.Option("--root", metavar="DIR", help="Remove what is below it")
+    ] = Path("/"),
+) -> None:
+    """Remove the service again; containers go on, and what they have stays."""
+    check_installable(root)
+    for step in list(uninstall_steps(root)):
+        typer.echo(step.text)
+        step.run()
+
+
+def _own_command() -> list[str]:
+    """How a service runs this very stackr: by the command's path, or by its interpreter."""
+    own = Path(sys.argv[0])
+    if own.name == "stackr" and own.is_absolute() and os.access(own, os.X_OK):
+        return [str(own)]
+    found = shutil.which("stackr")
+    if found is not None and Path(found).resolve().parent == Path(sys.executable).parent:
+        return [str(Path(found).absolute())]
+    return [sys.executable, "-P", "-m", "stackr"]
 
 
 def _serve(config: EngineConfig) -> NoReturn:

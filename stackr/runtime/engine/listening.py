@@ -21,13 +21,13 @@ from stackr.runtime.engine.api.endpoints import (
     server_context,
 )
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.hosts import Host, UnixHost, check_authenticated, parse_host
+from stackr.runtime.engine.hosts import FdHost, Host, UnixHost, check_authenticated, parse_host
 from stackr.runtime.engine.options import EngineOptions
+from stackr.runtime.engine.units import GROUP
 
 __all__ = ["Listening", "open_to_group"]
 
 _log = logging.getLogger("stackr.engine")
-_GROUP = "stackr"
 _ENTER = 0o710
 _CONNECT = 0o660
 
@@ -51,12 +51,17 @@ class Listening:
         """Raises InvalidArgument, and Unavailable where it cannot be listened at."""
         options = config.options
         hosts = [host for host in options.listening() if host != UnixHost(config.socket)]
-        warnings = check_authenticated(
-            hosts, verifies=options.tlsverify, allowed=options.allow_unauthenticated_tcp
-        )
         group = _group(options.group)
+        inherited = inherited_sockets(environ)
+        if inherited and not any(isinstance(host, FdHost) for host in hosts):
+            hosts.append(FdHost(""))  # it was started for them
         with contextlib.ExitStack() as made:
-            endpoints = _listen(hosts, _context(options), inherited_sockets(environ), made)
+            endpoints = _listen(hosts, _context(options), inherited, made)
+            warnings = check_authenticated(
+                [each.tcp for each in endpoints if each.tcp],
+                verifies=options.tlsverify,
+                allowed=options.allow_unauthenticated_tcp,
+            )
             metrics = _listen(_metrics(options), None, {}, made)
             made.pop_all()
         for warning in warnings:
@@ -105,7 +110,7 @@ def _group(name: str) -> int:
     if name.isdecimal():
         return int(name)
     try:
-        return grp.getgrnam(name or _GROUP).gr_gid
+        return grp.getgrnam(name or GROUP).gr_gid
     except KeyError:
         if name:
             raise InvalidArgument(f'group "{name}": no such group') from None

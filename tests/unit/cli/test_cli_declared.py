@@ -117,6 +117,7 @@ def test_what_is_given_is_known_by_its_spelling() -> None:
 
 _PLAIN = {
     "completion": "one word",
+    "doctor": "one option",
     "engine": "it has commands of its own",
     "explain": "one option",
     "history": "one option",

@@ -43,6 +43,7 @@ class Endpoint:
     listener: socket.socket
     tls: ssl.SSLContext | None = None
     path: Path | None = None
+    tcp: TcpHost | None = None
 
     @property
     def is_local(self) -> bool:
@@ -132,7 +133,7 @@ def _listen_tcp(host: TcpHost, tls: ssl.SSLContext | None) -> Iterator[Endpoint]
             continue
         count += 1
         name = TcpHost(host.address, listener.getsockname()[1])
-        yield Endpoint(str(name), listener, tls)
+        yield Endpoint(str(name), listener, tls, tcp=name)
     if refused is not None and not count:
         raise Unavailable(f'host "{host}": cannot listen: {refused.strerror}') from refused
 
@@ -220,7 +221,8 @@ def _of_systemd(listener: socket.socket, tls: ssl.SSLContext | None) -> Endpoint
     if listener.family == socket.AF_UNIX:
         return Endpoint(f"unix://{address}", listener)
     _expect_answers(listener)
-    return Endpoint(str(TcpHost(address[0], address[1])), listener, tls)
+    host = TcpHost(address[0], address[1])
+    return Endpoint(str(host), listener, tls, tcp=host)
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:

@@ -1,0 +1,148 @@
+"""Set an engine up as a service of systemd: its units, and the group of those who may use it.
+
+With another root (an image that is being built, say) the same files are written below it, and
+nothing is started. What is there already is made as it should be, so that it can be done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackr.errors import Conflict, NotSupported, PermissionDenied, Unavailable
+from stackr.runtime.engine import control
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.units import MARK, WANTS, Install, service_unit, socket_unit
+
+__all__ = ["Step", "check_installable", "install_steps", "uninstall_steps"]
+
+_UNITS = Path("etc/systemd/system")
+_NAMES = ("stackr.socket", "stackr.service")
+_RUNS_SYSTEMD = Path("/run/systemd/system")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """text: what it does, in a line; run: does it."""
+
+    text: str
+    run: Callable[[], object]
+
+
+def check_installable(root: Path) -> None:
+    """Raises NotSupported where systemd does not run, PermissionDenied for anyone but root."""
+    if root == Path("/") and not _RUNS_SYSTEMD.is_dir():
+        raise NotSupported(
+            "engine install: systemd does not run here",
+            hint="start it by itself: stackr engine start; or write the files below --root DIR",
+        )
+    if os.geteuid() != 0:
+        raise PermissionDenied("engine install: only root may install it", hint="run it with sudo")
+
+
+def install_steps(
+    install: Install, config: EngineConfig, root: Path, *, start: bool
+) -> Iterator[Step]:
+    """In the order in which they are done. Raises Conflict for units that are somebody else's."""
+    folder = root / _UNITS
+    texts = dict(zip(_NAMES, (socket_unit(install), service_unit(install)), strict=True))
+    for name in texts:
+        _check_ours(folder / name)
+    yield from _group_steps(install.group, root)
+    for name, text in texts.items():
+        yield _writing(folder / name, text)
+    for link, target in WANTS.items():
+        yield _linking(folder / link, target)
+    if root == Path("/"):
+        yield _systemctl("daemon-reload")
+        if start:
+            yield Step("end the engine that runs by itself; containers go on", _ending(config))
+            yield _systemctl("restart", *_NAMES)
+
+
+def uninstall_steps(root: Path) -> Iterator[Step]:
+    """Containers go on, images and volumes stay, and so does the group."""
+    folder = root / _UNITS
+    for name in _NAMES:
+        _check_ours(folder / name)
+    if root == Path("/"):
+        yield _systemctl("stop", *_NAMES)
+    for path in (*(folder / link for link in WANTS), *(folder / name for name in _NAMES)):
+        if path.is_symlink() or path.exists():
+            yield Step(f"remove {path}", path.unlink)
+    if root == Path("/"):
+        yield _systemctl("daemon-reload")
+
+
+def _check_ours(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if MARK not in path.read_text(errors="replace"):
+            raise Conflict(
+                f'engine install: "{path}": is not of stackr engine install',
+                hint="move it away, if the engine is to have this one",
+            )
+
+
+def _group_steps(group: str, root: Path) -> Iterator[Step]:
+    if group in ("", "root", "0"):
+        return
+    if root == Path("/"):
+        with contextlib.suppress(KeyError):
+            grp.getgrnam(group)
+            return
+        yield _running("groupadd", "--system", "--", group)
+        return
+    file = root / "etc/group"
+    has_it = file.exists() and any(
+        line.startswith(f"{group}:") for line in file.read_text().splitlines()
+    )
+    if not has_it:
+        yield _running("groupadd", "--prefix", os.fspath(root), "--system", "--", group)
+
+
+def _writing(path: Path, text: str) -> Step:
+    def write() -> None:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text)
+        new.chmod(0o644)
+        new.replace(path)
+
+    return Step(f"write {path}", write)
+
+
+def _linking(path: Path, target: str) -> Step:
+    def link() -> None:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+
+    return Step(f"link {path} to {target}", link)
+
+
+def _ending(config: EngineConfig) -> Callable[[], object]:
+    return lambda: control.stop(config, timeout_s=60.0)
+
+
+def _systemctl(*arguments: str) -> Step:
+    return _running("systemctl", *arguments)
+
+
+def _running(*argv: str) -> Step:
+    return Step(f"run {' '.join(argv)}", lambda: _run(argv))
+
+
+def _run(argv: Sequence[str]) -> None:
+    """Raises Unavailable with what the program said."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise Unavailable(f"{argv[0]}: not found") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise Unavailable(f"{' '.join(argv)}: {said[0] if said else done.returncode}")
