@@ -29,7 +29,7 @@ class UpArguments:
     """
 
     targets: Annotated[Targets, Words()] = field(default_factory=Targets)
-    detach: Annotated[bool, Option("--detach", "-d", help="Leave it running")] = False
+    detach: Annotated[bool, Option("--detach", "-d", help="Leave the containers running")] = False
     options: Annotated[
         UpOptions,
         Group(PLANNED, {"--wait": "Wait until all are running or healthy; implies -d"}),
@@ -72,18 +72,18 @@ class UpArguments:
         Option("--no-attach", metavar="SERVICE", help="Do not show this service's output"),
     ] = ()
     no_log_prefix: Annotated[
-        bool, Option("--no-log-prefix", help="No names before the lines of output")
+        bool, Option("--no-log-prefix", help="Show no names before the lines of output")
     ] = False
-    timestamps: Annotated[bool, Option("--timestamps", help="Times before the lines of output")] = (
-        False
-    )
+    timestamps: Annotated[
+        bool, Option("--timestamps", help="Show times before the lines of output")
+    ] = False
     ttl_s: Annotated[
         float | None,
         Option(
             "--ttl",
             metavar="DURATION",
             kind="span",
-            help="Let the engine take it down after so long",
+            help="Let the engine remove it after this time",
         ),
     ] = None
 

@@ -31,7 +31,7 @@ class LogRequest:
     """
 
     services: tuple[str, ...] = ()
-    follow: Annotated[bool, Option("--follow", "-f", help="Go on as more comes")] = False
+    follow: Annotated[bool, Option("--follow", "-f", help="Keep showing new lines")] = False
     tail: Annotated[
         int | None,
         Option("--tail", "-n", metavar="LINES", kind="tail", help="Last lines of each container"),
@@ -49,7 +49,9 @@ class LogRequest:
         float | None,
         Option("--until", metavar="WHEN", kind="moment", help="Not after that time"),
     ] = None
-    timestamps: Annotated[bool, Option("--timestamps", "-t", help="Times before the lines")] = False
+    timestamps: Annotated[
+        bool, Option("--timestamps", "-t", help="Show times before the lines")
+    ] = False
     index: int | None = None
 
     def __post_init__(self) -> None:

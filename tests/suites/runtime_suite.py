@@ -667,7 +667,7 @@ async def check_a_changed_volume_is_made_anew_on_request(subject: Subject) -> No
         after = project.model_copy(update={"volumes": {"data": volume}})
         plan = await it.plan(after)
         assert plan.is_empty
-        assert "making it anew would lose its data" in plan.warnings[0]
+        assert "creating it again would lose its data" in plan.warnings[0]
         plan = await it.up(after, UpOptions(recreate_volumes=True, timeout_s=1))
         assert [(c.resource.kind, c.kind) for c in plan.changes] == [
             ("volume", Kind.RECREATE),

@@ -104,7 +104,7 @@ class ConfigArguments:
     lock_image_digests: Annotated[
         bool, Option("--lock-image-digests", help="An override file with the digests alone")
     ] = False
-    lint: Annotated[bool, Option("--lint", help="Report what is allowed and surely not meant")] = (
+    lint: Annotated[bool, Option("--lint", help="Report what is allowed and surely a mistake")] = (
         False
     )
 

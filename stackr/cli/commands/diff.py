@@ -45,7 +45,7 @@ class DiffArguments:
         Option(
             "--base",
             metavar="REV",
-            help="Compare with a git revision (REV... where it was left), a file or a folder",
+            help="Compare with a git revision (REV... for the merge base), a file or a folder",
         ),
     ] = None
     revision: Annotated[
@@ -62,7 +62,7 @@ class DiffArguments:
         str, Option("--format", metavar="KIND", help="text, json, markdown or github")
     ] = "text"
     detail: Annotated[
-        bool, Option("--detail", help="All of what is created, and every operation")
+        bool, Option("--detail", help="Show all of what is created, and every operation")
     ] = False
     options: Annotated[
         UpOptions,

@@ -217,7 +217,7 @@ def status(
 def logs(
     data_root: DataRoot = None,
     exec_root: ExecRoot = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines")] = False,
     tail: Annotated[
         int | None, typer.Option("--tail", "-n", metavar="LINES", min=0, help="Last lines only")
     ] = None,

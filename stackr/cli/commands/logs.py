@@ -27,9 +27,9 @@ class LogsArguments:
     request: Annotated[LogRequest, Group(("follow", "tail", "since", "until", "timestamps"))] = (
         field(default_factory=LogRequest)
     )
-    no_log_prefix: Annotated[bool, Option("--no-log-prefix", help="No names before the lines")] = (
-        False
-    )
+    no_log_prefix: Annotated[
+        bool, Option("--no-log-prefix", help="Show no names before the lines")
+    ] = False
     index: Annotated[
         int | None,
         Option("--index", metavar="NUM", help="Only this replica of the service"),

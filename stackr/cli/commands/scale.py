@@ -23,7 +23,7 @@ def scale(
         bool, typer.Option("--no-deps", help="Do not start what the services depend on")
     ] = False,
 ) -> int:
-    """Run so many containers of each service that is named."""
+    """Set the number of containers of each named service."""
     replicas = parse_scale(words, option="scale")
     arguments = UpArguments(
         targets=Targets(services=tuple(replicas)),

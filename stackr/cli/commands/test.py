@@ -75,7 +75,11 @@ class EnvironmentArguments:
     ] = None
     wait_timeout: Annotated[
         str,
-        Option("--wait-timeout", metavar="DURATION", help="How long to get ready may take"),
+        Option(
+            "--wait-timeout",
+            metavar="DURATION",
+            help="How long the environment may take to get ready",
+        ),
     ] = "5m"
     ttl: Annotated[
         str | None,
@@ -85,7 +89,11 @@ class EnvironmentArguments:
     ] = None
     stop_timeout: Annotated[
         str,
-        Option("--stop-timeout", metavar="DURATION", help="For containers to stop; 0 kills them"),
+        Option(
+            "--stop-timeout",
+            metavar="DURATION",
+            help="How long containers may take to stop; 0 kills them",
+        ),
     ] = "0"
     fixed_ports: Annotated[
         tuple[str, ...],
@@ -130,7 +138,7 @@ class EnvironmentArguments:
 
 @takes(EnvironmentArguments)
 def environment(ctx: typer.Context, given: EnvironmentArguments) -> int:
-    """Run a command beside an isolated copy of the stack, which is always taken away again."""
+    """Run a command beside an isolated copy of the stack, and always remove the copy."""
     options = options_of(ctx)
     arguments = given.options()
     check_command(arguments)

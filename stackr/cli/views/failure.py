@@ -13,7 +13,7 @@ __all__ = ["Cause", "Report", "cause_lines", "failure_json", "failure_lines"]
 
 _LISTED = 6
 _ADVICE = (
-    "correct the cause and run the same command again, it carries on from here; "
+    "fix the cause and run the same command again: it continues from here; "
     '"stackr down" removes what was made'
 )
 
@@ -67,7 +67,7 @@ def failure_lines(report: Report, output: Output, *, advice: str | None = None) 
         yield f"not done: {_listed(report.not_done)}"
     how = _ADVICE if advice is None else advice
     if how:
-        yield f"to go on: {how}"
+        yield f"next: {how}"
 
 
 def cause_lines(cause: Cause, output: Output) -> Iterator[str]:

@@ -108,11 +108,11 @@ def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> I
         yield "volume-removed", f"volumes.{resource.name}", f"volume {resource.name} and its data"
     if resource.kind == "volume" and change.kind is Kind.RECREATE:
         keys = (key for key, each in desired.volumes.items() if each.name == resource.name)
-        message = f"volume {resource.name} is made anew, and its data is lost"
+        message = f"volume {resource.name} is created again, and its data is lost"
         yield "volume-removed", f"volumes.{next(keys, resource.name)}", message
     if resource.kind == "network" and change.affects:
         keys = (key for key, each in desired.networks.items() if each.name == resource.name)
-        message = f"network {resource.name} is made anew: {affected_text(change.affects)}"
+        message = f"network {resource.name} is created again: {affected_text(change.affects)}"
         yield "dependants-restarted", f"networks.{next(keys, resource.name)}", message
     if change.kind in (Kind.RESTART, Kind.RECREATE) and change.touched_by:
         because = ", ".join(change.touched_by)

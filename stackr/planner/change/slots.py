@@ -84,7 +84,7 @@ def _service_slots(service: DesiredService, around: _Circumstances) -> list[Slot
         number = next(free)
         name = service.container_name(number)
         if had_replicas(observed, service.name, position):
-            cause, origin = "it was removed behind stackr's back", Origin.DRIFT
+            cause, origin = "it was removed outside stackr", Origin.DRIFT
         else:
             cause, origin = "no existing container", Origin.FILE
         slots.append(Slot(service.name, number, name, Verdict.CREATE, cause, origin=origin))
@@ -219,7 +219,7 @@ def _forced(service: DesiredService, container: ContainerState, around: _Circums
     mounted = (mount.name for mount in container.mounts if mount.type == "volume")
     renewed = next((name for name in mounted if name in around.renewed), None)
     if renewed is not None:
-        return f"volume {renewed} is made anew"
+        return f"volume {renewed} is created again"
     options = around.options
     if not service.is_target:
         return "forced" if options.recreate_dependencies else ""
@@ -242,7 +242,7 @@ def _quiet_judgement(
     ordered = _staying(_order_changes(service, container, observed.engine))
     if not drifted:
         return _in_place(ordered) if ordered else _Judgement()
-    cause = f"{', '.join(change.path for change in drifted)} changed behind stackr's back"
+    cause = f"{', '.join(change.path for change in drifted)} changed outside stackr"
     in_place = not any(change.forces_recreate for change in drifted)
     return _Judgement(cause, in_place, (*drifted, *ordered), Origin.DRIFT)
 

@@ -1,6 +1,6 @@
 """A service's limits and restart policy: as asked for, as a container has them, and the difference.
 
-They are what can change in a container that exists, and what others change behind stackr's back.
+They are what can change in a container that exists, and what others change outside stackr.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def changes_in_place(path: str) -> bool:
 def drifted_limits(
     service: Service, container: ContainerState, engine: Capabilities
 ) -> tuple[FieldChange, ...]:
-    """What was changed behind stackr's back, of a container whose file has not changed."""
+    """What was changed outside stackr, of a container whose file has not changed."""
     if container.resources is None:
         return ()
     wanted = resources(service)
@@ -151,7 +151,7 @@ def _drift(path: str, old: Any, new: Any, *, forces_recreate: bool) -> FieldChan
         old,
         new,
         forces_recreate=forces_recreate,
-        note="changed behind stackr's back",
+        note="changed outside stackr",
         origin=Origin.DRIFT,
     )
 

@@ -23,7 +23,13 @@ _RemoveOrphans = Annotated[
 ]
 _StopTimeout = Annotated[
     float | None,
-    Option("--timeout", "-t", metavar="DURATION", kind="seconds", help="For containers to stop"),
+    Option(
+        "--timeout",
+        "-t",
+        metavar="DURATION",
+        kind="seconds",
+        help="How long containers may take to stop",
+    ),
 ]
 
 
@@ -76,7 +82,7 @@ class UpOptions:
     ] = False
     recreate_volumes: Annotated[
         bool,
-        Option("--yes", "-y", help="Make volumes anew that changed, which loses their data"),
+        Option("--yes", "-y", help="Create volumes again that changed; their data is lost"),
     ] = False
     remove_orphans: _RemoveOrphans = False
     pull: Annotated[

@@ -84,7 +84,7 @@ def make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[Ent
         return entry
     aside = RenameContainer(old.id, f"{old.name}-{old.id[:12]}-replaced")
     entry = draft.builder.add(
-        Action.RENAME_CONTAINER, resource, "put aside until all is well", aside, before
+        Action.RENAME_CONTAINER, resource, "put aside until everything is ready", aside, before
     )
     draft.leaves[old.name] = entry
     removed = draft.builder.add(

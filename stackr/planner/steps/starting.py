@@ -129,7 +129,7 @@ def plan_last(draft: Draft) -> None:
     builder = draft.builder
     resource = Resource("stack", draft.desired.project)
     ends = builder.ends(draft.last)
-    commit = builder.add(Action.COMMIT, resource, "all is well", Commit(), ends)
+    commit = builder.add(Action.COMMIT, resource, "everything is ready", Commit(), ends)
     for entry in draft.last:
         builder.order(entry, [commit])
 

@@ -53,7 +53,7 @@ def renewed_volumes(desired: Desired, observed: Observed, options: UpOptions) ->
             _check_users(volume.name, desired, observed, options)
     if renewed and options.atomic:
         raise InvalidArgument(
-            f"volume {min(renewed)} would be made anew, and its data could not come back:"
+            f"volume {min(renewed)} would be created again, and its data could not come back:"
             " --atomic and --yes cannot be combined here"
         )
     return renewed
@@ -71,7 +71,7 @@ def _check_users(name: str, desired: Desired, observed: Observed, options: UpOpt
     users = [*_other_users(name, desired, observed, options), *observed.strangers.get(name, ())]
     if users:
         raise Conflict(
-            f"volume {name} cannot be made anew: it is used by {', '.join(users)}",
+            f"volume {name} cannot be created again: it is used by {', '.join(users)}",
             hint="nothing was changed; remove these containers, or bring up their services as well",
         )
 
@@ -151,5 +151,5 @@ def _warn(builder: Builder, project: str, volume: DesiredVolume, state: VolumeSt
     if changes:
         builder.warnings.append(
             f"volume {volume.name} is kept as it is, although the stack file changed "
-            f"{_paths(changes)}: making it anew would lose its data (--yes does so)"
+            f"{_paths(changes)}: creating it again would lose its data (--yes does that)"
         )

@@ -1,7 +1,7 @@
 """The engine's options, as its configuration file and its flags name them: dockerd's names.
 
 One declaration an option; a file and the flags are each read into one `EngineOptions`. Whatever
-dockerd has and this engine has not is refused by name, unless it asks for what is so anyway.
+dockerd has and this engine has not is refused by name, unless it asks for what it does in any case.
 Source: dockerd reference, "Daemon configuration file".
 """
 

@@ -112,7 +112,7 @@ class Probe(Model):
     interval: _Time = Field(None, description="The time between two attempts. Default: 30s")
     timeout: _Time = Field(None, description="How long one attempt may take. Default: 30s")
     retries: _Count = Field(
-        None, description="So many failures, one after the other, make it unhealthy. Default: 3"
+        None, description="This many failures in a row make it unhealthy. Default: 3"
     )
     start_period: _Period = Field(
         None, description="How long failures do not count after the start. Default: 0s"

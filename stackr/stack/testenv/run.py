@@ -302,7 +302,7 @@ class _Run:
         arrived.cancel()
         if task.done():
             return task.result()
-        self._context.message("Interrupted: taking the environment away...")
+        self._context.message("Interrupted: removing the environment...")
         task.cancel()
         with suppress(asyncio.CancelledError, StackrError):
             await task

@@ -30,7 +30,7 @@ def test_a_page_says_what_help_says(name: str) -> None:
 
 
 def test_options_stand_as_they_are_typed() -> None:
-    assert "\\fB\\-d, \\-\\-detach\\fR\nLeave it running\n" in PAGES["stackr-up"]
+    assert "\\fB\\-d, \\-\\-detach\\fR\nLeave the containers running\n" in PAGES["stackr-up"]
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="needs man")

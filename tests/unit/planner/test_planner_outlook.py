@@ -143,7 +143,7 @@ def test_a_network_that_is_made_anew_names_whom_it_cuts_off() -> None:
         Affected("demo-web-1", "recreated"),
     )
     assert {risk.id: risk.message for risk in plan.risks} == {
-        "dependants-restarted": "network demo_default is made anew: cut off: demo-side-1; "
+        "dependants-restarted": "network demo_default is created again: cut off: demo-side-1; "
         "recreated: demo-web-1; restarted: demo-db-1",
         "stateful-recreated": 'service "db" keeps data and restarts',
     }

@@ -188,7 +188,7 @@ async def test_removed_container_is_drift(left: int, is_down: bool, origins: lis
     plan = plan_for(stack({"web": service(scale=3)}), await observe(runtime, "demo"))
     created = [change for change in plan.changes if change.resource.kind == "container"]
     assert [change.origin for change in created] == origins
-    assert ("behind stackr's back" in created[0].cause) is (origins[0] is Origin.DRIFT)
+    assert ("outside stackr" in created[0].cause) is (origins[0] is Origin.DRIFT)
 
 
 async def test_detached_network_is_drift() -> None:

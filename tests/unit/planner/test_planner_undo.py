@@ -52,11 +52,11 @@ def test_what_is_replaced_goes_last() -> None:
             f"#1 container:demo-web-1 create container as {old}_demo-web-1: recreate: user changed",
             "[1] -> #2 container:demo-web-1 stop container: user changed",
             "[1,2] -> #3 container:demo-web-1 rename container as "
-            f"demo-web-1-{old}-replaced: put aside until all is well",
+            f"demo-web-1-{old}-replaced: put aside until everything is ready",
             "[3] -> #4 container:demo-web-1 rename container: takes the place of the old one",
             "[4] -> #5 container:demo-web-1 start container: created",
             "[5] -> #6 container:demo-web-1 wait for running_or_healthy: --wait",
-            "[6] -> #7 stack:demo commit: all is well",
+            "[6] -> #7 stack:demo commit: everything is ready",
             "[3,7] -> #8 container:demo-web-1 remove container: replaced",
             "[7] -> #9 container:demo-late-1 stop container: orphan",
             "[7,9] -> #10 container:demo-late-1 remove container: orphan",

@@ -64,8 +64,8 @@ class TestMadeAnew:
         assert plan.is_empty
         assert plan.warnings == (
             "volume demo_data is kept as it is, although the stack file changed"
-            " driver_opts.device, driver_opts.type: making it anew would lose its data"
-            " (--yes does so)",
+            " driver_opts.device, driver_opts.type: creating it again would lose its data"
+            " (--yes does that)",
         )
 
     async def test_it_goes_between_its_containers_and_their_successors(self) -> None:
@@ -87,7 +87,7 @@ class TestMadeAnew:
             Kind.RECREATE,
             "driver_opts.device, driver_opts.type changed",
         )
-        assert container.cause == "volume demo_data is made anew"
+        assert container.cause == "volume demo_data is created again"
         _, outcome = await up(runtime, changed(web=web, other=service()), ASKED)
         assert outcome.is_success
         assert runtime.volumes["demo_data"].options == {"type": "tmpfs", "device": "tmpfs"}
@@ -119,7 +119,7 @@ class TestMadeAnew:
         else:
             await up(runtime, keeping(web=web, db=web))
             after = changed(web=web)
-        with pytest.raises(Conflict, match=f"cannot be made anew: it is used by {user}"):
+        with pytest.raises(Conflict, match=f"cannot be created again: it is used by {user}"):
             await plan_of(runtime, after, options)
 
     async def test_orphans_go_first(self) -> None:

@@ -77,7 +77,7 @@ class FirewallWatch:
         if not await self._kernel.is_firewall_whole():
             await self._kernel.rebuild()
             _log.warning(
-                "networks: table %s was changed by somebody else, and is made anew", self._table
+                "networks: table %s was changed by somebody else, and is written again", self._table
             )
         if await self._foreign.accept(self._kernel, self._kernel.firewall.bridges):
             _log.warning("networks: another firewall drops what is forwarded: made it accept ours")
