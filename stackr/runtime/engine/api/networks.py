@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from stackr.errors import InvalidArgument, PermissionDenied
+from stackr.errors import InvalidArgument, NotFound, PermissionDenied
 from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.body import boolean, object_at, objects, string, string_map
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
+from stackr.runtime.engine.api.subnet_status import subnet_statuses
 from stackr.runtime.engine.api.timestamp import rfc3339
 from stackr.runtime.engine.container.settings.spec import parse_endpoint
 from stackr.runtime.engine.network.types import Endpoint, IpamPool, Network, NetworkSpec
@@ -155,11 +156,14 @@ def _endpoints(engine: Engine, network: Network) -> list[Endpoint]:
 
 
 async def _inspect(engine: Engine, request: Request) -> Response:
-    scope = request.text("scope")
-    if scope not in ("", "local"):
-        raise InvalidArgument(f'scope: only "local" networks are here: "{scope}"')
     network = engine.networks.get(request.params["id"])
-    return json_response(to_json(network, _endpoints(engine, network)))
+    if request.text("scope") not in ("", "local"):
+        raise NotFound(f"network {request.params['id']} not found")
+    endpoints = _endpoints(engine, network)
+    value = to_json(network, endpoints)
+    if request.api_version >= (1, 52):
+        value["Status"] = {"IPAM": {"Subnets": subnet_statuses(network, endpoints)}}
+    return json_response(value)
 
 
 async def _create(engine: Engine, request: Request) -> Response:

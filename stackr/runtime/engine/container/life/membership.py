@@ -60,16 +60,15 @@ class Membership:
             self._write_resolv_conf(container)
 
     async def disconnect(self, live: Live, network: str, *, force: bool) -> None:
-        """Raises Internal, as dockerd does, where the container is not on the network, and `force`
-        is not given.
+        """Raises Internal, as dockerd does, where the container is not on the network.
+
+        force: dockerd's, for containers that it has lost; none is lost here.
         """
         async with live.lock:
             container = live.container
             with suppress(NotFound):
                 network = self._networks.get(network).name
             if network not in container.endpoints:
-                if force:
-                    return
                 raise Internal(f"container {container.id} is not connected to network {network}")
             if container.pid:
                 await self._networks.disconnect(container.id, network)
