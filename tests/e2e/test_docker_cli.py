@@ -29,7 +29,7 @@ def _inspect(docker: Docker, name: str, path: str) -> str:
 
 def test_version_and_info(docker: Docker) -> None:
     version = json.loads(docker("version", "--format", "json").stdout)["Server"]
-    assert version["ApiVersion"] == "1.47"
+    assert version["ApiVersion"] == "1.56"
     assert version["Os"] == "linux"
     info = json.loads(docker("info", "--format", "json").stdout)
     assert info["Driver"] == "overlay2"
