@@ -102,8 +102,8 @@ async def _keep(writer: JsonWriter, parts: Parts) -> None:
     while True:
         try:
             await writer.run(parts.watches)
-        except Unavailable as error:  # no more files can be watched: look every now and then
-            _log.info("%s", error)
+        except (Unavailable, OSError) as error:  # it cannot be watched: look every now and then
+            _log.info("log of %s: %s", writer.log.path, error)
         with suppress(OSError):
             await writer.catch_up()
         await asyncio.sleep(_POLL_S)
