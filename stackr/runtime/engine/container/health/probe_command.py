@@ -24,6 +24,8 @@ __all__ = ["CommandProbes"]
 _OUTPUT_LIMIT = 4096
 _PROBES_FOR_EACH_CPU = 2
 _BEGIN_S = 0.2
+_NS = 1_000_000_000
+_DEFAULT_INTERVAL_S, _START_INTERVAL_S = 30.0, 5.0
 _FDS = 12  # that a start has open at a time, the runtime's ends of pipes included
 
 
@@ -43,13 +45,18 @@ class CommandProbes:
         processor. One that cannot be killed (it waits for a disk) is the last until it has ended.
         """
         stuck: asyncio.Future[int] | None = None
+        pace_s, told_s = _told_every_s(container), -_DEFAULT_INTERVAL_S
 
         async def probe(timeout_s: float) -> ProbeResult:
-            nonlocal stuck
+            nonlocal stuck, told_s
             if stuck is not None and not stuck.done():
                 return ProbeResult(-1, "the health check before has not ended yet")
             async with self._probing:
-                task = asyncio.ensure_future(self.probe(container, command, timeout_s))
+                is_told = container.uptime_s - told_s >= pace_s
+                if is_told:
+                    told_s = container.uptime_s
+                work = self.probe(container, command, timeout_s, is_told=is_told)
+                task = asyncio.ensure_future(work)
                 try:
                     await asyncio.wait({task}, timeout=_BEGIN_S)
                 except asyncio.CancelledError:
@@ -62,12 +69,19 @@ class CommandProbes:
         return probe
 
     async def probe(
-        self, container: Container, command: Sequence[str], timeout_s: float
+        self,
+        container: Container,
+        command: Sequence[str],
+        timeout_s: float,
+        *,
+        is_told: bool = True,
     ) -> tuple[ProbeResult, asyncio.Future[int]]:
         """Run a command to its end, and kill it after `timeout_s`; output is cut at 4096 bytes.
 
-        The second value is done once no process of it is left.
+        is_told: by events. The second value is done once no process of it is left.
         """
+        if not is_told:
+            return await self._run(container, command, timeout_s)
         told = partial(self._tell, container, {"execID": secrets.token_hex(32)})
         words = " ".join(command)
         told(f"exec_create: {words}")
@@ -121,6 +135,13 @@ class CommandProbes:
             os.close(reader)
             if launch is not None:
                 remove_tree(launch.folder)
+
+
+def _told_every_s(container: Container) -> float:
+    """The probes that Docker makes: of the many of a container that starts, few are events."""
+    check = container.config.healthcheck
+    interval_s = (check.interval if check else 0) / _NS or _DEFAULT_INTERVAL_S
+    return 0.9 * min(interval_s, _START_INTERVAL_S)
 
 
 def _partial_output(output: asyncio.Task[bytes]) -> str:
