@@ -228,6 +228,15 @@ async def _remove(engine: Engine, request: Request) -> Response:
     return Response(204, None)
 
 
+async def _remove_link(engine: Engine, request: Request) -> Response:
+    """Of "web/db", the link by which web knows db."""
+    path = "{id}/{alias}".format(**request.params)
+    if not request.flag("link"):
+        raise NotFound(f"No such container: {path}")
+    engine.containers.remove_link(path)
+    return Response(204, None)
+
+
 async def _prune(engine: Engine, request: Request) -> Response:
     filters = Filters.parse(request.text("filters"), _PRUNE_FILTERS)
     until_ns = filters.until()
@@ -276,5 +285,6 @@ ROUTES = (
     Route("POST", "/containers/{id}/rename", _rename),
     Route("POST", "/containers/{id}/update", _update),
     Route("POST", "/containers/{id}/resize", _resize),
-    Route("DELETE", "/containers/{id:path}", _remove),
+    Route("DELETE", "/containers/{id}", _remove),
+    Route("DELETE", "/containers/{id}/{alias}", _remove_link),
 )

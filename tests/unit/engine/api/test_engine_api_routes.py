@@ -24,8 +24,8 @@ def _found(method: str, path: str) -> tuple[str, dict[str, str]] | None:
     [
         ("GET", "/containers/json", "/containers/json", {}),
         ("GET", "/containers/web/json", "/containers/{id}/json", {"id": "web"}),
-        ("DELETE", "/containers/web", "/containers/{id:path}", {"id": "web"}),
-        ("DELETE", "/containers/web/db", "/containers/{id:path}", {"id": "web/db"}),
+        ("DELETE", "/containers/web", "/containers/{id}", {"id": "web"}),
+        ("DELETE", "/containers/web/db", "/containers/{id}/{alias}", {"id": "web", "alias": "db"}),
         ("GET", "/images/json", "/images/json", {}),
         ("GET", "/images/h:5/a/b:1/json", "/images/{name:path}/json", {"name": "h:5/a/b:1"}),
         ("DELETE", "/images/a/b@sha256:0", "/images/{name:path}", {"name": "a/b@sha256:0"}),
