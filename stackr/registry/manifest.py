@@ -20,6 +20,7 @@ __all__ = [
     "Descriptor",
     "ImageManifest",
     "Manifest",
+    "as_docker",
     "descriptor",
     "parse_image_manifest",
     "parse_manifest",
@@ -86,6 +87,35 @@ def _guess_type(body: dict[str, Any]) -> str:
     if "manifests" in body:
         return INDEX_TYPES[0]
     return MANIFEST_TYPES[0] if "layers" in body else ""
+
+
+_DOCKER_TYPES: Final[Mapping[str, str]] = {
+    MANIFEST_TYPES[0]: MANIFEST_TYPES[1],
+    _CONFIG_TYPES[0]: _CONFIG_TYPES[1],
+    "application/vnd.oci.image.layer.v1.tar": "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip": (
+        "application/vnd.docker.image.rootfs.diff.tar.gzip"
+    ),
+}
+
+
+def as_docker(raw: bytes) -> tuple[bytes, str] | None:
+    """An image's manifest with Docker's media types, for registries that know no others; its type.
+
+    None where it is none of OCI's, or has what Docker's types cannot say (layers by zstd).
+    """
+    body = parse_json(raw)
+    parts = [body, body.get("config"), *(body.get("layers") or ())]
+    types = [part.get("mediaType") if isinstance(part, dict) else None for part in parts]
+    if not all(each in _DOCKER_TYPES for each in types):
+        return None
+    for part, kind in zip(parts, types, strict=True):
+        part["mediaType"] = _DOCKER_TYPES[kind]
+    kept = ("schemaVersion", "mediaType", "config", "layers")
+    small = {key: body[key] for key in kept}
+    for part in (small["config"], *small["layers"]):
+        part.pop("annotations", None)
+    return json.dumps(small, separators=(",", ":")).encode(), MANIFEST_TYPES[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from stackr.build.cache_entry import CacheSource, CacheTarget
 from stackr.errors import StackrError
 
-__all__ = ["BuildFailed", "BuildProgress", "ImageBuild", "Secret", "is_remote"]
+__all__ = ["BuildFailed", "BuildProgress", "ImageBuild", "Secret", "StateBefore", "is_remote"]
 
 _SCHEMES = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
@@ -38,7 +38,8 @@ class ImageBuild:
     `docker-image://NAME`. network: of RUN steps. ulimits: soft and hard limit by name. ssh: paths
     of agents' sockets by ID. memory_bytes, shm_size_bytes: 0 for the engine's own.
     no_cache_filter: stages of which every step is executed. cache_from, cache_to: where steps come
-    from, and are left, beside the engine's own cache.
+    from, and are left, beside the engine's own cache. keeps_failure: whether the state before a
+    step that fails is left as an image.
     """
 
     tags: tuple[str, ...]
@@ -62,14 +63,16 @@ class ImageBuild:
     ssh: Mapping[str, str] = field(default_factory=dict)
     cache_from: tuple[CacheSource, ...] = ()
     cache_to: tuple[CacheTarget, ...] = ()
+    keeps_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BuildProgress:
-    """kind: step (it begins), output (text is a piece of it), cached, done (of a step), pull,
-    notice, or built (text is the image's ID).
+    """kind: sending (a context), sent, step (it begins), output (text is a piece of it), cached,
+    done (of a step), pull, notice, or built (text is the image's ID).
 
     stage: its name or number, "" where the builder does not tell. number counts steps from 1.
+    size_bytes: of what has been sent of a context, and of the layer that a step has made.
     """
 
     kind: str
@@ -79,13 +82,25 @@ class BuildProgress:
     text: str = ""
     line: int = 0
     seconds: float = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StateBefore:
+    """What a step that failed had begun with: an image without a name, to be removed by whoever
+    asked for it, the step's variables by name, and its shell.
+    """
+
+    image: str
+    environment: Mapping[str, str] = field(repr=False)
+    shell: tuple[str, ...]
 
 
 class BuildFailed(StackrError):
     """A build that ended in a step. code: how the step's command exited, None for no command.
 
     line, end_line: of the Dockerfile, 0 where they are not known. log: the last of its output;
-    excerpt: the Dockerfile around it, the line that failed marked.
+    excerpt: the Dockerfile around it, the line that failed marked. before: where it was to be kept.
     """
 
     def __init__(
@@ -103,3 +118,4 @@ class BuildFailed(StackrError):
         self.code = code
         self.excerpt: tuple[str, ...] = ()
         self.log: tuple[str, ...] = ()
+        self.before: StateBefore | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from stackr.errors import NotFound
+from stackr.executor.outcome import Outcome
 from stackr.planner.desired.image_build import BuildOptions, PlannedBuild
 from stackr.planner.desired.project import Desired
 from stackr.planner.images.building import plan_builds
@@ -10,8 +13,10 @@ from stackr.planner.observe.observed import observe
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
+from stackr.stack.build_debug import debug_failures, failed_builds
 from stackr.stack.builds import pull_bases, with_builds
 from stackr.stack.context import Context
+from stackr.stack.oneoff import Converse
 from stackr.stack.planning import check_support
 
 __all__ = ["build_images", "chosen_builds"]
@@ -38,12 +43,25 @@ async def build_images(
     wanted: Desired,
     up_options: UpOptions,
     extra: BuildOptions,
+    *,
+    converse: Converse | None = None,
 ) -> int:
-    """The exit code; failures are reported."""
+    """The exit code; failures are reported. converse: for `extra.debug`; see `run_one_off`."""
     check_support(runtime, wanted)
     if code := await pull_bases(context, runtime, wanted, up_options, extra):
         return code
     observed = await observe(runtime, wanted.project, wanted)
     observed = await with_builds(runtime, wanted, observed, up_options, extra)
     builds: list[PlannedBuild] = list(observed.builds.values())
-    return await context.run_plan(plan_builds(wanted, builds), runtime)
+    plan = plan_builds(wanted, builds)
+    if context.is_dry_run or not extra.debug:
+        return await context.run_plan(plan, runtime)
+    outcome = Outcome(plan)
+    try:
+        await context.apply_plan(outcome, runtime)
+        code = await context.tell_failures(outcome, runtime, None)
+    except BaseException:
+        await asyncio.shield(debug_failures(runtime, failed_builds(outcome), None))
+        raise
+    await debug_failures(runtime, failed_builds(outcome), converse)
+    return code

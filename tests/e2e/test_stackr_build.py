@@ -6,14 +6,18 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import private_dockerd
 import pytest
+from pty_process import on_terminal
 from stackr_stack import Stack, free_port, until
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.timeout(300)]
+
+Docker = Callable[..., subprocess.CompletedProcess[str]]
 
 FILE = """\
     services:
@@ -203,8 +207,41 @@ def test_a_step_that_fails_shows_itself(built: Stack) -> None:
     steps = [e["build"]["text"] for e in events if e.get("build", {}).get("kind") == "step"]
     assert "RUN echo before" in steps
     assert events[-1]["causes"][0]["excerpt"][2] == "> 3 | RUN echo said; \\"
+    assert "stackr build --debug opens a shell" in events[-1]["causes"][0]["hint"]
     (built.folder / "web/Dockerfile").write_text("FORM common\n")
     assert "did you mean FROM" in built("build", want=1).stderr
+
+
+def test_a_shell_in_the_state_before_a_step_that_fails(
+    stack: Stack, busybox_image: str, docker: Docker
+) -> None:
+    stack.write(
+        f"""\
+        services:
+          web:
+            build:
+              dockerfile_inline: |
+                FROM {busybox_image}
+                WORKDIR /work
+                RUN echo kept > state
+                ARG VERSION=7
+                RUN echo gone > later && test $$VERSION = 8
+        """
+    )
+    before = docker("images", "-aq", "--no-trunc").stdout
+    assert "not a terminal" in stack("build", "--debug", want=1).stderr
+    with on_terminal(stack, "build", "--debug") as process:
+        process.read_until(b"state before the step")
+        process.read_until(b"/work #")
+        process.type(b"echo $(cat state) $VERSION $(ls) end\r")
+        process.read_until(b"kept 7 state end")
+        process.type(b"exit\r")
+        assert process.wait() == 1
+    assert docker("ps", "-aq").stdout == ""
+    assert set(docker("images", "-aq", "--no-trunc").stdout.split()) <= {
+        *before.split(),
+        docker("images", "-q", "--no-trunc", busybox_image).stdout.strip(),
+    }
 
 
 def test_dockerd_builds_by_its_own_builder(stack: Stack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.streams import join
 from stackr.cli.targets import Targets
 from stackr.errors import InvalidArgument, StackrError
 from stackr.options import Option
@@ -23,10 +25,11 @@ from stackr.planner.desired.image_build import BuildOptions, build_order, image_
 from stackr.planner.images.pushing import plan_push
 from stackr.planner.observe.observed import observe
 from stackr.runtime.image_build import ImageBuild
-from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime, Streams
 from stackr.spec.model.project import Project
 from stackr.spec.units import parse_size
 from stackr.stack.build import build_images, chosen_builds
+from stackr.stack.oneoff import Converse, Kill
 from stackr.stack.planning import desire
 
 __all__ = ["build"]
@@ -37,7 +40,7 @@ class BuildArguments:
     """`stackr build`. build_args, uncached, agents, memory: as they were given."""
 
     targets: Annotated[Targets, Words()] = field(default_factory=Targets)
-    options: Annotated[BuildOptions, Group(("pull", "no_cache"))] = field(
+    options: Annotated[BuildOptions, Group(("pull", "no_cache", "debug"))] = field(
         default_factory=BuildOptions
     )
     build_args: Annotated[
@@ -85,6 +88,8 @@ def build(ctx: typer.Context, arguments: BuildArguments) -> int:
     options, targets = options_of(ctx), arguments.targets
     if arguments.quiet:
         options = options.silent()
+    if arguments.options.debug and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidArgument("--debug: the input or the output is not a terminal")
     with open_session(options) as session:
         project = source_of(options, targets.files).load(targets.services)
         build_options = _resolved(arguments, project)
@@ -121,7 +126,9 @@ def _build(
     context = session.context(project)
 
     async def work(runtime: Runtime) -> int:
-        code = await build_images(context, runtime, wanted, up_options, options)
+        code = await build_images(
+            context, runtime, wanted, up_options, options, converse=_conversation(session)
+        )
         if code or not arguments.push:
             return code
         observed = await observe(runtime, wanted.project, wanted)
@@ -135,6 +142,16 @@ def _build(
         )
 
     return session.on_engine(work)
+
+
+def _conversation(session: Session) -> Converse:
+    """A shell on the caller's terminal, which a failure is followed by."""
+
+    async def converse(streams: Streams, kill: Kill) -> bool:
+        session.err.line("a shell in the state before the step; it is gone with its end")
+        return await join(streams, tty=True, stdin=True)
+
+    return converse
 
 
 def _builds(

@@ -1,14 +1,16 @@
-"""How far a build is, as lines: `[build 2/5] RUN make`, then its output, CACHED, or its time."""
+"""How far a build is, as lines: `[build 2/5] RUN make`, then its output, CACHED, or its
+time, and the size of its layer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stackr.cli.views.units import seconds
+from stackr.cli.views.units import seconds, size
 from stackr.runtime.image_build import BuildProgress
 from stackr.text import visible
 
-__all__ = ["BuildLines", "step_label"]
+__all__ = ["BuildLines", "layer_size", "step_label"]
 
 
 def step_label(progress: BuildProgress) -> str:
@@ -16,6 +18,11 @@ def step_label(progress: BuildProgress) -> str:
     stage = f"{progress.stage} " if progress.stage and not progress.stage.isdecimal() else ""
     total = f"/{progress.total}" if progress.total else ""
     return f"[{stage}{progress.number}{total}]"
+
+
+def layer_size(progress: BuildProgress) -> str:
+    """`, 1.2MB`, or "" of a step that made no layer."""
+    return f", {size(progress.size_bytes)}" if progress.size_bytes else ""
 
 
 class BuildLines:
@@ -31,11 +38,15 @@ class BuildLines:
                 yield self._line(progress, progress.text)
             case "output":
                 yield from self._output(progress)
+            case "sent":
+                yield f" {self._image}  context: {size(progress.size_bytes)} sent"
             case "cached":
-                yield self._line(progress, "CACHED")
+                yield self._line(progress, f"CACHED{layer_size(progress)}")
             case "done":
                 yield from self._rest(progress)
-                yield self._line(progress, f"DONE {seconds(progress.seconds)}")
+                yield self._line(
+                    progress, f"DONE {seconds(progress.seconds)}{layer_size(progress)}"
+                )
             case "notice":
                 yield f" {self._image}  {visible(progress.text, one_line=True)}"
             case _:

@@ -133,6 +133,7 @@ def _build(progress: BuildProgress) -> dict[str, Any]:
         "text": progress.text,
         "line": progress.line,
         "seconds": _round(progress.seconds),
+        "size_bytes": progress.size_bytes,
     }
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import time
 
-from stackr.cli.views.build import step_label
+from stackr.cli.views.build import layer_size, step_label
 from stackr.cli.views.keys import HiddenKeys
 from stackr.cli.views.live import LiveRows
 from stackr.cli.views.output import Output
 from stackr.cli.views.plan_rows import PlanRows
 from stackr.cli.views.rows import Row, RowState
+from stackr.cli.views.units import size
 from stackr.cli.views.view import resource_label
 from stackr.executor.events import (
     Event,
@@ -30,6 +31,9 @@ from stackr.runtime.image_build import BuildProgress
 from stackr.text import visible
 
 __all__ = ["TtyView"]
+
+
+_CONTEXT = "  context"
 
 
 class TtyView:
@@ -105,23 +109,37 @@ class TtyView:
         if progress.kind == "notice":
             self.message(f"{image}: {progress.text}")
             return
+        if progress.kind in ("sending", "sent"):
+            self._context(label, progress, now)
+            return
         if not progress.number:
             return
         step = f"  {step_label(progress)}"
         below = self._rows.get(label).below
         text = visible(progress.text.strip().rpartition("\n")[2], one_line=True)
+        sized = layer_size(progress)
         match progress.kind:
             case "step":
                 below[step] = Row(f"{step} {text}")
                 below[step].begin("", now)
             case "cached":
-                below.setdefault(step, Row(step)).end("CACHED", RowState.DONE, now)
+                below.setdefault(step, Row(step)).end(f"CACHED{sized}", RowState.DONE, now)
             case "done":
-                below.setdefault(step, Row(step)).end("", RowState.DONE, now)
+                below.setdefault(step, Row(step)).end(sized[2:], RowState.DONE, now)
             case _ if text and step in below:
                 below[step].text = text
             case _:
                 return
+
+    def _context(self, label: str, progress: BuildProgress, now: float) -> None:
+        below = self._rows.get(label).below
+        if _CONTEXT not in below:
+            below[_CONTEXT] = Row(_CONTEXT)
+            below[_CONTEXT].begin("", now)
+        if progress.kind == "sent":
+            below[_CONTEXT].end(size(progress.size_bytes), RowState.DONE, now)
+        else:
+            below[_CONTEXT].text = size(progress.size_bytes)
 
     def _progress(self, event: OperationProgress, now: float) -> None:
         operation = event.operation

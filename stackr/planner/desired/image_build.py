@@ -49,6 +49,9 @@ class BuildOptions:
     memory_bytes: int = 0
     cache_from: tuple[CacheSource, ...] = ()
     cache_to: tuple[CacheTarget, ...] = ()
+    debug: Annotated[
+        bool, Option("--debug", help="After a step that fails, open a shell in the state before it")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ def image_build(
         ulimits={name: each.limits for name, each in build.ulimits.items()},
         secrets=dict(_secrets(project, build, section)),
         ssh={**_agents(project, build, section), **options.ssh},
+        keeps_failure=options.debug,
         cache_from=options.cache_from or tuple(_sources(project, build, section)),
         cache_to=options.cache_to or tuple(_targets(project, build, section)),
     )

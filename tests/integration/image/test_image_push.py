@@ -390,3 +390,44 @@ async def test_time_goes_by_between_pieces_only(
     await push(parts, f"{target.host}/app:1")
     assert time.monotonic() - begun > 1.0
     assert target.count("PATCH", "/blobs/") == 3
+
+
+async def test_a_registry_that_knows_no_manifests_of_oci(
+    parts: Parts, bad_registry: MisbehavingRegistry, target: UploadingRegistry
+) -> None:
+    """It is given Docker's, and the image is known by the digest of that."""
+
+    async def old(request: web.Request) -> web.Response | None:
+        if "oci" not in request.headers["Content-Type"]:
+            return None
+        await request.read()
+        errors = [{"code": "MANIFEST_INVALID", "message": "manifest invalid"}]
+        return web.json_response({"errors": errors}, status=400)
+
+    target.faults["manifest"] = old
+    await have(parts, bad_registry, f"{target.host}/app:1")
+    lines = await push(parts, f"{target.host}/app:1")
+    raw = target.tagged["app:1"]
+    manifest = json.loads(raw)
+    kinds = {each["mediaType"] for each in (manifest, manifest["config"], *manifest["layers"])}
+    assert all(each.startswith("application/vnd.docker.") for each in kinds)
+    assert [each["digest"] for each in manifest["layers"]] == [
+        each["digest"] for each in json.loads(BUILT.manifest)["layers"]
+    ]
+    assert lines[-1].pushed == (digest_of(raw), len(raw))
+    digests = parts.images.get(f"{target.host}/app:1").repo_digests
+    assert f"{target.host}/app@{digest_of(raw)}" in digests
+
+
+async def test_what_docker_has_no_type_for_is_refused_as_it_was(
+    parts: Parts, bad_registry: MisbehavingRegistry, target: UploadingRegistry
+) -> None:
+    async def none(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=415)
+
+    target.faults["manifest"] = none
+    await have(parts, bad_registry, f"{target.host}/app:1")
+    with pytest.raises(InvalidArgument, match="answers 415"):
+        await push(parts, f"{target.host}/app:1")
+    assert not target.tagged

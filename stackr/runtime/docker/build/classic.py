@@ -12,7 +12,13 @@ from typing import Any, Final
 
 from stackr.build.dockerfile import parse
 from stackr.errors import NotSupported, StackrError
-from stackr.runtime.docker.build.source import dockerfile_text, read_folder, sent, told_size
+from stackr.runtime.docker.build.source import (
+    Counted,
+    dockerfile_text,
+    read_folder,
+    sent,
+    told_size,
+)
 from stackr.runtime.docker.client import Client
 from stackr.runtime.image_build import BuildFailed, BuildProgress, ImageBuild, is_remote
 
@@ -30,7 +36,8 @@ async def build_classic(
     """Raises NotSupported, by name, for what this builder has no way to take."""
     _check(build)
     query: dict[str, Any] = _query(build)
-    body: AsyncIterator[bytes] | bytes = b""
+    body: Counted | bytes = b""
+    counted: Counted | None = None
     if is_remote(build.context):
         query["remote"] = build.context
         query["dockerfile"] = build.dockerfile
@@ -38,9 +45,12 @@ async def build_classic(
         folder = await read_folder(build.context, build.dockerfile)
         if text := told_size(folder):
             yield BuildProgress("notice", text=text)
-        query["dockerfile"], body = sent(folder, build)
+        query["dockerfile"], pieces = sent(folder, build)
+        body = counted = Counted(pieces)
     lines = _Lines(build)
     async with client.stream("POST", "/build", query=query, body=body, headers=headers) as chunks:
+        if counted is not None:
+            yield BuildProgress("sent", size_bytes=counted.size_bytes)
         async for item in client.lines(chunks, "/build"):
             for progress in lines.take(item):
                 yield progress
@@ -55,6 +65,7 @@ def _check(build: ImageBuild) -> None:
         ("additional_contexts", build.contexts),
         ("no_cache_filter", build.no_cache_filter),
         ("cache_to", build.cache_to),
+        ("--debug", build.keeps_failure),
         ("cache_from (a folder)", [each for each in build.cache_from if each.path]),
         ("dockerfile_inline", remote and build.dockerfile_text is not None),
     ):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -11,14 +12,29 @@ from typing import Any, Final
 from stackr.build.cache_entry import CacheSource, CacheTarget
 from stackr.errors import InvalidArgument, NotSupported, StackrError
 from stackr.runtime.docker.build.cache_folder import INDEX, read_layout, write_layout
-from stackr.runtime.docker.build.source import Folder, dockerfile_text, read_folder, sent, told_size
+from stackr.runtime.docker.build.source import (
+    Counted,
+    dockerfile_text,
+    read_folder,
+    sent,
+    told_size,
+)
 from stackr.runtime.docker.client import Client
-from stackr.runtime.image_build import BuildFailed, BuildProgress, ImageBuild, Secret, is_remote
+from stackr.runtime.image_build import (
+    BuildFailed,
+    BuildProgress,
+    ImageBuild,
+    Secret,
+    StateBefore,
+    is_remote,
+)
 
 __all__ = ["build_own"]
 
+_INTERVAL_S: Final = 0.5
 _PREFIX: Final = "/stackr/v1/build"
 _IMAGE: Final = "docker-image://"
+_DEBUG: Final = "look inside: stackr build --debug opens a shell in the state before this step"
 
 
 async def build_own(
@@ -31,7 +47,11 @@ async def build_own(
         if notice := told_size(folder):
             yield BuildProgress("notice", text=notice)
         body = _body(build, text)
-        body["Context"] = await _upload(client, folder, uploads)
+        pieces = Counted(sent(folder)[1])
+        upload = asyncio.ensure_future(_upload(client, pieces, uploads))
+        async for progress in _while_sending(upload, pieces):
+            yield progress
+        body["Context"] = await upload
         body["Contexts"] = {
             name: await _named(client, name, place, uploads)
             for name, place in build.contexts.items()
@@ -65,7 +85,8 @@ async def build_own(
 async def _source(client: Client, source: CacheSource, uploads: AsyncExitStack) -> dict[str, str]:
     if source.ref:
         return {"Ref": source.ref}
-    return {"Upload": await _upload(client, await read_layout(source.path), uploads)}
+    layout = await read_layout(source.path)
+    return {"Upload": await _upload(client, sent(layout)[1], uploads)}
 
 
 def _keys(item: dict[str, Any]) -> dict[bool, list[str]]:
@@ -90,8 +111,22 @@ async def _left_in(
         yield BuildProgress("notice", text=f"cache_to {target.path}: {len(keys)} steps")
 
 
-async def _upload(client: Client, folder: Folder, uploads: AsyncExitStack) -> str:
-    _, pieces = sent(folder)
+async def _while_sending(
+    upload: asyncio.Future[str], pieces: Counted
+) -> AsyncIterator[BuildProgress]:
+    """How far it is, until it is done or has failed."""
+    try:
+        while not upload.done():
+            await asyncio.wait([upload], timeout=_INTERVAL_S)
+            kind = "sent" if upload.done() else "sending"
+            yield BuildProgress(kind, size_bytes=pieces.size_bytes)
+    except BaseException:
+        upload.cancel()
+        await asyncio.gather(upload, return_exceptions=True)
+        raise
+
+
+async def _upload(client: Client, pieces: AsyncIterable[bytes], uploads: AsyncExitStack) -> str:
     answer = await client.call("POST", f"{_PREFIX}/contexts", body=pieces, timeout_s=None)
     context = str(answer["Id"])
     uploads.push_async_callback(_release, client, context)
@@ -111,7 +146,8 @@ async def _named(client: Client, name: str, place: str, uploads: AsyncExitStack)
         return {"Image": place.removeprefix(_IMAGE)}
     if "://" in place or is_remote(place):
         raise NotSupported(f"build.additional_contexts.{name}: not supported: {place}")
-    return {"Upload": await _upload(client, await read_folder(place, ""), uploads)}
+    folder = await read_folder(place, "")
+    return {"Upload": await _upload(client, sent(folder)[1], uploads)}
 
 
 def _body(build: ImageBuild, text: str) -> dict[str, Any]:
@@ -138,6 +174,7 @@ def _body(build: ImageBuild, text: str) -> dict[str, Any]:
         "HostConfig": {name: value for name, value in hosts.items() if value},
         "Secrets": {name: _content(name, each) for name, each in build.secrets.items()},
         "SSH": dict(build.ssh),
+        "KeepFailure": build.keeps_failure,
         "CacheTo": [
             {"Ref": each.ref, "Max": each.is_max, "IgnoreErrors": each.ignores_errors}
             for each in build.cache_to
@@ -172,7 +209,8 @@ def _progress(item: dict[str, Any], totals: dict[int, int]) -> list[BuildProgres
             return [BuildProgress("pull", stage, number, totals.get(number, 0), text)]
         case "done":
             kind, total = "cached" if item["Cached"] else "done", totals.get(number, 0)
-            return [BuildProgress(kind, stage, number, total, seconds=float(item["Seconds"]))]
+            took, size = float(item["Seconds"]), int(item.get("Size") or 0)
+            return [BuildProgress(kind, stage, number, total, seconds=took, size_bytes=size)]
         case "notice":
             return [BuildProgress("notice", text=item["Text"], line=int(item.get("Line") or 0))]
         case "built":
@@ -184,10 +222,15 @@ def _progress(item: dict[str, Any], totals: dict[int, int]) -> list[BuildProgres
 
 
 def _failure(item: dict[str, Any]) -> StackrError:
-    line, code = int(item.get("Line") or 0), item.get("Code")
-    return BuildFailed(
+    line, code, before = int(item.get("Line") or 0), item.get("Code"), item.get("Before")
+    failure = BuildFailed(
         str(item["Message"]),
         line=line,
         end_line=int(item.get("EndLine") or line),
         code=int(code) if code is not None else None,
+        hint=_DEBUG if code is not None and before is None else None,
     )
+    if before is not None:
+        variables = dict(each.partition("=")[::2] for each in before["Env"])
+        failure.before = StateBefore(before["Image"], variables, tuple(before["Shell"]))
+    return failure

@@ -18,7 +18,7 @@ from stackr.build.tree import Tree
 from stackr.errors import InvalidArgument
 from stackr.runtime.image_build import ImageBuild
 
-__all__ = ["Folder", "dockerfile_text", "read_files", "read_folder", "sent", "told_size"]
+__all__ = ["Counted", "Folder", "dockerfile_text", "read_files", "read_folder", "sent", "told_size"]
 
 _BATCH: Final = 1 << 20
 _TOLD_BYTES: Final = 100 * 10**6
@@ -99,6 +99,22 @@ def _ignore_text(folder: Folder, name: str) -> bytes:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise InvalidArgument(f"build context: {folder.root / _IGNORE}: {why}") from error
+
+
+class Counted:
+    """Pieces as they are sent. size_bytes: of those so far."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self.size_bytes = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._counted()
+
+    async def _counted(self) -> AsyncIterator[bytes]:
+        async for piece in self._pieces:
+            self.size_bytes += len(piece)
+            yield piece
 
 
 async def _batches(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -48,7 +48,7 @@ _KEYS: Final = frozenset(
             "Platform",
         ),
         *("Pull", "NoCache", "NoCacheFilter", "HostConfig", "Contexts", "Secrets", "SSH"),
-        *("CacheFrom", "CacheTo", "TellKeys"),
+        *("CacheFrom", "CacheTo", "TellKeys", "KeepFailure"),
     }
 )
 _HOST_KEYS: Final = frozenset(
@@ -126,6 +126,7 @@ def _request(builder: Builder, body: Mapping[str, Any], auths: Mapping[str, Any]
         cache_from=tuple(_source(builder, each) for each in _objects(body, "CacheFrom")),
         cache_to=tuple(map(_target, _objects(body, "CacheTo"))),
         tells_keys=boolean(body, "TellKeys"),
+        keeps_failure=boolean(body, "KeepFailure"),
     )
 
 
@@ -202,6 +203,12 @@ def _failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, StepFailed):
         value |= {"Code": error.code, "Stage": error.stage}
         value |= {"Line": error.line, "EndLine": error.end_line}
+        if (before := error.before) is not None:
+            value["Before"] = {
+                "Image": before.image,
+                "Env": list(before.environment),
+                "Shell": list(before.shell),
+            }
     elif isinstance(error, DockerfileError) and error.line:
         value["Line"] = error.line
     return value

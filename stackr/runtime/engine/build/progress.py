@@ -17,6 +17,7 @@ __all__ = [
     "Report",
     "StageDone",
     "StepContainer",
+    "StateBefore",
     "StepDone",
     "StepFailed",
     "StepStarted",
@@ -108,8 +109,20 @@ BuildEvent = StepStarted | StepContainer | Output | StepDone | StageDone | Pulli
 Report = Callable[[BuildEvent], None]
 
 
+@dataclass(frozen=True, slots=True)
+class StateBefore:
+    """An image of what a step began with, the step's variables, and the shell that it runs in."""
+
+    image: str
+    environment: tuple[str, ...]
+    shell: tuple[str, ...]
+
+
 class StepFailed(StackrError):
-    """A RUN's program ended with another code than 0. command: its words as they were run."""
+    """A RUN's program ended with another code than 0. command: its words as they were run.
+
+    before: where that was to be kept.
+    """
 
     status = 400
 
@@ -119,3 +132,4 @@ class StepFailed(StackrError):
         self.line = line
         self.end_line = end_line
         self.stage = stage
+        self.before: StateBefore | None = None

@@ -48,7 +48,8 @@ class BuildRequest:
     host_config: what RUN steps get of the API's `HostConfig` (limits, hosts, network). secrets: by
     ID. ssh: paths of agents' sockets on this host, by ID. auths: credentials, by registry.
     no_cache_filter: stages of which nothing is taken from the cache. tells_keys: whether the end
-    names the steps by their keys.
+    names the steps by their keys. keeps_failure: whether the state before a RUN that fails is left
+    as an image without a name.
     """
 
     context: Context
@@ -70,6 +71,7 @@ class BuildRequest:
     cache_from: tuple[CacheFrom, ...] = ()
     cache_to: tuple[CacheTo, ...] = ()
     tells_keys: bool = False
+    keeps_failure: bool = False
 
     @property
     def epoch(self) -> str:

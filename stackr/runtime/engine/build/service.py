@@ -240,6 +240,12 @@ class Builder:
             config = inlined(config, own)
         return await self._images.add_built(config, request.tags)
 
+    async def keep_state(self, state: StageResult) -> str:
+        """An image without a name of where a stage stands; its ID."""
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        document = image_document(state, host_platform(), {}, created=now)
+        return (await self._images.add_built(document, ())).id
+
     @property
     def workshop(self) -> Workshop:
         return self._workshop
@@ -315,6 +321,7 @@ class _OneBuild:
                 total=total,
                 used=self._used,
                 foreign=self._foreign.find,
+                keep=self._builder.keep_state,
             )
             self._tasks[stage.index] = asyncio.create_task(build.run())
             first += 1 + len(stage.instructions)

@@ -16,6 +16,7 @@ from stackr.build.dockerfile import Instruction
 from stackr.build.errors import DockerfileError
 from stackr.build.evaluate import StageState
 from stackr.build.reads import bound, options_text
+from stackr.build.settings import DEFAULT_SHELL
 from stackr.build.stages import Stage, StagePlan
 from stackr.build.steps import Change, Copy, Folder, Run, Step
 from stackr.runtime.engine.build.cache import CacheRecord
@@ -25,6 +26,7 @@ from stackr.runtime.engine.build.progress import (
     Report,
     StageDone,
     StepContainer,
+    StateBefore,
     StepDone,
     StepFailed,
     StepStarted,
@@ -83,6 +85,7 @@ class StageBuild:
         total: int,
         used: Callable[[str], None],
         foreign: Callable[[str], Awaitable[CacheRecord | None]],
+        keep: Callable[[StageResult], Awaitable[str]],
     ) -> None:
         self._workshop = workshop
         self._request = request
@@ -95,6 +98,7 @@ class StageBuild:
         self._total = total
         self._used = used
         self._foreign = foreign
+        self._keep = keep
         self._layers: list[str] = []
         self._history: list[Mapping[str, Any]] = []
         self._is_fresh = False
@@ -168,13 +172,16 @@ class StageBuild:
         try:
             record, cached = await self._result(step)
         except RunFailed as error:
-            raise StepFailed(
+            failed = StepFailed(
                 " ".join(step.argv) if isinstance(step, Run) else "",
                 error.code,
                 line=instruction.line,
                 end_line=instruction.end_line,
                 stage=self._stage.label,
-            ) from error
+            )
+            if self._request.keeps_failure and isinstance(step, Run):
+                failed.before = await self._before(state, step)
+            raise failed from error
         if record.diff_id:
             self._layers.append(record.diff_id)
         self._note(instruction, record)
@@ -184,6 +191,15 @@ class StageBuild:
             config=state.config,
             duration_s=0.0 if cached else time.monotonic() - begun,
         )
+
+    async def _before(self, state: StageState, step: Run) -> StateBefore:
+        image = await self._keep(
+            StageResult(
+                tuple(self._layers), state.config, tuple(self._history), state.author, state.args
+            )
+        )
+        shell = tuple(state.config.get("Shell") or DEFAULT_SHELL)[:1]
+        return StateBefore(image, (*step.proxies, *step.env), shell)
 
     def _note(self, instruction: Instruction, record: CacheRecord | None) -> None:
         """The step's line in the history; where no layer was made, its time comes at the end."""

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
+from stackr.errors import InvalidArgument, NotSupported
 from stackr.registry.client import Registry
+from stackr.registry.digest import DigestMismatch
+from stackr.registry.manifest import as_docker
 from stackr.registry.reference import Reference
 from stackr.registry.transport import Transport
 from stackr.registry.upload import LocalBlob, Sent, send_blob
@@ -33,11 +38,12 @@ async def push_image(
     sources: Mapping[str, Sequence[str]],
     report: Report,
     parallel: int = _PARALLEL_UPLOADS,
-) -> None:
+) -> Pushable:
     """Have an image, whose blobs are all in the content store, in a repository, under a tag.
 
     sources: blob -> paths of other repositories of the registry that may have it. Nothing has the
-    tag before all is there. Raises as `send_blob` and `put_manifest`.
+    tag before all is there. Returns what the registry has taken: where it knows no manifests of
+    OCI, the same with Docker's media types. Raises as `send_blob` and `put_manifest`.
     """
     registry = Registry(transport, reference, writes=True)
     layers = dict(zip(image.diff_ids, image.manifest.layers, strict=True))
@@ -64,7 +70,22 @@ async def push_image(
 
     await all_or_none(send_layer(diff_id, progress) for diff_id, progress in shown.items())
     await send_blob(registry, _local(content, image.manifest.config.digest))
-    await registry.put_manifest(image.raw, image.media_type, reference.tag or "")
+    return await _tagged(registry, image, reference.tag or "")
+
+
+async def _tagged(registry: Registry, image: Pushable, tag: str) -> Pushable:
+    try:
+        await registry.put_manifest(image.raw, image.media_type, tag)
+        return image
+    except DigestMismatch:
+        raise
+    except (InvalidArgument, NotSupported):
+        if (docker := as_docker(image.raw)) is None:
+            raise
+        with suppress(InvalidArgument, NotSupported):
+            await registry.put_manifest(*docker, tag)
+            return replace(image, raw=docker[0], media_type=docker[1])
+        raise
 
 
 def _local(content: ContentStore, digest: str) -> LocalBlob:

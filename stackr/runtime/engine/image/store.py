@@ -278,7 +278,7 @@ class Images:
             await self.pack(image, pin)
             what = await asyncio.to_thread(pushable, image, self._content)
             sources = repositories_with(self._images.values(), name)
-            await remote.push(
+            what = await remote.push(
                 *(transport, name, what, self._content),
                 sources=sources,
                 report=report,
