@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -83,6 +84,7 @@ def _scenarios(
     yield partial(_pull, peer, images.layered, folder)
     yield partial(_build, peer, _ten_steps(images.small, folder), "build, 10 RUN steps")
     yield partial(_build, peer, _many_files(images.small, folder), "build, COPY of 10,000 files")
+    yield partial(_build, peer, _large_file(images.small, folder), "build, COPY of 1 GB")
     yield partial(_push, peer, images.layered, folder)
     yield partial(_memory, peer, images, folder)
     yield partial(_reading, peer, images, folder)
@@ -138,6 +140,16 @@ def _many_files(base: str, folder: Path) -> Path:
         file = context / "files" / str(number // 100) / str(number)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{number}\n" * 100)
+    return context
+
+
+def _large_file(base: str, folder: Path) -> Path:
+    """Of noise, so that nobody saves by what is in it."""
+    context = _write_context(folder / "large-file", f"FROM {base}\nCOPY large /large\n")
+    noise = os.urandom(1 << 24)
+    with (context / "large").open("wb") as file:
+        for _ in range(60):
+            file.write(noise)
     return context
 
 

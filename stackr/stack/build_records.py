@@ -82,7 +82,9 @@ async def look_at_builds(
 
 async def _platform(runtime: Runtime, project: Project) -> str:
     """Asked for where somebody wants certain ones."""
-    if not any(each.build and each.build.platforms for each in project.services.values()):
+    if not any(
+        each.build and (each.build.platforms or each.platform) for each in project.services.values()
+    ):
         return ""
     info = await runtime.info()
     if not info.architecture:
@@ -123,7 +125,11 @@ class _Looker:
         self._looked.add(name)
         service = self._services[name]
         build = image_build(
-            self.project, service, self.extra or BuildOptions(), platform=self.platform
+            self.project,
+            service,
+            self.extra or BuildOptions(),
+            platform=self.platform,
+            only_own=self.runtime.capabilities.build,
         )
         image = build.tags[0]
         if image in self.builds:  # of another service as well

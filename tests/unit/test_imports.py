@@ -80,6 +80,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.planner": (
         "stackr.build",
         "stackr.spec",
+        "stackr.runtime.architecture",
         "stackr.runtime.container",
         "stackr.runtime.image_build",
         "stackr.runtime.limits",

@@ -15,6 +15,7 @@ from stackr.planner.desired.keys import image_name
 from stackr.planner.plan.graph import topological_order
 from stackr.planner.plan.model import FieldChange
 from stackr.runtime import labels
+from stackr.runtime.architecture import go_architecture
 from stackr.runtime.image_build import ImageBuild, Secret
 from stackr.spec.model.build import Build
 from stackr.spec.model.project import Project
@@ -103,9 +104,14 @@ def build_order(project: Project, names: Iterator[str] | tuple[str, ...]) -> lis
 
 
 def image_build(
-    project: Project, service: Service, options: BuildOptions, *, platform: str = ""
+    project: Project,
+    service: Service,
+    options: BuildOptions,
+    *,
+    platform: str = "",
+    only_own: bool = False,
 ) -> ImageBuild:
-    """platform: of the engine's host, "" where it is not known.
+    """platform: of the engine's host, "" where it is not known. only_own: it builds for no other.
 
     Raises NotSupported, by name and place, for what no builder here does.
     """
@@ -113,6 +119,9 @@ def image_build(
     assert build is not None
     section = f"services.{service.name}.build"
     _check_platforms(project, build, section, platform)
+    if only_own and platform and service.platform and not _same(service.platform, platform):
+        why = f"{service.platform}: the engine builds for its host alone, which is {platform}"
+        raise _refused(project, f"services.{service.name}.platform", why)
     image = image_name(project, service)
     return ImageBuild(
         tags=tuple(dict.fromkeys((image, *build.tags))),
@@ -186,7 +195,11 @@ def _check_platforms(project: Project, build: Build, section: str, platform: str
 
 
 def _same(wanted: str, platform: str) -> bool:
-    """`linux/arm64` of a host that is linux/arm64/v8."""
+    """`linux/arm64` or `linux` of a host that is linux/arm64/v8."""
+    wanted = wanted if "/" in wanted or wanted == "linux" else f"linux/{wanted}"
+    os, _, rest = wanted.partition("/")
+    name, _, variant = rest.partition("/")
+    wanted = "/".join(filter(None, (os, go_architecture(name), variant)))
     return (
         platform == wanted or platform.startswith(f"{wanted}/") or wanted.startswith(f"{platform}/")
     )

@@ -433,6 +433,10 @@ def test_a_full_disk(new_engine: Callable[..., EngineConfig], busybox_image: str
     assert status == 500
     assert b"No space left on device" in data
     assert site.folders() == []
+    part = site.upload(big="x" * 28_000_000)
+    events = site.build("FROM BASE\nRUN echo > /kept\nCOPY big /\n", Context=part)
+    assert "no space left on device" in events[-1]["Message"].lower()
+    assert request(site.engine.socket, "DELETE", f"/stackr/v1/build/contexts/{part}")[0] == 204
     after = site.build("FROM BASE\nRUN echo > /kept\nRUN echo > /y\n")
     assert [event["Cached"] for event in after if event["Kind"] == "done"][1:] == [True, False]
     assert list(sites) == []
@@ -442,6 +446,22 @@ def test_processes_that_a_step_leaves_end_with_it(site: Site) -> None:
     events = site.build("FROM BASE\nRUN (sleep 1000 &) ; echo done\n")
     assert events[-1]["Kind"] == "built"
     assert site.output(events) == "done\n"
+
+
+def test_a_step_that_fills_its_memory_disk_and_would_set_the_clock(site: Site) -> None:
+    """It has 64 MB of one that nobody else sees, and no right to the other; nothing of it stays."""
+    text = (
+        "FROM BASE\nRUN head -c 100000000 /dev/zero > /dev/shm/x; echo full: $?;"
+        " du -m /dev/shm/x | cut -f1; date -s 2001-01-01; echo clock: $?\nRUN ls /dev/shm | wc -l\n"
+    )
+    year = time.gmtime().tm_year
+    events = site.build(text)
+    output = site.output(events)
+    assert "full: 1\n64\n" in output
+    assert "clock: 1\n" in output
+    assert output.endswith("0\n")
+    assert time.gmtime().tm_year == year
+    assert not any(event.get("Layer") for event in events if event["Kind"] == "done")
 
 
 def test_a_step_that_writes_for_ever_is_clipped(site: Site) -> None:

@@ -19,13 +19,14 @@ from stackr.build.digests import Digests
 from stackr.build.dockerfile import parse
 from stackr.build.errors import DockerfileError
 from stackr.build.evaluate import StageState
-from stackr.build.ignore import parse_ignore
+from stackr.build.ignore import Ignore, parse_ignore
 from stackr.build.selection import digest_of, select
 from stackr.build.stages import plan_of
 from stackr.build.steps import Copy, Run
 from stackr.build.tree import File, Tree
 from stackr.build.wildcard import compile_pattern
 from stackr.errors import InvalidArgument
+from stackr.runtime.docker.build.source import read_folder, told_size
 
 FILE, FOLDER, LINK = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755, stat.S_IFLNK | 0o777
 
@@ -257,6 +258,27 @@ def test_a_list_of_what_is_ignored_that_is_a_folder(tmp_path: Path, dockerfile: 
     (tmp_path / ".dockerignore").mkdir()
     with pytest.raises(InvalidArgument, match=r"dockerignore: is a directory"):
         ignore_of(tmp_path, dockerfile)
+
+
+def test_sockets_are_left_out_and_a_loop_of_links_is_sent_as_it_is(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        (tmp_path / "loop").symlink_to("loop")
+        (tmp_path / "out").symlink_to("/etc/passwd")
+        tree = read_context(tmp_path, Ignore([]), Digests(None))
+    assert sorted(tree.files) == ["loop", "out"]
+    assert tree.files["out"].digest == "/etc/passwd"
+    with tarfile.open(fileobj=io.BytesIO(b"".join(archive(tmp_path, tree)))) as sent:
+        assert sent.getnames() == ["loop", "out"]
+
+
+async def test_a_large_context_is_told_of_before_it_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "small").write_text("x")
+    assert told_size(await read_folder(str(tmp_path), "Dockerfile")) == ""
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(10**9)
+    told = told_size(await read_folder(str(tmp_path), "Dockerfile"))
+    assert told.startswith(f"context {tmp_path}: 1000 MB in 2 files are sent; .dockerignore")
 
 
 def test_a_context_that_is_none(tmp_path: Path) -> None:

@@ -102,6 +102,19 @@ def test_foreign_platforms_are_refused_with_their_place(stack: Callable[[str], P
     image_build(project, service, BuildOptions(), platform="linux/arm64")
 
 
+@pytest.mark.parametrize("platform", ["linux/arm64", "arm64", "linux/aarch64", "windows"])
+def test_a_foreign_platform_of_a_service_is_refused_where_the_engine_builds_for_itself(
+    stack: Callable[[str], Project], platform: str
+) -> None:
+    project = stack(f"name: p\nservices:\n  a:\n    platform: {platform}\n    build: .\n")
+    service = project.services["a"]
+    with pytest.raises(NotSupported, match=rf"compose\.yaml:4:.*services\.a\.platform.*{platform}"):
+        image_build(project, service, BuildOptions(), platform="linux/amd64", only_own=True)
+    image_build(project, service, BuildOptions(), platform="linux/amd64")
+    if platform != "windows":
+        image_build(project, service, BuildOptions(), platform="linux/arm64/v8", only_own=True)
+
+
 def test_what_is_not_built_yet_is_built_before_its_containers(
     stack: Callable[[str], Project],
 ) -> None:

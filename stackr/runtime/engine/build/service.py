@@ -149,6 +149,8 @@ class Builder:
         if request.epoch and not _EPOCH.fullmatch(request.epoch):
             raise InvalidArgument(f"invalid SOURCE_DATE_EPOCH: {request.epoch}")
         plan = await asyncio.to_thread(self.plan, request)
+        for stage in plan.stages:
+            _check_platform(stage.platform)
         for name in plan.unused:
             report(Notice(f"[Warning] One or more build-args [{name}] were not consumed"))
         async with AsyncExitStack() as stack:
@@ -348,8 +350,10 @@ class _OneBuild:
             return Base(result.layers, result.config, result.history, result.author, result.args)
         if named is None and stage.base == "scratch":
             return Base()
-        _check_platform(stage.platform)
-        image = await self._image(named.image if named else stage.base, stage, number)
+        name = named.image if named else stage.base
+        image = await self._image(name, stage, number)
+        if image.architecture:
+            _check_platform(f"{image.os or 'linux'}/{image.architecture}", name)
         history = image.history or tuple({"created": image.created} for _ in image.diff_ids)
         return Base(image.diff_ids, image.config, history, image.author)
 
@@ -390,13 +394,15 @@ class _OneBuild:
         )
 
 
-def _check_platform(text: str) -> None:
+def _check_platform(text: str, image: str = "") -> None:
+    """image: whose platform it is, where it is an image's."""
     if not text:
         return
     wanted, host = parse_platform(text), host_platform()
     if (wanted.os, wanted.architecture) != (host.os, host.architecture):
+        whose = f"image {image}: " if image else ""
         raise NotSupported(
-            f"platform {text}: builds for another platform than {host}: not supported by the"
+            f"{whose}platform {text}: builds for another platform than {host}: not supported by the"
             " embedded engine"
         )
 
