@@ -118,8 +118,10 @@ async def _while_sending(
     try:
         while not upload.done():
             await asyncio.wait([upload], timeout=_INTERVAL_S)
-            kind = "sent" if upload.done() else "sending"
-            yield BuildProgress(kind, size_bytes=pieces.size_bytes)
+            if not upload.done():
+                yield BuildProgress("sending", size_bytes=pieces.size_bytes)
+        upload.result()
+        yield BuildProgress("sent", size_bytes=pieces.size_bytes)
     except BaseException:
         upload.cancel()
         await asyncio.gather(upload, return_exceptions=True)

@@ -101,20 +101,17 @@ def _ignore_text(folder: Folder, name: str) -> bytes:
         raise InvalidArgument(f"build context: {folder.root / _IGNORE}: {why}") from error
 
 
-class Counted:
+class Counted(AsyncIterator[bytes]):
     """Pieces as they are sent. size_bytes: of those so far."""
 
     def __init__(self, pieces: AsyncIterator[bytes]) -> None:
         self._pieces = pieces
         self.size_bytes = 0
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._counted()
-
-    async def _counted(self) -> AsyncIterator[bytes]:
-        async for piece in self._pieces:
-            self.size_bytes += len(piece)
-            yield piece
+    async def __anext__(self) -> bytes:
+        piece = await anext(self._pieces)
+        self.size_bytes += len(piece)
+        return piece
 
 
 async def _batches(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
