@@ -230,6 +230,7 @@ def test_a_shell_in_the_state_before_a_step_that_fails(
     )
     before = docker("images", "-aq", "--no-trunc").stdout
     assert "not a terminal" in stack("build", "--debug", want=1).stderr
+    assert "non-zero code: 1" in stack("build", want=1).stderr  # all but the last step is known
     with on_terminal(stack, "build", "--debug") as process:
         process.read_until(b"state before the step")
         process.read_until(b"/work #")

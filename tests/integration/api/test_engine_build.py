@@ -452,13 +452,13 @@ def test_a_step_that_fills_its_memory_disk_and_would_set_the_clock(site: Site) -
     """It has 64 MB of one that nobody else sees, and no right to the other; nothing of it stays."""
     text = (
         "FROM BASE\nRUN head -c 100000000 /dev/zero > /dev/shm/x; echo full: $?;"
-        " du -m /dev/shm/x | cut -f1; date -s 2001-01-01; echo clock: $?\nRUN ls /dev/shm | wc -l\n"
+        " du -m /dev/shm/x | cut -f1; date -s 2001-01-01\nRUN ls /dev/shm | wc -l\n"
     )
     year = time.gmtime().tm_year
     events = site.build(text)
     output = site.output(events)
     assert "full: 1\n64\n" in output
-    assert "clock: 1\n" in output
+    assert "can't set date: Operation not permitted" in output
     assert output.endswith("0\n")
     assert time.gmtime().tm_year == year
     assert not any(event.get("Layer") for event in events if event["Kind"] == "done")
