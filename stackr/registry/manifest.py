@@ -106,7 +106,7 @@ def as_docker(raw: bytes) -> tuple[bytes, str] | None:
     """
     body = parse_json(raw)
     parts = [body, body.get("config"), *(body.get("layers") or ())]
-    types = [part.get("mediaType") if isinstance(part, dict) else None for part in parts]
+    types = [str(part.get("mediaType")) if isinstance(part, dict) else "" for part in parts]
     if not all(each in _DOCKER_TYPES for each in types):
         return None
     for part, kind in zip(parts, types, strict=True):
