@@ -20,6 +20,7 @@ __all__ = [
     "ChangeFailed",
     "Completed",
     "DownOptions",
+    "Environment",
     "EnvironmentNotReady",
     "EnvironmentOptions",
     "EnvironmentReady",

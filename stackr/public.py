@@ -7,6 +7,7 @@ from stackr.planner.desired.image_build import BuildOptions
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.stack import events
+from stackr.stack.environment import Environment
 from stackr.stack.events import EnvironmentReady
 from stackr.stack.live import LiveStack
 from stackr.stack.log_lines import LogLine
@@ -21,6 +22,7 @@ __all__ = [
     "ChangeFailed",
     "Completed",
     "DownOptions",
+    "Environment",
     "EnvironmentNotReady",
     "EnvironmentOptions",
     "EnvironmentReady",

@@ -501,6 +501,7 @@ def test_what_is_not_ready_is_explained(env: Env) -> None:
     assert found == {
         *(".stackr-test", "summary.txt", "findings.json", "junit.xml", "timeline.txt"),
         *("config.yaml", "plan.json", "state.json", "environment.env", "versions.json", "logs"),
+        "command",
     }
     assert (folder / "summary.txt").read_text().splitlines()[0] in summary
     findings = json.loads((folder / "findings.json").read_text())
@@ -558,7 +559,7 @@ def test_a_failed_command_is_explained_with_what_failed_meanwhile(env: Env) -> N
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     done = env("test", "--artifacts", "art", "--", "true")
     assert {path.name for path in (env.folder / "art").iterdir()} == {
-        *(".stackr-test", "junit.xml", "logs"),
+        *(".stackr-test", "junit.xml", "logs", "command"),
     }
     assert list((env.folder / "art" / "logs").iterdir()) == []
     [suite] = _suites(env.folder / "art" / "junit.xml")

@@ -95,6 +95,14 @@ class EnvironmentArguments:
             help="How long containers may take to stop; 0 kills them",
         ),
     ] = "0"
+    publish: Annotated[
+        tuple[str, ...],
+        Option(
+            "--publish",
+            metavar="SERVICE[:PORT]",
+            help="Publish a port of it, all that it exposes, or of all services: all",
+        ),
+    ] = ()
     fixed_ports: Annotated[
         tuple[str, ...],
         Option("--fixed-port", metavar="SERVICE:PORT", help="Publish it where the stack file says"),
@@ -133,6 +141,7 @@ class EnvironmentArguments:
             stop_timeout_s=parse_span("--stop-timeout", self.stop_timeout) or 0,
             fixed=Keep(fixed_ports(self.fixed_ports), frozenset(self.fixed_subnets)),
             ports_file=self.ports_file,
+            publish=self.publish,
         )
 
 

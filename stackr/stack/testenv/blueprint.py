@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from stackr.errors import InvalidArgument
 from stackr.planner.desired.instance import Instance, instance, instance_name
+from stackr.planner.desired.publish import with_published
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.leases import Lease, PortWish
 from stackr.stack.address import engine_host
@@ -111,5 +112,6 @@ def draw(source: Source, engine: str | None, arguments: EnvironmentOptions) -> B
 
 def _load(source: Source, arguments: EnvironmentOptions, stack: str, token: str) -> Instance:
     options = replace(source.options, project_name=instance_name(stack, token))
-    project = replace(source, options=options).load(arguments.services)
+    loaded = replace(source, options=options).load(arguments.services)
+    project = with_published(loaded, arguments.publish)
     return instance(project, stack, f"t-{token}", replicas=arguments.scale, keep=arguments.fixed)

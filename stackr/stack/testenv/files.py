@@ -10,10 +10,12 @@ from pathlib import Path
 
 from stackr.errors import InvalidArgument
 
-__all__ = ["HIDDEN_LOGS", "claim_folder", "write_whole"]
+__all__ = ["COMMAND_FOLDER", "HIDDEN_LOGS", "claim_folder", "write_whole"]
 
 HIDDEN_LOGS = ".logs-"
 """How the folder begins in which logs are while it is open whether they are wanted."""
+COMMAND_FOLDER = "command"
+"""What the command itself leaves, which it is told of as STACKR_ARTIFACTS."""
 _MARK = ".stackr-test"
 
 
@@ -34,6 +36,8 @@ def claim_folder(folder: Path, former: Iterable[str]) -> None:
         for pattern in former:
             for file in folder.glob(pattern):
                 file.unlink(missing_ok=True)
+        shutil.rmtree(folder / COMMAND_FOLDER, ignore_errors=True)
+        (folder / COMMAND_FOLDER).mkdir()
         for hidden in folder.glob(f"{HIDDEN_LOGS}*"):
             shutil.rmtree(hidden, ignore_errors=True)
     except OSError as error:

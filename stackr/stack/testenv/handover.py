@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from stackr.errors import StackrError
 from stackr.runtime import labels
@@ -12,7 +13,7 @@ from stackr.stack.address import engine_host
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentReady
 from stackr.stack.testenv.blueprint import Blueprint
-from stackr.stack.testenv.files import write_whole
+from stackr.stack.testenv.files import COMMAND_FOLDER, write_whole
 from stackr.stack.testenv.variables import (
     Address,
     Member,
@@ -54,10 +55,17 @@ def member_of(container: ContainerState, blueprint: Blueprint) -> Member:
     )
 
 
-def environment_of(project: str, members: Sequence[Member]) -> tuple[dict[str, str], list[str]]:
-    """The variables of the command, and the names that are left out, as they would be unclear."""
+def environment_of(
+    project: str, members: Sequence[Member], *, artifacts: Path | None = None
+) -> tuple[dict[str, str], list[str]]:
+    """The variables of the command, and the names that are left out, as they would be unclear.
+
+    artifacts: the folder of the dossier, in which the command has one of its own.
+    """
     found, unclear = variables(members)
     values = {"STACKR_PROJECT": project, **found, "STACKR_SERVICES": services_json(members)}
+    if artifacts is not None:
+        values["STACKR_ARTIFACTS"] = str((artifacts / COMMAND_FOLDER).absolute())
     return values, [name for name in unclear if not name.endswith(_DETAILS)]
 
 

@@ -18,7 +18,8 @@ class EnvironmentOptions:
     command: () for none: the environment is all that is wanted. ttl_s: `is_ttl_given`
     tells it from the default.
     stop_timeout_s: how long containers may take to stop at the end; 0 kills them.
-    ports_file: where the variables go as well.
+    ports_file: where the variables go as well. publish: ports that the stack file does not, as
+    `db:5432`, `db` for all that it exposes, or `all`.
     """
 
     command: tuple[str, ...] = ()
@@ -35,3 +36,4 @@ class EnvironmentOptions:
     stop_timeout_s: float = 0
     fixed: Keep = field(default_factory=Keep)
     ports_file: Path | None = None
+    publish: tuple[str, ...] = ()

@@ -219,7 +219,9 @@ class _Run:
 
     def _hand_over(self, containers: tuple[ContainerState, ...]) -> None:
         members = [member_of(container, self._blueprint) for container in containers]
-        values, unclear = environment_of(self._blueprint.name, members)
+        values, unclear = environment_of(
+            self._blueprint.name, members, artifacts=self._arguments.artifacts
+        )
         for name in unclear:
             self._context.warning(f"{name} would mean several ports, and is left out")
         self._report.environment = values
