@@ -126,6 +126,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.stack",
     ),
     "stackr.__main__": ("stackr.warm.client",),
+    "stackr.pytest_plugin": (),
     "stackr.stack": (
         "stackr.build",
         "stackr.spec",
