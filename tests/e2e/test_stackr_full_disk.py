@@ -92,6 +92,7 @@ def test_what_runs_can_end_on_a_full_disk(site: Site) -> None:
     fill(stack)
     kill_daemon(stack.engine)
     os.kill(before["worker-2"].pid, signal.SIGKILL)
+    stack("engine", "start")
     until(lambda: stack.containers()[f"{stack.name}-worker-2"]["ExitCode"] == 137)
     stack("stop", "worker")
     fill(stack)

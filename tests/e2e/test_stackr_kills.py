@@ -155,6 +155,7 @@ def test_what_ends_while_no_daemon_runs(
         signal.pidfd_send_signal(processes["again-1"], signal.SIGKILL)
         until(lambda: all(map(_has_ended, processes.values())), "the containers' end")
     assert not is_running(stack.engine)
+    stack("engine", "start")
     wanted = {"again-1": "running", "once-1": "exited", "retry-1": "exited"}
     until(lambda: stack.states() == wanted, "what the policies say")
     codes = {c["Service"]: c["ExitCode"] for c in stack.containers().values()}
