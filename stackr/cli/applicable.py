@@ -13,12 +13,12 @@ from stackr.errors import NotSupported
 
 __all__ = ["check_applicable", "meaningless"]
 
-_NO_STACK = frozenset(("ls", "engine", "image", "completion", "version"))
+_NO_STACK = frozenset(("ls", "engine", "image", "completion", "version", "doctor"))
 _GROUPS = frozenset(("engine", "image"))
 _LOOKING = frozenset(
     (
         *("ps", "logs", "images", "volumes", "top", "stats", "events", "port", "ls", "history"),
-        *("config", "explain", "graph", "diff", "completion", "version"),
+        *("config", "explain", "graph", "diff", "completion", "version", "doctor"),
     )
 )
 _CHANGING = frozenset(
@@ -59,7 +59,7 @@ def meaningless(command: str) -> frozenset[str]:
     names: set[str] = {"json"} if command in NO_JSON else set()
     if command in _NO_STACK:
         names |= {"files", "project_name", "project_directory", "profiles", "env_files"}
-    if command in ("config", "explain", "completion", "engine"):
+    if command in ("config", "explain", "completion", "engine", "doctor"):
         names.add("engine")
     if command in _LOOKING | _JOINED | _GROUPS:
         names.add("progress")

@@ -271,6 +271,38 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("stackr engine run", "until Ctrl-C"),
         ("stackr engine run --insecure-registry host:5000", "a registry without TLS"),
     ),
+    "engine install": (
+        ("stackr engine install", "started by systemd, with the boot too"),
+        ("stackr engine install --group docker --print", "only show it, for another group"),
+    ),
+    "engine uninstall": (
+        ("stackr engine uninstall", "its data and containers stay"),
+        ("stackr engine install", "set it up again"),
+    ),
+    "doctor": (
+        ("stackr doctor", "what does this host lack?"),
+        ("stackr doctor --json", "for a program"),
+    ),
+    "login": (
+        ("stackr login registry.example.com", "asks for a name and a password"),
+        ("stackr login -u ci --password-stdin host:5000 < token", "in a script"),
+    ),
+    "logout": (
+        ("stackr logout registry.example.com", "forget its password"),
+        ("stackr logout", "that of Docker Hub"),
+    ),
+    "system": (
+        ("stackr system df", "what takes space on disk?"),
+        ("stackr system prune", "remove what nothing uses"),
+    ),
+    "network": (
+        ("stackr network ls", "all networks of the engine"),
+        ("stackr network inspect shop_default", "all that is known of one"),
+    ),
+    "volume": (
+        ("stackr volume ls", "all volumes of the engine"),
+        ("stackr volume rm shop_data", "with its data"),
+    ),
     "completion": (
         ('eval "$(stackr completion bash)"', "in ~/.bashrc"),
         ("stackr completion fish > ~/.config/fish/completions/stackr.fish", "once"),

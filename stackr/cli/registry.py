@@ -116,6 +116,8 @@ NO_JSON: dict[str, str] = {
     "completion": "its output is a script",
     "engine logs": "its output is the engine's log",
     "engine run": "its output is the engine's log",
+    "engine install": "it tells its steps",
+    "engine uninstall": "it tells its steps",
 }
 """Commands whose output is not stackr's own, and has no other form."""
 
