@@ -400,7 +400,8 @@ def test_the_daemon_is_killed_in_a_step(lone: Site) -> None:
 
 def test_a_new_daemon_removes_no_container_for_what_its_image_says(lone: Site) -> None:
     """An image may have any label: those of stackr's own builds, and that of a step's container."""
-    text = "FROM BASE\nLABEL io.stackr.build=x io.stackr.build.step=\nVOLUME /v\n"
+    labels = "io.stackr.build=x io.stackr.build.step= io.stackr.standby=true"
+    text = f"FROM BASE\nLABEL {labels}\nVOLUME /v\n"
     lone.build(text, Tags=["labelled"])
     body = json.dumps({"Image": "labelled", "Cmd": ["true"]}).encode()
     status, data = raw_request(
@@ -413,6 +414,7 @@ def test_a_new_daemon_removes_no_container_for_what_its_image_says(lone: Site) -
     listed = request(lone.engine.socket, "GET", "/containers/json?all=1")[1]
     assert [each["Id"] for each in listed] == [id]
     assert len(listed[0]["Mounts"]) == 1
+    assert "io.stackr.standby" not in listed[0]["Labels"], "no container is asked for in standby"
     request(lone.engine.socket, "DELETE", f"/containers/{id}?v=1")
     request(lone.engine.socket, "DELETE", "/images/labelled")
 

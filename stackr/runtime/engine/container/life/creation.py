@@ -6,7 +6,8 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.container.announce import announce
@@ -42,6 +43,16 @@ __all__ = ["Creation"]
 _log = logging.getLogger(__name__)
 
 
+def _without_orders(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An image's configuration without the label that tells the engine something: it may have been
+    made of a container that was in standby.
+    """
+    labels = config.get("Labels")
+    if not isinstance(labels, Mapping) or STANDBY_LABEL not in labels:
+        return config
+    return {**config, "Labels": {key: labels[key] for key in labels if key != STANDBY_LABEL}}
+
+
 class Creation:
     """Nothing is left of one that fails."""
 
@@ -66,7 +77,7 @@ class Creation:
             made_for = {"os": image.os, "architecture": image.architecture}
             made_for["variant"] = image.variant
             check_made_for(made_for, parse_platform(platform), name=body.image)
-        config = merge_config(body.config(), image.config)
+        config = merge_config(body.config(), _without_orders(image.config))
         wanted = with_defaults(body.host_config, self._parts.config.options)
         host_config = with_cgroup_namespace(adapted(wanted), self._host)
         warnings = [*check_create(config, host_config, self._host), *network_warnings(body)]
