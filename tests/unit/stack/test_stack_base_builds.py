@@ -79,4 +79,4 @@ def test_another_folder_is_a_base_as_well(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, other, symlinks=True)
     assert causes(folder, str(other)) == {}
     (other / "web/run").chmod(0o600)
-    assert causes(folder, str(other))["shop-web"].startswith("run changed")
+    assert causes(folder, str(other))["shop-web"].startswith("run has mode 0755")
