@@ -183,6 +183,29 @@ def stop(
 
 
 @engine.command()
+def restart(
+    data_root: DataRoot = None,
+    exec_root: ExecRoot = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout", "-t", metavar="DURATION", parser=seconds, help="How long to wait for it"
+        ),
+    ] = 30.0,
+) -> None:
+    """Put the installed version in the place of the one that runs; containers go on.
+
+    It gets the options that the running one was started with.
+    """
+    config = control.as_it_runs(_config(data_root, exec_root))
+    config.read_options()  # what cannot be started is not stopped
+    control.stop(config, timeout_s=timeout)
+    stop_servers()
+    ensure_running(config)
+    typer.echo(f"engine restarted: {config.socket}")
+
+
+@engine.command()
 def status(
     ctx: typer.Context,
     data_root: DataRoot = None,

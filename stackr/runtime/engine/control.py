@@ -9,7 +9,8 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from stackr.errors import DeadlineExceeded, PermissionDenied
@@ -18,7 +19,7 @@ from stackr.runtime.engine.launch import DAEMON_MODULE, is_running
 from stackr.runtime.engine.linux.peer import peer_pid
 from stackr.runtime.engine.lock import holder
 
-__all__ = ["EngineStatus", "status", "stop"]
+__all__ = ["EngineStatus", "as_it_runs", "status", "stop"]
 
 _ANSWER_S = 10.0
 
@@ -61,6 +62,28 @@ def _daemon(config: EngineConfig) -> int | None:
     except OSError:
         return None
     return pid if DAEMON_MODULE.encode() in words else None
+
+
+def as_it_runs(config: EngineConfig) -> EngineConfig:
+    """With the file and the flags that the running daemon was started with, if one runs.
+
+    Raises PermissionDenied for anyone but root.
+    """
+    try:
+        pid = _daemon(config)
+        text = Path(f"/proc/{pid}/cmdline").read_text() if pid else ""
+    except PermissionError as error:
+        raise PermissionDenied("engine: only root may restart it") from error
+    except OSError:
+        text = ""
+    words = text.split("\0")
+    given = dict(pairwise(words))
+    file, flags = given.get("--config-file"), given.get("--flags")
+    return replace(
+        config,
+        file=Path(file) if file else config.file,
+        flags={**(json.loads(flags) if flags else {}), **config.flags},
+    )
 
 
 def _warnings(config: EngineConfig) -> Sequence[str]:

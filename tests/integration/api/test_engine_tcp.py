@@ -118,6 +118,23 @@ def test_output_comes_after_the_input_has_ended(remote: Remote, image: str, tmp_
     assert stackr(remote, "-f", file, "down", "-t", "0").returncode == 0
 
 
+def test_a_restart_keeps_options_and_containers(remote: Remote, image: str) -> None:
+    docker(remote, "run", "-d", "--name", "stays", "--init", image, "sleep", "1000")
+    shape = ("inspect", "-f", "{{.State.Pid}}", "stays")
+    before, pid = control.status(remote.config).pid, docker(remote, *shape).stdout
+    roots = {
+        "STACKR_DATA_ROOT": str(remote.config.data_root),
+        "STACKR_EXEC_ROOT": str(remote.config.exec_root),
+    }
+    done = stackr(remote, "engine", "restart", **roots)
+    assert done.returncode == 0, done.stderr
+    assert control.status(remote.config).pid not in (None, before)
+    again = re.findall(r"listening: tcp://127.0.0.1:(\d+)", log_path(remote.config).read_text())
+    object.__setattr__(remote, "port", int(again[-1]))
+    assert docker(remote, *shape).stdout == pid != ""
+    docker(remote, "rm", "-f", "stays")
+
+
 def test_every_address_is_the_same_engine(remote: Remote) -> None:
     shown = docker(remote, "info", "--format", "{{.ID}}").stdout.strip()
     other = remote.config.data_root.parent / "docker.sock"
