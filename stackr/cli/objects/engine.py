@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
@@ -48,6 +49,11 @@ class Call:
     def __init__(self, session: Session, runtime: DockerLike) -> None:
         self.session = session
         self.runtime = runtime
+
+    @property
+    def address(self) -> str:
+        """Of the engine, as it was given; "" for the usual one."""
+        return self.session.options.engine or os.environ.get("STACKR_ENGINE") or ""
 
     def line(self, text: str) -> None:
         self.session.out.line(text)

@@ -16,6 +16,7 @@ from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.container import values
 from stackr.cli.objects.container.networking import Attachment, endpoint
+from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, each, on_engine, path, report
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.listing import FORMAT, NO_TRUNC, short, show_list
@@ -149,7 +150,7 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
         show_list(
             call,
             sorted(rows, key=lambda row: str(row["Name"])),
-            form=arguments.form,
+            form=arguments.form or ("" if arguments.quiet else configured("networksFormat")),
             columns=_COLUMNS,
             headings=_HEADINGS,
             quiet="ID" if arguments.quiet else "",

@@ -13,6 +13,7 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.container import values
+from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, each, on_engine, path
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.listing import FORMAT, show_list
@@ -82,7 +83,7 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
         show_list(
             call,
             sorted(rows, key=lambda row: str(row["Name"])),
-            form=arguments.form,
+            form=arguments.form or ("" if arguments.quiet else configured("volumesFormat")),
             columns=_COLUMNS,
             headings=_HEADINGS,
             quiet="Name" if arguments.quiet else "",

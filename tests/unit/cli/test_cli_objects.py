@@ -9,12 +9,14 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackr.cli.main import run
 from stackr.cli.objects.command import FlagError
+from stackr.cli.objects.docker_config import configured, with_proxies
 from stackr.cli.objects.filters import filters
 from stackr.cli.objects.network import go_time
 from stackr.cli.objects.progress import show_progress
@@ -164,3 +166,17 @@ def test_other_commands_do_not_load_these() -> None:
         timeout=60,
     )
     assert done.stdout == "[]\n"
+
+
+def test_defaults_of_dockers_configuration(tmp_path: Path) -> None:
+    environ = {"DOCKER_CONFIG": str(tmp_path)}
+    assert configured("psFormat", environ) == ""
+    assert with_proxies(["A=b"], "", environ) == ["A=b"]
+    proxies = {"default": {"httpProxy": "http://p:1"}, "tcp://x:1": {"noProxy": "a"}}
+    config = {"psFormat": "{{.ID}}", "proxies": proxies, "detachKeys": 5}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert configured("psFormat", environ) == "{{.ID}}"
+    assert configured("detachKeys", environ) == ""
+    found = with_proxies(["HTTP_PROXY=mine"], "", environ)
+    assert found == ["HTTP_PROXY=mine", "http_proxy=http://p:1"]
+    assert with_proxies([], "tcp://x:1", environ) == ["NO_PROXY=a", "no_proxy=a"]

@@ -18,6 +18,7 @@ from stackr.cli.declared import takes
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.container.body import create_body
 from stackr.cli.objects.container.options import CreateArguments
+from stackr.cli.objects.docker_config import with_proxies
 from stackr.cli.objects.engine import Call, Json, on_engine
 from stackr.cli.objects.image.transfer import pull_image
 from stackr.cli.terminal import console_size
@@ -73,6 +74,8 @@ async def made(call: Call, arguments: CreateArguments, body: Json) -> str:
 
 
 async def _created(call: Call, arguments: CreateArguments, body: Json) -> Any:
+    variables = with_proxies(body.get("Env") or (), call.address)
+    body = body | ({"Env": variables} if variables else {})
     return await call.post(
         "/containers/create",
         body,

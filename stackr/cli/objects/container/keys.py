@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
+from stackr.cli.objects.docker_config import configured
 from stackr.cli.streams import DEFAULT_KEYS, parse_detach_keys
 from stackr.options import Option
-from stackr.text import parse_json
 
 __all__ = ["DETACH_KEYS", "detach_keys"]
 
@@ -18,15 +15,5 @@ DETACH_KEYS = Option(
 
 def detach_keys(text: str) -> bytes:
     """Their bytes. Raises InvalidArgument."""
-    wanted = text or _configured()
+    wanted = text or configured("detachKeys")
     return parse_detach_keys(wanted) if wanted else DEFAULT_KEYS
-
-
-def _configured() -> str:
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    try:
-        found = parse_json((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return ""
-    keys = found.get("detachKeys") if isinstance(found, dict) else ""
-    return keys if isinstance(keys, str) else ""

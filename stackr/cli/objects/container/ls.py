@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
 
 from stackr.cli.declared import takes
+from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, on_engine
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.listing import FORMAT, NO_TRUNC, show_list
@@ -60,6 +61,8 @@ class LsArguments:
 @takes(LsArguments)
 def ls(ctx: typer.Context, arguments: LsArguments) -> None:
     """List containers."""
+    if not (arguments.form or arguments.quiet):
+        arguments = replace(arguments, form=configured("psFormat"))
     asked = filters(arguments.filters)
 
     async def work(call: Call) -> None:

@@ -6,6 +6,7 @@ Source: docker/cli, cli/command/container/run.go.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import Iterator
@@ -82,11 +83,15 @@ def run(ctx: typer.Context, arguments: RunArguments) -> int:
             identity = await made(call, arguments, body)
         except StackrError as error:
             raise _explained(error) from error
-        if not any(streams.values()):
-            await _started(call, identity, arguments)
-            call.line(identity)
-            return 0
-        return await _attached(call, identity, arguments, streams, keys)
+        try:
+            if not any(streams.values()):
+                await _started(call, identity, arguments)
+                call.line(identity)
+                return 0
+            return await _attached(call, identity, arguments, streams, keys)
+        except asyncio.CancelledError:
+            await _remove_unstarted(call, identity)
+            raise
 
     return on_engine(ctx, work)
 
@@ -139,6 +144,13 @@ async def _started(call: Call, ref: str, arguments: RunArguments) -> None:
             with contextlib.suppress(NotFound, Conflict):  # the engine is at it already
                 await call.runtime.remove_container(ref, force=True, volumes=True)
         raise _explained(error) from error
+
+
+async def _remove_unstarted(call: Call, ref: str) -> None:
+    """Interrupted before it began: nobody knows of it."""
+    with contextlib.suppress(StackrError):
+        if (await call.runtime.inspect_container(ref)).state == "created":
+            await call.runtime.remove_container(ref, volumes=True)
 
 
 def _explained(error: StackrError) -> StackrError:

@@ -14,6 +14,7 @@ import typer
 
 from stackr.cli.commands.stats import Shown, follow_stats
 from stackr.cli.declared import Argument, takes
+from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, on_engine, path
 from stackr.cli.objects.listing import FORMAT, NO_TRUNC
 from stackr.cli.views.formats import Format
@@ -77,7 +78,7 @@ def top(ctx: typer.Context, arguments: TopArguments) -> None:
 @takes(StatsArguments)
 def stats(ctx: typer.Context, arguments: StatsArguments) -> None:
     """Show what containers use, until Ctrl-C."""
-    form = Format.parse(arguments.form, columns=COLUMNS)
+    form = Format.parse(arguments.form or configured("statsFormat"), columns=COLUMNS)
     shown = Shown(form, once=arguments.no_stream, whole=arguments.no_trunc)
 
     async def work(call: Call) -> None:
