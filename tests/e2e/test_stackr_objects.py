@@ -18,6 +18,7 @@ from pty_process import on_terminal
 from stackr_stack import Stack
 
 from stackr.cli.main import run
+from stackr.runtime.docker.client import NEWEST_API
 from stackr.runtime.engine.config import EngineConfig
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
@@ -36,7 +37,12 @@ class Both:
     """Runs a command by docker and by stackr, on one engine."""
 
     def __init__(self, engine: str) -> None:
-        self._environ = {**os.environ, "DOCKER_HOST": engine, "DOCKER_CLI_HINTS": "0"}
+        self._environ = {
+            **os.environ,
+            "DOCKER_HOST": engine,
+            "DOCKER_CLI_HINTS": "0",
+            "DOCKER_API_VERSION": ".".join(map(str, NEWEST_API)),  # the same answers for both
+        }
         self._engine = engine
 
     def docker(self, words: str) -> Done:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from stackr.cli.declared import Argument, takes
+from stackr.cli.objects.container import values
 from stackr.cli.objects.engine import Call, on_engine, path
 from stackr.options import Option
 from stackr.runtime.docker.frames import frames
@@ -21,7 +22,7 @@ __all__ = ["logs"]
 
 @dataclass(frozen=True, slots=True)
 class LogsArguments:
-    """`stackr container logs`. since, until: Unix seconds."""
+    """`stackr container logs`."""
 
     name: Annotated[str, Argument("CONTAINER")]
     details: Annotated[bool, Option("--details", help="With what the log driver's options add")] = (
@@ -29,14 +30,12 @@ class LogsArguments:
     )
     follow: Annotated[bool, Option("--follow", "-f", help="Go on until it ends")] = False
     since: Annotated[
-        float | None,
-        Option("--since", metavar="WHEN", kind="moment", help="From then on: 10m, 2026-01-02"),
-    ] = None
+        str,
+        Option("--since", metavar="WHEN", help="From then on: 10m, 2026-01-02"),
+    ] = ""
     tail: Annotated[str, Option("--tail", "-n", metavar="NUM", help="The last lines")] = "all"
     timestamps: Annotated[bool, Option("--timestamps", "-t", help="With the time")] = False
-    until: Annotated[
-        float | None, Option("--until", metavar="WHEN", kind="moment", help="Until then")
-    ] = None
+    until: Annotated[str, Option("--until", metavar="WHEN", help="Until then")] = ""
 
 
 @takes(LogsArguments)
@@ -49,8 +48,8 @@ def logs(ctx: typer.Context, arguments: LogsArguments) -> None:
         "details": arguments.details or None,
         "timestamps": arguments.timestamps or None,
         "tail": arguments.tail,
-        "since": None if arguments.since is None else f"{arguments.since:.9f}",
-        "until": None if arguments.until is None else f"{arguments.until:.9f}",
+        "since": values.moment("--since", arguments.since),
+        "until": values.moment("--until", arguments.until),
     }
 
     async def work(call: Call) -> None:

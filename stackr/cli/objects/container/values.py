@@ -9,11 +9,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stackr.cli.arguments import parse_moment
 from stackr.cli.objects.command import FlagError
 from stackr.spec.units import parse_duration, parse_size
 
@@ -26,6 +28,7 @@ __all__ = [
     "extra_host",
     "label_map",
     "labels",
+    "moment",
     "nano_cpus",
     "nanoseconds",
     "pairs",
@@ -76,6 +79,14 @@ def nanoseconds(option: str, text: str) -> int:
     if value < 0:
         raise FlagError(f"{option} cannot be negative")
     return value
+
+
+def moment(option: str, text: str) -> str | None:
+    """Unix seconds of `10m` (before now, in whole seconds as with docker) or of a date."""
+    if not text:
+        return None
+    found = parse_moment(option, text, now=int(time.time()))
+    return f"{found:.9f}"
 
 
 def address(option: str, text: str) -> str:

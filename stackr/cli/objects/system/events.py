@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from stackr.cli.declared import takes
+from stackr.cli.objects.container import values
 from stackr.cli.objects.engine import Call, Json, on_engine
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.go_values import Map
@@ -24,17 +25,15 @@ __all__ = ["event_text", "events"]
 
 @dataclass(frozen=True, slots=True)
 class EventsArguments:
-    """`stackr system events`. since, until: Unix seconds."""
+    """`stackr system events`."""
 
     filters: Annotated[tuple[str, ...], FILTER] = ()
     form: Annotated[str, Option("--format", metavar="FORMAT", help="json, or a Go template")] = ""
     since: Annotated[
-        float | None,
-        Option("--since", metavar="WHEN", kind="moment", help="Also what was: 10m, 2026-01-02"),
-    ] = None
-    until: Annotated[
-        float | None, Option("--until", metavar="WHEN", kind="moment", help="End at that time")
-    ] = None
+        str,
+        Option("--since", metavar="WHEN", help="Also what was: 10m, 2026-01-02"),
+    ] = ""
+    until: Annotated[str, Option("--until", metavar="WHEN", help="End at that time")] = ""
 
 
 @takes(EventsArguments)
@@ -43,8 +42,8 @@ def events(ctx: typer.Context, arguments: EventsArguments) -> None:
     form = parse_template(arguments.form)
     query = {
         "filters": filters(arguments.filters),
-        "since": None if arguments.since is None else f"{arguments.since:.9f}",
-        "until": None if arguments.until is None else f"{arguments.until:.9f}",
+        "since": values.moment("--since", arguments.since),
+        "until": values.moment("--until", arguments.until),
     }
 
     async def work(call: Call) -> None:
