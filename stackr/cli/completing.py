@@ -19,7 +19,7 @@ from stackr.cli.targets import split_targets
 from stackr.errors import StackrError
 from stackr.runtime import labels
 from stackr.runtime.connect import connect
-from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime, SupportsRawRequest
 from stackr.stack.history import read_history
 from stackr.stack.source import Source
 
@@ -121,6 +121,16 @@ def _volumes(ctx: Any) -> list[str]:
     return _asked(ctx, ask)
 
 
+def _images(ctx: Any) -> list[str]:
+    async def ask(runtime: Runtime) -> Iterable[str]:
+        if not isinstance(runtime, SupportsRawRequest):
+            return ()
+        listed: Any = await runtime.request_json("GET", "/images/json")
+        return {name for image in listed for name in image.get("RepoTags") or ()}
+
+    return _asked(ctx, ask)
+
+
 def _revisions(ctx: Any) -> list[str]:
     name = _source(ctx).name()
 
@@ -145,6 +155,7 @@ _BY_WORD: Mapping[str, Callable[[Any], Iterable[str]]] = {
     "SERVICE": _services,
     "REVISION": _revisions,
     "CONTAINER": _containers,
+    "IMAGE": _images,
     "NETWORK": _networks,
     "VOLUME": _volumes,
     "SIGNAL": _signals,

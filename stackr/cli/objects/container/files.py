@@ -29,8 +29,8 @@ _CHANGES = {0: "C", 1: "A", 2: "D"}
 class CopyArguments:
     """`stackr container cp`."""
 
-    source: Annotated[str, Argument("SOURCE")]
-    target: Annotated[str, Argument("TARGET")]
+    source: Annotated[str, Argument("[CONTAINER:]SOURCE")]
+    target: Annotated[str, Argument("[CONTAINER:]TARGET")]
     archive: Annotated[
         bool, Option("--archive", "-a", help="What is copied belongs to the container's user")
     ] = False
