@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import stat
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from silent_engine import silent_engine
-from stackr_stack import STACKR
+
+from stackr.cli.main import run
 
 pytestmark = pytest.mark.e2e
 
@@ -44,24 +48,38 @@ def kept(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("before", ["nothing", "others", "a helper"])
-def test_login_and_logout(tmp_path: Path, before: str) -> None:
+def test_login_and_logout(tmp_path: Path, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, Any] = {}
     with silent_engine(tmp_path) as (address, asked):
-        for program in ("docker", STACKR):
-            folder = tmp_path / Path(program).name
-            environ = _environ(folder, address, before)
-            seen = found[program] = []
+        for program in (by_docker, by_stackr):
+            folder = tmp_path / program.__name__
+            for name, value in _environ(folder, address, before).items():
+                monkeypatch.setenv(name, value)
+            seen = found[program.__name__] = []
             for words in CASES:
-                done = subprocess.run(
-                    [program, *words], env=environ, input=_PASSWORD, capture_output=True, text=True
-                )
+                code, out, err = program(words)
                 held = folder / "held"
                 secret = json.loads(held.read_text() or "{}") if held.exists() else {}
                 calls = [each for each in asked.clear_and_get() if each[1] == "/auth"]
-                told = (words, done.returncode, done.stdout)
-                seen.append((*told, calls, kept(folder), secret))
-                assert "se cret" not in done.stdout + done.stderr
-    assert found[STACKR] == found["docker"]
+                seen.append((words, code, out, calls, kept(folder), secret))
+                assert "se cret" not in out + err
+    assert found["by_stackr"] == found["by_docker"]
+
+
+def by_docker(words: list[str]) -> tuple[int, str, str]:
+    done = subprocess.run(["docker", *words], input=_PASSWORD, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def by_stackr(words: list[str]) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch("sys.stdin", io.StringIO(_PASSWORD)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = run(words)
+    return code, out.getvalue(), err.getvalue()
 
 
 def _environ(folder: Path, address: str, before: str) -> dict[str, str]:
@@ -76,11 +94,9 @@ def _environ(folder: Path, address: str, before: str) -> dict[str, str]:
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "config.json").chmod(0o600)
     return {
-        **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
         "DOCKER_CONFIG": str(folder),
         "DOCKER_HOST": address,
         "STACKR_ENGINE": address,
-        "STACKR_WARM": "0",
         "HELD": str(folder / "held"),
     }

@@ -243,3 +243,33 @@ def test_a_lock_ends_with_its_client(remote: Remote) -> None:
     assert json.loads(waiting.readline())["state"] == "held"
     second.close()
     waiting.close()
+
+
+def test_an_image_that_it_lacks_is_asked_for_pulled_and_started(
+    remote: Remote, busybox_image: str
+) -> None:
+    """`stackr container run -d -p`, as on one host for an engine on another."""
+    stackr(remote, "image", "rm", "-f", busybox_image)
+    serve = "mkdir /www; echo served > /www/index.html; exec httpd -f -p 80 -h /www"
+    web = ("--name", "afar", "-p", "127.0.0.1::80", busybox_image, "sh", "-c", serve)
+    done = stackr(remote, "container", "run", "-d", *web)
+    assert (done.returncode, len(done.stdout)) == (0, 65), done.stderr
+    assert f"Unable to find image '{busybox_image}' locally\n" in done.stderr
+    try:
+        host, _, port = (
+            stackr(remote, "container", "port", "afar", "80").stdout.strip().partition(":")
+        )
+
+        def page() -> bytes:
+            connection = http.client.HTTPConnection(host, int(port), timeout=5)
+            try:
+                connection.request("GET", "/")
+                return connection.getresponse().read()
+            except OSError:
+                return b""
+            finally:
+                connection.close()
+
+        until(lambda: page() == b"served\n")
+    finally:
+        assert stackr(remote, "container", "rm", "-f", "afar").stdout == "afar\n"
