@@ -56,7 +56,11 @@ def _suspect_lines(suspect: Suspect, title: str, paint: Paint) -> Iterator[str]:
 
 
 def _output_lines(findings: Findings, paint: Paint) -> Iterator[str]:
-    """What the services wrote while the command ran; the timeline tells nothing of a test."""
+    """What the services wrote while the command ran, after what went wrong with them; the rest of
+    the timeline tells nothing of a test."""
+    for moment in findings.timeline:
+        if moment.is_bad and moment.service:
+            yield f"    {moment.at_s:+8.2f} s  {paint(moment.text, 'red')}"
     if not findings.output:
         yield "  the services wrote nothing while it ran"
         return

@@ -290,6 +290,8 @@ def test_of_a_failing_test_the_services_output_is_shown() -> None:
     assert "    web-1 | GET / 500" in lines
     assert "    db-1  | no such table" in lines
     assert "  timeline:" not in lines
+    assert not any("db-1 started" in line for line in lines)
+    assert any(line.startswith("       +1.25 s  bad") for line in lines)
     assert findings_json(ran)["output"][0] == {"container": "web-1", "text": "GET / 500"}
     silent = list(findings_lines(replace(ran, output=())))
     assert "  the services wrote nothing while it ran" in silent
