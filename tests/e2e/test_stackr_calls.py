@@ -55,7 +55,6 @@ def test_what_changes_nothing_is_a_ping_and_one_call(stack: Stack, tmp_path: Pat
     seen = asked(stack, tmp_path, "up", "-d")  # its lock lasts, on a connection of its own
     assert paths(seen) == [PING, "POST /stackr/v1/locks", "GET /stackr/v1/snapshot"]
     assert seen.connections == 2
-    assert asked(stack, tmp_path, "config", "-q") == []
     logs = asked(stack, tmp_path, "logs")
     assert len(logs) == 4, logs  # a ping, a list, and each container's
 

@@ -205,5 +205,5 @@ def test_one_revision_with_what_it_changed(stack: Stack) -> None:
         )
         assert " ".join(done.stdout.split()) == offered
     plan = stack.plan("history", "2", "--format", "json")
-    assert [change["action"] for change in plan["changes"]] == ["recreate"]
-    assert "no revision 9" in stack("history", "9", want=1).stderr
+    assert [change["change"] for change in plan["changes"]] == ["recreate"]
+    assert "no such revision: 9" in stack("history", "9", want=1).stderr
