@@ -120,7 +120,6 @@ _PLAIN = {
     "doctor": "one option",
     "engine": "it has commands of its own",
     "explain": "one option",
-    "history": "one option",
     "port": "two options",
     "scale": "one option",
     "version": "two options",
