@@ -126,8 +126,7 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         try:
-            with self._listener.idle(task, client.connection):
-                reader, writer = await _streams(client)
+            reader, writer = await self._streams(client, task)
         except (OSError, TimeoutError) as error:
             _log.debug("%s: no handshake: %s", client.endpoint.name, error)
             return
@@ -149,6 +148,25 @@ class Server:
         finally:
             with contextlib.suppress(asyncio.CancelledError):
                 await connection.close()
+
+    async def _streams(
+        self, client: Client, task: asyncio.Task[None]
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Raises OSError and TimeoutError where TLS does not come about.
+
+        Who is slow to shake hands may be asked to go; one without TLS has asked for something.
+        """
+        loop, tls = asyncio.get_running_loop(), client.endpoint.tls
+        if tls is not None:
+            secured = TlsProtocol(tls, answer_to_http=_NO_HTTP)
+            await loop.connect_accepted_socket(lambda: secured, client.connection)
+            with self._listener.idle(task, client.connection):
+                async with asyncio.timeout(_HANDSHAKE_S):
+                    return secured.reader, await secured.writer()
+        reader = asyncio.StreamReader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, client.connection)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _serve(
         self, connection: Connection, task: asyncio.Task[None], client: Client
@@ -313,21 +331,6 @@ async def _turn_away(connection: Connection, refusal: Unavailable) -> None:
             answer = json_response(error_body(refusal))
             headers = (*answer.headers, ("Connection", "close"))
             await connection.respond(Response(refusal.status, answer.body, headers))
-
-
-async def _streams(client: Client) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Raises OSError and TimeoutError where TLS does not come about."""
-    loop = asyncio.get_running_loop()
-    tls = client.endpoint.tls
-    if tls is not None:
-        secured = TlsProtocol(tls, answer_to_http=_NO_HTTP)
-        await loop.connect_accepted_socket(lambda: secured, client.connection)
-        async with asyncio.timeout(_HANDSHAKE_S):
-            return secured.reader, await secured.writer()
-    reader = asyncio.StreamReader(loop=loop)
-    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    transport, _ = await loop.connect_accepted_socket(lambda: protocol, client.connection)
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _refuse_browsers(request: Request) -> None:
