@@ -259,6 +259,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("stackr engine stop", "containers go on"),
         ("stackr engine stop -t 1m", "it may take a minute"),
     ),
+    "engine restart": (
+        ("stackr engine restart", "containers go on"),
+        ("stackr engine restart -t 2m", "it may take two minutes"),
+    ),
     "engine status": (
         ("stackr engine status", "exit code 0 if it runs"),
         ("stackr engine status --json", "for a program"),
@@ -285,7 +289,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "login": (
         ("stackr login registry.example.com", "asks for a name and a password"),
-        ("stackr login -u ci --password-stdin host:5000 < token", "in a script"),
+        ("stackr login -u ci --password-stdin host:5000", "in a script, with it on stdin"),
     ),
     "logout": (
         ("stackr logout registry.example.com", "forget its password"),

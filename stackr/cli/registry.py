@@ -116,6 +116,7 @@ NO_JSON: dict[str, str] = {
     "completion": "its output is a script",
     "engine logs": "its output is the engine's log",
     "engine run": "its output is the engine's log",
+    "engine restart": "it tells its steps",
     "engine install": "it tells its steps",
     "engine uninstall": "it tells its steps",
 }
