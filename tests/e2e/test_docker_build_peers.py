@@ -96,7 +96,7 @@ DOCKERFILES = {
         COPY a.txt twice/
         RUN cat a.txt twice/a.txt > all 2>/dev/null; echo $VERSION > version
         COPY . .
-        RUN mkdir -p /out && cp -a d same version /out/ && touch -d '2001-01-01 00:00' /out/version
+        RUN mkdir /out && cp -a d same version /out && touch -d '2001-01-01 00:00:00' /out/version
         FROM build AS unused
         RUN true
         FROM BASE AS run

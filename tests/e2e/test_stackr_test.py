@@ -639,7 +639,7 @@ def test_logs_of_a_container_that_is_gone_are_kept(env: Env) -> None:
     env("test", "--artifacts", "art", "--", "sh", "-c", text, want=1)
     [log] = (env.folder / "art" / "logs").iterdir()
     assert log.read_text().endswith(" alive\n")
-    assert "web-1 removed" in (env.folder / "art" / "summary.txt").read_text()
+    assert "web-1 exited with code 137" in (env.folder / "art" / "summary.txt").read_text()
 
 
 def test_github_annotations(env: Env) -> None:
