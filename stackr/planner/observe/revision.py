@@ -66,7 +66,7 @@ class Revision:
     images: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     replicas: Mapping[str, int] = field(default_factory=dict)
-    services: Sequence[str] = ()
+    services: Sequence[str] = field(default_factory=list)
     commit: str = ""
     archive: Mapping[str, Any] = field(default_factory=dict)
 

@@ -82,7 +82,7 @@ def test_the_documentation_has_the_table() -> None:
     ("attribute", "path"),
     [
         ("gpus: all", "gpus"),
-        ("logging: {driver: syslog}", "logging.driver"),
+        ("logging: {driver: awslogs}", "logging.driver"),
         ("volumes: [{type: npipe, source: i, target: /x}]", "volumes[0].type"),
         ("userns_mode: keep", "userns_mode"),
         ("storage_opt: {size: 1G}", "storage_opt"),

@@ -105,7 +105,7 @@ def test_a_folder_is_ours_or_refused(tmp_path: Path) -> None:
     (folder / "theirs.xml").touch()
     (folder / ".logs-killed").mkdir()
     claim_folder(folder, ["*.txt"])
-    assert {path.name for path in folder.iterdir()} == {".stackr-test", "theirs.xml"}
+    assert {path.name for path in folder.iterdir()} == {".stackr-test", "command", "theirs.xml"}
     with pytest.raises(InvalidArgument, match="there are files of others in it"):
         claim_folder(tmp_path, ["*.txt"])
     with pytest.raises(InvalidArgument, match=r"--artifacts: .*: (not a directory|file exists)"):
