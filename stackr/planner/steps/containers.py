@@ -64,7 +64,7 @@ def _recreate(draft: Draft, service: DesiredService, slot: Slot) -> None:
     old = slot.container
     if old is None:
         return
-    name = temporary_name(slot, old)
+    name = temporary_name(draft, slot, old)
     config = draft.config(service, slot, replaces=old)
     if draft.renewed(old):
         _recreate_after_removal(draft, service, slot, old, config)
@@ -100,7 +100,7 @@ def _remove(draft: Draft, slot: Slot, cause: str) -> None:
     container = slot.container
     if container is None:
         return
-    if draft.options.atomic:
+    if draft.options.atomic and not container.is_unfinished:
         _remove_last(draft, slot, container, cause)
         return
     stop_slot(draft, slot, container, cause)

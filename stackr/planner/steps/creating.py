@@ -66,11 +66,14 @@ def add_rename(
     return entry
 
 
-def temporary_name(slot: Slot, old: ContainerState) -> str:
-    """What a container is called beside the one that it replaces, as in Docker Compose."""
-    name = f"{old.id[:12]}_{slot.name}"
-    # The survivor of an interrupted recreation bears this very name.
-    return name if old.name != name else f"{old.id[12:24]}_{slot.name}"
+def temporary_name(draft: Draft, slot: Slot, old: ContainerState) -> str:
+    """What a container is called beside the one that it replaces, as in Docker Compose.
+
+    What an interrupted recreation has left may bear this very name, and stay to the end.
+    """
+    taken = {container.name for container in draft.observed.containers}
+    names = (f"{old.id[at : at + 12]}_{slot.name}" for at in range(len(old.id)))
+    return next(name for name in names if name not in taken)
 
 
 def make_way(draft: Draft, slot: Slot, old: ContainerState, before: Sequence[Entry]) -> Entry:

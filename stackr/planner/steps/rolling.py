@@ -104,7 +104,7 @@ def _add_standby(draft: Draft, service: DesiredService, slot: Slot) -> None:
     config = draft.config(service, slot, replaces=old)
     if draft.observed.engine.handover:
         config = replace(config, labels={**config.labels, labels.STANDBY: "true"})
-    name = temporary_name(slot, old)
+    name = temporary_name(draft, slot, old)
     cause = f"recreate: {slot.cause}"
     draft.standbys[slot.name] = add_create(draft, service, slot, name, config, cause)
 
@@ -166,7 +166,7 @@ class _Update:
         draft, old = self.draft, slot.container
         if old is None:
             return []
-        name = temporary_name(slot, old)
+        name = temporary_name(draft, slot, old)
         started = self._start(slot, name, [draft.standbys[slot.name], *before])
         checks = self._checks(slot, name, [started])
         after = checks[-1:]

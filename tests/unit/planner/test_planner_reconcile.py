@@ -391,6 +391,23 @@ async def test_interrupted_recreation_with_both_containers_keeps_the_named_one()
     assert changes(plan) == [("0123456789ab_demo-web-1", Kind.REMOVE)]
 
 
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_an_interrupted_recreation_is_begun_anew_under_a_name_that_is_free(
+    atomic: bool,
+) -> None:
+    """What it has left bears the name that the next one would take, and may stay to the end."""
+    runtime = FakeRuntime.with_images("app")
+    await up(runtime, stack({"web": service()}))
+    old = runtime._find("demo-web-1").id
+    left = await runtime.create_container(f"{old[:12]}_demo-web-1", runtime.configs[old])
+    changed = stack({"web": service(user="1")})
+    _, outcome = await up(runtime, changed, UpOptions(atomic=atomic))
+    assert outcome.is_success
+    assert {c.name for c in runtime.containers.values()} == {"demo-web-1"}
+    assert left not in runtime.containers
+    assert plan_for(changed, await seen(runtime, changed)).is_empty
+
+
 async def test_anonymous_volumes_are_kept_on_recreation() -> None:
     anonymous = (ServiceVolume(type="volume", target="/anon"),)
     runtime = FakeRuntime(images={"app": image("app", volumes=("/image",))})
