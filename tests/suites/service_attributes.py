@@ -102,6 +102,9 @@ def _nested(path: str, value: Any) -> Any:
 
 
 _HOST = "HostConfig."
+_CGROUP_MODES = ("host", "private")  # what a container has by itself on cgroup v1, and the other
+if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+    _CGROUP_MODES = ("private", "host")
 _MIB = 1 << 20
 _HOOK = '{command: ["true"]}'
 
@@ -744,7 +747,7 @@ CASES: tuple[Case, ...] = (
     _case("build", "", "build: {context: ., dockerfile: x}"),
     _plain("cap_add", ["NET_ADMIN"], ["SYS_TIME"], _HOST + "CapAdd", "SYS_TIME"),
     _plain("cap_drop", ["CHOWN"], ["KILL"], _HOST + "CapDrop", "KILL"),
-    _plain("cgroup", "private", "host", _HOST + "CgroupnsMode"),
+    _plain("cgroup", *_CGROUP_MODES, _HOST + "CgroupnsMode"),
     _plain("cgroup_parent", "${CGROUP}/a", "${CGROUP}/b", _HOST + "CgroupParent"),
     _plain("command", ["sleep", "1000"], ["sleep", "2000"], "Config.Cmd"),
     *_grants("configs", "conf"),
