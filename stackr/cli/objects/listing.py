@@ -1,11 +1,12 @@
 """Lists of things, in the forms that `--format` and `--quiet` ask for.
 
-Source: docker/cli, cli/command/formatter.
+Source: docker/cli, cli/command/formatter; github.com/fvbommel/sortorder, `NaturalLess`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "NO_TRUNC",
     "go_json",
     "html_safe",
+    "natural",
     "one",
     "parse_template",
     "short",
@@ -31,6 +33,16 @@ FORMAT = Option("--format", metavar="FORMAT", help='table, json, "table TEMPLATE
 NO_TRUNC = Option("--no-trunc", help="Cut nothing")
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _SHORT_ID = 12
+_NUMBER_OR_CHARACTER = re.compile(r"[0-9]+|.", re.DOTALL)
+
+
+def natural(name: str) -> tuple[tuple[int, int, int], ...]:
+    """What Docker sorts names by: a2 before a10, and a2 before a02."""
+    parts = _NUMBER_OR_CHARACTER.findall(name)
+    return tuple(
+        (ord("0"), int(part), len(part)) if "0" <= part[0] <= "9" else (ord(part), 0, 0)
+        for part in parts
+    )
 
 
 class FormatError(InvalidArgument):

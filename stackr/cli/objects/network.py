@@ -19,7 +19,7 @@ from stackr.cli.objects.container.networking import Attachment, endpoint
 from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, each, on_engine, path, report
 from stackr.cli.objects.filters import FILTER, filters
-from stackr.cli.objects.listing import FORMAT, NO_TRUNC, short, show_list
+from stackr.cli.objects.listing import FORMAT, NO_TRUNC, natural, short, show_list
 from stackr.errors import InvalidArgument, NotFound
 from stackr.options import Option
 
@@ -149,7 +149,7 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
         rows = [_fields(item, whole=arguments.no_trunc) for item in items]
         show_list(
             call,
-            sorted(rows, key=lambda row: str(row["Name"])),
+            sorted(rows, key=lambda row: natural(row["Name"])),
             form=arguments.form or ("" if arguments.quiet else configured("networksFormat")),
             columns=_COLUMNS,
             headings=_HEADINGS,

@@ -16,7 +16,7 @@ from stackr.cli.objects.container import values
 from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, each, on_engine, path
 from stackr.cli.objects.filters import FILTER, filters
-from stackr.cli.objects.listing import FORMAT, show_list
+from stackr.cli.objects.listing import FORMAT, natural, show_list
 from stackr.cli.views.units import size
 from stackr.errors import NotFound
 from stackr.options import Option
@@ -82,7 +82,7 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
         rows = [volume_fields(item) for item in answer.get("Volumes") or ()]
         show_list(
             call,
-            sorted(rows, key=lambda row: str(row["Name"])),
+            sorted(rows, key=lambda row: natural(row["Name"])),
             form=arguments.form or ("" if arguments.quiet else configured("volumesFormat")),
             columns=_COLUMNS,
             headings=_HEADINGS,

@@ -18,6 +18,7 @@ from stackr.cli.main import run
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.docker_config import configured, with_proxies
 from stackr.cli.objects.filters import filters
+from stackr.cli.objects.listing import natural
 from stackr.cli.objects.network import go_time
 from stackr.cli.objects.progress import show_progress
 from stackr.cli.objects.system.df import usage_rows
@@ -180,3 +181,19 @@ def test_defaults_of_dockers_configuration(tmp_path: Path) -> None:
     found = with_proxies(["HTTP_PROXY=mine"], "", environ)
     assert found == ["HTTP_PROXY=mine", "http_proxy=http://p:1"]
     assert with_proxies([], "tcp://x:1", environ) == ["NO_PROXY=a", "no_proxy=a"]
+
+
+def test_names_are_in_the_order_that_people_expect() -> None:
+    names = ["9f", "10a", "a10", "a2", "a02", "a", "B", "a2b", "-x", ""]
+    assert sorted(names, key=natural) == [
+        "",
+        "-x",
+        "9f",
+        "10a",
+        "B",
+        "a",
+        "a2",
+        "a2b",
+        "a02",
+        "a10",
+    ]
