@@ -42,7 +42,10 @@ class Exit:
 
 @dataclass(slots=True)
 class _Followed:
-    """A container whose lines are shown; `position` is after the last one shown."""
+    """A container whose lines are shown; `position` is after the last one shown.
+
+    told: when the run started whose end was told, in Unix seconds: its start may be heard of later.
+    """
 
     container: ContainerState
     position: LogPosition = field(default_factory=LogPosition)
@@ -50,6 +53,7 @@ class _Followed:
     started: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     streams: Streams | None = None
+    told: float = 0
 
     @property
     def service(self) -> str:
@@ -301,6 +305,9 @@ class Supervisor:
                 self._lines.status(name, f"exited with code {state.exit_code} (restarting)")
             with suppress(TimeoutError):
                 await asyncio.wait_for(followed.started.wait(), _RESTART_POLL_S)
+        if state.started_at and state.started_at == followed.told:
+            return
+        followed.told = state.started_at
         code = state.exit_code or 0
         if announce:
             self._lines.status(name, f"exited with code {code}")
