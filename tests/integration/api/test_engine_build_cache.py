@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 
 TEXT = """\
 FROM BASE AS made
-RUN date +%N > /made
+RUN date +%N > /made && echo > /beside
 RUN date +%N > /more
 FROM BASE
 COPY a /a

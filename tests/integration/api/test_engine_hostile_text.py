@@ -26,7 +26,7 @@ def _status(socket_path: Path, method: str, target: str, headers: str = "") -> i
 @pytest.mark.parametrize(
     "target",
     [
-        "//[",
+        "/[",
         "http://[::1",
         f"/v{'9' * 5000}/_ping",
         f"/v1.{'9' * 5000}/_ping",
