@@ -93,8 +93,9 @@ def both(engine: EngineConfig, busybox_image: str) -> Iterator[Both]:
     """With a container `obj-up` that runs, and `obj-made` that never did."""
     both = Both(f"unix://{engine.socket}")
     for words in (
-        "builder prune -af",  # what builds of one moment have left has no order
-        "image prune -f",
+        # What other tests have left would be there for the first of both to remove.
+        *("builder prune -af", "image prune -f", "container prune -f", "volume prune -f"),
+        "network prune -f",
         f"pull -q {busybox_image}",
         f"run -d --name obj-up -p 127.0.0.1::80 -l a=b -v obj-data:/data {busybox_image} sleep 900",
         f"create --name obj-made {busybox_image} true",
