@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 from pydantic import BaseModel
+from pydantic.alias_generators import to_pascal
 
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine import container
@@ -66,7 +67,7 @@ def _field(model: type[BaseModel], path: str) -> tuple[type[BaseModel], str] | N
     first, _, rest = path.partition(".")
     key = first.replace("[]", "").replace("{}", "")
     for name, field in model.model_fields.items():
-        if field.alias == key:
+        if (field.alias or to_pascal(name)) == key:  # a model that nobody has used has none yet
             inner = next(_models(field.annotation), None)
             return _field(inner, rest) if rest and inner else (model, name)
     return None
