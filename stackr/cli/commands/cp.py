@@ -21,6 +21,7 @@ from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.tar_output import to_stdout
 from stackr.cli.terminal import read_chunks
 from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.options import Option
@@ -261,9 +262,7 @@ async def _download(
         _check_parent(target)
     async with runtime.get_archive(container.id, path) as (found, chunks):
         if target == "-":
-            async for chunk in chunks:
-                sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            await to_stdout(chunks)
             return
         place, into = _local_target(target, found, own_name, is_content=_means_content(path))
 

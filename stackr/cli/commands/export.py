@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,12 +13,13 @@ from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
-from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.cli.tar_output import to_file, to_stdout
+from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.stack.replica import find_replica
 
-__all__ = ["export", "to_file"]
+__all__ = ["export"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +56,7 @@ async def _export(
     if session.is_dry_run:
         session.would(f"export {container.name} to {output or 'stdout'}")
     elif output is None:
-        async for chunk in runtime.export(container.id):
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        await to_stdout(runtime.export(container.id))
     else:
         await to_file(runtime.export(container.id), Path(output), "export")
         session.view.message(f" {container.name}  Exported to {output}")
-
-
-async def to_file(chunks: AsyncIterator[bytes], path: Path, command: str) -> None:
-    """The whole of it, or nothing: it is written beside, then renamed. command: for messages."""
-    try:
-        if path.is_dir() or (path.exists() and not path.is_file()):
-            raise InvalidArgument(f"{command}: {path}: not a regular file")
-        fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                async for chunk in chunks:
-                    file.write(chunk)
-            os.replace(beside, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(beside)
-    except OSError as error:
-        raise StackrError(f"{command}: {path}: {(error.strerror or str(error)).lower()}") from error

@@ -15,6 +15,7 @@ from stackr.cli.session import open_session
 from stackr.cli.source import source_of
 from stackr.cli.targets import Targets
 from stackr.cli.views.formats import Format
+from stackr.cli.views.volumes import VOLUME_HEADINGS, VOLUME_UNKNOWN
 from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
@@ -22,20 +23,6 @@ from stackr.runtime.types import VolumeState
 from stackr.stack.containers import project_containers
 
 __all__ = ["volumes"]
-
-_NOT_KNOWN = "N/A"
-_HEADINGS = {
-    "Availability": "AVAILABILITY",
-    "Driver": "DRIVER",
-    "Group": "GROUP",
-    "Labels": "LABELS",
-    "Links": "LINKS",
-    "Mountpoint": "MOUNTPOINT",
-    "Name": "VOLUME NAME",
-    "Scope": "SCOPE",
-    "Size": "SIZE",
-    "Status": "STATUS",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +50,7 @@ def volumes(ctx: typer.Context, arguments: VolumesArguments) -> None:
         if arguments.quiet:
             lines = [volume.name for volume in found]
         else:
-            lines = form.lines([_fields(volume) for volume in found], _HEADINGS)
+            lines = form.lines([_fields(volume) for volume in found], VOLUME_HEADINGS)
         for line in lines:
             session.out.line(line)
 
@@ -83,7 +70,7 @@ def _fields(volume: VolumeState) -> dict[str, Any]:
     """As Docker's `volume ls` names them; what only a cluster or `system df` knows is `N/A`."""
     own = volume.labels
     return {
-        **dict.fromkeys(("Availability", "Group", "Links", "Size", "Status"), _NOT_KNOWN),
+        **dict.fromkeys(("Availability", "Group", "Links", "Size", "Status"), VOLUME_UNKNOWN),
         "Driver": volume.driver,
         "Label": lambda name: own.get(name, ""),
         "Labels": ",".join(f"{key}={own[key]}" for key in sorted(own) if key != labels.SPEC),

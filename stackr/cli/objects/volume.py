@@ -5,7 +5,6 @@ Source: docker/cli, cli/command/volume.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,25 +17,13 @@ from stackr.cli.objects.engine import Call, Json, each, on_engine, path
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.listing import FORMAT, natural, show_list
 from stackr.cli.views.units import size
+from stackr.cli.views.volumes import VOLUME_HEADINGS, VOLUME_UNKNOWN
 from stackr.errors import NotFound
 from stackr.options import Option
 
 __all__ = ["create", "ls", "rm", "volume_fields"]
 
 _COLUMNS = ("Driver", "Name")
-_HEADINGS: Mapping[str, str] = {
-    "Availability": "AVAILABILITY",
-    "Driver": "DRIVER",
-    "Group": "GROUP",
-    "Labels": "LABELS",
-    "Links": "LINKS",
-    "Mountpoint": "MOUNTPOINT",
-    "Name": "VOLUME NAME",
-    "Scope": "SCOPE",
-    "Size": "SIZE",
-    "Status": "STATUS",
-}
-_UNKNOWN = "N/A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +72,7 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
             sorted(rows, key=lambda row: natural(row["Name"])),
             form=arguments.form or ("" if arguments.quiet else configured("volumesFormat")),
             columns=_COLUMNS,
-            headings=_HEADINGS,
+            headings=VOLUME_HEADINGS,
             quiet="Name" if arguments.quiet else "",
         )
 
@@ -97,17 +84,17 @@ def volume_fields(item: Json) -> dict[str, Any]:
     labels = item.get("Labels") or {}
     usage = item.get("UsageData") or {}
     return {
-        "Availability": _UNKNOWN,
+        "Availability": VOLUME_UNKNOWN,
         "Driver": item.get("Driver") or "",
-        "Group": _UNKNOWN,
+        "Group": VOLUME_UNKNOWN,
         "Label": lambda name: labels.get(name, ""),
         "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
-        "Links": str(usage["RefCount"]) if usage else _UNKNOWN,
+        "Links": str(usage["RefCount"]) if usage else VOLUME_UNKNOWN,
         "Mountpoint": item.get("Mountpoint") or "",
         "Name": item["Name"],
         "Scope": item.get("Scope") or "",
-        "Size": size(usage["Size"], digits=4) if usage else _UNKNOWN,
-        "Status": _UNKNOWN,
+        "Size": size(usage["Size"], digits=4) if usage else VOLUME_UNKNOWN,
+        "Status": VOLUME_UNKNOWN,
     }
 
 

@@ -5,17 +5,15 @@ Source: docker/cli, cli/command/container.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from stackr.cli.commands.cp import CpArguments, Place, copy
-from stackr.cli.commands.export import to_file
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.engine import Call, on_engine, path
+from stackr.cli.tar_output import refuse_terminal, to_output
 from stackr.errors import InvalidArgument
 from stackr.options import Option
 from stackr.registry.reference import parse_reference
@@ -105,19 +103,11 @@ def diff(ctx: typer.Context, arguments: OneContainer) -> None:
 @takes(ExportArguments)
 def export(ctx: typer.Context, arguments: ExportArguments) -> None:
     """Write a container's file system as a tar archive, without its volumes."""
-    if not arguments.output and sys.stdout.isatty():
-        raise InvalidArgument(
-            "cowardly refusing to save to a terminal. Use the -o flag or redirect"
-        )
+    refuse_terminal(arguments.output)
 
     async def work(call: Call) -> None:
         chunks = call.runtime.export(arguments.name)
-        if arguments.output:
-            await to_file(chunks, Path(arguments.output), "failed to export container")
-            return
-        async for chunk in chunks:
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        await to_output(chunks, arguments.output, "failed to export container")
 
     on_engine(ctx, work, read_only=True)
 

@@ -18,18 +18,6 @@ from stackr.options import Option
 
 __all__ = ["update"]
 
-_SAME = {
-    "blkio_weight": "BlkioWeight",
-    "cpu_period": "CpuPeriod",
-    "cpu_quota": "CpuQuota",
-    "cpu_rt_period": "CpuRealtimePeriod",
-    "cpu_rt_runtime": "CpuRealtimeRuntime",
-    "cpu_shares": "CpuShares",
-    "cpuset_cpus": "CpusetCpus",
-    "cpuset_mems": "CpusetMems",
-    "pids_limit": "PidsLimit",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class UpdateArguments:
@@ -106,6 +94,6 @@ def _body(arguments: UpdateArguments) -> Json:
         ),
         "MemorySwap": values.size_bytes("--memory-swap", arguments.memory_swap, unlimited=True),
         "RestartPolicy": values.restart_policy(arguments.restart),
-    } | {api: getattr(arguments, name) for name, api in _SAME.items()}
+    } | {api: getattr(arguments, name) for name, api in values.LIMITS.items()}
     unlimited = arguments.pids_limit == 0  # it says so, and is no default
     return {n: v for n, v in found.items() if v or (n == "PidsLimit" and unlimited)}

@@ -14,10 +14,10 @@ from typing import IO, Annotated
 
 import typer
 
-from stackr.cli.commands.export import to_file
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.engine import Call, on_engine, path
 from stackr.cli.objects.progress import show_progress
+from stackr.cli.tar_output import refuse_terminal, to_output
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option
 from stackr.registry.reference import parse_reference
@@ -66,10 +66,7 @@ class ImportArguments:
 def save(ctx: typer.Context, arguments: SaveArguments) -> None:
     """Write images as a tar archive, with all that they are made of."""
     _refuse_platform(arguments.platform)
-    if not arguments.output and sys.stdout.isatty():
-        raise InvalidArgument(
-            "cowardly refusing to save to a terminal. Use the -o flag or redirect"
-        )
+    refuse_terminal(arguments.output)
 
     async def work(call: Call) -> None:
         images = arguments.images
@@ -77,12 +74,7 @@ def save(ctx: typer.Context, arguments: SaveArguments) -> None:
         where = f"/images{path(*images[0].split('/'))}/get" if is_one else "/images/get"
         query = {} if is_one else {"names": images}
         async with call.runtime.request_stream("GET", where, query=query) as chunks:
-            if arguments.output:
-                await to_file(chunks, Path(arguments.output), "failed to save image")
-                return
-            async for chunk in chunks:
-                sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            await to_output(chunks, arguments.output, "failed to save image")
 
     on_engine(ctx, work, read_only=True)
 
