@@ -15,7 +15,9 @@ __all__ = [
     "CONFIG_HASH",
     "CONTAINER_NUMBER",
     "DEPENDS_ON",
+    "DOCUMENT_HASH",
     "ENVIRONMENT_FILE",
+    "EXPIRES",
     "FORMAT",
     "HISTORY",
     "HISTORY_ENTRY",
@@ -29,6 +31,8 @@ __all__ = [
     "SERVICE",
     "SLUG",
     "SPEC",
+    "STACK_IMAGE",
+    "STACK_NAMESPACE",
     "STANDBY",
     "VERSION",
     "VOLUME",
@@ -67,6 +71,16 @@ HISTORY: Final = "io.stackr.history"
 HISTORY_NUMBER: Final = "io.stackr.history.number"
 HISTORY_ENTRY: Final = "io.stackr.history.entry"
 """A revision: compressed JSON in base 85."""
+
+STACK_NAMESPACE: Final = "com.docker.stack.namespace"
+"""The project of a service, network, config or secret of a Swarm, as docker's `stack` sets it."""
+STACK_IMAGE: Final = "com.docker.stack.image"
+"""The image of a service of a Swarm as the stack file has it; its spec has the digest as well."""
+DOCUMENT_HASH: Final = "io.stackr.hash"
+"""`workloads.Document.hash` of what stackr has written: whoever changes the document, changes not
+this. So is an update known that the engine has rolled back by itself."""
+EXPIRES: Final = "io.stackr.expires"
+"""Unix seconds after which a document of a test environment may be removed by anybody."""
 
 COMPOSE_VERSION: Final = "2.40.3"
 """The Docker Compose whose labels and behaviour these are."""

@@ -46,6 +46,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.limits",
         "stackr.runtime.types",
     ),
+    "stackr.runtime.workloads": ("stackr.runtime.protocol", "stackr.runtime.types"),
     "stackr.runtime.snapshot": (
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
@@ -69,6 +70,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.protocol",
         "stackr.runtime.snapshot",
         "stackr.runtime.tls_stream",
+        "stackr.runtime.workloads",
     ),
     "stackr.runtime.connect": (
         "stackr.runtime.docker",
@@ -89,6 +91,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
         "stackr.runtime.snapshot",
+        "stackr.runtime.workloads",
     ),
     "stackr.executor": (
         "stackr.planner.plan.graph",
@@ -100,6 +103,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.types",
         "stackr.runtime.labels",
         "stackr.runtime.protocol",
+        "stackr.runtime.workloads",
     ),
     "stackr.runtime.engine": (
         "stackr.build",

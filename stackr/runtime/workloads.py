@@ -1,0 +1,396 @@
+"""The second seam: engines that run replicas themselves, as Swarm and Kubernetes do.
+
+Behind `protocol.Runtime` stackr makes each container; behind `Workloads` it writes down what shall
+be, as documents, and the engine makes the containers, moves them between nodes and replaces them.
+This text is for whoever builds such an engine. A back-end is three things:
+
+* a *dialect*, pure, in the planner (`planner/swarm` is one): it renders a stack file to documents,
+  refuses by name what its engine cannot do, and knows when two specs mean the same. `Workloads`
+  names it in `dialect`; nobody else asks which engine it is.
+* this Protocol, over whatever its API speaks. It decides nothing: it carries documents to the
+  engine and brings back what the engine says, and `spec` is opaque to all but the dialect.
+* a line in `runtime/connect.py`.
+
+What every back-end promises:
+
+* **A document is found by its labels and kind**, never by a prefix of its name. What has not the
+  project's label belongs to others, and no call touches it.
+* **Optimistic lock.** Each observed document has a `version`. `update` and `remove` take the one
+  that was observed, and raise Conflict, with nothing changed, where the document has moved on
+  since. A saved plan is safe by this.
+* **No update without a difference.** An update that says what is there already is not harmless
+  (Swarm forgets its previous spec, Kubernetes starts managing fields), so the planner plans none,
+  and a back-end never sends one of its own: not to refresh a label, not to wait.
+* **Names, not IDs.** A document refers to other documents by name. Where the API wants an ID, the
+  back-end puts it in at the moment of the call; in what it brings back, IDs stay as the engine has
+  them, and `Observation.names` says whose they are.
+* **What the engine counts by itself is kept.** An update carries over, from the spec that is there,
+  such counters as Swarm's `ForceUpdate`; else it would restart what did not change.
+* **Order is the planner's.** A call returns once the engine has taken the document, not when its
+  replicas run; `status` is for that.
+* **Errors** are those of the `StackrError` tree alone: NotFound, AlreadyExists for a name that is
+  taken, Conflict for a moved version or a document that is in use, InvalidArgument with the
+  engine's words for a spec that it refuses, Unavailable for an engine out of reach or without a
+  leader, PermissionDenied. A call that was cut off may have been carried out: observe again.
+
+Times are Unix seconds, 0 for never, unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from stackr.runtime.types import EngineInfo
+
+if TYPE_CHECKING:
+    from stackr.runtime.protocol import Runtime
+
+__all__ = [
+    "Document",
+    "DocumentKind",
+    "NodeState",
+    "Observation",
+    "ObservedDocument",
+    "RevisionRecord",
+    "SupportsNodeEngines",
+    "TaskLogEntry",
+    "TaskState",
+    "UpdateState",
+    "WorkloadCapabilities",
+    "WorkloadEvent",
+    "WorkloadStatus",
+    "Workloads",
+]
+
+
+class DocumentKind(Enum):
+    """What a document is about; the value is its name in plans. Volumes are part of services."""
+
+    NETWORK = "network"
+    CONFIG = "config"
+    SECRET = "secret"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One thing that the engine shall have.
+
+    name: the engine's. key: the stack file's (`services.KEY`). spec: JSON values in the dialect's
+    normal form, without name and labels, which the back-end puts where its API has them. content:
+    of a config or secret, which is not in the spec; None for others. hash: of spec, labels and
+    content, in hex; equal for documents that mean the same. labels: those of the document itself,
+    the project's among them.
+    """
+
+    kind: DocumentKind
+    name: str
+    key: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = field(default=None, repr=False)
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateState:
+    """How far the engine is with a document's last update.
+
+    state: "" for none, updating, paused, completed, rollback_started, rollback_paused or
+    rollback_completed. As soon as a rollback starts, the observed spec may be the former one: only
+    the document's labels say whose it is.
+    """
+
+    state: str = ""
+    message: str = ""
+    started_at: float = 0
+    completed_at: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedDocument:
+    """A document as the engine has it now.
+
+    id: the engine's own. version: of the optimistic lock. spec: as the engine tells it, without
+    name and labels, nothing normalised. has_previous: the engine keeps the spec before this one.
+    content: of a config; None for a secret, of which no engine tells it, and for others.
+    """
+
+    kind: DocumentKind
+    name: str
+    id: str
+    version: int
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    has_previous: bool = False
+    update: UpdateState = UpdateState()
+    content: bytes | None = field(default=None, repr=False)
+    created_at: float = 0
+    updated_at: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRecord:
+    """A stack as it was brought up once; kept by the engine, where all of its clients find it.
+
+    number: from 1. content: what the planner wrote, opaque here; it does not change. labels: do.
+    """
+
+    project: str
+    number: int
+    content: bytes = field(repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the engine has of a project, read once; two calls of the API may differ by a moment.
+
+    documents: all that have the project's label, those of one that is made of no stack file too.
+    others: documents that were asked for by name and are not the project's (external networks,
+    configs, secrets); those that are missing are left out. names: by ID, of all to which the
+    documents' specs refer by ID. revisions: by number.
+    """
+
+    project: str
+    documents: tuple[ObservedDocument, ...] = ()
+    others: tuple[ObservedDocument, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    revisions: tuple[RevisionRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """One replica on one node, or one that was.
+
+    service: the document's name. slot: from 1; 0 where there is one a node. node: its name, "" for
+    none yet. state, desired_state: new, pending, assigned, accepted, preparing, starting, running,
+    complete, shutdown, failed, rejected, remove, orphaned. message: the engine's word on the state
+    ("started"). error: why it failed or cannot be placed, "" else. is_current: it was made from the
+    document's spec as that is now. exit_code: of an ended one that had a container. at: when it
+    came to its state.
+    """
+
+    id: str
+    service: str
+    slot: int = 0
+    node: str = ""
+    node_id: str = ""
+    state: str = "new"
+    desired_state: str = "running"
+    message: str = ""
+    error: str = ""
+    image: str = ""
+    container_id: str = ""
+    exit_code: int | None = None
+    is_current: bool = True
+    created_at: float = 0
+    at: float = 0
+    ports: tuple[tuple[int, int, str], ...] = ()
+    """(published, target, protocol) on the node itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadStatus:
+    """How many replicas of a service there are and shall be; its tasks, newest first.
+
+    running: of any spec. completed: of a job, in its newest run. desired: of a job, what completes
+    it. is_job: its tasks end.
+    """
+
+    service: str
+    desired: int = 0
+    running: int = 0
+    completed: int = 0
+    is_job: bool = False
+    version: int = 0
+    update: UpdateState = UpdateState()
+    tasks: tuple[TaskState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLogEntry:
+    """One line of one task's output, without its line end. time_ns: 0 if not asked for."""
+
+    service: str
+    task: str
+    slot: int
+    node: str
+    stream: str
+    line: bytes
+    time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadEvent:
+    """Something happened to a document or a node. kind: service, network, config, secret, node."""
+
+    kind: str
+    action: str
+    id: str
+    name: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """A machine of the cluster. state: ready, down, unknown; availability: active, pause, drain."""
+
+    id: str
+    name: str
+    address: str = ""
+    role: str = "worker"
+    is_leader: bool = False
+    state: str = "ready"
+    availability: str = "active"
+    os: str = ""
+    architecture: str = ""
+    engine_version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadCapabilities:
+    """What the engine can do beyond the common ground; the dialect asks this, never a version.
+
+    api: (major, minor) of what it speaks, for the dialect alone. jobs: it runs things to their end.
+    privileges: seccomp, AppArmor and no-new-privileges of services. swap: limits of swap.
+    sysctls, ulimits: of services. max_replicas: a limit of replicas a node.
+    start_interval: of health checks. volume_subpath: mounts of a part of a volume.
+    """
+
+    api: tuple[int, int] = (0, 0)
+    jobs: bool = True
+    sysctls: bool = True
+    ulimits: bool = True
+    max_replicas: bool = True
+    privileges: bool = False
+    swap: bool = False
+    start_interval: bool = False
+    volume_subpath: bool = False
+
+
+class Workloads(Protocol):
+    """An engine that is open for calls; use it as an async context manager, or call `close`."""
+
+    dialect: str
+    """The planner's name of the documents that it takes: "swarm"."""
+    capabilities: WorkloadCapabilities
+
+    async def identity(self) -> str:
+        """The cluster's own ID: the same from each of its nodes."""
+        ...
+
+    async def info(self) -> EngineInfo: ...
+
+    async def nodes(self) -> list[NodeState]: ...
+
+    async def projects(self) -> list[str]:
+        """The projects of which there are documents, sorted."""
+        ...
+
+    async def observe(
+        self, project: str, *, names: Sequence[tuple[DocumentKind, str]] = ()
+    ) -> Observation:
+        """All of a project; nothing is changed. names: others to look for, by kind and name."""
+        ...
+
+    async def create(self, document: Document) -> str:
+        """The new document's ID. Raises AlreadyExists for a name that is taken."""
+        ...
+
+    async def update(self, document: Document, *, id: str, version: int) -> None:
+        """Make the document with this ID be as given.
+
+        Of a config or secret its labels alone can change, of a network nothing: InvalidArgument.
+        Raises Conflict where its version is not `version` any more, and has then changed nothing.
+        """
+        ...
+
+    async def remove(self, kind: DocumentKind, id: str, *, version: int | None = None) -> None:
+        """Returns when it is gone from the engine's records; its tasks may still be ending.
+
+        One that is gone already is fine. Raises Conflict for a network, config or secret in use,
+        and where it has moved on from `version`, if one is given (by a look just before, where the
+        engine's own removal knows no versions).
+        """
+        ...
+
+    async def restart(self, id: str, *, version: int) -> None:
+        """New tasks of the very same spec, as its update rules say. Raises as `update`."""
+        ...
+
+    async def status(self, project: str, *, services: Sequence[str] = ()) -> list[WorkloadStatus]:
+        """Of the documents' names, () for all, sorted by name, with their tasks."""
+        ...
+
+    def logs(
+        self,
+        service: str,
+        *,
+        task: str = "",
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        timestamps: bool = False,
+    ) -> AsyncIterator[TaskLogEntry]:
+        """Lines of all the tasks of a document's ID or name, of each node; order is a task's own.
+
+        task: of this one alone. tail: the last so many of each task, None for all.
+        """
+        ...
+
+    def events(
+        self, project: str, *, since: float | None = None, until: float | None = None
+    ) -> AsyncIterator[WorkloadEvent]:
+        """The first one has the kind "" and says that the subscription stands."""
+        ...
+
+    async def resolve_image(self, reference: str) -> str:
+        """The digest ("sha256:...") that a reference has in its registry now; nothing is pulled.
+
+        Asked with the caller's own credentials, since the cluster's nodes have none.
+        """
+        ...
+
+    async def keep_revision(self, record: RevisionRecord) -> None:
+        """Raises AlreadyExists where the number is taken, so that two clients cannot share one."""
+        ...
+
+    async def label_revision(self, record: RevisionRecord) -> None:
+        """Change the labels of a kept one. Raises Conflict as `update` does."""
+        ...
+
+    async def forget_revision(self, project: str, number: int) -> None:
+        """One that is not kept is fine."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@runtime_checkable
+class SupportsNodeEngines(Protocol):
+    """The containers of tasks can be reached one by one, through the engine of their node."""
+
+    async def node_engine(self, node: str) -> Runtime:
+        """The engine of the node with this ID or name; the caller closes it.
+
+        `exec`, `cp`, `top` and `stats` go through it, by `TaskState.container_id`. Raises
+        Unavailable, with the node's name and how to make it reachable, where it is not.
+        """
+        ...
