@@ -16,6 +16,7 @@ __all__ = [
     "CONTAINER_NUMBER",
     "DEPENDS_ON",
     "DOCUMENT_HASH",
+    "DOCUMENT_KEY",
     "ENVIRONMENT_FILE",
     "EXPIRES",
     "FORMAT",
@@ -79,6 +80,8 @@ STACK_IMAGE: Final = "com.docker.stack.image"
 DOCUMENT_HASH: Final = "io.stackr.hash"
 """`workloads.Document.hash` of what stackr has written: whoever changes the document, changes not
 this. So is an update known that the engine has rolled back by itself."""
+DOCUMENT_KEY: Final = "io.stackr.key"
+"""The stack file's name of what a document is about: `web`, for `demo_web`."""
 EXPIRES: Final = "io.stackr.expires"
 """Unix seconds after which a document of a test environment may be removed by anybody."""
 

@@ -257,23 +257,13 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadCapabilities:
-    """What the engine can do beyond the common ground; the dialect asks this, never a version.
+    """What the dialect has to know of an engine to render for it, and nobody else asks.
 
-    api: (major, minor) of what it speaks, for the dialect alone. jobs: it runs things to their end.
-    privileges: seccomp, AppArmor and no-new-privileges of services. swap: limits of swap.
-    sysctls, ulimits: of services. max_replicas: a limit of replicas a node.
-    start_interval: of health checks. volume_subpath: mounts of a part of a volume.
+    api: (major, minor) of what it speaks. nodes: how many can take tasks; 0 for unknown.
     """
 
     api: tuple[int, int] = (0, 0)
-    jobs: bool = True
-    sysctls: bool = True
-    ulimits: bool = True
-    max_replicas: bool = True
-    privileges: bool = False
-    swap: bool = False
-    start_interval: bool = False
-    volume_subpath: bool = False
+    nodes: int = 0
 
 
 class Workloads(Protocol):

@@ -8,7 +8,7 @@ rule the table that its phase walks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -117,6 +117,15 @@ class Support(Mark):
     ) -> None:
         self.state, self.note, self.refuses = state, note, refuses
         self.is_everywhere = is_everywhere
+
+
+class Elsewhere(Mark):
+    """What other engines than the embedded one do with it, by dialect; without: they honour it."""
+
+    __slots__ = ("support",)
+
+    def __init__(self, **support: Support) -> None:
+        self.support: Mapping[str, Support] = support
 
 
 class Since(Mark):
@@ -234,6 +243,16 @@ def inert(note: str) -> Support:
 
 def refused(note: str, *, is_everywhere: bool = False) -> Support:
     return Support(State.NO, note, is_everywhere=is_everywhere)
+
+
+def swarm(support: Support) -> Elsewhere:
+    """What a Swarm does with it."""
+    return Elsewhere(swarm=support)
+
+
+def not_on_swarm(note: str) -> Elsewhere:
+    """A Swarm cannot do it. note: why, or what to write instead."""
+    return swarm(refused(note))
 
 
 def partly(note: str, refuses: Callable[[Any], bool]) -> Support:

@@ -1,8 +1,9 @@
-"""What of a stack file the embedded engine honours, as one table: SUPPORT.
+"""What of a stack file the embedded engine honours, as one table: SUPPORT; other engines differ.
 
-`unsupported` refuses, by name, what is set and not honoured; `table` is docs/compose.md's table,
-which `python -m stackr.spec.support` writes. Attributes say it with a mark, see
-`stackr.spec.attribute.Support`; those of services and of the other sections have a row without.
+`unsupported` and `unsupported_by` refuse, by name, what is set and not honoured; `table` is
+docs/compose.md's table, which `python -m stackr.spec.support` writes. Attributes say it with marks,
+see `stackr.spec.attribute.Support` and `Elsewhere`; those of services and of the other sections
+have a row without.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stackr.spec.attribute import Since, State, Support
+from stackr.spec.attribute import Elsewhere, Since, State, Support
 from stackr.spec.declared import WITHOUT_FIELD, attributes, marked
 from stackr.spec.model.project import Project
 from stackr.spec.problems import Problem
 from stackr.spec.rules import ANY, ITEM, Path, show
 
-__all__ = ["SUPPORT", "State", "table", "unsupported"]
+__all__ = ["SUPPORT", "State", "support_by", "table", "unsupported", "unsupported_by"]
 
 _YES = Support(State.YES)
 
@@ -39,6 +40,14 @@ def _rows() -> Iterator[tuple[str, Support]]:
 SUPPORT: Mapping[str, Support] = {**dict(_rows()), **WITHOUT_FIELD}
 """Pattern of a path -> what the embedded engine does with the attribute."""
 
+
+def support_by(dialect: str) -> Mapping[str, Support]:
+    """The same of another engine; what is not told of it, it honours if anybody does."""
+    told = {at: mark.support.get(dialect) for at, mark in marked(Elsewhere).items()}
+    by_all = {at: row if row.is_everywhere else _YES for at, row in SUPPORT.items()}
+    return by_all | {at: row for at, row in told.items() if row is not None} | WITHOUT_FIELD
+
+
 _EMPTY: tuple[object, ...] = (None, "", 0, False, (), {})
 
 
@@ -57,17 +66,30 @@ def unsupported(project: Project, *, embedded: bool = True) -> list[Problem]:
     return found
 
 
+def unsupported_by(project: Project, dialect: str, engine: str) -> list[Problem]:
+    """What a project sets and another engine does not honour; engine: as a message names it."""
+    return [
+        _problem(project, path, row, engine)
+        for pattern, row in support_by(dialect).items()
+        if row.state in (State.NO, State.PARTLY)
+        for path, value in _values(project, pattern.split("."), ())
+        if _is_refused(project, path, value, row)
+    ]
+
+
 def _is_refused(project: Project, path: Path, value: Any, row: Support) -> bool:
     if value in _EMPTY:
         return False
     return row.state is State.NO or (row.refuses is not None and row.refuses(value))
 
 
-def _problem(project: Project, path: Path, row: Support) -> Problem:
+def _problem(
+    project: Project, path: Path, row: Support, engine: str = "the embedded engine"
+) -> Problem:
     place = project.position(show(path))
     where = f"{place}: " if place is not None else ""
     reason = f": {row.note}" if row.note else ""
-    by = "" if row.is_everywhere else " by the embedded engine"
+    by = "" if row.is_everywhere else f" by {engine}"
     text = f"{where}{show(path)}: not supported{by}{reason}"
     return Problem.of(text, hint=None, snippet="")
 
@@ -90,14 +112,21 @@ def table() -> str:
     """The table of docs/compose.md, in Markdown; with a version, attributes of attributes, too."""
     versions = marked(Since)
     rows = [
-        "| attribute | supported | since Compose | notes |",
-        "| --- | --- | --- | --- |",
+        "| attribute | supported | since Compose | notes | on a Swarm |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    for pattern in sorted({*SUPPORT, *versions}):
-        row = SUPPORT.get(pattern, _YES)
+    on_swarm = support_by("swarm")
+    for pattern in sorted({*SUPPORT, *versions, *on_swarm}):
+        row, there = SUPPORT.get(pattern, _YES), on_swarm.get(pattern, _YES)
         version = versions[pattern].version if pattern in versions else ""
-        rows.append(f"| `{pattern}` | {row.state.value} | {version} | {row.note} |")
+        rows.append(
+            f"| `{pattern}` | {row.state.value} | {version} | {row.note} | {_in_words(there)} |"
+        )
     return "\n".join(rows) + "\n"
+
+
+def _in_words(row: Support) -> str:
+    return f"{row.state.value}: {row.note}" if row.note else row.state.value
 
 
 if __name__ == "__main__":

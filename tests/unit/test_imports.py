@@ -172,6 +172,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "desired",
         "observe",
         "change",
+        "workloads",
+        "swarm",
         "images",
         "steps",
         "commands",

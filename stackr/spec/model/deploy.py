@@ -15,10 +15,12 @@ from stackr.spec.attribute import (
     in_place,
     inert,
     no_effect,
+    not_on_swarm,
     only,
     partly,
     refused,
     supported,
+    swarm,
 )
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import (
@@ -33,6 +35,7 @@ from stackr.spec.values import AS_FLOAT, AS_INT, COUNT, CPUS, SINGLE, UINT64
 
 _CLUSTER = no_effect("only a cluster has a use for it")
 _SWARM = inert("of a cluster; Docker Compose on one host has no use for it either")
+_HONOURED = swarm(supported())
 NO_DRIVER = refused("the engine has no driver for them")
 SCALES = OnChange(Effect.SCALE, "replicas come and go without the others")
 _NOT_NEGATIVE = partly("not negative", lambda seconds: seconds < 0)
@@ -82,12 +85,12 @@ class Resources(Model):
     ] = None
     reservations: Annotated[
         Resource | None,
-        At("cpus", _CLUSTER, _SWARM),
+        At("cpus", _CLUSTER, _SWARM, _HONOURED),
         At("memory", in_place()),
         At("pids", MODEL_ONLY),
-        At("devices", NO_DRIVER),
+        At("devices", NO_DRIVER, not_on_swarm("use generic_resources")),
         At("devices.*", Default(defaults.all_devices), Check(checks.device)),
-        At("generic_resources", _CLUSTER, _SWARM),
+        At("generic_resources", _CLUSTER, _SWARM, _HONOURED),
     ] = None
 
 
@@ -111,9 +114,9 @@ class RestartPolicy(Model):
     """When a replica is started again."""
 
     condition: str | None = None
-    delay: Annotated[OptionalDuration, _CLUSTER, _SWARM] = None
+    delay: Annotated[OptionalDuration, _CLUSTER, _SWARM, _HONOURED] = None
     max_attempts: Retries = None
-    window: Annotated[OptionalDuration, _CLUSTER, _SWARM] = None
+    window: Annotated[OptionalDuration, _CLUSTER, _SWARM, _HONOURED] = None
 
 
 class Preference(Model):
@@ -137,13 +140,15 @@ class Deploy(Model):
         str | None,
         no_effect("replicas come and go without the others"),
         only("replicated", "global", note="replicated, global; jobs are not run as such"),
+        swarm(only("replicated", "global", "replicated-job", "global-job")),
     ] = None
     replicas: Annotated[OptionalNumber, UNHASHED, SCALES, supported()] = None
-    labels: Annotated[Labels, _CLUSTER, _SWARM] = {}
+    labels: Annotated[Labels, _CLUSTER, _SWARM, _HONOURED] = {}
     update_config: Annotated[
         UpdateConfig | None,
         no_effect("it says how the next update goes"),
         supported("replica by replica; Docker Compose ignores it"),
+        _HONOURED,
         At("failure_action", only("pause", "continue", "rollback")),
     ] = None
     rollback_config: Annotated[
@@ -154,5 +159,5 @@ class Deploy(Model):
     ] = None
     resources: Annotated[Resources, supported()] = Resources.model_construct()
     restart_policy: Annotated[RestartPolicy | None, in_place(), supported()] = None
-    placement: Annotated[Placement, _CLUSTER, _SWARM] = Placement.model_construct()
-    endpoint_mode: Annotated[str | None, _CLUSTER, _SWARM] = None
+    placement: Annotated[Placement, _CLUSTER, _SWARM, _HONOURED] = Placement.model_construct()
+    endpoint_mode: Annotated[str | None, _CLUSTER, _SWARM, _HONOURED] = None

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from stackr.spec import extension_readers as readers
-from stackr.spec.attribute import no_effect
+from stackr.spec.attribute import no_effect, not_on_swarm
 from stackr.spec.decode import EXTENSION, Faults, Scalar, Struct, Unit
 from stackr.spec.extension_readers import PROBE_KINDS
 from stackr.spec.model.base import Model
@@ -130,7 +130,7 @@ class Probe(Model):
 class ServiceExtension(Model):
     """`services.*.x-stackr`. Times are in seconds."""
 
-    probe: Probe | None = Field(
+    probe: Annotated[Probe | None, not_on_swarm("use healthcheck.test")] = Field(
         None, description="How stackr finds out whether a container is ready; no healthcheck.test."
     )
     ready_timeout: Annotated[_Time, no_effect("counts at the next `up`")] = Field(

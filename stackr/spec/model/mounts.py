@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from stackr.spec import merge
-from stackr.spec.attribute import Merge, Since, only, supported
+from stackr.spec.attribute import Merge, Since, not_on_swarm, only, supported, swarm
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Bytes, Flag
 from stackr.spec.values import FILE_BITS, FILE_MODE
@@ -15,9 +15,11 @@ class BindOptions(Model):
     A bind without any options does so as well, one with others does not, as in Docker Compose.
     """
 
-    selinux: str | None = None
+    selinux: Annotated[str | None, not_on_swarm("label the folder on each node")] = None
     propagation: str | None = None
-    create_host_path: bool = False
+    create_host_path: Annotated[
+        bool, swarm(supported("from API 1.42; before, the folder has to be on the node"))
+    ] = False
     recursive: Annotated[str | None, supported()] = None
 
 
@@ -51,6 +53,7 @@ class ServiceVolume(Model):
     type: Annotated[
         MountType,
         only("bind", "volume", "tmpfs", "image", note="bind, volume, tmpfs, image (read-only)"),
+        swarm(only("bind", "volume", "tmpfs", "npipe", "cluster", "image")),
     ]
     source: str | None = None
     target: str | None = None

@@ -3,7 +3,18 @@
 from typing import Annotated
 
 from stackr.spec import merge
-from stackr.spec.attribute import KEYED, Merge, Named, Since, inert, only
+from stackr.spec.attribute import (
+    KEYED,
+    Merge,
+    Named,
+    Since,
+    inert,
+    not_on_swarm,
+    only,
+    partly,
+    supported,
+    swarm,
+)
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Flag, Labels, OptionalFlag, Options
 
@@ -14,7 +25,7 @@ class IpamPool(Model):
     subnet: str | None = None
     gateway: str | None = None
     ip_range: str | None = None
-    aux_addresses: dict[str, str] = {}
+    aux_addresses: Annotated[dict[str, str], not_on_swarm("a Swarm drops them without a word")] = {}
 
 
 class Ipam(Model):
@@ -34,14 +45,26 @@ class Network(Model):
             *("bridge", "default", "host", "none"),
             note="bridge; host and none as external networks",
         ),
+        swarm(
+            partly(
+                "overlay, and plugins of all nodes; networks of one node reach no other",
+                lambda driver: driver in ("bridge", "host", "none", "macvlan", "ipvlan"),
+            )
+        ),
     ] = None
     driver_opts: Annotated[Options, KEYED] = {}
     ipam: Ipam = Ipam.model_construct()
     external: Flag = False
     internal: Flag = False
-    attachable: Annotated[Flag, inert("the engine keeps it; only a cluster has a use for it")] = (
-        False
-    )
+    attachable: Annotated[
+        Flag,
+        inert("the engine keeps it; only a cluster has a use for it"),
+        swarm(supported()),
+    ] = False
     labels: Annotated[Labels, KEYED] = {}
-    enable_ipv4: Annotated[OptionalFlag, Since("2.33.1")] = None
+    enable_ipv4: Annotated[
+        OptionalFlag,
+        Since("2.33.1"),
+        swarm(partly("true", lambda wanted: wanted is False)),
+    ] = None
     enable_ipv6: OptionalFlag = None

@@ -14,8 +14,11 @@ from stackr.spec.attribute import (
     Since,
     Written,
     no_effect,
+    not_on_swarm,
     only,
+    partly,
     supported,
+    swarm,
 )
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import (
@@ -29,6 +32,8 @@ from stackr.spec.model.types import (
 )
 from stackr.spec.values import AS_INT, MULTI_OPTIONS, TEST, UINT16, UINT32
 
+_NO_FIELD = "a Swarm's service has no such setting"
+_OWN_ADDRESS = "the Swarm gives each task its addresses"
 _FOR_PEOPLE = "it is for people and other tools"
 
 
@@ -37,9 +42,15 @@ class Port(Model):
 
     name: Annotated[str | None, no_effect(_FOR_PEOPLE)] = None
     mode: str | None = None
-    host_ip: str | None = None
+    host_ip: Annotated[
+        str | None,
+        swarm(only("0.0.0.0", note="a Swarm publishes on all addresses of its nodes")),
+    ] = None
     target: Annotated[int, UINT32, AS_INT] = 0
-    published: str | None = None
+    published: Annotated[
+        str | None,
+        swarm(partly("one port; a Swarm chooses from no range", lambda ports: "-" in ports)),
+    ] = None
     protocol: str | None = None
     app_protocol: Annotated[str | None, no_effect(_FOR_PEOPLE), Since("2.26.0")] = None
 
@@ -49,12 +60,12 @@ class ServiceNetwork(Model):
 
     aliases: Distinct = ()
     driver_opts: Annotated[Options, Since("2.27.1")] = {}
-    gw_priority: Annotated[int, Since("2.33.0")] = 0
-    interface_name: Annotated[str | None, Since("2.36.0")] = None
-    ipv4_address: str | None = None
-    ipv6_address: str | None = None
-    link_local_ips: Distinct = ()
-    mac_address: str | None = None
+    gw_priority: Annotated[int, Since("2.33.0"), not_on_swarm(_NO_FIELD)] = 0
+    interface_name: Annotated[str | None, Since("2.36.0"), not_on_swarm(_NO_FIELD)] = None
+    ipv4_address: Annotated[str | None, not_on_swarm(_OWN_ADDRESS)] = None
+    ipv6_address: Annotated[str | None, not_on_swarm(_OWN_ADDRESS)] = None
+    link_local_ips: Annotated[Distinct, not_on_swarm(_OWN_ADDRESS)] = ()
+    mac_address: Annotated[str | None, not_on_swarm(_OWN_ADDRESS)] = None
     priority: int = 0
 
 
@@ -99,6 +110,7 @@ class Logging(Model):
     driver: Annotated[
         str | None,
         only("json-file", "local", "none", "syslog", "gelf", "fluentd", "journald"),
+        swarm(supported("whatever the nodes have")),
     ] = None
     options: Options = {}
 

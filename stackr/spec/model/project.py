@@ -21,6 +21,7 @@ from stackr.spec.attribute import (
     partly,
     refused,
     supported,
+    swarm,
 )
 from stackr.spec.files import HOST, MOST_CONTENT, Files
 from stackr.spec.model.base import Model
@@ -100,12 +101,14 @@ class Project(Model):
         NAMES,
         _each(),
         supported("of the driver bridge"),
+        swarm(supported("of the driver overlay, where none is named")),
     ] = {}
     volumes: Annotated[
         dict[str, Volume],
         NAMES,
         _each(IsPath(paths.driver_opts), Check(checks.external)),
         supported("of the driver local"),
+        swarm(supported("as mounts; each node makes its own")),
     ] = {}
     secrets: Annotated[
         dict[str, FileObject],
@@ -118,6 +121,7 @@ class Project(Model):
             partly("what `environment` names; in a file, for configs alone", lambda value: False),
         ),
         supported("from a file or a variable"),
+        swarm(supported("kept by the Swarm, at most 500 KiB")),
     ] = {}
     configs: Annotated[
         dict[str, FileObject],
@@ -128,6 +132,7 @@ class Project(Model):
         At("*.driver", MODEL_ONLY),
         At("*.driver_opts", MODEL_ONLY),
         supported("from a file, a variable or their content"),
+        swarm(supported("kept by the Swarm, at most 1000 KiB")),
     ] = {}
     models: Annotated[dict[str, LanguageModel], refused("no language models are run")] = {}
     warnings: Annotated[tuple[str, ...], OWN] = ()

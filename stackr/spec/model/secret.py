@@ -3,13 +3,14 @@
 from typing import Annotated
 
 from stackr.spec import paths
-from stackr.spec.attribute import IsPath, inert, partly, refused
+from stackr.spec.attribute import IsPath, inert, partly, refused, supported, swarm
 from stackr.spec.model.base import Model
 from stackr.spec.model.types import Flag
 from stackr.spec.values import STRING_MAP
 
 _NONE_KEPT = "the engine keeps none of its own"
 _REFUSED = refused(_NONE_KEPT)
+_KEPT = swarm(supported())
 
 
 class FileObject(Model):
@@ -23,11 +24,12 @@ class FileObject(Model):
     file: Annotated[str | None, IsPath(paths.maybe_windows)] = None
     environment: str | None = None
     content: str | None = None
-    external: Annotated[Flag, partly(_NONE_KEPT, bool)] = False
+    external: Annotated[Flag, partly(_NONE_KEPT, bool), _KEPT] = False
     labels: Annotated[
         dict[str, str],
         inert("of a cluster; Docker Compose on one host has no use for it either"),
+        _KEPT,
     ] = {}
-    driver: Annotated[str | None, _REFUSED] = None
-    driver_opts: Annotated[dict[str, str], STRING_MAP, _REFUSED] = {}
-    template_driver: Annotated[str | None, _REFUSED] = None
+    driver: Annotated[str | None, _REFUSED, _KEPT] = None
+    driver_opts: Annotated[dict[str, str], STRING_MAP, _REFUSED, _KEPT] = {}
+    template_driver: Annotated[str | None, _REFUSED, _KEPT] = None

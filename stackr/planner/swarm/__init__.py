@@ -1,0 +1,1 @@
+"""The dialect of Docker Swarm: stack files as its documents, and back."""
