@@ -45,7 +45,11 @@ def support_by(dialect: str) -> Mapping[str, Support]:
     """The same of another engine; what is not told of it, it honours if anybody does."""
     told = {at: mark.support.get(dialect) for at, mark in marked(Elsewhere).items()}
     by_all = {at: row if row.is_everywhere else _YES for at, row in SUPPORT.items()}
-    return by_all | {at: row for at, row in told.items() if row is not None} | WITHOUT_FIELD
+    return {
+        **by_all,
+        **{at: row for at, row in told.items() if row is not None},
+        **WITHOUT_FIELD,
+    }
 
 
 _EMPTY: tuple[object, ...] = (None, "", 0, False, (), {})
