@@ -25,9 +25,9 @@ from stackr.cli.views.progress import open_view
 from stackr.cli.views.quiet import QuietView
 from stackr.cli.views.quietened import QuietenedView
 from stackr.cli.views.view import View
-from stackr.executor.apply import Limits
 from stackr.executor.events import PlanFinished
 from stackr.executor.profile import Profile
+from stackr.executor.walk import Limits
 from stackr.planner.plan.model import Action, Plan
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project

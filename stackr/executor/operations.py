@@ -11,13 +11,14 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from stackr.errors import Conflict, NotFound, NotSupported, PermissionDenied, StackrError
 from stackr.executor.conditions import Watch, wait_for
 from stackr.executor.events import IN_USE
 from stackr.executor.hooks import run_hook
-from stackr.executor.updates import drain, monitor, promote, pronounce
+from stackr.executor.updates import drain, monitor, promote
+from stackr.executor.walk import Tell
 from stackr.planner.plan.model import Operation
 from stackr.planner.plan.payloads import (
     BuildImage,
@@ -29,7 +30,6 @@ from stackr.planner.plan.payloads import (
     Delay,
     DisconnectNetwork,
     DrainContainer,
-    Gate,
     KillContainer,
     MonitorContainer,
     PauseContainer,
@@ -53,13 +53,12 @@ from stackr.planner.plan.payloads import (
 )
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
-from stackr.runtime.image_build import BuildFailed, BuildProgress, ImageBuild
+from stackr.runtime.image_build import BuildFailed, ImageBuild
 from stackr.runtime.protocol import Runtime, SupportsBuild, SupportsNetworkRepair
 from stackr.runtime.types import PullProgress
 
-__all__ = ["BeforeStart", "Context", "Tell", "perform"]
+__all__ = ["BeforeStart", "ContainerCalls"]
 
-Tell = Callable[[PullProgress | BuildProgress], None]
 _CONTAINER = "container:"
 _LET_GO_S = 15.0
 _LET_GO_POLL_S = 0.1
@@ -74,16 +73,14 @@ async def _nothing(ref: str) -> None:
 
 
 @dataclass(slots=True)
-class Context:
-    """What the operations of one run share."""
+class ContainerCalls:
+    """The calls of one run on an engine of containers, and what they share."""
 
     runtime: Runtime
     watch: Watch
     before_start: BeforeStart = _nothing
     container_ids: dict[str, str] = field(default_factory=dict)
     image_ids: dict[str, asyncio.Task[str]] = field(default_factory=dict)
-    failed_replicas: dict[str, set[str]] = field(default_factory=dict)
-    """Of updates under way: service -> the containers that did not make it."""
 
     async def image_id(self, reference: str) -> str:
         """The ID of a local image, asked for once."""
@@ -99,31 +96,33 @@ class Context:
             self.container_ids[name] = (await self.runtime.inspect_container(name)).id
         return self.container_ids[name]
 
+    async def perform(self, operation: Operation, tell: Tell) -> str:
+        """As `walk.Calls`.
 
-async def perform(operation: Operation, context: Context, tell: Tell) -> str:
-    """Make the operation's call; what came of it in a few words, or "".
+        A resource that should go and is gone, or should be started and is, is no failure.
+        """
+        call: _Call = _CALLS[type(operation.payload)]
+        return await call(self, operation.payload, tell) or ""
 
-    A resource that should go and is gone, or should be started and is, is no failure.
-    """
-    call: Callable[[Context, Any, Tell], Awaitable[str | None]] = _CALLS[type(operation.payload)]
-    return await call(context, operation.payload, tell) or ""
+    async def close(self) -> None:
+        await self.watch.close()
 
 
-async def _pull_image(context: Context, payload: PullImage, tell: Tell) -> None:
+async def _pull_image(calls: ContainerCalls, payload: PullImage, tell: Tell) -> None:
     try:
-        stream = context.runtime.pull_image(payload.reference, platform=payload.platform)
+        stream = calls.runtime.pull_image(payload.reference, platform=payload.platform)
         async for progress in stream:
             tell(progress)
     except StackrError as error:
         raise _of_image(payload, error) from error
-    context.image_ids.pop(payload.reference, None)
+    calls.image_ids.pop(payload.reference, None)
 
 
-async def _push_image(context: Context, payload: PushImage, tell: Tell) -> str:
+async def _push_image(calls: ContainerCalls, payload: PushImage, tell: Tell) -> str:
     """Returns the digest that the image has in its registry now."""
     digest = ""
     try:
-        async for progress in context.runtime.push_image(payload.reference):
+        async for progress in calls.runtime.push_image(payload.reference):
             digest = progress.digest or digest
             tell(progress)
     except StackrError as error:
@@ -149,8 +148,8 @@ def _place(build: ImageBuild, error: StackrError) -> str:
     return f"{name}:{line}: " if line else ""
 
 
-async def _build_image(context: Context, payload: BuildImage, tell: Tell) -> str:
-    runtime, image = context.runtime, payload.build.tags[0]
+async def _build_image(calls: ContainerCalls, payload: BuildImage, tell: Tell) -> str:
+    runtime, image = calls.runtime, payload.build.tags[0]
     if not isinstance(runtime, SupportsBuild):
         raise NotSupported(f"image {image}: this engine builds no images")
     found = ""
@@ -162,93 +161,95 @@ async def _build_image(context: Context, payload: BuildImage, tell: Tell) -> str
     except StackrError as error:
         error.message = f"{_users(payload.services)}build: {_place(payload.build, error)}{error}"
         raise
-    context.image_ids.pop(image, None)
+    calls.image_ids.pop(image, None)
     return found
 
 
-async def _create_network(context: Context, payload: CreateNetwork, tell: Tell) -> None:
-    await context.runtime.create_network(payload.config)
+async def _create_network(calls: ContainerCalls, payload: CreateNetwork, tell: Tell) -> None:
+    await calls.runtime.create_network(payload.config)
 
 
-async def _repair_network(context: Context, payload: RepairNetwork, tell: Tell) -> None:
-    runtime = context.runtime
+async def _repair_network(calls: ContainerCalls, payload: RepairNetwork, tell: Tell) -> None:
+    runtime = calls.runtime
     if not isinstance(runtime, SupportsNetworkRepair):
         raise NotSupported("this engine does not repair networks")
     await runtime.repair_network(payload.ref)
 
 
-async def _create_volume(context: Context, payload: CreateVolume, tell: Tell) -> None:
-    await context.runtime.create_volume(payload.config)
+async def _create_volume(calls: ContainerCalls, payload: CreateVolume, tell: Tell) -> None:
+    await calls.runtime.create_volume(payload.config)
 
 
-async def _create_container(context: Context, payload: CreateContainer, tell: Tell) -> None:
-    config = await _resolved(context, payload.config)
-    container_id = await context.runtime.create_container(payload.name, config)
-    context.container_ids[payload.name] = container_id
+async def _create_container(calls: ContainerCalls, payload: CreateContainer, tell: Tell) -> None:
+    config = await _resolved(calls, payload.config)
+    container_id = await calls.runtime.create_container(payload.name, config)
+    calls.container_ids[payload.name] = container_id
 
 
-async def _resolved(context: Context, config: ContainerConfig) -> ContainerConfig:
+async def _resolved(calls: ContainerCalls, config: ContainerConfig) -> ContainerConfig:
     """References to containers by ID, since names move, and the image's ID in its label."""
     changes: dict[str, Any] = {}
     for attribute in ("network_mode", "ipc_mode", "pid_mode"):
         mode: str = getattr(config, attribute)
         if mode.startswith(_CONTAINER):
-            changes[attribute] = _CONTAINER + await context.container_id(
+            changes[attribute] = _CONTAINER + await calls.container_id(
                 mode.removeprefix(_CONTAINER)
             )
     if config.volumes_from:
         changes["volumes_from"] = tuple(
-            [await _volumes_source(context, source) for source in config.volumes_from]
+            [await _volumes_source(calls, source) for source in config.volumes_from]
         )
     if labels.PROJECT in config.labels and labels.IMAGE not in config.labels:
-        image_id = await context.image_id(config.image)
+        image_id = await calls.image_id(config.image)
         changes["labels"] = {**config.labels, labels.IMAGE: image_id}
     return replace(config, **changes) if changes else config
 
 
-async def _volumes_source(context: Context, source: str) -> str:
+async def _volumes_source(calls: ContainerCalls, source: str) -> str:
     name, colon, mode = source.partition(":")
-    return await context.container_id(name) + colon + mode
+    return await calls.container_id(name) + colon + mode
 
 
-async def _start_container(context: Context, payload: StartContainer, tell: Tell) -> None:
-    await context.before_start(payload.ref)
-    await context.runtime.start_container(payload.ref)
+async def _start_container(calls: ContainerCalls, payload: StartContainer, tell: Tell) -> None:
+    await calls.before_start(payload.ref)
+    await calls.runtime.start_container(payload.ref)
 
 
-async def _restart_container(context: Context, payload: RestartContainer, tell: Tell) -> None:
-    await context.runtime.restart_container(payload.ref, timeout_s=payload.timeout_s)
+async def _restart_container(calls: ContainerCalls, payload: RestartContainer, tell: Tell) -> None:
+    await calls.runtime.restart_container(payload.ref, timeout_s=payload.timeout_s)
 
 
-async def _pause_container(context: Context, payload: PauseContainer, tell: Tell) -> None:
-    await context.runtime.pause_container(payload.ref)
+async def _pause_container(calls: ContainerCalls, payload: PauseContainer, tell: Tell) -> None:
+    await calls.runtime.pause_container(payload.ref)
 
 
-async def _unpause_container(context: Context, payload: UnpauseContainer, tell: Tell) -> None:
-    await context.runtime.unpause_container(payload.ref)
+async def _unpause_container(calls: ContainerCalls, payload: UnpauseContainer, tell: Tell) -> None:
+    await calls.runtime.unpause_container(payload.ref)
 
 
-async def _stop_container(context: Context, payload: StopContainer, tell: Tell) -> str | None:
+async def _stop_container(calls: ContainerCalls, payload: StopContainer, tell: Tell) -> str | None:
     try:
-        await context.runtime.stop_container(payload.ref, timeout_s=payload.timeout_s)
+        await calls.runtime.stop_container(payload.ref, timeout_s=payload.timeout_s)
     except NotFound:
         return "already gone"
     return None
 
 
-async def _kill_container(context: Context, payload: KillContainer, tell: Tell) -> None:
-    await context.runtime.kill_container(payload.ref, signal=payload.signal)
+async def _kill_container(calls: ContainerCalls, payload: KillContainer, tell: Tell) -> None:
+    await calls.runtime.kill_container(payload.ref, signal=payload.signal)
 
 
-async def _rename_container(context: Context, payload: RenameContainer, tell: Tell) -> None:
-    await context.runtime.rename_container(payload.ref, payload.name)
-    if payload.ref in context.container_ids:
-        context.container_ids[payload.name] = context.container_ids.pop(payload.ref)
+async def _rename_container(calls: ContainerCalls, payload: RenameContainer, tell: Tell) -> None:
+    await calls.runtime.rename_container(payload.ref, payload.name)
+    if payload.ref in calls.container_ids:
+        calls.container_ids[payload.name] = calls.container_ids.pop(payload.ref)
 
 
-async def _remove_container(context: Context, payload: RemoveContainer, tell: Tell) -> str | None:
+async def _remove_container(
+    calls: ContainerCalls, payload: RemoveContainer, tell: Tell
+) -> str | None:
     try:
-        await context.runtime.remove_container(
+        await calls.runtime.remove_container(
             payload.ref, force=payload.force, volumes=payload.volumes
         )
     except NotFound:
@@ -257,20 +258,22 @@ async def _remove_container(context: Context, payload: RemoveContainer, tell: Te
         if "already in progress" not in error.message:
             raise
         with contextlib.suppress(NotFound):  # it removes itself: its networks are free after that
-            await context.runtime.wait_container(payload.ref, "removed")
+            await calls.runtime.wait_container(payload.ref, "removed")
     return None
 
 
-async def _connect_network(context: Context, payload: ConnectNetwork, tell: Tell) -> None:
-    await context.runtime.connect_network(payload.container, payload.attachment)
+async def _connect_network(calls: ContainerCalls, payload: ConnectNetwork, tell: Tell) -> None:
+    await calls.runtime.connect_network(payload.container, payload.attachment)
 
 
-async def _disconnect_network(context: Context, payload: DisconnectNetwork, tell: Tell) -> None:
-    await context.runtime.disconnect_network(payload.container, payload.network, force=True)
+async def _disconnect_network(
+    calls: ContainerCalls, payload: DisconnectNetwork, tell: Tell
+) -> None:
+    await calls.runtime.disconnect_network(payload.container, payload.network, force=True)
 
 
-async def _update_container(context: Context, payload: UpdateContainer, tell: Tell) -> None:
-    await context.runtime.update_container(
+async def _update_container(calls: ContainerCalls, payload: UpdateContainer, tell: Tell) -> None:
+    await calls.runtime.update_container(
         payload.ref,
         resources=payload.resources,
         restart=payload.restart,
@@ -278,48 +281,44 @@ async def _update_container(context: Context, payload: UpdateContainer, tell: Te
     )
 
 
-async def _commit(context: Context, payload: Commit, tell: Tell) -> None:
+async def _commit(calls: ContainerCalls, payload: Commit, tell: Tell) -> None:
     """Everything before is done; there is nothing to call."""
 
 
-async def _promote_container(context: Context, payload: PromoteContainer, tell: Tell) -> None:
-    await promote(context.runtime, payload)
+async def _promote_container(calls: ContainerCalls, payload: PromoteContainer, tell: Tell) -> None:
+    await promote(calls.runtime, payload)
 
 
-async def _drain_container(context: Context, payload: DrainContainer, tell: Tell) -> str:
-    return await drain(context.runtime, payload, lambda seen: tell(PullProgress(seen)))
+async def _drain_container(calls: ContainerCalls, payload: DrainContainer, tell: Tell) -> str:
+    return await drain(calls.runtime, payload, lambda seen: tell(PullProgress(seen)))
 
 
-async def _monitor_container(context: Context, payload: MonitorContainer, tell: Tell) -> None:
-    await monitor(context.runtime, payload, context.watch)
+async def _monitor_container(calls: ContainerCalls, payload: MonitorContainer, tell: Tell) -> None:
+    await monitor(calls.runtime, payload, calls.watch)
 
 
-async def _check_update(context: Context, payload: Gate, tell: Tell) -> str:
-    return pronounce(payload, context.failed_replicas.get(payload.service, set()))
-
-
-async def _delay(context: Context, payload: Delay, tell: Tell) -> None:
+async def _delay(calls: ContainerCalls, payload: Delay, tell: Tell) -> None:
     await asyncio.sleep(payload.seconds)
 
 
-async def _run_hook(context: Context, payload: RunHook, tell: Tell) -> None:
-    await run_hook(context.runtime, payload)
+async def _run_hook(calls: ContainerCalls, payload: RunHook, tell: Tell) -> None:
+    await run_hook(calls.runtime, payload)
 
 
-async def _wait_for(context: Context, payload: WaitFor, tell: Tell) -> str:
+async def _wait_for(calls: ContainerCalls, payload: WaitFor, tell: Tell) -> str:
     return await wait_for(
-        context.runtime, payload, context.watch, lambda seen: tell(PullProgress(seen))
+        calls.runtime, payload, calls.watch, lambda seen: tell(PullProgress(seen))
     )
 
 
-async def _remove_network(context: Context, payload: RemoveNetwork, tell: Tell) -> str | None:
+async def _remove_network(calls: ContainerCalls, payload: RemoveNetwork, tell: Tell) -> str | None:
     """dockerd lets go of a network some time after it has told that its last container is gone."""
     deadline = time.monotonic() + _LET_GO_S
     while True:
-        told = await _remove_unused(context.runtime.remove_network(payload.ref))
+        told = await _remove_unused(calls.runtime.remove_network(payload.ref))
         if not (told or "").startswith(IN_USE) or time.monotonic() > deadline:
             return told
-        if await _is_used(context.runtime, payload.ref):
+        if await _is_used(calls.runtime, payload.ref):
             return told
         await asyncio.sleep(_LET_GO_POLL_S)
 
@@ -332,8 +331,8 @@ async def _is_used(runtime: Runtime, network: str) -> bool:
     )
 
 
-async def _remove_volume(context: Context, payload: RemoveVolume, tell: Tell) -> str | None:
-    removal = context.runtime.remove_volume(payload.name)
+async def _remove_volume(calls: ContainerCalls, payload: RemoveVolume, tell: Tell) -> str | None:
+    removal = calls.runtime.remove_volume(payload.name)
     if not payload.is_renewed:
         return await _remove_unused(removal)
     with contextlib.suppress(NotFound):
@@ -341,8 +340,8 @@ async def _remove_volume(context: Context, payload: RemoveVolume, tell: Tell) ->
     return None
 
 
-async def _remove_image(context: Context, payload: RemoveImage, tell: Tell) -> str | None:
-    return await _remove_unused(context.runtime.remove_image(payload.reference))
+async def _remove_image(calls: ContainerCalls, payload: RemoveImage, tell: Tell) -> str | None:
+    return await _remove_unused(calls.runtime.remove_image(payload.reference))
 
 
 async def _remove_unused(removal: Awaitable[None]) -> str | None:
@@ -356,7 +355,9 @@ async def _remove_unused(removal: Awaitable[None]) -> str | None:
     return None
 
 
-_CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]]] = {
+_Call: TypeAlias = Callable[[ContainerCalls, Any, Tell], Awaitable[str | None]]
+
+_CALLS: dict[type[Payload], _Call] = {
     PullImage: _pull_image,
     BuildImage: _build_image,
     PushImage: _push_image,
@@ -384,6 +385,5 @@ _CALLS: dict[type[Payload], Callable[[Context, Any, Tell], Awaitable[str | None]
     PromoteContainer: _promote_container,
     DrainContainer: _drain_container,
     MonitorContainer: _monitor_container,
-    Gate: _check_update,
     Delay: _delay,
 }

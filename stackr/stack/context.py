@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from stackr.executor.apply import Limits, apply
+from stackr.executor.apply import apply
 from stackr.executor.events import Event
 from stackr.executor.operations import BeforeStart
 from stackr.executor.outcome import Outcome
+from stackr.executor.walk import Limits
 from stackr.planner.plan.model import Plan
 from stackr.runtime.connect import connect
 from stackr.runtime.protocol import Runtime

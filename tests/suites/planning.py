@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stackr.executor.apply import Limits, apply
+from stackr.executor.apply import apply
 from stackr.executor.events import Event
 from stackr.executor.outcome import Outcome
+from stackr.executor.walk import Limits
 from stackr.planner.commands.reconcile import reconcile
 from stackr.planner.desired.project import Desired, desired
 from stackr.planner.observe.observed import Observed, observe

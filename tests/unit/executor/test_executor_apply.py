@@ -9,7 +9,7 @@ import pytest
 from planning import Recorder, needs, plan_for, service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unauthorized
-from stackr.executor.apply import Limits, apply
+from stackr.executor.apply import apply
 from stackr.executor.events import (
     OperationFailed,
     OperationFinished,
@@ -20,6 +20,7 @@ from stackr.executor.events import (
     PlanStarted,
 )
 from stackr.executor.outcome import Outcome
+from stackr.executor.walk import Limits
 from stackr.planner.commands.lifecycle import plan_down
 from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Plan
