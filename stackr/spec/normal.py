@@ -80,6 +80,15 @@ def _normalize_service(service: dict[str, Any], environment: Mapping[str, str]) 
         if isinstance(volume, dict) and isinstance(volume.get("target"), str):
             volume["target"] = clean_path(volume["target"])
     _add_dependencies(service)
+    _name_images_of_steps(service)
+
+
+def _name_images_of_steps(service: dict[str, Any]) -> None:
+    """A step of `pre_start` without an image has the service's."""
+    image = service.get("image")
+    for step in service.get("pre_start") or () if image and isinstance(image, str) else ():
+        if isinstance(step, dict):
+            step.setdefault("image", image)
 
 
 def _resolve(value: Any, environment: Mapping[str, str], *, keep_unset: bool) -> Any:

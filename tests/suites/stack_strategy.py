@@ -12,7 +12,7 @@ __all__ = ["Tree", "dotenv_texts", "projects", "services", "templates"]
 
 Tree = dict[str, Any]
 
-_DEFINITIONS = schema()["definitions"]
+_DEFINITIONS = schema()["$defs"]
 _WORDS = [
     *("a", "", "a b", "a=b", "a:b", "/x:/y:ro", "./x:/y:z", "~/x:/y", "8080:80", "3000-3002"),
     *("127.0.0.1:1:80/udp", "3000-3002:4000-4002", "10s", "1m30s", "2d", "-5s", "5", "512m"),

@@ -140,7 +140,7 @@ def image_build(
         platform=service.platform or "",
         pull=build.pull or options.pull,
         no_cache=build.no_cache or options.no_cache,
-        no_cache_filter=options.no_cache_filter,
+        no_cache_filter=tuple(dict.fromkeys((*build.no_cache_filter, *options.no_cache_filter))),
         network=build.network or "",
         extra_hosts=tuple(_hosts(build)),
         shm_size_bytes=build.shm_size,

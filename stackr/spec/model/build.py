@@ -9,10 +9,12 @@ from stackr.spec.attribute import (
     At,
     IsPath,
     LongForm,
+    Since,
     Unique,
     only,
     partly,
     refused,
+    supported,
 )
 from stackr.spec.model.base import Model
 from stackr.spec.model.mounts import FileGrant
@@ -71,6 +73,7 @@ class Build(Model):
     cache_from: Annotated[Words, partly("type=registry or local", _is_other_cache)] = ()
     cache_to: Annotated[Words, partly("type=registry, local or inline", _is_other_cache)] = ()
     no_cache: bool = False
+    no_cache_filter: Annotated[Words, supported("stages by name"), Since("5.0.0")] = ()
     additional_contexts: Annotated[
         Labels,
         LongForm(canonical.contexts),

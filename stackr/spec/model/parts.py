@@ -183,6 +183,22 @@ class Hook(Model):
     environment: dict[str, str | None] = {}
 
 
+class InitStep(Model):
+    """A container that runs to its end before the service's own start.
+
+    image: the service's where none is given. per_replica: before each of them, in its volumes;
+    else once, before any of them starts.
+    """
+
+    command: Command = None
+    image: str | None = None
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str | None] = {}
+    per_replica: bool = False
+
+
 class WatchTrigger(Model):
     """What a change of source files does."""
 

@@ -52,6 +52,7 @@ from stackr.spec.model.parts import (
     Extends,
     Healthcheck,
     Hook,
+    InitStep,
     Logging,
     Port,
     Provider,
@@ -96,6 +97,7 @@ __all__ = [
     "Extends",
     "Healthcheck",
     "Hook",
+    "InitStep",
     "Logging",
     "Port",
     "Provider",
@@ -496,6 +498,12 @@ class Service(Model):
         not_on_swarm("containers of two services need not be on one node; use a volume"),
     ] = ()
     working_dir: str | None = None
+    pre_start: Annotated[
+        tuple[InitStep, ...],
+        refused("init containers", is_everywhere=True),
+        not_on_swarm("a Swarm starts tasks when nobody is there to run it"),
+        Since("5.3.0"),
+    ] = ()
     post_start: Annotated[
         tuple[Hook, ...],
         recreates("the new container runs the new hooks"),

@@ -43,7 +43,7 @@ def stack_schema() -> _Schema:
     extension = extension_schema()["definitions"]
     stack |= {"$id": "stack.json", "title": "stackr stack file"}
     stack["properties"][EXTENSION] = extension["project"]
-    stack["definitions"]["service"]["properties"][EXTENSION] = extension["service"]
+    stack["$defs"]["service"]["properties"][EXTENSION] = extension["service"]
     return stack
 
 

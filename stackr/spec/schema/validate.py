@@ -4,7 +4,7 @@ The schema's rules are compiled to closures, each when it is first needed. Only 
 the schema uses are known: type, enum, pattern, minimum, maximum, properties, patternProperties,
 additionalProperties, required, items, uniqueItems, oneOf and $ref.
 Source: compose-spec/compose-spec, schema/compose-spec.json (in this folder, the file of
-compose-go v2.9.1, Apache-2.0).
+compose-go e70e961, July 2026, Apache-2.0).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def completed(specification: _Schema, newer: Mapping[str, attribute.Schema]) -> 
     """
     for pattern, mark in newer.items():
         section, _, name = pattern.split(".")
-        definition = specification["definitions"][section.removesuffix("s")]
+        definition = specification["$defs"][section.removesuffix("s")]
         definition["properties"].setdefault(name, mark.rule)
     return specification
 

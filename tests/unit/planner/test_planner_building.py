@@ -84,6 +84,17 @@ def test_a_build_section_as_the_builder_takes_it(
     assert "t" not in repr(build.secrets["token"]).replace("content", "")[7:-2]
 
 
+def test_stages_without_cache_are_those_of_the_file_and_those_asked_for(
+    stack: Callable[[str], Project],
+) -> None:
+    project = stack("name: p\nservices: {a: {build: {context: ., no_cache_filter: [x, y]}}}\n")
+    options = BuildOptions(no_cache_filter=("y", "z"))
+    build = image_build(project, project.services["a"], options)
+    assert build.no_cache_filter == ("x", "y", "z")
+    one = stack("name: p\nservices: {a: {build: {context: ., no_cache_filter: x}}}\n")
+    assert image_build(one, one.services["a"], BuildOptions()).no_cache_filter == ("x",)
+
+
 def test_the_order_is_that_of_additional_contexts(stack: Callable[[str], Project]) -> None:
     assert build_order(stack(FILE), ("web",)) == ["base", "web"]
     circle = "name: p\nservices:\n" + "".join(

@@ -21,7 +21,7 @@ def _alternatives(rule: _Schema) -> Iterator[_Schema]:
     """The rule itself, and those that it refers to or chooses among."""
     yield rule
     if "$ref" in rule:
-        yield from _alternatives(schema()["definitions"][rule["$ref"].rpartition("/")[2]])
+        yield from _alternatives(schema()["$defs"][rule["$ref"].rpartition("/")[2]])
     for choice in rule.get("oneOf", ()):
         yield from _alternatives(choice)
 
@@ -101,7 +101,7 @@ def test_what_has_no_field_says_why() -> None:
 
 def test_an_attribute_newer_than_the_schema_says_how_it_is_written() -> None:
     """The schema takes it in; once the specification has it, the specification counts."""
-    old: _Schema = {"definitions": {"service": {"properties": {"image": {"type": "string"}}}}}
+    old: _Schema = {"$defs": {"service": {"properties": {"image": {"type": "string"}}}}}
     newer = {"services.*.image": Schema(type="number"), "services.*.new": Schema(type="boolean")}
-    made = completed(old, newer)["definitions"]["service"]["properties"]
+    made = completed(old, newer)["$defs"]["service"]["properties"]
     assert made == {"image": {"type": "string"}, "new": {"type": "boolean"}}

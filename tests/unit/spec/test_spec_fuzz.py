@@ -27,7 +27,7 @@ from stackr.spec.rules import show
 from stackr.spec.schema.validate import schema
 from stackr.spec.yaml_text import to_yaml
 
-_SERVICE = sorted(schema()["definitions"]["service"]["properties"])
+_SERVICE = sorted(schema()["$defs"]["service"]["properties"])
 _WORDS = st.sampled_from(
     ["a", "", "80:80", "./a:/b", "${A:-x}", "$", "10s", "1g", "service:a", "x=y", "yes", "*", "é"]
 )

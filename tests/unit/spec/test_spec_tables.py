@@ -56,14 +56,14 @@ def test_what_is_left_out_is_the_models_default(struct: Struct) -> None:
 
 
 def test_every_attribute_of_a_service_is_in_the_tables() -> None:
-    known = set(schema()["definitions"]["service"]["properties"])
+    known = set(schema()["$defs"]["service"]["properties"])
     assert known - set(SERVICE.fields) == {"pull_refresh_after"}
     assert {f"services.*.{name}" for name in known} <= set(SUPPORT)
     assert set(schema()["properties"]) <= set(SUPPORT)
 
 
 def test_every_row_names_an_attribute() -> None:
-    properties = schema()["definitions"]["service"]["properties"]
+    properties = schema()["$defs"]["service"]["properties"]
     for pattern in SUPPORT:
         parts = pattern.split(".")
         if parts[0] == "services" and len(parts) == 3:
