@@ -31,6 +31,7 @@ from stackr.executor.outcome import Failure, Outcome, Skipped
 from stackr.executor.updates import pronounce
 from stackr.planner.plan.model import Operation, Plan
 from stackr.planner.plan.payloads import (
+    AwaitWorkload,
     BuildImage,
     Delay,
     DrainContainer,
@@ -49,7 +50,7 @@ __all__ = ["Calls", "Limits", "Tell", "walk"]
 Tell = Callable[[PullProgress | BuildProgress], None]
 
 
-_WAITS = (WaitFor, MonitorContainer, DrainContainer, Delay)
+_WAITS = (WaitFor, AwaitWorkload, MonitorContainer, DrainContainer, Delay)
 """They take time, and hold nothing up."""
 _TRANSFERS = (PullImage, BuildImage, PushImage)
 """They take long, and can be given up at any time."""

@@ -77,6 +77,16 @@ class Action(Enum):
     REMOVE_NETWORK = "remove network"
     REMOVE_VOLUME = "remove volume"
     REMOVE_IMAGE = "remove image"
+    CREATE_SERVICE = "create service"
+    UPDATE_SERVICE = "update service"
+    RESTART_SERVICE = "restart service"
+    REMOVE_SERVICE = "remove service"
+    CREATE_CONFIG = "create config"
+    UPDATE_CONFIG = "update config"
+    REMOVE_CONFIG = "remove config"
+    CREATE_SECRET = "create secret"
+    UPDATE_SECRET = "update secret"
+    REMOVE_SECRET = "remove secret"
 
     @property
     def doing(self) -> str:
@@ -119,6 +129,16 @@ _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.REMOVE_NETWORK: ("Removing", "Removed"),
     Action.REMOVE_VOLUME: ("Removing", "Removed"),
     Action.REMOVE_IMAGE: ("Removing", "Removed"),
+    Action.CREATE_SERVICE: ("Creating", "Created"),
+    Action.UPDATE_SERVICE: ("Updating", "Updated"),
+    Action.RESTART_SERVICE: ("Restarting", "Restarted"),
+    Action.REMOVE_SERVICE: ("Removing", "Removed"),
+    Action.CREATE_CONFIG: ("Creating", "Created"),
+    Action.UPDATE_CONFIG: ("Updating", "Updated"),
+    Action.REMOVE_CONFIG: ("Removing", "Removed"),
+    Action.CREATE_SECRET: ("Creating", "Created"),
+    Action.UPDATE_SECRET: ("Updating", "Updated"),
+    Action.REMOVE_SECRET: ("Removing", "Removed"),
 }
 
 

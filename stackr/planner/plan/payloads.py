@@ -12,12 +12,15 @@ from typing import TypeAlias
 from stackr.runtime.container import ContainerConfig, NetworkAttachment, Resources, RestartPolicy
 from stackr.runtime.image_build import ImageBuild
 from stackr.runtime.types import NetworkConfig, VolumeConfig
+from stackr.runtime.workloads import Document, DocumentKind
 
 __all__ = [
+    "AwaitWorkload",
     "BuildImage",
     "Commit",
     "ConnectNetwork",
     "CreateContainer",
+    "CreateDocument",
     "CreateNetwork",
     "CreateVolume",
     "Delay",
@@ -32,17 +35,20 @@ __all__ = [
     "PullImage",
     "PushImage",
     "RemoveContainer",
+    "RemoveDocument",
     "RemoveImage",
     "RemoveNetwork",
     "RemoveVolume",
     "RenameContainer",
     "RepairNetwork",
     "RestartContainer",
+    "RestartWorkload",
     "RunHook",
     "StartContainer",
     "StopContainer",
     "UnpauseContainer",
     "UpdateContainer",
+    "UpdateDocument",
     "WaitFor",
 ]
 
@@ -261,6 +267,57 @@ class RemoveImage:
     reference: str
 
 
+@dataclass(frozen=True, slots=True)
+class CreateDocument:
+    """Of an engine that runs replicas itself, as all that follow."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDocument:
+    """id, version: of what was observed, which this replaces."""
+
+    document: Document
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDocument:
+    """name: for people. version: as it was observed; None for whichever is there.
+
+    A config, secret or network that others still use is left alone.
+    """
+
+    kind: DocumentKind
+    id: str
+    name: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestartWorkload:
+    """New replicas of the very same spec, as its update rules say."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitWorkload:
+    """Wait until the service document of this name runs as it shall, or, of a job, is done.
+
+    needed_by: the services that wait; timeout_s None is without end. is_gone: until it has no
+    replica any more.
+    """
+
+    name: str
+    needed_by: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    is_gone: bool = False
+
+
 Payload: TypeAlias = (
     PullImage
     | BuildImage
@@ -291,4 +348,9 @@ Payload: TypeAlias = (
     | MonitorContainer
     | Delay
     | Gate
+    | CreateDocument
+    | UpdateDocument
+    | RemoveDocument
+    | RestartWorkload
+    | AwaitWorkload
 )
