@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,41 @@ async def test_full_files_are_begun_anew(tmp_path: Path) -> None:
     assert await log.read(tail=7) == kept[-7:]
     assert await log.read(tail=0) == []
     assert await log.read(tail=100) == kept
+
+
+async def test_packed_files_are_unpacked_only_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, unpacked = _Log(tmp_path, Rotation(400, 4, True)), []
+    log.say(*[_spooled(f"line {number}") for number in range(20)])
+    await log.writer.catch_up()
+    real = gzip.open
+
+    def counted(*arguments: Any) -> Any:
+        unpacked.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr("stackr.runtime.engine.container.io.json_reader.gzip.open", counted)
+    assert await log.read(tail=1) == [b"line 19\n"]
+    assert await log.read(since_ns=2**62) == []
+    assert unpacked == []
+    assert len(await log.read()) > 5
+    assert len(unpacked) == 3
+
+
+async def test_a_follower_of_a_packed_file_sees_it_once(tmp_path: Path) -> None:
+    """The next one is begun only with the next entry."""
+    log = _Log(tmp_path, Rotation(60, 3, True))
+    log.say(_spooled("first"))
+    await log.writer.catch_up()
+    assert [path.suffix for path in log.file.files()] == [".gz"]
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    reader = aiter(JsonLogReader(log.writer, LogQuery(follow=True), Turns(), ended))
+    assert (await anext(reader)).line == b"first\n"
+    log.say(_spooled("second"))
+    await log.writer.finish()
+    ended.set_result(0)
+    assert [entry.line async for entry in reader] == [b"second\n"]
 
 
 async def test_one_file_is_emptied(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from open_files import open_files, room_for
 
 from stackr.errors import Unavailable
-from stackr.runtime.engine.container.io import log_reader
-from stackr.runtime.engine.container.io.log_reader import LogReader, tail_offset
-from stackr.runtime.engine.container.io.logs import LogQuery
+from stackr.runtime.engine.container.io import log_seek
+from stackr.runtime.engine.container.io.log_reader import FORM, LogReader
+from stackr.runtime.engine.container.io.log_seek import since_start, tail_start
+from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry, LogQuery
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatches
 
@@ -164,10 +165,10 @@ async def test_the_tail_begins_where_its_first_line_does(
     data = b"".join(_line(text, tag) for text, tag in entries)
     data = data[: max(0, len(data) - cut)]
     with TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log_reader, "_BLOCK", block)
+        patch.setattr(log_seek, "_BLOCK", block)
         file.write(data + b"what is written meanwhile\n")
         file.flush()
-        found = await tail_offset(file.fileno(), lines, Turns(), size=len(data))
+        found, _ = await tail_start(file.fileno(), lines, Turns(), size=len(data), form=FORM)
     assert found == _tail_begin(data, lines)
 
 
@@ -182,3 +183,78 @@ def _tail_begin(data: bytes, lines: int) -> int:
     if lines == 0:
         return len(data)
     return begins[-lines] if lines <= len(begins) else 0
+
+
+def _at(second: int, text: str, tag: str = "F") -> bytes:
+    time = f"2026-01-02T03:{second // 60:02}:{second % 60:02}.000000000+00:00"
+    return f"{time} stdout {tag} {text}\n".encode()
+
+
+_T0_NS = 1767322800 * 10**9
+"""2026-01-02T03:00:00Z"""
+_STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.text("ab ", max_size=40), st.sampled_from("FFFP")), max_size=60
+)
+
+
+@given(steps=_STEPS, since=st.integers(0, 90), cut=st.integers(0, 30), block=st.integers(1, 400))
+async def test_a_reading_since_a_time_is_as_if_all_had_been_read(
+    steps: list[tuple[int, str, str]], since: int, cut: int, block: int
+) -> None:
+    times = itertools.accumulate(step for step, _, _ in steps)
+    data = b"".join(_at(time, *rest) for time, (_, *rest) in zip(times, steps, strict=True))
+    data = data[: max(0, len(data) - cut)]
+    since_ns = _T0_NS + since * 10**9
+    with TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_seek, "_BLOCK", block)
+        patch.setattr(log_seek, "_PROBE", block)
+        file.write(data + b"what is written meanwhile\n")
+        file.flush()
+        start = await since_start(file.fileno(), since_ns, Turns(), size=len(data), form=FORM)
+    assert _told(data[start:], since_ns) == _told(data, since_ns)
+
+
+def _told(data: bytes, since_ns: int) -> list[LogEntry]:
+    """What a reading from here on tells."""
+    joiner, lines = LineJoiner(), data.split(b"\n")[:-1]
+    whole = [entry for line in lines for entry in joiner.add_line(line)] + [*joiner.rest()]
+    return [entry for entry in whole if LogQuery(since_ns=since_ns).wants(entry)]
+
+
+async def test_a_late_line_that_began_early_hides_nothing() -> None:
+    """Its time is that of its beginning, wherever the search comes upon it."""
+    lines = [_at(time // 10, "x" * 100) for time in range(6000)]
+    lines[3000:3000] = [_at(0, "begun long ago")]
+    data = b"".join(lines)
+    with TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        for since in range(0, 600, 37):
+            since_ns = _T0_NS + since * 10**9
+            start = await since_start(file.fileno(), since_ns, Turns(), size=len(data), form=FORM)
+            assert _told(data[start:], since_ns) == _told(data, since_ns)
+
+
+@pytest.mark.parametrize("query", [LogQuery(since_ns=_T0_NS + 3590 * 10**9), LogQuery(tail=10)])
+async def test_the_end_of_a_long_log_is_found_without_reading_it(
+    tmp_path: Path, watches: FileWatches, query: LogQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = tmp_path / "log", []
+    with path.open("wb") as log:
+        for second in range(3600):
+            log.write(_at(second, "x" * 500) * 10)
+    for name in ("read", "pread"):
+        monkeypatch.setattr(os, name, _counted(getattr(os, name), read))
+    found = [e async for e in LogReader.open(path, query, watches=watches, turns=Turns())]
+    assert found[-1].time_ns == _T0_NS + 3599 * 10**9
+    assert len(found) in (10, 100)
+    assert sum(read) < path.stat().st_size / 20
+
+
+def _counted(real: Callable[..., bytes], read: list[int]) -> Callable[..., bytes]:
+    def counted(*arguments: int) -> bytes:
+        data = real(*arguments)
+        read.append(len(data))
+        return data
+
+    return counted

@@ -11,9 +11,10 @@ import json
 from json.encoder import encode_basestring
 from typing import Any
 
+from stackr.runtime.engine.container.io.log_seek import Form
 from stackr.runtime.engine.container.io.logs import LogEntry, nanoseconds
 
-__all__ = ["decode", "encode", "ends_line", "stamp"]
+__all__ = ["FORM", "decode", "encode", "ends_line", "stamp"]
 
 _LINE_ENDS = b'\\n","stream":"'
 
@@ -48,3 +49,11 @@ def decode(line: bytes) -> LogEntry | None:
 def ends_line(line: bytes) -> bool:
     """Whether the entry is the end of a line of output."""
     return _LINE_ENDS in line
+
+
+def _time_ns(line: bytes) -> int | None:
+    entry = decode(line)
+    return None if entry is None else entry.time_ns
+
+
+FORM = Form(ends_line, _time_ns)

@@ -13,12 +13,13 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from stackr.runtime.engine.container.io.json_log import decode, ends_line
+from stackr.runtime.engine.container.io.json_log import FORM, decode
 from stackr.runtime.engine.container.io.json_writer import JsonWriter
-from stackr.runtime.engine.container.io.log_reader import tail_start
+from stackr.runtime.engine.container.io.log_seek import since_start, tail_start
 from stackr.runtime.engine.container.io.logs import EntryJoiner, LogEntry, LogQuery
 from stackr.runtime.engine.container.io.turns import Turns
 
@@ -85,23 +86,36 @@ class JsonLogReader:
         with ExitStack() as stack:
             async with self._writer.lock:
                 found = [_open(path, stack) for path in self._writer.log.files()]
-            files = [file for file in found if file is not None]
-            sizes = [os.fstat(file).st_size for file in files]
-            if self._query.tail is not None:
-                await self._seek(files, sizes, self._query.tail)
-            for file, size in zip(files, sizes, strict=True):
-                async for line in self._read(file, size):
+            opened = [file for file in found if file is not None]
+            for fd, size in await self._begun(opened, stack):
+                async for line in self._read(fd, size):
                     yield line
             if self._query.follow and self._ended is not None:
-                async for line in self._follow(files[-1] if files else -1, self._ended):
+                async for line in self._follow(opened[-1] if opened else None, self._ended):
                     yield line
 
-    async def _seek(self, files: list[int], sizes: list[int], tail: int) -> None:
-        """To where the last `tail` lines of output begin: the newest files first."""
-        for file, size in zip(reversed(files), reversed(sizes), strict=True):
-            start, found = await tail_start(file, tail, self._turns, size=size, ends_line=ends_line)
-            os.lseek(file, start, os.SEEK_SET)
-            tail -= found
+    async def _begun(self, opened: list[_File], stack: ExitStack) -> list[tuple[int, int]]:
+        """The files that may have what is asked for, each where that begins, and their sizes.
+
+        The newest are looked at first, and those before them only where it begins there.
+        """
+        query, begun = self._query, list[tuple[int, int]]()
+        left = query.tail
+        for file in reversed(opened):
+            if begun and (left == 0 or file.written_ns < query.since_ns):
+                break
+            fd = await file.plain(stack)
+            size = os.fstat(fd).st_size
+            start = 0
+            if query.since_ns:
+                since, turns = query.since_ns, self._turns
+                start = await since_start(fd, since, turns, size=size, form=FORM)
+            if left is not None:
+                tail, found = await tail_start(fd, left, self._turns, size=size, form=FORM)
+                start, left = max(start, tail), left - found
+            os.lseek(fd, start, os.SEEK_SET)
+            begun.append((fd, size))
+        return begun[::-1]
 
     async def _read(self, file: int, size: int) -> AsyncIterator[bytes]:
         """From where it is to where its end was."""
@@ -115,19 +129,20 @@ class JsonLogReader:
             for line in lines:
                 yield line
 
-    async def _follow(self, file: int, ended: asyncio.Future[Any]) -> AsyncIterator[bytes]:
-        """What comes until the end; entries are written whole."""
+    async def _follow(self, file: _File | None, ended: asyncio.Future[Any]) -> AsyncIterator[bytes]:
+        """What comes until the end, after all of `file`; entries are written whole."""
         pending, is_whole = b"", False
+        fd = -1 if file is None or file.is_packed else file.fd
         with ExitStack() as stack:
             while True:
                 self._grown.clear()
                 await self._turns.take()
-                if block := os.read(file, _BLOCK) if file >= 0 else b"":
+                if block := os.read(fd, _BLOCK) if fd >= 0 else b"":
                     *lines, pending = (pending + block).split(b"\n")
                     for line in lines:
                         yield line
                 elif (newer := await self._newer(file, stack)) is not None:
-                    file = newer
+                    file, fd = newer, await newer.plain(stack)
                 elif is_whole:
                     return
                 elif ended.done():
@@ -137,15 +152,15 @@ class JsonLogReader:
                 else:
                     await self._grown.wait()
 
-    async def _newer(self, file: int, stack: ExitStack) -> int | None:
+    async def _newer(self, file: _File | None, stack: ExitStack) -> _File | None:
         """The file after this one, None where it is the last; one that was emptied begins anew."""
         async with self._writer.lock:
             paths = self._writer.log.files()
-            if file < 0:
+            if file is None:
                 return _open(paths[0], stack) if paths else None
-            status = os.fstat(file)
-            if status.st_size < os.lseek(file, 0, os.SEEK_CUR):
-                os.lseek(file, 0, os.SEEK_SET)
+            status = os.fstat(file.fd)
+            if status.st_size < os.lseek(file.fd, 0, os.SEEK_CUR):
+                os.lseek(file.fd, 0, os.SEEK_SET)
                 return file
             inodes = [_inode(path) for path in paths]
             if not paths or inodes[-1] == status.st_ino:
@@ -161,25 +176,39 @@ def _inode(path: Path) -> int:
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One of the log's, open. written_ns: when, since the epoch; no entry is younger."""
+
+    fd: int
+    folder: Path
+    is_packed: bool
+    written_ns: int
+
+    async def plain(self, stack: ExitStack) -> int:
+        """A descriptor of its text, closed with the stack: of a nameless copy, if it is packed."""
+        if not self.is_packed:
+            return self.fd
+        text = stack.enter_context(closing(_nameless(self.folder)))
+        await asyncio.to_thread(self._unpack, text)
+        return text.fileno()
+
+    def _unpack(self, text: IO[bytes]) -> None:
+        with open(self.fd, "rb", closefd=False) as file, gzip.open(file) as packed:
+            shutil.copyfileobj(packed, text, 1 << 20)
+        text.flush()
+        text.seek(0)
+
+
 def _nameless(folder: Path) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder)
 
 
-def _open(path: Path, stack: ExitStack) -> int | None:
-    """A descriptor, closed with the stack; of a file without a name, where it is compressed.
-
-    None where it has gone: the container is being removed.
-    """
-    if path.suffix == ".gz":
-        plain = stack.enter_context(closing(_nameless(path.parent)))
-        with gzip.open(path, "rb") as packed:
-            shutil.copyfileobj(packed, plain, 1 << 20)
-        plain.flush()
-        plain.seek(0)
-        return plain.fileno()
+def _open(path: Path, stack: ExitStack) -> _File | None:
+    """Closed with the stack. None where it has gone: the container is being removed."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     stack.callback(os.close, fd)
-    return fd
+    return _File(fd, path.parent, path.suffix == ".gz", os.fstat(fd).st_mtime_ns)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry, LogQuery
+from stackr.runtime.engine.container.io.log_seek import Form, since_start, tail_start
+from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry, LogQuery, nanoseconds
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatch, FileWatches
 
-__all__ = ["LogReader", "tail_offset", "tail_start"]
+__all__ = ["FORM", "LogReader"]
 
 _BLOCK = 64 << 10
 
@@ -107,14 +108,22 @@ class LogReader:
 
     async def _lines(self) -> AsyncIterator[bytes]:
         """Whole lines of the file, without their ends."""
-        if self._query.tail is not None:
-            start = await tail_offset(self._fd, self._query.tail, self._turns, size=self._end)
-            os.lseek(self._fd, start, os.SEEK_SET)
+        os.lseek(self._fd, await self._start(), os.SEEK_SET)
         pending = b""
         async for block in self._blocks():
             *lines, pending = (pending + block).split(b"\n")
             for line in lines:
                 yield line
+
+    async def _start(self) -> int:
+        """Where the first line begins that may be asked for."""
+        fd, size, query, start = self._fd, self._end, self._query, 0
+        if query.since_ns:
+            start = await since_start(fd, query.since_ns, self._turns, size=size, form=FORM)
+        if query.tail is not None:
+            tail, _ = await tail_start(fd, query.tail, self._turns, size=size, form=FORM)
+            start = max(start, tail)
+        return start
 
     async def _blocks(self) -> AsyncIterator[bytes]:
         while True:
@@ -150,43 +159,14 @@ class LogReader:
         os.close(new)
 
 
-async def tail_offset(fd: int, lines: int, turns: Turns, *, size: int) -> int:
-    """Where the last `lines` lines of output begin, in the first `size` bytes of a log.
-
-    A line of output may be several of the file, all but the last of them with the tag P.
-    """
-    return (await tail_start(fd, lines, turns, size=size, ends_line=_ends_line))[0]
-
-
-async def tail_start(
-    fd: int, lines: int, turns: Turns, *, size: int, ends_line: Callable[[bytes], bool]
-) -> tuple[int, int]:
-    """That place, and how many lines there are from it on. Cost: what is read is what is told, a
-    block a turn.
-
-    ends_line: whether a line of the file is the end of one of output.
-    """
-    position, kept, found = size, b"", 0
-    while lines > 0 and position > 0:
-        await turns.take()
-        length = min(_BLOCK, position)
-        position -= length
-        data = os.pread(fd, length, position) + kept
-        end = data.rfind(b"\n")
-        while end >= 0:
-            before = data.rfind(b"\n", 0, end)
-            if before < 0 and position > 0:
-                break  # it begins in the block before
-            begin = position + end + 1
-            if begin < size and ends_line(data[before + 1 : end]):
-                found += 1
-                if found == lines:
-                    return begin, found
-            end = before
-        kept = data[: end + 1] if end >= 0 else data
-    return (0, found + (size > 0)) if lines > 0 else (size, 0)
-
-
-def _ends_line(entry: bytes) -> bool:
-    parts = entry.split(b" ", 3)
+def _ends_line(line: bytes) -> bool:
+    parts = line.split(b" ", 3)
     return len(parts) < 3 or parts[2] != b"P"
+
+
+def _time_ns(line: bytes) -> int | None:
+    return nanoseconds(line.partition(b" ")[0].decode(errors="replace"))
+
+
+FORM = Form(_ends_line, _time_ns)
+"""Of the monitor's own lines: all but the last of those of one line of output have the tag P."""
