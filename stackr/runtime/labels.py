@@ -28,6 +28,7 @@ __all__ = [
     "ONEOFF",
     "PROJECT",
     "REPLACE",
+    "RESTART_UNHEALTHY",
     "REVISION",
     "SERVICE",
     "SLUG",
@@ -66,6 +67,8 @@ BUILD: Final = "io.stackr.build"
 """Of an image: what it was built from, by `stackr.build.record`."""
 STANDBY: Final = "io.stackr.standby"
 """With "true", an engine that can hand over starts the container without its ports and aliases."""
+RESTART_UNHEALTHY: Final = "io.stackr.restart_unhealthy"
+"""Whether, and how often, an engine that can restarts a container that has become unhealthy."""
 
 HISTORY: Final = "io.stackr.history"
 """The project whose revision a volume holds; such a volume has no data, only labels."""

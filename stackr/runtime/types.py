@@ -333,6 +333,7 @@ class Capabilities:
     """What a back-end can do beyond the common ground; code asks this, never the class.
 
     probes: health checks of a port, an HTTP answer, output or a file, made by the engine itself.
+    restart_unhealthy: a container's label of that name is heeded.
     listed_limits: a listing has every container's `resources` and `restart` at no further cost.
     update_labels, update_lifts: `update_container` changes labels; it takes any limit away.
     handover: see `protocol.SupportsHandover`. leases: the engine can own a project for a while.
@@ -347,6 +348,7 @@ class Capabilities:
     interface_name: bool = False
     start_interval: bool = True
     probes: bool = False
+    restart_unhealthy: bool = False
     listed_limits: bool = False
     update_labels: bool = False
     update_lifts: bool = False

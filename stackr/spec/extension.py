@@ -37,6 +37,16 @@ def check(tree: dict[str, Any], faults: Faults) -> None:
             if typed and "probe" in typed and test is not None:
                 message = f"stands beside services.{name}.healthcheck.test: only one of them can be"
                 faults.add((*path, "probe"), message, at_key=True)
+            if typed and "restart_unhealthy" in typed and _is_unchecked(typed, service):
+                message = f"no effect: services.{name}.healthcheck disables the health check"
+                faults.add((*path, "restart_unhealthy"), message, at_key=True)
+
+
+def _is_unchecked(extension: dict[str, Any], service: dict[str, Any]) -> bool:
+    """Whether its containers have no health check, whatever their image says."""
+    check = service.get("healthcheck") or {}
+    test = check.get("test") or ()
+    return "probe" not in extension and (bool(check.get("disable")) or list(test)[:1] == ["NONE"])
 
 
 def read_policy(extension: Any, loaded: Loaded) -> dict[str, Level]:

@@ -32,6 +32,13 @@ def read_count(value: Any) -> int:
     return count
 
 
+def read_attempts(value: Any) -> int:
+    attempts = readers.read_int(value)
+    if attempts < 0:
+        raise ValueError(f"must be 0 (no limit) or more, not {attempts}")
+    return attempts
+
+
 def read_url(value: Any) -> str:
     url = readers.read_string(value)
     if not _URL.match(url):
@@ -99,6 +106,19 @@ class ProbeStruct(Struct):
         elif "status" in value and kinds != ["http"]:
             faults.add((*path, "status"), f"is for http, not for {kinds[0]}", at_key=True)
         return typed
+
+
+class RestartUnhealthyStruct(Struct):
+    """Its settings, or only that it is wanted, or not."""
+
+    def decode(self, value: Any, path: Path, faults: Faults) -> Any:
+        if isinstance(value, dict):
+            return super().decode(value, path, faults)
+        try:
+            return {} if readers.read_bool(value) else None
+        except ValueError:
+            faults.add(path, str(readers.expected("true, false or a mapping", value)))
+            return None
 
 
 class Policy(Kind):

@@ -142,6 +142,22 @@ def test_probes_need_no_program_in_the_container(stack: Stack, probe: str, comma
     stack("diff", "--exit-code")
 
 
+def test_what_is_unhealthy_is_restarted_as_the_file_says(stack: Stack, docker: Docker) -> None:
+    probe = "probe: {file: /ok, interval: 50ms, retries: 1}"
+    stack.write(STACK.format(attributes=f"x-stackr: {{{probe}}}"))
+    stack("up", "-d")
+    ids = stack.ids()
+    asked = "restart_unhealthy: {max_attempts: 1, delay: 0s}"
+    stack.write(STACK.format(attributes=f"x-stackr: {{{probe}, {asked}}}"))
+    assert "x-stackr.restart_unhealthy" in stack("diff").stdout
+    stack("up", "-d")
+    assert stack.ids() == ids
+    until(lambda: ", restarted once, given up (unhealthy)" in stack("ps").stdout)
+    assert ", restarted once, given up (unhealthy)" in docker("ps").stdout
+    found = docker("inspect", "-f", "{{json .Stackr.RestartUnhealthy}}", f"{stack.name}-web-1")
+    assert json.loads(found.stdout)["Restarts"] == 1
+
+
 def test_a_service_has_its_own_time_to_become_ready(stack: Stack, docker: Docker) -> None:
     stack.write(STACK.format(attributes="x-stackr: {probe: {tcp: 1}, ready_timeout: 2s}"))
     stack("up", "-d")

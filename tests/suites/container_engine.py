@@ -27,6 +27,7 @@ from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.linux import cgroup
 from stackr.runtime.engine.network.service import Networks
+from stackr.runtime.engine.project_locks import ProjectLocks
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 from stackr.runtime.engine.volume import Volumes
@@ -89,6 +90,7 @@ class Engine:
     networks: Networks
     volumes: Volumes
     containers: Containers
+    locks: ProjectLocks
 
     @classmethod
     async def open(cls, root: Path) -> Engine:
@@ -105,12 +107,13 @@ class Engine:
         await volumes.open()
         unknown = running_without_record(config, lambda id: is_readable(state.get("container", id)))
         await networks.open(keep=bool(unknown))
+        locks = ProjectLocks()
         containers = await make_containers(
-            config, state, events, OneImage(), snapshots, networks, volumes
+            config, state, events, OneImage(), snapshots, networks, volumes, locks
         )
         await containers.open()
         await networks.settle()
-        return cls(config, state, events, networks, volumes, containers)
+        return cls(config, state, events, networks, volumes, containers, locks)
 
     async def close(self) -> None:
         await self.containers.close()

@@ -927,6 +927,14 @@ CASES: tuple[Case, ...] = (
         needs="probes",
     ),
     _plain("x-stackr.ready_timeout", "10s", "20s"),
+    _case(
+        "x-stackr.restart_unhealthy",
+        "x-stackr: {probe: {tcp: 1}}",
+        "x-stackr: {probe: {tcp: 1}, restart_unhealthy: {max_attempts: 3, delay: 1m}}",
+        "Config.Labels.io~stackr~restart_unhealthy",
+        "max_attempts=3,delay=1m0s",
+        needs="probes",
+    ),
     _plain("x-stackr.stateful", False, True),
 )
 

@@ -15,7 +15,7 @@ from stackr.planner.desired.config_hash import canonical_json
 from stackr.planner.plan.model import FieldChange
 from stackr.spec.attribute import ORDERED, Keyed, Named, Order
 from stackr.spec.declared import attributes, marked
-from stackr.spec.decode import Scalar, Unit
+from stackr.spec.decode import EXTENSION, Scalar, Unit
 from stackr.spec.mask import masked
 from stackr.spec.rules import ANY, ITEM
 from stackr.spec.units import format_duration, format_size
@@ -30,8 +30,8 @@ def _of_resource(pattern: str) -> str:
 
 _IDENTITIES = {_of_resource(at): mark.keys for at, mark in marked(Named).items()}
 _ORDERED = {_of_resource(at) for at, mark in marked(Order).items() if mark is ORDERED}
-_SPLIT = {_of_resource(at) for at in marked(Keyed)}
-"""Maps of free keys, of which each is named even when the whole map comes or goes."""
+_SPLIT = {EXTENSION, *(_of_resource(at) for at in marked(Keyed))}
+"""Maps of keys of which each is named even when the whole map comes or goes."""
 _UNITS = {
     _of_resource(attribute.pattern.replace(ITEM, ANY)): attribute.kind.unit
     for attribute in attributes()

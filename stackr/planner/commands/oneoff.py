@@ -133,9 +133,10 @@ def _config(
 ) -> ContainerConfig:
     image = observed.images.get(service.image)
     changed = _changed(service.service, wanted)
+    base = {k: v for k, v in service.base_labels.items() if k != labels.RESTART_UNHEALTHY}
     own = {
         **changed.labels,
-        **service.base_labels,
+        **base,
         labels.ONEOFF: "True",
         labels.SLUG: wanted.slug,
         **({labels.IMAGE: image.id} if image else {}),

@@ -13,6 +13,7 @@ from stackr.planner.change.risk import risks
 from stackr.planner.change.slots import decide
 from stackr.planner.desired.probe import check_probes, probe_of
 from stackr.planner.desired.project import Desired
+from stackr.planner.desired.restart_unhealthy import check_restarts, restarts_unhealthy
 from stackr.planner.observe.observed import Observed
 from stackr.planner.plan.builder import Builder
 from stackr.planner.plan.model import Plan, Resource
@@ -35,14 +36,15 @@ def reconcile(desired: Desired, observed: Observed, options: UpOptions | None = 
     pulled by `refresh.plan_refresh`, which is applied, and observed again, before this.
     Raises NotFound for external networks and volumes that are not there, InvalidArgument for an
     image that is not here and may not be pulled, NotSupported for one that must be built, and for
-    a probe that the engine cannot make, Conflict for a volume that is to be made anew and that
-    others use.
+    a probe that the engine cannot make, or a restart that it does not do; Conflict for a volume
+    that is to be made anew and that others use.
     """
     options = options or UpOptions()
     builder = Builder(desired.project)
     builder.warnings.extend(desired.warnings)
-    probed = [name for name, each in desired.services.items() if probe_of(each.service)]
-    check_probes(probed, observed.engine)
+    services = {name: each.service for name, each in desired.services.items()}
+    check_probes([n for n, each in services.items() if probe_of(each)], observed.engine)
+    check_restarts([n for n, each in services.items() if restarts_unhealthy(each)], observed.engine)
     renewed = renewed_volumes(desired, observed, options)
     slots = decide(desired, observed, options, renewed)
     diverged = diverged_networks(desired, observed)

@@ -185,7 +185,8 @@ class _Undo:
         return [self._networks[name]] if name in self._networks else []
 
     def _update_back(self, was: ContainerState, found: ContainerState, resource: Resource) -> Entry:
-        own = {key: value for key, value in was.labels.items() if found.labels.get(key) != value}
+        own: dict[str, str | None] = dict.fromkeys(found.labels.keys() - was.labels.keys())
+        own |= {key: value for key, value in was.labels.items() if found.labels.get(key) != value}
         payload = UpdateContainer(
             was.id,
             resources=was.resources,

@@ -23,6 +23,7 @@ from stackr.planner.desired.keys import (
     volume_keys,
 )
 from stackr.planner.desired.references import Reference, references
+from stackr.planner.desired.restart_unhealthy import restart_unhealthy_label
 from stackr.planner.plan.graph import closure, topological_order
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
@@ -108,6 +109,12 @@ class DesiredService:
         """The labels that say what its containers are made of, and what they follow."""
         named = (labels.SPEC, labels.CONFIG_HASH, labels.REVISION, labels.FORMAT)
         return {name: self.base_labels[name] for name in (*named, labels.DEPENDS_ON)}
+
+    @property
+    def orders(self) -> dict[str, str | None]:
+        """The labels that tell the engine what to do with its containers; None for none."""
+        own = {**self.service.labels, **self.base_labels}
+        return {labels.RESTART_UNHEALTHY: own.get(labels.RESTART_UNHEALTHY)}
 
     @property
     def shares(self) -> tuple[str, ...]:
@@ -324,13 +331,17 @@ def _extension_spec(service: Service) -> dict[str, Any]:
         return {}
     found = {name: getattr(service.stackr, name) for name in _IN_EXTENSION}
     given = {name: sparse(value) for name, value in found.items() if value is not None}
+    if given.get("restart_unhealthy") == {}:
+        given["restart_unhealthy"] = True
     return {EXTENSION: given} if given else {}
 
 
 def _service_labels(
     project: Project, service: Service, spec: str, hashed: str, revision: str
 ) -> dict[str, str]:
+    restarts = restart_unhealthy_label(service)
     return {
+        **({} if restarts is None else {labels.RESTART_UNHEALTHY: restarts}),
         labels.PROJECT: project.name,
         labels.SERVICE: service.name,
         labels.ONEOFF: "False",

@@ -148,12 +148,15 @@ class RemoveContainer:
 
 @dataclass(frozen=True, slots=True)
 class UpdateContainer:
-    """Limits, restart policy and labels of a container that exists; None leaves it as it is."""
+    """Limits, restart policy and labels of a container that exists; None leaves it as it is.
+
+    A label without a value is taken away.
+    """
 
     ref: str
     resources: Resources | None = None
     restart: RestartPolicy | None = None
-    labels: Mapping[str, str] | None = None
+    labels: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

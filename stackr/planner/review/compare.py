@@ -86,7 +86,12 @@ def _told(change: Change) -> Change:
 
 
 _ENGINE = Capabilities(
-    probes=True, listed_limits=True, update_labels=True, update_lifts=True, handover=True
+    probes=True,
+    restart_unhealthy=True,
+    listed_limits=True,
+    update_labels=True,
+    update_lifts=True,
+    handover=True,
 )
 """stackr's own; another one recreates what this one changes in place."""
 _CAUSES = {

@@ -149,12 +149,13 @@ def _update(draft: Draft, service: DesiredService, slot: Slot) -> None:
     """Change what can be changed in a container that exists, and what it says it is made of."""
     if slot.container is None:
         return
-    is_told = draft.observed.engine.update_labels
+    is_told, there = draft.observed.engine.update_labels, slot.container.labels
+    orders = {key: value for key, value in service.orders.items() if there.get(key) != value}
     payload = UpdateContainer(
         slot.container.id,
         resources=resources(service.service),
         restart=restart_policy(service.service) or RestartPolicy("no"),
-        labels=service.identity if is_told else None,
+        labels={**service.identity, **orders} if is_told else None,
     )
     draft.builder.add(Action.UPDATE_CONTAINER, slot.resource, slot.cause, payload)
 

@@ -74,7 +74,7 @@ _FRAMED_API = (1, 42)  # from which on a stream's type says whether it has frame
 _MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _BEYOND_DOCKER = (
     *("build", "handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
-    *("snapshot", "update_labels", "update_lifts"),
+    *("restart_unhealthy", "snapshot", "update_labels", "update_lifts"),
 )
 """Capabilities that an engine tells of itself."""
 

@@ -55,6 +55,10 @@ class ProjectLocks:
             else:
                 del self._queues[project]
 
+    def is_held(self, project: str) -> bool:
+        """Whether a command changes it now."""
+        return project in self._queues
+
     def first(self, project: str) -> Entry:
         """Who holds it. Raises KeyError where nobody does."""
         return self._queues[project][0]

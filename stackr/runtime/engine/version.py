@@ -14,7 +14,7 @@ the components of `/version`.
 """
 CAPABILITIES = (
     *("build", "handover", "leases", "listed_limits", "locks", "network_repair", "probes"),
-    *("snapshot", "update_labels", "update_lifts"),
+    *("restart_unhealthy", "snapshot", "update_labels", "update_lifts"),
 )
 """By the names of `runtime.types.Capabilities`; docs/engine-api.md says what belongs to each."""
 

@@ -73,7 +73,10 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
     unknown = running_without_record(config, lambda id: is_readable(state.get("container", id)))
     await networks.open(keep=bool(unknown))
     parts.push_async_callback(networks.close)
-    containers = await make_containers(config, state, events, images, snapshots, networks, volumes)
+    locks = ProjectLocks()
+    containers = await make_containers(
+        config, state, events, images, snapshots, networks, volumes, locks
+    )
     parts.push_async_callback(_end_containers, config, containers)
     leases = Leases(state, events, Resources(containers, networks, volumes))
     leases.restore()
@@ -96,7 +99,7 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         builds=builds,
         execs=containers.execs,
         leases=leases,
-        locks=ProjectLocks(),
+        locks=locks,
         action_times=times,
         warnings=lambda: state.warnings,
     )

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from stackr.spec import extension_readers as readers
-from stackr.spec.attribute import no_effect, not_on_swarm
+from stackr.spec.attribute import in_place, no_effect, not_on_swarm
 from stackr.spec.decode import EXTENSION, Faults, Scalar, Struct, Unit
 from stackr.spec.extension_readers import PROBE_KINDS
 from stackr.spec.model.base import Model
@@ -22,6 +22,7 @@ __all__ = [
     "Level",
     "Probe",
     "ProjectExtension",
+    "RestartUnhealthy",
     "ServiceExtension",
     "project_extension",
     "service_extension",
@@ -53,6 +54,9 @@ _Port: TypeAlias = Annotated[
 ]
 _Count: TypeAlias = Annotated[
     int | None, Scalar(readers.read_count), _written("integer", "string", minimum=1)
+]
+_Attempts: TypeAlias = Annotated[
+    int | None, Scalar(readers.read_attempts), _written("integer", "string", minimum=0)
 ]
 _Flag: TypeAlias = Annotated[bool | None, BOOL_POINTER, _written("boolean", "string")]
 _Status: TypeAlias = Annotated[
@@ -127,6 +131,29 @@ class Probe(Model):
         return next(kind for kind in PROBE_KINDS if getattr(self, kind) is not None)
 
 
+class RestartUnhealthy(Model):
+    """Whether, and how often, a container that has become unhealthy is restarted.
+
+    It may be `true`, for what is said of nothing; `false` is as good as absent.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"type": ["boolean", "string", "object"]})
+
+    read_as: ClassVar[type[Struct]] = readers.RestartUnhealthyStruct
+
+    max_attempts: _Attempts = Field(
+        None, description="This many restarts in a row, 0 for no limit. Default: 5"
+    )
+    delay: _Period = Field(
+        None,
+        description="How long it runs, at least, before the second; twice as long before each"
+        " further one, up to 10m. Default: 10s",
+    )
+    window: _Period = Field(
+        None, description="How long it is healthy until they are counted anew. Default: 5m"
+    )
+
+
 class ServiceExtension(Model):
     """`services.*.x-stackr`. Times are in seconds."""
 
@@ -136,6 +163,11 @@ class ServiceExtension(Model):
     ready_timeout: Annotated[_Time, no_effect("counts at the next `up`")] = Field(
         None, description="How long the service may take to become ready."
     )
+    restart_unhealthy: Annotated[
+        RestartUnhealthy | None,
+        in_place("the engine's label"),
+        not_on_swarm("a Swarm replaces what is unhealthy by itself"),
+    ] = Field(None, description="Whether a container that has become unhealthy is restarted.")
     stateful: Annotated[_Flag, no_effect("it is about the plan's risks")] = Field(
         None,
         description="Whether to recreate it is a risk. Default: whether it mounts a named volume",

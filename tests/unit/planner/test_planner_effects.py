@@ -24,8 +24,10 @@ ROOT = Path(__file__).parents[3]
 _ROWS = {row.path: row for row in rows()}
 _KINDS = {Effect.IN_PLACE: "update", Effect.SCALE: "create", Effect.NONE: None}
 _ENGINES = {
-    "embedded": Capabilities(probes=True, update_labels=True, update_lifts=True),
-    "docker": Capabilities(probes=True),
+    "embedded": Capabilities(
+        probes=True, restart_unhealthy=True, update_labels=True, update_lifts=True
+    ),
+    "docker": Capabilities(probes=True, restart_unhealthy=True),
 }
 
 

@@ -15,7 +15,12 @@ from stackr.errors import InvalidProject
 from stackr.spec.decode import Struct
 from stackr.spec.extension import PROJECT, SERVICE
 from stackr.spec.load import LoadOptions, load_tree
-from stackr.spec.model.extension import Probe, ProjectExtension, ServiceExtension
+from stackr.spec.model.extension import (
+    Probe,
+    ProjectExtension,
+    RestartUnhealthy,
+    ServiceExtension,
+)
 from stackr.spec.model.project import Project
 from stackr.spec.render import project_tree
 from stackr.spec.schema.extension import extension_schema, stack_schema
@@ -135,6 +140,10 @@ def test_policy_files_that_are_none(problems: Refused, policy: str | None, messa
         ("{probe: {tcp: 1, retries: 0}}", "probe.retries: must be 1 or more, not 0"),
         ("{ready_timeout: 5}", "ready_timeout: time: missing unit in duration"),
         ("{stateful: maybe}", "stateful: invalid boolean: maybe"),
+        ("{restart_unhealthy: 3}", "restart_unhealthy: must be true, false or a mapping, not 3"),
+        ("{restart_unhealthy: {max_attempts: -1}}", "max_attempts: must be 0 (no limit) or more"),
+        ("{restart_unhealthy: {delay: -1s}}", "delay: must not be negative, as -1s is"),
+        ("{restart_unhealthy: {retries: 1}}", 'restart_unhealthy.retries: unknown key "retries"'),
     ],
 )
 def test_what_is_wrong_in_a_service_is_told(
@@ -182,6 +191,15 @@ def test_a_probe_and_a_healthcheck_exclude_each_other(problems: Refused, project
     assert project(text % "disable: true").services["a"].stackr.probe == Probe(tcp=1)
 
 
+def test_what_is_never_checked_cannot_become_unhealthy(problems: Refused, project: Load) -> None:
+    text = "    healthcheck: {%s}\n"
+    for disabled in ("disable: true", "test: [NONE]"):
+        (problem,) = problems(_service("{restart_unhealthy: true}", text % disabled))
+        assert "restart_unhealthy: no effect: services.a.healthcheck disables the" in problem
+        project(_service("{restart_unhealthy: false}", text % disabled))
+        project(_service("{restart_unhealthy: true, probe: {tcp: 1}}", text % "disable: true"))
+
+
 def test_disabled_services_are_checked_too(problems: Refused) -> None:
     text = "services: {a: {image: i}, b: {image: i, profiles: [p], x-stackr: {x: 1}}}"
     assert "services.b.x-stackr.x: unknown key" in problems(text)[0]
@@ -209,7 +227,7 @@ def test_each_struct_has_the_fields_of_its_model(struct: Struct) -> None:
 
 def test_every_key_is_documented() -> None:
     text = (ROOT / "docs" / "x-stackr.md").read_text(encoding="utf-8")
-    for model in (ProjectExtension, ServiceExtension, Probe):
+    for model in (ProjectExtension, ServiceExtension, Probe, RestartUnhealthy):
         for name in set(model.model_fields) - {"extensions"}:
             assert f"`{name}`" in text, name
 
@@ -219,6 +237,9 @@ def test_every_key_is_documented() -> None:
     [
         ("{probe: {tcp: 80, interval: 5s}, ready_timeout: 1m, stateful: false}", True),
         ("{probe: {tcp: '${PORT}'}, stateful: '${S}'}", True),
+        ("{restart_unhealthy: {max_attempts: 0, window: 1h}}", True),
+        ("{restart_unhealthy: true}", True),
+        ("{restart_unhealthy: {after: 1h}}", False),
         ("{probe: {interval: 5s}}", True),
         ("{probe: {http: 'http://x/', status: 204}, x-own: 1}", True),
         ("{probe: {http: '${URL}'}}", True),

@@ -15,6 +15,10 @@ from stackr.runtime.engine.api.timestamp import rfc3339
 from stackr.runtime.engine.container.oci.bundle import MASKED_PATHS, READONLY_PATHS
 from stackr.runtime.engine.container.records.record import STANDBY_LABEL, Container, MountPoint
 from stackr.runtime.engine.container.settings.spec import HostConfig, Resources
+from stackr.runtime.engine.container.settings.unhealthy import (
+    RESTART_UNHEALTHY_LABEL,
+    restart_unhealthy,
+)
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort, SandboxInfo
 
 __all__ = ["endpoint_settings", "inspection", "ports_of", "status_text", "summary"]
@@ -97,7 +101,32 @@ def _own(container: Container, standby: bool, severed: bool | None) -> dict[str,
         found = {"Standby": standby, "ReplacedBy": container.replaced_by}
     if severed is not None:
         found["Severed"] = severed
+    if RESTART_UNHEALTHY_LABEL in container.config.labels:
+        found["RestartUnhealthy"] = _restart_unhealthy(container)
     return {"Stackr": found} if found else {}
+
+
+def _restart_unhealthy(container: Container) -> dict[str, Any]:
+    """What the label asks for, times in nanoseconds as those of a health check; and what became
+    of it."""
+    counted = container.unhealthy_restarts
+    policy = restart_unhealthy(container.config.labels)
+    asked = (
+        {}
+        if policy is None
+        else {
+            "MaxAttempts": policy.max_attempts,
+            "Delay": round(policy.delay_s * _NS),
+            "Window": round(policy.window_s * _NS),
+        }
+    )
+    return {
+        **asked,
+        "Enabled": policy is not None,
+        "Attempts": counted.attempts,
+        "Restarts": counted.total,
+        "GivenUp": counted.given_up,
+    }
 
 
 def _state(container: Container) -> dict[str, Any]:
@@ -359,7 +388,7 @@ def status_text(container: Container, *, now_ns: int) -> str:
             up = f"Up {in_words(container.uptime_s or (now_ns - state.started_ns) / _NS)}"
             if state.status.value == "paused":
                 return f"{up} (Paused)"
-            return up + _health_text(container)
+            return up + _restarts_text(container) + _health_text(container)
         case "restarting":
             return f"Restarting ({state.exit_code}) {age} ago"
         case "removing":
@@ -370,6 +399,15 @@ def status_text(container: Container, *, now_ns: int) -> str:
             return f"Exited ({state.exit_code}) {age} ago"
         case _:
             return "Created"
+
+
+def _restarts_text(container: Container) -> str:
+    """How often it was restarted for want of health, which Docker's containers never are."""
+    counted = container.unhealthy_restarts
+    if not counted.total:
+        return ""
+    times = "once" if counted.total == 1 else f"{counted.total} times"
+    return f", restarted {times}{', given up' if counted.given_up else ''}"
 
 
 def _health_text(container: Container) -> str:

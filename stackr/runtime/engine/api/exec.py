@@ -41,7 +41,7 @@ class _UntilEnded:
             await self._stream.close()
             return
         await self._stream.close_stdin()
-        self._execs.drain(self._stream)
+        self._execs.drain(self._session.id, self._stream)
 
     async def read(self) -> tuple[int, bytes] | None:
         output = await self._stream.read()
@@ -65,7 +65,7 @@ async def _start(engine: Engine, request: Request) -> Response | None:
     session = engine.execs.startable(request.params["id"])
     size = console_size(body, "ConsoleSize")
     if boolean(body, "Detach"):
-        engine.execs.drain(await engine.execs.start(session.id, size=size))
+        engine.execs.drain(session.id, await engine.execs.start(session.id, size=size))
         return Response(200)
     is_raw, spec = boolean(body, "Tty"), session.request
     client = await request.hijack(content_type(request.api_version, tty=is_raw))

@@ -19,6 +19,7 @@ from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.launcher_client import Launcher
+from stackr.runtime.engine.project_locks import ProjectLocks
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["Parts"]
@@ -28,6 +29,7 @@ __all__ = ["Parts"]
 class Parts:
     """lives: the containers as this process holds them, by ID. tasks: what goes on in the
     background. turns: of what reads and writes logs. note: tells what a user should know of.
+    locks: which projects a command changes now.
     """
 
     config: EngineConfig
@@ -48,3 +50,4 @@ class Parts:
     tasks: Tasks
     turns: Turns
     note: Callable[[str], None]
+    locks: ProjectLocks

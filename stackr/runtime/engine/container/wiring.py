@@ -15,6 +15,7 @@ from stackr.runtime.engine.container.io.log_options import rotation
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.container.life.adoption import Adoption
 from stackr.runtime.engine.container.life.bring_up import BringUp
+from stackr.runtime.engine.container.life.healing import Healing
 from stackr.runtime.engine.container.life.lifecycle import Lifecycle
 from stackr.runtime.engine.container.life.limiter import Limiter
 from stackr.runtime.engine.container.life.removal import Removal
@@ -42,6 +43,7 @@ from stackr.runtime.engine.linux.descriptors import Descriptors
 from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.launcher_client import Launcher
 from stackr.runtime.engine.options import EngineOptions
+from stackr.runtime.engine.project_locks import ProjectLocks
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
@@ -56,6 +58,7 @@ async def make_containers(
     snapshots: Overlay,
     networks: NetworkAccess,
     volumes: VolumeAccess,
+    locks: ProjectLocks | None = None,
 ) -> Containers:
     """Start the launcher and choose the OCI runtime; `open` takes over what runs.
 
@@ -88,6 +91,7 @@ async def make_containers(
             tasks=Tasks(),
             turns=Turns(),
             note=state.note,
+            locks=locks or ProjectLocks(),
         )
         return _wired(parts)
     except BaseException:
@@ -118,7 +122,8 @@ async def _runtime(config: EngineConfig, host: host_facts.Host, launcher: Launch
 def _wired(parts: Parts) -> Containers:
     executor = Executor(parts)
     commands = CommandProbes(executor, parts.descriptors, parts.events)
-    watch = Watch(parts, Probes(commands, parts.storage))
+    execs = Execs(parts, executor)
+    watch = Watch(parts, Probes(commands, parts.storage), Healing(parts, execs.attended))
     limiter = Limiter(parts)
     teardown = Teardown(parts, limiter)
     stopping = Stopping(parts, watch)
@@ -142,5 +147,5 @@ def _wired(parts: Parts) -> Containers:
         removal=removal,
         adoption=adoption,
         watch=watch,
-        execs=Execs(parts, executor),
+        execs=execs,
     )

@@ -239,7 +239,7 @@ async def test_a_late_line_that_began_early_hides_nothing() -> None:
 async def test_the_end_of_a_long_log_is_found_without_reading_it(
     tmp_path: Path, watches: FileWatches, query: LogQuery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, read = tmp_path / "log", []
+    path, read = tmp_path / "log", list[int]()
     with path.open("wb") as log:
         for second in range(3600):
             log.write(_at(second, "x" * 500) * 10)

@@ -59,7 +59,7 @@ class Execs:
         self._sessions.forget(container_id)
 
     async def start(self, id: str, *, size: tuple[int, int] | None = None) -> PipeStream:
-        """Start the session. A caller that detaches hands the stream to `drain`."""
+        """Start the session. A caller that detaches, or goes, hands the stream to `drain`."""
         session = self.startable(id)
         if session.started:
             state = "is already running" if session.running else "has already run"
@@ -67,6 +67,7 @@ class Execs:
         container = session.container
         session.size = size
         stream = await self._executor.start(session)
+        session.attended = True
         command = " ".join(session.request.cmd)
         announce(self._parts.events, container, f"exec_start: {command}", {"execID": id})
         self._parts.tasks.start(self._announce_end(session), f"exec {id[:12]}")
@@ -77,8 +78,13 @@ class Execs:
         extra = {"execID": session.id, "exitCode": str(session.exit_code)}
         announce(self._parts.events, session.container, "exec_die", extra)
 
-    def drain(self, stream: PipeStream) -> None:
+    def attended(self, container_id: str) -> bool:
+        """Whether somebody works in a container: has a session in it that has not ended."""
+        return any(s.running and s.attended for s in self._sessions.of(container_id))
+
+    def drain(self, id: str, stream: PipeStream) -> None:
         """Read a stream to its end in the background, for a session that nobody listens to."""
+        self._sessions.get(id).attended = False
         self._parts.tasks.start(_drain(stream), "drain")
 
     def resize(self, id: str, *, height: int, width: int) -> None:

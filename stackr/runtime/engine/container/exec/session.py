@@ -21,7 +21,10 @@ __all__ = ["ExecSession", "ExecSessions", "set_size", "size_of"]
 
 @dataclass(slots=True)
 class ExecSession:
-    """exit_code: None until the process has ended; pid: the host's number, 0 where unknown."""
+    """exit_code: None until the process has ended; pid: the host's number, 0 where unknown.
+
+    attended: a caller has its streams.
+    """
 
     id: str
     container: Container
@@ -33,6 +36,7 @@ class ExecSession:
     terminal: int | None = None
     size: tuple[int, int] | None = None
     error: str = ""
+    attended: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -155,18 +155,22 @@ def _limited(probe: Callable[[], Awaitable[ProbeResult]]) -> ProbeCall:
 
 @dataclass(slots=True)
 class Prober:
-    """changed: writes the record; publish: an event of the container."""
+    """changed: writes the record; publish: an event of the container. probed: is told, after each
+    probe, how many have failed in a row since `run` began, and how many make it unhealthy.
+    """
 
     container: Container
     probes: Probes
     changed: Callable[[], None]
     publish: Callable[[str], None]
+    probed: Callable[[int, int], None]
 
     async def run(self) -> None:
         """Probe until cancelled; the caller stops it when the container pauses or ends."""
         check = self.container.config.healthcheck or Healthcheck()
         pace = Pace.of(check, in_engine=check.test[0] not in ("CMD", "CMD-SHELL"))
-        timeout_s = check.timeout / _NS or _DEFAULT_S
+        timeout_s, retries = check.timeout / _NS or _DEFAULT_S, check.retries or _DEFAULT_RETRIES
+        failures = 0
         with self.probes.open(self.container) as probe:
             while (health := self.container.state.health) is not None:
                 start_ns, began_s = time.time_ns(), self.container.uptime_s
@@ -174,7 +178,9 @@ class Prober:
                 ended_s = self.container.uptime_s
                 done = Probe(start_ns, time.time_ns(), result.exit_code, result.output)
                 counts = pace.counts(elapsed_s=began_s, failed=health.failing_streak)
-                self._note(health, done, check.retries or _DEFAULT_RETRIES, counts)
+                self._note(health, done, retries, counts)
+                failures = failures + 1 if done.exit_code else 0
+                self.probed(failures, retries)
                 wait_s = pace.interval_s
                 if health.status == "starting":
                     wait_s = pace.wait_s(elapsed_s=ended_s, took_s=max(0, ended_s - began_s))

@@ -170,7 +170,7 @@ class Adoption:
         if tasks := [task for task in pending if task is not None]:
             await asyncio.wait(tasks, timeout=_SETTLE_S)
         try:
-            await self._lifecycle.start(live)
+            await self._lifecycle.start(live, by_caller=False)
         except NotModified:
             return
         except StackrError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container import capabilities
@@ -28,6 +29,10 @@ from stackr.runtime.engine.container.settings.spec import (
     Healthcheck,
     HostConfig,
     RestartPolicy,
+)
+from stackr.runtime.engine.container.settings.unhealthy import (
+    RESTART_UNHEALTHY_LABEL,
+    parse_restart_unhealthy,
 )
 from stackr.runtime.engine.container.storage.etc import check_extra_hosts
 
@@ -62,8 +67,14 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
     check_extra_hosts(host_config.extra_hosts)
     check_ports(config, host_config)
     _check_ranges(host_config)
-    unknown = unknown_test(config)
-    return [*_warnings(host_config, host), *([unknown] if unknown else [])]
+    return [*_warnings(host_config, host), *_health_warnings(config)]
+
+
+def _health_warnings(config: Config) -> Iterator[str]:
+    if unknown := unknown_test(config):
+        yield unknown
+    if parse_restart_unhealthy(config.labels) is not None and parse_test(config) is None:
+        yield f"label {RESTART_UNHEALTHY_LABEL}: no effect: the container has no health check"
 
 
 def _check_config(config: Config) -> None:

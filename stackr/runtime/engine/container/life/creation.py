@@ -34,6 +34,7 @@ from stackr.runtime.engine.container.settings.defaults import with_defaults
 from stackr.runtime.engine.container.settings.merge import merge_config
 from stackr.runtime.engine.container.settings.refused import OCI_RUNTIMES
 from stackr.runtime.engine.container.settings.spec import ContainerCreate
+from stackr.runtime.engine.container.settings.unhealthy import RESTART_UNHEALTHY_LABEL
 from stackr.runtime.engine.container.storage.mounts import plan_mounts
 from stackr.runtime.engine.container.storage.storage import name_volumes
 from stackr.runtime.engine.image.platform import check_made_for, parse_platform
@@ -43,14 +44,17 @@ __all__ = ["Creation"]
 _log = logging.getLogger(__name__)
 
 
+_ORDERS = frozenset({STANDBY_LABEL, RESTART_UNHEALTHY_LABEL})
+
+
 def _without_orders(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An image's configuration without the label that tells the engine something: it may have been
+    """An image's configuration without the labels that tell the engine something: it may have been
     made of a container that was in standby.
     """
     labels = config.get("Labels")
-    if not isinstance(labels, Mapping) or STANDBY_LABEL not in labels:
+    if not isinstance(labels, Mapping) or not _ORDERS & labels.keys():
         return config
-    return {**config, "Labels": {key: labels[key] for key in labels if key != STANDBY_LABEL}}
+    return {**config, "Labels": {key: labels[key] for key in labels if key not in _ORDERS}}
 
 
 class Creation:

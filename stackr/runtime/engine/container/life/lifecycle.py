@@ -25,7 +25,7 @@ from stackr.runtime.engine.container.oci.failure import start_failure
 from stackr.runtime.engine.container.oci.monitor import MonitorError
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
-from stackr.runtime.engine.container.records.record import Container, Health
+from stackr.runtime.engine.container.records.record import Container, Health, UnhealthyRestarts
 from stackr.runtime.engine.container.records.restart import should_restart
 from stackr.runtime.engine.container.records.state import Event, Status, Verb, check
 from stackr.runtime.engine.container.settings.spec import ContainerUpdate
@@ -63,9 +63,11 @@ class Lifecycle:
         self._stopping = stopping
         self._removal = removal
 
-    async def start(self, live: Live) -> None:
+    async def start(self, live: Live, *, by_caller: bool = True) -> None:
         """Raises NotModified where it runs already, and the reason where it cannot be started; one
         that is to be removed at its end is gone by then.
+
+        by_caller: restarts are counted anew.
         """
         async with live.lock:
             container = live.container
@@ -74,7 +76,9 @@ class Lifecycle:
                 live.restart.cancel()
                 live.restart = None
             if live.restart is None:
-                container.restart_count = 0
+                if by_caller:
+                    container.unhealthy_restarts = UnhealthyRestarts()
+                container.restart_count = container.unhealthy_restarts.total
             container.manually_stopped = False
             try:
                 await self._start(live)
@@ -146,12 +150,14 @@ class Lifecycle:
         told, live.had_oom = live.had_oom, False  # the monitor notes some kills twice
         await self._release(container)
         await finish_log(live, parts)
+        counted = container.unhealthy_restarts
         restarts = should_restart(
             container.host_config.restart_policy,
             exit_code=report.exit_code,
-            restart_count=container.restart_count,
+            restart_count=container.restart_count - counted.total,
             manually_stopped=container.manually_stopped,
-        )
+        ) or (counted.ending and not container.manually_stopped)
+        was_unhealthy, counted.ending = counted.ending, False
         self._store.advance(
             container,
             Event.RESTARTS if restarts else Event.ENDED,
@@ -168,7 +174,7 @@ class Lifecycle:
         announce_mounts(parts.events, container, "unmount")
         live.exited.resolve(report.exit_code)
         if restarts:
-            self.schedule_restart(live, live.backoff.after(uptime_s))
+            self.schedule_restart(live, 0 if was_unhealthy else live.backoff.after(uptime_s))
             return
         live.stopped.resolve(report.exit_code)
         if container.host_config.auto_remove and live.remove_on_exit:

@@ -8,17 +8,17 @@ from contextlib import suppress
 
 from stackr.errors import Conflict, StackrError
 from stackr.runtime.engine.container.announce import announce
+from stackr.runtime.engine.container.life.signalling import send_signal, stop_timeout_s
 from stackr.runtime.engine.container.life.watch import Watch
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.state import Event, Status, Verb, check
 from stackr.runtime.engine.container.settings.signals import signal_number
-from stackr.runtime.engine.linux.process import Process, is_exiting, start_ticks
+from stackr.runtime.engine.linux.process import is_exiting, start_ticks
 
 __all__ = ["Stopping", "is_running", "stop_timeout_of"]
 
-_STOP_TIMEOUT_S = 10
 _KILL_PATIENCE_S = 30.0
 
 
@@ -61,7 +61,7 @@ class Stopping:
         if container.state.status is Status.RESTARTING:
             await self._cancel_restart(live)
         else:
-            await self._end(live, number, _stop_timeout(container, timeout_s))
+            await self._end(live, number, stop_timeout_s(container, timeout_s))
         announce(self._parts.events, container, "stop")
 
     async def kill(self, live: Live, signal_name: str = "") -> None:
@@ -76,7 +76,7 @@ class Stopping:
         if number == signal.SIGKILL:
             await self._end(live, number, None)
         else:
-            self._signal(live, number)
+            send_signal(self._parts, container, number)
 
     async def force_down(self, live: Live) -> None:
         """Kill it, or see to it that it is not started again, for its removal."""
@@ -130,13 +130,13 @@ class Stopping:
         try:
             if live.container.state.status is Status.PAUSED:
                 await self.unpause(live)
-            self._signal(live, number)
+            send_signal(self._parts, live.container, number)
             if timeout_s != 0 or number == signal.SIGKILL:
                 limit = _KILL_PATIENCE_S if number == signal.SIGKILL else timeout_s
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(exited), limit)
                     return
-            self._signal(live, signal.SIGKILL)
+            send_signal(self._parts, live.container, signal.SIGKILL)
             try:
                 await asyncio.wait_for(asyncio.shield(exited), _KILL_PATIENCE_S)
             except TimeoutError as error:
@@ -145,24 +145,3 @@ class Stopping:
                 ) from error
         finally:
             exited.cancel()
-
-    def _signal(self, live: Live, number: int) -> None:
-        """To the container's first process; one that has just ended is fine."""
-        container, parts = live.container, self._parts
-        running = container.running
-        if running is None:
-            return
-        process = Process.find(running.pid, running.pid_start)
-        if process is not None:
-            with process:
-                process.kill(number)
-        if number == signal.SIGKILL:
-            parts.host.cgroups.kill(parts.groups.path(container))
-        announce(parts.events, container, "kill", {"signal": str(int(number))})
-
-
-def _stop_timeout(container: Container, given: int | None) -> float | None:
-    if given is None:
-        given = container.config.stop_timeout
-    timeout_s = _STOP_TIMEOUT_S if given is None else given
-    return None if timeout_s < 0 else float(timeout_s)

@@ -23,6 +23,7 @@ from stackr.runtime.engine.container.settings.spec import (
     ThrottleDevice,
     WeightDevice,
 )
+from stackr.runtime.engine.container.settings.unhealthy import parse_restart_unhealthy
 from stackr.runtime.engine.linux.cgroup import INHERITED
 
 __all__ = ["Write", "lifted", "updated"]
@@ -103,6 +104,7 @@ def _labels(container: Container, body: ContainerUpdate) -> dict[str, str]:
     if "" in body.labels:
         raise InvalidArgument("invalid label: its name is empty")
     merged = {**container.config.labels, **body.labels}
+    parse_restart_unhealthy(merged)
     return {name: value for name, value in merged.items() if value is not None}
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.health.prober import Prober, Probes
+from stackr.runtime.engine.container.life.healing import Healing
 from stackr.runtime.engine.container.limits.oom import watch_oom
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Live
@@ -17,9 +18,10 @@ __all__ = ["Watch"]
 class Watch:
     """Tasks of a `Live`, from its start to its end."""
 
-    def __init__(self, parts: Parts, probes: Probes) -> None:
+    def __init__(self, parts: Parts, probes: Probes, healing: Healing) -> None:
         self._parts = parts
         self._probes = probes
+        self._healing = healing
 
     def begin(self, live: Live) -> None:
         container = live.container
@@ -42,8 +44,11 @@ class Watch:
             probes=self._probes,
             changed=lambda: parts.store.put(container),
             publish=lambda action: announce(parts.events, container, action),
+            probed=partial(self._healing.probed, live),
         )
+        live.healthy_since_s = None
         live.health = parts.tasks.start(prober.run(), f"health {container.short_id}")
+        self._healing.go_on(live)
 
     def end_health(self, live: Live) -> None:
         if live.health is not None:

@@ -69,6 +69,7 @@ class Live:
     exited: each end; stopped: an end without a restart; removed: the record is gone.
     pending: consoles that were attached ahead of the next start.
     had_oom: that the kernel killed for want of memory in this run has been told.
+    healthy_since_s: from which uptime on all probes of this daemon have been good.
     log: what writes its log, where a driver does; logging: its task, while the container runs.
     copies: processes that copy files from or to it, each with a mount of its root file system.
     """
@@ -84,6 +85,7 @@ class Live:
     health: asyncio.Task[None] | None = None
     oom: asyncio.Task[None] | None = None
     had_oom: bool = False
+    healthy_since_s: float | None = None
     remove_on_exit: bool = True
     pending: list[PendingStream] = field(default_factory=list)
     copies: list[Launched] = field(default_factory=list)

@@ -31,6 +31,7 @@ __all__ = [
     "Probe",
     "Running",
     "State",
+    "UnhealthyRestarts",
 ]
 
 STANDBY_LABEL = "io.stackr.standby"
@@ -102,6 +103,20 @@ class Health:
 
 
 @dataclass(slots=True)
+class UnhealthyRestarts:
+    """Restarts for want of health. attempts: in a row; total: since a caller has started it.
+
+    given_up: there were as many in a row as may be. ending: the program is asked to end, and is
+    started again when it has.
+    """
+
+    attempts: int = 0
+    total: int = 0
+    given_up: bool = False
+    ending: bool = False
+
+
+@dataclass(slots=True)
 class State:
     """Times in nanoseconds since the epoch, 0 for never."""
 
@@ -139,6 +154,7 @@ class Container:
     intent: Intent = ""
     standby: bool = False
     replaced_by: str = ""
+    unhealthy_restarts: UnhealthyRestarts = field(default_factory=UnhealthyRestarts)
 
     @property
     def short_id(self) -> str:
@@ -183,6 +199,7 @@ class Container:
             "intent": self.intent,
             "standby": self.standby,
             "replaced_by": self.replaced_by,
+            "unhealthy_restarts": asdict(self.unhealthy_restarts),
         }
 
     @classmethod
@@ -195,6 +212,8 @@ class Container:
         plain["state"] = _state(plain["state"])
         running = plain["running"]
         plain["running"] = Running(**known_fields(Running, running)) if running else None
+        counted = known_fields(UnhealthyRestarts, plain.get("unhealthy_restarts") or {})
+        plain["unhealthy_restarts"] = UnhealthyRestarts(**counted)
         return cls(**plain)
 
 
