@@ -13,11 +13,13 @@ from stackr.errors import NotSupported
 
 __all__ = ["check_applicable", "meaningless"]
 
+_COPY = frozenset(("isolated", "isolated_name"))
 _NO_STACK = frozenset(("ls", "engine", "image", "completion", "version", "doctor"))
 _GROUPS = frozenset(("engine", "image"))
 _LOOKING = frozenset(
     (
         *("ps", "logs", "images", "volumes", "top", "stats", "events", "port", "ls", "history"),
+        "env",
         *("config", "explain", "graph", "diff", "completion", "version", "doctor"),
     )
 )
@@ -41,6 +43,7 @@ _REASONS: Mapping[str, str] = {
         ("files", "project_name", "project_directory", "profiles", "env_files"),
         "it is about no single stack",
     ),
+    **dict.fromkeys(_COPY, "it is about no stack that is up"),
     "engine": "it asks no engine",
     "progress": "it shows no progress",
     "dry_run": "it changes nothing",
@@ -58,7 +61,18 @@ def meaningless(command: str) -> frozenset[str]:
     """
     names: set[str] = {"json"} if command in NO_JSON else set()
     if command in _NO_STACK:
-        names |= {"files", "project_name", "project_directory", "profiles", "env_files"}
+        names |= {"files", "project_name", "project_directory", "profiles", "env_files", *_COPY}
+    if command in (
+        "test",
+        "config",
+        "explain",
+        "container",
+        "network",
+        "volume",
+        "inspect",
+        "system",
+    ):
+        names |= _COPY
     if command in ("config", "explain", "completion", "engine", "doctor"):
         names.add("engine")
     if command in _LOOKING | _JOINED | _GROUPS:
@@ -88,6 +102,8 @@ def check_applicable(command: str, given: Iterable[tuple[str, Any]]) -> None:
 def _reason(command: str, name: str) -> str:
     if name == "json":
         return NO_JSON[command]
+    if name in _COPY and command == "test":
+        return "a test's copy is isolated in any case"
     if name == "dry_run" and command.partition(" ")[0] in _GROUPS:
         return "it is done at once, without a plan"
     return _REASONS[name]

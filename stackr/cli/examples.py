@@ -47,6 +47,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("stackr test -- pytest tests", "the tests beside the stack"),
         ("stackr test --artifacts out -- make e2e", "keep logs of a failure"),
     ),
+    "env": (
+        ("stackr env --isolated", "NAME=value, for a shell or a file"),
+        ("stackr env --isolated --json", "for one that reads JSON"),
+    ),
     "ps": (
         ("stackr ps -a", "stopped containers as well"),
         ("stackr ps --format '{{.Name}} {{.State}}'", "chosen columns"),

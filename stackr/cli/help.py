@@ -105,6 +105,8 @@ def _spelled(option: Any) -> str:
         if words
     )
     is_plain = getattr(option, "is_flag", False) or getattr(option, "count", False)
+    if is_plain and (option.metavar or "").startswith("["):
+        return f"{name}{option.metavar}"
     return name if is_plain else f"{name} {option.metavar or 'TEXT'}"
 
 

@@ -18,10 +18,12 @@ from typer.main import get_command
 from stackr.errors import InvalidArgument, NotSupported
 
 __all__ = [
-    *("TIMINGS", "GlobalOptions", "Parameter", "given_options", "is_shared"),
+    *("NAMED", "TIMINGS", "GlobalOptions", "Parameter", "given_options", "is_shared"),
     *("options_of", "refuse_compatibility", "shared_parameters"),
 ]
 
+NAMED = {"--isolated": "--isolated-name"}
+"""Flags that may have a value, and the options that are given it."""
 TIMINGS = "up --timings shows where the time went"
 Parameter: TypeAlias = Any
 """An option or an argument, whose class Typer does not name; `opts` and `secondary_opts` are its
@@ -49,6 +51,8 @@ class GlobalOptions:
     parallel: str | None = None
     all_resources: bool = False
     compatibility: bool = False
+    isolated: bool = False
+    isolated_name: str | None = None
 
     def silent(self) -> GlobalOptions:
         """The same without progress, as a command's own `--quiet` asks for."""
@@ -134,6 +138,17 @@ def _declare(
     parallel: Annotated[
         str | None,
         typer.Option("--parallel", metavar="NUM", help="Most calls at once; -1 for no limit"),
+    ] = None,
+    isolated: Annotated[
+        bool,
+        typer.Option(
+            "--isolated",
+            metavar="[=NAME]",
+            help="This folder's own copy of the stack, of its own name, ports and volumes",
+        ),
+    ] = False,
+    isolated_name: Annotated[
+        str | None, typer.Option(NAMED["--isolated"], metavar="NAME", hidden=True)
     ] = None,
     all_resources: Annotated[
         bool,

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from stackr.cli.applicable import check_applicable
 from stackr.cli.completed import completed
 from stackr.cli.help import command_help, write_help
-from stackr.cli.options import GlobalOptions, Parameter, given_options
+from stackr.cli.options import NAMED, GlobalOptions, Parameter, given_options
 
 __all__ = ["CommandGroup", "FlagCommand", "Parameter", "plain_flags"]
 
@@ -26,7 +26,8 @@ def plain_flags(
 ) -> list[str]:
     """The words of a command line, in which no flag has a value: `--rm=true` becomes `--rm`.
 
-    A false one becomes the option's negation where it has one, else it takes back the flag.
+    A false one becomes the option's negation where it has one, else it takes back the flag. What is
+    neither goes to the option that takes it: `--isolated=x` becomes `--isolated-name x`.
     interspersed: options may follow the first argument. Other words stay as they are.
     """
     options = {spelling: each for each in parameters for spelling in each.opts}
@@ -45,6 +46,8 @@ def plain_flags(
         elif value in _FALSE:
             words = [each for each in words if each not in option.opts]
             words += option.secondary_opts[:1]
+        elif value and name in NAMED and value not in _TRUE:
+            words += [NAMED[name], value]
         else:
             words.append(name if value in _TRUE else word)
     return words
@@ -103,6 +106,9 @@ class CommandGroup(TyperGroup):
         if ctx.resilient_parsing:
             completed(found)
         return found
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, plain_flags(args, self.get_params(ctx), interspersed=False))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         write_help(command_help(self, ctx), formatter)

@@ -19,17 +19,20 @@ __all__ = [
     "DOCUMENT_KEY",
     "ENVIRONMENT_FILE",
     "EXPIRES",
+    "FOLDER",
     "FORMAT",
     "HISTORY",
     "HISTORY_ENTRY",
     "HISTORY_NUMBER",
     "IMAGE",
+    "ISOLATED",
     "NETWORK",
     "ONEOFF",
     "PROJECT",
     "REPLACE",
     "RESTART_UNHEALTHY",
     "REVISION",
+    "SEEN",
     "SERVICE",
     "SLUG",
     "SPEC",
@@ -69,6 +72,13 @@ STANDBY: Final = "io.stackr.standby"
 """With "true", an engine that can hand over starts the container without its ports and aliases."""
 RESTART_UNHEALTHY: Final = "io.stackr.restart_unhealthy"
 """Whether, and how often, an engine that can restarts a container that has become unhealthy."""
+
+ISOLATED: Final = "io.stackr.isolated"
+"""The name of an isolated copy of a stack, on all that it has."""
+FOLDER: Final = "io.stackr.folder"
+"""The folder that an isolated copy is of, and goes with."""
+SEEN: Final = "io.stackr.folder.seen"
+"""Where that folder was seen: the host's name, and the number of the device that it is on."""
 
 HISTORY: Final = "io.stackr.history"
 """The project whose revision a volume holds; such a volume has no data, only labels."""

@@ -6,11 +6,12 @@ docs/engine-api.md describes the calls.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stackr.errors import NotFound, NotSupported
+from stackr.errors import NotFound, NotSupported, Unavailable
 from stackr.runtime.protocol import SupportsRawRequest
 
 __all__ = [
@@ -44,7 +45,8 @@ class PortWish:
 class LeaseRequest:
     """ttl_s: None is for ever. watch_owner: the end of this process ends the lease too.
 
-    volumes: named volumes made under the lease, and anonymous ones, go with it.
+    volumes: named volumes made under the lease, and anonymous ones, go with it. folder: the removal
+    of this one ends the lease too, and takes all volumes of the project away.
     """
 
     project: str
@@ -54,6 +56,7 @@ class LeaseRequest:
     volumes: bool = False
     stop_timeout_s: float = 0
     ports: tuple[PortWish, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ async def create_lease(runtime: SupportsRawRequest, request: LeaseRequest) -> Le
         "volumes": request.volumes,
         "stop_timeout_s": request.stop_timeout_s,
         "ports": [_port(wish) for wish in request.ports],
+        **({"folder": _folder(request.folder)} if request.folder else {}),
     }
     try:
         return _lease(await runtime.request_json("POST", _PATH, body=body))
@@ -132,6 +136,15 @@ def _port(wish: PortWish) -> Mapping[str, object]:
         "protocol": wish.protocol,
         "host_ip": wish.host_ip,
     }
+
+
+def _folder(path: str) -> Mapping[str, object]:
+    """With the numbers by which the engine sees that it is the same one. Raises Unavailable."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise Unavailable(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    return {"path": path, "device": found.st_dev, "inode": found.st_ino}
 
 
 def _lease(answer: Any) -> Lease:

@@ -7,11 +7,12 @@ secret is left out: it is read again where the project is brought up again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from stackr.errors import InvalidArgument
 from stackr.spec.declared import SECTIONS
-from stackr.spec.model.project import Origin, Project
+from stackr.spec.model.project import Isolated, Origin, Project
 from stackr.spec.project import project_of
 
 __all__ = ["ARCHIVE_VERSION", "archived", "combined", "restored"]
@@ -34,6 +35,7 @@ def archived(project: Project) -> dict[str, Any]:
         "extensions": project.extensions,
         "disabled_services": sorted(project.disabled_services),
         **tree,
+        **({"isolated": asdict(project.isolated)} if project.isolated else {}),
     }
 
 
@@ -75,6 +77,13 @@ def _restored(archive: Mapping[str, Any], environment: Mapping[str, str]) -> Pro
         "environment": dict(environment),
         "extensions": dict(archive["extensions"]),
         "warnings": (),
+        "isolated": _isolated(archive.get("isolated")),
     }
     disabled: dict[str, Any] = {name: {} for name in archive["disabled_services"]}
     return project_of(disabled, attributes, Origin(typed=tree, policy={}))
+
+
+def _isolated(kept: Mapping[str, Any] | None) -> Isolated | None:
+    if kept is None:
+        return None
+    return Isolated(str(kept["name"]), str(kept["stack"]), str(kept["folder"]), str(kept["seen"]))

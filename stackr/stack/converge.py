@@ -19,6 +19,8 @@ from stackr.planner.plan.options import UpOptions
 from stackr.planner.plan.payloads import Gate
 from stackr.planner.review.saved import as_approved, check_fresh, options_of
 from stackr.runtime.protocol import Runtime
+from stackr.spec.model.project import Project
+from stackr.stack.abandoned import clear_abandoned
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.bind_sources import check_grants
 from stackr.stack.context import Context
@@ -61,12 +63,22 @@ async def converge(context: Context, runtime: Runtime, goal: Goal) -> Result:
             return Result(Plan(goal.wanted.project), "failed", code)
         plan, before = await _checked_plan(runtime, goal, approved)
         context.report(Planned(plan))
-        if goal.ttl_s is not None:
-            await expire(context, runtime, goal.wanted.project, goal.ttl_s)
+        await expire(context, runtime, goal.project, goal.ttl_s)
+        if goal.project.isolated is not None:
+            await _isolate(context, runtime, goal.project, plan)
         code, status = await _carry_out(context, runtime, goal, plan, before)
         if not plan.is_empty:
             await _record(context, runtime, goal, plan, status)
         return Result(plan, status, code)
+
+
+async def _isolate(context: Context, runtime: Runtime, project: Project, plan: Plan) -> None:
+    """Before an isolated copy comes up: take away those that have no folder, and say what this one
+    shares with others."""
+    await clear_abandoned(context, runtime, beside=project.name)
+    notes = project.isolated.notes if project.isolated and not plan.is_empty else ()
+    for note in notes:
+        context.message(f"note: {note}")
 
 
 async def foresee(runtime: Runtime, goal: Goal) -> Plan:

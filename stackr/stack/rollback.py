@@ -17,6 +17,7 @@ from stackr.stack.address import is_of_this_machine
 from stackr.stack.context import Context
 from stackr.stack.goal import Goal
 from stackr.stack.history import read_history
+from stackr.stack.isolated_load import isolated_again
 
 __all__ = ["goal_of", "rollback_goal"]
 
@@ -51,11 +52,13 @@ async def goal_of(
         for service, each in archive["services"].items()
     }
     project = restored(archive, os.environ)
+    existing = await runtime.list_containers(labels=[f"{labels.PROJECT}={project.name}"])
+    if project.isolated is not None:
+        project = isolated_again(project, project.isolated, existing)
     scale = {name: n for name, n in revision.replicas.items() if name in project.services}
     options = replace(up_options, scale=scale, build="never")  # its images are what they were
     wanted = desired(project, options, bound_files=is_of_this_machine(context.engine))
     brought = {name for each in revisions for name in each.archive.get("services", ())}
-    existing = await runtime.list_containers(labels=[f"{labels.PROJECT}={project.name}"])
     strangers = {container.labels.get(labels.SERVICE, "") for container in existing} - brought
     wanted = replace(wanted, known_services=wanted.known_services | strangers)
     return Goal(

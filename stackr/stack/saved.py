@@ -8,6 +8,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def saved_source(document: Mapping[str, Any], name: str) -> Source:
                 project_directory=command["project_directory"],
                 profiles=tuple(command["profiles"]),
                 env_files=tuple(command["env_files"]),
-            )
+            ),
+            isolated=command.get("isolated"),
         )
     except (KeyError, TypeError) as error:
         raise InvalidArgument(f"{name}: the plan is damaged", hint=_HINT) from error
@@ -66,7 +68,7 @@ def saved_goal(document: Mapping[str, Any], name: str, source: Source, engine: s
     """What a plan reaches, made from the stack's files as they are now."""
     try:
         options = options_of(document)
-        project = source.load(options.services)
+        project = replace(source, engine=engine).load(options.services)
         wanted = desire(project, options, engine=engine)
     except (KeyError, TypeError) as error:
         raise InvalidArgument(f"{name}: the plan is damaged", hint=_HINT) from error
@@ -92,7 +94,7 @@ def save_plan(
         up_options,
         command={
             "files": list(source.options.files),
-            "project_name": wanted.project,
+            **_named(source, wanted),
             "project_directory": source.options.project_directory,
             "profiles": list(source.options.profiles),
             "env_files": list(source.options.env_files),
@@ -101,6 +103,14 @@ def save_plan(
         key=secrets.token_hex(16),
     )
     _write(Path(path), json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def _named(source: Source, wanted: Desired) -> dict[str, str]:
+    """The stack's name, and whose copy of it is meant."""
+    copy = source.copy()
+    if copy is None:
+        return {"project_name": wanted.project}
+    return {"project_name": copy.stack, "isolated": copy.name}
 
 
 def _write(path: Path, text: str) -> None:

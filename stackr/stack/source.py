@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from stackr.errors import InvalidProject
+from stackr.runtime.folders import seen_at
 from stackr.spec.discover import checked_name, discover
 from stackr.spec.files import HOST, Files
 from stackr.spec.load import Loaded, load, load_tree
-from stackr.spec.model.project import Project
+from stackr.spec.model.project import Isolated, Project, isolated_project
 from stackr.spec.problems import nearest, refuse
 from stackr.spec.selection import by_profiles
 from stackr.spec.session import LoadOptions, Session
+from stackr.stack.isolation import copy_name, worktree_of
 
 __all__ = ["Declared", "Source", "current_folder"]
 
@@ -45,12 +47,16 @@ class Source:
     """What is read when a stack is: nothing is, before it is asked for.
 
     environ: the variables that count beside those of its files. folder: what paths start from;
-    None for the current one.
+    None for the current one. isolated: the name of the folder's own copy, which is meant instead
+    of the stack; "" for the usual name, None for the stack itself. engine: whose ports a copy keeps
+    clear of.
     """
 
     options: LoadOptions = field(default_factory=LoadOptions)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     folder: Path | None = None
+    isolated: str | None = None
+    engine: str | None = None
 
     def load(self, services: Sequence[str] = (), *, files: Files = HOST) -> Project:
         """The whole of it. Raises InvalidProject with everything that is wrong.
@@ -59,7 +65,33 @@ class Source:
         files: where its files are read from; this host, if not given.
         """
         options = replace(self.options, services=tuple(services))
-        return load(options, self.environ, self._folder(), files)
+        isolated = self.copy()
+        if isolated is None:
+            return load(options, self.environ, self._folder(), files)
+        # only here: it asks the engine, of which most loads need nothing
+        from stackr.stack.isolated_load import load_isolated
+
+        options = replace(options, project_name=isolated.project)
+        folder = self._folder()
+        return load_isolated(
+            lambda environ: load(options, environ, folder, files),
+            isolated,
+            self.environ,
+            self.engine,
+        )
+
+    def copy(self) -> Isolated | None:
+        """Whose copy is meant; None where it is the stack itself."""
+        if self.isolated is None:
+            return None
+        stack, folder = self._place()
+        worktree = worktree_of(folder)
+        name = copy_name(self.isolated, stack, worktree)
+        return Isolated(name, stack, worktree.root, seen_at(worktree.root))
+
+    def plain(self) -> Source:
+        """The same stack, and no copy of it."""
+        return replace(self, isolated=None)
 
     def find(self) -> Project | str:
         """The stack; only its name where that is given, and no file is there.
@@ -73,11 +105,16 @@ class Source:
         except InvalidProject as error:
             given = self.environ.get("COMPOSE_PROJECT_NAME")
             if given and error.message.startswith(_NO_FILE):
-                return given
+                return self.name()
             raise
 
     def name(self) -> str:
         """The project's name, without reading a file where it is given."""
+        if self.isolated:
+            stack = self.plain().name()
+            return isolated_project(stack, copy_name(self.isolated, stack, worktree_of("")))
+        if (copy := self.copy()) is not None:
+            return copy.project
         given = self.options.project_name or self.environ.get("COMPOSE_PROJECT_NAME")
         if given:
             return checked_name(given)
@@ -103,7 +140,8 @@ class Source:
         everything: dict[str, Any] = loaded.tree.get("services") or {}
         named = [everything[name].get("profiles") or () for name in services]
         enabled, _ = by_profiles(everything, [*loaded.found.profiles, *itertools.chain(*named)])
-        return Declared(loaded.found.name, frozenset(enabled), _optional(enabled))
+        name = loaded.found.name if self.isolated is None else self.name()
+        return Declared(name, frozenset(enabled), _optional(enabled))
 
     def services(self) -> tuple[str, ...]:
         """The services that the stack file has; () where only the project's name is known."""
@@ -116,6 +154,28 @@ class Source:
         services = {} if loaded is None else loaded.tree.get("services") or {}
         named = (profile for each in services.values() for profile in each.get("profiles") or ())
         return tuple(dict.fromkeys(named))
+
+    def schemes(self) -> dict[tuple[str, int], str]:
+        """The `app_protocol` of each service's container port that has one."""
+        loaded = self._tree()
+        services = {} if loaded is None else loaded.tree.get("services") or {}
+        return {
+            (name, port["target"]): port["app_protocol"]
+            for name, service in services.items()
+            for port in service.get("ports") or ()
+            if port.get("app_protocol")
+        }
+
+    def _place(self) -> tuple[str, str]:
+        """The stack's name, and its folder; the current one where there is only the name."""
+        try:
+            found = discover(Session(self.options, self.environ, self._folder()))
+        except InvalidProject as error:
+            given = self.options.project_name or self.environ.get("COMPOSE_PROJECT_NAME")
+            if given and error.message.startswith(_NO_FILE):
+                return checked_name(given), str(self._folder())
+            raise
+        return found.name, found.working_dir
 
     @property
     def _is_named_alone(self) -> bool:

@@ -72,10 +72,12 @@ class Stack:
         env_files: Sequence[str | Path] = (),
         profiles: Sequence[str] = (),
         engine: str | None = None,
+        isolated: bool | str = False,
     ) -> Stack:
         """Read a stack from its files; without any, as the command line finds them.
 
-        env: the variables that the files may use; None for those of this process.
+        env: the variables that the files may use; None for those of this process. isolated: the
+        folder's own copy of it, by its usual name or this one, as `up --isolated` has it.
         Raises InvalidProject with everything that is wrong in them.
         """
         options = LoadOptions(
@@ -85,7 +87,13 @@ class Stack:
             profiles=tuple(profiles),
             env_files=tuple(str(file) for file in env_files),
         )
-        source = Source(options, dict(os.environ if env is None else env), Path.cwd())
+        source = Source(
+            options,
+            dict(os.environ if env is None else env),
+            Path.cwd(),
+            isolated=(isolated if isinstance(isolated, str) else "") if isolated else None,
+            engine=engine,
+        )
         project = source.load()
         return cls(project.name, source, project, engine)
 

@@ -154,7 +154,7 @@ def environment(ctx: typer.Context, given: EnvironmentArguments) -> int:
     told = _Told(_kind(given.print_env), _is_github(given.form))
     if arguments.command:
         check_program(arguments.command)
-    blueprint = draw(source_of(options), options.engine, arguments)
+    blueprint = draw(source_of(options).plain(), options.engine, arguments)
     if arguments.artifacts is not None:
         claim_folder(arguments.artifacts, FILES)
     with open_session(options) as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from stackr.spec.model.project import Project
 from stackr.stack.arrival import EARLY_S, arrival
 from stackr.stack.converge import converge, foresee
 from stackr.stack.goal import Goal
+from stackr.stack.isolation import VARIABLE, wish_of
 from stackr.stack.planning import desire
 from stackr.stack.watch.follow import follow
 from stackr.stack.watch.rules import WatchRules, watch_rules
@@ -103,8 +105,19 @@ async def _converge(
                 patience_s=EARLY_S if is_watched else 0,
             )
             session.show_arrival(arrived, time.monotonic() - begun)
+        _say_whose(session, goal.project)
     session.show_profile()
     return result.exit_code
+
+
+def _say_whose(session: Session, project: Project) -> None:
+    """How other commands are about an isolated copy; nothing where the variable says so already."""
+    copy = project.isolated
+    if copy is not None and wish_of(os.environ) is None:
+        given = f"--isolated={copy.name}" if session.options.isolated_name else "--isolated"
+        session.view.message(
+            f"it is an isolated copy: other commands take {given}, or export {VARIABLE}={copy.name}"
+        )
 
 
 async def _attached(

@@ -17,11 +17,16 @@ _MIN_WIDTH = 20
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
-    """status: `exited(1), running(2)`. files: absolute paths between commas, or `N/A`."""
+    """status: `exited(1), running(2)`. files: absolute paths between commas, or `N/A`.
+
+    folder: of an isolated copy; "" for none. isolated: its name.
+    """
 
     name: str
     status: str
     files: str
+    folder: str = ""
+    isolated: str = ""
 
 
 def project_rows(containers: Iterable[ContainerState]) -> list[ProjectRow]:
@@ -29,7 +34,16 @@ def project_rows(containers: Iterable[ContainerState]) -> list[ProjectRow]:
     by_project: dict[str, list[ContainerState]] = {}
     for container in containers:
         by_project.setdefault(container.labels.get(labels.PROJECT, ""), []).append(container)
-    return [ProjectRow(name, _status(own), _files(own)) for name, own in sorted(by_project.items())]
+    return [
+        ProjectRow(
+            name,
+            _status(own),
+            _files(own),
+            own[0].labels.get(labels.FOLDER, ""),
+            own[0].labels.get(labels.ISOLATED, ""),
+        )
+        for name, own in sorted(by_project.items())
+    ]
 
 
 def _status(containers: Iterable[ContainerState]) -> str:
@@ -46,12 +60,22 @@ def _files(containers: Sequence[ContainerState]) -> str:
 
 
 def projects_table(rows: Sequence[ProjectRow]) -> list[str]:
-    return table(
-        ("NAME", "STATUS", "CONFIG FILES"),
-        [(row.name, row.status, row.files) for row in rows],
-        min_width=_MIN_WIDTH,
-    )
+    """As Docker Compose has it; with a column of folders where there are isolated copies."""
+    headings = ["NAME", "STATUS", "CONFIG FILES"]
+    cells = [[row.name, row.status, row.files] for row in rows]
+    if any(row.isolated for row in rows):
+        headings.append("ISOLATED FOR")
+        cells = [[*each, row.folder] for each, row in zip(cells, rows, strict=True)]
+    return table(headings, cells, min_width=_MIN_WIDTH)
 
 
 def projects_json(rows: Sequence[ProjectRow]) -> list[dict[str, str]]:
-    return [{"Name": r.name, "Status": r.status, "ConfigFiles": r.files} for r in rows]
+    return [
+        {
+            "Name": row.name,
+            "Status": row.status,
+            "ConfigFiles": row.files,
+            **({"Isolated": row.isolated, "Folder": row.folder} if row.isolated else {}),
+        }
+        for row in rows
+    ]

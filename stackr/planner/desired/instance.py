@@ -76,16 +76,19 @@ def instance(
     *,
     replicas: Mapping[str, int] | None = None,
     keep: Keep | None = None,
+    folder: str = "",
 ) -> Instance:
     """Isolate a project that was loaded under the copy's name.
 
     stack: the name that the file gives it, of which built images have theirs. suffix: of names
-    that the file fixes. replicas: by service, where they are not the file's.
+    that the file fixes. replicas: by service, where they are not the file's. folder: what is in it
+    is the copy's alone, so that nothing of it is told as shared, and images that are built of it
+    have names of the copy.
     Raises InvalidArgument where `keep` names what is not there.
     """
     keep = keep or Keep()
     _check(project, keep)
-    copy = _Copy(project, stack, suffix, replicas or {}, keep)
+    copy = _Copy(project, stack, suffix, replicas or {}, keep, folder)
     services = {name: copy.service(service) for name, service in project.services.items()}
     networks = {key: copy.network(key, network) for key, network in project.networks.items()}
     volumes = {key: copy.volume(key, volume) for key, volume in project.volumes.items()}
@@ -111,13 +114,25 @@ class _Copy:
     """The rewriting of one project; `notes` fills up on the way."""
 
     def __init__(
-        self, project: Project, stack: str, suffix: str, replicas: Mapping[str, int], keep: Keep
+        self,
+        project: Project,
+        stack: str,
+        suffix: str,
+        replicas: Mapping[str, int],
+        keep: Keep,
+        folder: str,
     ) -> None:
         self._project = project
         self._stack = stack
         self._suffix = suffix
         self._replicas = replicas
         self._keep = keep
+        self._folder = folder
+        self._built = {
+            service.image
+            for service in project.services.values()
+            if folder and service.build is not None and service.image
+        }
         self._containers = {
             service.container_name: self._unique(service.container_name)
             for service in project.services.values()
@@ -184,9 +199,18 @@ class _Copy:
             update[mode] = self._container(getattr(service, mode))
         if service.container_name:
             update["container_name"] = self._containers[service.container_name]
-        if service.build is not None and service.image is None:
-            update["image"] = f"{self._stack}-{service.name}"
+        update |= self._image(service)
         return service.model_copy(update=update)
+
+    def _image(self, service: Service) -> dict[str, Any]:
+        """Copies of one folder share what is built of it; those of several folders must not."""
+        if service.image in self._built:
+            return {
+                "image": f"{service.image}{'-' if _has_tag(service.image) else ':'}{self._suffix}"
+            }
+        if service.build is not None and service.image is None and not self._folder:
+            return {"image": f"{self._stack}-{service.name}"}
+        return {}
 
     def ports(self, service: Service) -> Iterator[InstancePort]:
         if service.network_mode:
@@ -248,5 +272,14 @@ class _Copy:
             if link.partition(":")[0] not in self._containers:
                 self.notes.append(f"{subject}: container {link.partition(':')[0]} is shared")
         for volume in service.volumes:
-            if volume.type == "bind" and not volume.read_only:
+            if volume.type == "bind" and not volume.read_only and not self._is_own(volume.source):
                 self.notes.append(f"{subject}: {volume.source} is writable, and shared")
+
+    def _is_own(self, path: str | None) -> bool:
+        """Whether a path of the host is in the copy's folder."""
+        folder = self._folder.rstrip("/")
+        return bool(folder and path) and f"{path}/".startswith(f"{folder}/")
+
+
+def _has_tag(image: str | None) -> bool:
+    return ":" in (image or "").rpartition("/")[2]

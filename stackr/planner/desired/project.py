@@ -356,6 +356,7 @@ def _service_labels(
         labels.SPEC: spec,
         labels.REVISION: revision,
         labels.FORMAT: SPEC_FORMAT,
+        **_isolated_labels(project),
     }
 
 
@@ -404,4 +405,17 @@ def _labels_of(
         labels.VERSION: labels.COMPOSE_VERSION,
         labels.CONFIG_HASH: digest(text),
         labels.SPEC: text,
+        **_isolated_labels(project),
+    }
+
+
+def _isolated_labels(project: Project) -> dict[str, str]:
+    """Of an isolated copy: whose it is. They are no part of what a change is seen by."""
+    isolated = project.isolated
+    if isolated is None:
+        return {}
+    return {
+        labels.ISOLATED: isolated.name,
+        labels.FOLDER: isolated.folder,
+        labels.SEEN: isolated.seen,
     }

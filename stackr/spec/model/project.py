@@ -46,6 +46,34 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Isolated:
+    """What a project is that is one folder's own copy of a stack.
+
+    name: of the copy. stack: the name that the file gives. folder: the copy is this one's, and
+    goes with it. seen: where that is, as `stackr.runtime.labels.SEEN` has it. notes: what the copy
+    shares with others.
+    """
+
+    name: str
+    stack: str
+    folder: str
+    seen: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def project(self) -> str:
+        return isolated_project(self.stack, self.name)
+
+
+def isolated_project(stack: str, name: str) -> str:
+    """The project's name of a copy."""
+    return f"{stack[:_LONGEST_STACK]}-{name}"
+
+
+_LONGEST_STACK = 40
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a project comes from.
 
@@ -136,6 +164,7 @@ class Project(Model):
     ] = {}
     models: Annotated[dict[str, LanguageModel], refused("no language models are run")] = {}
     warnings: Annotated[tuple[str, ...], OWN] = ()
+    isolated: Annotated[Isolated | None, OWN] = None
 
     _origin: Origin = PrivateAttr(default=_NOWHERE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stackr.errors import StackrError
@@ -28,8 +28,13 @@ __all__ = ["as_json", "environment_of", "member_of", "tell_environment"]
 _DETAILS = ("_HOST", "_PORT", "_URL")
 
 
-def member_of(container: ContainerState, blueprint: Blueprint) -> Member:
-    """A container, with its ports as they are reached from here."""
+def member_of(
+    container: ContainerState, scheme_of: Callable[[str, int], str], engine: str | None
+) -> Member:
+    """A container, with its ports as they are reached from here.
+
+    scheme_of: a service's container port -> the scheme of its URL, or "".
+    """
     service = container.labels.get(labels.SERVICE, "")
     number = container.labels.get(labels.CONTAINER_NUMBER, "")
     published = (
@@ -38,7 +43,7 @@ def member_of(container: ContainerState, blueprint: Blueprint) -> Member:
             port.host_ip,
             port.host_port,
             port.protocol,
-            blueprint.scheme_of(service, port.container_port),
+            scheme_of(service, port.container_port),
         )
         for port in container.ports
         if port.host_port
@@ -51,7 +56,7 @@ def member_of(container: ContainerState, blueprint: Blueprint) -> Member:
         state=container.state,
         health=container.health,
         addresses={e.network: e.ipv4_address or e.ipv6_address for e in container.networks},
-        ports=reached_from(engine_host(blueprint.engine), published),
+        ports=reached_from(engine_host(engine), published),
     )
 
 

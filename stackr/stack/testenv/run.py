@@ -218,7 +218,10 @@ class _Run:
             raise outcome.failed[0].error
 
     def _hand_over(self, containers: tuple[ContainerState, ...]) -> None:
-        members = [member_of(container, self._blueprint) for container in containers]
+        blueprint = self._blueprint
+        members = [
+            member_of(container, blueprint.scheme_of, blueprint.engine) for container in containers
+        ]
         values, unclear = environment_of(
             self._blueprint.name, members, artifacts=self._arguments.artifacts
         )

@@ -15,6 +15,7 @@ from stackr.runtime.engine.api.body import boolean, objects, string
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import rfc3339
+from stackr.runtime.engine.lease.folder import Folder
 from stackr.runtime.engine.lease.record import Lease, LeasedPort
 from stackr.runtime.engine.lease.service import LeaseSpec
 from stackr.runtime.engine.linux.peer import peer_process
@@ -22,8 +23,9 @@ from stackr.runtime.engine.linux.peer import peer_process
 __all__ = ["ROUTES"]
 
 _KEYS = frozenset(
-    {"project", "stack", "ttl_s", "watch_owner", "volumes", "stop_timeout_s", "ports"}
+    {"project", "stack", "ttl_s", "watch_owner", "volumes", "stop_timeout_s", "ports", "folder"}
 )
+_FOLDER_KEYS = frozenset({"path", "device", "inode"})
 _PORT_KEYS = frozenset({"service", "number", "container_port", "protocol", "host_ip"})
 
 
@@ -39,6 +41,7 @@ def _to_json(lease: Lease) -> dict[str, Any]:
         "owner": {"pid": lease.owner.pid} if lease.owner else None,
         "volumes": lease.keep_volumes is not None,
         "ports": [asdict(port) for port in lease.ports],
+        "folder": lease.folder or None,
     }
 
 
@@ -56,6 +59,7 @@ async def _create(engine: Engine, request: Request) -> Response:
         volumes=boolean(body, "volumes"),
         stop_timeout_s=_seconds(body, "stop_timeout_s") or 0,
         ports=tuple(_port(each) for each in objects(body, "ports")),
+        folder=_folder(body),
     )
     owner = None
     if boolean(body, "watch_owner", default=True):
@@ -107,6 +111,20 @@ def _port(body: Mapping[str, Any]) -> LeasedPort:
         container_port=_integer(body, "container_port", 0, 1, 65535),
         protocol=string(body, "protocol", "tcp"),
         host_ip=string(body, "host_ip"),
+    )
+
+
+def _folder(body: Mapping[str, Any]) -> Folder | None:
+    given = body.get("folder")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise InvalidArgument("invalid JSON: folder: expected an object")
+    _check_keys(given, _FOLDER_KEYS, "folder")
+    return Folder(
+        string(given, "path"),
+        _integer(given, "device", -1, 0, 1 << 63),
+        _integer(given, "inode", -1, 0, 1 << 64),
     )
 
 

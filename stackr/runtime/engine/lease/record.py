@@ -56,6 +56,7 @@ class Lease:
     created_ns, expires_ns: since the epoch; expires_ns 0 is never. owner: None if nobody's end
     counts. keep_volumes: those that were there before, where the others go too; None where all
     stay. stop_timeout_s: how long containers may take to stop once it ends; 0 kills them.
+    folder: whose removal ends the lease; "" for none; folder_device: what that is on.
     """
 
     id: str
@@ -69,9 +70,14 @@ class Lease:
     stop_timeout_s: float = 0
     ports: tuple[LeasedPort, ...] = ()
     phase: Phase = Phase.HELD
+    folder: str = ""
+    folder_device: int = 0
 
     def document(self) -> Document:
-        return {**asdict(self), "phase": self.phase.value}
+        document = {**asdict(self), "phase": self.phase.value}
+        if not self.folder:
+            del document["folder"], document["folder_device"]
+        return document
 
 
 def lease_from(document: Document) -> Lease:

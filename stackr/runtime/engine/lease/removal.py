@@ -25,6 +25,8 @@ __all__ = ["PROJECT", "Removed", "Resources", "remove_project"]
 
 T = TypeVar("T")
 PROJECT = "com.docker.compose.project"
+HISTORY = "io.stackr.history"
+"""Of a volume that keeps a revision: whose."""
 _AT_ONCE = 32
 _PATIENCE_S = 60.0
 _POLL_S = 0.05
@@ -51,7 +53,9 @@ class Resources:
     def volume_names(self, project: str) -> tuple[str, ...]:
         """The project's volumes that are there now."""
         volumes = self.volumes.list()
-        return tuple(v.name for v in volumes if v.labels.get(PROJECT) == project)
+        return tuple(
+            v.name for v in volumes if project in (v.labels.get(PROJECT), v.labels.get(HISTORY))
+        )
 
     def is_empty(self, project: str) -> bool:
         """Whether the project has no container, running or not."""
@@ -84,7 +88,7 @@ async def remove_project(
         or (
             keep_volumes is not None
             and volume.name not in keep_volumes
-            and volume.labels.get(PROJECT) == project
+            and project in (volume.labels.get(PROJECT), volume.labels.get(HISTORY))
         )
     ]
     gone = await _each(volumes, lambda volume: _remove_volume(resources.volumes, volume))

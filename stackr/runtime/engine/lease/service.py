@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from stackr.errors import AlreadyExists, InvalidArgument, NotFound, StackrError
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.lease.clock import LEASE_CLOCK, Deadline, deadline_of
+from stackr.runtime.engine.lease.folder import Folder, check_folder, removed
 from stackr.runtime.engine.lease.record import (
     LEASE,
     Lease,
@@ -32,6 +33,7 @@ from stackr.runtime.engine.lease.removal import PROJECT, Removed, Resources, rem
 from stackr.runtime.engine.linux.process import Process, boot_id
 from stackr.runtime.engine.network.reservations import PortRequest
 from stackr.runtime.engine.state import State
+from stackr.runtime.folders import is_gone
 
 __all__ = ["LeaseSpec", "Leases"]
 
@@ -55,6 +57,7 @@ class LeaseSpec:
     volumes: bool = False
     stop_timeout_s: float = 0
     ports: tuple[LeasedPort, ...] = ()
+    folder: Folder | None = None
 
 
 @dataclass(slots=True)
@@ -223,6 +226,8 @@ class Leases:
             raise InvalidArgument(f"lease: more than {_MOST_PORTS} ports")
         instance = free_instance([*self.list(), *self._left_alone], stack)
         deadline = _deadline(spec.ttl_s)
+        if spec.folder is not None:
+            check_folder(spec.folder)
         lease = Lease(
             id=secrets.token_hex(16),
             project=spec.project,
@@ -233,6 +238,8 @@ class Leases:
             owner=Owner(owner[0].pid, owner[1], boot_id()) if owner else None,
             keep_volumes=self._resources.volume_names(spec.project) if spec.volumes else None,
             stop_timeout_s=spec.stop_timeout_s,
+            folder=spec.folder.path if spec.folder else "",
+            folder_device=spec.folder.device if spec.folder else 0,
         )
         requests = [_request(port, stack, instance) for port in spec.ports]
         numbers = self._reservations.reserve(spec.project, requests)
@@ -298,6 +305,9 @@ class Leases:
         causes = [asyncio.ensure_future(_expired(held.deadline))]
         if held.owner is not None:
             causes.append(asyncio.ensure_future(_ended(held.owner)))
+        if held.lease.folder:
+            folder = removed(held.lease.folder, held.lease.folder_device)
+            causes.append(asyncio.ensure_future(folder))
         try:
             done, _ = await asyncio.wait(causes, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -341,7 +351,7 @@ class Leases:
                 return await remove_project(
                     self._resources,
                     lease.project,
-                    keep_volumes=lease.keep_volumes,
+                    keep_volumes=_kept_volumes(lease),
                     stop_timeout_s=lease.stop_timeout_s,
                 )
             except Exception as error:  # whatever it is, the rest of the project must not stay
@@ -360,6 +370,12 @@ def _request(port: LeasedPort, stack: str, instance: int) -> PortRequest:
         raise InvalidArgument(f"lease: ports: protocol is not supported: {port.protocol}")
     key = f"{stack}/{instance}/{port.service}/{port.number}/{port.container_port}/{port.protocol}"
     return PortRequest(key, port.protocol, port.host_ip)
+
+
+def _kept_volumes(lease: Lease) -> tuple[str, ...] | None:
+    """None stays of a project whose folder is gone: nothing is left that could ask for it."""
+    is_gone_too = lease.folder and is_gone(lease.folder, device=lease.folder_device)
+    return () if is_gone_too else lease.keep_volumes
 
 
 def _deadline(ttl_s: float | None) -> Deadline | None:
