@@ -12,17 +12,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from bench import isolation, machine, planning, report, scenarios
-from bench.peers import BenchError, Compose, Peer, Stackr, docker, run
+from bench import buildah, isolation, machine, planning, report
+from bench.peers import BenchError, Compose, Peer, Stackr
+from bench.scenarios import SCENARIOS, attempt, run_round
+from bench.work import Images, Record, Work
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = CHECKOUT / "bench/results"
-IMAGES = ("busybox", "layers5")
+IMAGES = ("busybox", "layers5", "nginx")
+SERVICE_COUNTS = (1, 5, 20, 50)
+PLAN = "plan"
+"""How long plans take, which needs no engine and has no peer."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,21 +39,20 @@ def main(arguments: Sequence[str]) -> int:
         subprocess.run([CHECKOUT / "scripts/images", "build", *IMAGES], check=True)
     isolation.enter(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
-    figures: report.Figures = {}
-    failures: list[str] = []
+    found = report.Found()
     try:
-        _measure(options, figures, failures)
+        _measure(options, found)
     except BenchError as error:
-        failures.append(str(error))
+        found.failures.append(str(error))
         sys.stderr.write(f"bench: {error}\n")
     except KeyboardInterrupt:
         return 130
-    if not figures:
+    if not found.figures:
         sys.stderr.write("bench: nothing could be measured\n")
         return 1
-    table = report.write(options.results, options.name, machine.describe(), figures, failures)
+    table = report.write(options.results, options.name, machine.describe(), found)
     sys.stdout.write(table.read_text())
-    return 1 if failures else 0
+    return 1 if found.failures else 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -56,7 +60,16 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=("stackr", "compose"), help="measure one peer alone")
     parser.add_argument(
-        "--services", type=int, nargs="+", default=list(scenarios.SERVICE_COUNTS), metavar="COUNT"
+        "--services", type=int, nargs="+", default=list(SERVICE_COUNTS), metavar="COUNT"
+    )
+    names = [*SCENARIOS, PLAN]
+    parser.add_argument(
+        "--scenarios",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar="NAME",
+        help=f"some of {', '.join(names)}; all where it is not given",
     )
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     parser.add_argument("--name", default="latest", help="of the two files in the folder")
@@ -66,45 +79,71 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _measure(options: argparse.Namespace, figures: report.Figures, failures: list[str]) -> None:
+def _measure(options: argparse.Namespace, found: report.Found) -> None:
     """Fill in the figures of all rounds, and a line for each attempt at a scenario that failed."""
+    if set(options.scenarios) != {PLAN}:
+        _compare(options, found)
+    if options.only != Compose.name and PLAN in options.scenarios:
+        _plan(options.rounds, found)
+
+
+def _compare(options: argparse.Namespace, found: report.Found) -> None:
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="stackr-bench-")))
         images = _serve_images(folder, undo)
-        both: list[Peer] = [Stackr(folder / "stackr"), Compose(folder / "compose")]
-        peers = [peer for peer in both if options.only in (None, peer.name)]
-        for peer in peers:
-            undo.callback(peer.stop)
-            peer.start()
-            scenarios.prepare(peer, images)
+        works = list(_start(options, folder, images, undo))
         for number in range(options.rounds):
-            for peer in peers if number % 2 == 0 else reversed(peers):
-                sys.stderr.write(f"round {number + 1} of {options.rounds}: {peer.name}\n")
-                stack_files = folder / "stacks" / peer.name
-
-                def record(step: str, value: float, name: str = peer.name) -> None:
-                    figures.setdefault(step, {}).setdefault(name, []).append(value)
-
-                for failure in scenarios.run_round(
-                    peer, images, stack_files, record, options.services
-                ):
-                    sys.stderr.write(f"bench: {peer.name}: {failure}\n")
-                    failures.append(f"round {number + 1}: {peer.name}: {failure}")
-        for peer in peers:
-            run(docker(peer, "rmi", images.small), peer.environment())
-    if options.only != "compose":
-        _plan(options.rounds, figures)
+            for work in works if number % 2 == 0 else reversed(works):
+                name = work.peer.name
+                sys.stderr.write(f"round {number + 1} of {options.rounds}: {name}\n")
+                failures = run_round(work, found.recorder(name), options.scenarios)
+                found.failures += [f"round {number + 1}: {name}: {line}" for line in failures]
+            if options.only is None and "build-steps" in options.scenarios:
+                _buildah(works[0], folder / buildah.NAME, found)
+        for work in works:
+            work.docker("rmi", images.small)
 
 
-def _plan(rounds: int, figures: report.Figures) -> None:
+def _start(
+    options: argparse.Namespace, folder: Path, images: Images, undo: ExitStack
+) -> Iterator[Work]:
+    """Each peer's engine, with the image that the stacks run: no pull is measured with them."""
+    both: list[Peer] = [Stackr(folder / "stackr"), Compose(folder / "compose")]
+    for peer in both:
+        if options.only not in (None, peer.name):
+            continue
+        undo.callback(peer.stop)
+        peer.start()
+        stack_files = folder / "stacks" / peer.name
+        stack_files.mkdir(parents=True)
+        work = Work(peer, images, stack_files, tuple(options.services))
+        work.docker("pull", "--quiet", images.small)
+        yield work
+
+
+def _buildah(beside: Work, folder: Path, found: report.Found) -> None:
+    if not buildah.is_installed():
+        found.note(f"{buildah.NAME} is not installed, and not in the table.")
+        return
+
+    def steps(record: Record) -> None:
+        for step, seconds in buildah.steps(beside.images.small, folder, beside.peer.environment()):
+            record(step, seconds)
+
+    failures = attempt(steps, found.recorder(buildah.NAME))
+    found.failures += [f"{buildah.NAME}: {line}" for line in failures]
+
+
+def _plan(rounds: int, found: report.Found) -> None:
     """Docker Compose shows no plan: there is nothing to compare with but the growth."""
+    record = found.recorder(Stackr.name)
     for number in range(rounds):
         sys.stderr.write(f"round {number + 1} of {rounds}: plans\n")
         for step, seconds in planning.measure():
-            figures.setdefault(step, {}).setdefault(Stackr.name, []).append(seconds)
+            record(step, seconds)
 
 
-def _serve_images(folder: Path, undo: ExitStack) -> scenarios.Images:
+def _serve_images(folder: Path, undo: ExitStack) -> Images:
     """A registry inside the namespace, on loopback."""
     environment = os.environ | {"STACKR_REGISTRY_RUN": str(folder / "registry")}
     script = CHECKOUT / "scripts/images"
@@ -113,9 +152,8 @@ def _serve_images(folder: Path, undo: ExitStack) -> scenarios.Images:
         [script, *IMAGES], env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     registry = done.stdout.strip()
-    return scenarios.Images(
-        small=f"{registry}/busybox:latest", layered=f"{registry}/layers5:latest"
-    )
+    busybox, layers5, nginx = (f"{registry}/{name}:latest" for name in IMAGES)
+    return Images(small=busybox, layered=layers5, web=nginx)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

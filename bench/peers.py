@@ -11,12 +11,19 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 START_DEADLINE_S = 60.0
 COMMAND_LIMIT_S = 600.0
+
+_ARGUMENTS = {
+    "up": ["up", "-d"],
+    "up --build": ["up", "-d", "--build"],
+    "down": ["down", "-v"],
+    "pull": ["pull", "-q"],
+}
 
 
 class BenchError(Exception):
@@ -39,7 +46,7 @@ class Peer(Protocol):
         """What the commands are run with; not warm: each starts from nothing."""
 
     def command(self, verb: str, file: Path) -> list[str]:
-        """The command line of a verb: up, down, diff, config or pull."""
+        """The command line of a verb: up, up --build, down, diff, config or pull."""
 
     def socket(self) -> Path:
         """Where the engine's API answers."""
@@ -88,8 +95,7 @@ class Stackr:
         }
 
     def command(self, verb: str, file: Path) -> list[str]:
-        arguments = {"up": ["up", "-d"], "down": ["down", "-v"], "pull": ["pull", "-q"]}
-        return [self._program, "-f", str(file), *arguments.get(verb, [verb])]
+        return [self._program, "-f", str(file), *_ARGUMENTS.get(verb, [verb])]
 
     def socket(self) -> Path:
         return self.folder / "exec" / "stackr.sock"
@@ -141,13 +147,8 @@ class Compose:
         return _environment() | {"DOCKER_HOST": f"unix://{self.socket()}"}
 
     def command(self, verb: str, file: Path) -> list[str]:
-        arguments = {
-            "up": ["up", "-d"],
-            "down": ["down", "-v"],
-            "pull": ["pull", "-q"],
-            # Docker Compose has no diff; a dry run is what comes nearest.
-            "diff": ["--dry-run", "up", "-d"],
-        }
+        # Docker Compose has no diff; a dry run is what comes nearest.
+        arguments = _ARGUMENTS | {"diff": ["--dry-run", "up", "-d"]}
         return [self._program, "-f", str(file), *arguments.get(verb, [verb])]
 
     def socket(self) -> Path:
@@ -162,26 +163,54 @@ def docker(peer: Peer, *arguments: str) -> list[str]:
     return [_program("docker"), "--host", f"unix://{peer.socket()}", *arguments]
 
 
-def run(command: Sequence[str], environment: dict[str, str]) -> float:
-    """Run to its end; the seconds that it took. Raises BenchError with its output if it fails."""
+def run(
+    command: Sequence[str], environment: Mapping[str, str], *, into: Path | None = None
+) -> float:
+    """Run to its end; the seconds that it took. into: a file for what it prints.
+
+    Raises BenchError with its output if it fails.
+    """
     started = time.perf_counter()
+    if into is None:
+        _done(command, environment, subprocess.PIPE, subprocess.STDOUT)
+    else:
+        with into.open("wb") as file:
+            _done(command, environment, file.fileno(), subprocess.PIPE)
+    return time.perf_counter() - started
+
+
+def output(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, stdin: str = ""
+) -> str:
+    """What a command prints, without its last line's end. Raises BenchError if it fails."""
+    done = _done(command, environment, subprocess.PIPE, subprocess.PIPE, stdin=stdin.encode())
+    return done.stdout.decode().strip()
+
+
+def _done(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    stdout: int,
+    stderr: int,
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
     try:
         done = subprocess.run(
             command,
             env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            input=stdin,
+            stdout=stdout,
+            stderr=stderr,
             timeout=COMMAND_LIMIT_S,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{' '.join(command)}: not done in {COMMAND_LIMIT_S:.0f} s") from error
-    seconds = time.perf_counter() - started
     if done.returncode != 0:
-        tail = done.stdout.decode(errors="replace")[-2000:]
+        told = (done.stdout or b"") + (done.stderr or b"")
+        tail = told.decode(errors="replace")[-2000:]
         raise BenchError(f"{' '.join(command)}: exit code {done.returncode}:\n{tail}")
-    return seconds
+    return done
 
 
 def _program(name: str) -> str:

@@ -7,8 +7,9 @@ import json
 FIRST_PORT = 20000
 SERVED_PORT = 8000
 
-# Serves a page, and ends at once when it is told to, so that `down` measures the engine alone.
-SERVE = f"httpd -p {SERVED_PORT} -h /www; trap exit TERM; sleep 1000000 & wait"
+# Ends at once when it is told to, so that `down` measures the engine alone.
+WAIT = "trap exit TERM; sleep 1000000 & wait"
+SERVE = f"httpd -p {SERVED_PORT} -h /www; {WAIT}"
 
 
 def flat(count: int, image: str) -> str:
@@ -44,6 +45,11 @@ def described(count: int, image: str) -> str:
 def only_image(image: str) -> str:
     """One service, for pulling its image."""
     return _dump({"one": {"image": image}})
+
+
+def built(tag: str) -> str:
+    """One service, whose image is built of the folder `app` beside the file."""
+    return _dump({"one": {"build": "./app", "image": tag, "command": ["sh", "-c", WAIT]}})
 
 
 def ports(count: int) -> range:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bench.peers import BenchError
-from bench.scenarios import Record, attempt
+from bench.scenarios import attempt
+from bench.work import Record
 
 
 class _Flaky:
