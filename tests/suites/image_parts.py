@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
-from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.service import Images
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 

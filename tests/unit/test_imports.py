@@ -223,7 +223,7 @@ IMPORT_LATER = {
     "container.oci.cdi",  # YAML, for those who ask for such devices
     # the builder, and a client of registries: megabytes, for calls that many engines never get
     *("api.build", "api.build_request", "api.stackr_build"),
-    *("build.entry", "build.remote", "build.stage", "image.store"),
+    *("build.entry", "build.remote", "build.stage", "image.distribution"),
     # pyroute2's parts by themselves, without all of it
     "linux.netlink",
 }

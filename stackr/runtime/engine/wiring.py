@@ -26,7 +26,7 @@ from stackr.runtime.engine.container.records.lost import (
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.wiring import make_containers
 from stackr.runtime.engine.events import EventBus
-from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.service import Images
 from stackr.runtime.engine.launch import LISTEN_AGAIN, is_running
 from stackr.runtime.engine.lease.removal import Resources
 from stackr.runtime.engine.lease.service import Leases

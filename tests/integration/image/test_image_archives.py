@@ -192,7 +192,7 @@ async def test_a_killed_load_is_swept_away(parts: Parts) -> None:
     left = parts.config.content_root / "ingest" / "archive-left"
     left.mkdir()
     (left / "0").write_bytes(b"in part")
-    parts.images._content.open()
+    parts.images.content.open()
     assert not left.exists()
 
 

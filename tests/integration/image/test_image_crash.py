@@ -15,7 +15,7 @@ from image_parts import start_parts
 from misbehaving_registry import MisbehavingRegistry
 from oci_builder import BuiltImage, archive, build, member
 
-from stackr.runtime.engine.image import store
+from stackr.runtime.engine.image import settling
 
 pytestmark = pytest.mark.root
 
@@ -186,7 +186,7 @@ async def test_layers_that_a_power_failure_may_have_torn_are_unpacked_again(
 async def test_new_layers_settle_by_themselves(
     bad_registry: MisbehavingRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_SETTLE_AFTER_S", 0.0)
+    monkeypatch.setattr(settling, "_AFTER_S", 0.0)
     parts = await start_parts(tmp_path)
     await parts.images.pull(bad_registry.add(image()))
     while parts.snapshots.has_unsettled_layers():

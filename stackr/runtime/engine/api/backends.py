@@ -101,7 +101,7 @@ class NetworkBackend(Protocol):
 
 
 class ImageBackend(Protocol):
-    """`stackr.runtime.engine.image.store.Images`."""
+    """`stackr.runtime.engine.image.service.Images`."""
 
     def get(self, name_or_id: str) -> Image: ...
     def history(self, name_or_id: str) -> list[HistoryEntry]: ...

@@ -24,7 +24,7 @@ from stackr.runtime.engine.build.files import Found
 from stackr.runtime.engine.build.packing import Item, archive_of
 from stackr.runtime.engine.image.commit import layer_descriptor
 from stackr.runtime.engine.image.pushable import Pushable, repositories_with
-from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.service import Images
 
 __all__ = ["Exporter"]
 
@@ -77,7 +77,7 @@ class Exporter:
                     name,
                     what,
                     self._images.content,
-                    sources=repositories_with(self._images.stored(), name),
+                    sources=repositories_with(self._images.store, name),
                     report=lambda _: None,
                 )
         return what.digest
@@ -110,7 +110,7 @@ class Exporter:
         pinned: set[str] = set()
         with self._cache.holding_layers(diff_ids):
             async with self._images.retention.fetching() as pin:
-                blobs = await self._images.packed(diff_ids, pin)
+                blobs = await self._images.packing.packed(diff_ids, pin)
                 digests = [blobs[diff_id] for diff_id in diff_ids]
                 pinned.update((*digests, digest_of(config)))
                 pin(pinned)

@@ -23,7 +23,7 @@ from stackr.runtime.engine.build.progress import Notice, Report
 from stackr.runtime.engine.build.request import BuildRequest, CacheFrom
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.platform import choose_manifest, host_platform
-from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.service import Images
 from stackr.runtime.engine.image.together import finish_in_thread
 
 __all__ = ["ForeignCache", "foreign_cache"]

@@ -20,7 +20,7 @@ from stackr.runtime.engine.linux.tree import remove_tree
 if TYPE_CHECKING:
     from stackr.runtime.engine.build.service import Builder
     from stackr.runtime.engine.container.service import Containers
-    from stackr.runtime.engine.image.store import Images
+    from stackr.runtime.engine.image.service import Images
     from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["Builds"]
@@ -48,7 +48,7 @@ class Builds:
         for folder in (folders.contexts, folders.fetched, folders.scratch):
             await asyncio.to_thread(remove_tree, folder)
         for container in containers.list():
-            if STEP_LABEL in container.config.labels and not images.has(container.image_id):
+            if STEP_LABEL in container.config.labels and container.image_id not in images.store:
                 with suppress(NotFound):
                     await containers.remove(container.id, force=True, volumes=True)
 

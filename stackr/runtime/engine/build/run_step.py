@@ -26,7 +26,7 @@ from stackr.runtime.engine.build.layers import LayerMaker
 from stackr.runtime.engine.build.request import BuildRequest
 from stackr.runtime.engine.build.scratch import scratch_folder
 from stackr.runtime.engine.build.step_container import StepContainers
-from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.service import Images
 from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 
 __all__ = ["BindSource", "RunFailed", "Runner"]
@@ -210,7 +210,7 @@ class Runner:
             return
         if not source:
             raise DockerfileError(f'"/{path}": not found: the stage has no files', line)
-        image = stack.enter_context(self._images.draft(source))
+        image = stack.enter_context(self._images.store.draft(source))
         options = {"ImageOptions": {"Subpath": path}} if path else {}
         setup.mounts.append({"Type": "image", "Source": image.id, "Target": target, **options})
 

@@ -45,7 +45,7 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.image.platform import host_platform, parse_platform
-from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.service import Images
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["Builder"]

@@ -14,7 +14,7 @@ from stackr.errors import NotFound
 from stackr.runtime.engine.build.folders import STEP_LABEL
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.settings.spec import parse_create
-from stackr.runtime.engine.image.store import Images
+from stackr.runtime.engine.image.service import Images
 
 __all__ = ["StepContainers"]
 
@@ -34,7 +34,7 @@ class StepContainers:
 
         Raises InvalidArgument for what the host cannot give.
         """
-        with self._images.draft(layers) as image:
+        with self._images.store.draft(layers) as image:
             body = parse_create(
                 {
                     "Cmd": ["/"],

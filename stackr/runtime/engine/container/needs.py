@@ -20,7 +20,7 @@ __all__ = ["ImageSource", "NetworkAccess", "VolumeAccess"]
 
 
 class ImageSource(Protocol):
-    """`stackr.runtime.engine.image.store.Images`."""
+    """`stackr.runtime.engine.image.service.Images`."""
 
     def get(self, name_or_id: str) -> Image: ...
 

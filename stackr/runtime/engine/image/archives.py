@@ -13,27 +13,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from stackr.errors import InvalidArgument, NotFound
 from stackr.registry.digest import digest_of
 from stackr.registry.reference import Reference, parse_reference
-from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.commit import manifest
-from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.load import loaded, scratch
 from stackr.runtime.engine.image.model import NewImage, StoredImage
+from stackr.runtime.engine.image.parts import Parts
 from stackr.runtime.engine.image.platform import Platform, check_made_for, host_platform
 from stackr.runtime.engine.image.progress import ImageProgress, Report
 from stackr.runtime.engine.image.pushable import pushable
 from stackr.runtime.engine.image.removal import is_id_of
-from stackr.runtime.engine.image.retention import Pin, Retention
 from stackr.runtime.engine.image.saved import SavedImage, archive_of
 from stackr.runtime.engine.image.together import finish_in_thread
-from stackr.runtime.engine.image.unpack import Unpacker
 from stackr.text import parse_json
 
-__all__ = ["Archives", "Import", "Shelf"]
+__all__ = ["Archives", "Import"]
 
 _BUFFER = 1 << 20
 
@@ -49,33 +46,16 @@ class Import:
     platform: Platform | None = None
 
 
-class Shelf(Protocol):
-    """What there is of images: `stackr.runtime.engine.image.store.Images`."""
-
-    def find(self, name_or_id: str) -> StoredImage: ...
-    def tags_of(self, repository: Reference) -> Mapping[str, Sequence[Reference]]: ...
-    def add(self, new: Sequence[NewImage]) -> Sequence[StoredImage]: ...
-    async def pack(self, image: StoredImage, pin: Pin) -> None: ...
-    def check_room(self) -> None: ...
-    def settle_later(self) -> None: ...
-
-
 class Archives:
     """The archives of one engine's images."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        content: ContentStore,
-        unpacker: Unpacker,
-        retention: Retention,
-        events: EventBus,
-    ) -> None:
-        self._shelf = shelf
-        self._content = content
-        self._unpacker = unpacker
-        self._retention = retention
-        self._events = events
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._content = parts.content
+        self._unpacker = parts.unpacker
+        self._retention = parts.retention
+        self._events = parts.events
 
     @asynccontextmanager
     async def saved(
@@ -93,7 +73,7 @@ class Archives:
             images = []
             for image, references in asked.values():
                 pin((*image.blobs, *image.diff_ids))
-                await self._shelf.pack(image, pin)
+                await self._parts.packing.pack(image, pin)
                 what = await asyncio.to_thread(pushable, image, self._content)
                 images.append(SavedImage(image, what, references))
             yield archive_of(images, self._content)
@@ -105,16 +85,16 @@ class Archives:
         asked: dict[str, tuple[StoredImage, list[Reference]]] = {}
         for text in names:
             for id, references in self._named(text).items():
-                known = asked.setdefault(id, (self._shelf.find(id), []))[1]
+                known = asked.setdefault(id, (self._store.find(id), []))[1]
                 known += [name for name in references if name not in known]
         return asked
 
     def _named(self, text: str) -> Mapping[str, Sequence[Reference]]:
         with suppress(InvalidArgument):  # an ID, which is no name
             name = parse_reference(text)
-            if not name.tag and not name.digest and (found := self._shelf.tags_of(name)):
+            if not name.tag and not name.digest and (found := self._store.tags_of(name)):
                 return found
-        image = self._shelf.find(text)
+        image = self._store.find(text)
         if "@" in text or is_id_of(image, text):
             return {image.id: ()}
         return {image.id: (parse_reference(text).with_default_tag(),)}
@@ -127,7 +107,7 @@ class Archives:
         Raises InvalidArgument for what is damaged, hostile or no archive of images, NotFound for
         the platform, Internal for a full disk; nothing is left of it then.
         """
-        self._shelf.check_room()
+        self._parts.state.check_room()
         async with self._retention.fetching(resumable=False) as pin:
             images = await loaded(
                 archive,
@@ -149,8 +129,8 @@ class Archives:
             ]
             for each in new:
                 self._tell_renamed(each, progress)
-            stored = self._shelf.add(new)
-        self._shelf.settle_later()
+            stored = self._store.add(new)
+        self._parts.settling.later()
         for image, each in zip(stored, new, strict=True):
             for text in [f"Loaded image: {name.familiar}" for name in each.names] or [
                 f"Loaded image ID: {image.id}"
@@ -162,7 +142,7 @@ class Archives:
         """Of names that mean another image so far."""
         for name in new.names:
             with suppress(NotFound):
-                former = self._shelf.find(str(name))
+                former = self._store.find(str(name))
                 if former.id != new.id:
                     text = (
                         f"The image {name.familiar} already exists, renaming the old one with ID"
@@ -172,7 +152,7 @@ class Archives:
 
     async def import_root(self, archive: AsyncIterator[bytes], asked: Import) -> StoredImage:
         """An image of one layer, which is all that the archive has. Raises as `load`."""
-        self._shelf.check_room()
+        self._parts.state.check_room()
         async with (
             self._retention.fetching(resumable=False) as pin,
             scratch(self._content) as folder,
@@ -194,8 +174,8 @@ class Archives:
                 manifests=(digest_of(raw),),
                 names=(asked.name,) if asked.name else (),
             )
-            stored = self._shelf.add([new])[0]
-        self._shelf.settle_later()
+            stored = self._store.add([new])[0]
+        self._parts.settling.later()
         if asked.name is not None:
             self._events.publish("image", "tag", stored.id, {"name": asked.name.familiar})
         self._tell("import", stored)
