@@ -24,6 +24,7 @@ from stackr.runtime.engine.build.files import Found
 from stackr.runtime.engine.build.packing import Item, archive_of
 from stackr.runtime.engine.image.commit import layer_descriptor
 from stackr.runtime.engine.image.pushable import Pushable, repositories_with
+from stackr.runtime.engine.image.retention import Pin
 from stackr.runtime.engine.image.service import Images
 
 __all__ = ["Exporter"]
@@ -104,29 +105,44 @@ class Exporter:
 
     @asynccontextmanager
     async def _packed(self, records: Sequence[CacheRecord]) -> AsyncIterator[_Packed]:
-        """What is sent; its blobs are in the content store for as long as the block."""
+        """What is sent; its blobs are in the content store for as long as the block, however it
+        ends.
+        """
         config, diff_ids = cache_config(records)
-        content = self._images.content
         pinned: set[str] = set()
         with self._cache.holding_layers(diff_ids):
-            async with self._images.retention.fetching() as pin:
-                blobs = await self._images.packing.packed(diff_ids, pin)
-                digests = [blobs[diff_id] for diff_id in diff_ids]
-                pinned.update((*digests, digest_of(config)))
-                pin(pinned)
-                await asyncio.to_thread(content.write, config, digest=digest_of(config))
-                made = await asyncio.to_thread(
-                    lambda: [layer_descriptor(digest, content) for digest in digests]
-                )
-                head = {"mediaType": CONFIG_TYPE, "digest": digest_of(config), "size": len(config)}
-                manifest = {
-                    "schemaVersion": 2,
-                    "mediaType": MANIFEST_TYPES[0],
-                    "config": head,
-                    "layers": made,
-                }
-                yield _Packed(config, manifest, diff_ids)
-        await self._images.retention.withdraw(pinned)
+            try:
+                async with self._images.retention.fetching(resumable=False) as pin:
+                    yield await self._pack(config, diff_ids, pinned, pin)
+            finally:
+                await asyncio.shield(self._images.retention.withdraw(pinned))
+
+    async def _pack(
+        self, config: bytes, diff_ids: tuple[str, ...], pinned: set[str], pin: Pin
+    ) -> _Packed:
+        """pinned: is given the digests of all that is made."""
+        content = self._images.content
+
+        def note(digests: Iterable[str]) -> None:
+            new = set(digests)
+            pinned.update(new)
+            pin(new)
+
+        blobs = await self._images.packing.packed(diff_ids, note)
+        digests = [blobs[diff_id] for diff_id in diff_ids]
+        note([digest_of(config)])
+        await asyncio.to_thread(content.write, config, digest=digest_of(config))
+        made = await asyncio.to_thread(
+            lambda: [layer_descriptor(digest, content) for digest in digests]
+        )
+        head = {"mediaType": CONFIG_TYPE, "digest": digest_of(config), "size": len(config)}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPES[0],
+            "config": head,
+            "layers": made,
+        }
+        return _Packed(config, manifest, diff_ids)
 
 
 def _small(name: str, data: bytes) -> Item:
