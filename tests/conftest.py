@@ -5,6 +5,8 @@
 * `engine`: a private embedded engine, on folders of its own (session); gives its EngineConfig.
 * `new_engine`: makes further engines for one test, which stops them and counts what they leave;
   with a size ("8m"), on a disk that is no larger.
+* `swarm`: a Swarm of three dockerd, and its registry (session; see `swarm_rig`). All files that use
+  it are called test_swarm_*.py, and run in one process.
 * `dice`: a random generator of this test; the run's seed is shown, and set by `STACKR_SEED`.
 
 At the end of the session the shared engine is emptied and stopped, and nothing may be left of it.
@@ -62,7 +64,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `--dist loadscope`, a file's tests run in one process, for what they share.
 
-    The two engines of one file, which share nothing, may have one each.
+    The two engines of one file, which share nothing, may have one each; those of a Swarm share
+    it.
     """
     if config.getoption("dist") != "loadscope":
         return None
@@ -71,6 +74,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
+            if "/test_swarm_" in file and not file.startswith("tests/unit/"):
+                return "swarm"
             return f"{file}@docker" if "[docker" in test else file
 
     return ByFile(config, log)
@@ -176,6 +181,14 @@ def new_engine(request: pytest.FixtureRequest) -> Iterator[Callable[..., EngineC
             finally:
                 log = log_path(config).read_text(errors="replace")
                 request.node.add_report_section("teardown", f"engine {number}", log[-_LOG_CHARS:])
+
+
+@pytest.fixture(scope="session")
+def swarm() -> Iterator[Any]:
+    import swarm_rig
+
+    with swarm_rig.serve() as rig:
+        yield rig
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,9 +35,12 @@ def serve(folder: Path, *, htpasswd: str = "", tls: str = "") -> Iterator[str]:
         yield address
 
 
-def configure(folder: Path, *, htpasswd: str = "", tls: str = "") -> str:
-    """Prepare a registry, whose content is in `folder` too, for `run`; gives its host:port."""
-    address = f"127.0.0.1:{free_port()}"
+def configure(folder: Path, *, htpasswd: str = "", tls: str = "", address: str = "") -> str:
+    """Prepare a registry, whose content is in `folder` too, for `run`; gives its host:port.
+
+    address: where it is to listen; else on a free port of the loopback.
+    """
+    address = address or f"127.0.0.1:{free_port()}"
     text = _CONFIG.format(root=folder / "registry", address=address)
     if htpasswd:
         (folder / "htpasswd").write_text(htpasswd)
@@ -62,15 +65,17 @@ def run(folder: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(_DEADLINE_S)
 
 
-def push(image: BuiltImage, reference: str, folder: Path, *options: str) -> None:
+def push(
+    image: BuiltImage, reference: str, folder: Path, *options: str, inside: Sequence[str] = ()
+) -> None:
     """Push `image` under host:port/name:tag with skopeo, by an OCI layout in `folder`.
 
-    options: of `skopeo copy`, as `--dest-creds=user:password`.
+    options: of `skopeo copy`, as `--dest-creds=user:password`. inside: what runs it elsewhere.
     """
     layout = write_layout(image, folder)
     subprocess.run(
         [
-            *("skopeo", "copy", "--quiet", "--dest-tls-verify=false", *options),
+            *(*inside, "skopeo", "copy", "--quiet", "--dest-tls-verify=false", *options),
             *(f"oci:{layout}:latest", f"docker://{reference}"),
         ],
         check=True,
