@@ -2,7 +2,9 @@
 
 `embedded` (the default) is stackr's own, started where it does not run; `docker` is the engine
 that the docker CLI would use, and `context://NAME` one of its contexts; `unix://`, `tcp://` and
-`ssh://` are addresses. The only importer of back-ends.
+`ssh://` are addresses. An engine that manages a Swarm is that Swarm where a stack is concerned;
+`swarm+` before a name or an address says so, `docker+` that its own containers are meant. The only
+importer of back-ends.
 """
 
 from __future__ import annotations
@@ -11,18 +13,24 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
-from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
+from stackr.errors import Conflict, InvalidArgument, NotSupported, PermissionDenied, Unavailable
 from stackr.runtime.docker.address import EngineAddress
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.context import chosen_address, context_address
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.labels import PROJECT, STACK_NAMESPACE
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.swarm.role import is_manager
+from stackr.runtime.swarm.workloads import SwarmWorkloads
 from stackr.runtime.types import Capabilities
+from stackr.runtime.workloads import Workloads
 
-__all__ = ["connect", "foretold"]
+__all__ = ["connect", "connect_either", "foretold"]
 
 _CONTEXT = "context://"
+_SWARM = "swarm+"
+_CONTAINERS = "docker+"
 _STARTED_BY = "up starts it when it is needed; stackr engine start does so at once"
 
 
@@ -39,9 +47,15 @@ async def connect(
     that changes anything leaves this process; it raises PermissionDenied.
 
     Raises InvalidArgument for a name that is none, PermissionDenied for anyone but root where
-    stackr's own engine has to be started, and Unavailable where nothing answers.
+    stackr's own engine has to be started, Unavailable where nothing answers, and NotSupported for
+    what is called a Swarm.
     """
-    name = engine or environ.get("STACKR_ENGINE") or "embedded"
+    name = _named(engine, environ)
+    if _is_swarm(name):
+        raise NotSupported(
+            f'engine "{name}": this is done on the containers of one engine, not on a Swarm',
+            hint=f"name the engine of a node: {name.removeprefix(_SWARM)}",
+        )
 
     async def opened(address: EngineAddress) -> Runtime:
         return await DockerRuntime.open(Client(address, read_only=read_only), environ)
@@ -56,13 +70,59 @@ async def connect(
     return await opened(own)
 
 
+async def connect_either(
+    engine: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    project: str = "",
+    read_only: bool = False,
+    start: bool = True,
+) -> Runtime | Workloads:
+    """The engine of containers, or the Swarm, that `connect`'s name leads to; the caller closes it.
+
+    project: for which it is wanted. Raises as `connect`; and Conflict where an engine manages a
+    Swarm, nobody said whether that is meant, and a project of the name runs on it as containers.
+    """
+    name = _named(engine, environ)
+    if _is_swarm(name):
+        rest = name.removeprefix(_SWARM)
+        address = _address("docker" if rest == "swarm" else rest, environ)
+        return await SwarmWorkloads.open(Client(address, read_only=read_only), environ)
+    if name == "embedded" or name.startswith(_CONTAINERS):
+        return await connect(name, environ, read_only=read_only, start=start)
+    client = Client(_address(name, environ), read_only=read_only)
+    if not await is_manager(client):
+        return await DockerRuntime.open(client, environ)
+    if project and await _has_containers(client, project, environ):
+        raise Conflict(
+            f'engine "{name}": "{project}" runs on it as containers of one host,'
+            " and it manages a Swarm",
+            hint=f"say which is meant: --engine {_CONTAINERS}{name} or --engine {_SWARM}{name}",
+        )
+    return await SwarmWorkloads.open(client, environ)
+
+
+async def _has_containers(client: Client, project: str, environ: Mapping[str, str]) -> bool:
+    """Whether there are any that are not the Swarm's."""
+    runtime = await DockerRuntime.open(client, environ)
+    found = await runtime.list_containers(labels=[f"{PROJECT}={project}"])
+    return any(STACK_NAMESPACE not in container.labels for container in found)
+
+
 def foretold(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> Capabilities:
     """What is known of an engine before it is asked: of the one that stackr itself starts.
 
     Of any other, nothing is: what it can beyond the common ground shows once it is open.
     """
-    is_own = (engine or environ.get("STACKR_ENGINE") or "embedded") == "embedded"
-    return Capabilities(documented_support=is_own)
+    return Capabilities(documented_support=_named(engine, environ) == "embedded")
+
+
+def _named(engine: str | None, environ: Mapping[str, str]) -> str:
+    return engine or environ.get("STACKR_ENGINE") or "embedded"
+
+
+def _is_swarm(name: str) -> bool:
+    return name == "swarm" or name.startswith(_SWARM)
 
 
 def _have_running(config: EngineConfig, *, start: bool) -> None:
@@ -76,6 +136,7 @@ def _have_running(config: EngineConfig, *, start: bool) -> None:
 
 
 def _address(engine: str, environ: Mapping[str, str]) -> EngineAddress:
+    engine = engine.removeprefix(_CONTAINERS)
     if engine == "docker":
         return chosen_address(environ)
     if engine.startswith(_CONTEXT) and engine != _CONTEXT:
@@ -83,6 +144,6 @@ def _address(engine: str, environ: Mapping[str, str]) -> EngineAddress:
     if "://" not in engine:
         raise InvalidArgument(
             f'engine "{engine}": unknown',
-            hint="name embedded, docker, or an address such as unix:///path/to.sock",
+            hint="name embedded, docker, swarm, or an address such as unix:///path/to.sock",
         )
     return EngineAddress.parse(engine, environ)

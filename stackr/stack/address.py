@@ -25,4 +25,5 @@ def engine_host(engine: str | None, environ: Mapping[str, str] = os.environ) -> 
 
 def _address(engine: str | None, environ: Mapping[str, str]) -> str:
     named = engine or environ.get("STACKR_ENGINE") or "embedded"
+    named = "docker" if named == "swarm" else named.removeprefix("swarm+").removeprefix("docker+")
     return environ.get("DOCKER_HOST", "") if named == "docker" else named

@@ -73,8 +73,17 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.tls_stream",
         "stackr.runtime.workloads",
     ),
+    "stackr.runtime.swarm": (
+        "stackr.runtime.docker",
+        "stackr.runtime.labels",
+        "stackr.runtime.types",
+        "stackr.runtime.workloads",
+    ),
     "stackr.runtime.connect": (
         "stackr.runtime.docker",
+        "stackr.runtime.labels",
+        "stackr.runtime.swarm",
+        "stackr.runtime.workloads",
         "stackr.runtime.protocol",
         "stackr.runtime.types",
         "stackr.runtime.engine.config",

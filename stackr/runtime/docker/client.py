@@ -163,6 +163,8 @@ class Client:
         """What the engine can beyond Docker's API, once `version` has asked: stackr's says so."""
         self.engine_id = ""
         """Its own name for itself, where the answer to `version` told it: stackr's does."""
+        self.swarm: str | None = None
+        """What `/_ping` says of a Swarm ("active/manager"); None for one that does not (< 1.42)."""
         self.has_lasting_id = True
         """Whether the ID in `/info` is the same at each call; Podman makes one up for each."""
         self._version: tuple[int, int] | None = None
@@ -433,6 +435,7 @@ class Client:
         self.capabilities = frozenset(beyond.replace(",", " ").split())
         self.engine_id = headers.get(b"stackr-engine-id", b"").decode("ascii", "replace")
         self.has_lasting_id = b"libpod-api-version" not in headers
+        self.swarm = headers[b"swarm"].decode("ascii", "replace") if b"swarm" in headers else None
         try:
             major, minor = offered.split(".")
             version = min(NEWEST_API, (int(major), int(minor)))

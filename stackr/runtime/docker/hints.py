@@ -11,6 +11,7 @@ _CHAIN = re.compile(
     r"OCI runtime create failed: (?:runc create failed: )?"
     r"(?:unable to start container process: )?(?:error during container init: )?"
 )
+_RPC = re.compile(r"^rpc error: code = \w+ desc = ")
 _ENDPOINT = re.compile(
     r"^driver failed programming external connectivity on endpoint \S+ \(\w+\): "
 )
@@ -52,7 +53,7 @@ def in_plain_words(message: str) -> str:
     """An engine's error without the parts of the engine that handed it on."""
     if _CHAIN.match(message):
         return _CHAIN.sub("", message).removesuffix(": unknown")
-    inner = _ENDPOINT.sub("", message)
+    inner = _ENDPOINT.sub("", _RPC.sub("", message))
     if port := _PORT.match(inner):
         return f"host port {port['host'] or port['bound']}/{port['protocol'] or 'tcp'} is in use"
     return inner

@@ -15,6 +15,7 @@ from stackr.runtime.types import (
     ContainerStats,
     EndpointState,
     EngineEvent,
+    EngineInfo,
     ImageState,
     IpamPool,
     MountState,
@@ -30,6 +31,7 @@ __all__ = [
     "container_listed",
     "container_stats",
     "engine_event",
+    "engine_info",
     "image_state",
     "network_fault",
     "network_state",
@@ -272,6 +274,21 @@ def engine_event(item: Json) -> EngineEvent:
         id=actor.get("ID") or "",
         attributes=actor.get("Attributes") or {},
         time_ns=item.get("timeNano") or 0,
+    )
+
+
+def engine_info(version: Json, system: Json, endpoint: str) -> EngineInfo:
+    """From `GET /version` and `GET /info`. endpoint: the address that it was asked at."""
+    return EngineInfo(
+        name=(version.get("Platform") or {}).get("Name") or system.get("Name") or "",
+        version=version.get("Version") or "",
+        api_version=version.get("ApiVersion") or "",
+        os=version.get("Os") or "",
+        architecture=version.get("Arch") or "",
+        kernel=version.get("KernelVersion") or "",
+        cpus=system.get("NCPU") or 0,
+        memory_bytes=system.get("MemTotal") or 0,
+        endpoint=endpoint,
     )
 
 

@@ -26,7 +26,7 @@ from stackr.errors import (
     Unavailable,
 )
 from stackr.registry.credentials import registry_auth
-from stackr.runtime.docker import create, files, observe, snapshot
+from stackr.runtime.docker import create, distribution, files, observe, snapshot
 from stackr.runtime.docker.client import CALL_TIMEOUT_S, Client, Query
 from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.streams import DockerExec, DockerStreams
@@ -136,17 +136,7 @@ class DockerRuntime:
     async def info(self) -> EngineInfo:
         version = await self._client.call("GET", "/version")
         system = await self._client.call("GET", "/info")
-        return EngineInfo(
-            name=(version.get("Platform") or {}).get("Name") or system.get("Name") or "",
-            version=version.get("Version") or "",
-            api_version=version.get("ApiVersion") or "",
-            os=version.get("Os") or "",
-            architecture=version.get("Arch") or "",
-            kernel=version.get("KernelVersion") or "",
-            cpus=system.get("NCPU") or 0,
-            memory_bytes=system.get("MemTotal") or 0,
-            endpoint=self._client.address.url,
-        )
+        return observe.engine_info(version, system, self._client.address.url)
 
     async def events(
         self,
@@ -590,11 +580,10 @@ class DockerRuntime:
     async def pull_image(
         self, reference: str, *, platform: str = ""
     ) -> AsyncIterator[PullProgress]:
-        auth = await registry_auth(reference, self._environ)
         query = {"fromImage": reference, "platform": platform or None}
         if "@" not in reference and ":" not in reference.rpartition("/")[2]:
             query["tag"] = "latest"  # an untagged name means every tag to the API
-        headers = {"X-Registry-Auth": auth} if auth else {}
+        headers = await distribution.auth_headers(reference, self._environ)
         path = "/images/create"
         async with self._client.stream("POST", path, query=query, headers=headers) as chunks:
             async for item in self._client.lines(chunks, path):
@@ -628,13 +617,7 @@ class DockerRuntime:
                 yield observe.pull_progress(item)
 
     async def resolve_image(self, reference: str) -> str:
-        auth = await registry_auth(reference, self._environ)
-        answer = await self._client.call(
-            "GET",
-            f"/distribution/{_path(reference, safe='/')}/json",
-            headers={"X-Registry-Auth": auth} if auth else {},
-        )
-        return str(answer["Descriptor"]["digest"])
+        return await distribution.resolve_image(self._client, reference, self._environ)
 
     async def remove_image(self, ref: str, *, force: bool = False) -> None:
         await self._client.call("DELETE", f"/images/{_path(ref, safe='/')}", query={"force": force})

@@ -1,0 +1,117 @@
+"""Tasks and how far a service is, from the Engine API's JSON. Pure.
+
+Source: Docker Engine API, Task, Service; swarmkit, design/task_model.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from stackr.runtime.docker.observe import unix_time
+from stackr.runtime.swarm.documents import update_state
+from stackr.runtime.workloads import TaskState, WorkloadStatus
+
+__all__ = ["task_state", "workload_status"]
+
+Json = dict[str, Any]
+
+_ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+
+
+def workload_status(
+    service: Json, tasks: Sequence[Json], nodes: Mapping[str, str], current: Collection[str]
+) -> WorkloadStatus:
+    """tasks: the service's. nodes: names by ID. current: IDs of tasks that the manager calls so."""
+    name = service["Spec"]["Name"]
+    run = _iteration(service.get("JobStatus") or {})
+    states = [
+        task_state(
+            task,
+            name,
+            nodes.get(task.get("NodeID") or "", ""),
+            is_current=task["ID"] in current and _iteration(task) == run,
+        )
+        for task in tasks
+    ]
+    states.sort(key=lambda task: (-task.created_at, task.id))
+    desired, running, completed = _counts(service, states)
+    return WorkloadStatus(
+        service=name,
+        desired=desired,
+        running=running,
+        completed=completed,
+        is_job=_is_job(service),
+        version=service["Version"]["Index"],
+        update=update_state(service),
+        tasks=tuple(states),
+    )
+
+
+def _iteration(item: Json) -> int:
+    """Which run of a job it is of; 0 for no job."""
+    return int((item.get("JobIteration") or {}).get("Index") or 0)
+
+
+def _is_job(service: Json) -> bool:
+    return bool(service["Spec"].get("Mode", {}).keys() & {"ReplicatedJob", "GlobalJob"})
+
+
+def _counts(service: Json, tasks: Sequence[TaskState]) -> tuple[int, int, int]:
+    """(desired, running, completed), as `WorkloadStatus` has them."""
+    counted: Json = service.get("ServiceStatus") or {}  # from API 1.41 on
+    of_now = [task for task in tasks if task.is_current]
+    running = counted.get("RunningTasks")
+    if running is None:
+        running = sum(task.state == "running" for task in tasks)
+    completed = sum(task.state == "complete" for task in of_now) if _is_job(service) else 0
+    return _desired(service, counted, of_now), running, completed
+
+
+def _desired(service: Json, counted: Json, current: Sequence[TaskState]) -> int:
+    mode: Json = service["Spec"].get("Mode") or {}
+    if "ReplicatedJob" in mode:
+        job: Json = mode["ReplicatedJob"] or {}
+        return int(job.get("TotalCompletions") or job.get("MaxConcurrent") or 1)
+    if "GlobalJob" in mode:  # one for each node that suits; a failed one is followed by another
+        return len({task.node_id for task in current})
+    if "Replicated" in mode:
+        replicas = (mode["Replicated"] or {}).get("Replicas")
+        return 1 if replicas is None else int(replicas)
+    wanted = sum(task.desired_state == "running" for task in current)
+    return int(counted.get("DesiredTasks", wanted))
+
+
+def task_state(task: Json, service: str, node: str, *, is_current: bool = True) -> TaskState:
+    """node: its name. is_current: see `TaskState`."""
+    status: Json = task.get("Status") or {}
+    container: Json = status.get("ContainerStatus") or {}
+    has_ended = status.get("State") in _ENDED and bool(container.get("ContainerID"))
+    spec: Json = task.get("Spec") or {}
+    return TaskState(
+        id=task["ID"],
+        service=service,
+        slot=task.get("Slot") or 0,
+        node=node,
+        node_id=task.get("NodeID") or "",
+        state=status.get("State") or "new",
+        desired_state=task.get("DesiredState") or "",
+        message=status.get("Message") or "",
+        error=status.get("Err") or "",
+        image=(spec.get("ContainerSpec") or {}).get("Image") or "",
+        container_id=container.get("ContainerID") or "",
+        exit_code=container.get("ExitCode") if has_ended else None,
+        is_current=is_current,
+        created_at=unix_time(task.get("CreatedAt")),
+        at=unix_time(status.get("Timestamp")),
+        ports=_ports(status.get("PortStatus") or {}),
+    )
+
+
+def _ports(status: Json) -> tuple[tuple[int, int, str], ...]:
+    """Each once: the API has those of IPv4 and IPv6 apart, without saying which is which."""
+    ports = (
+        (port.get("PublishedPort") or 0, port["TargetPort"], port.get("Protocol") or "tcp")
+        for port in status.get("Ports") or ()
+    )
+    return tuple(dict.fromkeys(ports))

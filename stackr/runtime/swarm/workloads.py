@@ -1,0 +1,422 @@
+"""Docker Swarm behind the seam `stackr.runtime.workloads`: each method is a call or two of its API.
+
+It decides nothing. Documents become the API's objects and back in `documents.py` and `tasks.py`;
+what a manager refuses is put in plain words by `refusals.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from stackr.errors import Conflict, InvalidArgument, NotFound
+from stackr.runtime.docker import create, distribution
+from stackr.runtime.docker.client import Client, Query
+from stackr.runtime.docker.frames import log_entries
+from stackr.runtime.docker.observe import engine_info
+from stackr.runtime.docker.runtime import DockerRuntime
+from stackr.runtime.labels import STACK_NAMESPACE
+from stackr.runtime.swarm import nodes, revisions
+from stackr.runtime.swarm.documents import (
+    PATHS,
+    References,
+    document_body,
+    image_of,
+    network_document,
+    observed_document,
+)
+from stackr.runtime.swarm.events import project_events
+from stackr.runtime.swarm.logs import task_entries
+from stackr.runtime.swarm.refusals import moved_on, refusals
+from stackr.runtime.swarm.role import nodes_of
+from stackr.runtime.swarm.tasks import workload_status
+from stackr.runtime.types import EngineInfo
+from stackr.runtime.workloads import (
+    Document,
+    DocumentKind,
+    NodeState,
+    Observation,
+    ObservedDocument,
+    RevisionRecord,
+    TaskLogEntry,
+    WorkloadCapabilities,
+    WorkloadEvent,
+    WorkloadStatus,
+)
+
+__all__ = ["SwarmWorkloads"]
+
+Json = dict[str, Any]
+
+_FREED_S = 60.0
+_POLL_S = 0.1
+
+
+class SwarmWorkloads:
+    """See `stackr.runtime.workloads.Workloads`; `open` asks whether the engine manages a Swarm."""
+
+    dialect = "swarm"
+
+    def __init__(
+        self,
+        client: Client,
+        capabilities: WorkloadCapabilities,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.capabilities = capabilities
+        self._client = client
+        self._environ = environ
+
+    @classmethod
+    async def open(cls, client: Client, environ: Mapping[str, str] = os.environ) -> Self:
+        """Raises Unavailable where no engine answers, and for one that manages no Swarm now."""
+        api = await client.version()
+        found = [nodes.node_state(item) for item in await nodes_of(client)]
+        count = sum(node.state == "ready" and node.availability == "active" for node in found)
+        return cls(client, WorkloadCapabilities(api, count), environ)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # --- the cluster ---------------------------------------------------------------------------
+
+    async def identity(self) -> str:
+        with refusals("Swarm"):
+            return str((await self._client.call("GET", "/swarm"))["ID"])
+
+    async def info(self) -> EngineInfo:
+        version = await self._client.call("GET", "/version")
+        system = await self._client.call("GET", "/info")
+        return engine_info(version, system, self._client.address.url)
+
+    async def nodes(self) -> list[NodeState]:
+        with refusals("nodes"):
+            found = [nodes.node_state(item) for item in await self._client.call("GET", "/nodes")]
+        return sorted(found, key=lambda node: (node.name, node.id))
+
+    async def node_engine(self, node: str) -> DockerRuntime:
+        state = nodes.named(await self.nodes(), node)
+        return await nodes.runtime_of(state, self._client, self._environ)
+
+    # --- what there is -------------------------------------------------------------------------
+
+    async def projects(self) -> list[str]:
+        lists = await asyncio.gather(*(self._listed(kind, STACK_NAMESPACE) for kind in PATHS))
+        found = {_labels(item).get(STACK_NAMESPACE) for items in lists for item in items}
+        return sorted(name for name in found if name)
+
+    async def observe(
+        self, project: str, *, names: Sequence[tuple[DocumentKind, str]] = ()
+    ) -> Observation:
+        own = f"{STACK_NAMESPACE}={project}"
+        kinds = (DocumentKind.CONFIG, DocumentKind.SECRET, DocumentKind.SERVICE)
+        with refusals(f'stack "{project}"'):
+            networks, kept, others, *lists = await asyncio.gather(
+                self._client.call("GET", "/networks"),
+                revisions.listed(self._client, project),
+                self._named([each for each in names if each[0] in kinds]),
+                *(self._listed(kind, own) for kind in kinds),
+            )
+        documents = [
+            *(network_document(item) for item in networks if _is_of(item, project)),
+            *(
+                observed_document(kind, item)
+                for kind, items in zip(kinds, lists, strict=True)
+                for item in items
+            ),
+        ]
+        names_by_id = {item["Id"]: item["Name"] for item in networks}
+        for document in documents:
+            for id in _networks(document.spec) - names_by_id.keys():
+                names_by_id[id] = await self._network_name(id)
+        asked = {name for kind, name in names if kind is DocumentKind.NETWORK}
+        others += _external(networks, asked, project)
+        return Observation(
+            project=project,
+            documents=tuple(documents),
+            others=tuple(other for other in others if not _is_own(other, project)),
+            names=names_by_id,
+            revisions=kept,
+        )
+
+    async def _network_name(self, id: str) -> str:
+        """Of one that no list has: the host's own network has an ID of the Swarm's besides."""
+        try:
+            return str((await self._client.call("GET", f"/networks/{id}"))["Name"])
+        except NotFound:
+            return id
+
+    async def _listed(self, kind: DocumentKind, *labels: str) -> list[Json]:
+        query = {"filters": json.dumps(create.filters(labels))}
+        return list(await self._client.call("GET", PATHS[kind], query=query) or ())
+
+    async def _named(self, names: Sequence[tuple[DocumentKind, str]]) -> list[ObservedDocument]:
+        """The API's filter takes the beginnings of names, and several at once."""
+        wanted: dict[DocumentKind, set[str]] = {}
+        for kind, name in names:
+            wanted.setdefault(kind, set()).add(name)
+        found = []
+        for kind, each in wanted.items():
+            query = {"filters": json.dumps(create.filters((), name=sorted(each)))}
+            items = await self._client.call("GET", PATHS[kind], query=query)
+            documents = (observed_document(kind, item) for item in items)
+            found += [document for document in documents if document.name in each]
+        return found
+
+    async def status(self, project: str, *, services: Sequence[str] = ()) -> list[WorkloadStatus]:
+        own = f"{STACK_NAMESPACE}={project}"
+        with refusals(f'stack "{project}"'):
+            found, tasks, current, names = await asyncio.gather(
+                self._services(own),
+                self._tasks(label=[own]),
+                self._tasks(label=[own], **{"_up-to-date": ["true"]}),
+                self._node_names(),
+            )
+        up_to_date = {task["ID"] for task in current}
+        return [
+            workload_status(
+                item,
+                [task for task in tasks if task.get("ServiceID") == item["ID"]],
+                names,
+                up_to_date,
+            )
+            for item in sorted(found, key=lambda item: str(item["Spec"]["Name"]))
+            if not services or item["Spec"]["Name"] in services
+        ]
+
+    async def _services(self, *labels: str) -> list[Json]:
+        query: Query = {"filters": json.dumps(create.filters(labels)), "status": True}
+        return list(await self._client.call("GET", "/services", query=query))
+
+    async def _tasks(self, **filters: Sequence[str]) -> list[Json]:
+        """`_up-to-date` is what the docker CLI asks for to show how far an update is."""
+        query = {"filters": json.dumps({key: list(each) for key, each in filters.items()})}
+        return list(await self._client.call("GET", "/tasks", query=query))
+
+    async def _node_names(self) -> dict[str, str]:
+        return {node.id: node.name for node in await self.nodes()}
+
+    # --- changes -------------------------------------------------------------------------------
+
+    async def create(self, document: Document) -> str:
+        with refusals(_what(document)):
+            body = document_body(document, await self._references(document))
+            answer = await self._client.call(
+                "POST",
+                f"{PATHS[document.kind]}/create",
+                body=body,
+                headers=await self._auth(body),
+            )
+        return str(answer["ID"] if "ID" in answer else answer["Id"])
+
+    async def update(self, document: Document, *, id: str, version: int) -> None:
+        what = _what(document)
+        if document.kind is DocumentKind.NETWORK:
+            raise InvalidArgument(f"{what}: it cannot change: Swarm has no update of networks")
+        with refusals(what):
+            if document.kind is not DocumentKind.SERVICE:
+                body: Json = {"Name": document.name, "Labels": dict(document.labels)}
+                await self._send(f"{PATHS[document.kind]}/{id}", version, body)
+                return
+            body = document_body(document, await self._references(document))
+            now = await self._unmoved(id, version, what)
+            forced = (now["Spec"].get("TaskTemplate") or {}).get("ForceUpdate")
+            if forced:
+                body.setdefault("TaskTemplate", {})["ForceUpdate"] = forced
+            await self._send(f"/services/{id}", version, body, await self._auth(body))
+
+    async def restart(self, id: str, *, version: int) -> None:
+        with refusals(f'service "{id}"'):
+            spec = (await self._unmoved(id, version, f'service "{id}"'))["Spec"]
+            template = spec.setdefault("TaskTemplate", {})
+            template["ForceUpdate"] = int(template.get("ForceUpdate") or 0) + 1
+            await self._send(f"/services/{id}", version, spec, await self._auth(spec))
+
+    async def _unmoved(self, id: str, version: int, what: str) -> Json:
+        """The service as it is. Raises Conflict where its version is another."""
+        found: Json = await self._client.call("GET", f"/services/{id}")
+        if found["Version"]["Index"] != version:
+            raise moved_on(what)
+        return found
+
+    async def _send(
+        self, path: str, version: int, body: Json, headers: Mapping[str, str] | None = None
+    ) -> None:
+        await self._client.call(
+            "POST", f"{path}/update", query={"version": version}, body=body, headers=headers
+        )
+
+    async def _auth(self, body: Json) -> dict[str, str]:
+        """The caller's credentials, with which the nodes pull a service's image."""
+        image = image_of(body)
+        return await distribution.auth_headers(image, self._environ) if image else {}
+
+    async def _references(self, document: Document) -> References | None:
+        container = (document.spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
+        if document.kind is not DocumentKind.SERVICE:
+            return None
+        configs = [(DocumentKind.CONFIG, e["ConfigName"]) for e in container.get("Configs") or ()]
+        secrets = [(DocumentKind.SECRET, e["SecretName"]) for e in container.get("Secrets") or ()]
+        found = await self._named([*configs, *secrets])
+        return References(
+            {each.name: each.id for each in found if each.kind is DocumentKind.CONFIG},
+            {each.name: each.id for each in found if each.kind is DocumentKind.SECRET},
+        )
+
+    async def remove(self, kind: DocumentKind, id: str, *, version: int | None = None) -> None:
+        what = f'{kind.value} "{id}"'
+        with refusals(what), suppress(NotFound):
+            if kind is DocumentKind.NETWORK:
+                await self._remove_network(id, what)
+                return
+            if version is not None:
+                found = await self._client.call("GET", f"{PATHS[kind]}/{id}")
+                if found["Version"]["Index"] != version:
+                    raise moved_on(f'{kind.value} "{found["Spec"]["Name"]}"')
+            await self._client.call("DELETE", f"{PATHS[kind]}/{id}")
+
+    async def _remove_network(self, id: str, what: str) -> None:
+        """What only the ending tasks of removed services use is free soon.
+
+        The manager's own engine shows it for as long as tasks on its node are ending.
+        """
+        with suppress(NotFound):
+            async for _ in _moments():
+                try:
+                    with refusals(what):
+                        await self._client.call("DELETE", f"/networks/{id}")
+                    break
+                except Conflict as error:
+                    if users := await self._users(id):
+                        raise Conflict(f"{what}: in use by {users}") from error
+            else:
+                raise Conflict(f"{what}: tasks that have not ended use it")
+        async for _ in _moments():
+            await self._client.call("GET", f"/networks/{id}")
+
+    async def _users(self, network: str) -> str:
+        """Services, in words; "" for none."""
+        services = await self._client.call("GET", "/services")
+        names = [each["Spec"]["Name"] for each in services if network in _networks(each["Spec"])]
+        return ", ".join(f'service "{name}"' for name in sorted(names))
+
+    # --- logs, events, images ------------------------------------------------------------------
+
+    async def logs(
+        self,
+        service: str,
+        *,
+        task: str = "",
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        timestamps: bool = False,
+    ) -> AsyncIterator[TaskLogEntry]:
+        query = {
+            "details": True,
+            "stdout": True,
+            "stderr": True,
+            "follow": follow,
+            "tail": "all" if tail is None else tail,
+            "since": None if since is None else f"{since:.9f}",
+            "timestamps": timestamps,
+        }
+        with refusals(f'service "{service}"'):
+            found = await self._client.call("GET", f"/services/{service}")
+            names = await self._node_names()
+        container = (found["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") or {}
+        path = f"/tasks/{task}/logs" if task else f"/services/{found['ID']}/logs"
+        async with self._client.stream("GET", path, query=query) as chunks:
+            entries = log_entries(chunks, is_raw=bool(container.get("TTY")), timestamps=timestamps)
+            name = found["Spec"]["Name"]
+            async for entry in task_entries(entries, name, names, self._slot_of):
+                yield entry
+
+    async def _slot_of(self, task: str) -> int:
+        try:
+            return int((await self._client.call("GET", f"/tasks/{task}")).get("Slot") or 0)
+        except NotFound:
+            return 0
+
+    async def events(
+        self, project: str, *, since: float | None = None, until: float | None = None
+    ) -> AsyncIterator[WorkloadEvent]:
+        known = {document.id for document in (await self.observe(project)).documents}
+        moments = {
+            key: None if value is None else f"{value:.9f}"
+            for key, value in (("since", since), ("until", until))
+        }
+        async for event in project_events(self._client, project, known, **moments):
+            yield event
+
+    async def resolve_image(self, reference: str) -> str:
+        return await distribution.resolve_image(self._client, reference, self._environ)
+
+    # --- revisions -----------------------------------------------------------------------------
+
+    async def keep_revision(self, record: RevisionRecord) -> None:
+        await revisions.keep(self._client, record)
+
+    async def label_revision(self, record: RevisionRecord) -> None:
+        await revisions.relabel(self._client, record)
+
+    async def forget_revision(self, project: str, number: int) -> None:
+        await revisions.forget(self._client, project, number)
+
+
+async def _moments() -> AsyncIterator[None]:
+    """To look again, until what comes soon has had its time."""
+    deadline = asyncio.get_running_loop().time() + _FREED_S
+    while asyncio.get_running_loop().time() < deadline:
+        yield
+        await asyncio.sleep(_POLL_S)
+
+
+def _what(document: Document) -> str:
+    return f'{document.kind.value} "{document.name}"'
+
+
+def _labels(item: Json) -> Mapping[str, str]:
+    """Of anything that the API lists: a network has them beside its name, others in their spec."""
+    return item.get("Labels") or (item.get("Spec") or {}).get("Labels") or {}
+
+
+def _is_of(network: Json, project: str) -> bool:
+    return network.get("Scope") == "swarm" and _labels(network).get(STACK_NAMESPACE) == project
+
+
+def _is_own(document: ObservedDocument, project: str) -> bool:
+    return document.labels.get(STACK_NAMESPACE) == project
+
+
+def _external(networks: Iterable[Json], names: set[str], project: str) -> list[ObservedDocument]:
+    """Those of these names that are others': of two, the one that all nodes have."""
+    found: dict[str, Json] = {}
+    for item in networks:
+        is_better = item["Name"] not in found or item.get("Scope") == "swarm"
+        if item["Name"] in names and not _is_of(item, project) and is_better:
+            found[item["Name"]] = item
+    return [network_document(item) for item in found.values()]
+
+
+def _networks(spec: Mapping[str, Any]) -> set[str]:
+    """The IDs of those that a service's tasks join."""
+    template: Json = spec.get("TaskTemplate") or {}
+    attached = template.get("Networks") or spec.get("Networks") or ()
+    return {str(each.get("Target")) for each in attached}
