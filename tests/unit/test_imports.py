@@ -185,6 +185,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "change",
         "workloads",
         "swarm",
+        "dialects",
         "images",
         "steps",
         "commands",

@@ -39,6 +39,7 @@ class Rendered:
     project: Project
     documents: tuple[Document, ...] = ()
     needs: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
+    uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     external: tuple[tuple[DocumentKind, str, str], ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     jobs: frozenset[str] = frozenset()
@@ -57,10 +58,16 @@ class Dialect(Protocol):
         """Raises InvalidProject with all that this engine cannot do, each with its place."""
         ...
 
-    def normal(self, observed: ObservedDocument, names: Mapping[str, str]) -> Document:
+    def normal(
+        self,
+        observed: ObservedDocument,
+        names: Mapping[str, str],
+        wanted: Document | None = None,
+    ) -> Document:
         """An observed document in the form that `render` gives; equal meaning is equal.
 
-        Its hash is made of that, whatever its label says. names: by ID, see `Observation`.
+        Its hash is made of that, whatever its label says. names: by ID, see `Observation`. wanted:
+        what it is compared with, for what only that can tell.
         """
         ...
 
@@ -70,6 +77,10 @@ class Dialect(Protocol):
 
     def renamed(self, document: Document, names: Mapping[str, str]) -> Document:
         """A service that refers to other documents by other names: old name -> new one."""
+        ...
+
+    def uses(self, document: Document) -> frozenset[str]:
+        """The names of the other documents that a service's spec names."""
         ...
 
     def pinned(self, document: Document, image: str) -> Document:

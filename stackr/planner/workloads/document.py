@@ -16,7 +16,13 @@ __all__ = ["HASH_DIGITS", "OWN_LABELS", "named_by_hash", "plain_labels", "sealed
 HASH_DIGITS = 12
 """Of a content's hash in a name."""
 OWN_LABELS = frozenset(
-    {labels.STACK_NAMESPACE, labels.STACK_IMAGE, labels.DOCUMENT_HASH, labels.DOCUMENT_KEY}
+    {
+        labels.STACK_NAMESPACE,
+        labels.STACK_IMAGE,
+        labels.DOCUMENT_HASH,
+        labels.DOCUMENT_KEY,
+        labels.SPEC,
+    }
 )
 """Labels that a document has for stackr's sake, or docker's, and of which no stack file knows."""
 
