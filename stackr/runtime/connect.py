@@ -84,13 +84,23 @@ async def connect_either(
     Swarm, nobody said whether that is meant, and a project of the name runs on it as containers.
     """
     name = _named(engine, environ)
-    if _is_swarm(name):
-        rest = name.removeprefix(_SWARM)
-        address = _address("docker" if rest == "swarm" else rest, environ)
-        return await SwarmWorkloads.open(Client(address, read_only=read_only), environ)
     if name == "embedded" or name.startswith(_CONTAINERS):
         return await connect(name, environ, read_only=read_only, start=start)
-    client = Client(_address(name, environ), read_only=read_only)
+    rest = "docker" if name == "swarm" else name.removeprefix(_SWARM)
+    client = Client(_address(rest, environ), read_only=read_only)
+    try:
+        if _is_swarm(name):
+            return await SwarmWorkloads.open(client, environ)
+        return await _told_apart(client, name, project, environ)
+    except BaseException:
+        await client.close()
+        raise
+
+
+async def _told_apart(
+    client: Client, name: str, project: str, environ: Mapping[str, str]
+) -> Runtime | Workloads:
+    """By what the engine is. name: as it was given."""
     if not await is_manager(client):
         return await DockerRuntime.open(client, environ)
     if project and await _has_containers(client, project, environ):

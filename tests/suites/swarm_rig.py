@@ -160,12 +160,19 @@ class Rig:
     def manager(self) -> Node:
         return self.nodes[0]
 
-    def push(self, image: BuiltImage, name: str) -> str:
-        """Its reference in the registry, which all nodes reach."""
-        reference = f"{_REGISTRY}/{name}"
+    def push(self, image: BuiltImage, name: str, *options: str, to: str = _REGISTRY) -> str:
+        """Its reference in a registry that all nodes reach. options: of `skopeo copy`."""
+        reference, inside = f"{to}/{name}", self.hub.command()
         with tempfile.TemporaryDirectory() as folder:
-            loopback_registry.push(image, reference, Path(folder), inside=self.hub.command())
+            loopback_registry.push(image, reference, Path(folder), *options, inside=inside)
         return reference
+
+    @contextmanager
+    def private_registry(self, folder: Path, htpasswd: str) -> Iterator[str]:
+        """Another one, which asks for a password; its address."""
+        address = f"{_SUBNET}.1:5001"
+        with registry(self.hub, folder, address, htpasswd=htpasswd):
+            yield address
 
     def fetch(self, node: Node, port: int, path: str = "/") -> str:
         """What a server on a node's port answers to HTTP from the hub."""
@@ -247,7 +254,7 @@ def serve() -> Iterator[Rig]:
             hub = stack.enter_context(sandbox("hub", folder))
             nodes = [_node(stack, folder, number) for number in range(1, len(_NAMES) + 1)]
             _connect(hub, nodes)
-            stack.enter_context(_registry(hub, folder))
+            stack.enter_context(registry(hub, folder, _REGISTRY))
             rig = Rig(folder, hub, tuple(nodes))
             with ThreadPoolExecutor() as pool:
                 pushed = pool.submit(rig.push, busybox_image.busybox_image(), "test/busybox:latest")
@@ -289,13 +296,14 @@ def _connect(hub: Sandbox, nodes: list[Node]) -> None:
 
 
 @contextmanager
-def _registry(hub: Sandbox, folder: Path) -> Iterator[None]:
-    loopback_registry.configure(folder, address=_REGISTRY)
+def registry(hub: Sandbox, folder: Path, address: str, *, htpasswd: str = "") -> Iterator[None]:
+    """A registry at an address of the hub. htpasswd: as for `loopback_registry.serve`."""
+    loopback_registry.configure(folder, address=address, htpasswd=htpasswd)
     argv = hub.command("docker-registry", "serve", str(folder / "registry.yml"))
     with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        hub.run("python3", "-S", "-c", _WAIT_FOR_PORT, *_REGISTRY.split(":"))
+        hub.run("python3", "-S", "-c", _WAIT_FOR_PORT, *address.split(":"))
         yield
     finally:
         kill_child(process)

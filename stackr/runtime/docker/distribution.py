@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from stackr.errors import Internal, NotFound, StackrError, Unauthorized
 from stackr.registry.credentials import registry_auth
 from stackr.runtime.docker.client import Client
+from stackr.runtime.docker.hints import hint_for
 
-__all__ = ["auth_headers", "resolve_image"]
+__all__ = ["auth_headers", "registry_error", "resolve_image"]
 
 
 async def auth_headers(reference: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -23,5 +25,18 @@ async def auth_headers(reference: str, environ: Mapping[str, str]) -> dict[str, 
 async def resolve_image(client: Client, reference: str, environ: Mapping[str, str]) -> str:
     """The digest that it has in its registry now."""
     path = f"/distribution/{quote(reference, safe='/:@')}/json"
-    answer = await client.call("GET", path, headers=await auth_headers(reference, environ))
+    try:
+        answer = await client.call("GET", path, headers=await auth_headers(reference, environ))
+    except Internal as error:  # older engines hand a registry's refusal on as one of theirs
+        raise registry_error(error.message) from error
     return str(answer["Descriptor"]["digest"])
+
+
+def registry_error(message: str) -> StackrError:
+    """Of a registry, in the engine's words: where the status tells no class, they do."""
+    text = message.lower()
+    if "unauthorized" in text or "no basic auth credentials" in text:
+        return Unauthorized(message, hint=hint_for(message))
+    if "not found" in text or "manifest unknown" in text or "does not exist" in text:
+        return NotFound(message, hint=hint_for(message))
+    return Internal(message, hint=hint_for(message))

@@ -21,8 +21,6 @@ from stackr.errors import (
     NotFound,
     NotModified,
     NotSupported,
-    StackrError,
-    Unauthorized,
     Unavailable,
 )
 from stackr.registry.credentials import registry_auth
@@ -588,7 +586,7 @@ class DockerRuntime:
         async with self._client.stream("POST", path, query=query, headers=headers) as chunks:
             async for item in self._client.lines(chunks, path):
                 if item.get("error"):
-                    raise _pull_error(str(item["error"]))
+                    raise distribution.registry_error(str(item["error"]))
                 yield observe.pull_progress(item)
 
     async def build_image(self, build: ImageBuild) -> AsyncIterator[BuildProgress]:
@@ -613,7 +611,7 @@ class DockerRuntime:
         async with self._client.stream("POST", path, query=query, headers=headers) as chunks:
             async for item in self._client.lines(chunks, path):
                 if item.get("error"):
-                    raise _pull_error(str(item["error"]))
+                    raise distribution.registry_error(str(item["error"]))
                 yield observe.pull_progress(item)
 
     async def resolve_image(self, reference: str) -> str:
@@ -639,15 +637,3 @@ def _exit_code(answers: Sequence[Any]) -> int:
     if error:
         raise Internal(str(error))
     return int(answers[-1]["StatusCode"])
-
-
-def _pull_error(message: str) -> StackrError:
-    """The stream's status was 200 already, so the class is in the engine's words only."""
-    from stackr.runtime.docker.hints import hint_for
-
-    text = message.lower()
-    if "unauthorized" in text or "no basic auth credentials" in text:
-        return Unauthorized(message, hint=hint_for(message))
-    if "not found" in text or "manifest unknown" in text or "does not exist" in text:
-        return NotFound(message, hint=hint_for(message))
-    return Internal(message, hint=hint_for(message))

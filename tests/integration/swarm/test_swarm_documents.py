@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from swarm_documents import document, reached, service
+from swarm_documents import document, service
 from swarm_rig import Rig
 
 from stackr.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
@@ -70,7 +70,6 @@ async def test_every_kind_is_made_read_back_and_removed(
     ):
         with pytest.raises(Conflict, match=f"^{kind} .*in use by .*demo_web"):
             await workloads.remove(DocumentKind(kind), found[name].id)
-    await reached(workloads, "web", lambda status: status.running == 1)
     for name in ("demo_web", "demo_net", "demo_settings", "demo_word"):
         await workloads.remove(found[name].kind, found[name].id, version=found[name].version)
         await workloads.remove(found[name].kind, found[name].id)  # it is gone
@@ -222,12 +221,13 @@ async def test_what_is_refused_names_the_document(workloads: SwarmWorkloads, rig
 
 
 async def test_the_host_network_has_its_name(workloads: SwarmWorkloads, rig: Rig) -> None:
-    await workloads.create(service(rig.image, template={"Networks": [{"Target": "host"}]}))
+    nowhere = {"Constraints": ["node.labels.none == 1"]}
+    template = {"Networks": [{"Target": "host"}], "Placement": nowhere}
+    await workloads.create(service(rig.image, template=template))
     observation = await workloads.observe("demo")
     (found,) = observation.documents
     (network,) = found.spec["TaskTemplate"]["Networks"]
     assert observation.names[network["Target"]] == "host"
-    await reached(workloads, "web", lambda status: status.running == 1)
 
 
 async def test_the_digest_in_the_registry(workloads: SwarmWorkloads, rig: Rig) -> None:

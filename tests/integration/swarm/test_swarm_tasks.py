@@ -150,6 +150,11 @@ async def test_a_network_reaches_across_nodes(workloads: SwarmWorkloads, rig: Ri
     await reached(workloads, "client", lambda status: status.running == 1)
     assert (await _first(workloads.logs("demo_client", follow=True))).line == b"hello"
 
+    documents = {each.name: each for each in (await workloads.observe("demo")).documents}
+    for name in ("demo_web", "demo_client", "demo_net"):  # the last, as its users are ending
+        await workloads.remove(documents[name].kind, documents[name].id)
+    assert (await workloads.observe("demo")).documents == ()
+
 
 def _on(node: str) -> dict[str, Any]:
     constraint = [f"node.hostname == {node}"]
