@@ -77,7 +77,7 @@ def meaningless(command: str) -> frozenset[str]:
         names.add("engine")
     if command in _LOOKING | _JOINED | _GROUPS:
         names.add("progress")
-    if command in _LOOKING | _GROUPS:
+    if command in _LOOKING | _GROUPS | {"test"}:
         names.add("dry_run")
     if command in _LOOKING | _JOINED | _GROUPS | _COPYING:
         names.add("parallel")
@@ -104,6 +104,8 @@ def _reason(command: str, name: str) -> str:
         return NO_JSON[command]
     if name in _COPY and command == "test":
         return "a test's copy is isolated in any case"
+    if name == "dry_run" and command == "test":
+        return "what it makes, it takes away; diff shows the plan"
     if name == "dry_run" and command.partition(" ")[0] in _GROUPS:
         return "it is done at once, without a plan"
     return _REASONS[name]

@@ -47,6 +47,7 @@ __all__ = ["Session", "open_session"]
 
 T = TypeVar("T")
 _NOWHERE = Places()
+_AT_REST = "the engine does not run, and has no containers: compared with nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,8 @@ class Session:
     ) -> AsyncIterator[Runtime]:
         """The engine, open; in a dry run it is read-only in any case."""
         async with self.context().open(read_only=read_only, start=start) as runtime:
+            if runtime.capabilities.at_rest and self.options.progress != "quiet":
+                self.err.line(_AT_REST)  # stdout may be for a program
             yield runtime
 
     def show(self, event: StackEvent, /) -> None:

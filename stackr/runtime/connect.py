@@ -10,14 +10,16 @@ importer of back-ends.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from typing import cast
 
 from stackr.errors import Conflict, InvalidArgument, NotSupported, PermissionDenied, Unavailable
 from stackr.runtime.docker.address import EngineAddress
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.context import chosen_address, context_address
-from stackr.runtime.docker.runtime import DockerRuntime
+from stackr.runtime.docker.runtime import DockerRuntime, capabilities_of
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.labels import PROJECT, STACK_NAMESPACE
 from stackr.runtime.protocol import Runtime
@@ -31,7 +33,6 @@ __all__ = ["connect", "connect_either", "foretold"]
 _CONTEXT = "context://"
 _SWARM = "swarm+"
 _CONTAINERS = "docker+"
-_STARTED_BY = "up starts it when it is needed; stackr engine start does so at once"
 
 
 async def connect(
@@ -44,7 +45,8 @@ async def connect(
     """The engine that `engine`, or else `STACKR_ENGINE`, names; the caller closes it.
 
     start: stackr's own engine where it does not run; else that is Unavailable. read_only: no call
-    that changes anything leaves this process; it raises PermissionDenied.
+    that changes anything leaves this process; it raises PermissionDenied. For these, an engine that
+    does not run and has nothing but images is not started: a `RestingRuntime` stands for it.
 
     Raises InvalidArgument for a name that is none, PermissionDenied for anyone but root where
     stackr's own engine has to be started, Unavailable where nothing answers, and NotSupported for
@@ -66,8 +68,27 @@ async def connect(
     own = EngineAddress(f"unix://{config.socket}")
     with suppress(Unavailable, PermissionDenied):  # it runs: most commands find it so
         return await opened(own)
-    _have_running(config, start=start)
-    return await opened(own)
+
+    async def started() -> Runtime:
+        _have_running(config, start=start)
+        return await opened(own)
+
+    return (_resting(config, started) if read_only and start else None) or await started()
+
+
+def _resting(config: EngineConfig, wake: Callable[[], Awaitable[Runtime]]) -> Runtime | None:
+    """For an engine that does not run and has nothing to tell; None for any other."""
+    # Records and versions of the engine, which commands need where it does not run.
+    from stackr.runtime.engine.at_rest import at_rest
+    from stackr.runtime.engine.version import API_VERSION, CAPABILITIES
+    from stackr.runtime.resting import RestingRuntime
+
+    rest = at_rest(config)
+    if rest is None:
+        return None
+    can = replace(capabilities_of(API_VERSION, CAPABILITIES), at_rest=True)
+    resting = RestingRuntime(rest, can, wake)
+    return cast(Runtime, resting)  # calls that change anything are none of a reader's
 
 
 async def connect_either(
@@ -142,7 +163,9 @@ def _have_running(config: EngineConfig, *, start: bool) -> None:
     if start:
         ensure_running(config)
     elif not is_running(config):
-        raise Unavailable("engine: it does not run", hint=_STARTED_BY)
+        from stackr.runtime.resting import STARTED_BY
+
+        raise Unavailable("engine: it does not run", hint=STARTED_BY)
 
 
 def _address(engine: str, environ: Mapping[str, str]) -> EngineAddress:

@@ -340,6 +340,7 @@ class Capabilities:
     network_repair: see `protocol.SupportsNetworkRepair`. snapshot: see `runtime.snapshot`.
     locks: see `protocol.SupportsLocks`. build: it builds images by calls of its own.
     documented_support: it honours of a stack file what `spec.support` says, and refuses the rest.
+    at_rest: it does not run, and is only looked at (`runtime.resting`).
     """
 
     multiple_networks_on_create: bool = True
@@ -359,3 +360,4 @@ class Capabilities:
     locks: bool = False
     build: bool = False
     documented_support: bool = False
+    at_rest: bool = False

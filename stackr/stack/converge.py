@@ -24,7 +24,7 @@ from stackr.stack.abandoned import clear_abandoned
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.bind_sources import check_grants
 from stackr.stack.context import Context
-from stackr.stack.events import Planned
+from stackr.stack.events import Foreseen, Planned
 from stackr.stack.expiry import expire
 from stackr.stack.goal import Goal
 from stackr.stack.history import if_possible, read_history, record
@@ -58,6 +58,10 @@ async def converge(context: Context, runtime: Runtime, goal: Goal) -> Result:
         check_grants(goal.project, goal.wanted.services)
     async with context.locked(runtime, goal.wanted.project):
         approved = await _approved(runtime, goal)
+        if context.is_dry_run:
+            plan = await foresee(runtime, goal)
+            context.report(Foreseen(plan))
+            return Result(plan, "applied", 0)
         check = partial(_checked_plan, runtime, goal, None)
         if code := await refresh(context, runtime, goal.wanted, goal.options, check):
             return Result(Plan(goal.wanted.project), "failed", code)

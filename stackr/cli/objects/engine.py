@@ -90,7 +90,10 @@ def path(*parts: str) -> str:
 def on_engine(
     ctx: typer.Context, work: Callable[[Call], Awaitable[T]], *, read_only: bool = False
 ) -> T:
-    """Run `work` with the engine that `--engine` names."""
+    """Run `work` with the engine that `--engine` names.
+
+    read_only: it only looks, so that an engine that does not run is not started: Unavailable.
+    """
 
     async def begin(runtime: Runtime) -> T:
         if not isinstance(runtime, SupportsRawRequest):
@@ -98,7 +101,7 @@ def on_engine(
         return await work(Call(session, runtime))  # type: ignore[arg-type]
 
     with open_session(options_of(ctx)) as session:
-        return session.on_engine(begin, read_only=read_only)
+        return session.look(begin) if read_only else session.on_engine(begin)
 
 
 async def each(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from stackr.runtime.image_build import BuildProgress, ImageBuild
     from stackr.runtime.limits import Resources, RestartPolicy
 
-__all__ = ["DockerRuntime"]
+__all__ = ["DockerRuntime", "capabilities_of"]
 
 _STOP_MARGIN_S = 60.0
 _NO_CREDENTIALS = "e30="  # {}
@@ -77,6 +77,18 @@ _BEYOND_DOCKER = (
 """Capabilities that an engine tells of itself."""
 
 
+def capabilities_of(version: tuple[int, int], told: Collection[str]) -> Capabilities:
+    """What an engine can. version: of the API. told: capabilities beyond that, which it has."""
+    return Capabilities(
+        multiple_networks_on_create=version >= _MULTIPLE_NETWORKS_API,
+        image_mounts=version >= _IMAGE_MOUNTS_API,
+        volume_subpath=version >= _SUBPATH_API,
+        start_interval=version >= _MULTIPLE_NETWORKS_API,
+        documented_support=bool(told),
+        **{name: True for name in _BEYOND_DOCKER if name in told},
+    )
+
+
 class DockerRuntime:
     """See `stackr.runtime.protocol.Runtime`; `open` asks the engine for its version."""
 
@@ -92,15 +104,7 @@ class DockerRuntime:
     async def open(cls, client: Client, environ: Mapping[str, str] = os.environ) -> Self:
         """Raises Unavailable where no engine answers."""
         version = await client.version()
-        capabilities = Capabilities(
-            multiple_networks_on_create=version >= _MULTIPLE_NETWORKS_API,
-            image_mounts=version >= _IMAGE_MOUNTS_API,
-            volume_subpath=version >= _SUBPATH_API,
-            start_interval=version >= _MULTIPLE_NETWORKS_API,
-            documented_support=bool(client.capabilities),
-            **{name: True for name in _BEYOND_DOCKER if name in client.capabilities},
-        )
-        return cls(client, capabilities, environ)
+        return cls(client, capabilities_of(version, client.capabilities), environ)
 
     async def close(self) -> None:
         await self._client.close()
