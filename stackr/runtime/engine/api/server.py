@@ -36,6 +36,7 @@ from stackr.runtime.engine.api.listening import while_listening
 from stackr.runtime.engine.api.route import Route, Router, clean_path
 from stackr.runtime.engine.api.routes import ROUTES
 from stackr.runtime.engine.linux import descriptors
+from stackr.runtime.engine.linux.heap import HeapTrim
 from stackr.runtime.engine.linux.process import Process, is_exiting, start_ticks
 from stackr.runtime.engine.version import API_VERSION, MIN_API_VERSION, version_text
 from stackr.runtime.tls_stream import TlsProtocol
@@ -90,6 +91,7 @@ class Server:
         self._router = Router(ROUTES if routes is None else routes)
         self._took = took
         self._hang_ups = HangUps()
+        self._heap = HeapTrim()
         self._busy: set[asyncio.Task[None]] = set()
         self._following: set[asyncio.Task[Response | None]] = set()
         self._streaming: set[asyncio.Task[None]] = set()
@@ -121,6 +123,7 @@ class Server:
         if connections:
             await asyncio.wait(connections, timeout=_GRACE_S)
         self._hang_ups.close()
+        self._heap.close()
 
     async def _connected(self, client: Client, refusal: Unavailable | None) -> None:
         task = asyncio.current_task()
@@ -146,6 +149,7 @@ class Server:
         except asyncio.CancelledError:
             _log.debug("hung up, as the engine stops or others need the room")
         finally:
+            self._heap.worked()
             with contextlib.suppress(asyncio.CancelledError):
                 await connection.close()
 
@@ -186,6 +190,7 @@ class Server:
                 await self._handle(connection, request, client.endpoint)
             finally:
                 self._busy.discard(task)
+                self._heap.worked()
             if not await connection.ready_for_next():
                 return
 
