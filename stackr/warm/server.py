@@ -38,6 +38,7 @@ _NOT_FOR_COMMANDS = (
     "stackr.runtime.engine.",
     "stackr.warm.",
     "stackr.__main__",
+    "stackr.pytest_plugin",  # for pytest, which need not be there
     "stackr.stack.digests",  # with the HTTP client of `registry` it takes 10 MB; few ask for it
     "stackr.registry.",
 )
