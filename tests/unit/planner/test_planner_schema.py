@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 from planning import needs, port, service, stack
+from swarm_answers import answered
 
 from stackr.planner.change.risk import RISKS
 from stackr.planner.commands.lifecycle import (
@@ -32,12 +33,17 @@ from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.planner.review.compare import compare, imagined
 from stackr.planner.review.provenance import with_created_fields
 from stackr.planner.review.schema import plan_schema
+from stackr.planner.swarm.dialect import Swarm
+from stackr.planner.workloads.dialect import Rendered
+from stackr.planner.workloads.reconcile import reconcile_documents
 from stackr.runtime.image_build import ImageBuild
 from stackr.runtime.types import Capabilities, NetworkFault
+from stackr.runtime.workloads import Observation, WorkloadCapabilities
 from stackr.spec.model.deploy import Deploy, UpdateConfig
-from stackr.spec.model.mounts import ServiceVolume
+from stackr.spec.model.mounts import FileGrant, ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network
 from stackr.spec.model.project import Project
+from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Hook
 from stackr.spec.model.volume import Volume
 
@@ -125,7 +131,30 @@ def other_plans() -> Iterator[Plan]:
     yield plan_builds(desired(project()), [PlannedBuild(build, "asked for", ("web",))])
 
 
-PLANS = [*up_plans(), *other_plans()]
+def document_plans() -> Iterator[Plan]:
+    """Of an engine that takes documents: from nothing, forced, to another stack, to none of it."""
+
+    def rendered(token: str, label: str, env: str) -> Rendered:
+        grant = (FileGrant(source="conf"),)
+        services = {
+            "web": service(configs=grant, secrets=grant, environment={"A": env}),
+            "db": service(),
+        }
+        conf = FileObject(name="demo_conf", content=token, labels={"l": label})
+        made = stack(services, configs={"conf": conf}, secrets={"conf": conf})
+        return Swarm().render(made, WorkloadCapabilities((1, 52), 3))
+
+    first = rendered("a", "x", "1")
+    there = answered(first.documents, "demo")
+    yield reconcile_documents(first, Observation("demo"), Swarm(), UpOptions(wait=True))
+    yield reconcile_documents(first, there, Swarm(), UpOptions(recreate="force"))
+    for wanted in (rendered("a", "y", "2"), rendered("b", "x", "1")):
+        yield reconcile_documents(wanted, there, Swarm())
+    none = replace(first, documents=())
+    yield reconcile_documents(none, there, Swarm(), UpOptions(remove_orphans=True))
+
+
+PLANS = [*up_plans(), *other_plans(), *document_plans()]
 
 
 def _closed(schema: Any) -> Any:
