@@ -21,6 +21,7 @@ class Draft:
     """files: the documents' names of configs and secrets, by section and key.
 
     runs_once: others wait for its end, so that it is a job. nodes: that take tasks, 0 for unknown.
+    step: which of the service's `pre_start` this is, None for the service itself.
     """
 
     project: Project
@@ -30,6 +31,17 @@ class Draft:
     files: dict[tuple[str, str], str] = field(default_factory=dict)
     runs_once: bool = False
     nodes: int = 0
+    step: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What the document is about, in the stack file."""
+        return self.service.name + ("" if self.step is None else f".pre_start.{self.step}")
+
+    @property
+    def short_name(self) -> str:
+        """Of a step, another one than any service's of the stack file that is likely."""
+        return self.service.name + ("" if self.step is None else f"-pre_start-{self.step}")
 
     @property
     def mode(self) -> str:

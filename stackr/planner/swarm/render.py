@@ -29,6 +29,7 @@ from stackr.planner.swarm.deploy import (
 from stackr.planner.swarm.draft import Draft
 from stackr.planner.swarm.faults import Faults
 from stackr.planner.swarm.files import file_document
+from stackr.planner.swarm.init_steps import init_steps
 from stackr.planner.swarm.network import network_document
 from stackr.planner.swarm.normal import normal_service
 from stackr.planner.swarm.width import check_published, check_width
@@ -49,7 +50,7 @@ LONGEST_NAME = 63
 
 Source: moby, swarmkit manager/controlapi/common.go (`validateAnnotations`).
 """
-_NAME = re.compile(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?")
+_NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*")
 _TEST = "use healthcheck.test"
 _SECTIONS = ("configs", "secrets")
 
@@ -80,6 +81,7 @@ def render(project: Project, capabilities: WorkloadCapabilities) -> Rendered:
         for name, service in sorted(project.services.items())
     }
     services = {name: _service(draft) for name, draft in drafts.items()}
+    steps = {name: [*map(_service, init_steps(draft))] for name, draft in drafts.items()}
     check_published(drafts)
     _check_order(project, faults)
     networks = [
@@ -88,14 +90,26 @@ def render(project: Project, capabilities: WorkloadCapabilities) -> Rendered:
         if not project.networks[key].external
     ]
     faults.check()
+    all_services = (*services.values(), *(step for each in steps.values() for step in each))
     return Rendered(
         project=project,
-        documents=(*networks, *files.values(), *services.values()),
-        needs={services[name].name: _needs(project, name, services) for name in services},
-        uses={document.name: uses(document) for document in services.values()},
+        documents=(*networks, *files.values(), *all_services),
+        needs={
+            document.name: needs
+            for name in services
+            for document, needs in _chain(
+                services[name], steps[name], _needs(project, name, services)
+            )
+        },
+        uses={document.name: uses(document) for document in all_services},
         external=tuple(_external(project, drafts)),
-        images={doc.name: image_name(project, project.services[n]) for n, doc in services.items()},
-        jobs=frozenset(services[name].name for name, draft in drafts.items() if draft.is_job),
+        images={each.name: each.labels[labels.STACK_IMAGE] for each in all_services},
+        jobs=frozenset(
+            (
+                *(services[name].name for name, draft in drafts.items() if draft.is_job),
+                *(step.name for each in steps.values() for step in each),
+            )
+        ),
     )
 
 
@@ -129,6 +143,15 @@ def _needs(project: Project, name: str, services: Mapping[str, Document]) -> tup
         for other, need in sorted(project.services[name].depends_on.items())
         if other in services
     )
+
+
+def _chain(
+    service: Document, steps: list[Document], needs: tuple[Need, ...]
+) -> Iterator[tuple[Document, tuple[Need, ...]]]:
+    """The steps before a service one after another, then the service; the first has its needs."""
+    for document in (*steps, service):
+        yield document, needs
+        needs = (Need(document.name, "service_completed_successfully"),)
 
 
 def _external(
@@ -173,14 +196,14 @@ def _service(draft: Draft) -> Document:
     }
     document = Document(
         DocumentKind.SERVICE,
-        f"{project.name}_{service.name}",
-        service.name,
+        f"{project.name}_{draft.short_name}",
+        draft.key,
         normal_service(spec),
         {
             **(service.deploy.labels if service.deploy else {}),
             labels.STACK_NAMESPACE: project.name,
             labels.STACK_IMAGE: image_name(project, service),
-            labels.DOCUMENT_KEY: service.name,
+            labels.DOCUMENT_KEY: draft.key,
         },
     )
     document = sealed(document)
@@ -221,7 +244,8 @@ def _attachments(draft: Draft) -> list[dict[str, Any]]:
         name = network.name or key
         joined = service.networks.get(key) or ServiceNetwork()
         own = (service.name, service.container_name or service.name)
-        aliases = [] if name in _PREDEFINED else [*dict.fromkeys((*joined.aliases, *own))]
+        is_nobody = name in _PREDEFINED or draft.step is not None
+        aliases = [] if is_nobody else [*dict.fromkeys((*joined.aliases, *own))]
         options = dict(joined.driver_opts)
         found.append({"Target": name, "Aliases": aliases, "DriverOpts": options})
     return found

@@ -193,10 +193,12 @@ class InitStep(Model):
     command: Command = None
     image: str | None = None
     user: str | None = None
-    privileged: bool = False
+    privileged: Annotated[bool, not_on_swarm("a Swarm's tasks never are")] = False
     working_dir: str | None = None
     environment: dict[str, str | None] = {}
-    per_replica: bool = False
+    per_replica: Annotated[
+        bool, not_on_swarm("nobody is there to run it when a Swarm starts a replica")
+    ] = False
 
 
 class WatchTrigger(Model):

@@ -501,7 +501,7 @@ class Service(Model):
     pre_start: Annotated[
         tuple[InitStep, ...],
         refused("init containers", is_everywhere=True),
-        not_on_swarm("a Swarm starts tasks when nobody is there to run it"),
+        swarm(supported("as jobs that run once, whenever they change")),
         Since("5.3.0"),
     ] = ()
     post_start: Annotated[

@@ -380,6 +380,47 @@ def test_what_others_wait_for_is_a_job_of_its_own_name(tmp_path: Path) -> None:
     assert service(rendered(tmp_path, _JOB % "down"), "migrate").name != job.name
 
 
+_STEPS = """services:
+  web:
+    image: nginx
+    user: www
+    volumes: [data:/data]
+    environment: {A: "1"}
+    ports: ["80:80"]
+    depends_on: {db: {condition: service_healthy}}
+    deploy: {replicas: 3, placement: {constraints: [node.role==worker]}}
+    pre_start:
+      - {command: [fill], environment: {B: "2"}}
+      - {image: tool, command: [check]}
+  db: {image: db}
+volumes: {data: {}}
+"""
+
+
+def test_steps_before_a_service_are_jobs(tmp_path: Path) -> None:
+    found = rendered(tmp_path, _STEPS)
+    first, second = (service(found, f"web.pre_start.{index}") for index in range(2))
+    assert first.name == f"demo_web-pre_start-0-{first.hash[:12]}"
+    assert first.spec["Mode"] == {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}}
+    container = first.spec["TaskTemplate"]["ContainerSpec"]
+    assert (container["Image"], container["Args"], container["User"]) == ("nginx", ["fill"], "www")
+    assert container["Env"] == ["A=1", "B=2"]
+    assert container["Mounts"][0]["Source"] == "demo_data"
+    assert "EndpointSpec" not in first.spec
+    assert first.spec["TaskTemplate"]["Networks"] == [{"Target": "demo_default"}]
+    assert "User" not in second.spec["TaskTemplate"]["ContainerSpec"]
+    needs = {name: [need.name for need in each] for name, each in found.needs.items()}
+    assert needs == {
+        "demo_db": [],
+        first.name: ["demo_db"],
+        second.name: [first.name],
+        "demo_web": [second.name],
+    }
+    assert found.jobs == {first.name, second.name}
+    with pytest.raises(InvalidProject, match="per_replica: not supported by a Swarm"):
+        rendered(tmp_path, _STEPS.replace("[fill]", "[fill], per_replica: true"))
+
+
 def test_networks_are_overlays(tmp_path: Path) -> None:
     text = """services: {web: {image: x, networks: [a, b, out]}}
 networks:
