@@ -1,4 +1,4 @@
-"""Real stack files on a Swarm: each is rendered or refused with its place, and comes back unchanged.
+"""Real stack files on a Swarm: rendered or refused with their places, they come back unchanged.
 
 What the Swarm answers is made up here (`swarm_answers`); tests/integration/swarm asks a real one.
 """
