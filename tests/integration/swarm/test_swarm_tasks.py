@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from swarm_documents import document, reached, service
-from swarm_rig import Node, Rig, has_ipvs
+from swarm_rig import Rig, has_ipvs
 
 from stackr.errors import NotFound, Unavailable
 from stackr.runtime.container import ExecConfig
@@ -177,16 +177,13 @@ async def test_nodes_are_drained_lost_and_found(workloads: SwarmWorkloads, rig: 
     first = await reached(workloads, "web", lambda status: status.running == 1)
     (here,) = [node for node in rig.nodes if node.name == first.tasks[0].node]
     (other,) = [node for node in rig.nodes[1:] if node is not here]
-    _set_availability(rig, here, "drain")
-    try:
+    with rig.drained(here):
         await reached(workloads, "web", lambda status: _runs_on(status, other.name))
         assert _availability(await workloads.nodes()) == {
             rig.manager.name: "active",
             here.name: "drain",
             other.name: "active",
         }
-    finally:
-        _set_availability(rig, here, "active")
     other.kill()
     try:
         await reached(workloads, "web", lambda status: _runs_on(status, here.name))
@@ -202,13 +199,6 @@ def _runs_on(status: WorkloadStatus, node: str) -> bool:
 
 def _availability(nodes: Any) -> dict[str, str]:
     return {node.name: node.availability for node in nodes}
-
-
-def _set_availability(rig: Rig, node: Node, availability: str) -> None:
-    found = rig.manager.call("GET", f"/nodes/{rig.node_ids()[node.name]}")
-    spec = {**found["Spec"], "Availability": availability}
-    path = f"/nodes/{found['ID']}/update?version={found['Version']['Index']}"
-    rig.manager.call("POST", path, spec)
 
 
 async def test_a_manager_that_starts_again_knows_all(workloads: SwarmWorkloads, rig: Rig) -> None:
