@@ -45,7 +45,7 @@ _REGISTRY = f"{_SUBNET}.1:5000"
 _OVERLAYS = "10.78.0.0/16"
 _DEADLINE_S = 120.0
 _NAMES = ("node1", "node2", "node3")
-_HEARTBEAT_NS = 1_000_000_000
+_HEARTBEAT_NS = 2_000_000_000
 """A node that is silent for some three of them is down; the usual five seconds take long."""
 _ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 _WAIT_FOR_PORT = """
