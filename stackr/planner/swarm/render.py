@@ -51,6 +51,14 @@ LONGEST_NAME = 63
 Source: moby, swarmkit manager/controlapi/common.go (`validateAnnotations`).
 """
 _NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*")
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.|(?=[:/])))+"
+_IMAGE = re.compile(
+    rf"(?:{_HOST}(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+    r"(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+:[0-9a-f]{32,})?",
+    re.ASCII,
+)
+"""Source: distribution/reference, regexp.go."""
 _TEST = "use healthcheck.test"
 _SECTIONS = ("configs", "secrets")
 
@@ -220,6 +228,9 @@ def _check_image(draft: Draft) -> None:
             "it has no image, and a Swarm builds none",
             hint="name the image, `stackr build` and `stackr push` it to a registry of all nodes",
         )
+    elif not _IMAGE.fullmatch(draft.service.image):
+        told = f'not a repository and tag: "{draft.service.image}"'
+        draft.faults.add(draft.at("image"), told)
 
 
 def _check_name(draft: Draft, name: str) -> None:

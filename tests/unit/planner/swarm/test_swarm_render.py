@@ -325,6 +325,33 @@ def test_a_name_of_63_characters_is_the_longest(tmp_path: Path) -> None:
         rendered(tmp_path, f"services: {{{long}b: {{image: x}}}}")
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "nginx",
+        "library/nginx:1.27-alpine",
+        "localhost:5000/a_b/c.d",
+        "registry.example.com/x/y__z:Tag_1.2",
+        "127.0.0.1:5000/a",
+        f"ghcr.io/a/b@sha256:{'0' * 64}",
+    ],
+)
+def test_images_that_are_taken(tmp_path: Path, image: str) -> None:
+    assert service(rendered(tmp_path, f"services: {{web: {{image: '{image}'}}}}"))
+
+
+@pytest.mark.parametrize("image", ["...", "Nginx", "a b", "nginx:", "x//y", "it''s", "-a", "a:b:c"])
+def test_images_that_no_registry_can_have(tmp_path: Path, image: str) -> None:
+    with pytest.raises(InvalidProject, match=r"services\.web\.image: not a repository and tag"):
+        rendered(tmp_path, f"services: {{web: {{image: '{image}'}}}}")
+
+
+def test_a_name_is_one_of_the_dns(tmp_path: Path) -> None:
+    rendered(tmp_path, "services: {a_b-c: {image: x}}")
+    with pytest.raises(InvalidProject, match=r"services\.a\.b: not a name that a Swarm takes"):
+        rendered(tmp_path, "services: {a.b: {image: x}}")
+
+
 _WIDE = "deploy: {replicas: %s, mode: %s, update_config: {order: %s}}\n"
 
 
