@@ -17,6 +17,7 @@ from stackr.errors import Conflict, NotFound, NotSupported, PermissionDenied, St
 from stackr.executor.conditions import Watch, wait_for
 from stackr.executor.events import IN_USE
 from stackr.executor.hooks import run_hook
+from stackr.executor.init_steps import run_step
 from stackr.executor.updates import drain, monitor, promote
 from stackr.executor.walk import Tell
 from stackr.planner.plan.model import Operation
@@ -45,6 +46,7 @@ from stackr.planner.plan.payloads import (
     RepairNetwork,
     RestartContainer,
     RunHook,
+    RunStep,
     StartContainer,
     StopContainer,
     UnpauseContainer,
@@ -305,6 +307,14 @@ async def _run_hook(calls: ContainerCalls, payload: RunHook, tell: Tell) -> None
     await run_hook(calls.runtime, payload)
 
 
+async def _run_step(calls: ContainerCalls, payload: RunStep, tell: Tell) -> None:
+    target = await calls.container_id(payload.target)
+    whose = {**payload.config.labels, labels.STEP_FOR: target}
+    wanted = replace(payload.config, volumes_from=(target,), labels=whose)
+    config = wanted if payload.running else await _resolved(calls, wanted)
+    await run_step(calls.runtime, payload, config, calls.before_start)
+
+
 async def _wait_for(calls: ContainerCalls, payload: WaitFor, tell: Tell) -> str:
     return await wait_for(
         calls.runtime, payload, calls.watch, lambda seen: tell(PullProgress(seen))
@@ -381,6 +391,7 @@ _CALLS: dict[type[Payload], _Call] = {
     RemoveImage: _remove_image,
     UpdateContainer: _update_container,
     RunHook: _run_hook,
+    RunStep: _run_step,
     Commit: _commit,
     PromoteContainer: _promote_container,
     DrainContainer: _drain_container,

@@ -42,6 +42,7 @@ _PHASES: Mapping[Action, Phase] = {
     Action.PAUSE_CONTAINER: Phase.START,
     Action.UNPAUSE_CONTAINER: Phase.START,
     Action.RUN_HOOK: Phase.START,
+    Action.RUN_STEP: Phase.START,
     Action.PROMOTE_CONTAINER: Phase.START,
     Action.WAIT_FOR: Phase.READY,
     Action.MONITOR_CONTAINER: Phase.READY,

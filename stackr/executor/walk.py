@@ -39,6 +39,7 @@ from stackr.planner.plan.payloads import (
     MonitorContainer,
     PullImage,
     PushImage,
+    RunStep,
     StopContainer,
     WaitFor,
 )
@@ -50,7 +51,7 @@ __all__ = ["Calls", "Limits", "Tell", "walk"]
 Tell = Callable[[PullProgress | BuildProgress], None]
 
 
-_WAITS = (WaitFor, AwaitWorkload, MonitorContainer, DrainContainer, Delay)
+_WAITS = (WaitFor, AwaitWorkload, MonitorContainer, DrainContainer, Delay, RunStep)
 """They take time, and hold nothing up."""
 _TRANSFERS = (PullImage, BuildImage, PushImage)
 """They take long, and can be given up at any time."""

@@ -41,6 +41,7 @@ __all__ = ["Behaviour", "FakeRuntime", "image"]
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What a service's containers do once started: run (exit_code None) or end; and their health.
+    What steps of `pre_start` do has their containers' names.
 
     health: each is reported in turn, a new one at every inspection; the last one stays.
     """
@@ -181,8 +182,8 @@ class FakeRuntime:
         return container
 
     def _behaved(self, container: ContainerState) -> ContainerState:
-        behaviour = self.behaviours.get(container.labels.get(names.SERVICE, ""))
-        if behaviour is None or not behaviour.health or container.state != "running":
+        behaviour = self._behaviour(container)
+        if not behaviour.health or container.state != "running":
             return container
         step = min(self._inspections[container.id], len(behaviour.health) - 1)
         self._inspections[container.id] += 1
@@ -270,7 +271,7 @@ class FakeRuntime:
             return
         ports = () if container.standby else self._ports(container)
         self._check_ports(container, ports)
-        behaviour = self.behaviours.get(container.labels.get(names.SERVICE, ""), Behaviour())
+        behaviour = self._behaviour(container)
         if behaviour.exit_code is not None:
             self._set(
                 replace(
@@ -294,6 +295,12 @@ class FakeRuntime:
             ),
             "start",
         )
+
+    def _behaviour(self, container: ContainerState) -> Behaviour:
+        """That of its name, or its service's; a step of `pre_start` ends well by itself."""
+        if names.HOOK in container.labels:
+            return self.behaviours.get(container.name, Behaviour(exit_code=0))
+        return self.behaviours.get(container.labels.get(names.SERVICE, ""), Behaviour())
 
     def _ports(self, container: ContainerState) -> tuple[PublishedPort, ...]:
         return tuple(

@@ -24,10 +24,12 @@ __all__ = [
     "HISTORY",
     "HISTORY_ENTRY",
     "HISTORY_NUMBER",
+    "HOOK",
     "IMAGE",
     "ISOLATED",
     "NETWORK",
     "ONEOFF",
+    "PRE_START",
     "PROJECT",
     "REPLACE",
     "RESTART_UNHEALTHY",
@@ -39,6 +41,8 @@ __all__ = [
     "STACK_IMAGE",
     "STACK_NAMESPACE",
     "STANDBY",
+    "STEP_FOR",
+    "STEP_HASH",
     "VERSION",
     "VOLUME",
     "WORKING_DIR",
@@ -59,6 +63,9 @@ VOLUME: Final = "com.docker.compose.volume"
 VERSION: Final = "com.docker.compose.version"
 REPLACE: Final = "com.docker.compose.replace"
 SLUG: Final = "com.docker.compose.slug"
+HOOK: Final = "com.docker.compose.hook"
+PRE_START: Final = "pre_start"
+"""What HOOK says of a container that runs a step of `pre_start`."""
 
 SPEC: Final = "io.stackr.spec"
 """The resolved service, network or volume as compact JSON: what a later diff compares with."""
@@ -79,6 +86,11 @@ FOLDER: Final = "io.stackr.folder"
 """The folder that an isolated copy is of, and goes with."""
 SEEN: Final = "io.stackr.folder.seen"
 """Where that folder was seen: the host's name, and the number of the device that it is on."""
+
+STEP_HASH: Final = "io.stackr.step.hash"
+"""Which step of `pre_start` a container runs."""
+STEP_FOR: Final = "io.stackr.step.for"
+"""The ID of the service's container that waits for the step."""
 
 HISTORY: Final = "io.stackr.history"
 """The project whose revision a volume holds; such a volume has no data, only labels."""

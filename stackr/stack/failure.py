@@ -27,7 +27,12 @@ __all__ = ["Cause", "FailureReport", "failure_report", "report_of"]
 
 _LOG_LINES = 10
 _PATIENCE_S = 20.0
-_RAN = (Action.START_CONTAINER, Action.RESTART_CONTAINER, Action.WAIT_FOR)
+_RAN = (
+    Action.START_CONTAINER,
+    Action.RESTART_CONTAINER,
+    Action.WAIT_FOR,
+    Action.RUN_STEP,
+)
 
 
 @dataclass(frozen=True, slots=True)

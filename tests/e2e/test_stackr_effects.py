@@ -199,6 +199,8 @@ def _diff(world: World, stack: Stack, side: Side) -> None:
     plan = stack.plan("diff", "--format", "json", "--exit-code", want=2)
     changes: dict[str, list[dict[str, Any]]] = {}
     for change in plan["changes"]:
+        if change["change"] == "run":
+            continue  # a step, beside the container that it is for
         changes.setdefault(change["resource"].get("service", ""), []).append(change)
     world.diffs.append((side, changes))
 

@@ -131,6 +131,29 @@ def _hooks(name: str) -> list[Case]:
     ]
 
 
+def _init_steps() -> list[Case]:
+    def option(name: str, text: str, **rest: str) -> Case:
+        step = _HOOK.replace("{", "{" + text + ", ", 1)
+        old, new = f"pre_start: [{_HOOK}]", f"pre_start: [{step}]"
+        return _case(f"pre_start.*.{name}", old, new, shown="pre_start", **rest)
+
+    return [
+        _case("pre_start", "", f"pre_start: [{_HOOK}]"),
+        _case(
+            "pre_start.*.command",
+            f"pre_start: [{_HOOK}]",
+            'pre_start: [{command: [echo, "1"]}]',
+            shown="pre_start",
+        ),
+        option("image", "image: '${OTHER_IMAGE}'"),
+        option("user", 'user: "0"'),
+        option("privileged", "privileged: true", needs="privileged"),
+        option("working_dir", "working_dir: /tmp"),
+        option("environment", "environment: {A: b}"),
+        option("per_replica", "per_replica: true"),
+    ]
+
+
 def _grants(kind: str, name: str) -> list[Case]:
     """Configs and secrets, which have the same attributes."""
 
@@ -864,6 +887,7 @@ CASES: tuple[Case, ...] = (
     _plain("platform", None, "linux/${ARCH}"),
     *_ports(),
     *_hooks("post_start"),
+    *_init_steps(),
     *_hooks("pre_stop"),
     _plain("privileged", False, True, _HOST + "Privileged", needs="privileged"),
     _plain("profiles", None, ["on"]),

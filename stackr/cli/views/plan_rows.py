@@ -93,9 +93,9 @@ class PlanRows(Rows):
         return [each for each in self._operations.get(label, ()) if each.id not in self._ended]
 
     def _goal(self, label: str) -> Operation | None:
-        """The operation whose word is the resource's state at the end: a wait, or a start."""
+        """The operation whose word is the resource's state at the end: a wait, a start, a step."""
         operations = self._operations.get(label, ())
-        for actions in ((Action.WAIT_FOR,), _STARTS):
+        for actions in ((Action.WAIT_FOR,), _STARTS, (Action.RUN_STEP,)):
             found = [each for each in operations if each.action in actions]
             if found:
                 return found[-1]
@@ -115,4 +115,5 @@ class PlanRows(Rows):
             need = self._by_id.get(id)
             if need is not None and id not in self._ended and need.resource != operation.resource:
                 resource = need.resource
-                yield resource.service or f"{resource.kind} {resource.name}"
+                is_step = need.action is Action.RUN_STEP
+                yield (not is_step and resource.service) or f"{resource.kind} {resource.name}"

@@ -34,6 +34,7 @@ MARKS: dict[Kind, tuple[str, str]] = {
     Kind.PULL: ("↓", "cyan"),
     Kind.BUILD: ("⚒", "cyan"),
     Kind.PUSH: ("↑", "cyan"),
+    Kind.RUN: ("▸", "cyan"),
     Kind.ORPHAN: ("?", "dim"),
 }
 NOTHING = "(none)"

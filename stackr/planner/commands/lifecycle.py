@@ -34,6 +34,7 @@ from stackr.planner.plan.payloads import (
 )
 from stackr.planner.steps.anonymous import remove_leftovers
 from stackr.planner.steps.hooks import add_stop
+from stackr.planner.steps.init_steps import remove_steps
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState
 
@@ -63,6 +64,7 @@ def plan_down(
         warning = orphans_warning(orphans, folder, "--remove-orphans removes them")
         builder.warnings.append(warning)
     stops = _stop_in_order(builder, going, options.timeout_s, "down")
+    ended = remove_steps(builder, _steps(observed, options.services), "down")
     removed: list[Entry] = []
     for container in going:
         resource = resource_of(container)
@@ -73,9 +75,10 @@ def plan_down(
                 resource,
                 "down",
                 RemoveContainer(container.id, force=True, volumes=options.volumes),
-                stops.get(container.id, ()),
+                [*stops.get(container.id, ()), *ended],
             )
         )
+    removed += ended
     if not options.services:
         _remove_networks(builder, observed, removed)
         if options.volumes:
@@ -101,6 +104,11 @@ def _going(
     going = [c for c in observed.containers if service_of(c) in known]
     orphans = [c for c in observed.containers if service_of(c) not in known]
     return going, [*orphans, *observed.oneoffs]
+
+
+def _steps(observed: Observed, services: Collection[str]) -> Collection[ContainerState]:
+    """The containers of `pre_start`; services: () for all."""
+    return observed.steps_of(services) if services else observed.steps
 
 
 def _remove_networks(builder: Builder, observed: Observed, after: Collection[Entry]) -> None:
@@ -155,15 +163,19 @@ def plan_stop(
         if container.is_running:
             builder.changes.append(Change(resource_of(container), Kind.STOP, "asked for"))
     _stop_in_order(builder, chosen, timeout_s, "asked for")
+    for step in _steps(observed, services):
+        if step.is_running:
+            builder.changes.append(Change(resource_of(step), Kind.STOP, "asked for"))
+            add_stop(builder, step, resource_of(step), "asked for", timeout_s)
     return builder.plan()
 
 
 def plan_kill(
     observed: Observed, services: Collection[str] = (), *, signal: str = "SIGKILL"
 ) -> Plan:
-    """Send a signal to what runs, one-off containers too."""
+    """Send a signal to what runs, one-off containers and those of `pre_start` too."""
     builder = Builder(observed.project)
-    for container in (*observed.containers, *observed.oneoffs):
+    for container in (*observed.containers, *observed.oneoffs, *observed.steps):
         is_meant = not services or service_of(container) in services
         if container.is_running and is_meant:
             resource = resource_of(container)
@@ -210,7 +222,8 @@ def plan_remove(
     builder = Builder(observed.project)
     going = [c for c in chosen_containers(observed, services) if stop or not c.is_running]
     stops = _stop_in_order(builder, going, timeout_s, "asked for")
-    removed: list[Entry] = []
+    steps = [c for c in _steps(observed, services) if stop or not c.is_running]
+    removed = remove_steps(builder, steps, "asked for")
     for container in going:
         resource = resource_of(container)
         builder.changes.append(Change(resource, Kind.REMOVE, "asked for"))

@@ -11,11 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from stackr.errors import Conflict
+from stackr.planner.change.slots import stored_spec
+from stackr.planner.desired.init_steps import Surroundings, steps_of
 from stackr.planner.observe.observed import (
     Observed,
     by_service,
     chosen_containers,
     needs_of,
+    number_of,
     resource_of,
     service_of,
     told_dependencies,
@@ -25,6 +28,7 @@ from stackr.planner.plan.graph import closure, topological_order
 from stackr.planner.plan.model import Action, Change, Kind, Plan
 from stackr.planner.plan.payloads import UnpauseContainer, WaitFor
 from stackr.planner.steps.hooks import add_restart, add_start, hooks_of
+from stackr.planner.steps.init_steps import InitSteps, Site, has_begun
 from stackr.planner.steps.readiness import COMPLETED
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState
@@ -45,7 +49,8 @@ def plan_start(
     wait: bool = False,
     wait_timeout_s: float | None = None,
 ) -> Plan:
-    """Start what is stopped, and what it depends on before it, each once its conditions hold.
+    """Start what is stopped, and what it depends on before it, each once its conditions hold; what
+    was never started, after its steps of `pre_start`.
 
     Raises Conflict for a dependency without a container, if its condition needs one.
     """
@@ -53,7 +58,7 @@ def plan_start(
     chosen_containers(observed, services)
     names = closure(services, needs_of(everything))
     chosen = [c for c in everything if not services or service_of(c) in names]
-    order = _Order(observed.project, chosen, optional, strict=True, wait_timeout_s=wait_timeout_s)
+    order = _Order(observed, chosen, optional, strict=True, wait_timeout_s=wait_timeout_s)
     order.enter_all(
         lambda builder, container, after: _start(
             builder, container, _cause(services, container, "needed by others"), after
@@ -90,7 +95,7 @@ def plan_restart(
     chosen_containers(observed, services)
     names = set(services) if no_deps else closure(services, _restarted_by(everything))
     chosen = [c for c in everything if not services or service_of(c) in names]
-    order = _Order(observed.project, chosen, optional, strict=False)
+    order = _Order(observed, chosen, optional, strict=False)
     order.enter_all(enter)
     return order.builder.plan()
 
@@ -152,14 +157,15 @@ class _Order:
 
     def __init__(
         self,
-        project: str,
+        observed: Observed,
         chosen: Sequence[ContainerState],
         optional: Optional,
         *,
         strict: bool,
         wait_timeout_s: float | None = None,
     ) -> None:
-        self.builder = Builder(project)
+        self.builder = Builder(observed.project)
+        self._observed = observed
         self._chosen = chosen
         self._of_service = by_service(chosen)
         self._optional = optional
@@ -170,11 +176,36 @@ class _Order:
 
     def enter_all(self, enter: _Enter) -> None:
         for name in topological_order(needs_of(self._chosen)):
+            prepared, steps = self._prepare(name)
             for container in self._of_service[name]:
-                made = enter(self.builder, container, self._after(container))
+                after = prepared.get(container.name) or self._after(container)
+                made = enter(self.builder, container, after)
                 if made is not None:
                     self._done[container.id], kind, cause = made
                     self.builder.changes.append(Change(resource_of(container), kind, cause))
+            if steps is not None:
+                starts = ((c.name, self._done.get(c.id)) for c in self._of_service[name])
+                steps.remove_after({each: entry for each, entry in starts if entry is not None})
+
+    def _prepare(self, service: str) -> tuple[dict[str, list[Entry]], InitSteps | None]:
+        """The steps of those that were never started: what the start of each, by name, follows."""
+        containers = self._of_service[service]
+        fresh = [each for each in containers if not has_begun(each)]
+        spec = stored_spec(fresh[0].labels) if fresh else None
+        if spec is None or not steps_of(spec):
+            return {}, None
+        if any(spec.get(kind) for kind in ("configs", "secrets")):
+            raise Conflict(
+                f'service "{service}": its pre_start steps have not run, and need its files',
+                hint=f"bring it up: stackr up -d {service}",
+            )
+        found = self._observed.steps_of((service,))
+        steps = InitSteps(
+            self.builder, self._observed.project, service, spec, found, self._wait_timeout_s
+        )
+        sites = [_site(each, self._after(each)) for each in fresh]
+        steps.enter(sites, once=len(fresh) == len(containers))
+        return {site.name: site.after for site in sites}, steps
 
     def wait_for_all(self, one_shots: Collection[str]) -> None:
         """Let the plan end when all run, are healthy where that is checked, or have completed."""
@@ -231,6 +262,14 @@ class _Order:
                 )
             )
         return entries
+
+
+def _site(container: ContainerState, after: list[Entry]) -> Site:
+    joined = [endpoint.network for endpoint in container.networks]
+    networks = sorted(joined, key=lambda name: name != container.network_mode)
+    around = Surroundings(container.labels, container.network_mode, networks)
+    number = number_of(container)
+    return Site(container.name, number, container.id, around, container.id, list(after))
 
 
 def _holds(container: ContainerState, condition: str) -> bool:

@@ -24,6 +24,7 @@ from stackr.planner.plan.payloads import (
     UpdateContainer,
 )
 from stackr.planner.steps.hooks import add_start, hooks_of
+from stackr.planner.steps.init_steps import remove_steps
 from stackr.planner.steps.networks import attached
 from stackr.runtime import labels
 from stackr.runtime.container import NetworkAttachment
@@ -59,6 +60,9 @@ class _Undo:
 
     def remove_newcomers(self) -> None:
         """Kill and remove the containers that were not there before."""
+        known = {step.id for step in self.before.steps}
+        new = [step for step in self.now.steps if step.id not in known]
+        ended = remove_steps(self.builder, new, _CAUSE)
         kept = {mount.name for container in self.before.containers for mount in container.mounts}
         for container in self.now.containers:
             if container.id in self._was:
@@ -68,7 +72,7 @@ class _Undo:
             self.builder.changes.append(Change(resource, Kind.REMOVE, _CAUSE))
             payload = RemoveContainer(container.id, force=True, volumes=not own & kept)
             self._gone[container.name] = self.builder.add(
-                Action.REMOVE_CONTAINER, resource, _CAUSE, payload
+                Action.REMOVE_CONTAINER, resource, _CAUSE, payload, ended
             )
 
     def restore_networks(self) -> None:

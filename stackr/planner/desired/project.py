@@ -15,6 +15,7 @@ from stackr.planner.desired.config_hash import canonical_json, digest, service_s
 from stackr.planner.desired.container_config import container_config
 from stackr.planner.desired.contents import content_hashes
 from stackr.planner.desired.host_ports import check_host_ports, published_at
+from stackr.planner.desired.init_steps import step_images
 from stackr.planner.desired.keys import (
     image_name,
     mounted_image,
@@ -123,8 +124,8 @@ class DesiredService:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Every image that its containers need, their own first."""
-        return tuple(dict.fromkeys((self.image, *self.mounted_images)))
+        """Every image that its containers and their steps need, their own first."""
+        return tuple(dict.fromkeys((self.image, *self.mounted_images, *step_images(self.spec))))
 
     def container_name(self, number: int) -> str:
         return self.service.container_name or f"{self.project.name}-{self.name}-{number}"

@@ -40,6 +40,7 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Observed:
     """containers: of the project, by service, number and name. oneoffs: those of `run`, likewise.
+    steps: those of `pre_start`, likewise.
 
     networks, volumes: by name; those of the project, and those that were asked for by name.
     images: by the reference that was asked for; one that is not here is left out. engine: what it
@@ -59,6 +60,7 @@ class Observed:
     images: Mapping[str, ImageState] = field(default_factory=dict)
     engine: Capabilities = field(default_factory=Capabilities)
     oneoffs: tuple[ContainerState, ...] = ()
+    steps: tuple[ContainerState, ...] = ()
     history: Mapping[str, VolumeState] = field(default_factory=dict)
     at: float = 0
     moved: Mapping[str, str] = field(default_factory=dict)
@@ -74,12 +76,17 @@ class Observed:
     def of_service(self, service: str) -> Sequence[ContainerState]:
         return self._by_service.get(service, ())
 
+    def steps_of(self, services: Collection[str]) -> tuple[ContainerState, ...]:
+        """The containers of `pre_start` of these services."""
+        return tuple(c for c in self.steps if service_of(c) in services)
+
     def only(self, services: Collection[str]) -> Observed:
         """The same without the containers of other services."""
         return replace(
             self,
             containers=tuple(c for c in self.containers if service_of(c) in services),
             oneoffs=tuple(c for c in self.oneoffs if service_of(c) in services),
+            steps=self.steps_of(services),
         )
 
 
@@ -109,6 +116,7 @@ async def observe(
         faults=found.faults,
         containers=tuple(sorted((c for c in found.containers if _is_service(c)), key=_place)),
         oneoffs=tuple(sorted((c for c in found.containers if _is_oneoff(c)), key=_place)),
+        steps=tuple(sorted((c for c in found.containers if _is_step(c)), key=_place)),
         networks={
             network.name: network
             for network in sorted(found.networks, key=lambda network: (network.name, network.id))
@@ -202,11 +210,16 @@ def number_of(container: ContainerState) -> int:
 
 
 def _is_service(container: ContainerState) -> bool:
-    return bool(service_of(container)) and not _is_oneoff(container)
+    is_beside = _is_oneoff(container) or _is_step(container)
+    return bool(service_of(container)) and not is_beside
 
 
 def _is_oneoff(container: ContainerState) -> bool:
-    return container.labels.get(labels.ONEOFF) == "True"
+    return container.labels.get(labels.ONEOFF) == "True" and not _is_step(container)
+
+
+def _is_step(container: ContainerState) -> bool:
+    return container.labels.get(labels.HOOK) == labels.PRE_START
 
 
 def _place(container: ContainerState) -> tuple[str, int, str]:

@@ -61,6 +61,7 @@ class Action(Enum):
     UNPAUSE_CONTAINER = "unpause container"
     UPDATE_CONTAINER = "update container"
     RUN_HOOK = "run hook"
+    RUN_STEP = "run step"
     STOP_CONTAINER = "stop container"
     KILL_CONTAINER = "kill container"
     RENAME_CONTAINER = "rename container"
@@ -113,6 +114,7 @@ _VERBS: Mapping[Action, tuple[str, str]] = {
     Action.UNPAUSE_CONTAINER: ("Unpausing", "Unpaused"),
     Action.UPDATE_CONTAINER: ("Updating", "Updated"),
     Action.RUN_HOOK: ("Running hook", "Hook done"),
+    Action.RUN_STEP: ("Running", "Completed"),
     Action.STOP_CONTAINER: ("Stopping", "Stopped"),
     Action.KILL_CONTAINER: ("Killing", "Killed"),
     Action.RENAME_CONTAINER: ("Renaming", "Renamed"),
@@ -155,6 +157,8 @@ class Kind(Enum):
     PULL = "pull"
     BUILD = "build"
     PUSH = "push"
+    RUN = "run"
+    """A step of `pre_start`, before a service starts."""
     ORPHAN = "orphan"
     """It stays, although the stack file does not have it any more."""
 

@@ -44,6 +44,7 @@ __all__ = [
     "RestartContainer",
     "RestartWorkload",
     "RunHook",
+    "RunStep",
     "StartContainer",
     "StopContainer",
     "UnpauseContainer",
@@ -169,6 +170,22 @@ class RunHook:
     privileged: bool = False
     working_dir: str = ""
     environment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """A container of `pre_start`, which has to end with code 0.
+
+    target: the service's container, in whose volumes it works. index: of the step in its list.
+    running: the ID of one that is under way already, "" for none. timeout_s None is without end.
+    """
+
+    name: str
+    config: ContainerConfig
+    target: str
+    index: int
+    running: str = ""
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +362,7 @@ Payload: TypeAlias = (
     | RemoveImage
     | UpdateContainer
     | RunHook
+    | RunStep
     | Commit
     | PromoteContainer
     | DrainContainer

@@ -107,7 +107,8 @@ def imagined(base: Desired, changed: Desired) -> Observed:
 
     Images, and what is external, are there for `changed` too: no file says whether they are.
     """
-    images = {service.image for each in (base, changed) for service in each.services.values()}
+    services = [service for each in (base, changed) for service in each.services.values()]
+    images = {image for service in services for image in service.images}
     is_same = base.project == changed.project
     networks = [*_external(changed.networks.values()), *(base.networks.values() if is_same else ())]
     volumes = [*_external(changed.volumes.values()), *(base.volumes.values() if is_same else ())]

@@ -168,4 +168,4 @@ def _by_index(path: str, service: Service) -> str:
     for index, item in enumerate(getattr(service, match["list"], ())):
         if match["name"] in (getattr(item, "target", None), getattr(item, "source", None)):
             return f"{match['list']}[{index}]{match['rest']}"
-    return match["list"]
+    return path if match["name"].isdecimal() else match["list"]

@@ -19,6 +19,7 @@ from stackr.planner.plan.payloads import (
 from stackr.planner.steps.creating import add_create, add_rename, make_way, pull, temporary_name
 from stackr.planner.steps.draft import Draft
 from stackr.planner.steps.hooks import add_stop
+from stackr.planner.steps.init_steps import remove_steps
 from stackr.planner.steps.rolling import add_standbys
 from stackr.planner.steps.stopping import stop_slot
 from stackr.runtime.container import ContainerConfig
@@ -195,6 +196,10 @@ def plan_orphans(draft: Draft) -> None:
 
     With them go those of `run` that have ended, about which there is nothing to warn.
     """
+    if draft.options.remove_orphans:
+        known = draft.desired.known_services
+        steps = [each for each in draft.observed.steps if service_of(each) not in known]
+        remove_steps(draft.builder, steps, "orphan: its service is not in the stack file")
     oneoffs = draft.observed.oneoffs
     orphans = [
         container

@@ -53,6 +53,7 @@ def add_create(
     entry = draft.builder.add(Action.CREATE_CONTAINER, slot.resource, cause, payload, after)
     draft.refers += [(entry, other) for other in (*service.shares, *linked)]
     draft.takes.append((name, entry))
+    draft.created[slot.name] = (name, entry)
     return entry
 
 

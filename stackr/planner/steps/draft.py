@@ -41,7 +41,9 @@ class Draft:
     named: after which a name belongs to
     the new container. takes, leaves: operations that take a name, and that free one.
     standbys: the creation of each container that starts beside the one it replaces, by its final
-    name. refers: creations that name another service's containers. last: removals that follow
+    name. created: what each new container is called as it is made, and after which it is, by its
+    final name. prepared: what a start follows so that the steps of `pre_start` are done, likewise.
+    refers: creations that name another service's containers. last: removals that follow
     everything else. replaced: the containers that make way, each with its removal.
     """
 
@@ -62,6 +64,8 @@ class Draft:
     takes: list[tuple[str, Entry]] = field(default_factory=list)
     leaves: dict[str, Entry] = field(default_factory=dict)
     standbys: dict[str, Entry] = field(default_factory=dict)
+    created: dict[str, tuple[str, Entry]] = field(default_factory=dict)
+    prepared: dict[str, list[Entry]] = field(default_factory=dict)
     refers: list[tuple[Entry, str]] = field(default_factory=list)
     last: list[Entry] = field(default_factory=list)
     replaced: list[tuple[ContainerState, Entry]] = field(default_factory=list)

@@ -211,7 +211,8 @@ class _Update:
         draft = self.draft
         if slot.container is None:
             return []
-        draft.builder.order(draft.stops[slot.container.id], before)
+        prepared = draft.prepared.get(slot.name, ())
+        draft.builder.order(draft.stops[slot.container.id], [*before, *prepared])
         started = self._start(slot, slot.name, [draft.named[slot.name], *before])
         draft.starts[slot.name] = started
         return self._checks(slot, slot.name, [started])
@@ -220,6 +221,7 @@ class _Update:
         draft = self.draft
         for needed in self.service.depends_on:
             after += conditions(draft, self.service, needed)
+        after += draft.prepared.get(slot.name, ())
         hooks = [sparse(hook) for hook in self.service.service.post_start]
         return add_start(draft.builder, slot.resource, ref, "created", after, hooks)
 

@@ -11,13 +11,8 @@ from stackr.planner.plan.payloads import Commit, UnpauseContainer, WaitFor
 from stackr.planner.steps.anonymous import remove_leftovers
 from stackr.planner.steps.draft import Draft, Restart
 from stackr.planner.steps.hooks import add_start
-from stackr.planner.steps.readiness import (
-    condition_of,
-    conditions,
-    holds,
-    is_one_shot,
-    wait_timeout_s,
-)
+from stackr.planner.steps.preparing import needed_by, prepare
+from stackr.planner.steps.readiness import condition_of, holds, is_one_shot, wait_timeout_s
 from stackr.planner.steps.rolling import plan_updates
 from stackr.runtime.types import ContainerState
 
@@ -27,10 +22,13 @@ __all__ = ["plan_last", "plan_starts", "plan_waits"]
 def plan_starts(draft: Draft) -> None:
     """Enter the starts; those of an update go batch by batch."""
     for name, service in draft.desired.services.items():
+        steps = prepare(draft, service)
         rolled = plan_updates(draft, service) if service.service.deploy is not None else ()
         for slot in draft.slots[name]:
             if slot.verdict is not Verdict.REMOVE and slot.name not in rolled:
                 _start(draft, service, slot)
+        if steps is not None:
+            steps.remove_after(draft.starts)
     _free_host_ports(draft)
     _free_names(draft)
     _settle_names(draft)
@@ -47,10 +45,8 @@ def _start(draft: Draft, service: DesiredService, slot: Slot) -> None:
     after = [draft.named[slot.name]] if slot.name in draft.named else []
     if container is not None and container.id in draft.stops:
         after.append(draft.stops[container.id])
-    for needed in service.depends_on:
-        after += conditions(draft, service, needed)
-    for shared in service.shares:
-        after += [entry for other in draft.slots.get(shared, ()) for entry in draft.started(other)]
+    after += needed_by(draft, service)
+    after += draft.prepared.get(slot.name, ())
     draft.starts[slot.name] = _add_start(draft, service, slot, container, cause, after)
 
 

@@ -500,7 +500,8 @@ class Service(Model):
     working_dir: str | None = None
     pre_start: Annotated[
         tuple[InitStep, ...],
-        refused("init containers", is_everywhere=True),
+        recreates("the new container waits for the new steps"),
+        supported("init containers; see above"),
         swarm(supported("as jobs that run once, whenever they change")),
         Since("5.3.0"),
     ] = ()

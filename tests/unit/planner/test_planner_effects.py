@@ -12,7 +12,7 @@ from service_attributes import CASES, PORTS, Case, Side, environ, stack_file, wr
 from stackr.planner.change.effects import Effect, rows, table
 from stackr.planner.commands.reconcile import reconcile
 from stackr.planner.desired.project import desired
-from stackr.planner.plan.model import Change
+from stackr.planner.plan.model import Change, Kind
 from stackr.planner.review.compare import imagined
 from stackr.runtime.types import Capabilities
 from stackr.spec.declared import SERVICE
@@ -71,6 +71,8 @@ def changes(tmp_path_factory: pytest.TempPathFactory) -> Changes:
     found: Changes = {name: {} for name in _ENGINES}
     for name, engine in _ENGINES.items():
         for change in reconcile(after, replace(seen, engine=engine)).changes:
+            if change.kind is Kind.RUN:
+                continue  # a step, beside the container that it is for
             found[name].setdefault(change.resource.service, []).append(change)
     return found
 

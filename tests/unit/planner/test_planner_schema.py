@@ -44,7 +44,7 @@ from stackr.spec.model.mounts import FileGrant, ServiceVolume
 from stackr.spec.model.network import Ipam, IpamPool, Network
 from stackr.spec.model.project import Project
 from stackr.spec.model.secret import FileObject
-from stackr.spec.model.service import Hook
+from stackr.spec.model.service import Hook, InitStep
 from stackr.spec.model.volume import Volume
 
 ROOT = Path(__file__).parents[3]
@@ -72,7 +72,11 @@ def project(**changes: Any) -> Project:
             "networks": {"default": None, "back": None},
         },
         "rolled": {"deploy": Deploy(update_config=update), "scale": 2},
-        "hooked": {"post_start": hooks, "pre_stop": hooks},
+        "hooked": {
+            "pre_start": (InitStep(command=("true",)),),
+            "post_start": hooks,
+            "pre_stop": hooks,
+        },
         **changes.pop("more", {}),
     }
     made = {name: {**each, **changes.pop(name, {})} for name, each in services.items()}
