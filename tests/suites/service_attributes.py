@@ -132,10 +132,10 @@ def _hooks(name: str) -> list[Case]:
 
 
 def _init_steps() -> list[Case]:
-    def option(name: str, text: str, **rest: str) -> Case:
+    def option(name: str, text: str, needs: str = "") -> Case:
         step = _HOOK.replace("{", "{" + text + ", ", 1)
         old, new = f"pre_start: [{_HOOK}]", f"pre_start: [{step}]"
-        return _case(f"pre_start.*.{name}", old, new, shown="pre_start", **rest)
+        return _case(f"pre_start.*.{name}", old, new, shown="pre_start", needs=needs)
 
     return [
         _case("pre_start", "", f"pre_start: [{_HOOK}]"),

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from stackr.cli.views.output import Output
 from stackr.cli.views.view import done, resource_label
-from stackr.planner.plan.model import Operation, Source
+from stackr.planner.plan.model import Action, Operation, Source
 
 __all__ = ["Cause", "Report", "cause_lines", "failure_json", "failure_lines"]
 
@@ -63,8 +63,8 @@ def failure_lines(report: Report, output: Output, *, advice: str | None = None) 
         yield from cause_lines(cause, output)
     if report.done:
         yield f"done: {_listed(report.done)}"
-    if report.not_done:
-        yield f"not done: {_listed(report.not_done)}"
+    if missed := _missed(report):
+        yield f"not done: {_listed(missed)}"
     how = _ADVICE if advice is None else advice
     if how:
         yield f"next: {how}"
@@ -112,6 +112,13 @@ def failure_json(report: Report) -> dict[str, Any]:
         "done": [operation.id for operation in report.done],
         "not_done": [operation.id for operation in report.not_done],
     }
+
+
+def _missed(report: Report) -> list[Operation]:
+    """What was not done, but for the removal of steps, which is nothing to people."""
+    everything = (*report.done, *report.not_done)
+    steps = {each.resource for each in everything if each.action is Action.RUN_STEP}
+    return [each for each in report.not_done if not (each.is_optional and each.resource in steps)]
 
 
 def _listed(operations: Sequence[Operation]) -> str:

@@ -39,7 +39,11 @@ class PlainView:
             case OperationFailed(operation=operation):
                 self._state(event, "Error", f": {event.error.message}")
             case OperationSkipped(operation=operation, because=because) if because:
-                self._state(event, "Skipped")
+                if (
+                    not operation.is_optional
+                    or resource_label(operation.resource) not in self._last
+                ):
+                    self._state(event, "Skipped")
             case _:
                 return
 

@@ -117,7 +117,7 @@ def _field_lines(
     notes = field_notes(field, group.first)
     suffix = f"  ({notes})" if notes else ""
     source = _places(sources)
-    is_new = group.first.kind is Kind.CREATE
+    is_new = group.first.kind in (Kind.CREATE, Kind.RUN)
     if is_multiline(field.old) or is_multiline(field.new):
         yield from _with_source(f"{field.path}:{suffix}", source, output)
         for line in text_diff(field):

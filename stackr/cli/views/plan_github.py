@@ -57,7 +57,7 @@ def annotation(
 def _field_text(field: FieldChange, change: Change, source: Source | None) -> str:
     notes = field_notes(field, change)
     via = f", {source.via}" if source is not None and source.via else ""
-    text = field_text(field, _VALUE_CHARACTERS, is_new=change.kind is Kind.CREATE)
+    text = field_text(field, _VALUE_CHARACTERS, is_new=change.kind in (Kind.CREATE, Kind.RUN))
     return f"{text}{via}" + (f" ({notes})" if notes else "")
 
 

@@ -55,8 +55,11 @@ class PlanRows(Rows):
     def fail(self, operation: Operation, text: str, state: RowState, now: float) -> None:
         """An operation has failed, or was skipped."""
         self._ended.add(operation.id)
-        row = self._row(operation)
-        if row.state is not RowState.FAILED:
+        row, label = self._row(operation), resource_label(operation.resource)
+        if state is RowState.SKIPPED and operation.is_optional and label in self._words:
+            if not self._left(label):
+                row.end(self._words[label], RowState.DONE, now)
+        elif row.state is not RowState.FAILED:
             row.end(text, state, now)
 
     def tell(self, operation: Operation, text: str) -> None:

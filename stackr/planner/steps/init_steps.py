@@ -29,6 +29,9 @@ from stackr.runtime.types import ContainerState
 __all__ = ["InitSteps", "Site", "has_begun", "remove_steps"]
 
 
+_OLD = "a step of an earlier run"
+
+
 @dataclass(slots=True)
 class Site:
     """A container of the service that is to start, in whose volumes steps work.
@@ -73,9 +76,8 @@ class InitSteps:
         """
         known = {site.id for site in sites if site.id}
         valid = [each for each in self.found if self._is_valid(each, known)]
-        self._old = remove_steps(
-            self.builder, [each for each in self.found if each not in valid], "of an earlier run"
-        )
+        old = [each for each in self.found if each not in valid]
+        self._old = [_remove(self.builder, each, _OLD) for each in old]
         for index, step in enumerate(steps_of(self.spec)):
             if step.get("per_replica"):
                 for site in sites:
@@ -86,9 +88,13 @@ class InitSteps:
                 for site in sites:
                     site.after = list(after)
         for each in valid:
-            resource = Resource("container", each.name, self.service)
             whose = next(site for site in sites if site.id == each.labels[labels.STEP_FOR])
-            self._used.setdefault(each.id, (resource, whose.name))
+            self._used.setdefault(each.id, (_resource(each), whose.name))
+        self.builder.changes += (
+            Change(_resource(each), Kind.REMOVE, _OLD)
+            for each in old
+            if each.name not in self._used  # else it is told as a step that runs
+        )
 
     def remove_after(self, starts: Mapping[str, Entry]) -> None:
         """Remove the containers of the steps once the site, by its name, has started."""
@@ -147,7 +153,8 @@ class InitSteps:
         step = steps_of(self.spec)[index]
         whom = site.name if step.get("per_replica") else f'service "{self.service}"'
         cause = f"before {whom} starts" + (": it runs already" if running else "")
-        shown = {key: step[key] for key in ("image", "command") if key in step}
+        own = self.spec["image"]
+        shown = {k: step[k] for k in ("image", "command") if step.get(k) not in (None, own)}
         fields = field_changes({}, shown, forces_recreate=False)
         at = f"pre_start[{index}]."
         self.builder.changes.append(
@@ -173,8 +180,15 @@ def remove_steps(builder: Builder, steps: Iterable[ContainerState], cause: str) 
     """Remove the containers of steps, running or not, with their anonymous volumes."""
     removed = []
     for container in steps:
-        resource = Resource("container", container.name, container.labels.get(labels.SERVICE, ""))
-        builder.changes.append(Change(resource, Kind.REMOVE, cause))
-        payload = RemoveContainer(container.id, force=True, volumes=True)
-        removed.append(builder.add(Action.REMOVE_CONTAINER, resource, cause, payload))
+        removed.append(_remove(builder, container, cause))
+        builder.changes.append(Change(_resource(container), Kind.REMOVE, cause))
     return removed
+
+
+def _remove(builder: Builder, container: ContainerState, cause: str) -> Entry:
+    payload = RemoveContainer(container.id, force=True, volumes=True)
+    return builder.add(Action.REMOVE_CONTAINER, _resource(container), cause, payload)
+
+
+def _resource(container: ContainerState) -> Resource:
+    return Resource("container", container.name, container.labels.get(labels.SERVICE, ""))
