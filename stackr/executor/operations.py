@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -62,8 +61,6 @@ from stackr.runtime.types import PullProgress
 __all__ = ["BeforeStart", "ContainerCalls"]
 
 _CONTAINER = "container:"
-_LET_GO_S = 15.0
-_LET_GO_POLL_S = 0.1
 
 
 BeforeStart = Callable[[str], Awaitable[None]]
@@ -322,23 +319,7 @@ async def _wait_for(calls: ContainerCalls, payload: WaitFor, tell: Tell) -> str:
 
 
 async def _remove_network(calls: ContainerCalls, payload: RemoveNetwork, tell: Tell) -> str | None:
-    """dockerd lets go of a network some time after it has told that its last container is gone."""
-    deadline = time.monotonic() + _LET_GO_S
-    while True:
-        told = await _remove_unused(calls.runtime.remove_network(payload.ref))
-        if not (told or "").startswith(IN_USE) or time.monotonic() > deadline:
-            return told
-        if await _is_used(calls.runtime, payload.ref):
-            return told
-        await asyncio.sleep(_LET_GO_POLL_S)
-
-
-async def _is_used(runtime: Runtime, network: str) -> bool:
-    return any(
-        network in (endpoint.network, endpoint.network_id)
-        for container in await runtime.list_containers(all=False)
-        for endpoint in container.networks
-    )
+    return await _remove_unused(calls.runtime.remove_network(payload.ref))
 
 
 async def _remove_volume(calls: ContainerCalls, payload: RemoveVolume, tell: Tell) -> str | None:

@@ -183,7 +183,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.container",
         "stackr.runtime.limits",
         "stackr.runtime.types",
-        "stackr.runtime.workloads",
     ),
 }
 # Within the planner, the engine, and its containers, in layers: each part may import those of the

@@ -527,7 +527,10 @@ class DockerRuntime:
         return str(answer["Id"])
 
     async def remove_network(self, ref: str) -> None:
-        await self._client.call("DELETE", f"/networks/{_path(ref)}")
+        # For few commands, and those are not the quick ones.
+        from stackr.runtime.docker.network_removal import remove_network
+
+        await remove_network(self._client, ref)
 
     async def connect_network(self, container: str, attachment: NetworkAttachment) -> None:
         await self._client.call(

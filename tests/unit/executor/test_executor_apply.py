@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from planning import Recorder, needs, plan_for, service, stack, up
 
-from stackr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unauthorized
+from stackr.errors import Conflict, InvalidArgument, NotFound, Unauthorized
 from stackr.executor.apply import apply
 from stackr.executor.events import (
     OperationFailed,
@@ -328,23 +328,3 @@ class _SelfRemoving(FakeRuntime):
         self.waited.append(condition)
         await super().remove_container(ref, force=True)
         raise NotFound(f"no such container: {ref}")
-
-
-async def test_a_network_is_removed_once_the_engine_lets_go_of_it() -> None:
-    """dockerd does so a moment after it has told that the containers are gone."""
-
-    class Slow(FakeRuntime):
-        refusals = 3
-
-        async def remove_network(self, ref: str) -> None:
-            if self.refusals:
-                self.refusals -= 1
-                raise PermissionDenied(f"error while removing network: {ref} has active endpoints")
-            await super().remove_network(ref)
-
-    runtime = Slow.with_images("app")
-    await up(runtime, stack({"web": service()}))
-    outcome = await apply(plan_down(await observe(runtime, "demo")), runtime, lambda event: None)
-    assert outcome.is_success
-    assert runtime.refusals == 0
-    assert not runtime.networks

@@ -22,7 +22,7 @@ from stackr.errors import (
     Unavailable,
 )
 from stackr.runtime.connect import connect
-from stackr.runtime.docker import address
+from stackr.runtime.docker import address, network_removal
 from stackr.runtime.docker.address import EngineAddress
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.runtime import DockerRuntime
@@ -386,3 +386,56 @@ async def test_a_client_opens_as_many_files_as_it_may(
             patch.setattr(address, "_raise_soft_limit", lambda: None)  # the hard limit is as low
             with pytest.raises(Unavailable, match="too many open files: the limit of this command"):
                 await dial()
+
+
+def _dockerd(containers: str, *, let_go_after: str) -> Answer:
+    """One whose network `n` is in use until it was asked something. containers: that run."""
+    asked: list[str] = []
+
+    async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        asked.append(line)
+        call = line.replace("/v1.47", "")
+        held = b'{"message": "error while removing network: network n has active endpoints"}'
+        answers = {
+            "GET /containers/json": reply(containers.encode()),
+            "GET /networks/n": reply(b'{"Containers": {"ep-1": {"Name": "gone-1"}}}'),
+            "GET /containers/gone-1/json": reply(b'{"message": "no"}', "404 Not Found"),
+            "POST /networks/n/disconnect": reply(b""),
+        }
+        if call.startswith("POST"):
+            await reader.readuntil(b"}")
+        if call == "DELETE /networks/n":
+            has_let_go = any(each.endswith(let_go_after) for each in asked)
+            writer.write(reply(b"") if has_let_go else reply(held, "403 Forbidden"))
+        else:
+            writer.write(answers[call])
+        return True
+
+    return answer
+
+
+async def test_a_network_is_removed_once_the_engine_lets_go_of_it(tmp_path: Path) -> None:
+    """dockerd does so a moment after it has told that the containers are gone."""
+    dockerd = _dockerd("[]", let_go_after="GET /v1.47/containers/json")
+    async with served(tmp_path, dockerd) as (client, seen):
+        await network_removal.remove_network(client, "n")
+    assert seen.count("DELETE /v1.47/networks/n") == 2
+
+
+async def test_what_dockerd_holds_of_containers_that_are_gone_is_taken_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_removal, "_FORGOTTEN_S", 0.0)
+    dockerd = _dockerd("[]", let_go_after="/networks/n/disconnect")
+    async with served(tmp_path, dockerd) as (client, seen):
+        await network_removal.remove_network(client, "n")
+    assert seen[-2:] == ["POST /v1.47/networks/n/disconnect", "DELETE /v1.47/networks/n"]
+
+
+async def test_a_network_that_a_running_container_uses_stays(tmp_path: Path) -> None:
+    running = '[{"NetworkSettings": {"Networks": {"n": {"NetworkID": "1"}}}}]'
+    dockerd = _dockerd(running, let_go_after="never")
+    async with served(tmp_path, dockerd) as (client, seen):
+        with pytest.raises(PermissionDenied, match="has active endpoints"):
+            await network_removal.remove_network(client, "n")
+    assert seen.count("DELETE /v1.47/networks/n") == 1

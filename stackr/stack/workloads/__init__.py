@@ -1,1 +1,0 @@
-"""What is done with a stack on an engine that runs replicas itself: see `runtime.workloads`."""
