@@ -20,6 +20,7 @@ import random
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,31 @@ from stackr.runtime.engine.launch import log_path
 
 _LOG_CHARS = 20_000
 _SEED = "STACKR_SEED"
+_RECORD = "STACKR_TEST_RECORD"
 _TEST_WARM = "STACKR_TEST_WARM"
 _TEST_WARM_FOLDER = "STACKR_TEST_WARM_FOLDER"
+_DIFFERENCES = pytest.StashKey[Counter[str]]()
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--dockerd",
+        action="store_true",
+        help="what judges the engine by Docker's clients is tried on a dockerd as well",
+    )
+    parser.addoption(
+        "--described",
+        action="store_true",
+        help="the engines' answers are held against Docker's API description at the end",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """What xdist's workers inherit."""
+    if config.getoption("described") and _RECORD not in os.environ:
+        os.environ[_RECORD] = tempfile.mkdtemp(prefix="stackr-test-answers-")
+        paths = (str(Path(__file__).with_name("recording")), os.environ.get("PYTHONPATH", ""))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     os.environ.setdefault(_SEED, str(secrets.randbelow(10**6)))
     # Commands run by themselves, or all by a warm process of this run alone.
     if os.environ.get(_TEST_WARM) != "1":
@@ -44,6 +64,28 @@ def pytest_configure() -> None:
     elif _TEST_WARM_FOLDER not in os.environ:
         os.environ[_TEST_WARM_FOLDER] = tempfile.mkdtemp(prefix="stackr-test-warm-")
         os.environ["XDG_RUNTIME_DIR"] = os.environ[_TEST_WARM_FOLDER]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Judge what the engines have answered; the run that made the folder does it."""
+    config, folder = session.config, os.environ.get(_RECORD)
+    if not config.getoption("described") or folder is None or hasattr(config, "workerinput"):
+        return
+    from recorded_answers import differences, recorded
+
+    config.stash[_DIFFERENCES] = differences(recorded(Path(folder)))
+    if config.stash[_DIFFERENCES] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    shutil.rmtree(folder)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    found = config.stash.get(_DIFFERENCES, None)
+    if found is None:
+        return
+    terminalreporter.section(f"answers that are not as described: {len(found)}")
+    for difference, count in sorted(found.items()):
+        terminalreporter.line(f"{count} x {difference}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -93,10 +135,15 @@ def dice(request: pytest.FixtureRequest) -> random.Random:
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def registry_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="session")
+def registry(registry_folder: Path) -> Iterator[str]:
     import loopback_registry
 
-    with loopback_registry.serve(tmp_path_factory.mktemp("registry")) as address:
+    with loopback_registry.serve(registry_folder) as address:
         yield address
 
 
@@ -189,9 +236,3 @@ def swarm() -> Iterator[Any]:
 
     with swarm_rig.serve() as rig:
         yield rig
-
-
-@pytest.fixture
-def docker_host(engine: EngineConfig) -> dict[str, str]:
-    """An environment in which Docker's clients use the shared engine."""
-    return {**os.environ, "DOCKER_HOST": f"unix://{engine.socket}", "DOCKER_CLI_HINTS": "0"}

@@ -1,8 +1,7 @@
-"""The real `docker` command line against the embedded engine."""
+"""The real `docker` command line on the engine, and beside it on dockerd."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import pty
@@ -10,14 +9,14 @@ import re
 import select
 import subprocess
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable
 
 import pytest
+from peer import Peer
 from polling import until
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.peers]
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 _DEADLINE_S = 60.0
@@ -27,9 +26,9 @@ def _inspect(docker: Docker, name: str, path: str) -> str:
     return docker("inspect", "-f", "{{" + path + "}}", name).stdout.strip()
 
 
-def test_version_and_info(docker: Docker) -> None:
+def test_version_and_info(docker: Docker, peer: Peer) -> None:
     version = json.loads(docker("version", "--format", "json").stdout)["Server"]
-    assert version["ApiVersion"] == "1.56"
+    assert version["ApiVersion"] == ("1.41" if peer.is_dockerd else "1.56")
     assert version["Os"] == "linux"
     info = json.loads(docker("info", "--format", "json").stdout)
     assert info["Driver"] == "overlay2"
@@ -135,23 +134,16 @@ def test_followed_logs_end_with_the_container(docker: Docker, pulled: str, name:
     assert docker("logs", "-f", name).stdout == "line 1\nline 2\nline 3\n"
 
 
-def test_a_published_port_is_reached(docker: Docker, pulled: str, name: str) -> None:
+def test_a_published_port_is_reached(docker: Docker, peer: Peer, pulled: str, name: str) -> None:
     script = "mkdir /www; echo served > /www/index.html; exec httpd -f -p 80 -h /www"
     docker("run", "-d", "--name", name, "-p", "127.0.0.1::80", pulled, "sh", "-c", script)
     address = docker("port", name, "80").stdout.strip()
     assert address.startswith("127.0.0.1:")
 
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{address}/", timeout=5) as response:
-                return bool(response.read() == b"served\n")
-        except (OSError, http.client.HTTPException):
-            return False
-
-    until(answers)
+    until(lambda: peer.fetch(address) == "served\n")
 
 
-def test_exec(docker: Docker, pulled: str, name: str) -> None:
+def test_exec(docker: Docker, peer: Peer, pulled: str, name: str) -> None:
     docker("run", "-d", "--name", name, pulled, "sleep", "1000")
     assert docker("exec", name, "cat", "/data/hello").stdout == "hello from the image\n"
     failed = docker("exec", name, "sh", "-c", "echo no >&2; exit 9", want=9)
@@ -163,9 +155,10 @@ def test_exec(docker: Docker, pulled: str, name: str) -> None:
     assert docker("exec", "-u", "nobody", name, "id", "-u").stdout == "65534\n"
     docker("exec", "-d", name, "touch", "/made")
     until(lambda: docker("exec", name, "ls", "/").stdout.find("made") >= 0)
-    docker("exec", name, "no-such-program", want=127)
+    docker("exec", name, "no-such-program", want=126 if peer.is_dockerd else 127)  # 127 since 23.0
 
 
+@pytest.mark.unlike_dockerd("one as old as Debian's loses output that follows an attach at once")
 def test_attach_shows_what_follows_and_passes_input(
     docker: Docker, docker_host: dict[str, str], pulled: str, name: str
 ) -> None:
@@ -197,7 +190,7 @@ def test_a_running_container_is_removed_only_by_force(
     docker: Docker, pulled: str, name: str
 ) -> None:
     docker("run", "-d", "--name", name, pulled, "sleep", "1000")
-    assert "container is running" in docker("rm", name, want=1).stderr
+    assert "force remove" in docker("rm", name, want=1).stderr
     assert "conflict" in docker("rmi", pulled, want=1).stderr
     docker("rm", "-f", name)
     assert docker("ps", "-aq", "--filter", f"name={name}").stdout == ""
@@ -223,7 +216,7 @@ def test_lists_are_filtered(docker: Docker, pulled: str, name: str) -> None:
         assert listed(matching), matching
     for other in ("name=^x", "label=test=no", "status=exited", "ancestor=none:1", "network=none"):
         assert not listed(other), other
-    assert "invalid filter" in docker("ps", "--filter", "colour=red", want=1).stderr
+    assert "nvalid filter" in docker("ps", "--filter", "colour=red", want=1).stderr
 
 
 def test_networks_and_names(docker: Docker, pulled: str, name: str) -> None:
@@ -317,7 +310,7 @@ def test_stats(docker: Docker, pulled: str, name: str) -> None:
 def test_what_is_not_offered_is_refused_by_name(docker: Docker, pulled: str, name: str) -> None:
     assert "This node is not a swarm manager" in docker("node", "ls", want=1).stderr
     refused = docker("create", "--name", name, "--storage-opt", "size=1g", pulled, want=1).stderr
-    assert "StorageOpt" in refused
+    assert re.search("(?i)storage-?opt", refused)
 
 
 def test_disk_usage_and_prune(docker: Docker, pulled: str, name: str) -> None:
@@ -348,6 +341,7 @@ def test_update_changes_limits_and_the_restart_policy(
     assert "No such container: nosuch" in docker("update", "-m", "9m", "nosuch", want=1).stderr
 
 
+@pytest.mark.unlike_dockerd("one as old as Debian's mounts no images")
 def test_an_image_is_mounted_and_then_not_removed(docker: Docker, pulled: str, name: str) -> None:
     docker("tag", pulled, f"{name}:data")
     mount = f"type=image,source={name}:data,target=/data"

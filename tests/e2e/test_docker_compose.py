@@ -1,21 +1,19 @@
-"""Docker Compose v2 against the embedded engine: up, ps, logs, exec, changes, down."""
+"""Docker Compose v2 on the engine, and beside it on dockerd: up, ps, logs, exec, changes, down."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from peer import Peer
 from recording_proxy import recording_proxy
 from stackr_stack import compose_program, until
 
-from stackr.runtime.engine.config import EngineConfig
-
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.peers]
 
 Compose = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -95,7 +93,7 @@ def test_a_stack_from_up_to_down(
     compose: Compose,
     argv: list[str],
     docker_host: dict[str, str],
-    engine: EngineConfig,
+    peer: Peer,
     busybox_image: str,
     tmp_path: Path,
 ) -> None:
@@ -105,7 +103,7 @@ def test_a_stack_from_up_to_down(
     services = _services(compose)
     assert services["web"]["Health"] == services["db"]["Health"] == "healthy"
     # `wait` knows only of what runs, so that the end is told once it has asked the engine for it.
-    with recording_proxy(tmp_path, engine.socket) as (proxy, seen):
+    with recording_proxy(tmp_path, peer.socket) as (proxy, seen):
         environ = {**docker_host, "DOCKER_HOST": f"unix://{proxy}"}
         with subprocess.Popen([*argv, "wait", "job"], cwd=tmp_path, env=environ) as waiting:
             until(lambda: any("/wait" in request for request in seen))
@@ -113,8 +111,7 @@ def test_a_stack_from_up_to_down(
             assert waiting.wait(60) == 0
     assert "job done" in compose("logs", "job").stdout
     address = compose("port", "web", "80").stdout.strip()
-    with urllib.request.urlopen(f"http://{address}/", timeout=60) as response:
-        assert response.read() == b"hello from the image\n"
+    assert peer.fetch(address) == "hello from the image\n"
     assert compose("exec", "-T", "web", "sh", "-c", "echo $GREETING").stdout == "hello\n"
     compose("exec", "-T", "web", "nslookup", "database")
 

@@ -1,4 +1,4 @@
-"""`docker cp` and `docker export` against the embedded engine."""
+"""`docker cp` and `docker export` on the engine, and beside it on dockerd."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.peers]
 
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -6,6 +6,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.peers]
+
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -56,7 +60,7 @@ def test_images_go_out_and_come_back_as_archives(
     imported = docker("import", "-c", "CMD cat /root/file", str(tmp_path / "root.tar"), "kept:2")
     assert docker("run", "--rm", "kept:2").stdout == "kept\n"
     assert imported.stdout.strip() in docker("images", "-q", "--no-trunc", "kept").stdout
-    assert "unexpected end" in docker("load", want=1, stdin="junk").stderr
+    assert "unexpected e" in docker("load", want=1, stdin="junk").stderr.lower()
     docker("rmi", "kept:1", "kept:2")
 
 
@@ -78,4 +82,4 @@ def test_credentials_are_tried_at_the_registry(docker: Docker, pulled: str, tmp_
     registry = pulled.partition("/")[0]
     assert "Login Succeeded" in docker(*login, registry, stdin="word").stdout
     refused = docker(*login, "127.0.0.1:1", stdin="word", want=1).stderr
-    assert "cannot be reached: Connection refused" in refused
+    assert "connection refused" in refused.lower()

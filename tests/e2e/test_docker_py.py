@@ -1,4 +1,4 @@
-"""docker-py against the embedded engine."""
+"""docker-py on the engine, and beside it on dockerd."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
+from peer import Peer
 
-from stackr.runtime.engine.config import EngineConfig
-
-pytestmark = [pytest.mark.root, pytest.mark.e2e]
+pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.peers(always=True)]
 
 
 @pytest.fixture
-def client(engine: EngineConfig, busybox_image: str) -> Iterator[Any]:
-    client = docker.DockerClient(base_url=f"unix://{engine.socket}", version="auto", timeout=60)
+def client(peer: Peer, busybox_image: str) -> Iterator[Any]:
+    client = docker.DockerClient(base_url=f"unix://{peer.socket}", version="auto", timeout=60)
     client.images.pull(busybox_image.rpartition(":")[0], tag="latest")
     yield client
     client.close()
@@ -33,9 +32,9 @@ def sleeper(client: Any, busybox_image: str) -> Iterator[Any]:
         container.remove(force=True, v=True)
 
 
-def test_the_engine_is_asked(client: Any) -> None:
+def test_the_engine_is_asked(client: Any, peer: Peer) -> None:
     assert client.ping()
-    assert client.version()["ApiVersion"] == "1.56"
+    assert client.version()["ApiVersion"] == ("1.41" if peer.is_dockerd else "1.56")
     assert client.info()["OSType"] == "linux"
 
 
@@ -109,6 +108,11 @@ def test_a_registry_is_asked_for_a_digest(client: Any, busybox_image: str) -> No
     data = client.images.get_registry_data(busybox_image)
     image = client.images.get(busybox_image)
     assert f"{busybox_image.rpartition(':')[0]}@{data.id}" in image.attrs["RepoDigests"]
+
+
+@pytest.mark.unlike_dockerd("one as old as Debian's tells no platform of an OCI manifest")
+def test_a_registry_is_asked_for_a_platform(client: Any, busybox_image: str) -> None:
+    data = client.images.get_registry_data(busybox_image)
     assert data.has_platform("linux/amd64")
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,13 +49,17 @@ def configure(folder: Path, *, htpasswd: str = "", tls: str = "", address: str =
 
 
 @contextmanager
-def run(folder: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The process of a registry."""
-    argv = ["docker-registry", "serve", str(folder / "registry.yml")]
-    with (folder / "registry.log").open("wb") as log:
+def run(
+    folder: Path, address: str, within: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of a registry. within: what leads to another network; several may have one
+    content, each on a network of its own.
+    """
+    argv = [*within, "docker-registry", "serve", str(folder / "registry.yml")]
+    with (folder / "registry.log").open("ab") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait_until_ready(process, address)
+            _wait_until_ready(process, address, within)
             yield process
         finally:
             process.terminate()
@@ -84,17 +85,12 @@ def push(
     )
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], address: str, within: Sequence[str]
+) -> None:
     deadline = time.monotonic() + _DEADLINE_S
-    while True:
+    asking = [*within, "curl", "-s", "-o", "/dev/null", f"http://{address}/v2/"]
+    while subprocess.run(asking, timeout=_DEADLINE_S).returncode != 0:
         assert process.poll() is None, "the registry has ended"
-        try:
-            with urllib.request.urlopen(f"http://{address}/v2/", timeout=_DEADLINE_S):
-                return
-        except urllib.error.HTTPError as error:
-            error.close()
-            return
-        except (OSError, http.client.HTTPException):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+        assert time.monotonic() < deadline, "the registry does not answer"
+        time.sleep(0.02)

@@ -7,21 +7,21 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["load_image", "serve"]
+__all__ = ["entering", "load_image", "serve"]
 
 _DEADLINE_S = 180.0
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[Path]:
+def serve(*, default_bridge: bool = False) -> Iterator[Path]:
     """A running dockerd; gives the path of its socket. Its containers are gone at the end."""
     with tempfile.TemporaryDirectory(prefix="stackr-dockerd-") as name:
         folder = Path(name)
         parent = f"/{folder.name}"
-        process = _start(folder, parent)
+        process = _start(folder, parent, [] if default_bridge else ["--bridge=none"])
         try:
             _wait_until_ready(folder, process)
             yield folder / "docker.sock"
@@ -32,13 +32,19 @@ def serve() -> Iterator[Path]:
             _remove_groups(parent)
 
 
-def _start(folder: Path, cgroup_parent: str) -> subprocess.Popen[bytes]:
+def entering(socket: Path) -> list[str]:
+    """The words before a command that runs on the network of the dockerd of this socket."""
+    pid = socket.with_name("pid").read_text().strip()
+    return ["nsenter", f"--net=/proc/{pid}/ns/net"]
+
+
+def _start(folder: Path, cgroup_parent: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
     script = 'ip link set lo up && exec "$@"'
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             [
                 *("unshare", "--net", "--mount", "--propagation", "private"),
-                *("sh", "-c", script, "sh", "dockerd", "--bridge=none"),
+                *("sh", "-c", script, "sh", "dockerd", *options),
                 f"--data-root={folder / 'data'}",
                 f"--exec-root={folder / 'run'}",
                 f"--pidfile={folder / 'pid'}",
