@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from stackr.cli.arguments import parse_parallel
 from stackr.cli.interrupts import run_interruptible
@@ -30,6 +30,7 @@ from stackr.executor.profile import Profile
 from stackr.executor.walk import Limits
 from stackr.planner.plan.model import Action, Plan
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
 from stackr.stack.context import Context
 from stackr.stack.events import (
@@ -43,11 +44,19 @@ from stackr.stack.events import (
     Warned,
 )
 
-__all__ = ["Session", "open_session"]
+__all__ = ["OnCluster", "Session", "open_session"]
 
 T = TypeVar("T")
 _NOWHERE = Places()
 _AT_REST = "the engine does not run, and has no containers: compared with nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class OnCluster(Generic[T]):
+    """What a command does for a project on an engine that runs replicas itself."""
+
+    project: str
+    work: Callable[[Workloads], Awaitable[T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +116,46 @@ class Session:
         out, err = self.view.log_output(self.out), self.view.log_output(self.err)
         return LogLines(out, err, prefix=prefix)
 
-    def on_engine(self, work: Callable[[Runtime], Awaitable[T]], *, read_only: bool = False) -> T:
+    def on_engine(
+        self,
+        work: Callable[[Runtime], Awaitable[T]],
+        *,
+        cluster: OnCluster[T] | None = None,
+        read_only: bool = False,
+    ) -> T:
         """Run `work` with the engine that `--engine` names, in an event loop of its own.
 
-        read_only: calls that change anything are refused before they are sent.
+        cluster: what is done instead where that engine runs replicas itself. read_only: calls that
+        change anything are refused before they are sent.
 
         Ctrl-C and SIGTERM cancel it; KeyboardInterrupt is raised then.
         """
-        return run_interruptible(self._on_engine(work, read_only))
+        return run_interruptible(self._on_engine(work, cluster, read_only))
 
-    def look(self, work: Callable[[Runtime], Awaitable[T]]) -> T:
+    def look(
+        self, work: Callable[[Runtime], Awaitable[T]], *, cluster: OnCluster[T] | None = None
+    ) -> T:
         """As `on_engine`, for work that only looks: an engine that does not run is not started.
 
         Raises Unavailable for one.
         """
-        return run_interruptible(self._on_engine(work, read_only=True, start=False))
+        return run_interruptible(self._on_engine(work, cluster, read_only=True, start=False))
 
     async def _on_engine(
-        self, work: Callable[[Runtime], Awaitable[T]], read_only: bool, start: bool = True
+        self,
+        work: Callable[[Runtime], Awaitable[T]],
+        cluster: OnCluster[T] | None,
+        read_only: bool,
+        start: bool = True,
     ) -> T:
-        async with self.engine(read_only=read_only, start=start) as runtime:
-            return await work(runtime)
+        if cluster is None:
+            async with self.engine(read_only=read_only, start=start) as runtime:
+                return await work(runtime)
+        opened = self.context().open_either(cluster.project, read_only=read_only, start=start)
+        async with opened as engine:
+            if isinstance(engine, Workloads):
+                return await cluster.work(engine)
+            return await work(engine)
 
     @contextlib.asynccontextmanager
     async def engine(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from stackr.cli.declared import Group, Words
 from stackr.cli.targets import Targets
+from stackr.errors import NotSupported
 from stackr.options import Contradiction, Option, check_conflicts
 from stackr.planner.plan.options import UpOptions
 
@@ -116,6 +117,25 @@ class UpArguments:
             raise Contradiction("--wait-timeout needs --wait or --atomic")
         if self.ttl_s is not None and self.is_attached:
             raise Contradiction("--ttl needs --detach or --wait")
+
+    def check_cluster(self) -> None:
+        """Raises NotSupported for what needs the containers to be this engine's own."""
+        refused = {
+            "--watch": self.watch,
+            "--ttl": self.ttl_s is not None,
+            "--abort-on-container-exit": self.abort_on_exit,
+            "--abort-on-container-failure": self.abort_on_failure,
+            "--exit-code-from": self.exit_code_from is not None,
+            "--attach": bool(self.attach),
+            "--attach-dependencies": self.attach_dependencies,
+            "--no-attach": bool(self.no_attach),
+        }
+        for name, is_given in refused.items():
+            if is_given:
+                raise NotSupported(
+                    f"{name}: not on a cluster, whose nodes make the containers",
+                    hint="stackr logs -f shows what they write",
+                )
 
     @property
     def is_attached(self) -> bool:

@@ -266,6 +266,7 @@ class WorkloadCapabilities:
     nodes: int = 0
 
 
+@runtime_checkable
 class Workloads(Protocol):
     """An engine that is open for calls; use it as an async context manager, or call `close`."""
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-__all__ = ["engine_host", "is_of_this_machine"]
+__all__ = ["engine_host", "is_of_this_machine", "may_be_cluster"]
 
 _LOOPBACK = "127.0.0.1"
 
@@ -21,6 +21,12 @@ def engine_host(engine: str | None, environ: Mapping[str, str] = os.environ) -> 
     """The host at which the engine publishes ports, as seen from here."""
     parts = urlsplit(_address(engine, environ))
     return parts.hostname or _LOOPBACK if parts.scheme in ("tcp", "ssh") else _LOOPBACK
+
+
+def may_be_cluster(engine: str | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether only the engine itself can tell that it runs replicas on several machines."""
+    named = engine or environ.get("STACKR_ENGINE") or "embedded"
+    return named != "embedded" and not named.startswith("docker+")
 
 
 def _address(engine: str | None, environ: Mapping[str, str]) -> str:

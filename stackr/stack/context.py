@@ -7,18 +7,22 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from stackr.executor.apply import apply
+from stackr.executor.documents import DocumentCalls
 from stackr.executor.events import Event
 from stackr.executor.operations import BeforeStart
 from stackr.executor.outcome import Outcome
-from stackr.executor.walk import Limits
+from stackr.executor.walk import Limits, walk
 from stackr.planner.plan.model import Plan
-from stackr.runtime.connect import connect
+from stackr.runtime.connect import connect, connect_either
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.events import Foreseen, Message, OperationsFailed, Report, Warned, ignore
-from stackr.stack.failure import failure_report
+from stackr.stack.failure import FailureReport, failure_report
+from stackr.stack.file_lock import file_lock
 from stackr.stack.lock import project_lock
+from stackr.stack.workloads.failure import cluster_failure_report
 
 __all__ = ["Context"]
 
@@ -57,6 +61,20 @@ class Context:
             yield runtime
 
     @contextlib.asynccontextmanager
+    async def open_either(
+        self, project: str, *, read_only: bool = False, start: bool = True
+    ) -> AsyncIterator[Runtime | Workloads]:
+        """As `open`, of an engine of containers or one that runs replicas itself.
+
+        Raises Conflict where nobody can say which of them the project is on.
+        """
+        read_only = read_only or self.is_dry_run
+        async with await connect_either(
+            self.engine, project=project, read_only=read_only, start=start
+        ) as engine:
+            yield engine
+
+    @contextlib.asynccontextmanager
     async def locked(self, runtime: Runtime, project: str) -> AsyncIterator[None]:
         """Nobody else changes the project meanwhile; says so where it has to wait.
 
@@ -68,6 +86,18 @@ class Context:
         async with project_lock(runtime, project, waiting=self.message):
             yield
 
+    @contextlib.asynccontextmanager
+    async def locked_cluster(self, cluster: Workloads, project: str) -> AsyncIterator[None]:
+        """As `locked`, among the commands of this host.
+
+        What those of other hosts change meanwhile shows by the documents' versions.
+        """
+        if self.is_dry_run:
+            yield
+            return
+        async with file_lock(await cluster.identity(), project, waiting=self.message):
+            yield
+
     async def run_plan(self, plan: Plan, runtime: Runtime, *, advice: str | None = None) -> int:
         """Carry out `plan`; the exit code, with every failure reported.
 
@@ -75,8 +105,7 @@ class Context:
         A dry run reports the plan, and that is all. When cancelled, what was done is reported
         before CancelledError goes on.
         """
-        if self.is_dry_run:
-            self.report(Foreseen(plan))
+        if self.foresees(plan):
             return 0
         outcome = Outcome(plan)
         await self.apply_plan(outcome, runtime)
@@ -97,6 +126,20 @@ class Context:
             before_start=self.before_start,
         )
 
+    async def apply_documents(self, outcome: Outcome, cluster: Workloads) -> None:
+        """As `apply_plan`, of documents."""
+        for warning in outcome.plan.warnings:
+            self.warning(warning)
+        if not outcome.plan.is_empty:
+            calls = DocumentCalls(cluster, outcome.plan.project)
+            await walk(outcome.plan, calls, self._sink, limits=self.limits, outcome=outcome)
+
+    def foresees(self, plan: Plan) -> bool:
+        """Whether this is a dry run, in which the plan is told, and that is all."""
+        if self.is_dry_run:
+            self.report(Foreseen(plan))
+        return self.is_dry_run
+
     def _sink(self, event: Event, /) -> None:
         self.report(event)
 
@@ -104,8 +147,18 @@ class Context:
         """Report every failure; the exit code. advice: as for `run_plan`."""
         if not outcome.failed:
             return 0
-        report = await failure_report(
-            outcome, runtime, self.project, is_here=is_of_this_machine(self.engine)
-        )
+        is_here = is_of_this_machine(self.engine)
+        report = await failure_report(outcome, runtime, self.project, is_here=is_here)
+        return self._told(report, advice)
+
+    async def tell_cluster_failures(
+        self, outcome: Outcome, cluster: Workloads, advice: str | None
+    ) -> int:
+        """As `tell_failures`, of documents."""
+        if not outcome.failed:
+            return 0
+        return self._told(await cluster_failure_report(outcome, cluster), advice)
+
+    def _told(self, report: FailureReport, advice: str | None) -> int:
         self.report(OperationsFailed(report, advice))
         return 0 if report.is_success else report.exit_code

@@ -35,15 +35,11 @@ from stackr.stack.planning import (
     plan_with_observed,
     refresh,
 )
-from stackr.stack.result import Result, Status
+from stackr.stack.result import UNDONE, Result, Status
 from stackr.stack.rollback import goal_of
 from stackr.stack.undo import undo
 
-__all__ = ["UNDONE", "converge", "foresee"]
-
-
-UNDONE = 4
-"""The exit code of a change that failed and was taken back: atomic, or an update's rollback."""
+__all__ = ["converge", "foresee"]
 
 
 async def converge(context: Context, runtime: Runtime, goal: Goal) -> Result:

@@ -7,6 +7,7 @@ what cannot be had is left out, so that the report itself never fails.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from stackr.errors import StackrError
@@ -22,7 +23,7 @@ from stackr.spec.model.project import Project
 from stackr.stack.health_hint import start_period_hint
 from stackr.stack.port_owner import owner_of, taken_port
 
-__all__ = ["Cause", "FailureReport", "failure_report"]
+__all__ = ["Cause", "FailureReport", "failure_report", "report_of"]
 
 _LOG_LINES = 10
 _PATIENCE_S = 20.0
@@ -80,7 +81,11 @@ async def failure_report(
     asked = await asyncio.gather(
         *(_cause(failure, runtime, project, is_here) for failure in outcome.failed)
     )
-    causes = [_placed(cause, project) for cause in asked]
+    return report_of(outcome, [_placed(cause, project) for cause in asked])
+
+
+def report_of(outcome: Outcome, causes: Sequence[Cause]) -> FailureReport:
+    """The report of a plan's outcome. causes: one for each failure, in their order."""
     fatal = [cause for cause in causes if not cause.operation.is_optional]
     failed = [failure.operation for failure in outcome.failed]
     skipped = [skipped.operation for skipped in outcome.skipped if skipped.because]

@@ -144,10 +144,17 @@ async def _next(name: str, stream: AsyncIterator[LogEntry], lines: LogSink) -> L
         return None
 
 
-def text_of(entry: LogEntry) -> str:
+class _Timed(Protocol):
+    @property
+    def line(self) -> bytes: ...
+    @property
+    def time_ns(self) -> int: ...
+
+
+def text_of(entry: _Timed) -> str:
     return entry.line.decode(errors="replace").removesuffix("\r")
 
 
-def moment_of(entry: LogEntry) -> str:
+def moment_of(entry: _Timed) -> str:
     seconds, nanoseconds = divmod(entry.time_ns, 10**9)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"

@@ -9,7 +9,10 @@ from stackr.errors import StackrError
 from stackr.planner.plan.model import Plan
 from stackr.stack.failure import FailureReport
 
-__all__ = ["ChangeFailed", "Completed", "Result", "Status"]
+__all__ = ["UNDONE", "ChangeFailed", "Completed", "Result", "Status"]
+
+UNDONE = 4
+"""The exit code of a change that failed and was taken back: atomic, or an update's rollback."""
 
 Status = Literal["applied", "failed", "undone", "rolled back"]
 

@@ -45,7 +45,7 @@ _REGISTRY = f"{_SUBNET}.1:5000"
 _OVERLAYS = "10.78.0.0/16"
 _DEADLINE_S = 120.0
 _NAMES = ("node1", "node2", "node3")
-_HEARTBEAT_NS = 1_000_000_000
+_HEARTBEAT_NS = 2_000_000_000
 """A node that is silent for some three of them is down; the usual five seconds take long."""
 _ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 _WAIT_FOR_PORT = """
@@ -187,6 +187,22 @@ class Rig:
             yield
         finally:
             self.hub.shell(f"ip link set {node.name} up")
+
+    @contextmanager
+    def drained(self, *nodes: Node) -> Iterator[None]:
+        """None of their tasks run meanwhile, and no new ones start."""
+        for node in nodes:
+            self._set_availability(node, "drain")
+        try:
+            yield
+        finally:
+            for node in nodes:
+                self._set_availability(node, "active")
+
+    def _set_availability(self, node: Node, availability: str) -> None:
+        found = self.manager.call("GET", f"/nodes/{self.node_ids()[node.name]}")
+        path = f"/nodes/{found['ID']}/update?version={found['Version']['Index']}"
+        self.manager.call("POST", path, {**found["Spec"], "Availability": availability})
 
     def states(self) -> dict[str, str]:
         """Each node's state as the manager sees it: ready, down, unknown."""

@@ -183,6 +183,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.container",
         "stackr.runtime.limits",
         "stackr.runtime.types",
+        "stackr.runtime.workloads",
     ),
 }
 # Within the planner, the engine, and its containers, in layers: each part may import those of the

@@ -6,6 +6,7 @@ With `--base`, what the change of the file itself does: no engine is asked, and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -13,17 +14,24 @@ import typer
 from stackr.cli.arguments import Targets, check_choice
 from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.places import Places
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option, check_conflicts
+from stackr.planner.desired.project import Desired
 from stackr.planner.plan.model import Kind, Plan
 from stackr.planner.plan.options import UpOptions
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
+from stackr.spec.model.project import Project
+from stackr.stack.address import may_be_cluster
 from stackr.stack.diff import plan_against_base, plan_against_revision
 from stackr.stack.planning import desire, for_readers, foresee_up
 from stackr.stack.repository import checkout_of
 from stackr.stack.saved import save_plan
+from stackr.stack.source import Source
+from stackr.stack.workloads.converge import foresee_cluster, up_goal
 
 __all__ = ["diff"]
 
@@ -99,30 +107,59 @@ def diff(ctx: typer.Context, arguments: DiffArguments) -> int:
 
 
 def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> int:
-    targets = arguments.targets
+    targets, engine = arguments.targets, session.options.engine
     source = source_of(session.options, targets.files)
     project = source.load(targets.services)
-    wanted = desire(
-        project,
-        up_options,
-        engine=session.options.engine,
-        all_resources=session.options.all_resources,
+    wanted = cache(
+        lambda: desire(
+            project, up_options, engine=engine, all_resources=session.options.all_resources
+        )
     )
-    engine = session.options.engine
     if arguments.base is not None:
-        plan = plan_against_base(arguments.base, source, project, wanted, up_options, engine)
-    elif (number := arguments.revision) is not None:
-        plan = session.on_engine(
-            lambda runtime: plan_against_revision(runtime, number, wanted, up_options, engine),
-            read_only=True,
-        )
+        plan = plan_against_base(arguments.base, source, project, wanted(), up_options, engine)
+        plan = for_readers(plan, wanted(), project, detail=arguments.detail)
+        return _shown(session, arguments, project, plan)
+    if not may_be_cluster(engine):
+        wanted()  # what cannot be is told before an engine is asked
+    plan = session.on_engine(
+        lambda runtime: _foreseen(
+            runtime, arguments, source, project, wanted(), up_options, engine
+        ),
+        cluster=OnCluster(
+            project.name, lambda cluster: _on_cluster(cluster, arguments, project, up_options)
+        ),
+        read_only=True,
+    )
+    return _shown(session, arguments, project, plan)
+
+
+async def _foreseen(
+    runtime: Runtime,
+    arguments: DiffArguments,
+    source: Source,
+    project: Project,
+    wanted: Desired,
+    up_options: UpOptions,
+    engine: str | None,
+) -> Plan:
+    if (number := arguments.revision) is not None:
+        plan = await plan_against_revision(runtime, number, wanted, up_options, engine)
     else:
-        plan, observed = session.on_engine(
-            lambda runtime: foresee_up(runtime, wanted, up_options), read_only=True
-        )
+        plan, observed = await foresee_up(runtime, wanted, up_options)
         if arguments.out is not None:
             save_plan(arguments.out, plan, wanted, observed, up_options, source)
-    plan = for_readers(plan, wanted, project, detail=arguments.detail)
+    return for_readers(plan, wanted, project, detail=arguments.detail)
+
+
+async def _on_cluster(
+    cluster: Workloads, arguments: DiffArguments, project: Project, up_options: UpOptions
+) -> Plan:
+    if arguments.revision is not None:
+        raise NotSupported("--revision: not on a cluster yet", hint="compare files with --base")
+    return await foresee_cluster(cluster, up_goal(cluster, project, up_options))
+
+
+def _shown(session: Session, arguments: DiffArguments, project: Project, plan: Plan) -> int:
     places = _places(project.working_dir) if arguments.form in _PLACED else Places()
     session.show_plan(plan, arguments.form, detail=arguments.detail, places=places)
     if plan.is_refused:

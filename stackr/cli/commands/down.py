@@ -10,11 +10,12 @@ import typer
 from stackr.cli.arguments import Targets
 from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, open_session
 from stackr.cli.source import source_of
 from stackr.planner.desired.project import desired
 from stackr.planner.plan.options import DownOptions
 from stackr.stack.down import take_down
+from stackr.stack.workloads.converge import take_down_cluster
 
 __all__ = ["down"]
 
@@ -39,5 +40,9 @@ def down(ctx: typer.Context, arguments: DownArguments) -> int:
     down_options = replace(arguments.options, services=targets.services)
     with open_session(options) as session:
         return session.on_engine(
-            lambda runtime: take_down(session.context(), runtime, name, wanted, down_options)
+            lambda runtime: take_down(session.context(), runtime, name, wanted, down_options),
+            cluster=OnCluster(
+                name,
+                lambda cluster: take_down_cluster(session.context(), cluster, name, down_options),
+            ),
         ).exit_code

@@ -11,17 +11,18 @@ import typer
 
 from stackr.cli.arguments import without_dashes
 from stackr.cli.declared import Argument, takes
-from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.streams import DEFAULT_KEYS, join
 from stackr.cli.terminal import console_size
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option
 from stackr.runtime.container import ExecConfig
-from stackr.runtime.protocol import SupportsExec
+from stackr.runtime.protocol import Runtime, SupportsExec
+from stackr.runtime.workloads import Workloads
 from stackr.stack.replica import find_replica
+from stackr.stack.workloads.tasks import node_container
 
 __all__ = ["CONTEXT_SETTINGS", "exec_", "joined_exec"]
 
@@ -70,7 +71,10 @@ def exec_(ctx: typer.Context, arguments: ExecArguments) -> int:
     name = source.name()
     source.check_services((arguments.service,))
     with open_session(options) as session:
-        return run_interruptible(_exec(session, name, arguments))
+        return session.on_engine(
+            lambda runtime: _exec(session, runtime, name, arguments),
+            cluster=OnCluster(name, lambda cluster: _exec_on(session, cluster, name, arguments)),
+        )
 
 
 def _with_value(text: str) -> str:
@@ -81,28 +85,43 @@ def _with_value(text: str) -> str:
     return text if equals or key not in os.environ else f"{key}={os.environ[key]}"
 
 
-async def _exec(session: Session, project: str, arguments: ExecArguments) -> int:
-    async with session.engine() as runtime:
-        if not isinstance(runtime, SupportsExec):
-            raise NotSupported("exec: this engine does not offer it")
-        container = await find_replica(runtime, project, arguments.service, arguments.index)
-        config = ExecConfig(
-            arguments.command,
-            tty=arguments.tty,
-            console_size=console_size(tty=arguments.tty and not arguments.detach),
-            stdin=arguments.stdin,
-            environment=arguments.environment,
-            user=arguments.user or "",
-            working_dir=arguments.working_dir or "",
-            privileged=arguments.privileged,
-        )
-        if session.is_dry_run:
-            session.would(f"run in {container.name}: {' '.join(arguments.command)}")
-            return 0
-        if arguments.detach:
-            await runtime.exec_detached(container.id, config)
-            return 0
-        return await joined_exec(runtime, container.id, config) or 0
+async def _exec(session: Session, runtime: Runtime, project: str, arguments: ExecArguments) -> int:
+    container = await find_replica(runtime, project, arguments.service, arguments.index)
+    return await _exec_in(session, runtime, container.id, container.name, arguments)
+
+
+async def _exec_on(
+    session: Session, cluster: Workloads, project: str, arguments: ExecArguments
+) -> int:
+    """By the engine of the node that the replica is on."""
+    service, number = arguments.service, arguments.index
+    runtime, container = await node_container(cluster, project, service, number)
+    async with runtime:
+        return await _exec_in(session, runtime, container, container[:12], arguments)
+
+
+async def _exec_in(
+    session: Session, runtime: Runtime, ref: str, name: str, arguments: ExecArguments
+) -> int:
+    if not isinstance(runtime, SupportsExec):
+        raise NotSupported("exec: this engine does not offer it")
+    config = ExecConfig(
+        arguments.command,
+        tty=arguments.tty,
+        console_size=console_size(tty=arguments.tty and not arguments.detach),
+        stdin=arguments.stdin,
+        environment=arguments.environment,
+        user=arguments.user or "",
+        working_dir=arguments.working_dir or "",
+        privileged=arguments.privileged,
+    )
+    if session.is_dry_run:
+        session.would(f"run in {name}: {' '.join(arguments.command)}")
+        return 0
+    if arguments.detach:
+        await runtime.exec_detached(ref, config)
+        return 0
+    return await joined_exec(runtime, ref, config) or 0
 
 
 async def joined_exec(

@@ -14,7 +14,7 @@ import typer
 from stackr.cli.arguments import check_choice, split_targets
 from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age
@@ -23,10 +23,13 @@ from stackr.options import Option
 from stackr.planner.observe.revision import Revision
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
 from stackr.stack.converge import converge, foresee
 from stackr.stack.diff import plan_of_revision
 from stackr.stack.history import read_history
 from stackr.stack.rollback import rollback_goal
+from stackr.stack.workloads.converge import converge_cluster, foresee_cluster, goal_of_revision
+from stackr.stack.workloads.history import read_cluster_history
 
 __all__ = ["history", "rollback"]
 
@@ -75,7 +78,10 @@ def history(ctx: typer.Context, arguments: HistoryArguments) -> int:
     is_json = options.json or arguments.form == "json"
     name = source_of(options, arguments.files).name()
     with open_session(options) as session:
-        found = session.look(lambda runtime: read_history(runtime, name))
+        found = session.look(
+            lambda runtime: read_history(runtime, name),
+            cluster=OnCluster(name, lambda cluster: read_cluster_history(cluster, name)),
+        )
         if arguments.number is not None:
             _show_one(session, found, arguments, is_json=is_json)
         elif is_json:
@@ -158,7 +164,11 @@ def rollback(ctx: typer.Context, arguments: RollbackArguments) -> int:
     up_options = replace(arguments.options, remove_orphans=True)
     with open_session(options) as session:
         return session.on_engine(
-            lambda runtime: _rollback(session, runtime, name, number, up_options)
+            lambda runtime: _rollback(session, runtime, name, number, up_options),
+            cluster=OnCluster(
+                name,
+                lambda cluster: _rollback_cluster(session, cluster, name, number, up_options),
+            ),
         )
 
 
@@ -177,3 +187,16 @@ async def _rollback(
         return 0
     context.message(goal.announcement)
     return (await converge(context, runtime, goal)).exit_code
+
+
+async def _rollback_cluster(
+    session: Session, cluster: Workloads, name: str, number: int | None, up_options: UpOptions
+) -> int:
+    goal = await goal_of_revision(cluster, name, number, up_options)
+    if session.is_dry_run:
+        plan = await foresee_cluster(cluster, goal)
+        session.show_plan(plan, "json" if session.is_json else "text")
+        return 0
+    context = session.context()
+    context.message(goal.announcement)
+    return (await converge_cluster(context, cluster, goal)).exit_code

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from stackr.cli.arguments import parse_signal
 from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, open_session
 from stackr.cli.source import source_of
 from stackr.cli.targets import Targets
 from stackr.errors import InvalidArgument
@@ -26,7 +27,11 @@ from stackr.planner.commands.lifecycle import (
 from stackr.planner.commands.restarting import plan_restart, plan_start
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
+from stackr.runtime.workloads import Workloads
+from stackr.stack.context import Context
 from stackr.stack.lifecycle import Change, change
+from stackr.stack.result import Result
+from stackr.stack.workloads.converge import restart_on_cluster
 
 __all__ = ["kill", "pause", "restart", "rm", "start", "stop", "unpause"]
 
@@ -113,6 +118,7 @@ def restart(ctx: typer.Context, arguments: RestartArguments) -> int:
                 no_deps=options.no_deps,
             ),
         ),
+        restart_on_cluster,
     )
 
 
@@ -206,14 +212,26 @@ def rm(ctx: typer.Context, arguments: RmArguments) -> int:
     )
 
 
-def _run(ctx: typer.Context, targets: Targets, wanted: Change) -> int:
+OnServices: TypeAlias = Callable[[Context, Workloads, str, tuple[str, ...]], Awaitable[Result]]
+"""What a command does with the services of a cluster; () for all."""
+
+
+def _run(
+    ctx: typer.Context, targets: Targets, wanted: Change, on_cluster: OnServices | None = None
+) -> int:
     options = options_of(ctx)
     source = source_of(options, targets.files)
     file = source.declared(targets.services)
     name = source.name() if file is None else file.name
     with open_session(options) as session:
+        context = session.context()
         return session.on_engine(
-            lambda runtime: change(session.context(), runtime, name, targets.services, file, wanted)
+            lambda runtime: change(context, runtime, name, targets.services, file, wanted),
+            cluster=OnCluster(
+                name, lambda cluster: on_cluster(context, cluster, name, targets.services)
+            )
+            if on_cluster is not None
+            else None,
         ).exit_code
 
 

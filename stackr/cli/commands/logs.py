@@ -9,12 +9,13 @@ import typer
 
 from stackr.cli.declared import Group, Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, open_session
 from stackr.cli.source import source_of
 from stackr.cli.targets import Targets
 from stackr.cli.views.logs import LogLines
 from stackr.options import Option
 from stackr.stack.log_request import LogRequest, show_logs
+from stackr.stack.workloads.logs import show_cluster_logs
 
 __all__ = ["logs"]
 
@@ -47,4 +48,9 @@ def logs(ctx: typer.Context, arguments: LogsArguments) -> None:
     with open_session(options) as session:
         out = session.view.log_output(session.out)
         lines = LogLines(out, out, prefix=not arguments.no_log_prefix, reports=session.err)
-        session.look(lambda runtime: show_logs(runtime, name, request, lines))
+        session.look(
+            lambda runtime: show_logs(runtime, name, request, lines),
+            cluster=OnCluster(
+                name, lambda cluster: show_cluster_logs(cluster, name, request, lines)
+            ),
+        )

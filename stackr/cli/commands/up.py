@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import typer
 
 from stackr.cli.attached import Actions, run_attached, shown_output
 from stackr.cli.declared import takes
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.up_arguments import UpArguments
 from stackr.errors import InvalidArgument, StackrError
@@ -24,14 +25,17 @@ from stackr.planner.commands.restarting import plan_restart
 from stackr.planner.observe.observed import observe
 from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
+from stackr.stack.address import may_be_cluster
 from stackr.stack.arrival import EARLY_S, arrival
 from stackr.stack.converge import converge, foresee
 from stackr.stack.goal import Goal
 from stackr.stack.isolation import VARIABLE, wish_of
 from stackr.stack.planning import desire
 from stackr.stack.watch.follow import follow
-from stackr.stack.watch.rules import WatchRules, watch_rules
+from stackr.stack.watch.rules import watch_rules
+from stackr.stack.workloads.converge import converge_cluster, foresee_cluster, up_goal
 
 __all__ = ["bring_up", "up"]
 
@@ -45,13 +49,29 @@ def up(ctx: typer.Context, arguments: UpArguments) -> int:
 
 
 def bring_up(session: Session, arguments: UpArguments) -> int:
-    targets = arguments.targets
-    project = source_of(session.options, targets.files).load(targets.services)
-    up_options = arguments.plan_options
+    project = source_of(session.options, arguments.targets.files).load(arguments.targets.services)
     session = session.quieter(pulls=arguments.quiet_pull, builds=arguments.quiet_build)
+    for warning in _misread_profiles(project, session.options.profiles):
+        session.view.warning(warning)
+    goal = cache(lambda: _goal(session, arguments, project))
+    if not may_be_cluster(session.options.engine):
+        goal()  # what cannot be is told before an engine is started
+    cluster = OnCluster(
+        project.name, lambda cluster: _on_cluster(session, cluster, arguments, project)
+    )
+    if session.is_dry_run:
+        return session.on_engine(
+            lambda runtime: _foresee(session, runtime, goal()), cluster=cluster, read_only=True
+        )
+    if arguments.is_attached:
+        return asyncio.run(_attached(session, arguments, goal, cluster))
+    return session.on_engine(lambda runtime: _converge(session, runtime, goal()), cluster=cluster)
+
+
+def _goal(session: Session, arguments: UpArguments, project: Project) -> Goal:
     wanted = desire(
         project,
-        up_options,
+        arguments.plan_options,
         engine=session.options.engine,
         all_resources=session.options.all_resources,
     )
@@ -60,17 +80,29 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
             raise InvalidArgument(f"no such service: {service}")
     if absent := [name for name in arguments.attach if name not in wanted.services]:
         raise InvalidArgument(f"cannot attach to services not included in up: {', '.join(absent)}")
-    for warning in _misread_profiles(project, session.options.profiles):
-        session.view.warning(warning)
-    rules = _watch_rules(project) if arguments.watch else None
-    goal = Goal(project, wanted, up_options, ttl_s=arguments.ttl_s)
+    if arguments.watch:
+        watch_rules(project)  # which may be wrong
+    return Goal(project, wanted, arguments.plan_options, ttl_s=arguments.ttl_s)
+
+
+async def _foresee(session: Session, runtime: Runtime, goal: Goal) -> int:
+    session.show_plan(await foresee(runtime, goal), "json" if session.is_json else "text")
+    return 0
+
+
+async def _on_cluster(
+    session: Session, cluster: Workloads, arguments: UpArguments, project: Project
+) -> int:
+    """Until all runs; what is attached is not there for, as the nodes have the output."""
+    arguments.check_cluster()
+    goal = up_goal(cluster, project, arguments.plan_options)
     if session.is_dry_run:
-        plan = session.on_engine(lambda runtime: foresee(runtime, goal), read_only=True)
+        plan = await foresee_cluster(cluster, goal)
         session.show_plan(plan, "json" if session.is_json else "text")
         return 0
-    if arguments.is_attached:
-        return asyncio.run(_attached(session, arguments, goal, rules))
-    return session.on_engine(lambda runtime: _converge(session, runtime, goal))
+    result = await converge_cluster(session.context(), cluster, goal)
+    session.show_profile()
+    return result.exit_code
 
 
 def _misread_profiles(project: Project, given: Sequence[str]) -> Iterator[str]:
@@ -83,10 +115,6 @@ def _misread_profiles(project: Project, given: Sequence[str]) -> Iterator[str]:
                 f"--profile {name}: no service has this profile, but a service has this name; "
                 "--timings shows where the time went"
             )
-
-
-def _watch_rules(project: Project) -> WatchRules:
-    return watch_rules(project)
 
 
 async def _converge(
@@ -121,7 +149,19 @@ def _say_whose(session: Session, project: Project) -> None:
 
 
 async def _attached(
-    session: Session, arguments: UpArguments, goal: Goal, rules: WatchRules | None
+    session: Session,
+    arguments: UpArguments,
+    goal: Callable[[], Goal],
+    cluster: OnCluster[int],
+) -> int:
+    async with session.context().open_either(cluster.project) as engine:
+        if isinstance(engine, Workloads):
+            return await cluster.work(engine)
+        return await _attached_to(session, engine, arguments, goal())
+
+
+async def _attached_to(
+    session: Session, engine: Runtime, arguments: UpArguments, goal: Goal
 ) -> int:
     wanted = goal.wanted
     everything = tuple(wanted.services)
@@ -141,27 +181,24 @@ async def _attached(
             await context.run_plan(plan_restart(observed, [service], timeout_s=timeout_s), runtime)
 
     async def watch(runtime: Runtime) -> None:
-        if rules is not None:
-            try:
-                await follow(session.context(), runtime, goal, rules, session.log_lines())
-            except StackrError as error:  # what runs goes on, as without --watch
-                session.view.warning(f"watch: {error.message}")
+        try:
+            await watch_by_key(runtime)
+        except StackrError as error:  # what runs goes on, as without --watch
+            session.view.warning(f"watch: {error.message}")
 
     async def watch_by_key(runtime: Runtime) -> None:
-        await follow(
-            session.context(), runtime, goal, _watch_rules(goal.project), session.log_lines()
-        )
+        rules = watch_rules(goal.project)
+        await follow(session.context(), runtime, goal, rules, session.log_lines())
 
-    async with session.engine() as runtime:
-        return await run_attached(
-            session,
-            runtime,
-            wanted.project,
-            arguments,
-            services=services,
-            output=shown_output(wanted.services, services, arguments),
-            start=lambda engine, before_start: _converge(session, engine, goal, before_start),
-            stop=stop,
-            beside=None if rules is None else watch,
-            actions=Actions(watch_by_key, restart),
-        )
+    return await run_attached(
+        session,
+        engine,
+        wanted.project,
+        arguments,
+        services=services,
+        output=shown_output(wanted.services, services, arguments),
+        start=lambda engine, before_start: _converge(session, engine, goal, before_start),
+        stop=stop,
+        beside=watch if arguments.watch else None,
+        actions=Actions(watch_by_key, restart),
+    )

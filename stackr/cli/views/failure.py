@@ -82,7 +82,8 @@ def cause_lines(cause: Cause, output: Output) -> Iterator[str]:
     for line in cause.excerpt:
         yield f"  {output.paint(line, 'red') if line.startswith('>') else line}"
     if cause.state:
-        yield f"  container {name}: {cause.state}"
+        what = "task of" if cause.operation.resource.kind == "service" else "container"
+        yield f"  {what} {name}: {cause.state}"
     if cause.log:
         yield f"  last output of {name}:"
         yield from (f"    {output.paint('|', 'dim')} {line}" for line in cause.log)

@@ -7,12 +7,10 @@ when all else has worked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from stackr.errors import InvalidProject, NotFound
-from stackr.planner.change.risk import Subject, spec_risks
 from stackr.planner.change.slot import Verdict
 from stackr.planner.plan.builder import Builder, Entry
 from stackr.planner.plan.graph import closure, topological_order
@@ -30,7 +28,6 @@ from stackr.planner.workloads.dialect import Dialect, Rendered
 from stackr.planner.workloads.outlook import rollout, stages
 from stackr.runtime import labels
 from stackr.runtime.workloads import Document, DocumentKind, Observation, ObservedDocument
-from stackr.spec.decode import EXTENSION
 from stackr.spec.model.project import Project
 from stackr.spec.problems import Problem
 
@@ -121,27 +118,7 @@ def reconcile_documents(
     draft.plan_parts()
     draft.plan_services()
     draft.plan_removals(_obsolete(verdicts, observation, dialect, options, around.kept))
-    found = spec_risks(_subjects(verdicts, rendered, observation, dialect), _policy(rendered))
-    return replace(draft.plan(), risks=found, warnings=rendered.project.warnings)
-
-
-def _policy(rendered: Rendered) -> Mapping[str, str]:
-    is_extended = EXTENSION in rendered.project.extensions
-    return rendered.project.stackr.policy if is_extended else {}
-
-
-def _subjects(
-    verdicts: Verdicts, rendered: Rendered, observation: Observation, dialect: Dialect
-) -> Iterator[Subject]:
-    """The services of which new tasks are made."""
-    for each in verdicts.of_kind(DocumentKind.SERVICE):
-        if each.verdict is Verdict.CREATE or each.replaces_tasks:
-            now = dialect.attributes(each.wanted)
-            before: Mapping[str, Any] = {}
-            if each.found is not None:
-                normal = dialect.normal(each.found, observation.names, each.wanted)
-                before = dialect.attributes(normal)
-            yield Subject(each.wanted.key, rendered.images.get(each.wanted.name, ""), now, before)
+    return draft.plan()
 
 
 def _check_external(rendered: Rendered, observation: Observation) -> None:
@@ -265,19 +242,26 @@ class _Draft:
 
     def _plan_service(self, each: VerdictOf) -> None:
         document = each.wanted
-        is_forced = self._options.recreate == "force" and document.name not in self._rendered.jobs
-        if each.verdict is Verdict.KEEP and not is_forced:
+        restart = self._why_restarted(each)
+        if each.verdict is Verdict.KEEP and not restart:
             self._builder.unchanged += 1
             return
         after = [*self._parts(document), *self._needed(document)]
-        self._made[document.name] = self._change(each, document, after)
+        self._made[document.name] = self._change(each, document, after, restart)
 
-    def _change(self, each: VerdictOf, document: Document, after: list[Entry]) -> Entry:
+    def _why_restarted(self, each: VerdictOf) -> str:
+        """Why a service whose document stays gets new tasks: "" for not at all."""
+        if self._options.recreate == "force" and each.wanted.name not in self._rendered.jobs:
+            return "forced"
+        is_stuck = each.found is not None and each.found.update.state in _STUCK
+        return "its last update stopped half way" if is_stuck else ""
+
+    def _change(self, each: VerdictOf, document: Document, after: list[Entry], why: str) -> Entry:
         resource, found, add = _resource(document), each.found, self._builder.add
         if each.verdict is Verdict.KEEP and found is not None:
-            self._builder.changes.append(Change(resource, Kind.RESTART, "forced"))
+            self._builder.changes.append(Change(resource, Kind.RESTART, why))
             restart = RestartWorkload(found.id, found.version)
-            return add(Action.RESTART_SERVICE, resource, "forced", restart, after)
+            return add(Action.RESTART_SERVICE, resource, why, restart, after)
         self._tell(each)
         if each.verdict is Verdict.UPDATE and found is not None:
             update = UpdateDocument(document, found.id, found.version)
@@ -355,6 +339,7 @@ class _Draft:
             last = [*last, *removed]
 
 
+_STUCK = ("paused", "rollback_paused")
 _KINDS = {
     Verdict.CREATE: Kind.CREATE,
     Verdict.UPDATE: Kind.UPDATE,

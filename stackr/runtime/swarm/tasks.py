@@ -16,13 +16,18 @@ __all__ = ["task_state", "workload_status"]
 
 Json = dict[str, Any]
 
+_RUNS = ("running", "running")
+"""State and desired state: one of a lost node still has the first, and not the second."""
 _ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
 def workload_status(
     service: Json, tasks: Sequence[Json], nodes: Mapping[str, str], current: Collection[str]
 ) -> WorkloadStatus:
-    """tasks: the service's. nodes: names by ID. current: IDs of tasks that the manager calls so."""
+    """tasks: the service's. nodes: names by ID. current: IDs of tasks that the manager calls so.
+
+    All is counted in `tasks`, so that it fits together: the API counts, too, but in another call.
+    """
     name = service["Spec"]["Name"]
     run = _iteration(service.get("JobStatus") or {})
     states = [
@@ -59,16 +64,13 @@ def _is_job(service: Json) -> bool:
 
 def _counts(service: Json, tasks: Sequence[TaskState]) -> tuple[int, int, int]:
     """(desired, running, completed), as `WorkloadStatus` has them."""
-    counted: Json = service.get("ServiceStatus") or {}  # from API 1.41 on
     of_now = [task for task in tasks if task.is_current]
-    running = counted.get("RunningTasks")
-    if running is None:
-        running = sum(task.state == "running" for task in tasks)
+    running = sum((task.state, task.desired_state) == _RUNS for task in tasks)
     completed = sum(task.state == "complete" for task in of_now) if _is_job(service) else 0
-    return _desired(service, counted, of_now), running, completed
+    return _desired(service, tasks, of_now), running, completed
 
 
-def _desired(service: Json, counted: Json, current: Sequence[TaskState]) -> int:
+def _desired(service: Json, tasks: Sequence[TaskState], current: Sequence[TaskState]) -> int:
     mode: Json = service["Spec"].get("Mode") or {}
     if "ReplicatedJob" in mode:
         job: Json = mode["ReplicatedJob"] or {}
@@ -78,8 +80,7 @@ def _desired(service: Json, counted: Json, current: Sequence[TaskState]) -> int:
     if "Replicated" in mode:
         replicas = (mode["Replicated"] or {}).get("Replicas")
         return 1 if replicas is None else int(replicas)
-    wanted = sum(task.desired_state == "running" for task in current)
-    return int(counted.get("DesiredTasks", wanted))
+    return len({task.node_id for task in tasks if task.desired_state in ("ready", "running")})
 
 
 def task_state(task: Json, service: str, node: str, *, is_current: bool = True) -> TaskState:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from stackr.errors import Conflict, InvalidArgument, NotFound
 from stackr.runtime.docker import create, distribution
-from stackr.runtime.docker.client import Client, Query
+from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.observe import engine_info
 from stackr.runtime.docker.runtime import DockerRuntime
@@ -183,7 +183,7 @@ class SwarmWorkloads:
         own = f"{STACK_NAMESPACE}={project}"
         with refusals(f'stack "{project}"'):
             found, tasks, current, names = await asyncio.gather(
-                self._services(own),
+                self._listed(DocumentKind.SERVICE, own),
                 self._tasks(label=[own]),
                 self._tasks(label=[own], **{"_up-to-date": ["true"]}),
                 self._node_names(),
@@ -199,10 +199,6 @@ class SwarmWorkloads:
             for item in sorted(found, key=lambda item: str(item["Spec"]["Name"]))
             if not services or item["Spec"]["Name"] in services
         ]
-
-    async def _services(self, *labels: str) -> list[Json]:
-        query: Query = {"filters": json.dumps(create.filters(labels)), "status": True}
-        return list(await self._client.call("GET", "/services", query=query))
 
     async def _tasks(self, **filters: Sequence[str]) -> list[Json]:
         """`_up-to-date` is what the docker CLI asks for to show how far an update is."""

@@ -14,6 +14,7 @@ from stackr.runtime.swarm.workloads import SwarmWorkloads
 
 @pytest.fixture
 def rig(swarm: Rig) -> Iterator[Rig]:
+    swarm.wait_until_ready()
     yield swarm
     swarm.clear()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from swarm_documents import document, reached, service
-from swarm_rig import Node, Rig, has_ipvs
+from swarm_rig import Rig, has_ipvs
 
 from stackr.errors import NotFound, Unavailable
 from stackr.runtime.container import ExecConfig
@@ -35,10 +35,12 @@ def _hashed(made: Document, hash: str) -> Document:
 
 
 def _guarded(rig: Rig, name: str, script: str | None, action: str) -> Document:
-    """With an update that fails soon after its first task does."""
-    order = {"Parallelism": 1, "FailureAction": action, "Monitor": _SECOND_NS // 5}
+    """With an update that fails as soon as its first task does."""
+    monitor = _SECOND_NS // 5 if script is None else 20 * _SECOND_NS
+    order = {"Parallelism": 1, "FailureAction": action, "Monitor": monitor}
+    back = {"Parallelism": 1, "Monitor": _SECOND_NS // 5}
     words: dict[str, Any] = {} if script is None else {"script": script}
-    return service(rig.image, name, UpdateConfig=order, **words)
+    return service(rig.image, name, UpdateConfig=order, RollbackConfig=back, **words)
 
 
 async def test_updates_that_fail_are_told_apart(workloads: SwarmWorkloads, rig: Rig) -> None:
@@ -51,8 +53,10 @@ async def test_updates_that_fail_are_told_apart(workloads: SwarmWorkloads, rig: 
         await reached(workloads, name, lambda status: status.running == 1)
     versions = {status.service: status.version for status in await workloads.status("demo")}
     for name, action in actions.items():
-        script = "trap exit TERM; sleep 999 & wait" if name == "well" else "echo no >&2; exit 3"
+        script = None if name == "well" else "echo no >&2; exit 3"
         changed = _hashed(_guarded(rig, name, script, action), "2")
+        if name == "well":
+            changed.spec["TaskTemplate"]["ContainerSpec"]["Env"] = ["A=2"]
         await workloads.update(changed, id=ids[name], version=versions[f"demo_{name}"])
 
     paused = await reached(workloads, "paused", lambda status: status.update.state == "paused")
@@ -177,16 +181,13 @@ async def test_nodes_are_drained_lost_and_found(workloads: SwarmWorkloads, rig: 
     first = await reached(workloads, "web", lambda status: status.running == 1)
     (here,) = [node for node in rig.nodes if node.name == first.tasks[0].node]
     (other,) = [node for node in rig.nodes[1:] if node is not here]
-    _set_availability(rig, here, "drain")
-    try:
+    with rig.drained(here):
         await reached(workloads, "web", lambda status: _runs_on(status, other.name))
         assert _availability(await workloads.nodes()) == {
             rig.manager.name: "active",
             here.name: "drain",
             other.name: "active",
         }
-    finally:
-        _set_availability(rig, here, "active")
     other.kill()
     try:
         await reached(workloads, "web", lambda status: _runs_on(status, here.name))
@@ -204,24 +205,16 @@ def _availability(nodes: Any) -> dict[str, str]:
     return {node.name: node.availability for node in nodes}
 
 
-def _set_availability(rig: Rig, node: Node, availability: str) -> None:
-    found = rig.manager.call("GET", f"/nodes/{rig.node_ids()[node.name]}")
-    spec = {**found["Spec"], "Availability": availability}
-    path = f"/nodes/{found['ID']}/update?version={found['Version']['Index']}"
-    rig.manager.call("POST", path, spec)
-
-
 async def test_a_manager_that_starts_again_knows_all(workloads: SwarmWorkloads, rig: Rig) -> None:
     await workloads.create(document(DocumentKind.CONFIG, "c", content=b"1"))
-    await workloads.create(service(rig.image, template={"Placement": {"MaxReplicas": 1}}))
+    nowhere = {"Placement": {"Constraints": ["node.labels.none == 1"]}}
+    await workloads.create(service(rig.image, template=nowhere))
     before = await workloads.observe("demo")
     rig.manager.kill()
     with pytest.raises(Unavailable):
         await workloads.observe("demo")
     rig.manager.start()
-    rig.wait_until_ready()
     assert (await workloads.observe("demo")).documents == before.documents
-    await reached(workloads, "web", lambda status: status.running == 1)
 
 
 async def test_a_nodes_own_engine(workloads: SwarmWorkloads, rig: Rig, tmp_path: Path) -> None:

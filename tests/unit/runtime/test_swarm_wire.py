@@ -133,8 +133,7 @@ def _service(mode: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"Spec": {"Name": "demo_web", "Mode": mode}, "Version": {"Index": 7}, **more}
 
 
-def test_a_status_counts_what_the_manager_counts_not() -> None:
-    """An engine of API 1.40 does not."""
+def test_a_status_counts_the_tasks_that_shall_run() -> None:
     tasks = [_task("1", "failed"), _task("2", "running"), _task("3", "running")]
     mode = {"Replicated": {"Replicas": 3}}
     found = workload_status(_service(mode), tasks, {"n1": "node1"}, {"3"})
@@ -144,9 +143,9 @@ def test_a_status_counts_what_the_manager_counts_not() -> None:
         ("2", False, None),
         ("1", False, 3),
     ]
-    counted = {"ServiceStatus": {"RunningTasks": 1, "DesiredTasks": 2}}
-    found = workload_status(_service({"Global": {}}, **counted), tasks, {}, {"3"})
-    assert (found.desired, found.running) == (2, 1)
+    lost = _task("4", "running", DesiredState="shutdown", NodeID="n2")
+    found = workload_status(_service({"Global": {}}), [*tasks, lost], {}, {"3"})
+    assert (found.desired, found.running) == (1, 2)
     assert found.tasks[0].node == ""
 
 

@@ -1,0 +1,167 @@
+"""A revision as a cluster keeps it: what it says of itself, and every document that was written.
+
+Documents are kept as they were sent, contents left out: what they held is in configs and secrets
+whose names say it, and which stay as long as a revision names them. So going back needs no file.
+Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, field, fields
+from typing import Any
+
+from stackr.planner.observe.revision import REVISION_VERSION, Revision
+from stackr.planner.workloads.compare import Recorded
+from stackr.planner.workloads.dialect import Dialect, Need, Rendered
+from stackr.runtime import labels
+from stackr.runtime.workloads import (
+    Document,
+    DocumentKind,
+    Observation,
+    ObservedDocument,
+    RevisionRecord,
+)
+from stackr.spec.model.project import Project
+from stackr.text import parse_json
+
+__all__ = [
+    "KeptRevision",
+    "as_observed",
+    "kept_names",
+    "record_of",
+    "recorded",
+    "returning",
+    "revision_in",
+]
+
+_MAX_BYTES = 64 << 20
+_NEWER, _DAMAGED = "newer", "damaged"
+_PARTS = (DocumentKind.CONFIG, DocumentKind.SECRET)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRevision:
+    """revision: of which `archive` is the resolved project. documents: without contents.
+
+    needs: by a service document's name, what it waits for. jobs: names of those that end.
+    """
+
+    revision: Revision
+    documents: tuple[Document, ...] = ()
+    needs: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
+    jobs: frozenset[str] = frozenset()
+
+
+def record_of(project: str, kept: KeptRevision) -> RevisionRecord:
+    document = {
+        "version": REVISION_VERSION,
+        "revision": asdict(kept.revision),
+        "documents": [_document_json(each) for each in kept.documents],
+        "needs": {name: [astuple(n) for n in all_of] for name, all_of in kept.needs.items()},
+        "jobs": sorted(kept.jobs),
+    }
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return RevisionRecord(project, kept.revision.number, zlib.compress(text.encode(), 9))
+
+
+def revision_in(record: RevisionRecord) -> KeptRevision:
+    """Of a record that cannot be read there is the number, and why."""
+    status = _DAMAGED
+    try:
+        text = zlib.decompressobj().decompress(record.content, _MAX_BYTES)
+        value = dict(parse_json(text))
+        if value["version"] > REVISION_VERSION:
+            status = _NEWER
+        else:
+            known = {f.name for f in fields(Revision)}
+            told = {name: item for name, item in value["revision"].items() if name in known}
+            documents = tuple(_document_of(each) for each in value["documents"])
+            needs = {
+                name: tuple(Need(str(n), str(c), bool(r)) for n, c, r in all_of)
+                for name, all_of in value["needs"].items()
+            }
+            return KeptRevision(Revision(**told), documents, needs, frozenset(value["jobs"]))
+    except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
+        pass
+    return KeptRevision(Revision(record.number, by="?", action="?", status=status))
+
+
+def recorded(revisions: Iterable[KeptRevision]) -> Recorded:
+    """The documents of the newest revision that was applied whole; {} where there is none."""
+    applied = [each for each in revisions if each.revision.status == "applied"]
+    newest = max(applied, key=lambda each: each.revision.number, default=None)
+    if newest is None:
+        return {}
+    return {(each.kind, each.name): each for each in newest.documents}
+
+
+def kept_names(revisions: Iterable[KeptRevision]) -> frozenset[str]:
+    """The configs and secrets that going back to one of these would need."""
+    return frozenset(
+        document.name
+        for each in revisions
+        for document in each.documents
+        if document.kind in _PARTS
+    )
+
+
+def as_observed(observation: Observation, dialect: Dialect) -> tuple[Document, ...]:
+    """What a cluster has of a project, as documents that `returning` can go back to."""
+    return tuple(dialect.normal(each, observation.names) for each in observation.documents)
+
+
+def returning(
+    kept: KeptRevision, dialect: Dialect, project: Project
+) -> tuple[Rendered, dict[str, str]]:
+    """What was there, as something to reach; and the digest that each of its images had then.
+
+    project: the resolved one of that time.
+    """
+    images: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    for each in kept.documents:
+        if each.kind is DocumentKind.SERVICE:
+            observed = ObservedDocument(each.kind, each.name, "", 0, each.spec, each.labels)
+            reference, _, digest = dialect.image_of(observed).partition("@")
+            images[each.name] = each.labels.get(labels.STACK_IMAGE) or reference
+            if digest:
+                digests[images[each.name]] = digest
+    wanted = Rendered(
+        project,
+        kept.documents,
+        kept.needs,
+        images=images,
+        jobs=kept.jobs,
+        uses={
+            each.name: dialect.uses(each)
+            for each in kept.documents
+            if each.kind is DocumentKind.SERVICE
+        },
+    )
+    return wanted, digests
+
+
+def _document_json(document: Document) -> dict[str, Any]:
+    return {
+        "kind": document.kind.value,
+        "name": document.name,
+        "key": document.key,
+        "spec": dict(document.spec),
+        "labels": dict(document.labels),
+        "hash": document.hash,
+    }
+
+
+def _document_of(value: Mapping[str, Any]) -> Document:
+    """Raises KeyError, TypeError and ValueError for what is none."""
+    return Document(
+        kind=DocumentKind(value["kind"]),
+        name=str(value["name"]),
+        key=str(value["key"]),
+        spec=dict(value["spec"]),
+        labels={str(k): str(v) for k, v in value["labels"].items()},
+        hash=str(value["hash"]),
+    )

@@ -1,0 +1,114 @@
+"""The revisions of a stack that its cluster keeps: read, added to, and forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+from stackr.errors import AlreadyExists
+from stackr.planner.desired.config_hash import canonical_json, digest
+from stackr.planner.observe.revision import Revision, check_readable, next_number, outdated
+from stackr.planner.plan.model import Plan
+from stackr.planner.workloads.dialect import Rendered
+from stackr.planner.workloads.removal import service_key
+from stackr.planner.workloads.revision import (
+    KeptRevision,
+    as_observed,
+    record_of,
+    revision_in,
+)
+from stackr.runtime.workloads import DocumentKind, Observation, Workloads
+from stackr.spec.archive import archived, combined
+from stackr.stack.git_files import commit_of
+from stackr.stack.history import who
+from stackr.stack.workloads.planning import dialect_of
+
+__all__ = ["forget_all", "keep", "kept_revisions", "read_cluster_history"]
+
+_TRIES = 5
+
+
+async def kept_revisions(cluster: Workloads, project: str) -> list[KeptRevision]:
+    """Oldest first."""
+    return _in_order(await cluster.observe(project))
+
+
+def _in_order(observation: Observation) -> list[KeptRevision]:
+    found = [revision_in(record) for record in observation.revisions]
+    return sorted(found, key=lambda kept: kept.revision.number)
+
+
+async def read_cluster_history(cluster: Workloads, project: str) -> list[Revision]:
+    """Every revision that the cluster keeps, oldest first."""
+    return [kept.revision for kept in await kept_revisions(cluster, project)]
+
+
+async def keep(
+    cluster: Workloads,
+    wanted: Rendered,
+    plan: Plan,
+    *,
+    action: str,
+    status: str,
+    is_partial: bool = False,
+) -> Revision:
+    """Keep what is there now as a new revision, and drop the oldest beyond what is kept.
+
+    is_partial: of services that were not asked for, the file's part is the last revision's.
+    """
+    project = wanted.project
+    observation = await cluster.observe(project.name)
+    history = [kept.revision for kept in _in_order(observation)]
+    dialect = dialect_of(cluster)
+    documents = as_observed(observation, dialect)
+    archive = archived(project)
+    if is_partial and history:
+        archive = combined(check_readable(history[-1]).archive, archive)
+    services = [each for each in observation.documents if each.kind is DocumentKind.SERVICE]
+    images = {service_key(each): dialect.image_of(each) for each in services}
+    revision = Revision(
+        number=next_number(history),
+        at=round(time.time(), 3),
+        by=who(),
+        action=action,
+        status=status,
+        digest=project.digest(),
+        model=digest(canonical_json(sorted(each.hash for each in documents))),
+        summary=plan.summary,
+        images=images,
+        digests={key: image for key, image in images.items() if "@" in image},
+        replicas=await _replicas(cluster, observation),
+        services=sorted({o.resource.service for o in plan.operations if o.resource.service}),
+        commit=await asyncio.to_thread(commit_of, project.working_dir),
+        archive=archive,
+    )
+    revision = await _kept(cluster, KeptRevision(revision, documents, wanted.needs, wanted.jobs))
+    for old in outdated(history):
+        await cluster.forget_revision(project.name, old.number)
+    return revision
+
+
+async def _kept(cluster: Workloads, kept: KeptRevision) -> Revision:
+    """Under the next number that nobody else has taken meanwhile."""
+    project = str(kept.revision.archive["name"])
+    for _ in range(_TRIES):
+        try:
+            await cluster.keep_revision(record_of(project, kept))
+            break
+        except AlreadyExists:
+            number = kept.revision.number + 1
+            kept = replace(kept, revision=replace(kept.revision, number=number))
+    return kept.revision
+
+
+async def _replicas(cluster: Workloads, observation: Observation) -> dict[str, int]:
+    keys = {each.name: service_key(each) for each in observation.documents}
+    found = await cluster.status(observation.project)
+    return {keys[each.service]: each.desired for each in found if each.service in keys}
+
+
+async def forget_all(cluster: Workloads, project: str) -> None:
+    """Remove every revision of the project."""
+    for kept in await kept_revisions(cluster, project):
+        await cluster.forget_revision(project, kept.revision.number)

@@ -1,0 +1,125 @@
+"""From a stack file to the plan of a cluster: documents, what the cluster has, the difference."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from stackr.errors import NotSupported, StackrError
+from stackr.planner.plan.model import Plan
+from stackr.planner.plan.options import UpOptions
+from stackr.planner.swarm.dialect import Swarm
+from stackr.planner.workloads.dialect import Dialect, Rendered
+from stackr.planner.workloads.reconcile import Circumstances, reconcile_documents, scaled
+from stackr.planner.workloads.revision import KeptRevision, kept_names, recorded, revision_in
+from stackr.runtime import labels
+from stackr.runtime.workloads import DocumentKind, Observation, Workloads
+from stackr.spec.model.project import Project
+
+__all__ = ["Outlook", "dialect_of", "look", "plan_documents", "rendered", "revisions_in"]
+
+_DIALECTS: Mapping[str, Dialect] = {each.name: each for each in (Swarm(),)}
+
+
+def dialect_of(cluster: Workloads) -> Dialect:
+    """Raises NotSupported for one that this stackr does not speak."""
+    try:
+        return _DIALECTS[cluster.dialect]
+    except KeyError:
+        raise NotSupported(f"{cluster.dialect}: no such kind of cluster is known") from None
+
+
+def rendered(cluster: Workloads, project: Project, options: UpOptions) -> Rendered:
+    """The project as the cluster's documents. Raises InvalidProject for what it cannot do."""
+    return dialect_of(cluster).render(scaled(project, options.scale), cluster.capabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a plan is made from. revisions: by number. digests: of the images that were asked for.
+
+    unknown: the references whose registry did not answer, each with why.
+    """
+
+    wanted: Rendered
+    observation: Observation
+    revisions: tuple[KeptRevision, ...] = ()
+    digests: Mapping[str, str] | None = None
+    unknown: Mapping[str, str] | None = None
+
+
+async def look(
+    cluster: Workloads,
+    wanted: Rendered,
+    options: UpOptions,
+    *,
+    digests: Mapping[str, str] | None = None,
+) -> Outlook:
+    """What the cluster has of the project, and what registries have of its images.
+
+    digests: those that are wanted, which no registry is asked for.
+    """
+    names: list[tuple[DocumentKind, str]] = [(kind, name) for kind, name, _ in wanted.external]
+    observation = await cluster.observe(wanted.project.name, names=names)
+    if digests is not None:
+        return Outlook(wanted, observation, revisions_in(observation), digests)
+    references = _asked_for(wanted, observation, options)
+    found = await asyncio.gather(*(_digest(cluster, each) for each in references))
+    told = dict(zip(references, found, strict=True))
+    return Outlook(
+        wanted,
+        observation,
+        revisions_in(observation),
+        {reference: digest for reference, (digest, _) in told.items() if digest},
+        {reference: why for reference, (_, why) in told.items() if why},
+    )
+
+
+def revisions_in(observation: Observation) -> tuple[KeptRevision, ...]:
+    return tuple(revision_in(record) for record in observation.revisions)
+
+
+def _asked_for(wanted: Rendered, observation: Observation, options: UpOptions) -> list[str]:
+    """Those whose digest is to be known: of new services, and of all where `--pull always`."""
+    there = {each.name for each in observation.documents}
+    policies = {
+        name: options.pull or service.pull_policy
+        for name, service in wanted.project.services.items()
+    }
+    references = {
+        image
+        for document in wanted.of_kind(DocumentKind.SERVICE)
+        if (image := wanted.images.get(document.name, "")) and "@" not in image
+        if document.name not in there
+        or policies.get(document.key) in ("always", "newer")
+        or _is_other_image(image, document.name, observation)
+    }
+    return sorted(references)
+
+
+def _is_other_image(image: str, name: str, observation: Observation) -> bool:
+    return any(
+        each.name == name and each.labels.get(labels.STACK_IMAGE) != image
+        for each in observation.documents
+        if each.kind is DocumentKind.SERVICE
+    )
+
+
+async def _digest(cluster: Workloads, reference: str) -> tuple[str, str]:
+    """The digest, or why it is not known: the nodes may have the image all the same."""
+    try:
+        return await cluster.resolve_image(reference), ""
+    except StackrError as error:
+        return "", error.message
+
+
+def plan_documents(cluster: Workloads, seen: Outlook, options: UpOptions) -> Plan:
+    """The plan that brings the cluster to what is wanted; nothing is changed by making it."""
+    around = Circumstances(recorded(seen.revisions), seen.digests, kept_names(seen.revisions))
+    plan = reconcile_documents(seen.wanted, seen.observation, dialect_of(cluster), options, around)
+    warnings = [
+        f"image {reference}: its digest is not known, so each node may pull another one: {why}"
+        for reference, why in (seen.unknown or {}).items()
+    ]
+    return replace(plan, warnings=(*plan.warnings, *warnings)) if warnings else plan

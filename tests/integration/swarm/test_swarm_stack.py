@@ -1,0 +1,224 @@
+"""`stackr` on a real Swarm, by the installed command: the same file, the same plan and waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from polling import until
+from swarm_rig import Rig
+
+pytestmark = pytest.mark.root
+_SERVE = "trap exit TERM; echo {word}; sleep 999 & wait"
+_UNDONE = 4
+
+
+class Stack:
+    """A project folder whose file is written anew for each change."""
+
+    def __init__(self, rig: Rig, folder: Path) -> None:
+        self.rig = rig
+        self.file = folder / "stack.yml"
+
+    def write(self, services: Mapping[str, Any], **sections: Any) -> None:
+        self.file.write_text(json.dumps({"name": "shop", "services": services, **sections}))
+
+    def service(self, word: str = "up", **more: Any) -> dict[str, Any]:
+        deploy = {
+            "endpoint_mode": "dnsrr",
+            "update_config": {"monitor": "300ms", "failure_action": "pause"},
+            **more.pop("deploy", {}),
+        }
+        script = ["sh", "-c", _SERVE.format(word=word)]
+        return {"image": self.rig.image, "command": script, "deploy": deploy, **more}
+
+    def __call__(self, *words: str, want: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(self.argv(*words), capture_output=True, text=True, timeout=120)
+        assert done.returncode == want, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def argv(self, *words: str) -> list[str]:
+        engine = f"--engine=swarm+{self.rig.manager.url}"
+        return ["stackr", engine, f"--file={self.file}", *words]
+
+    def changes(self, *words: str) -> list[dict[str, Any]]:
+        changes: list[dict[str, Any]] = json.loads(self("diff", "--format=json").stdout)["changes"]
+        return changes
+
+    def spec(self, service: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.rig.manager.call("GET", f"/services/shop_{service}")
+        return found
+
+
+@pytest.fixture
+def stack(rig: Rig, tmp_path: Path) -> Stack:
+    return Stack(rig, tmp_path)
+
+
+def test_up_comes_to_what_the_file_says_and_then_has_nothing_to_do(stack: Stack) -> None:
+    ready = {"test": ["CMD", "test", "-f", "/etc/hostname"], "interval": "1s"}
+    services = {
+        "db": stack.service("db", healthcheck=ready),
+        "web": stack.service(
+            "web",
+            deploy={"replicas": 3},
+            depends_on={"db": {"condition": "service_healthy"}},
+            configs=[{"source": "app", "target": "/app.conf"}],
+        ),
+    }
+    stack.write(services, configs={"app": {"content": "one"}})
+    stack("up")
+    assert stack.changes() == []
+    listed = [
+        line.split() for line in stack.rig.manager.docker("stack", "services", "shop").splitlines()
+    ]
+    assert {(line[1], line[3]) for line in listed[1:]} == {("shop_db", "1/1"), ("shop_web", "3/3")}
+    started = {
+        each["Spec"]["Name"]: each["CreatedAt"]
+        for each in stack.rig.manager.call("GET", "/services")
+    }
+    assert started["shop_db"] < started["shop_web"]
+    rows = [json.loads(line) for line in stack("ps", "--format=json").stdout.splitlines()]
+    assert {row["Node"] for row in rows} == {"node1", "node2", "node3"}
+    written = stack("logs", "--timestamps").stdout
+    assert written.count(" web\n") == 3
+    assert "db.1@node" in written
+
+    versions = [stack.spec(name)["Version"]["Index"] for name in services]
+    assert "no changes" in stack("up").stderr
+    assert [stack.spec(name)["Version"]["Index"] for name in services] == versions
+
+    stack.rig.manager.docker("service", "update", "-d", "-q", "--env-add=BY=hand", "shop_db")
+    (drift,) = stack.changes()
+    assert [(field["path"], field["origin"]) for field in drift["fields"]] == [
+        ("environment.BY", "drift")
+    ]
+
+    stack.write(services, configs={"app": {"content": "two"}})
+    stack("up")
+    assert (
+        len(
+            stack.rig.manager.docker(
+                "config", "ls", "-q", "--filter=label=io.stackr.key=app"
+            ).split()
+        )
+        == 2
+    )
+    stack("rollback")
+    assert stack.changes() != []
+    stack("down")
+    assert stack.rig.manager.call("GET", "/services") == []
+    assert stack.rig.manager.call("GET", "/configs") == []
+
+
+def test_an_update_that_fails_is_told_with_the_task_s_own_words(stack: Stack) -> None:
+    stack.write({"web": stack.service()})
+    stack("up")
+    bad = stack.service() | {"command": ["sh", "-c", "echo no database >&2; exit 3"]}
+    stack.write({"web": bad, "more": stack.service()})
+    told = stack("up", want=1).stderr
+    assert "its update stopped: shop_web.1 on node" in told
+    assert "non-zero exit (3)" in told
+    assert "no database" in told
+    stack.write({"web": stack.service()})
+    stack("up", "--remove-orphans")
+
+    stack.write({"web": bad, "more": stack.service()})
+    told = stack("up", "--atomic", want=_UNDONE).stderr
+    assert "shop is what it was before" in told
+    assert list(services_of(stack)) == ["shop_web"]
+    stack.write({"web": stack.service()})
+    assert stack.changes() == []
+
+
+def services_of(stack: Stack) -> dict[str, Any]:
+    return {each["Spec"]["Name"]: each for each in stack.rig.manager.call("GET", "/services")}
+
+
+def test_a_killed_up_is_carried_on_with(stack: Stack) -> None:
+    slow = {"test": ["CMD", "test", "-f", "/ready"], "interval": "1s", "start_period": "60s"}
+    services = {
+        "db": stack.service(healthcheck=slow),
+        "web": stack.service(depends_on={"db": {"condition": "service_healthy"}}),
+    }
+    stack.write(services)
+    killed = subprocess.Popen(
+        stack.argv("up"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "STACKR_WARM": "0"},
+    )
+    until(lambda: "shop_db" in services_of(stack), "the first service")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    services["db"] = stack.service()
+    stack.write(services)
+    stack("up")
+    assert set(services_of(stack)) == {"shop_db", "shop_web"}
+    assert stack.changes() == []
+
+
+def test_a_job_runs_once_and_what_follows_waits_for_it(stack: Stack) -> None:
+    job = {
+        "image": stack.rig.image,
+        "command": ["sh", "-c", "echo migrated"],
+        "deploy": {"mode": "replicated-job", "endpoint_mode": "dnsrr"},
+    }
+    web = stack.service(depends_on={"migrate": {"condition": "service_completed_successfully"}})
+    stack.write({"migrate": job, "web": web})
+    stack("up")
+    tasks = stack.rig.manager.call("GET", "/tasks")
+    names = {
+        each["ID"]: each["Spec"]["Name"] for each in stack.rig.manager.call("GET", "/services")
+    }
+    done = [each for each in tasks if names[each["ServiceID"]].startswith("shop_migrate")]
+    assert [each["Status"]["State"] for each in done] == ["complete"]
+    stack("up")
+    assert len(stack.rig.manager.call("GET", "/tasks")) == len(tasks)
+    job["command"] = ["sh", "-c", "exit 5"]
+    stack.write({"migrate": job, "web": web})
+    assert "non-zero exit (5)" in stack("up", want=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"privileged": True}, "privileged"),
+        (
+            {
+                "ports": [{"target": 80, "published": "8080", "mode": "host"}],
+                "deploy": {"mode": "global", "update_config": {"order": "start-first"}},
+            },
+            "start-first",
+        ),
+    ],
+)
+def test_what_a_swarm_cannot_do_is_told_with_its_place(
+    stack: Stack, change: dict[str, Any], told: str
+) -> None:
+    stack.write({"web": stack.service(**change)})
+    text = stack("up", want=1).stderr
+    assert f"{stack.file}:1" in text
+    assert told in text
+    assert services_of(stack) == {}
+
+
+def test_commands_that_need_the_containers_are_refused(stack: Stack) -> None:
+    stack.write({"web": stack.service()})
+    for words in (
+        ["top"],
+        ["stats"],
+        ["pause"],
+        ["up", "--watch"],
+        ["up", "--build"],
+        ["run", "web"],
+    ):
+        told = stack(*words, want=1).stderr
+        assert len(told.splitlines()) <= 3, told
+        assert "cluster" in told or "Swarm" in told, told
