@@ -6,7 +6,7 @@ Only what a plan newly brings about is told: a container that is privileged alre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from stackr.spec.attribute import Namespace
 from stackr.spec.declared import of_service
 from stackr.spec.decode import EXTENSION
 
-__all__ = ["RISKS", "risks"]
+__all__ = ["RISKS", "Subject", "risks", "spec_risks"]
 
 RISKS: Mapping[str, str] = {
     "volume-removed": "a volume and its data go, or are no longer used",
@@ -42,15 +42,17 @@ _MADE = (Kind.CREATE, Kind.RECREATE)
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class Subject:
     """A service of which containers are made: its spec, and the one that they were made from."""
 
-    service: DesiredService
+    name: str
+    image: str
     spec: Mapping[str, Any]
     before: Mapping[str, Any]
+    is_built: bool = False
 
     def path(self, key: str) -> str:
-        return f"services.{self.service.name}.{key}"
+        return f"services.{self.name}.{key}"
 
 
 _Finding = tuple[str, str, str]
@@ -71,9 +73,22 @@ def risks(
     others = _made_elsewhere(desired, observed)
     for change in changes:
         found |= dict.fromkeys(_of_change(change, desired, others))
-    for subject in _subjects(changes, desired, observed):
+    found |= dict.fromkeys(_of_specs(_subjects(changes, desired, observed)))
+    return _judged(found, policy)
+
+
+def spec_risks(subjects: Iterable[Subject], policy: Mapping[str, str]) -> tuple[Risk, ...]:
+    """Those that show in what services are made of, and were made of before."""
+    return _judged(dict.fromkeys(_of_specs(subjects)), policy)
+
+
+def _of_specs(subjects: Iterable[Subject]) -> Iterator[_Finding]:
+    for subject in subjects:
         for rule in _RULES:
-            found |= dict.fromkeys(rule(subject))
+            yield from rule(subject)
+
+
+def _judged(found: Iterable[_Finding], policy: Mapping[str, str]) -> tuple[Risk, ...]:
     return tuple(
         Risk(id, path, message, RiskLevel(policy.get(id, "warn")))
         for id, path, message in found
@@ -83,12 +98,13 @@ def risks(
 
 def _subjects(
     changes: tuple[Change, ...] | list[Change], desired: Desired, observed: Observed
-) -> Iterator[_Subject]:
+) -> Iterator[Subject]:
     names = {c.resource.service for c in changes if c.kind in _MADE and c.resource.service}
     for name, service in desired.services.items():
         if name in names:
             specs = [stored_spec(container.labels) for container in observed.of_service(name)]
-            yield _Subject(service, service.spec, next((s for s in specs if s is not None), {}))
+            before = next((s for s in specs if s is not None), {})
+            yield Subject(name, service.image, service.spec, before, service.is_built)
 
 
 def _made_elsewhere(desired: Desired, observed: Observed) -> dict[str, str]:
@@ -147,13 +163,13 @@ def _is_stateful(service: DesiredService) -> bool:
     return bool(service.volumes) if said is None else said
 
 
-def _ports(subject: _Subject) -> Iterator[_Finding]:
+def _ports(subject: Subject) -> Iterator[_Finding]:
     before = {_port(port) for port in subject.before.get("ports", ())}
     for port in subject.spec.get("ports", ()):
         is_published = port.get("published") or port.get("mode") != "host"
         if is_published and port.get("host_ip", "") in _EVERYWHERE and _port(port) not in before:
             text = f"{port.get('published') or 'any'}->{port.get('target')}"
-            name = subject.service.name
+            name = subject.name
             yield (
                 "port-opened",
                 subject.path("ports"),
@@ -170,17 +186,17 @@ def _port(port: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _privileged(subject: _Subject) -> Iterator[_Finding]:
+def _privileged(subject: Subject) -> Iterator[_Finding]:
     if subject.spec.get("privileged") and not subject.before.get("privileged"):
-        message = f'service "{subject.service.name}" is privileged'
+        message = f'service "{subject.name}" is privileged'
         yield "privileged", subject.path("privileged"), message
 
 
-def _capabilities(subject: _Subject) -> Iterator[_Finding]:
+def _capabilities(subject: Subject) -> Iterator[_Finding]:
     added = _names(subject.spec) - _names(subject.before)
     if added:
         listed = ", ".join(sorted(added))
-        message = f'service "{subject.service.name}" gets {listed}'
+        message = f'service "{subject.name}" gets {listed}'
         yield "capability-added", subject.path("cap_add"), message
 
 
@@ -188,16 +204,16 @@ def _names(spec: Mapping[str, Any]) -> set[str]:
     return {str(name).upper().removeprefix("CAP_") for name in spec.get("cap_add", ())}
 
 
-def _namespaces(subject: _Subject) -> Iterator[_Finding]:
+def _namespaces(subject: Subject) -> Iterator[_Finding]:
     for key in _HOST_MODES:
         if subject.spec.get(key) == "host" and subject.before.get(key) != "host":
-            message = f'service "{subject.service.name}" shares the host\'s {key.partition("_")[0]}'
+            message = f'service "{subject.name}" shares the host\'s {key.partition("_")[0]}'
             yield "host-namespace", subject.path(key), message
 
 
-def _sockets(subject: _Subject) -> Iterator[_Finding]:
+def _sockets(subject: Subject) -> Iterator[_Finding]:
     before = {volume.get("source") for volume in subject.before.get("volumes", ())}
-    message = f'service "{subject.service.name}" mounts the engine\'s socket'
+    message = f'service "{subject.name}" mounts the engine\'s socket'
     for volume in subject.spec.get("volumes", ()):
         source = str(volume.get("source", ""))
         if source.endswith(_SOCKETS) and source not in before:
@@ -206,10 +222,10 @@ def _sockets(subject: _Subject) -> Iterator[_Finding]:
         yield "engine-socket-mounted", subject.path("use_api_socket"), message
 
 
-def _volumes(subject: _Subject) -> Iterator[_Finding]:
+def _volumes(subject: Subject) -> Iterator[_Finding]:
     """A volume that is not mounted any more stays in the engine; the service loses sight of it."""
     lost = _mounted(subject.before) - _mounted(subject.spec)
-    name = subject.service.name
+    name = subject.name
     for volume in sorted(lost):
         message = f'service "{name}" no longer mounts volume "{volume}", whose data stays unused'
         yield "volume-removed", subject.path("volumes"), message
@@ -220,10 +236,10 @@ def _mounted(spec: Mapping[str, Any]) -> set[str]:
     return {str(volume["source"]) for volume in volumes if volume.get("source")}
 
 
-def _images(subject: _Subject) -> Iterator[_Finding]:
-    image = subject.service.image
-    if subject.before.get("image") != image and not subject.service.is_built and _floats(image):
-        message = f'service "{subject.service.name}": image {image} has no fixed tag'
+def _images(subject: Subject) -> Iterator[_Finding]:
+    image = subject.image
+    if subject.before.get("image") != image and not subject.is_built and _floats(image):
+        message = f'service "{subject.name}": image {image} has no fixed tag'
         yield "image-unpinned", subject.path("image"), message
 
 
@@ -234,7 +250,7 @@ def _floats(image: str) -> bool:
     return tag in ("", "latest")
 
 
-_RULES: tuple[Callable[[_Subject], Iterator[_Finding]], ...] = (
+_RULES: tuple[Callable[[Subject], Iterator[_Finding]], ...] = (
     _ports,
     _privileged,
     _capabilities,

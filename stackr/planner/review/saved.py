@@ -17,16 +17,20 @@ from stackr.errors import Conflict, InvalidArgument
 from stackr.planner.desired.config_hash import canonical_json, digest, sparse
 from stackr.planner.desired.project import Desired
 from stackr.planner.observe.observed import Observed
-from stackr.planner.plan.model import Plan
+from stackr.planner.plan.model import Action, Plan
 from stackr.planner.plan.options import UpOptions
+from stackr.planner.workloads.dialect import Rendered
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState
+from stackr.runtime.workloads import Observation
 
 __all__ = [
     "SAVED_VERSION",
     "as_approved",
     "check_fresh",
+    "check_fresh_documents",
     "options_of",
+    "saved_document_plan",
     "saved_plan",
     "unsealed",
 ]
@@ -52,15 +56,62 @@ def saved_plan(
 
     key: hexadecimal digits, new for each document.
     """
+    return _sealed(
+        plan,
+        options,
+        command=command,
+        made=made,
+        key=key,
+        stack=_stack_prints(wanted, key),
+        world=dict(_world_prints(observed)),
+        steps=digest(str(plan)),
+    )
+
+
+def saved_document_plan(
+    plan: Plan,
+    wanted: Rendered,
+    observation: Observation,
+    options: UpOptions,
+    *,
+    command: Mapping[str, Any],
+    made: Mapping[str, Any],
+    key: str,
+    digests: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The same for an engine that takes documents. digests: of images, as the plan has them."""
+    return _sealed(
+        plan,
+        options,
+        command=command,
+        made=made,
+        key=key,
+        stack=_document_prints(wanted, key),
+        world=_observed_prints(observation, digests or {}),
+        steps=_steps(plan),
+    )
+
+
+def _sealed(
+    plan: Plan,
+    options: UpOptions,
+    *,
+    command: Mapping[str, Any],
+    made: Mapping[str, Any],
+    key: str,
+    stack: Mapping[str, str],
+    world: Mapping[str, str],
+    steps: str,
+) -> dict[str, Any]:
     document = {
         "stackr_plan": SAVED_VERSION,
         "made": dict(made),
         "command": dict(command),
         "options": {name: value for name, value in asdict(options).items() if name in _OPTIONS},
         "key": key,
-        "stack": _stack_prints(wanted, key),
-        "world": dict(_world_prints(observed)),
-        "steps": digest(str(plan)),
+        "stack": dict(stack),
+        "world": dict(world),
+        "steps": steps,
         "plan": plan.to_json(),
     }
     return {**document, "seal": _seal(document)}
@@ -96,9 +147,31 @@ def check_fresh(
 ) -> None:
     """Raises Conflict, saying what is different, for a plan of another stack or another world."""
     stack = _stack_prints(wanted, str(document["key"]))
+    world = dict(_world_prints(observed))
+    _check(document, stack, world, digest(str(plan)))
+
+
+def check_fresh_documents(
+    document: Mapping[str, Any],
+    plan: Plan,
+    wanted: Rendered,
+    observation: Observation,
+    digests: Mapping[str, str] | None = None,
+) -> None:
+    """The same for an engine that takes documents: each has the version that the plan was made for.
+
+    Waits are no part of what was approved: they change nothing.
+    """
+    stack = _document_prints(wanted, str(document["key"]))
+    _check(document, stack, _observed_prints(observation, digests or {}), _steps(plan))
+
+
+def _check(
+    document: Mapping[str, Any], stack: Mapping[str, str], world: Mapping[str, str], steps: str
+) -> None:
     found = [*_differences("stack file", document["stack"], stack)]
-    found += _differences("engine", document["world"], dict(_world_prints(observed)))
-    if not found and document["steps"] != digest(str(plan)):
+    found += _differences("engine", document["world"], world)
+    if not found and document["steps"] != steps:
         found = ["another plan would be made now"]
     if found:
         raise Conflict(
@@ -154,6 +227,29 @@ def _stack_prints(wanted: Desired, key: str) -> dict[str, str]:
         for name, resource in resources.items():
             prints[f"{kind} {name}"] = canonical_json(resource.spec)
     return {name: _keyed(key, text) for name, text in prints.items()}
+
+
+def _document_prints(wanted: Rendered, key: str) -> dict[str, str]:
+    return {
+        f"{each.kind.value} {each.key}": _keyed(
+            key,
+            canonical_json([each.hash, [str(need) for need in wanted.needs.get(each.name, ())]]),
+        )
+        for each in wanted.documents
+    }
+
+
+def _observed_prints(observation: Observation, digests: Mapping[str, str]) -> dict[str, str]:
+    prints = {
+        f"{each.kind.value} {each.name}": f"{each.id} {each.version}"
+        for each in observation.documents
+    }
+    return prints | {f"image {name} at its registry": each for name, each in digests.items()}
+
+
+def _steps(plan: Plan) -> str:
+    changing = (each for each in plan.operations if each.action is not Action.WAIT_FOR)
+    return digest(canonical_json([f"{e.resource} {e.action.value} {e.cause}" for e in changing]))
 
 
 def _keyed(key: str, text: str) -> str:

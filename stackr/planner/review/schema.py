@@ -21,7 +21,7 @@ __all__ = ["plan_schema"]
 
 _Schema = dict[str, Any]
 _DRAFT = "https://json-schema.org/draft-07/schema"
-_RESOURCES = ("image", "network", "volume", "container", "service", "stack")
+_RESOURCES = ("image", "network", "volume", "config", "secret", "container", "service", "stack")
 
 
 def plan_schema() -> _Schema:

@@ -7,10 +7,12 @@ when all else has worked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from stackr.errors import InvalidProject, NotFound
+from stackr.planner.change.risk import Subject, spec_risks
 from stackr.planner.change.slot import Verdict
 from stackr.planner.plan.builder import Builder, Entry
 from stackr.planner.plan.graph import closure, topological_order
@@ -28,6 +30,7 @@ from stackr.planner.workloads.dialect import Dialect, Rendered
 from stackr.planner.workloads.outlook import rollout, stages
 from stackr.runtime import labels
 from stackr.runtime.workloads import Document, DocumentKind, Observation, ObservedDocument
+from stackr.spec.decode import EXTENSION
 from stackr.spec.model.project import Project
 from stackr.spec.problems import Problem
 
@@ -118,7 +121,27 @@ def reconcile_documents(
     draft.plan_parts()
     draft.plan_services()
     draft.plan_removals(_obsolete(verdicts, observation, dialect, options, around.kept))
-    return draft.plan()
+    found = spec_risks(_subjects(verdicts, rendered, observation, dialect), _policy(rendered))
+    return replace(draft.plan(), risks=found, warnings=rendered.project.warnings)
+
+
+def _policy(rendered: Rendered) -> Mapping[str, str]:
+    is_extended = EXTENSION in rendered.project.extensions
+    return rendered.project.stackr.policy if is_extended else {}
+
+
+def _subjects(
+    verdicts: Verdicts, rendered: Rendered, observation: Observation, dialect: Dialect
+) -> Iterator[Subject]:
+    """The services of which new tasks are made."""
+    for each in verdicts.of_kind(DocumentKind.SERVICE):
+        if each.verdict is Verdict.CREATE or each.replaces_tasks:
+            now = dialect.attributes(each.wanted)
+            before: Mapping[str, Any] = {}
+            if each.found is not None:
+                normal = dialect.normal(each.found, observation.names, each.wanted)
+                before = dialect.attributes(normal)
+            yield Subject(each.wanted.key, rendered.images.get(each.wanted.name, ""), now, before)
 
 
 def _check_external(rendered: Rendered, observation: Observation) -> None:
