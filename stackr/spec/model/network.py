@@ -42,8 +42,8 @@ class Network(Model):
     driver: Annotated[
         str | None,
         only(
-            *("bridge", "default", "host", "none"),
-            note="bridge; host and none as external networks",
+            *("bridge", "default", "host", "none", "macvlan", "ipvlan"),
+            note="bridge, macvlan, ipvlan; host and none as external networks",
         ),
         swarm(
             partly(

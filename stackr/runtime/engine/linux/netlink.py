@@ -32,13 +32,17 @@ __all__ = [
     "RouteSocket",
     "add_address",
     "add_default_route",
+    "add_device_route",
     "attributes",
     "delete_address",
     "delete_default_route",
     "delete_link",
     "is_missing",
     "new_bridge",
+    "new_direct",
+    "new_dummy",
     "new_veth",
+    "new_vlan",
     "set_bridge_port",
     "set_link",
     "set_master",
@@ -58,6 +62,7 @@ _NLMSGERR_ATTR_MSG = 1
 _IFF_UP = 1
 _IFA_F_NODAD = 2
 _RT_TABLE_MAIN, _RTPROT_BOOT, _RTN_UNICAST, _RT_SCOPE_UNIVERSE = 254, 3, 1, 0
+_RT_SCOPE_LINK = 253
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF
@@ -168,6 +173,43 @@ def new_veth(
     return _link(_RTM_NEWLINK, _NLM_F_CREATE | _NLM_F_EXCL, fields, attributes)
 
 
+def _kind(name: str, kind: str, data: _Attributes, more: _Attributes) -> bytes:
+    info: _Attributes = [("IFLA_INFO_KIND", kind)]
+    if data:
+        info.append(("IFLA_INFO_DATA", {"attrs": data}))
+    attributes: _Attributes = [("IFLA_IFNAME", name), *more, ("IFLA_LINKINFO", {"attrs": info})]
+    return _link(_RTM_NEWLINK, _NLM_F_CREATE | _NLM_F_EXCL, {}, attributes)
+
+
+def new_dummy(name: str) -> bytes:
+    """Create a link that leads nowhere."""
+    return _kind(name, "dummy", [], [])
+
+
+def new_vlan(name: str, *, link: int, number: int) -> bytes:
+    """Create the part of a link, by its index, that has this VLAN's number."""
+    return _kind(name, "vlan", [("IFLA_VLAN_ID", number)], [("IFLA_LINK", link)])
+
+
+def new_direct(
+    name: str, *, driver: str, link: int, mode: int, mac: str, mtu: int, netns: int | None
+) -> bytes:
+    """Create an interface of macvlan or ipvlan on a link, by its index.
+
+    mode: the kernel's number. mac: "" for one by chance, or the link's own. mtu: 0 for the link's.
+    netns: a file descriptor of the namespace that it is to be in; None for the socket's.
+    """
+    data: _Attributes = [(f"IFLA_{driver.upper()}_MODE", mode)]
+    more: _Attributes = [("IFLA_LINK", link)]
+    if mac:
+        more.append(("IFLA_ADDRESS", mac))
+    if mtu:
+        more.append(("IFLA_MTU", mtu))
+    if netns is not None:
+        more.append(("IFLA_NET_NS_FD", netns))
+    return _kind(name, driver, data, more)
+
+
 def set_bridge_port(name: str, *, hairpin: bool, isolated: bool) -> bytes:
     """hairpin: a frame may go back to the port that it came from.
 
@@ -239,6 +281,20 @@ def _default_route(kind: int, flags: int, index: int, gateway: IPv4Address | IPv
 def add_default_route(index: int, gateway: IPv4Address | IPv6Address) -> bytes:
     """Replaces the default route of the gateway's family."""
     return _default_route(_RTM_NEWROUTE, _NLM_F_CREATE | _NLM_F_REPLACE, index, gateway)
+
+
+def add_device_route(index: int, family: int) -> bytes:
+    """A default route of a family that leads to an interface itself."""
+    fields = {
+        "family": family,
+        "dst_len": 0,
+        "table": _RT_TABLE_MAIN,
+        "proto": _RTPROT_BOOT,
+        "type": _RTN_UNICAST,
+        "scope": _RT_SCOPE_LINK,
+    }
+    flags = _NLM_F_CREATE | _NLM_F_REPLACE
+    return _encode(_messages()[2](), _RTM_NEWROUTE, flags, fields, [("RTA_OIF", index)])
 
 
 def delete_default_route(index: int, gateway: IPv4Address | IPv6Address) -> bytes:

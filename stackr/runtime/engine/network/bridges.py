@@ -8,7 +8,7 @@ import random
 from collections.abc import Collection, Iterable, Sequence
 
 from stackr.errors import StackrError
-from stackr.runtime.engine.network import bridge
+from stackr.runtime.engine.network import bridge, direct
 from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.foreign import ForeignFirewall
 from stackr.runtime.engine.network.kernel import Kernel
@@ -50,6 +50,7 @@ class Bridges:
         await self._watch.open()
         if sweep:
             await self._kernel.call(bridge.sweep, self._owner, names, pairs)
+            await self._kernel.call(direct.sweep, self._owner, self._links())
         await self._foreign.find(self._kernel)
         if not wanted and not sweep:
             return
@@ -78,6 +79,7 @@ class Bridges:
             await asyncio.wait([task])
         if remove:
             await self._kernel.call(bridge.sweep, self._owner, (), ())
+            await self._kernel.call(direct.sweep, self._owner, ())
             await self._kernel.destroy_firewall()
             await self._foreign.withdraw(())
 
@@ -86,6 +88,9 @@ class Bridges:
 
         is_new: its subnets have just been chosen, and are chosen anew where others take them.
         """
+        if network.is_direct:
+            await self._kernel.call(direct.realise, network, self._owner, is_new=is_new)
+            return network
         task = self._realised.get(network.id)
         if task is None:
             task = asyncio.create_task(self._make(network, is_new=is_new))
@@ -98,7 +103,7 @@ class Bridges:
 
     async def usable(self, network: Network) -> Network:
         """The network with its bridge made; the default one's subnet may be chosen anew."""
-        if not network.bridge:
+        if not network.is_plugged:
             return network
         is_new = network.is_predefined and network.id not in self._realised
         if is_new:
@@ -128,7 +133,7 @@ class Bridges:
         if task is not None and task.done():
             del self._realised[network.id]
         await self.realise(network)
-        if not await self._kernel.is_firewall_whole():
+        if network.bridge and not await self._kernel.is_firewall_whole():
             await self._kernel.rebuild()
 
     async def discard(self, network: Network) -> None:
@@ -137,6 +142,8 @@ class Bridges:
         What a crash leaves of the bridge, the next start sweeps.
         """
         self._store.forget(network)
+        if network.is_direct and (link := direct.place_of(network).link) not in self._links():
+            await self._kernel.call(direct.remove, link, self._owner)
         task = self._realised.get(network.id)
         if task is not None:
             await asyncio.wait([task])
@@ -151,6 +158,11 @@ class Bridges:
         await self._kernel.commit(firewall.remove([network.bridge]))
         await self._foreign.withdraw(firewall.bridges)
         self._realised.pop(network.id, None)
+
+    def _links(self) -> set[str]:
+        """Of the host, which networks without a bridge have containers on."""
+        networks = (*self._store.all(), *self._store.glimpsed)
+        return {direct.place_of(network).link for network in networks if network.is_direct}
 
     async def _make(self, network: Network, *, is_new: bool) -> Network:
         firewall = self._kernel.firewall

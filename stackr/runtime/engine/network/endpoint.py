@@ -18,6 +18,7 @@ from pathlib import Path
 from stackr.errors import Conflict, Internal, InvalidArgument
 from stackr.runtime.engine.linux import netlink, netns
 from stackr.runtime.engine.linux.nftables import NftError
+from stackr.runtime.engine.network.direct import Place
 from stackr.runtime.engine.network.endpoint_options import endpoint_sysctls
 from stackr.runtime.engine.network.guard import guard_port, is_port_guarded
 from stackr.runtime.engine.network.kernel import Host
@@ -58,13 +59,17 @@ _DNS_PORT = re.compile(r"(udp|tcp) dport \S+ dnat to [\d.]+:(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Plug:
-    """One endpoint as the kernel needs it; `bridge` is the interface's name."""
+    """One endpoint as the kernel needs it; `bridge` is the interface's name.
+
+    place: of one that is on one of the host's links by itself, and has no pair.
+    """
 
     endpoint: Endpoint
     bridge: str
     mtu: int
     isolated: bool = False
     is_guarded: bool = True
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,9 @@ def _addresses(endpoint: Endpoint) -> list[IPv4Interface | IPv6Interface]:
 def _pairs(plugs: Sequence[Plug], namespace: int) -> list[bytes]:
     messages = []
     for plug in plugs:
+        if plug.place is not None:
+            messages.append(_direct(plug, plug.place, namespace))
+            continue
         name = host_interface(plug.endpoint.endpoint_id)
         messages.append(
             netlink.new_veth(
@@ -151,6 +159,18 @@ def _pairs(plugs: Sequence[Plug], namespace: int) -> list[bytes]:
         )
         messages.append(netlink.set_bridge_port(name, hairpin=True, isolated=plug.isolated))
     return messages
+
+
+def _direct(plug: Plug, place: Place, namespace: int) -> bytes:
+    return netlink.new_direct(
+        plug.endpoint.interface,
+        driver=place.driver,
+        link=socket.if_nametoindex(place.link),
+        mode=place.mode,
+        mac=plug.endpoint.mac_address,
+        mtu=place.mtu,
+        netns=namespace,
+    )
 
 
 def _settings(plugs: Sequence[Plug], indexes: dict[str, int]) -> list[bytes]:
@@ -174,6 +194,13 @@ def _routes(endpoints: Sequence[Endpoint]) -> list[bytes]:
     if first6 is not None:
         index = socket.if_nametoindex(first6.interface)
         messages.append(netlink.add_default_route(index, ip_address(first6.ipv6_gateway)))
+    routed = next((e for e in endpoints if e.is_routed), None)
+    if routed is not None:
+        index = socket.if_nametoindex(routed.interface)
+        if first4 is None and routed.ipv4_address:
+            messages.append(netlink.add_device_route(index, socket.AF_INET))
+        if first6 is None and routed.ipv6_address:
+            messages.append(netlink.add_device_route(index, socket.AF_INET6))
     return messages
 
 
@@ -234,7 +261,7 @@ def _set_sysctls(endpoint: Endpoint) -> None:
 def replug(host: Host, pid: int, item: Plug, endpoints: Sequence[Endpoint]) -> None:
     """Put what is left of a running container's pair in order, or make it anew. Raises Internal."""
     name, far_end = host_interface(item.endpoint.endpoint_id), item.endpoint.interface
-    link = host.route.link(name)
+    link = host.route.link(name)  # none, where there is no pair: it is made anew
     try:
         with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
             is_whole = link is not None and inner.link(far_end) is not None
@@ -277,16 +304,8 @@ def pair_faults(host: Host, pid: int, item: Plug) -> list[Fault]:
     """What a running container's pair is not as it was made. Raises OSError where it has ended."""
     endpoint = item.endpoint
     what, wanted = f"{endpoint.container_name}.{endpoint.interface}", endpoint.ipv4_address
-    link = host.route.link(host_interface(endpoint.endpoint_id))
-    if link is None:
-        return [Fault(what, "missing", wanted)]
-    bridge = host.route.link(item.bridge)
-    if bridge is None or link.master != bridge.index:
-        return [Fault(what, "not on the bridge", wanted)]
-    if not link.is_up:
-        return [Fault(what, "down", wanted)]
-    if item.is_guarded and not is_port_guarded(host.route, link.index):
-        return [Fault(what, "without its filter", wanted)]
+    if item.place is None and (found := _near_end(host, item)):
+        return [Fault(what, found, wanted)]
     with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
         far_end = inner.link(endpoint.interface)
         if far_end is None:
@@ -299,6 +318,20 @@ def pair_faults(host: Host, pid: int, item: Plug) -> list[Fault]:
         ]
 
 
+def _near_end(host: Host, item: Plug) -> str:
+    """What the host's end of a pair is not as it was made, "" for nothing."""
+    link = host.route.link(host_interface(item.endpoint.endpoint_id))
+    if link is None:
+        return "missing"
+    bridge = host.route.link(item.bridge)
+    if bridge is None or link.master != bridge.index:
+        return "not on the bridge"
+    if not link.is_up:
+        return "down"
+    is_bare = item.is_guarded and not is_port_guarded(host.route, link.index)
+    return "without its filter" if is_bare else ""
+
+
 def unplug(
     host: Host,
     pid: int,
@@ -306,11 +339,14 @@ def unplug(
     remaining: Sequence[Endpoint],
 ) -> None:
     """Delete a running container's pair, and choose its default routes again."""
+    has_pair = endpoint.driver == "bridge"
     outcome, *_ = host.route.send([netlink.delete_link(host_interface(endpoint.endpoint_id))])
     if outcome is not None and not netlink.is_missing(outcome):
         raise Internal(f"interface cannot be deleted: {outcome.strerror}") from outcome
     try:
         with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
+            if not has_pair:
+                inner.send([netlink.delete_link(endpoint.interface)])
             inner.check(_routes(remaining))
     except OSError as error:
         name = endpoint.container_name

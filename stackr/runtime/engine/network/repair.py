@@ -45,9 +45,9 @@ class Repairs:
     async def faults(self, network: Network) -> list[Fault]:
         """What the kernel does not have of a network; a predefined one is made when it is used."""
         joined = self._joined(network)
-        if not network.bridge or (network.is_predefined and not joined):
+        if not network.is_plugged or (network.is_predefined and not joined):
             return []
-        found = await self._bridges.faults(network)
+        found = await self._bridges.faults(network) if network.bridge else []
         pairs = [(s.pid, i) for s in joined if (i := self._plug_of(s, network)) is not None]
         return [*found, *await self._kernel.call(_faults_of, pairs)]
 

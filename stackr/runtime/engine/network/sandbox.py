@@ -42,8 +42,11 @@ class SandboxRecord:
 
     @property
     def gateway(self) -> Endpoint | None:
-        """The endpoint with the default route, to which ports are published."""
-        return next((e for e in default_gateways(self.endpoints) if e.gateway), None)
+        """The endpoint with the default route, to which ports are published; None where that leads
+        past the host's own networks.
+        """
+        found = next((e for e in default_gateways(self.endpoints) if e.gateway), None)
+        return found if found is not None and found.driver == "bridge" else None
 
     @property
     def has_resolver(self) -> bool:

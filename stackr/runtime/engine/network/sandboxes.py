@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stackr.errors import Internal, StackrError
+from stackr.errors import Internal, InvalidArgument, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.linux import conntrack
 from stackr.runtime.engine.network import bridge
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
+from stackr.runtime.engine.network.direct import has_way_out, is_at_layer_3, place_of
 from stackr.runtime.engine.network.endpoint import Plug, host_interface
 from stackr.runtime.engine.network.firewall import Forwarding
 from stackr.runtime.engine.network.handover import (
@@ -141,7 +142,7 @@ class Sandboxes:
             endpoint_id=secrets.token_hex(32),
             spec=spec,
         )
-        if network.bridge:
+        if network.is_plugged:
             endpoint = self._addressed(endpoint, record, network)
             if network.is_user_defined:
                 names = own_names(endpoint) if record.standby else all_names(endpoint, hostname)
@@ -177,11 +178,12 @@ class Sandboxes:
                 endpoint,
                 network.bridge,
                 bridge.mtu_of(network.spec),
-                isolated=not bridge.allows_communication(network),
-                is_guarded=self._kernel.firewall.routes_loopback,
+                isolated=network.bridge != "" and not bridge.allows_communication(network),
+                is_guarded=network.bridge != "" and self._kernel.firewall.routes_loopback,
+                place=place_of(network) if network.is_direct else None,
             )
             for endpoint, network in zip(endpoints, networks, strict=True)
-            if network.bridge
+            if network.is_plugged
         ]
 
     async def plug(self, sandbox: Sandbox, endpoints: Sequence[Endpoint]) -> None:
@@ -256,7 +258,8 @@ class Sandboxes:
         record = sandbox.record
         await self._publisher.release(sandbox)
         self._names.forget(sandbox)
-        pairs = {host_interface(e.endpoint_id) for e in record.endpoints if e.interface}
+        paired = [e for e in record.endpoints if e.interface and e.driver == "bridge"]
+        pairs = {host_interface(e.endpoint_id) for e in paired}
         commands = self._kernel.firewall.remove(forwardings=forwardings_of(record))
         try:
             if now:
@@ -326,23 +329,27 @@ class Sandboxes:
         spec = endpoint.spec
         kernel_endpoint.check_link_local(spec.link_local_ips)
         mac = kernel_endpoint.check_mac(spec.mac_address) if spec.mac_address else ""
-        interface = _interface_name(spec, network, record)
+        if mac and network.driver == "ipvlan":
+            raise InvalidArgument("ipvlan interfaces do not support custom mac address assignment")
+        interface, is_routed = _interface_name(spec, network, record), is_at_layer_3(network)
         ipv4, ipv6 = self._store.allocate(network, spec, record.slot)
         pools = {(6 if ":" in pool.subnet else 4): pool for pool in reversed(network.spec.pools)}
         lengths = {version: int(pool.subnet.rpartition("/")[2]) for version, pool in pools.items()}
         gateways = {version: pool.gateway for version, pool in pools.items()}
-        if network.spec.internal:
+        if network.spec.internal or is_routed or not has_way_out(network):
             gateways = {}
         return replace(
             endpoint,
             interface=interface,
-            mac_address=mac or kernel_endpoint.mac_of(ipv4),
+            mac_address="" if network.driver == "ipvlan" else mac or kernel_endpoint.mac_of(ipv4),
             ipv4_address=ipv4,
             ipv4_prefix_length=lengths[4],
             gateway=gateways.get(4, ""),
             ipv6_address=ipv6,
             ipv6_prefix_length=lengths.get(6, 0),
             ipv6_gateway=gateways.get(6, ""),
+            driver=network.driver,
+            is_routed=is_routed,
         )
 
     def _default_host_ip(self, target: Endpoint) -> str:

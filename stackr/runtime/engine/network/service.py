@@ -174,7 +174,7 @@ class Networks:
     async def create(self, spec: NetworkSpec) -> Network:
         """Raises AlreadyExists, InvalidArgument, NotSupported, PermissionDenied (overlap)."""
         network = self._store.define(spec)
-        if not network.bridge:
+        if not network.is_plugged:
             self._publish("create", network)
             return network
         try:
@@ -392,7 +392,7 @@ class Networks:
         self._events.publish("network", action, network.id, attributes)
 
     def _publish_endpoint(self, action: str, endpoint: Endpoint) -> None:
-        driver = "bridge" if endpoint.interface else endpoint.network_name
+        driver = endpoint.driver if endpoint.interface else endpoint.network_name
         attributes = {
             "container": endpoint.container_id,
             "name": endpoint.network_name,
@@ -416,5 +416,5 @@ def _check_connectable(record: SandboxRecord, network: Network) -> None:
         raise PermissionDenied(
             f"endpoint with name {record.container_name} already exists in network {network.name}"
         )
-    if not network.bridge:
+    if not network.is_plugged:
         raise InvalidArgument(f"network {network.name} cannot be connected to")

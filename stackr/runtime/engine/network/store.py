@@ -23,10 +23,11 @@ from stackr.errors import (
     Unavailable,
 )
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.network import bridge, ipam
+from stackr.runtime.engine.network import bridge, direct, ipam
 from stackr.runtime.engine.network.configuration import check_configuration, configured
 from stackr.runtime.engine.network.resting import RestingAddresses
 from stackr.runtime.engine.network.types import (
+    DIRECT_DRIVERS,
     Endpoint,
     EndpointSpec,
     IpamPool,
@@ -208,7 +209,20 @@ class NetworkStore:
         self._state.check_room()
         if spec.config_from:
             spec = configured(spec, self._settings_of(spec.config_from))
+            _check_options(spec)
+        self._check_shared(spec)
         return self._record(spec)
+
+    def _check_shared(self, spec: NetworkSpec) -> None:
+        """Raises PermissionDenied for a link that another network has for itself, or has already
+        where this one wants it so."""
+        parent = spec.options.get("parent") if spec.driver in DIRECT_DRIVERS else None
+        for other in self._networks.values() if parent else ():
+            is_same = other.is_direct and other.spec.options.get("parent") == parent
+            if is_same and (direct.is_exclusive(spec) or direct.is_exclusive(other.spec)):
+                raise PermissionDenied(
+                    f"network {other.name} is already using parent interface {parent}"
+                )
 
     def _settings_of(self, name: str) -> NetworkSpec:
         for network in self._networks.values():
@@ -336,17 +350,18 @@ class NetworkStore:
             )
         if spec.name in _DEFAULTS or spec.name == "default":
             raise PermissionDenied(f"operation is not permitted on predefined {spec.name} network")
-        if spec.driver in ("macvlan", "ipvlan", "overlay"):
+        if spec.driver == "overlay":
             raise NotSupported(f'network "{spec.name}": driver is not supported: {spec.driver}')
-        for driver, ours in ((spec.driver, "bridge"), (spec.ipam_driver, "default")):
-            if driver not in (ours, "") and not (spec.config_only and driver == "null"):
+        known = ("", "bridge", *DIRECT_DRIVERS)
+        for driver, ours in ((spec.driver, known), (spec.ipam_driver, ("", "default"))):
+            if driver not in ours and not (spec.config_only and driver == "null"):
                 raise NotFound(f'plugin "{driver}" not found')
         check_configuration(spec)
         if not spec.enable_ipv4:
             raise NotSupported(f'network "{spec.name}": a network without IPv4 is not supported')
-        bridge.check_options(spec)
-        known = (*self._networks.values(), *self.glimpsed)
-        if any(network.name == spec.name for network in known):
+        _check_options(spec)
+        networks = (*self._networks.values(), *self.glimpsed)
+        if any(network.name == spec.name for network in networks):
             raise AlreadyExists(f"network with name {spec.name} already exists")
 
     def _record(self, spec: NetworkSpec) -> Network:
@@ -356,7 +371,10 @@ class NetworkStore:
         known = (*self._networks.values(), *self.glimpsed)
         if name and any(network.bridge == name for network in known):
             raise PermissionDenied(f"bridge name {name} is in use by another network")
-        pools = self._resolve(spec, self._taken()) if has_bridge else spec.pools
+        is_direct = spec.driver in DIRECT_DRIVERS and not spec.config_only
+        pools = spec.pools
+        if has_bridge or is_direct:
+            pools = self._resolve(spec, self._taken(), self._fixed(is_direct=is_direct))
         driver = "null" if spec.config_only else spec.driver or "bridge"
         network = Network(
             id=network_id,
@@ -376,8 +394,14 @@ class NetworkStore:
 
     def _keep(self, network: Network) -> None:
         self._networks[network.id] = network
-        pools = network.spec.pools if network.bridge else ()
+        pools = network.spec.pools if network.is_plugged else ()
         self._addresses[network.id] = [ipam.Addresses.of_pool(pool) for pool in pools]
+
+    def _fixed(self, *, is_direct: bool) -> dict[str, ipam.Subnet]:
+        """What nobody may name a subnet of, who may cut one out of a wider route, as of a VPN's; a
+        network on one of the host's links is mostly in the very subnet of that link.
+        """
+        return self._of_networks() if is_direct else self._taken(on_link_only=True)
 
     def _taken(self, without: str = "", *, on_link_only: bool = False) -> dict[str, ipam.Subnet]:
         """Subnets by description. on_link_only: of the host's, those that have hosts on a link."""
@@ -387,17 +411,24 @@ class NetworkStore:
             for host in self._host_subnets(bridges)
             if host.on_link or not on_link_only
         }
+        return taken | self._of_networks(without)
+
+    def _of_networks(self, without: str = "") -> dict[str, ipam.Subnet]:
+        taken: dict[str, ipam.Subnet] = {}
         for network in (*self._networks.values(), *self.glimpsed):
             is_other = network.id != without and not network.spec.config_only
             for pool in network.spec.pools if is_other else ():
                 taken[f"network {network.name} {pool.subnet}"] = ip_network(pool.subnet)
         return taken
 
-    def _resolve(self, spec: NetworkSpec, taken: dict[str, ipam.Subnet]) -> tuple[IpamPool, ...]:
-        """Pools with their subnets: those asked for, then one for each IP version left out."""
+    def _resolve(
+        self, spec: NetworkSpec, taken: dict[str, ipam.Subnet], fixed: dict[str, ipam.Subnet]
+    ) -> tuple[IpamPool, ...]:
+        """Pools with their subnets: those asked for, then one for each IP version left out.
+
+        taken: what is not chosen; fixed: what may not be asked for either.
+        """
         resolved: list[IpamPool] = []
-        # One who names a subnet may cut it out of a wider route, as of a VPN's; we do not.
-        fixed = self._taken(on_link_only=True)
         missing = {4, 6} if spec.enable_ipv6 else {4}
         for pool in spec.pools:
             subnet = ipam.requested_subnet(pool)
@@ -436,6 +467,11 @@ class NetworkStore:
             )
         if not any(address in subnet for subnet in subnets):
             raise InvalidArgument(f"{prefix}: no configured subnet contains IP address {address}")
+
+
+def _check_options(spec: NetworkSpec) -> None:
+    check = direct.check_options if spec.driver in DIRECT_DRIVERS else bridge.check_options
+    check(spec)
 
 
 def _is_chosen(network: Network, pool: IpamPool) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
+    "DIRECT_DRIVERS",
     "Connections",
     "ContainerNet",
     "Endpoint",
@@ -22,6 +23,10 @@ __all__ = [
     "PublishedPort",
     "SandboxInfo",
 ]
+
+
+DIRECT_DRIVERS = ("macvlan", "ipvlan")
+"""Those whose containers are on one of the host's links by themselves; see `direct.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Network:
     created_ns: int
     spec: NetworkSpec
     bridge: str = ""
-    """The Linux interface; "" for the networks `host` and `none`."""
+    """The Linux interface; "" for the networks `host` and `none`, and for those without one."""
     configured_subnets: tuple[str, ...] = ()
     """Those that the request named; only in these may containers choose their addresses."""
 
@@ -77,6 +82,16 @@ class Network:
     @property
     def driver(self) -> str:
         return self.spec.driver
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether its containers are on one of the host's links by themselves."""
+        return self.spec.driver in DIRECT_DRIVERS
+
+    @property
+    def is_plugged(self) -> bool:
+        """Whether its containers have interfaces and addresses of it."""
+        return bool(self.bridge) or self.is_direct
 
     @property
     def is_predefined(self) -> bool:
@@ -175,6 +190,9 @@ class Endpoint:
     ipv6_prefix_length: int = 0
     ipv6_gateway: str = ""
     dns_names: tuple[str, ...] = ()
+    driver: str = "bridge"
+    is_routed: bool = False
+    """At layer 3: its default routes lead to the interface, with no gateway."""
 
     @property
     def aliases(self) -> tuple[str, ...]:
