@@ -16,7 +16,7 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.body import detach_keys
 from stackr.runtime.engine.api.http import Request
 from stackr.runtime.engine.api.route import Route
-from stackr.runtime.engine.api.stream import Batched, Client, content_type, frame, pump
+from stackr.runtime.engine.api.stream import Client, content_type, frame, pump
 from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
 from stackr.runtime.engine.api.websocket import upgrade
 from stackr.runtime.engine.container.io.json_reader import JsonLogReader
@@ -74,14 +74,15 @@ async def _logs(engine: Engine, request: Request) -> None:
     details = _details(marks) if request.flag("details") else b""
     async with aclosing(_open_log(engine, request, follow=request.flag("follow"))) as entries:
         writer = await request.stream(content_type(request.api_version, tty=tty))
-        batched = Batched(writer.write)
-        try:
-            async for entry in entries:
-                shown = _encode(entry, framed=not tty, timestamps=timestamps, details=details)
-                await batched.add(shown)
-            await batched.close()
-        finally:
-            batched.drop()
+        async for batch in entries.batches():
+            await writer.write(
+                b"".join(
+                    [
+                        _encode(entry, framed=not tty, timestamps=timestamps, details=details)
+                        for entry in batch
+                    ]
+                )
+            )
 
 
 async def _attach(engine: Engine, request: Request) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from typing import Protocol
 
 from stackr.runtime.engine.container.io.detach import DetachKeys
 
-__all__ = ["MULTIPLEXED", "RAW", "Attached", "Batched", "Client", "content_type", "frame", "pump"]
+__all__ = ["MULTIPLEXED", "RAW", "Attached", "Client", "content_type", "frame", "pump"]
 
-_BATCH_BYTES = 32 * 1024
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 
@@ -43,42 +42,6 @@ def content_type(version: tuple[int, int], *, tty: bool) -> str:
 
 def frame(stream: int, data: bytes) -> bytes:
     return struct.pack(">BxxxL", stream, len(data)) + data
-
-
-class Batched:
-    """Many small writes as few large ones: what has gathered is sent when the writer waits."""
-
-    def __init__(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        self._write = write
-        self._gathered = bytearray()
-        self._flush: asyncio.Task[None] | None = None
-
-    async def add(self, data: bytes) -> None:
-        """Raises ConnectionError once the other side is gone."""
-        self._gathered += data
-        if self._flush is not None and self._flush.done():
-            self._flush.result()
-            self._flush = None
-        if len(self._gathered) >= _BATCH_BYTES:
-            await self.flush()
-        elif self._flush is None:
-            self._flush = asyncio.get_running_loop().create_task(self.flush())
-
-    async def flush(self) -> None:
-        data, self._gathered = bytes(self._gathered), bytearray()
-        if data:
-            await self._write(data)
-
-    async def close(self) -> None:
-        """Send the rest."""
-        if self._flush is not None:
-            await self._flush
-        await self.flush()
-
-    def drop(self) -> None:
-        """Forget the rest, for a writer that is cancelled or whose reader is gone."""
-        if self._flush is not None:
-            self._flush.cancel()
 
 
 class Client(Protocol):

@@ -1,14 +1,12 @@
-"""Frames, batches, and the pump between a client and a process."""
+"""Frames, and the pump between a client and a process."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import cast
 
-import pytest
-
 from stackr.runtime.engine.api.http import Duplex
-from stackr.runtime.engine.api.stream import MULTIPLEXED, RAW, Batched, content_type, frame, pump
+from stackr.runtime.engine.api.stream import MULTIPLEXED, RAW, content_type, frame, pump
 
 
 def test_a_frame_has_eight_bytes_before_its_data() -> None:
@@ -19,36 +17,6 @@ def test_content_types_by_version_and_terminal() -> None:
     assert content_type((1, 47), tty=False) == MULTIPLEXED
     assert content_type((1, 47), tty=True) == RAW
     assert content_type((1, 41), tty=False) == RAW
-
-
-async def test_small_writes_are_sent_together_once_the_writer_waits() -> None:
-    sent: list[bytes] = []
-
-    async def write(data: bytes) -> None:
-        sent.append(data)
-
-    batched = Batched(write)
-    for number in range(3):
-        await batched.add(b"%d" % number)
-    assert sent == []
-    await asyncio.sleep(0)
-    assert sent == [b"012"]
-    await batched.add(b"x" * 40_000)
-    await batched.add(b"last")
-    await batched.close()
-    assert b"".join(sent) == b"012" + b"x" * 40_000 + b"last"
-
-
-async def test_a_reader_that_is_gone_is_noticed() -> None:
-    async def write(data: bytes) -> None:
-        raise ConnectionResetError
-
-    batched = Batched(write)
-    await batched.add(b"a")
-    await asyncio.sleep(0)
-    with pytest.raises(ConnectionResetError):
-        await batched.add(b"b")
-    batched.drop()
 
 
 class _Client:

@@ -75,6 +75,22 @@ def test_entries_are_as_dockerd_writes_them() -> None:
         assert decode(damaged) is None
 
 
+_LINES = (
+    *(b"plain\n", b"begun", b"", b"\n", b'a "b"\n', b"tab\t\n", b"a\\n", b"a\\\n", b"\x01\n"),
+    "é…\U0001f600\n".encode(),
+)
+
+
+@pytest.mark.parametrize("line", _LINES)
+def test_what_is_written_is_read(line: bytes) -> None:
+    """Those without escapes and attributes are read by a shorter way."""
+    for attrs in ("", '{"k":"v"}'):
+        entry = decode(encode(line, "stderr", stamp(_TIME), attrs).rstrip(b"\n"))
+        assert entry is not None
+        assert (entry.stream, entry.line) == ("stderr", line)
+        assert entry.time_ns % 10**9 == 120_000_000
+
+
 @pytest.mark.parametrize(
     ("config", "text"),
     [

@@ -19,7 +19,7 @@ from stackr.errors import Unavailable
 from stackr.runtime.engine.container.io import log_seek
 from stackr.runtime.engine.container.io.log_reader import FORM, LogReader
 from stackr.runtime.engine.container.io.log_seek import since_start, tail_start
-from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry, LogQuery
+from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry, LogQuery, Selection
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatches
 
@@ -216,9 +216,8 @@ async def test_a_reading_since_a_time_is_as_if_all_had_been_read(
 
 def _told(data: bytes, since_ns: int) -> list[LogEntry]:
     """What a reading from here on tells."""
-    joiner, lines = LineJoiner(), data.split(b"\n")[:-1]
-    whole = [entry for line in lines for entry in joiner.add_line(line)] + [*joiner.rest()]
-    return [entry for entry in whole if LogQuery(since_ns=since_ns).wants(entry)]
+    selection = Selection(LogQuery(since_ns=since_ns), LineJoiner())
+    return selection.take(data.split(b"\n")[:-1]) + selection.rest()
 
 
 async def test_a_late_line_that_began_early_hides_nothing() -> None:

@@ -90,7 +90,8 @@ class LogProbe:
     def _entries(self, block: bytes) -> Iterator[LogEntry]:
         *lines, self._pending = (self._pending + block).split(b"\n")
         for line in lines:
-            yield from self._joiner.add_line(line)
+            if (entry := self._joiner.add_line(line)) is not None:
+                yield entry
 
     def _matches(self, entry: LogEntry) -> bool:
         line = entry.line.rstrip(b"\r\n")[:_MATCHED]

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from stackr.runtime.engine.container.io.json_log import FORM, decode
+from stackr.runtime.engine.container.io.json_log import FORM, JsonJoiner
 from stackr.runtime.engine.container.io.json_writer import JsonWriter
 from stackr.runtime.engine.container.io.log_seek import since_start, tail_start
-from stackr.runtime.engine.container.io.logs import EntryJoiner, LogEntry, LogQuery
+from stackr.runtime.engine.container.io.logs import LogEntry, LogQuery, Selection
 from stackr.runtime.engine.container.io.turns import Turns
 
 __all__ = ["JsonLogReader"]
@@ -62,24 +62,23 @@ class JsonLogReader:
             self._ended.cancel()
 
     async def __aiter__(self) -> AsyncIterator[LogEntry]:
-        joiner, query = EntryJoiner(), self._query
+        async for batch in self.batches():
+            for entry in batch:
+                yield entry
+
+    async def batches(self) -> AsyncIterator[list[LogEntry]]:
+        """The same, as many at a time as were read at once."""
+        selection = Selection(self._query, JsonJoiner())
         try:
-            async for line in self._lines():
-                entry = decode(line)
-                if entry is None:
-                    continue
-                for whole in joiner.add(entry):
-                    if query.is_past(whole):
-                        return
-                    if query.wants(whole):
-                        yield whole
-            for rest in joiner.rest():
-                if query.wants(rest):
-                    yield rest
+            async for lines in self._lines():
+                yield selection.take(lines)
+                if selection.is_over:
+                    return
+            yield selection.rest()
         finally:
             self._close()
 
-    async def _lines(self) -> AsyncIterator[bytes]:
+    async def _lines(self) -> AsyncIterator[list[bytes]]:
         """Whole lines of the files, without their ends."""
         with suppress(OSError):  # a full disk: what there is is told
             await self._writer.catch_up()
@@ -88,11 +87,11 @@ class JsonLogReader:
                 found = [_open(path, stack) for path in self._writer.log.files()]
             opened = [file for file in found if file is not None]
             for fd, size in await self._begun(opened, stack):
-                async for line in self._read(fd, size):
-                    yield line
+                async for lines in self._read(fd, size):
+                    yield lines
             if self._query.follow and self._ended is not None:
-                async for line in self._follow(opened[-1] if opened else None, self._ended):
-                    yield line
+                async for lines in self._follow(opened[-1] if opened else None, self._ended):
+                    yield lines
 
     async def _begun(self, opened: list[_File], stack: ExitStack) -> list[tuple[int, int]]:
         """The files that may have what is asked for, each where that begins, and their sizes.
@@ -117,7 +116,7 @@ class JsonLogReader:
             begun.append((fd, size))
         return begun[::-1]
 
-    async def _read(self, file: int, size: int) -> AsyncIterator[bytes]:
+    async def _read(self, file: int, size: int) -> AsyncIterator[list[bytes]]:
         """From where it is to where its end was."""
         pending = b""
         while (left := size - os.lseek(file, 0, os.SEEK_CUR)) > 0:
@@ -126,10 +125,11 @@ class JsonLogReader:
             if not block:
                 return
             *lines, pending = (pending + block).split(b"\n")
-            for line in lines:
-                yield line
+            yield lines
 
-    async def _follow(self, file: _File | None, ended: asyncio.Future[Any]) -> AsyncIterator[bytes]:
+    async def _follow(
+        self, file: _File | None, ended: asyncio.Future[Any]
+    ) -> AsyncIterator[list[bytes]]:
         """What comes until the end, after all of `file`; entries are written whole."""
         pending, is_whole = b"", False
         fd = -1 if file is None or file.is_packed else file.fd
@@ -139,8 +139,7 @@ class JsonLogReader:
                 await self._turns.take()
                 if block := os.read(fd, _BLOCK) if fd >= 0 else b"":
                     *lines, pending = (pending + block).split(b"\n")
-                    for line in lines:
-                        yield line
+                    yield lines
                 elif (newer := await self._newer(file, stack)) is not None:
                     file, fd = newer, await newer.plain(stack)
                 elif is_whole:

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from stackr.runtime.engine.container.io.log_seek import Form, since_start, tail_start
-from stackr.runtime.engine.container.io.logs import LineJoiner, LogEntry, LogQuery, nanoseconds
+from stackr.runtime.engine.container.io.logs import (
+    LineJoiner,
+    LogEntry,
+    LogQuery,
+    Selection,
+    nanoseconds,
+)
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatch, FileWatches
 
@@ -77,19 +83,21 @@ class LogReader:
         self._end = os.fstat(self._fd).st_size
 
     async def __aiter__(self) -> AsyncIterator[LogEntry]:
-        joiner, query = LineJoiner(), self._query
+        async for batch in self.batches():
+            for entry in batch:
+                yield entry
+
+    async def batches(self) -> AsyncIterator[list[LogEntry]]:
+        """The same, as many at a time as were read at once."""
+        selection = Selection(self._query, LineJoiner())
         try:
             if self._fd < 0:
                 return
-            async for line in self._lines():
-                for entry in joiner.add_line(line):
-                    if query.is_past(entry):
-                        return
-                    if query.wants(entry):
-                        yield entry
-            for entry in joiner.rest():
-                if query.wants(entry):
-                    yield entry
+            async for lines in self._lines():
+                yield selection.take(lines)
+                if selection.is_over:
+                    return
+            yield selection.rest()
         finally:
             self._close()
 
@@ -106,14 +114,13 @@ class LogReader:
         if self._ended is not None:
             self._ended.cancel()
 
-    async def _lines(self) -> AsyncIterator[bytes]:
+    async def _lines(self) -> AsyncIterator[list[bytes]]:
         """Whole lines of the file, without their ends."""
         os.lseek(self._fd, await self._start(), os.SEEK_SET)
         pending = b""
         async for block in self._blocks():
             *lines, pending = (pending + block).split(b"\n")
-            for line in lines:
-                yield line
+            yield lines
 
     async def _start(self) -> int:
         """Where the first line begins that may be asked for."""

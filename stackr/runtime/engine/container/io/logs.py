@@ -7,18 +7,19 @@ next. Source: the Kubernetes CRI log format, as conmon writes it; Docker Engine 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
-__all__ = ["EntryJoiner", "LineJoiner", "LogEntry", "LogQuery", "nanoseconds"]
+__all__ = ["EntryJoiner", "LineJoiner", "LogEntry", "LogQuery", "Selection", "nanoseconds"]
 
 _LONGEST_LINE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """stream: "stdout" or "stderr"; time_ns: since the epoch; line: its newline included."""
 
     stream: str
@@ -46,35 +47,69 @@ class LogQuery:
         return bool(self.until_ns) and entry.time_ns > self.until_ns
 
 
-class EntryJoiner:
+class EntryJoiner(ABC):
     """Puts the pieces of long lines together, for each stream."""
 
     def __init__(self) -> None:
         self._partial: dict[str, LogEntry] = {}
 
-    def add(self, entry: LogEntry) -> Iterator[LogEntry]:
-        """The whole lines that there are with it: one that ends in a newline is the last piece."""
-        before = self._partial.pop(entry.stream, None)
-        if before is not None:
-            entry = replace(before, line=before.line + entry.line)
-        if not entry.line.endswith(b"\n") and len(entry.line) < _LONGEST_LINE:
-            self._partial[entry.stream] = entry
-        else:
-            yield entry
+    @abstractmethod
+    def add_line(self, line: bytes) -> LogEntry | None:
+        """The whole line that there is with this one of the file."""
 
-    def rest(self) -> Iterator[LogEntry]:
+    def add(self, entry: LogEntry) -> LogEntry | None:
+        """The whole line that there is with it: one that ends in a newline is the last piece."""
+        if self._partial:
+            before = self._partial.pop(entry.stream, None)
+            if before is not None:
+                entry = before._replace(line=before.line + entry.line)
+        if entry.line.endswith(b"\n") or len(entry.line) >= _LONGEST_LINE:
+            return entry
+        self._partial[entry.stream] = entry
+        return None
+
+    def rest(self) -> list[LogEntry]:
         """What has no end of line yet."""
-        yield from sorted(self._partial.values(), key=lambda entry: entry.time_ns)
+        return sorted(self._partial.values(), key=lambda entry: entry.time_ns)
 
 
 class LineJoiner(EntryJoiner):
-    """The same of lines of the monitor's own format."""
+    """Of lines of the monitor's own format."""
 
-    def add_line(self, line: bytes) -> Iterator[LogEntry]:
+    def add_line(self, line: bytes) -> LogEntry | None:
         parsed = _parse(line)
-        if parsed is not None:
-            entry, is_partial = parsed
-            yield from self.add(entry if is_partial else replace(entry, line=entry.line + b"\n"))
+        if parsed is None:
+            return None
+        entry, is_partial = parsed
+        return self.add(entry if is_partial else entry._replace(line=entry.line + b"\n"))
+
+
+class Selection:
+    """Of the lines of a log, in their order, the entries that are asked for."""
+
+    def __init__(self, query: LogQuery, joiner: EntryJoiner) -> None:
+        self._query = query
+        self._joiner = joiner
+        self.is_over = False
+        """Whether nothing that comes after is asked for."""
+
+    def take(self, lines: Iterable[bytes]) -> list[LogEntry]:
+        """Those that are whole with these lines."""
+        chosen, add, query = list[LogEntry](), self._joiner.add_line, self._query
+        for line in lines:
+            entry = add(line)
+            if entry is None:
+                continue
+            if query.is_past(entry):
+                self.is_over = True
+                break
+            if query.wants(entry):
+                chosen.append(entry)
+        return chosen
+
+    def rest(self) -> list[LogEntry]:
+        """What has no end of line, at the log's end."""
+        return [entry for entry in self._joiner.rest() if self._query.wants(entry)]
 
 
 def _parse(line: bytes) -> tuple[LogEntry, bool] | None:
