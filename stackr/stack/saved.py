@@ -17,16 +17,24 @@ from stackr.planner.desired.project import Desired
 from stackr.planner.observe.observed import Observed
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
-from stackr.planner.review.saved import options_of, saved_plan, unsealed
+from stackr.planner.review.saved import options_of, saved_document_plan, saved_plan, unsealed
 from stackr.spec.session import LoadOptions
 from stackr.stack.goal import Goal
 from stackr.stack.history import who
 from stackr.stack.planning import desire
 from stackr.stack.source import Source
+from stackr.stack.workloads.planning import Outlook
 from stackr.text import parse_json
 from stackr.version import __version__
 
-__all__ = ["MAX_BYTES", "parse_plan", "save_plan", "saved_goal", "saved_source"]
+__all__ = [
+    "MAX_BYTES",
+    "parse_plan",
+    "save_document_plan",
+    "save_plan",
+    "saved_goal",
+    "saved_source",
+]
 
 MAX_BYTES = 64 << 20
 """Of a plan; what is longer is none."""
@@ -87,33 +95,37 @@ def save_plan(
 
     Raises StackrError.
     """
-    document = saved_plan(
-        plan,
-        wanted,
-        observed,
-        up_options,
-        command={
+    facts = _facts(wanted.project, source)
+    _write(Path(path), saved_plan(plan, wanted, observed, up_options, **facts))
+
+
+def save_document_plan(
+    path: str, plan: Plan, seen: Outlook, up_options: UpOptions, source: Source
+) -> None:
+    """The same of a plan for a cluster."""
+    facts = _facts(seen.wanted.project.name, source)
+    wanted, there, digests = seen.wanted, seen.observation, seen.digests
+    document = saved_document_plan(plan, wanted, there, up_options, digests=digests, **facts)
+    _write(Path(path), document)
+
+
+def _facts(project: str, source: Source) -> dict[str, Any]:
+    """How the stack was loaded, when and by whom, and what fingerprints are made with."""
+    return {
+        "command": {
             "files": list(source.options.files),
-            **_named(source, wanted),
+            "project_name": project,
             "project_directory": source.options.project_directory,
             "profiles": list(source.options.profiles),
             "env_files": list(source.options.env_files),
         },
-        made={"at": round(time.time(), 3), "by": who(), "stackr": __version__},
-        key=secrets.token_hex(16),
-    )
-    _write(Path(path), json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        "made": {"at": round(time.time(), 3), "by": who(), "stackr": __version__},
+        "key": secrets.token_hex(16),
+    }
 
 
-def _named(source: Source, wanted: Desired) -> dict[str, str]:
-    """The stack's name, and whose copy of it is meant."""
-    copy = source.copy()
-    if copy is None:
-        return {"project_name": wanted.project}
-    return {"project_name": copy.stack, "isolated": copy.name}
-
-
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:

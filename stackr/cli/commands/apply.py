@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +13,18 @@ import typer
 
 from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.errors import InvalidArgument, StackrError
 from stackr.planner.plan.options import UpOptions
+from stackr.planner.review.saved import options_of as planned_options
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
+from stackr.stack.address import may_be_cluster
 from stackr.stack.converge import converge
+from stackr.stack.goal import Goal
 from stackr.stack.saved import MAX_BYTES, parse_plan, saved_goal, saved_source
+from stackr.stack.source import Source
+from stackr.stack.workloads.converge import converge_cluster, up_goal
 
 __all__ = ["apply"]
 
@@ -43,18 +52,45 @@ def apply(ctx: typer.Context, arguments: ApplyArguments) -> int:
         )
     source = saved_source(document, path)
     with open_session(options) as session:
-        goal = saved_goal(document, path, source, options.engine)
-        up_options = replace(
-            goal.options,
-            wait=asked.wait,
-            wait_timeout_s=asked.wait_timeout_s,
-            timeout_s=asked.timeout_s,
-            atomic=asked.atomic,
-        )
-        goal = replace(goal, options=up_options)
+        made = cache(lambda: saved_goal(document, path, source, options.engine))
+        if not may_be_cluster(options.engine):
+            made()  # what is wrong is told before an engine is started
+        project = str(document["plan"]["project"])
         return session.on_engine(
-            lambda runtime: converge(session.context(), runtime, goal)
-        ).exit_code
+            lambda runtime: _apply(session, runtime, asked, made()),
+            cluster=OnCluster(
+                project,
+                lambda cluster: _apply_on(session, cluster, asked, document, source),
+            ),
+        )
+
+
+async def _apply(session: Session, runtime: Runtime, asked: UpOptions, goal: Goal) -> int:
+    goal = replace(goal, options=_as_asked(goal.options, asked))
+    return (await converge(session.context(), runtime, goal)).exit_code
+
+
+async def _apply_on(
+    session: Session,
+    cluster: Workloads,
+    asked: UpOptions,
+    document: Mapping[str, Any],
+    source: Source,
+) -> int:
+    options = _as_asked(planned_options(document), asked)
+    goal = up_goal(cluster, source.load(options.services), options)
+    goal = replace(goal, action="apply", saved=document)
+    return (await converge_cluster(session.context(), cluster, goal)).exit_code
+
+
+def _as_asked(planned: UpOptions, asked: UpOptions) -> UpOptions:
+    return replace(
+        planned,
+        wait=asked.wait,
+        wait_timeout_s=asked.wait_timeout_s,
+        timeout_s=asked.timeout_s,
+        atomic=asked.atomic,
+    )
 
 
 def _read(path: str) -> dict[str, Any]:

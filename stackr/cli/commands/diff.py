@@ -29,7 +29,7 @@ from stackr.stack.address import may_be_cluster
 from stackr.stack.diff import plan_against_base, plan_against_revision
 from stackr.stack.planning import desire, for_readers, foresee_up
 from stackr.stack.repository import checkout_of
-from stackr.stack.saved import save_plan
+from stackr.stack.saved import save_document_plan, save_plan
 from stackr.stack.source import Source
 from stackr.stack.workloads.converge import foresee_cluster, up_goal
 
@@ -126,7 +126,8 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
             runtime, arguments, source, project, wanted(), up_options, engine
         ),
         cluster=OnCluster(
-            project.name, lambda cluster: _on_cluster(cluster, arguments, project, up_options)
+            project.name,
+            lambda cluster: _on_cluster(cluster, arguments, source, project, up_options),
         ),
         read_only=True,
     )
@@ -152,11 +153,19 @@ async def _foreseen(
 
 
 async def _on_cluster(
-    cluster: Workloads, arguments: DiffArguments, project: Project, up_options: UpOptions
+    cluster: Workloads,
+    arguments: DiffArguments,
+    source: Source,
+    project: Project,
+    up_options: UpOptions,
 ) -> Plan:
     if arguments.revision is not None:
         raise NotSupported("--revision: not on a cluster yet", hint="compare files with --base")
-    return await foresee_cluster(cluster, up_goal(cluster, project, up_options))
+    goal = up_goal(cluster, project, up_options)
+    plan, seen = await foresee_cluster(cluster, goal, detail=arguments.detail)
+    if arguments.out is not None:
+        save_document_plan(arguments.out, plan, seen, up_options, source)
+    return plan
 
 
 def _shown(session: Session, arguments: DiffArguments, project: Project, plan: Plan) -> int:

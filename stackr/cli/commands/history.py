@@ -194,7 +194,7 @@ async def _rollback_cluster(
 ) -> int:
     goal = await goal_of_revision(cluster, name, number, up_options)
     if session.is_dry_run:
-        plan = await foresee_cluster(cluster, goal)
+        plan, _ = await foresee_cluster(cluster, goal)
         session.show_plan(plan, "json" if session.is_json else "text")
         return 0
     context = session.context()

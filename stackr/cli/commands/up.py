@@ -97,7 +97,7 @@ async def _on_cluster(
     arguments.check_cluster()
     goal = up_goal(cluster, project, arguments.plan_options)
     if session.is_dry_run:
-        plan = await foresee_cluster(cluster, goal)
+        plan, _ = await foresee_cluster(cluster, goal)
         session.show_plan(plan, "json" if session.is_json else "text")
         return 0
     result = await converge_cluster(session.context(), cluster, goal)

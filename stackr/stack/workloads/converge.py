@@ -19,6 +19,8 @@ from stackr.planner.observe.revision import Revision, find_revision, previous
 from stackr.planner.plan.model import Action, Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.planner.plan.payloads import AwaitWorkload
+from stackr.planner.review.documents import for_document_readers
+from stackr.planner.review.saved import check_fresh_documents
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.removal import plan_removal, plan_restarts
 from stackr.planner.workloads.revision import KeptRevision, as_observed, returning
@@ -113,10 +115,17 @@ async def goal_of_revision(
     )
 
 
-async def foresee_cluster(cluster: Workloads, goal: ClusterGoal) -> Plan:
-    """What `converge_cluster` would change; nothing is changed."""
+async def foresee_cluster(
+    cluster: Workloads, goal: ClusterGoal, *, detail: bool = False
+) -> tuple[Plan, Outlook]:
+    """What `converge_cluster` would change, for readers, and what that was told from.
+
+    detail: with all of what is created.
+    """
     seen = await look(cluster, goal.wanted, goal.options, digests=goal.digests)
-    return plan_documents(cluster, seen, goal.options)
+    plan = plan_documents(cluster, seen, goal.options)
+    readable = for_document_readers(plan, goal.wanted, dialect_of(cluster), detail=detail)
+    return readable, seen
 
 
 async def converge_cluster(context: Context, cluster: Workloads, goal: ClusterGoal) -> Result:
@@ -130,6 +139,8 @@ async def converge_cluster(context: Context, cluster: Workloads, goal: ClusterGo
     async with context.locked_cluster(cluster, project.name):
         plan, seen = await _plan(cluster, goal)
         check_policy(plan)
+        if goal.saved is not None:
+            check_fresh_documents(goal.saved, plan, goal.wanted, seen.observation, seen.digests)
         context.report(Planned(plan))
         code, status = await _carry_out(context, cluster, goal, plan, seen)
         if _changes(plan):
