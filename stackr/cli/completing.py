@@ -8,6 +8,7 @@ an engine that does not run is not started.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -20,6 +21,8 @@ from stackr.errors import StackrError
 from stackr.runtime import labels
 from stackr.runtime.connect import connect
 from stackr.runtime.protocol import Runtime, SupportsRawRequest
+from stackr.stack.containers import STATES
+from stackr.stack.git_files import git
 from stackr.stack.history import read_history
 from stackr.stack.source import Source
 
@@ -27,7 +30,9 @@ __all__ = ["choices_in", "complete", "names_for"]
 
 _PATIENCE_S = 2.0
 _CHOICE = re.compile(r"[a-z][a-z0-9_-]*")
-_CHOICES = frozenset(("KIND", "POLICY", "WHICH", "STATE", "WHEN", "SHELL", "FORMAT", "NAME"))
+_CHOICES = frozenset(
+    ("KIND", "POLICY", "WHICH", "STATE", "WHEN", "SHELL", "FORMAT", "NAME", "TYPE")
+)
 _NAMES = re.compile(r"[A-Z_]+")
 
 
@@ -37,7 +42,18 @@ def complete(ctx: Any, parameter: Any, incomplete: str) -> list[str]:
         found = names_for(ctx, parameter)
     except (StackrError, OSError, TimeoutError):
         return []
-    return [name for name in found if name.startswith(incomplete)]
+    option = _option_before()
+    return [f"{option}{name}" for name in found if name.startswith(incomplete)]
+
+
+def _option_before() -> str:
+    """`--status=`, where a value stands in one word with its option.
+
+    zsh and fish put what they are offered in the place of the whole word, bash only behind the `=`.
+    """
+    last = os.environ.get("_TYPER_COMPLETE_ARGS", "").rpartition(" ")[2]
+    option, equals, _ = last.partition("=")
+    return f"{option}=" if equals and option.startswith("--") else ""
 
 
 def names_for(ctx: Any, parameter: Any) -> Iterable[str]:
@@ -48,8 +64,10 @@ def names_for(ctx: Any, parameter: Any) -> Iterable[str]:
         return _BY_OPTION[spelling](ctx)
     for word in words:
         if word in _BY_WORD:
-            ending = (parameter.metavar or "").partition(word)[2][:1]
-            return [f"{n}{ending if ending in ('=', ':') else ''}" for n in _BY_WORD[word](ctx)]
+            before, _, after = (parameter.metavar or "").partition(word)
+            key = before if before.endswith("=") else ""  # `status=STATE`
+            ending = after[:1] if after[:1] in ("=", ":") else ""
+            return [f"{key}{name}{ending}" for name in _BY_WORD[word](ctx)]
     if words and words[0] in _CHOICES:
         return choices_in(getattr(parameter, "help", "") or "")
     return ()
@@ -57,7 +75,7 @@ def names_for(ctx: Any, parameter: Any) -> Iterable[str]:
 
 def choices_in(help: str) -> list[str]:
     """The words of a help text that is a list of them: `table, json or text`; else none."""
-    text = re.sub(r"\([^)]*\)", "", help.rpartition(": ")[2])
+    text = re.sub(r"\([^)]*\)", "", help.rpartition(": ")[2]).partition(";")[0]
     parts = [part.strip() for part in re.split(r",\s*(?:or\s+)?|\s+or\s+", text)]
     found = [part for part in parts if _CHOICE.fullmatch(part)]
     return found if len(found) > 1 else []
@@ -140,6 +158,21 @@ def _revisions(ctx: Any) -> list[str]:
     return _asked(ctx, ask)
 
 
+def _ports(ctx: Any) -> list[str]:
+    """The container ports of the service that is named already."""
+    return [str(port) for port in _source(ctx).ports(ctx.params.get("service") or "")]
+
+
+def _objects(ctx: Any) -> list[str]:
+    return sorted({*_containers(ctx), *_images(ctx), *_networks(ctx), *_volumes(ctx)})
+
+
+def _references(ctx: Any) -> list[str]:
+    """Branches and tags of the git repository here."""
+    listed = git(".", "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags")
+    return listed.split()
+
+
 def _signals(ctx: Any) -> list[str]:
     return [each.name for each in signal.Signals]
 
@@ -148,11 +181,17 @@ _BY_OPTION: Mapping[str, Callable[[Any], Iterable[str]]] = {
     "--profile": _profiles,
     "--project-name": _projects,
     "--revision": _revisions,
+    "--base": _references,
+    "own_names": _objects,
+    "private_port": _ports,
     "--engine": lambda ctx: ("embedded", "docker", "unix://", "tcp://", "ssh://"),
     "shell": lambda ctx: ("bash", "zsh", "fish"),
 }
 _BY_WORD: Mapping[str, Callable[[Any], Iterable[str]]] = {
     "SERVICE": _services,
+    "SERVICES": lambda ctx: ("*", *_services(ctx)),
+    "STATE": lambda ctx: STATES,
+    "POLICY": lambda ctx: ("always", "missing", "never"),
     "REVISION": _revisions,
     "CONTAINER": _containers,
     "IMAGE": _images,

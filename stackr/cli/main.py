@@ -107,7 +107,10 @@ def _invoke(argv: list[str]) -> int:
     group = root_group()
     if "_STACKR_COMPLETE" in os.environ:
         completion_init()
-        group.main(argv, prog_name="stackr", complete_var="_STACKR_COMPLETE")
+        try:
+            group.main(argv, prog_name="stackr", complete_var="_STACKR_COMPLETE")
+        except SystemExit as answered:  # `main` leaves more quickly
+            return answered.code if isinstance(answered.code, int) else 0
     try:
         with group.make_context("stackr", argv) as ctx:
             code = group.invoke(ctx)

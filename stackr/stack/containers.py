@@ -14,7 +14,9 @@ from stackr.runtime.types import ContainerState
 _BESIDE = re.compile(r"^[0-9a-f]{12}_")
 """Before the name of a container that is to take another one's place."""
 
-__all__ = ["display_name", "list_containers", "project_containers"]
+STATES = ("paused", "restarting", "removing", "running", "dead", "created", "exited")
+
+__all__ = ["STATES", "display_name", "list_containers", "project_containers"]
 
 
 async def list_containers(

@@ -148,6 +148,12 @@ class Source:
         loaded = self._tree()
         return () if loaded is None else tuple(loaded.tree.get("services") or ())
 
+    def ports(self, service: str) -> tuple[int, ...]:
+        """The container ports that a service publishes; () for one that there is not."""
+        loaded = self._tree()
+        found = {} if loaded is None else (loaded.tree.get("services") or {}).get(service) or {}
+        return tuple(dict.fromkeys(port["target"] for port in found.get("ports") or ()))
+
     def profiles(self) -> tuple[str, ...]:
         """The profiles that the stack file's services have, in order; () without a file."""
         loaded = self._tree()

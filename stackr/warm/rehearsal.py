@@ -61,6 +61,25 @@ def rehearse(folder: str, *, again: bool = False) -> None:
     ):
         for command in _AGAIN if again else (*_COMMANDS, *_AGAIN):
             run(["--engine", engine, "--file", _STACK, *command])
+        if not again:
+            _complete(engine)
+
+
+def _complete(engine: str) -> None:
+    """Answer a shell that asks for services, and one that asks for what the engine has."""
+    for words in (f"stackr --file {_STACK} logs ", f"stackr --engine {engine} --project-name "):
+        question = {
+            "_STACKR_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+        before = os.environ.copy()
+        os.environ.update(question)
+        try:
+            run([])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from stackr.cli.arguments import check_choice
+from stackr.cli.shells import SCRIPTS
 
 __all__ = ["completion"]
 
@@ -17,6 +17,4 @@ def completion(
 ) -> None:
     """Print the completion script of a shell: eval "$(stackr completion bash)"."""
     check_choice("completion", shell, ("bash", "zsh", "fish"))
-    typer.echo(
-        get_completion_script(prog_name="stackr", complete_var="_STACKR_COMPLETE", shell=shell)
-    )
+    typer.echo(SCRIPTS[shell], nl=False)

@@ -22,12 +22,10 @@ from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
-from stackr.stack.containers import list_containers
+from stackr.stack.containers import STATES, list_containers
 from stackr.stack.workloads.tasks import list_tasks
 
 __all__ = ["ps"]
-
-_STATES = ("paused", "restarting", "removing", "running", "dead", "created", "exited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +130,4 @@ def _states(status: Sequence[str], filter_: str | None) -> tuple[str, ...]:
         if key != "status":
             raise InvalidArgument(f"--filter: unknown filter {key}: status is expected")
         states.append(value)
-    return tuple(check_choice("--status", state, _STATES) for state in states)
+    return tuple(check_choice("--status", state, STATES) for state in states)

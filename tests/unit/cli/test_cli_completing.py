@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from stackr.cli.completing import choices_in
+from stackr.cli.shells import SCRIPTS
 
 STACK = """
 services:
-  web: {image: app, profiles: [dev, debug]}
+  web: {image: app, profiles: [dev, debug], ports: ["8080:80", "443"]}
   worker: {image: app}
 """
 PROTOCOLS: dict[str, Callable[[str], dict[str, str]]] = {
@@ -35,6 +36,7 @@ PROTOCOLS: dict[str, Callable[[str], dict[str, str]]] = {
         ("Of failures: text or github (annotations)", ["text", "github"]),
         ('table, json, or "{{.Name}} {{.State}}"', ["table", "json"]),
         ("Colours: auto, always or never", ["auto", "always", "never"]),
+        ("table or json; of one, its plan as JSON", ["table", "json"]),
         ("Set a variable", []),
         ("Only containers in this state", []),
     ],
@@ -71,6 +73,10 @@ def offered(folder: Path, line: str, shell: str = "bash") -> list[str]:
         ("stackr up --pull ", ["always", "missing", "never"]),
         ("stackr container rm ", []),
         ("stackr engine sta", ["start", "status"]),
+        ("stackr ps --status r", ["restarting", "removing", "running"]),
+        ("stackr ps --filter status=e", ["status=exited"]),
+        ("stackr port web ", ["80", "443"]),
+        ("stackr config --hash ", ["*", "web", "worker"]),
     ],
 )
 def test_words_are_offered(tmp_path: Path, line: str, words: list[str]) -> None:
@@ -85,6 +91,30 @@ def test_other_shells_are_offered_the_same(tmp_path: Path, shell: str) -> None:
     assert {"web", "worker"} <= set(
         " ".join(offered(tmp_path, "stackr logs w", shell)).replace('"', " ").split()
     )
+
+
+def test_a_value_behind_its_option_is_offered_as_the_whole_word(tmp_path: Path) -> None:
+    (tmp_path / "stack.yml").write_text(STACK)
+    assert offered(tmp_path, "stackr ps --status=ex", "fish") == ["--status=exited"]
+
+
+def test_bash_puts_words_together_and_needs_none(tmp_path: Path) -> None:
+    """What the script makes of bash's words; the program's answers are those of a stand-in."""
+    answer = "printf '%s\\n' \"$COMP_CWORD\" \"${COMP_WORDS//$'\\n'/|}\""
+    script = f"""\
+        {SCRIPTS["bash"]}
+        stand_in() {{ {answer}; }}
+        nothing() {{ echo; }}
+        COMP_WORDS=(stackr ps --status = ex); COMP_CWORD=4
+        _stackr_completion stand_in; printf '%s\\n' "${{COMPREPLY[@]}}"
+        COMP_WORDS=(stackr cp a=b c); COMP_CWORD=3
+        _stackr_completion stand_in; printf '%s\\n' "${{COMPREPLY[@]}}"
+        _stackr_completion nothing; echo "${{#COMPREPLY[@]}}"
+        """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["2", "stackr|ps|--status=ex", "3", "stackr|cp|a=b|c", "0"]
 
 
 def test_a_broken_stack_file_offers_nothing(tmp_path: Path) -> None:
