@@ -132,10 +132,20 @@ def _with_place(document: Document) -> Document:
     return {"project": "", "standby": False, "slot": "", **document}
 
 
+def _document(record: SandboxRecord) -> Document:
+    """What few endpoints have is left out where it is as with the rest."""
+    document = asdict(record)
+    for endpoint in document["endpoints"]:
+        for name, usual in (("driver", "bridge"), ("is_routed", False)):
+            if endpoint[name] == usual:
+                del endpoint[name]
+    return document
+
+
 SANDBOX = Kind(
     "sandbox",
     parse=lambda _, document: sandbox_from(document),
-    dump=asdict,
+    dump=_document,
     migrations=(_with_place,),
     identities={"endpoints": "endpoint_id"},
 )

@@ -182,6 +182,9 @@ class Container:
         return self.config.hostname or self.short_id
 
     def to_document(self) -> Document:
+        """What few have is left out where it is as with the rest."""
+        counted = self.unhealthy_restarts
+        few = {} if counted == UnhealthyRestarts() else {"unhealthy_restarts": asdict(counted)}
         return {
             "id": self.id,
             "name": self.name,
@@ -199,7 +202,7 @@ class Container:
             "intent": self.intent,
             "standby": self.standby,
             "replaced_by": self.replaced_by,
-            "unhealthy_restarts": asdict(self.unhealthy_restarts),
+            **few,
         }
 
     @classmethod
