@@ -14,11 +14,21 @@ from typing import Any
 
 from stackr.spec.attribute import Elsewhere, Since, State, Support
 from stackr.spec.declared import WITHOUT_FIELD, attributes, marked
+from stackr.spec.model.base import Model, given
 from stackr.spec.model.project import Project
 from stackr.spec.problems import Problem
 from stackr.spec.rules import ANY, ITEM, Path, show
 
-__all__ = ["SUPPORT", "State", "support_by", "table", "unsupported", "unsupported_by"]
+__all__ = [
+    "SUPPORT",
+    "State",
+    "is_refused",
+    "set_values",
+    "support_by",
+    "table",
+    "unsupported",
+    "unsupported_by",
+]
 
 _YES = Support(State.YES)
 
@@ -65,7 +75,7 @@ def unsupported(project: Project, *, embedded: bool = True) -> list[Problem]:
     for pattern, row in SUPPORT.items():
         if row.is_everywhere or (embedded and row.state in (State.NO, State.PARTLY)):
             for path, value in _values(project, pattern.split("."), ()):
-                if _is_refused(project, path, value, row):
+                if is_refused(row, value):
                     found.append(_problem(project, path, row))
     return found
 
@@ -77,14 +87,23 @@ def unsupported_by(project: Project, dialect: str, engine: str) -> list[Problem]
         for pattern, row in support_by(dialect).items()
         if row.state in (State.NO, State.PARTLY)
         for path, value in _values(project, pattern.split("."), ())
-        if _is_refused(project, path, value, row)
+        if is_refused(row, value)
     ]
 
 
-def _is_refused(project: Project, path: Path, value: Any, row: Support) -> bool:
+def is_refused(row: Support, value: Any) -> bool:
+    """Whether an engine with this support refuses a value; one that says nothing never is."""
     if value in _EMPTY:
         return False
     return row.state is State.NO or (row.refuses is not None and row.refuses(value))
+
+
+def set_values(project: Project, pattern: str) -> Iterator[tuple[Path, Any]]:
+    """What of a project's attributes of this pattern says anything, each with its path."""
+    for path, value in _values(project, pattern.split("."), ()):
+        says = any(given(value)) if isinstance(value, Model) else value not in _EMPTY
+        if says:
+            yield path, value
 
 
 def _problem(

@@ -178,6 +178,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.planner.plan.payloads",
         "stackr.planner.plan.model",
         "stackr.planner.plan.outlook",
+        "stackr.planner.review.portability",
         "stackr.runtime.labels",
         "stackr.runtime.image_build",
         "stackr.runtime.container",

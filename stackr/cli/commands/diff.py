@@ -1,10 +1,12 @@
 """`stackr diff`: what `up` would do, field by field; nothing is changed.
 
-With `--base`, what the change of the file itself does: no engine is asked, and no root needed.
+With `--base`, what the change of the file itself does: no engine is asked, and no root needed. With
+`--to`, what the file means on another kind of engine.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Annotated
@@ -60,6 +62,14 @@ class DiffArguments:
         int | None,
         Option("--revision", metavar="NUM", help="Compare with a revision of the history"),
     ] = None
+    to: Annotated[
+        str | None,
+        Option(
+            "--to",
+            metavar="ENGINE",
+            help="Tell what each attribute means there: swarm, docker, embedded or an address",
+        ),
+    ] = None
     out: Annotated[
         str | None, Option("--out", metavar="PATH", help="Save the plan, for stackr apply")
     ] = None
@@ -91,7 +101,10 @@ class DiffArguments:
 
     def __post_init__(self) -> None:
         check_choice("--format", self.form, _FORMS)
-        check_conflicts(self, ("--base", "--revision"), *UpOptions.CONFLICTS)
+        others = (("--to", each) for each in ("--base", "--revision", "--out"))
+        check_conflicts(self, ("--base", "--revision"), *others, *UpOptions.CONFLICTS)
+        if self.to is not None and self.form in _PLACED:
+            raise InvalidArgument(f"--to: text or json, not {self.form}")
         if self.out is not None and (self.base is not None or self.revision is not None):
             raise InvalidArgument("--out: only a plan for the engine can be saved and applied")
 
@@ -110,6 +123,8 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
     targets, engine = arguments.targets, session.options.engine
     source = source_of(session.options, targets.files)
     project = source.load(targets.services)
+    if arguments.to is not None:
+        return _compared(session, project, arguments, arguments.to)
     wanted = cache(
         lambda: desire(
             project, up_options, engine=engine, all_resources=session.options.all_resources
@@ -174,6 +189,28 @@ def _shown(session: Session, arguments: DiffArguments, project: Project, plan: P
     if plan.is_refused:
         return 1
     return _CHANGES if arguments.exit_code and _is_changed(plan, arguments) else 0
+
+
+def _compared(session: Session, project: Project, arguments: DiffArguments, to: str) -> int:
+    """What the stack means here and there; 2, with `--exit-code`, where that is not the same."""
+    # The dialects of all engines, which nobody else who looks at one host needs.
+    from stackr.cli.views.comparison import comparison_json, comparison_lines
+    from stackr.planner.review.portability import Meaning
+    from stackr.stack.moving import compare_with
+
+    found = compare_with(project, session.options.engine, to)
+    if found.unasked:
+        session.view.warning(
+            f"{to} does not say what it can do, so the newest is meant: {found.unasked}"
+        )
+    told = (project.name, found.here, found.there, found.rows)
+    if arguments.form == "json":
+        session.out.line(json.dumps(comparison_json(*told), indent=2, ensure_ascii=False))
+    else:
+        for line in comparison_lines(*told, session.out, detail=arguments.detail):
+            session.out.line(line)
+    is_same = all(row.meaning is Meaning.KEPT for row in found.rows)
+    return _CHANGES if arguments.exit_code and not is_same else 0
 
 
 def _is_changed(plan: Plan, arguments: DiffArguments) -> bool:

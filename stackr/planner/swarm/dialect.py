@@ -8,7 +8,7 @@ from typing import Any
 from stackr.planner.change.slots import stored_spec
 from stackr.planner.swarm import attributes as words
 from stackr.planner.swarm.normal import normal_image, normal_network, normal_service
-from stackr.planner.swarm.render import DIALECT, pinned, renamed, render, uses
+from stackr.planner.swarm.render import DIALECT, pinned, refusals, renamed, render, unwritten, uses
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.document import sealed
 from stackr.runtime import labels
@@ -30,6 +30,14 @@ class Swarm:
 
     def render(self, project: Project, capabilities: WorkloadCapabilities) -> Rendered:
         return render(project, capabilities)
+
+    def refusals(
+        self, project: Project, capabilities: WorkloadCapabilities
+    ) -> list[tuple[str, str]]:
+        return refusals(project, capabilities)
+
+    def unwritten(self, project: Project) -> list[tuple[str, str, str]]:
+        return unwritten(project)
 
     def normal(
         self,

@@ -16,6 +16,8 @@ class Faults:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._found: dict[str, Problem] = {}
+        self.reasons: dict[str, str] = {}
+        """The first message of each path that was added."""
 
     def add(self, path: Path, message: str, *, hint: str | None = None) -> None:
         """path: in the stack file."""
@@ -23,6 +25,7 @@ class Faults:
         where = f"{place}: " if place is not None else ""
         text = f"{where}{show(path)}: {message}"
         self._found.setdefault(text, Problem.of(text, hint=hint, snippet=""))
+        self.reasons.setdefault(show(path), message)
 
     def take(self, problems: list[Problem]) -> None:
         for problem in problems:

@@ -26,7 +26,7 @@ from stackr.planner.swarm.deploy import (
     restart_spec,
     update_specs,
 )
-from stackr.planner.swarm.draft import Draft
+from stackr.planner.swarm.draft import JOBS, Draft
 from stackr.planner.swarm.faults import Faults
 from stackr.planner.swarm.files import file_document
 from stackr.planner.swarm.init_steps import init_steps
@@ -38,11 +38,21 @@ from stackr.planner.workloads.document import named_by_hash, sealed
 from stackr.runtime import labels
 from stackr.runtime.workloads import Document, DocumentKind, WorkloadCapabilities
 from stackr.spec.decode import EXTENSION
+from stackr.spec.model.base import given
 from stackr.spec.model.project import Project
-from stackr.spec.model.service import ServiceNetwork
+from stackr.spec.model.service import Service, ServiceNetwork
 from stackr.spec.support import unsupported_by
 
-__all__ = ["DIALECT", "LONGEST_NAME", "pinned", "renamed", "render", "uses"]
+__all__ = [
+    "DIALECT",
+    "LONGEST_NAME",
+    "pinned",
+    "refusals",
+    "renamed",
+    "render",
+    "unwritten",
+    "uses",
+]
 
 DIALECT = "swarm"
 LONGEST_NAME = 63
@@ -70,6 +80,35 @@ def render(project: Project, capabilities: WorkloadCapabilities) -> Rendered:
     """
     faults = Faults(project)
     faults.take(unsupported_by(project, DIALECT, "a Swarm"))
+    rendered = _rendered(project, capabilities, faults)
+    faults.check()
+    return rendered
+
+
+def refusals(project: Project, capabilities: WorkloadCapabilities) -> list[tuple[str, str]]:
+    """Path and reason of what `render` refuses, but for what `spec.support` says."""
+    faults = Faults(project)
+    _rendered(project, capabilities, faults)
+    return [*faults.reasons.items()]
+
+
+def unwritten(project: Project) -> list[tuple[str, str, str]]:
+    """What means another thing than on one host where the file says nothing."""
+    once = _run_once(project)
+    return [
+        (f"services.{name}.restart", "not set: it stays ended", "not set: it is started again")
+        for name, service in sorted(project.services.items())
+        if not service.restart and name not in once and not _has_policy(service)
+    ]
+
+
+def _has_policy(service: Service) -> bool:
+    deploy = service.deploy
+    return deploy is not None and (deploy.restart_policy is not None or deploy.mode in JOBS)
+
+
+def _rendered(project: Project, capabilities: WorkloadCapabilities, faults: Faults) -> Rendered:
+    """What it comes to, good for nothing where there are faults."""
     api = Api(max(capabilities.api, LEAST), faults)
     files = {
         (section, key): file_document(project, section, key, faults)
@@ -97,7 +136,6 @@ def render(project: Project, capabilities: WorkloadCapabilities) -> Rendered:
         for key in sorted({key for draft in drafts.values() for key in _networks(draft)})
         if not project.networks[key].external
     ]
-    faults.check()
     all_services = (*services.values(), *(step for each in steps.values() for step in each))
     return Rendered(
         project=project,
@@ -189,6 +227,7 @@ def _service(draft: Draft) -> Document:
     check_width(draft)
     if probe_of(service) is not None:
         draft.faults.add(draft.at(EXTENSION, "probe"), "not supported by a Swarm", hint=_TEST)
+    _check_unhealthy(draft)
     spec: dict[str, Any] = {
         "TaskTemplate": {
             "ContainerSpec": container_spec(draft),
@@ -231,6 +270,15 @@ def _check_image(draft: Draft) -> None:
     elif not _IMAGE.fullmatch(draft.service.image):
         told = f'not a repository and tag: "{draft.service.image}"'
         draft.faults.add(draft.at("image"), told)
+
+
+def _check_unhealthy(draft: Draft) -> None:
+    """A Swarm puts another task in the place of one that is unhealthy, however often."""
+    service = draft.service
+    limits = service.stackr.restart_unhealthy if EXTENSION in service.extensions else None
+    if limits is not None and any(given(limits)):
+        path = draft.at(EXTENSION, "restart_unhealthy")
+        draft.faults.add(path, "a Swarm replaces what is unhealthy without limits or waits")
 
 
 def _check_name(draft: Draft, name: str) -> None:

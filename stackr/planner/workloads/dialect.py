@@ -58,6 +58,16 @@ class Dialect(Protocol):
         """Raises InvalidProject with all that this engine cannot do, each with its place."""
         ...
 
+    def refusals(
+        self, project: Project, capabilities: WorkloadCapabilities
+    ) -> list[tuple[str, str]]:
+        """Path and reason of what `render` refuses, apart from what `spec.support` knows."""
+        ...
+
+    def unwritten(self, project: Project) -> list[tuple[str, str, str]]:
+        """What means another thing where the file says nothing: path, on one host, here."""
+        ...
+
     def normal(
         self,
         observed: ObservedDocument,

@@ -325,12 +325,20 @@ class _Draft:
                 AwaitWorkload(
                     name,
                     needed_by=waiting if needed_by else (),
-                    timeout_s=self._options.wait_timeout_s,
+                    timeout_s=self._patience_s(document.key),
                 ),
                 after,
                 is_optional=optional,
             )
         return self._waits[name]
+
+    def _patience_s(self, key: str) -> float | None:
+        """What the options say, or the service's `x-stackr.ready_timeout` if that is less."""
+        service = self._rendered.project.services.get(key)
+        is_extended = service is not None and EXTENSION in service.extensions
+        own = service.stackr.ready_timeout if service is not None and is_extended else None
+        told = [each for each in (self._options.wait_timeout_s, own) if each is not None]
+        return min(told, default=None)
 
     # --- what goes -------------------------------------------------------------------------------
 

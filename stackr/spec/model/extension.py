@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from stackr.spec import extension_readers as readers
-from stackr.spec.attribute import in_place, no_effect, not_on_swarm
+from stackr.spec.attribute import in_place, no_effect, not_on_swarm, supported, swarm
 from stackr.spec.decode import EXTENSION, Faults, Scalar, Struct, Unit
 from stackr.spec.extension_readers import PROBE_KINDS
 from stackr.spec.model.base import Model
@@ -166,7 +166,7 @@ class ServiceExtension(Model):
     restart_unhealthy: Annotated[
         RestartUnhealthy | None,
         in_place("the engine's label"),
-        not_on_swarm("a Swarm replaces what is unhealthy by itself"),
+        swarm(supported("as a Swarm always does, without limits or waits")),
     ] = Field(None, description="Whether a container that has become unhealthy is restarted.")
     stateful: Annotated[_Flag, no_effect("it is about the plan's risks")] = Field(
         None,

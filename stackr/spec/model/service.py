@@ -326,8 +326,14 @@ class Service(Model):
         not_on_swarm("use deploy.resources.reservations.generic_resources"),
     ] = ()
     hostname: str | None = None
-    healthcheck: Healthcheck | None = None
-    image: Annotated[str | None, recreates("and where the same name is another image now")] = None
+    healthcheck: Annotated[
+        Healthcheck | None, swarm(supported("a task that is unhealthy is replaced by another"))
+    ] = None
+    image: Annotated[
+        str | None,
+        recreates("and where the same name is another image now"),
+        swarm(supported("by its digest; each node pulls it from the registry")),
+    ] = None
     init: OptionalFlag = None
     ipc: Annotated[
         str | None,
@@ -410,6 +416,7 @@ class Service(Model):
         LongForm(canonical.ports),
         At("*", Default(defaults.values(protocol="tcp", mode="ingress")), Check(checks.host_ip)),
         UNORDERED,
+        swarm(supported("ingress: on every node, whichever runs the task; host: on its own")),
     ] = ()
     privileged: Annotated[Flag, not_on_swarm("cap_add gives single capabilities")] = False
     pull_policy: Annotated[
@@ -428,7 +435,11 @@ class Service(Model):
         ),
     ] = None
     read_only: Flag = False
-    restart: Annotated[str | None, in_place(), Check(checks.restart)] = None
+    restart: Annotated[
+        str | None,
+        in_place(),
+        Check(checks.restart),
+    ] = None
     runtime: Annotated[
         str | None,
         only(
@@ -446,8 +457,8 @@ class Service(Model):
         Named("source", "target"),
     ] = ()
     security_opt: Annotated[tuple[str, ...], UNORDERED] = ()
-    shm_size: Bytes = 0
-    stdin_open: Flag = False
+    shm_size: Annotated[Bytes, swarm(supported("as a tmpfs at /dev/shm"))] = 0
+    stdin_open: Annotated[Flag, swarm(supported("nobody attaches"))] = False
     stop_grace_period: OptionalDuration = None
     stop_signal: str | None = None
     storage_opt: Annotated[
@@ -492,6 +503,7 @@ class Service(Model):
         UNORDERED,
         Named("target", "source"),
         supported("of the types bind, volume, tmpfs and image"),
+        swarm(supported("each node has its own: data does not follow a task to another")),
     ] = ()
     volumes_from: Annotated[
         tuple[str, ...],

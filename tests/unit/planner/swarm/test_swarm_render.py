@@ -229,6 +229,7 @@ _REFUSED: list[tuple[str, str]] = [
     ("platform: linux/arm/v7", "knows no variants"),
     ("x-stackr: {probe: {tcp: 80}}", "probe: not supported by a Swarm"),
     ("volumes: [{type: bind, source: /a, target: /b, bind: {selinux: z}}]", "selinux"),
+    ("x-stackr: {restart_unhealthy: {max_attempts: 2}}", "without limits or waits"),
 ]
 
 

@@ -14,7 +14,12 @@ from swarm_stacks import OLD, project
 from stackr.errors import InvalidProject, NotFound
 from stackr.planner.plan.model import Kind, Origin, Plan
 from stackr.planner.plan.options import UpOptions
-from stackr.planner.plan.payloads import CreateDocument, RemoveDocument, UpdateDocument
+from stackr.planner.plan.payloads import (
+    AwaitWorkload,
+    CreateDocument,
+    RemoveDocument,
+    UpdateDocument,
+)
 from stackr.planner.swarm.dialect import Swarm
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.reconcile import Circumstances, reconcile_documents, scaled
@@ -290,6 +295,19 @@ def test_waits_for_all_that_was_asked_for(render: Render) -> None:
     made = plan(rendered, answered(rendered.documents, "demo"), UpOptions(wait=True))
     assert [each.action.value for each in made.operations] == ["wait for"] * 3
     assert made.changes == ()
+
+
+def test_a_wait_has_the_lesser_of_two_limits(render: Render) -> None:
+    text = STACK.replace(
+        "db: {image: postgres:16}", "db: {image: db, x-stackr: {ready_timeout: 9s}}"
+    )
+    made = plan(render(text), EMPTY, UpOptions(wait=True, wait_timeout_s=30))
+    waits = [each.payload for each in made.operations if isinstance(each.payload, AwaitWorkload)]
+    assert {each.name.partition("-")[0]: each.timeout_s for each in waits} == {
+        "demo_db": 9,
+        "demo_job": 30,
+        "demo_web": 30,
+    }
 
 
 def test_an_external_network_has_to_be_there(render: Render) -> None:
