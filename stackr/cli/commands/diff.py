@@ -6,7 +6,6 @@ With `--base`, what the change of the file itself does: no engine is asked, and 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Annotated
@@ -192,24 +191,10 @@ def _shown(session: Session, arguments: DiffArguments, project: Project, plan: P
 
 
 def _compared(session: Session, project: Project, arguments: DiffArguments, to: str) -> int:
-    """What the stack means here and there; 2, with `--exit-code`, where that is not the same."""
     # The dialects of all engines, which nobody else who looks at one host needs.
-    from stackr.cli.views.comparison import comparison_json, comparison_lines
-    from stackr.planner.review.portability import Meaning
-    from stackr.stack.moving import compare_with
+    from stackr.cli.compared import show_comparison
 
-    found = compare_with(project, session.options.engine, to)
-    if found.unasked:
-        session.view.warning(
-            f"{to} does not say what it can do, so the newest is meant: {found.unasked}"
-        )
-    told = (project.name, found.here, found.there, found.rows)
-    if arguments.form == "json":
-        session.out.line(json.dumps(comparison_json(*told), indent=2, ensure_ascii=False))
-    else:
-        for line in comparison_lines(*told, session.out, detail=arguments.detail):
-            session.out.line(line)
-    is_same = all(row.meaning is Meaning.KEPT for row in found.rows)
+    is_same = show_comparison(session, project, to, form=arguments.form, detail=arguments.detail)
     return _CHANGES if arguments.exit_code and not is_same else 0
 
 

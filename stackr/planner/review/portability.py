@@ -125,8 +125,8 @@ def _rows(project: Project, here: _Kind, there: _Kind) -> Iterator[Row]:
         for path, value in set_values(project, pattern):
             meaning = _meaning(pattern, value, here, there)
             if meaning is not Meaning.KEPT or _is_told(project, path):
-                words = (kind.words(pattern, value) for kind in (here, there))
-                yield Row(show(path), meaning, *words, source_of(project, path))
+                one, other = here.words(pattern, value), there.words(pattern, value)
+                yield Row(show(path), meaning, one, other, source_of(project, path))
 
 
 def _meaning(pattern: str, value: Any, here: _Kind, there: _Kind) -> Meaning:
