@@ -41,10 +41,7 @@ async def run_step(
             hint=f"{payload.name} goes on: the next stackr up waits for it, stackr down ends it",
         ) from None
     if code:
-        raise Conflict(
-            f"pre_start[{payload.index}] exited with code {code}",
-            hint=f"container {payload.name} is kept until the next up, which runs it again",
-        )
+        raise Conflict(f"pre_start[{payload.index}] exited with code {code}")
 
 
 async def _start(

@@ -108,8 +108,11 @@ def _findings(loaded: Loaded, project: dict[str, Any]) -> Iterator[tuple[Path, s
             message = "links are of old: services reach each other by their names on a network"
             yield (*path, "links"), message
         if "build" not in service and _is_moving(service.get("image", "")):
-            message = f'"{service["image"]}" is whatever is newest: name a version or a digest'
-            yield (*path, "image"), message
+            yield (*path, "image"), _moving(service["image"])
+        for index, step in enumerate(service.get("pre_start", ())):
+            image = step.get("image", "")
+            if image != service.get("image") and _is_moving(image):
+                yield (*path, "pre_start", index, "image"), _moving(image)
 
 
 def _missing_files(
@@ -122,6 +125,10 @@ def _missing_files(
                 message = missing_file(volume["source"])
                 if message is not None:
                     yield ("services", name, "volumes", index), message
+
+
+def _moving(image: str) -> str:
+    return f'"{image}" is whatever is newest: name a version or a digest'
 
 
 def _is_moving(image: str) -> bool:

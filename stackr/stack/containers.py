@@ -73,9 +73,12 @@ def _by_service(container: ContainerState) -> tuple[str, bool, int, str]:
 
 
 def display_name(container: ContainerState) -> str:
-    """`web-1` where the name is the project's default one, else the whole name."""
+    """`web-1` where the name is the project's default one, else the whole name; of a step of
+    `pre_start`, `web-pre_start.0`."""
     own = container.labels
     prefix = f"{own.get(labels.PROJECT)}-"
+    if labels.HOOK in own:
+        return container.name.removeprefix(prefix)
     default = f"{prefix}{own.get(labels.SERVICE)}-{own.get(labels.CONTAINER_NUMBER)}"
     name = _BESIDE.sub("", container.name)
     return name.removeprefix(prefix) if name == default else container.name

@@ -59,6 +59,11 @@ class _Followed:
     def service(self) -> str:
         return self.container.labels.get(labels.SERVICE, "")
 
+    @property
+    def is_step(self) -> bool:
+        """Whether it is one of `pre_start`, of whose end nothing is told but where it fails."""
+        return labels.HOOK in self.container.labels
+
 
 class Supervisor:
     """Shows the lines of a project's containers as they are written, until all have ended.
@@ -226,7 +231,8 @@ class Supervisor:
 
     def _ends(self, followed: _Followed) -> bool:
         """Whether its end is waited for."""
-        return not self._services or followed.service in self._services
+        is_meant = not self._services or followed.service in self._services
+        return is_meant and not followed.is_step
 
     def _is_shown(self, followed: _Followed) -> bool:
         return self._shown is None or followed.service in self._shown
@@ -284,14 +290,15 @@ class Supervisor:
 
     def _counts(self, event: EngineEvent) -> bool:
         own = event.attributes
-        if own.get(labels.ONEOFF, "False") == "True" or not self._is_number(own):
+        is_oneoff = own.get(labels.ONEOFF, "False") == "True" and labels.HOOK not in own
+        if is_oneoff or not self._is_number(own):
             return False
         return not self._known or event.attributes.get(labels.SERVICE, "") in self._known
 
     async def _supervise(self, followed: _Followed) -> None:
         """Show lines, run after run, until the container has ended for good."""
         ref, name = followed.container.id, display_name(followed.container)
-        announce = self._announce and self._is_shown(followed)
+        announce = self._announce and self._is_shown(followed) and not followed.is_step
         while True:
             followed.started.clear()
             await self._show(followed)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from stackr.errors import NotFound
 from stackr.planner.desired.project import desired
@@ -19,7 +20,7 @@ from stackr.stack.goal import Goal
 from stackr.stack.history import read_history
 from stackr.stack.isolated_load import isolated_again
 
-__all__ = ["goal_of", "rollback_goal"]
+__all__ = ["goal_of", "of_image", "rollback_goal"]
 
 
 async def rollback_goal(
@@ -48,7 +49,7 @@ async def goal_of(
     archive = dict(revision.archive)
     images = await _images(context, runtime, revision)
     archive["services"] = {
-        service: {**each, **({"image": images[service]} if service in images else {})}
+        service: of_image(each, images[service]) if service in images else each
         for service, each in archive["services"].items()
     }
     project = restored(archive, os.environ)
@@ -68,6 +69,16 @@ async def goal_of(
         action=f"rollback to {revision.number}",
         announcement=f"rolling {project.name} back to revision {revision.number}",
     )
+
+
+def of_image(service: Mapping[str, Any], image: str) -> dict[str, Any]:
+    """The service with another image, and so its steps of `pre_start` that have the same one."""
+    own = service.get("image")
+    steps = [
+        {**step, "image": image} if own and step.get("image") == own else step
+        for step in service.get("pre_start", ())
+    ]
+    return {**service, "image": image, **({"pre_start": steps} if steps else {})}
 
 
 async def _images(context: Context, runtime: Runtime, revision: Revision) -> dict[str, str]:

@@ -273,8 +273,17 @@ def _check_platform(name: str, service: dict[str, Any]) -> None:
 
 
 def _images(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments) -> Sequence[str]:
-    services = sorted(project["services"].items())
-    return [each.get("image") or f"{loaded.found.name}-{name}" for name, each in services]
+    images = []
+    for name, service in sorted(project["services"].items()):
+        own = service.get("image") or f"{loaded.found.name}-{name}"
+        images += [own, *(each["image"] for each in _steps(service) if each["image"] != own)]
+    return images
+
+
+def _steps(service: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps of `pre_start` that name an image."""
+    steps = service.get("pre_start") or ()
+    return [each for each in steps if isinstance(each, dict) and each.get("image")]
 
 
 def _profiles(project: dict[str, Any], loaded: Loaded, arguments: ConfigArguments) -> Sequence[str]:
@@ -303,7 +312,9 @@ _LISTS: dict[str, _Listing] = {
 
 
 def _pin_images(services: dict[str, Any]) -> None:
-    named = [each for each in services.values() if isinstance(each, dict) and each.get("image")]
+    found = [each for each in services.values() if isinstance(each, dict)]
+    named = [each for each in found if each.get("image")]
+    named += (step for service in found for step in _steps(service))
     # Not at the top: the registry's client, of aiohttp, takes as long as all else that config does.
     from stackr.stack.digests import pin
 

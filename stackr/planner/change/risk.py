@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackr.planner.change.slots import stored_spec
+from stackr.planner.desired.init_steps import step_images, steps_of
 from stackr.planner.desired.project import Desired, DesiredService
 from stackr.planner.observe.observed import Observed, other_stack_of
 from stackr.planner.plan.model import Change, Kind, Risk, RiskLevel
@@ -190,6 +191,13 @@ def _privileged(subject: Subject) -> Iterator[_Finding]:
     if subject.spec.get("privileged") and not subject.before.get("privileged"):
         message = f'service "{subject.name}" is privileged'
         yield "privileged", subject.path("privileged"), message
+    for hooks in ("pre_start", "post_start", "pre_stop"):
+        before = subject.before.get(hooks, ())
+        for index, hook in enumerate(subject.spec.get(hooks, ())):
+            if hook.get("privileged") and hook not in before:
+                path = f"{hooks}[{index}]"
+                message = f'service "{subject.name}": {path} is privileged'
+                yield "privileged", subject.path(f"{path}.privileged"), message
 
 
 def _capabilities(subject: Subject) -> Iterator[_Finding]:
@@ -241,6 +249,12 @@ def _images(subject: Subject) -> Iterator[_Finding]:
     if subject.before.get("image") != image and not subject.is_built and _floats(image):
         message = f'service "{subject.name}": image {image} has no fixed tag'
         yield "image-unpinned", subject.path("image"), message
+    before = {image, *step_images(subject.before)}
+    for index, step in enumerate(steps_of(subject.spec)):
+        used = step.get("image", "")
+        if used and used not in before and _floats(used):
+            message = f'service "{subject.name}": image {used} has no fixed tag'
+            yield "image-unpinned", subject.path(f"pre_start[{index}].image"), message
 
 
 def _floats(image: str) -> bool:

@@ -120,6 +120,8 @@ def _suspect(
     project: Project, service: str, fault: _Fault | None, container: ContainerState | None
 ) -> Suspect | None:
     problem = problem_of(container) if container is not None else ""
+    if fault is not None and container is not None and labels.HOOK in container.labels:
+        problem = fault.message  # which says the step
     if fault is None and not problem:
         return None
     health = last_check(container) if container is not None else ""

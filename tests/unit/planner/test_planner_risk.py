@@ -15,7 +15,7 @@ from stackr.planner.plan.model import Plan, RiskLevel
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
-from stackr.spec.model.service import Service
+from stackr.spec.model.service import Hook, InitStep, Service
 from stackr.spec.model.volume import Volume
 
 NOTHING = Observed("demo")
@@ -49,6 +49,10 @@ async def changed(before: Service, after: Service) -> Plan:
         ({"image": "host:5000/app:1.2"}, []),
         ({"image": "app@sha256:" + "a" * 64}, []),
         ({"privileged": True}, ["privileged"]),
+        ({"pre_start": (InitStep(image="tool:1", privileged=True),)}, ["privileged"]),
+        ({"post_start": (Hook(command=("x",), privileged=True),)}, ["privileged"]),
+        ({"pre_start": (InitStep(image="tool"),)}, ["image-unpinned"]),
+        ({"pre_start": (InitStep(image="app:1"),)}, []),
         ({"cap_add": ("NET_ADMIN",)}, ["capability-added"]),
         ({"ports": published(80)}, ["port-opened"]),
         ({"ports": (port(80, "80", host_ip="127.0.0.1"),)}, []),

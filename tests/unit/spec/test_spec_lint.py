@@ -147,6 +147,14 @@ configs: {c: {content: x}}
                 " newest: name a version or a digest",
             ],
         ),
+        (
+            "services:\n  a:\n    image: i:1\n    pre_start:\n      - command: x\n"
+            "      - image: tool\n",
+            [
+                'compose.yaml:6:9: warning: services.a.pre_start[1].image: "tool" is whatever is'
+                " newest: name a version or a digest",
+            ],
+        ),
     ],
 )
 def test_each_finding(found: Lint, tmp_path: Path, text: str, warnings: list[str]) -> None:

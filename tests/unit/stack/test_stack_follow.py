@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from planning import service, stack, up
 
-from stackr.runtime.fake import FakeRuntime
+from stackr.runtime.fake import Behaviour, FakeRuntime
 from stackr.runtime.types import LogEntry
 from stackr.spec.model.deploy import Deploy
+from stackr.spec.model.service import InitStep
 from stackr.stack.log_read import LogWindow
 from stackr.stack.log_request import LogRequest, show_logs
 from stackr.stack.logs import Supervisor
@@ -23,7 +25,7 @@ class Engine(FakeRuntime):
     written: dict[str, list[tuple[int, str]]]
 
     async def logs(self, ref: str, **window: Any) -> AsyncIterator[LogEntry]:
-        name = self._find(ref).name.partition("_")[2] or self._find(ref).name
+        name = re.sub("^[0-9a-f]{12}_", "", self._find(ref).name)
         lines = self.written.get(name, [])
         since_ns = (window.get("since") or 0) * 1e9
         lines = [(time_ns, text) for time_ns, text in lines if time_ns >= since_ns]
@@ -101,6 +103,28 @@ async def test_a_follower_goes_on_with_what_takes_the_place_and_with_new_replica
     async with asyncio.timeout(30):
         await work
     assert list(dict.fromkeys(lines.shown)) == ["web-1 first", "web-1 second", "web-2 another"]
+
+
+async def test_steps_are_shown_and_their_end_is_not_waited_for() -> None:
+    runtime = engine(web=[(10**9, "runs")])
+    runtime.written["demo-web-pre_start.0"] = [(10**9, "migrated")]
+    runtime.behaviours = {"demo-web-pre_start.0": Behaviour()}
+    ended: list[str] = []
+    lines = Lines()
+    supervisor = Supervisor(runtime, "demo", lines, exited=lambda end: ended.append(end.name))
+    await supervisor.open()
+    project = stack({"web": service(pre_start=(InitStep(command=("x",)),))})
+    work = asyncio.ensure_future(up(runtime, project))
+    await lines.until("web-pre_start.0 migrated")
+    await runtime.stop_container("demo-web-pre_start.0")
+    await work
+    await lines.until("web-1 runs")
+    await runtime.stop_container("demo-web-1")
+    async with asyncio.timeout(30):
+        await supervisor.ended()
+    await supervisor.close()
+    assert ended == ["demo-web-1"]
+    assert set(lines.shown) == {"web-pre_start.0 migrated", "web-1 runs"}
 
 
 async def test_nothing_of_a_former_run_is_shown() -> None:
