@@ -356,6 +356,30 @@ def _limits() -> list[Case]:
     ]
 
 
+def _device_requests(path: str) -> list[Case]:
+    """Of `gpus`, and of what `deploy` reserves; devices by the Container Device Interface."""
+
+    def of(text: str) -> str:
+        written = f"[{{{text}}}]"
+        for name in reversed(path.split(".")):
+            written = f"{{{name}: {written}}}"
+        return written.removeprefix("{").removesuffix("}")
+
+    def case(name: str, before: str, after: str) -> Case:
+        return _case(f"{path}.*.{name}", of(before), of(after), shown=path, needs="cdi")
+
+    cdi = "driver: cdi, capabilities: [a], device_ids"
+    one, two = f"{cdi}: [a.com/b=one]", f"{cdi}: [a.com/b=two]"
+    return [
+        _case(path, "", of(one), shown=path.partition(".")[0], needs="cdi"),
+        case("driver", "driver: nvidia, capabilities: [gpu]", "driver: cdi, capabilities: [gpu]"),
+        case("count", "count: 1, capabilities: [gpu]", "count: 2, capabilities: [gpu]"),
+        case("device_ids", one, two),
+        case("capabilities", "capabilities: [gpu]", "capabilities: [gpu, utility]"),
+        case("options", one, f"{one}, options: {{a: b}}"),
+    ]
+
+
 def _deploy() -> list[Case]:
     def restart(text: str) -> str:
         return f"deploy: {{restart_policy: {{{text}}}}}"
@@ -398,6 +422,8 @@ def _deploy() -> list[Case]:
             restart("condition: any, window: 1s"),
             restart("condition: any, window: 2s"),
         ),
+        *_device_requests("deploy.resources.reservations.devices"),
+        *_device_requests("gpus"),
         *_limits(),
     ]
 

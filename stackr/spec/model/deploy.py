@@ -18,7 +18,6 @@ from stackr.spec.attribute import (
     not_on_swarm,
     only,
     partly,
-    refused,
     supported,
     swarm,
 )
@@ -36,7 +35,7 @@ from stackr.spec.values import AS_FLOAT, AS_INT, COUNT, CPUS, SINGLE, UINT64
 _CLUSTER = no_effect("only a cluster has a use for it")
 _SWARM = inert("of a cluster; Docker Compose on one host has no use for it either")
 _HONOURED = swarm(supported())
-NO_DRIVER = refused("the engine has no driver for them")
+CDI = supported("as files in /etc/cdi or /var/run/cdi describe them: GPUs are nvidia.com/gpu")
 SCALES = OnChange(Effect.SCALE, "replicas come and go without the others")
 _NOT_NEGATIVE = partly("not negative", lambda seconds: seconds < 0)
 
@@ -88,7 +87,7 @@ class Resources(Model):
         At("cpus", _CLUSTER, _SWARM, _HONOURED),
         At("memory", in_place()),
         At("pids", MODEL_ONLY),
-        At("devices", NO_DRIVER, not_on_swarm("use generic_resources")),
+        At("devices", CDI, not_on_swarm("use generic_resources")),
         At("devices.*", Default(defaults.all_devices), Check(checks.device)),
         At("generic_resources", _CLUSTER, _SWARM, _HONOURED),
     ] = None

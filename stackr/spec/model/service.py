@@ -38,7 +38,7 @@ from stackr.spec.attribute import (
 )
 from stackr.spec.model.base import Model
 from stackr.spec.model.build import Build, Ulimit
-from stackr.spec.model.deploy import NO_DRIVER, SCALES, Deploy, DeviceRequest
+from stackr.spec.model.deploy import CDI, SCALES, Deploy, DeviceRequest
 from stackr.spec.model.extension import ServiceExtension, service_extension
 from stackr.spec.model.mounts import FileGrant, ServiceVolume
 from stackr.spec.model.parts import (
@@ -321,7 +321,7 @@ class Service(Model):
         tuple[DeviceRequest, ...],
         LongForm(canonical.gpus),
         At("*", Default(defaults.all_devices), Check(checks.device)),
-        NO_DRIVER,
+        CDI,
         Since("2.30.0"),
         not_on_swarm("use deploy.resources.reservations.generic_resources"),
     ] = ()

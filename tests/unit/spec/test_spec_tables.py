@@ -81,7 +81,6 @@ def test_the_documentation_has_the_table() -> None:
 @pytest.mark.parametrize(
     ("attribute", "path"),
     [
-        ("gpus: all", "gpus"),
         ("logging: {driver: awslogs}", "logging.driver"),
         ("volumes: [{type: npipe, source: i, target: /x}]", "volumes[0].type"),
         ("userns_mode: keep", "userns_mode"),
