@@ -10,13 +10,15 @@ import typer
 from stackr.cli.arguments import Targets
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.events import event_json, event_line
-from stackr.errors import InvalidArgument
+from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.types import EngineEvent
+from stackr.runtime.workloads import Workloads
 
 __all__ = ["events"]
 
@@ -53,7 +55,10 @@ def events(ctx: typer.Context, arguments: EventsArguments) -> None:
     name = source.name()
     source.check_services(arguments.targets.services)
     with open_session(options) as session:
-        session.look(lambda runtime: _events(session, runtime, name, arguments))
+        session.look(
+            lambda runtime: _events(session, runtime, name, arguments),
+            cluster=OnCluster(name, lambda cluster: _of_cluster(session, cluster, name, arguments)),
+        )
 
 
 async def _events(
@@ -70,3 +75,17 @@ async def _events(
         if services and own.get(labels.SERVICE) not in services:
             continue
         session.out.line(event_json(event) if arguments.json else event_line(event))
+
+
+async def _of_cluster(
+    session: Session, cluster: Workloads, project: str, arguments: EventsArguments
+) -> None:
+    """What happens to a stack's services and what they use; of tasks, `ps` tells."""
+    if arguments.targets.services:
+        raise NotSupported("events: on a cluster, those of the whole stack are shown")
+    stream = cluster.events(project, since=arguments.since, until=arguments.until)
+    async for event in stream:
+        if event.kind:
+            attributes = {**event.attributes, "name": event.name}
+            told = EngineEvent(event.kind, event.action, event.id, attributes, event.time_ns)
+            session.out.line(event_json(told) if arguments.json else event_line(told))

@@ -12,7 +12,7 @@ import typer
 from stackr.cli.arguments import check_choice, check_plain
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, open_session
 from stackr.cli.source import source_of
 from stackr.cli.targets import Targets
 from stackr.cli.views.images import images_json, images_table
@@ -20,7 +20,9 @@ from stackr.errors import NotFound
 from stackr.options import Option
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState, ImageState
+from stackr.runtime.workloads import Workloads
 from stackr.stack.containers import project_containers
+from stackr.stack.workloads.tasks import list_tasks
 
 __all__ = ["images"]
 
@@ -44,7 +46,10 @@ def images(ctx: typer.Context, arguments: ImagesArguments) -> None:
     name = source.name()
     source.check_services(targets.services)
     with open_session(options) as session:
-        rows = session.look(lambda runtime: _images(runtime, name, targets.services))
+        rows = session.look(
+            lambda runtime: _images(runtime, name, targets.services),
+            cluster=OnCluster(name, lambda cluster: _of_tasks(cluster, name, targets.services)),
+        )
         if arguments.quiet:
             lines = list(dict.fromkeys(c.image_id.removeprefix("sha256:") for c, _ in rows))
         elif kind == "json":
@@ -72,3 +77,18 @@ async def _image(runtime: Runtime, ref: str) -> ImageState | None:
         return await runtime.inspect_image(ref)
     except NotFound:
         return None
+
+
+async def _of_tasks(
+    cluster: Workloads, project: str, services: tuple[str, ...]
+) -> list[tuple[ContainerState, ImageState | None]]:
+    """What a cluster's tasks run, by reference and digest; the nodes alone know more of it."""
+    found: list[tuple[ContainerState, ImageState | None]] = []
+    for each in await list_tasks(cluster, project, services):
+        image, _, digest = each.task.image.partition("@")
+        task = each.task
+        container = ContainerState(
+            id=task.container_id, name=each.name, image=image, image_id=digest, state=task.state
+        )
+        found.append((container, None))
+    return found

@@ -13,12 +13,13 @@ import typer
 from stackr.cli.arguments import check_choice, check_plain
 from stackr.cli.declared import takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, open_session
 from stackr.cli.views.projects import ProjectRow, project_rows, projects_json, projects_table
 from stackr.errors import InvalidArgument
 from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
 
 __all__ = ["ls"]
 
@@ -44,7 +45,9 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
     kind = check_choice("--format", "json" if options.json else arguments.form, ("table", "json"))
     patterns = [_pattern(text) for text in arguments.filters]
     with open_session(options) as session:
-        rows = session.look(lambda runtime: _projects(runtime, all=arguments.all))
+        rows = session.look(
+            lambda runtime: _projects(runtime, all=arguments.all), cluster=OnCluster("", _stacks)
+        )
         if patterns:
             rows = [row for row in rows if any(p.search(row.name) for p in patterns)]
         if arguments.quiet:
@@ -72,3 +75,13 @@ def _pattern(text: str) -> re.Pattern[str]:
 async def _projects(runtime: Runtime, *, all: bool) -> Sequence[ProjectRow]:
     wanted = [labels.PROJECT, labels.CONFIG_HASH]
     return project_rows(await runtime.list_containers(labels=wanted, all=all))
+
+
+async def _stacks(cluster: Workloads) -> Sequence[ProjectRow]:
+    """Of a cluster: what runs of how many services each stack has; it knows of no files."""
+    rows = []
+    for name in await cluster.projects():
+        found = await cluster.status(name)
+        up = sum(status.running >= status.desired or status.is_job for status in found)
+        rows.append(ProjectRow(name, f"services({up}/{len(found)} running)", "N/A"))
+    return rows

@@ -17,7 +17,7 @@ def event_line(event: EngineEvent) -> str:
     """`2026-01-02 13:23:37.123456 container start 0123… (image=web:1, name=demo-web-1)`."""
     moment = datetime.fromtimestamp(event.time_ns // 1000 / 1e6)
     attributes = ", ".join(f"{key}={value}" for key, value in _attributes(event).items())
-    return f"{moment:%Y-%m-%d %H:%M:%S.%f} container {event.action} {event.id} ({attributes})"
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f} {event.type} {event.action} {event.id} ({attributes})"
 
 
 def event_json(event: EngineEvent) -> str:

@@ -93,6 +93,8 @@ def test_up_comes_to_what_the_file_says_and_then_has_nothing_to_do(stack: Stack)
     assert written.count(" web\n") == 3
     assert "db.1@node" in written
 
+    assert "services(2/2 running)" in stack("ls", files=False).stdout
+    assert stack("images").stdout.count("shop_web.") == 3
     versions = [stack.spec(name)["Version"]["Index"] for name in services]
     assert "no changes" in stack("up").stderr
     assert [stack.spec(name)["Version"]["Index"] for name in services] == versions
