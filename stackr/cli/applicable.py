@@ -52,6 +52,11 @@ _REASONS: Mapping[str, str] = {
     "ansi": "its output has no colours",
     "no_color": "its output has no colours",
 }
+_NOT_ON_A_SCREEN: Mapping[str, str] = {
+    "progress": "it has a screen of its own",
+    "dry_run": "it asks before each change",
+    "parallel": "its changes keep to the usual number",
+}
 
 
 def meaningless(command: str) -> frozenset[str]:
@@ -83,6 +88,8 @@ def meaningless(command: str) -> frozenset[str]:
         names.add("parallel")
     if command in (_LOOKING | _CHANGING | _JOINED | _GROUPS | _COPYING) - _WHOLE:
         names.add("all_resources")
+    if command == "ui":
+        names |= _NOT_ON_A_SCREEN.keys()
     if command in ("completion", "engine"):
         names |= {"ansi", "no_color"}
     return frozenset(names)
@@ -106,6 +113,8 @@ def _reason(command: str, name: str) -> str:
         return "a test's copy is isolated in any case"
     if name == "dry_run" and command == "test":
         return "what it makes, it takes away; diff shows the plan"
+    if command == "ui" and name in _NOT_ON_A_SCREEN:
+        return _NOT_ON_A_SCREEN[name]
     if name == "dry_run" and command.partition(" ")[0] in _GROUPS:
         return "it is done at once, without a plan"
     return _REASONS[name]

@@ -171,6 +171,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("stackr watch", "start the stack, and follow its sources"),
         ("stackr watch --no-up web", "one service, which runs already"),
     ),
+    "ui": (
+        ("stackr ui", "the stack of this folder, on a full screen"),
+        ("stackr ui stack.yml", "that of a file"),
+    ),
     "graph": (
         ("stackr graph", "as a tree"),
         ("stackr graph --format mermaid", "for a page or a README"),

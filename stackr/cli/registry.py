@@ -69,6 +69,7 @@ COMMANDS: dict[str, Entry] = {
     "stats": Entry("stats", "stats", "Show what the stack's containers use"),
     "wait": Entry("wait", "wait", "Wait until services' containers have ended"),
     "watch": Entry("watch", "watch", "Follow changes of source files into containers"),
+    "ui": Entry("ui", "ui", "Show the stack on a full screen, and work on it there"),
     "graph": Entry("graph", "graph", "Show what depends on what"),
     "ls": Entry("ls", "ls", "List projects"),
     "engine": Entry("engine", "engine", "Start, stop and look at the embedded engine"),
@@ -85,19 +86,8 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "Plan and history": ("diff", "apply", "history", "rollback", "config", "explain", "graph"),
     "Test": ("test",),
     "Inspect": (
-        *(
-            "ls",
-            "port",
-            "env",
-            "top",
-            "stats",
-            "events",
-            "images",
-            "volumes",
-            "container",
-            "inspect",
-        ),
-        *("export", "commit"),
+        *("ls", "ui", "port", "env", "top", "stats", "events", "images", "volumes"),
+        *("container", "inspect", "export", "commit"),
     ),
     "Engine and images": (*("build", "pull", "push", "image", "engine", "completion", "version"),),
 }
@@ -112,6 +102,7 @@ def sections() -> dict[str, list[str]]:
 
 
 NO_JSON: dict[str, str] = {
+    "ui": "its output is a screen",
     "attach": "its output is the program's",
     "exec": "its output is the program's",
     "run": "its output is the program's",

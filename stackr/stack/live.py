@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from stackr.planner.observe.observed import Observed
 from stackr.planner.observe.revision import Revision
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
+from stackr.runtime import labels
 from stackr.runtime.container import ExecConfig
-from stackr.runtime.protocol import Runtime, Streams, SupportsExec
-from stackr.runtime.types import ContainerState
+from stackr.runtime.protocol import Runtime, Streams, SupportsExec, SupportsStats
+from stackr.runtime.types import ContainerState, ContainerStats, EngineEvent
 from stackr.spec.model.project import Project
 from stackr.stack.build import build_images, chosen_builds
 from stackr.stack.containers import list_containers
@@ -38,8 +40,9 @@ from stackr.stack.planning import desire, for_readers, foresee_up
 from stackr.stack.replica import find_replica
 from stackr.stack.result import ChangeFailed, Completed, Result
 from stackr.stack.rollback import rollback_goal
-from stackr.stack.saved import MAX_BYTES, parse_plan, save_plan, saved_goal
+from stackr.stack.saved import MAX_BYTES, parse_plan, plan_text, save_plan, saved_goal
 from stackr.stack.source import Source
+from stackr.stack.usage import UsageReaders
 from stackr.stack.watch.follow import follow
 from stackr.stack.watch.rules import watch_rules
 
@@ -72,19 +75,25 @@ class LiveStack:
             save_plan(str(out), plan, goal.wanted, observed, goal.options, self._source)
         return for_readers(plan, goal.wanted, goal.project)
 
+    async def propose(self, options: UpOptions | None = None) -> tuple[Plan, bytes]:
+        """As `diff`, with the document that would be saved, which `apply` takes as well."""
+        goal = self._goal(options or UpOptions())
+        plan, observed = await foresee_up(self._runtime, goal.wanted, goal.options)
+        text = plan_text(plan, goal.wanted, observed, goal.options, self._source)
+        return for_readers(plan, goal.wanted, goal.project), text.encode()
+
     async def up(self, options: UpOptions | None = None, *, ttl_s: float | None = None) -> Result:
         """Make what exists match the files. ttl_s: after which the engine takes it down."""
         goal = replace(self._goal(options or UpOptions()), ttl_s=ttl_s)
         return self._checked(await converge(self._context, self._runtime, goal))
 
-    async def apply(self, plan: str | Path, *, wait: bool = False, atomic: bool = False) -> Result:
-        """Carry out a plan that `diff` saved. Raises Conflict where it is out of date."""
-        try:
-            with Path(plan).open("rb") as file:
-                document = parse_plan(file.read(MAX_BYTES), str(plan))
-        except OSError as error:
-            raise StackrError(f"{plan}: {(error.strerror or str(error)).lower()}") from error
-        goal = saved_goal(document, str(plan), self._source, self._context.engine)
+    async def apply(
+        self, plan: str | Path | bytes, *, wait: bool = False, atomic: bool = False
+    ) -> Result:
+        """Carry out a plan that `diff` saved, or what it saved. Raises Conflict if out of date."""
+        name = "the plan" if isinstance(plan, bytes) else str(plan)
+        document = parse_plan(plan if isinstance(plan, bytes) else _read(Path(plan)), name)
+        goal = saved_goal(document, name, self._source, self._context.engine)
         goal = replace(goal, options=replace(goal.options, wait=wait, atomic=atomic))
         return self._checked(await converge(self._context, self._runtime, goal))
 
@@ -136,6 +145,32 @@ class LiveStack:
     def logs(self, request: LogRequest | None = None) -> AsyncIterator[LogLine]:
         """What its containers have written, in the order of the times; or as it comes."""
         return log_lines(self._context, self._runtime, self._name, request or LogRequest())
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """What happens to its containers, from the first item on.
+
+        That one is of type "", and says that nothing is missed from now on.
+        """
+        return self._runtime.events(labels=[f"{labels.PROJECT}={self._name}"])
+
+    async def usage(
+        self, ids: Collection[str] | None = None, *, every_s: float = 1.0
+    ) -> AsyncIterator[dict[str, ContainerStats]]:
+        """What containers use, by their IDs, again and again.
+
+        ids: of which, and looked at each time, so that they may change meanwhile; None for all that
+        run. Raises NotSupported where the engine does not measure it.
+        """
+        if not isinstance(self._runtime, SupportsStats):
+            raise NotSupported("stats: this engine does not offer it")
+        readers = UsageReaders(self._runtime)
+        try:
+            while True:
+                readers.follow([each.id for each in await self.ps()] if ids is None else ids)
+                yield dict(readers.latest)
+                await asyncio.sleep(every_s)
+        finally:
+            await readers.close()
 
     async def run(
         self,
@@ -258,6 +293,15 @@ class LiveStack:
         if not result.is_success:
             raise ChangeFailed(result, self._heard.failure)
         return result
+
+
+def _read(path: Path) -> bytes:
+    """A file that may hold a plan. Raises StackrError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError as error:
+        raise StackrError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
 
 class _Heard:

@@ -30,6 +30,7 @@ from stackr.version import __version__
 __all__ = [
     "MAX_BYTES",
     "parse_plan",
+    "plan_text",
     "save_document_plan",
     "save_plan",
     "saved_goal",
@@ -95,8 +96,14 @@ def save_plan(
 
     Raises StackrError.
     """
-    facts = _facts(wanted.project, source)
-    _write(Path(path), saved_plan(plan, wanted, observed, up_options, **facts))
+    _write(Path(path), plan_text(plan, wanted, observed, up_options, source))
+
+
+def plan_text(
+    plan: Plan, wanted: Desired, observed: Observed, up_options: UpOptions, source: Source
+) -> str:
+    """What is in such a file: the plan, and the world that it is for."""
+    return _text(saved_plan(plan, wanted, observed, up_options, **_facts(wanted.project, source)))
 
 
 def save_document_plan(
@@ -106,7 +113,7 @@ def save_document_plan(
     facts = _facts(seen.wanted.project.name, source)
     wanted, there, digests = seen.wanted, seen.observation, seen.digests
     document = saved_document_plan(plan, wanted, there, up_options, digests=digests, **facts)
-    _write(Path(path), document)
+    _write(Path(path), _text(document))
 
 
 def _facts(project: str, source: Source) -> dict[str, Any]:
@@ -124,8 +131,11 @@ def _facts(project: str, source: Source) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:

@@ -108,11 +108,15 @@ class Stack:
 
     @contextlib.asynccontextmanager
     async def open(
-        self, *, report: Report = ignore, read_only: bool = False
+        self, *, report: Report = ignore, read_only: bool = False, start: bool = True
     ) -> AsyncIterator[LiveStack]:
-        """The stack with its engine open. read_only: calls that change anything are refused."""
+        """The stack with its engine open.
+
+        read_only: calls that change anything are refused. start: the embedded engine, where it
+        does not run; else that is Unavailable.
+        """
         context = Context(self.engine, report)
-        async with context.open(read_only=read_only) as runtime:
+        async with context.open(read_only=read_only, start=start) as runtime:
             yield LiveStack(self.source, self.name, self.project, context, runtime)
 
     @contextlib.contextmanager

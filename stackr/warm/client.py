@@ -48,17 +48,27 @@ def main() -> NoReturn:
 def is_wanted() -> bool:
     """Whether this command may be run by another process at all.
 
-    A command that hands the terminal to programs of the host (`test`, a connection by ssh) has to
-    be in the session of that terminal; so has one that the shell has put in the background.
+    A command that hands the terminal to programs of the host (`test`, a connection by ssh) or
+    draws all of it (`ui`) has to be in the session of that terminal; so has one that the shell has
+    put in the background.
     """
     environ = os.environ
     if is_off() or "LISTEN_FDS" in environ:
         return False
-    if "test" in sys.argv or any("ssh://" in word for word in sys.argv):
+    if "test" in sys.argv or _is_ui(sys.argv) or any("ssh://" in word for word in sys.argv):
         return False
     if any("ssh://" in environ.get(name, "") for name in ("STACKR_ENGINE", "DOCKER_HOST")):
         return False
     return "_STACKR_COMPLETE" in environ or not _is_in_background()
+
+
+def _is_ui(words: list[str]) -> bool:
+    """Whether `ui` is the command: nothing but options, and their values, is before it.
+
+    After an option without a value it may be a service, and the start is slower for nothing.
+    """
+    at = words.index("ui") if "ui" in words else 0
+    return at == 1 or (at > 1 and (words[at - 1].startswith("-") or words[at - 2].startswith("-")))
 
 
 def is_off() -> bool:

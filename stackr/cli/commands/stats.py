@@ -22,6 +22,7 @@ from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsStats
 from stackr.runtime.types import ContainerState, ContainerStats
 from stackr.stack.containers import project_containers
+from stackr.stack.usage import UsageReaders
 
 __all__ = ["Shown", "follow_stats", "stats"]
 
@@ -84,11 +85,11 @@ async def follow_stats(
         readings = await asyncio.gather(*(_once(runtime, each.id) for each in containers))
         _show(session, list(zip(containers, readings, strict=True)), shown)
         return
-    readers = _Readers(runtime)
+    readers = UsageReaders(runtime)
     try:
         while True:
             containers = await look()
-            await readers.follow([container.id for container in containers])
+            readers.follow([container.id for container in containers])
             rows = [(each, readers.latest.get(each.id, ContainerStats())) for each in containers]
             _show(session, rows, shown)
             await asyncio.sleep(_INTERVAL_S)
@@ -112,36 +113,6 @@ async def _once(runtime: SupportsStats, ref: str) -> ContainerStats:
         async for reading in runtime.stats(ref, stream=False):
             last = reading
     return last
-
-
-class _Readers:
-    """One task a container, which keeps its latest reading."""
-
-    def __init__(self, runtime: SupportsStats) -> None:
-        self.latest: dict[str, ContainerStats] = {}
-        self._runtime = runtime
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    async def follow(self, refs: Sequence[str]) -> None:
-        """Read these containers and no others; raises what a reader failed with."""
-        for ref in self._tasks.keys() - set(refs):
-            self._tasks.pop(ref).cancel()
-        for ref in refs:
-            task = self._tasks.get(ref)
-            if task is not None and task.done():
-                task.result()
-            if task is None or task.done():
-                self._tasks[ref] = asyncio.create_task(self._read(ref))
-
-    async def _read(self, ref: str) -> None:
-        with contextlib.suppress(NotFound, Conflict):
-            async for reading in self._runtime.stats(ref):
-                self.latest[ref] = reading
-
-    async def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def _show(
