@@ -156,7 +156,7 @@ class Client:
         is_local = address.url.startswith("unix://")
         self._name = {} if is_local else {"Stackr-Client": os.urandom(16).hex()}
         """For an engine that cannot see our process: what is ours ends before our lock does."""
-        self._read_only = read_only
+        self.read_only = read_only
         self._has_answered = False
         self._free: list[_Connection] = []
         self.capabilities: frozenset[str] = frozenset()
@@ -288,7 +288,7 @@ class Client:
     async def _send(
         self, method: str, target: str, body: object, headers: Mapping[str, str]
     ) -> tuple[_Connection, h11.Response | h11.InformationalResponse]:
-        if self._read_only and method not in _SAFE_METHODS:
+        if self.read_only and method not in _SAFE_METHODS:
             raise PermissionDenied(f"engine: {method} {target}: this command changes nothing")
         if isinstance(body, AsyncIterator):
             return await self._send_chunks(method, target, body, headers)

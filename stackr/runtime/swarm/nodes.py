@@ -55,13 +55,14 @@ def named(nodes: list[NodeState], ref: str) -> NodeState:
     raise NotFound(f'node "{ref}": not found', hint="docker node ls lists them")
 
 
-async def runtime_of(
-    node: NodeState, manager: Client, environ: Mapping[str, str], *, read_only: bool = False
-) -> DockerRuntime:
-    """The node's own engine. Raises Unavailable, naming it, where nothing leads there."""
+async def runtime_of(node: NodeState, manager: Client, environ: Mapping[str, str]) -> DockerRuntime:
+    """The node's own engine, read-only where the manager's client is.
+
+    Raises Unavailable, naming it, where nothing leads there.
+    """
     failures = []
     for address in _addresses(node, manager.address, environ):
-        client = Client(address, read_only=read_only)
+        client = Client(address, read_only=manager.read_only)
         try:
             if await _node_id(client) == node.id:
                 return await DockerRuntime.open(client, environ)
