@@ -101,6 +101,9 @@ class _Kind:
     def of(cls, kind: str) -> _Kind:
         if kind == EMBEDDED:
             return cls(SUPPORT, {})
+        if kind == DOCKER:  # one host has no use for what only a cluster has
+            inert = {at: row for at, row in SUPPORT.items() if row.state is State.NO_EFFECT}
+            return cls({**support_by(kind), **inert}, {})
         marks = ((at, mark.support.get(kind)) for at, mark in marked(Elsewhere).items())
         told = {at: row.note for at, row in marks if row is not None and row.state is State.YES}
         return cls(support_by(kind), told)

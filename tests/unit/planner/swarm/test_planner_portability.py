@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from swarm_stacks import OLD, project
 
+from stackr.cli.views.comparison import comparison_json, comparison_lines
+from stackr.cli.views.output import Output
 from stackr.planner.review.portability import Meaning, compare_engines
 from stackr.stack.moving import kind_of
 
@@ -55,6 +58,11 @@ def test_the_same_kind_is_the_same(tmp_path: Path) -> None:
         assert set(meanings(tmp_path, kind, kind).values()) == {Meaning.KEPT}
 
 
+def test_what_only_a_cluster_uses_is_no_difference_of_two_hosts(tmp_path: Path) -> None:
+    found = meanings(tmp_path, "embedded", "docker")
+    assert set(found.values()) == {Meaning.KEPT}
+
+
 def test_back_to_one_host(tmp_path: Path) -> None:
     found = meanings(tmp_path, "swarm", "embedded")
     assert found["services.web.deploy.placement"] is Meaning.DIFFERENT
@@ -71,6 +79,28 @@ def test_a_row_has_its_words_and_its_place(tmp_path: Path) -> None:
     )
     assert row.source is not None
     assert row.to_json()["source"]["line"] == 7
+
+
+def test_it_is_told_once_for_many(tmp_path: Path) -> None:
+    rows = compare_engines(project(tmp_path, STACK), "embedded", "swarm")
+    output = Output(io.StringIO(), False, False)
+    lines = [*comparison_lines("demo", "embedded", "swarm", rows, output, detail=False)]
+    assert lines[0] == "demo: from embedded to swarm: 2 refused, 5 differently, 4 kept"
+    assert lines[1:4] == [
+        "",
+        "! services.web.cpu_shares  compose.yaml:7",
+        "    swarm: refused: use deploy.resources.reservations.cpus",
+    ]
+    at = lines.index("~ services.once.image  compose.yaml:10")
+    assert lines[at + 1 : at + 3] == [
+        "~ services.web.image  compose.yaml:4",
+        "    swarm: by its digest; each node pulls it from the registry",
+    ]
+    assert not any(line.startswith("=") for line in lines)
+    detailed = comparison_lines("demo", "embedded", "swarm", rows, output, detail=True)
+    assert "= services.web.command  compose.yaml:5" in detailed
+    told = comparison_json("demo", "embedded", "swarm", rows)
+    assert told["summary"] == {"refused": 2, "differently": 5, "kept": 4}
 
 
 @pytest.mark.parametrize(
