@@ -12,6 +12,7 @@ from stackr.planner.review.provenance import source_of
 from stackr.planner.workloads.dialect import Dialect, Rendered
 from stackr.runtime.workloads import Document, DocumentKind
 from stackr.spec.model.project import Project
+from stackr.spec.model.service import Service
 
 __all__ = ["for_document_readers"]
 
@@ -29,6 +30,7 @@ _ALSO: Mapping[str, str] = {
 """Where else what the engine has under one name may be written."""
 _CONTENT = ".sha256"
 """At the end of a path: what a config or secret holds."""
+_SHM = "/dev/shm"
 _ITEM = re.compile(r"(?P<list>\w+)\[(?P<name>.+?)\]")
 """A list's item by what tells it from the others, as a plan names it."""
 
@@ -117,4 +119,12 @@ def _by_index(project: Project, key: str, path: str) -> str:
     for index, item in enumerate(getattr(service, match["list"], ())):
         if names & {getattr(item, "target", None), getattr(item, "source", None)}:
             return f"{match['list']}[{index}]{path[match.end() :]}"
-    return match["list"]
+    return _other_mount(service, match["name"]) or match["list"]
+
+
+def _other_mount(service: Service, target: str) -> str:
+    """Where a mount is written that is none of `volumes`; "" for any other."""
+    if target == _SHM and service.shm_size:
+        return "shm_size"
+    targets = [written.partition(":")[0] for written in service.tmpfs]
+    return f"tmpfs[{targets.index(target)}]" if target in targets else ""

@@ -246,7 +246,8 @@ class _Draft:
         if document.kind is DocumentKind.SERVICE and each.verdict is Verdict.UPDATE:
             kind = Kind.RECREATE if each.replaces_tasks else Kind.UPDATE
         change = Change(_resource(document), kind, each.cause, each.fields, each.origin)
-        if kind is Kind.RECREATE and document.kind is DocumentKind.SERVICE:
+        is_job = document.name in self._rendered.jobs
+        if kind is Kind.RECREATE and document.kind is DocumentKind.SERVICE and not is_job:
             change = replace(change, rollout=rollout(self._dialect.attributes(document)))
         self._builder.changes.append(change)
 

@@ -29,6 +29,11 @@ STACK = """services:
     configs: [conf]
     mem_limit: 64m
     ports: ["8080:80"]
+    shm_size: 1m
+    tmpfs:
+      - /run:size=2m
+    volumes:
+      - /data
 configs:
   conf:
     content: hello
@@ -51,8 +56,10 @@ def read(folder: Path, before: str, after: str) -> Plan:
     [
         ("LEVEL: info", "LEVEL: debug", "environment.LEVEL", 6),
         ("64m", "32m", "deploy.resources.limits.memory", 8),
-        ("hello", "bye", "configs[demo_conf].sha256", 12),
+        ("hello", "bye", "configs[demo_conf].sha256", 17),
         ("8080", "8081", "ports", 9),
+        ("shm_size: 1m", "shm_size: 3m", "volumes[/dev/shm].tmpfs.size", 10),
+        ("size=2m", "size=3m", "volumes[/run].tmpfs.size", 12),
     ],
 )
 def test_a_change_has_its_place(tmp_path: Path, old: str, new: str, path: str, line: int) -> None:
@@ -70,7 +77,14 @@ def test_what_is_created_is_outlined(tmp_path: Path) -> None:
     wanted = rendered(tmp_path, STACK)
     plan = reconcile_documents(wanted, Observation("demo"), DIALECT)
     web = for_document_readers(plan, wanted, DIALECT).changes[-1]
-    assert [field.path for field in web.fields] == ["configs[demo_conf]", "image", "ports"]
+    assert [field.path for field in web.fields] == [
+        "configs[demo_conf]",
+        "image",
+        "ports",
+        "volumes[/data]",
+        "volumes[/dev/shm]",
+        "volumes[/run]",
+    ]
     detailed = for_document_readers(plan, wanted, DIALECT, detail=True).changes[-1]
     assert "environment.LEVEL" in [field.path for field in detailed.fields]
 
