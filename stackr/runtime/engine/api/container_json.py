@@ -40,6 +40,7 @@ _NOT_HERE: dict[str, Any] = {
 """Keys that clients expect, of what no container of this engine has."""
 _SHM_BYTES = 64 << 20
 _NS = 1_000_000_000
+_CHANGEABLE = {*Resources.model_fields, "oom_kill_disable"}
 
 
 def inspection(
@@ -333,9 +334,8 @@ def summary(
 
 def _changeable(host_config: HostConfig) -> dict[str, Any]:
     """stackr's own: what `update` may have changed. Other clients pass it over."""
-    names = {*Resources.model_fields, "oom_kill_disable"}
     limits = host_config.model_dump(
-        by_alias=True, mode="json", exclude_defaults=True, include=names
+        by_alias=True, mode="json", exclude_defaults=True, include=_CHANGEABLE
     )
     policy = host_config.restart_policy
     restart = {"Name": policy.name or "no", "MaximumRetryCount": policy.maximum_retry_count}

@@ -6,6 +6,7 @@ Source: Docker Engine API, "Container".
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stackr.errors import InvalidArgument, NotFound, StackrError
@@ -23,25 +24,35 @@ from stackr.runtime.engine.container.settings.spec import (
 )
 from stackr.runtime.engine.network.types import Endpoint, PublishedPort
 
-__all__ = ["ROUTES", "inspection", "summary"]
+__all__ = ["ROUTES", "inspection", "summaries"]
 
 _PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 
 
-async def summary(
-    engine: Engine, container: Container, *, size: bool, version: tuple[int, int]
+async def summaries(
+    engine: Engine, containers: Iterable[Container], *, size: bool, version: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Containers as a list shows them; with `size`, their files are counted."""
+    known = engine.containers.link_names()
+    shown = []
+    for container in containers:
+        value = _summary(engine, container, known.get(container.id, ()), version)
+        shown.append(value | (await _sizes(engine, container) if size else {}))
+    return shown
+
+
+def _summary(
+    engine: Engine, container: Container, links: Sequence[str], version: tuple[int, int]
 ) -> dict[str, Any]:
-    """A container as a list shows it; with `size`, its files are counted."""
-    value = container_json.summary(
+    return container_json.summary(
         container,
         endpoints=_endpoints(engine, container),
         sandbox=engine.networks.sandbox(container.id),
         version=version,
-        names=engine.containers.link_names(container),
+        names=links,
         standby=engine.containers.in_standby(container.id),
         severed=engine.containers.severed(container.id),
     )
-    return value | (await _sizes(engine, container) if size else {})
 
 
 def inspection(engine: Engine, container: Container) -> dict[str, Any]:
@@ -113,9 +124,7 @@ async def _list(engine: Engine, request: Request) -> Response:
     )
     chosen = container_filters.select(engine.containers.list(), options)
     size = request.flag("size")
-    return json_response(
-        [await summary(engine, c, size=size, version=request.api_version) for c in chosen]
-    )
+    return json_response(await summaries(engine, chosen, size=size, version=request.api_version))
 
 
 def _image_id(engine: Engine, name: str) -> str | None:

@@ -31,11 +31,12 @@ async def _snapshot(engine: Engine, request: Request) -> Response:
 
     return json_response(
         {
-            "Containers": [
-                await containers.summary(engine, container, size=False, version=version)
-                for container in engine.containers.list()
-                if is_own(container.config.labels)
-            ],
+            "Containers": await containers.summaries(
+                engine,
+                (each for each in engine.containers.list() if is_own(each.config.labels)),
+                size=False,
+                version=version,
+            ),
             "Networks": [
                 networks.to_json(network)
                 for network in engine.networks.list()

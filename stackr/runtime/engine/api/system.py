@@ -13,9 +13,8 @@ from contextlib import aclosing
 from typing import Any
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.engine.api import build, disk_usage, volumes
+from stackr.runtime.engine.api import build, containers, disk_usage, volumes
 from stackr.runtime.engine.api.backends import Engine
-from stackr.runtime.engine.api.containers import summary
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import BodyWriter, Request, Response, json_response
 from stackr.runtime.engine.api.image_json import without_intermediate
@@ -319,10 +318,8 @@ async def _disk_usage(engine: Engine, request: Request) -> Response:
 
 
 async def _container_usage(engine: Engine, request: Request) -> list[dict[str, Any]]:
-    return [
-        await summary(engine, container, size=True, version=request.api_version)
-        for container in engine.containers.list()
-    ]
+    every = engine.containers.list()
+    return await containers.summaries(engine, every, size=True, version=request.api_version)
 
 
 ROUTES = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -163,9 +163,9 @@ class Containers:
         """ "/db:/web/database", of each container that it knows."""
         return self._links.paths(container)
 
-    def link_names(self, container: Container) -> builtins.list[str]:
-        """ "/web/database", of each container that knows it."""
-        return self._links.names(container)
+    def link_names(self) -> Mapping[str, builtins.list[str]]:
+        """ "/web/database", of each container that knows another, by that one's ID."""
+        return self._links.names()
 
     def remove_link(self, path: str) -> None:
         """Raises NotFound, Conflict."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stackr.errors import Conflict, Internal, InvalidArgument, NotFound
 from stackr.runtime.engine.container.needs import NetworkAccess
@@ -41,15 +41,13 @@ class Links:
             f"/{other.name}:/{container.name}/{alias}" for other, alias in self._each(container)
         ]
 
-    def names(self, container: Container) -> list[str]:
-        """By which others know it: "/web/database"."""
-        return [
-            f"/{parent.name}/{alias}"
-            for parent in self._store
-            if parent.host_config.links
-            for other, alias in self._each(parent)
-            if other is container
-        ]
+    def names(self) -> Mapping[str, list[str]]:
+        """By which others know a container: "/web/database"; by the ID of each that is known."""
+        found: dict[str, list[str]] = {}
+        for parent in self._store:
+            for other, alias in self._each(parent):
+                found.setdefault(other.id, []).append(f"/{parent.name}/{alias}")
+        return found
 
     def needed(self, container: Container) -> list[Link]:
         """For a start. Raises Internal, with Docker's text, where one of them does not run."""
