@@ -39,6 +39,7 @@ _NOT_FOR_COMMANDS = (
     "stackr.warm.",
     "stackr.__main__",
     "stackr.pytest_plugin",  # for pytest, which need not be there
+    "stackr.ui.",  # by Textual, which is an extra
     "stackr.stack.digests",  # with the HTTP client of `registry` it takes 10 MB; few ask for it
     "stackr.registry.",
 )

@@ -7,7 +7,7 @@ import sys
 
 _IMPORT = """
 import sys
-sys.modules["pytest"] = None  # as where it is not installed
+sys.modules |= {"pytest": None, "textual": None}  # as where they are not installed
 from stackr.warm.server import import_commands
 import_commands()
 print(*({"stackr.runtime.engine.daemon", "_pytest"} & set(sys.modules)))
@@ -15,6 +15,6 @@ print(*({"stackr.runtime.engine.daemon", "_pytest"} & set(sys.modules)))
 
 
 def test_commands_are_imported_where_nothing_but_stackr_is_installed() -> None:
-    """The plug-in for pytest is none of them, and neither is the engine."""
+    """The plug-in for pytest is none of them, nor is the dashboard, nor the engine."""
     done = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
