@@ -46,11 +46,16 @@ async def _with_exit_code(runtime: Runtime, container: ContainerState) -> Contai
 
 
 async def project_containers(
-    runtime: Runtime, project: str, services: Iterable[str] = (), *, oneoff: bool = False
+    runtime: Runtime,
+    project: str,
+    services: Iterable[str] = (),
+    *,
+    oneoff: bool = False,
+    steps: bool = False,
 ) -> list[ContainerState]:
     """The project's containers, stopped ones as well, by name. services: () for all.
 
-    oneoff: those of `run` as well.
+    oneoff: those of `run` and of `pre_start` as well; steps: only the latter.
     """
     wanted = set(services)
     listed = await runtime.list_containers(labels=[f"{labels.PROJECT}={project}"])
@@ -58,7 +63,11 @@ async def project_containers(
         container
         for container in listed
         if (not wanted or container.labels.get(labels.SERVICE) in wanted)
-        and (oneoff or container.labels.get(labels.ONEOFF, "False") != "True")
+        and (
+            oneoff
+            or container.labels.get(labels.ONEOFF, "False") != "True"
+            or (steps and labels.HOOK in container.labels)
+        )
     ]
     return sorted(kept, key=_by_service)
 

@@ -34,7 +34,7 @@ async def log_lines(
         async for line in sink.followed(runtime, project, request):
             yield line
         return
-    containers = await project_containers(runtime, project, request.services)
+    containers = await project_containers(runtime, project, request.services, steps=True)
     window = LogWindow(request.tail, request.since, request.until)
     async for name, entry in read_logs(with_logs(runtime), containers, window, sink):
         yield LogLine(name, text_of(entry), moment_of(entry), entry.stream == "stderr")

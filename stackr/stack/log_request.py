@@ -65,7 +65,7 @@ async def show_logs(runtime: Runtime, project: str, request: LogRequest, sink: L
     Those of containers that take the place of others, and of further replicas, come along.
     """
     window = LogWindow(request.tail, request.since, request.until)
-    containers = await project_containers(runtime, project, request.services)
+    containers = await project_containers(runtime, project, request.services, steps=True)
     if request.index is not None:
         containers = [c for c in containers if _number(c) == str(request.index)]
         if not containers:

@@ -238,7 +238,7 @@ class Supervisor:
         return self._shown is None or followed.service in self._shown
 
     async def _containers(self) -> list[ContainerState]:
-        listed = await project_containers(self._runtime, self._project, self._known)
+        listed = await project_containers(self._runtime, self._project, self._known, steps=True)
         return [each for each in listed if self._is_number(each.labels)]
 
     def _is_number(self, own: Mapping[str, str]) -> bool:

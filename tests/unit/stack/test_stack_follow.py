@@ -155,3 +155,19 @@ async def test_no_line_is_shown_twice_after_a_replay() -> None:
     await lines.until("web-1 d")
     await supervisor.close()
     assert lines.shown == ["web-1 a", "web-1 b", "web-1 c", "web-1 d"]
+
+
+async def test_what_a_step_that_failed_has_written_is_in_the_logs() -> None:
+    runtime = engine()
+    runtime.written["demo-web-pre_start.0"] = [(10**9, "no luck")]
+    runtime.behaviours = {"demo-web-pre_start.0": Behaviour(exit_code=1)}
+    await up(runtime, stack({"web": service(pre_start=(InitStep(command=("x",)),))}))
+    lines = Lines()
+    await show_logs(runtime, "demo", LogRequest(services=("web",)), lines)
+    assert lines.shown == ["web-pre_start.0 no luck"]
+    supervisor = Supervisor(runtime, "demo", lines)
+    await supervisor.open()
+    await supervisor.supervise_running()
+    await supervisor.ended()
+    await supervisor.close()
+    assert lines.shown == ["web-pre_start.0 no luck"]
