@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stackr.cli.views.graph import Edge, Graph, Node
+from stackr.cli.views.graph import Edge, Frame, Graph, Node
 from stackr.planner.desired.keys import image_name, network_keys, replicas, volume_keys
-from stackr.planner.plan.model import Plan
+from stackr.planner.plan.model import Action, Plan
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Port, Service
 
@@ -24,7 +24,16 @@ def stack_graph(project: Project) -> Graph:
         *(_volume_node(project, key) for key in volumes),
     ]
     edges = [edge for name, service in services for edge in _edges(project, name, service)]
-    return Graph(project.name, nodes, edges)
+    frames = [frame for key in networks if (frame := _frame(project, key))]
+    return Graph(project.name, nodes, edges, frames)
+
+
+def _frame(project: Project, key: str) -> Frame | None:
+    """A network around itself and the services whose main one it is."""
+    joined = ((name, network_keys(project, each)) for name, each in project.services.items())
+    members = sorted(f"service:{name}" for name, keys in joined if keys[:1] == [key])
+    label = ", ".join((f"network {key}", *_network_node(project, key).details))
+    return Frame(label, (*members, f"network:{key}")) if members else None
 
 
 def _volumes(project: Project, service: Service) -> list[str]:
@@ -77,6 +86,20 @@ def _edges(project: Project, name: str, service: Service) -> Iterator[Edge]:
             yield Edge(source, f"volume:{mount.source}", "volume", label)
 
 
+def _shade(action: Action) -> str:
+    verb, _, what = action.value.partition(" ")
+    return "image" if what == "image" and verb != "remove" else _SHADES.get(verb, "wait")
+
+
+_SHADES = {
+    **dict.fromkeys(("create",), "create"),
+    **dict.fromkeys(("start", "restart", "unpause", "run", "promote"), "start"),
+    **dict.fromkeys(("update", "rename", "repair", "connect"), "change"),
+    **dict.fromkeys(("remove", "stop", "kill", "disconnect", "pause", "drain"), "remove"),
+}
+"""By the first word of an action."""
+
+
 def plan_graph(plan: Plan) -> Graph:
     """Operations, each leading to those that wait for it."""
     nodes = [
@@ -86,6 +109,7 @@ def plan_graph(plan: Plan) -> Graph:
             name=f"#{operation.id} {operation.action.value} {operation.resource.name}",
             details=(operation.cause,),
             properties=operation.to_json() | {"id": f"operation:{operation.id}"},
+            shade=_shade(operation.action),
         )
         for operation in plan.operations
     ]

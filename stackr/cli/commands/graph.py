@@ -1,8 +1,7 @@
-"""`stackr graph`: the stack, or the plan of `up`, as a graph; drawings are made by Graphviz."""
+"""`stackr graph`: the stack, or the plan of `up`, as a graph."""
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,8 @@ from stackr.cli.source import source_of
 from stackr.cli.stack_graph import plan_graph, stack_graph
 from stackr.cli.targets import Targets
 from stackr.cli.views.graph import Graph, graph_dot, graph_json, graph_mermaid, graph_tree
-from stackr.errors import NotFound, StackrError
+from stackr.cli.views.graph_svg import graph_svg
+from stackr.errors import StackrError
 from stackr.options import Option
 from stackr.planner.plan.options import UpOptions
 from stackr.stack.planning import desire, plan_up
@@ -25,7 +25,6 @@ from stackr.stack.planning import desire, plan_up
 __all__ = ["graph"]
 
 _FORMATS = ("tree", "dot", "mermaid", "svg", "json")
-_PATIENCE_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +82,12 @@ def _text(graph: Graph, kind: str, session: Session, *, coloured: bool) -> str:
         case "mermaid":
             return graph_mermaid(graph)
         case "svg":
-            return _drawn(graph_dot(graph))
+            return graph_svg(graph)
         case "json":
             return graph_json(graph) + "\n"
         case _:
             output = session.out if coloured else replace(session.out, colour=False)
             return "".join(f"{line}\n" for line in graph_tree(graph, output))
-
-
-def _drawn(text: str) -> str:
-    """The drawing of Graphviz's own layout."""
-    try:
-        done = subprocess.run(
-            ["dot", "-Tsvg"],
-            input=text,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=_PATIENCE_S,
-        )
-    except FileNotFoundError as error:
-        raise NotFound(
-            'graph: --format svg needs the program "dot" of Graphviz, which is not installed',
-            hint="install the package graphviz, or use --format mermaid",
-        ) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise StackrError(f"graph: dot: {error}") from error
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise StackrError(f"graph: dot: exit code {done.returncode}: {' '.join(said)[:500]}")
-    return done.stdout
 
 
 def _save(path: Path, text: str) -> None:

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stackr.cli.views.output import Output
 
-__all__ = ["Edge", "Graph", "Node", "graph_dot", "graph_json", "graph_mermaid", "graph_tree"]
+__all__ = [
+    "SHADES",
+    "Edge",
+    "Frame",
+    "Graph",
+    "Node",
+    "drawn",
+    "graph_dot",
+    "graph_json",
+    "graph_mermaid",
+    "graph_tree",
+]
 
 JSON_VERSION = 1
 _KIND_STYLES: Mapping[str, tuple[str, ...]] = {
@@ -31,11 +42,22 @@ _MERMAID_SHAPES = {
 }
 
 
+SHADES: Mapping[str, str] = {
+    "create": "#d3f9d8",
+    "start": "#e6fcf5",
+    "change": "#fff3bf",
+    "remove": "#ffe3e3",
+    "image": "#d0ebff",
+    "wait": "#f1f3f5",
+}
+"""What is done with a node, and the colour that tells it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """kind: service, network, volume or operation. details: more about it, a line each.
 
-    properties: for JSON, with keys of its kind.
+    properties: for JSON, with keys of its kind. shade: of `SHADES`, or "".
     """
 
     id: str
@@ -43,6 +65,15 @@ class Node:
     name: str
     details: tuple[str, ...] = ()
     properties: Mapping[str, Any] = field(default_factory=dict)
+    shade: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Nodes that a drawing has a frame around, each in one frame at most."""
+
+    label: str
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +94,7 @@ class Graph:
     name: str
     nodes: Sequence[Node]
     edges: Sequence[Edge]
+    frames: Sequence[Frame] = ()
 
 
 # --- a tree ------------------------------------------------------------------------------------
@@ -113,16 +145,47 @@ def _line(node: Node, edge: Edge | None, is_again: bool, output: Output) -> str:
     return "  ".join(parts)
 
 
-# --- Graphviz and Mermaid ----------------------------------------------------------------------
+# --- drawings ----------------------------------------------------------------------------------
+
+
+def drawn(graph: Graph) -> Graph:
+    """The graph as it is drawn: what a frame shows takes no arrow, and no node of its own."""
+    frame_of = {id: frame.label for frame in graph.frames for id in frame.members}
+    edges = [
+        edge
+        for edge in graph.edges
+        if edge.label or edge.kind != "network" or not _is_inside(edge, frame_of)
+    ]
+    reached = {edge.target for edge in edges}
+    nodes = [
+        n for n in graph.nodes if n.id in reached or n.id not in frame_of or n.kind != "network"
+    ]
+    kept = {node.id for node in nodes}
+    frames = [
+        replace(frame, members=tuple(id for id in frame.members if id in kept))
+        for frame in graph.frames
+    ]
+    return replace(graph, nodes=nodes, edges=edges, frames=frames)
+
+
+def _is_inside(edge: Edge, frame_of: Mapping[str, str]) -> bool:
+    frame = frame_of.get(edge.source)
+    return frame is not None and frame == frame_of.get(edge.target)
 
 
 def graph_dot(graph: Graph) -> str:
     """Source: Graphviz, "DOT Language"."""
+    graph = drawn(graph)
     lines = [f"digraph {_dot_text(graph.name)} {{", "  rankdir=LR;", "  node [fontname=sans];"]
     for node in graph.nodes:
         shape = _DOT_SHAPES.get(node.kind, "box")
         label = _dot_text("\n".join((node.name, *node.details)))
-        lines.append(f"  {_dot_text(node.id)} [label={label}, shape={shape}];")
+        fill = f', style=filled, fillcolor="{SHADES[node.shade]}"' if node.shade else ""
+        lines.append(f"  {_dot_text(node.id)} [label={label}, shape={shape}{fill}];")
+    for place, frame in enumerate(graph.frames):
+        members = " ".join(f"{_dot_text(id)};" for id in frame.members)
+        label = _dot_text(frame.label)
+        lines.append(f"  subgraph cluster_{place} {{ label={label}; style=dashed; {members} }}")
     for edge in graph.edges:
         attributes = [f"label={_dot_text(edge.label)}"] if edge.label else []
         if edge.is_weak or edge.kind in ("network", "volume"):
@@ -139,16 +202,24 @@ def _dot_text(text: str) -> str:
 
 def graph_mermaid(graph: Graph) -> str:
     """Source: Mermaid, "Flowcharts - Basic Syntax"."""
+    graph = drawn(graph)
     ids = {node.id: f"n{place}" for place, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     for node in graph.nodes:
         left, right = _MERMAID_SHAPES.get(node.kind, ("[", "]"))
         label = _mermaid_text("\n".join((node.name, *node.details)))
         lines.append(f"  {ids[node.id]}{left}{label}{right}")
+    for place, frame in enumerate(graph.frames):
+        members = "; ".join(ids[id] for id in frame.members)
+        lines += [f"  subgraph f{place}[{_mermaid_text(frame.label)}]", f"    {members}", "  end"]
     for edge in graph.edges:
         arrow = "-.->" if edge.is_weak or edge.kind in ("network", "volume") else "-->"
         label = f"|{_mermaid_text(edge.label)}|" if edge.label else ""
         lines.append(f"  {ids[edge.source]} {arrow}{label} {ids[edge.target]}")
+    for shade, colour in SHADES.items():
+        shaded = ",".join(ids[node.id] for node in graph.nodes if node.shade == shade)
+        if shaded:
+            lines += [f"  classDef {shade} fill:{colour}", f"  class {shaded} {shade}"]
     return "\n".join([*lines, ""])
 
 

@@ -14,7 +14,15 @@ import networkx
 
 from stackr.errors import InvalidArgument
 
-__all__ = ["closure", "digraph", "in_order", "leads_to", "longest_path", "topological_order"]
+__all__ = [
+    "closure",
+    "digraph",
+    "generations",
+    "in_order",
+    "leads_to",
+    "longest_path",
+    "topological_order",
+]
 
 _Node = TypeVar("_Node", bound=Hashable)
 
@@ -61,6 +69,18 @@ def _way_around(graph: networkx.DiGraph[Any]) -> list[Any]:
     ring = [node for node, _ in networkx.find_cycle(needs)]
     first = ring.index(min(ring))
     return [*ring[first:], *ring[:first], ring[first]]
+
+
+def generations(graph: networkx.DiGraph[_Node]) -> list[list[_Node]]:
+    """The nodes, each in the first generation after all that lead to it.
+
+    Raises InvalidArgument that shows the way around, for a cycle.
+    """
+    try:
+        return [list(each) for each in networkx.topological_generations(graph)]
+    except networkx.NetworkXUnfeasible as error:
+        way = " -> ".join(map(str, _way_around(graph)))
+        raise InvalidArgument(f"dependency cycle detected: {way}") from error
 
 
 def leads_to(graph: networkx.DiGraph[_Node], node: _Node, others: Iterable[_Node]) -> bool:
