@@ -185,6 +185,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.stack.testenv.findings",
         "stackr.executor.events",
         "stackr.executor.profile",
+        "stackr.planner.plan.graph",
         "stackr.planner.plan.payloads",
         "stackr.planner.plan.model",
         "stackr.planner.plan.outlook",

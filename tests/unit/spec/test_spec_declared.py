@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from stackr.spec.attribute import ModelOnly, Schema
-from stackr.spec.declared import SECTIONS, WITHOUT_FIELD, attributes, marked
+from stackr.spec.declared import SECTIONS, WITHOUT_FIELD, attributes, marked, nearest_mark
 from stackr.spec.decode import Kind, ListOf, MapOf, Struct
-from stackr.spec.rules import ANY
+from stackr.spec.rules import ANY, ITEM
+from stackr.spec.schema.difference import attributes_of, difference
 from stackr.spec.schema.validate import completed, schema
+from stackr.spec.support import SUPPORT
 
 _Schema = dict[str, Any]
 
@@ -97,6 +100,34 @@ def test_a_mark_below_an_attribute_names_something() -> None:
 
 def test_what_has_no_field_says_why() -> None:
     assert all(mark.note for pattern, mark in WITHOUT_FIELD.items() if "." in pattern)
+
+
+def test_each_attribute_of_the_schema_is_declared_or_has_a_reason() -> None:
+    """Other forms of declared ones are listed here; all have an answer in `SUPPORT`."""
+    declared = {each.pattern.replace(ITEM, ANY) for each in attributes()}
+    undeclared = attributes_of(schema()) - declared - WITHOUT_FIELD.keys()
+    assert undeclared == {
+        *(
+            f"{section}.*.external.name"
+            for section in ("configs", "secrets", "networks", "volumes")
+        ),
+        *(f"include.*.{name}" for name in ("env_file", "path", "project_directory")),
+    }
+    assert all(nearest_mark(SUPPORT, each) is not None for each in attributes_of(schema()))
+
+
+def test_what_another_schema_has_is_told() -> None:
+    """So that a newer one can be looked at before it is taken over."""
+    other = json.loads(json.dumps(schema()))
+    assert difference(other) == []
+    service = other["$defs"]["service"]["properties"]
+    service["new"] = {"type": "object", "properties": {"deep": {"type": "string"}}}
+    del service["image"]
+    assert difference(other) == [
+        "+ services.*.new: no model has it",
+        "+ services.*.new.deep: no model has it",
+        "- services.*.image",
+    ]
 
 
 def test_an_attribute_newer_than_the_schema_says_how_it_is_written() -> None:
