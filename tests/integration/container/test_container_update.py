@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -236,6 +237,23 @@ async def test_a_new_restart_policy_counts_at_the_next_end(engine: Engine) -> No
     while container.state.status is not Status.EXITED:
         assert await engine.containers.wait(id) == 3  # each end is one
     assert container.restart_count == 2
+
+
+async def test_ulimits_change_for_what_runs_and_what_comes(engine: Engine) -> None:
+    ulimits = [{"Name": "core", "Soft": 1, "Hard": 1}, {"Name": "nofile", "Soft": 99, "Hard": 100}]
+    id = await running(engine, Ulimits=ulimits)
+    await update(engine, "box", Ulimits=[{"Name": "nofile", "Soft": 60, "Hard": 60}])
+    pid = engine.containers.get(id).pid
+    assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (60, 60)
+    assert resource.prlimit(pid, resource.RLIMIT_CORE) == (1, 1)
+    code, output = await engine.execute("box", ["sh", "-c", "ulimit -n"], attach_stdout=True)
+    assert (code, output) == (0, "60\n")
+    assert [each.name for each in engine.containers.get(id).host_config.ulimits] == [
+        "core",
+        "nofile",
+    ]
+    error = await refused(update(engine, "box", Ulimits=[{"Name": "nofile", "Soft": 9, "Hard": 8}]))
+    assert isinstance(error, InvalidArgument)
 
 
 async def test_an_auto_removed_container_keeps_its_policy(engine: Engine) -> None:

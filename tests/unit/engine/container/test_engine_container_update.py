@@ -85,11 +85,11 @@ def test_null_labels_are_kept_and_other_nulls_dropped() -> None:
         parse_update({"Labels": {"a": 1}})
 
 
-@pytest.mark.parametrize("key", ["Devices", "DeviceCgroupRules", "Ulimits"])
+@pytest.mark.parametrize("key", ["Devices", "DeviceCgroupRules"])
 def test_what_an_update_would_pass_over_is_refused(key: str) -> None:
     parse_update({key: None})
     with pytest.raises(NotSupported, match=f"{key}: cannot be changed by an update"):
-        parse_update({key: [{"Name": "nofile"}]})
+        parse_update({key: [{"Name": "x"}]})
 
 
 @pytest.mark.parametrize(

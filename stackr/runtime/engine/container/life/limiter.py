@@ -10,7 +10,8 @@ from typing import Any
 from stackr.errors import Conflict, Internal, NotSupported, StackrError
 from stackr.runtime.engine.container.life.update import lifted, updated
 from stackr.runtime.engine.container.limits.group_writes import group_writes
-from stackr.runtime.engine.container.limits.resources import resources
+from stackr.runtime.engine.container.limits.process_limits import set_process_limits
+from stackr.runtime.engine.container.limits.resources import resources, rlimits
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.records.state import Status
@@ -111,13 +112,24 @@ class Limiter:
     async def _set(self, container: Container, before: HostConfig, after: HostConfig) -> None:
         cgroups = self._host.cgroups
         limits, writes = resources(after, cgroups), [*group_writes(after, cgroups)]
-        if (limits, writes) == (resources(before, cgroups), [*group_writes(before, cgroups)]):
-            return
-        self._lift(container, before, after)
-        self._allot_realtime(container, after)
-        self._write(container, after)
-        if limits:
-            await self._runtime.update(container.id, limits, self._storage.bundle(container))
+        if (limits, writes) != (resources(before, cgroups), [*group_writes(before, cgroups)]):
+            self._lift(container, before, after)
+            self._allot_realtime(container, after)
+            self._write(container, after)
+            if limits:
+                await self._runtime.update(container.id, limits, self._storage.bundle(container))
+        self._set_process_limits(container, before, after)
+
+    def _set_process_limits(
+        self, container: Container, before: HostConfig, after: HostConfig
+    ) -> None:
+        """Of all of its processes; those of further ones come with them."""
+        changed = [ulimit for ulimit in after.ulimits if ulimit not in before.ulimits]
+        if changed:
+            names = {f"RLIMIT_{ulimit.name.upper()}" for ulimit in changed}
+            limits = [r for r in rlimits(after.ulimits, self._host) if r["type"] in names]
+            pids = self._host.cgroups.pids(self._groups.path(container))
+            set_process_limits(pids, limits)
 
     def _lift(self, container: Container, before: HostConfig, after: HostConfig) -> None:
         cgroups = self._host.cgroups

@@ -13,7 +13,12 @@ from contextlib import suppress
 from stackr.errors import Conflict, InvalidArgument, NotSupported
 from stackr.runtime.engine.container.host import Host
 from stackr.runtime.engine.container.life.checks import check_restart
-from stackr.runtime.engine.container.limits.resources import adapted, check_limits, devices_of
+from stackr.runtime.engine.container.limits.resources import (
+    adapted,
+    check_limits,
+    devices_of,
+    rlimits,
+)
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import (
     Config,
@@ -21,6 +26,7 @@ from stackr.runtime.engine.container.settings.spec import (
     HostConfig,
     Resources,
     ThrottleDevice,
+    Ulimit,
     WeightDevice,
 )
 from stackr.runtime.engine.container.settings.unhealthy import parse_restart_unhealthy
@@ -51,6 +57,7 @@ def updated(
     check_limits(body, host.cgroups, cpus=os.cpu_count() or 1, partial=not replace)
     check_restart(body.restart_policy)
     _check_oom(container, body, replace=replace)
+    rlimits(body.ulimits, host)
     changed = _replaced(container, body) if replace else _merged(container, body)
     check_limits(changed, host.cgroups, cpus=os.cpu_count() or 1)
     if body.restart_policy.name:
@@ -60,6 +67,8 @@ def updated(
                 "Restart policy cannot be updated because AutoRemove is enabled for the container",
             )
         changed = changed.model_copy(update={"restart_policy": body.restart_policy})
+    if body.ulimits:
+        changed = changed.model_copy(update={"ulimits": _ulimits(container, body)})
     return changed, container.config.model_copy(update={"labels": _labels(container, body)})
 
 
@@ -98,6 +107,11 @@ def _merged(container: Container, body: ContainerUpdate) -> HostConfig:
             if value not in (0, "", None, []) or name == "pids_limit"
         }
     )
+
+
+def _ulimits(container: Container, body: ContainerUpdate) -> list[Ulimit]:
+    kept = {ulimit.name: ulimit for ulimit in container.host_config.ulimits}
+    return [*(kept | {ulimit.name: ulimit for ulimit in body.ulimits}).values()]
 
 
 def _labels(container: Container, body: ContainerUpdate) -> dict[str, str]:

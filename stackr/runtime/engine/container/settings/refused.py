@@ -54,7 +54,7 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
 
 def refuse_fixed(body: Mapping[str, Any]) -> None:
     """Raise NotSupported for what an update cannot change, and dockerd passes over in silence."""
-    keys = ("Devices", "DeviceCgroupRules", "DeviceRequests", "Ulimits")
+    keys = ("Devices", "DeviceCgroupRules", "DeviceRequests")
     given = matched(body, keys)
     for key in keys:
         if given.get(key) not in _EMPTY:

@@ -357,11 +357,13 @@ class ContainerUpdate(Resources):
     """The body of `POST /containers/{id}/update`; an absent key, or 0, changes nothing.
 
     labels: stackr's own; each replaces or adds one, null removes it. oom_kill_disable: is fixed.
+    ulimits: each replaces the one of its name.
     """
 
     oom_kill_disable: bool | None = None
     restart_policy: RestartPolicy = RestartPolicy()
     labels: dict[str, str | None] = {}
+    ulimits: list[Ulimit] = []
 
 
 class ExecCreate(_Body):
