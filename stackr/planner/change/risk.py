@@ -6,6 +6,7 @@ Only what a plan newly brings about is told: a container that is privileged alre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ RISKS: Mapping[str, str] = {
     "host-namespace": "a container shares a namespace of the host",
     "engine-socket-mounted": "a container can command an engine, which is root on the host",
     "image-unpinned": "an image has no tag, or `latest`: it is another one tomorrow",
+    "data-stays-behind": "a cluster's service keeps data on one node, and may run on another",
     "stateful-recreated": "a service that keeps data is recreated or restarted, so it is away",
     "dependants-restarted": "services restart because of a change elsewhere",
     "other-stack": "a container goes that a stack of this name in another folder has made",
@@ -44,13 +46,17 @@ _MADE = (Kind.CREATE, Kind.RECREATE)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A service of which containers are made: its spec, and the one that they were made from."""
+    """A service of which containers are made: its spec, and the one that they were made from.
+
+    may_move: the engine decides on which node they run, each time anew.
+    """
 
     name: str
     image: str
     spec: Mapping[str, Any]
     before: Mapping[str, Any]
     is_built: bool = False
+    may_move: bool = False
 
     def path(self, key: str) -> str:
         return f"services.{self.name}.{key}"
@@ -244,6 +250,36 @@ def _mounted(spec: Mapping[str, Any]) -> set[str]:
     return {str(volume["source"]) for volume in volumes if volume.get("source")}
 
 
+def _left_behind(subject: Subject) -> Iterator[_Finding]:
+    """A node's own volume stays there when the engine runs the service elsewhere."""
+    if subject.may_move and _moves_away(subject.spec) and not _moves_away(subject.before):
+        names = ", ".join(sorted(_of_node(subject.spec)))
+        message = (
+            f'service "{subject.name}" keeps data in {names}, which each node has of its own,'
+            " and may run on any"
+        )
+        yield "data-stays-behind", subject.path("volumes"), message
+
+
+def _moves_away(spec: Mapping[str, Any]) -> bool:
+    """Whether a service has volumes of a node, and nothing ties it to that node."""
+    deploy = spec.get("deploy", {})
+    constraints = deploy.get("placement", {}).get("constraints", ())
+    is_tied = any("==" in each and _PLACE.match(each.strip()) for each in constraints)
+    is_everywhere = str(deploy.get("mode", "")).startswith("global")
+    return bool(_of_node(spec)) and not is_tied and not is_everywhere
+
+
+_PLACE = re.compile(r"node\.(id|hostname|labels\.)|engine\.labels\.")
+"""Constraints that may well name one node."""
+
+
+def _of_node(spec: Mapping[str, Any]) -> set[str]:
+    """Named volumes that no driver shares between nodes."""
+    named = (v for v in spec.get("volumes", ()) if v.get("type") == "volume" and v.get("source"))
+    return {str(v["source"]) for v in named if not (v.get("volume") or {}).get("driver")}
+
+
 def _images(subject: Subject) -> Iterator[_Finding]:
     image = subject.image
     if subject.before.get("image") != image and not subject.is_built and _floats(image):
@@ -271,5 +307,6 @@ _RULES: tuple[Callable[[Subject], Iterator[_Finding]], ...] = (
     _namespaces,
     _sockets,
     _volumes,
+    _left_behind,
     _images,
 )

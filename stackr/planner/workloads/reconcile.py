@@ -141,7 +141,8 @@ def _subjects(
             if each.found is not None:
                 normal = dialect.normal(each.found, observation.names, each.wanted)
                 before = dialect.attributes(normal)
-            yield Subject(each.wanted.key, rendered.images.get(each.wanted.name, ""), now, before)
+            image = rendered.images.get(each.wanted.name, "")
+            yield Subject(each.wanted.key, image, now, before, may_move=True)
 
 
 def _check_external(rendered: Rendered, observation: Observation) -> None:

@@ -142,10 +142,12 @@ def document_plans() -> Iterator[Plan]:
         grant = (FileGrant(source="conf"),)
         services = {
             "web": service(configs=grant, secrets=grant, environment={"A": env}),
-            "db": service(),
+            "db": service(volumes=(_DATA,)),
         }
         conf = FileObject(name="demo_conf", content=token, labels={"l": label})
-        made = stack(services, configs={"conf": conf}, secrets={"conf": conf})
+        made = stack(
+            services, configs={"conf": conf}, secrets={"conf": conf}, volumes={"data": Volume()}
+        )
         return Swarm().render(made, WorkloadCapabilities((1, 52), 3))
 
     first = rendered("a", "x", "1")

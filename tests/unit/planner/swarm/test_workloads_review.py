@@ -96,6 +96,29 @@ def test_risks_are_told_and_judged(tmp_path: Path) -> None:
     assert plan.is_refused
 
 
+@pytest.mark.parametrize(
+    ("volume", "deploy", "is_told"),
+    [
+        ("{}", "{}", True),
+        ("{}", "{placement: {constraints: [node.hostname==a]}}", False),
+        ("{}", "{placement: {constraints: [node.role==worker]}}", True),
+        ("{}", "{placement: {constraints: ['node.hostname!=a']}}", True),
+        ("{}", "{mode: global}", False),
+        ("{driver: shared}", "{}", False),
+    ],
+)
+def test_data_that_stays_behind_is_a_risk(
+    tmp_path: Path, volume: str, deploy: str, is_told: bool
+) -> None:
+    text = f"""services: {{db: {{image: "a:1", volumes: ["data:/d"], deploy: {deploy}}}}}
+volumes: {{data: {volume}}}
+"""
+    wanted = rendered(tmp_path, text)
+    plan = reconcile_documents(wanted, Observation("demo"), DIALECT)
+    assert [risk.id for risk in plan.risks] == ["data-stays-behind"] * is_told
+    assert reconcile_documents(wanted, answered(wanted.documents, "demo"), DIALECT).risks == ()
+
+
 class _Saved:
     def __init__(self, folder: Path) -> None:
         self.wanted = rendered(folder, STACK.replace("info", "debug"))
