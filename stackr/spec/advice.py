@@ -15,10 +15,22 @@ _BY_MESSAGE: Mapping[str, str] = {
     "failed to cast to expected type: strconv": "write a number",
     "failed to cast to expected type: invalid boolean": "write true or false",
     "invalid additional host": "write HOST=ADDRESS",
+    "healthcheck.test must start": 'put "CMD" before the program, or write one text for a shell',
     "top-level object must be": 'begin with "services:", and the services below it, indented',
 }
 _LISTS_OR_MAPPINGS = frozenset(
     ("environment", "labels", "annotations", "sysctls", "extra_hosts", "args", "driver_opts")
+)
+_DURATIONS = frozenset(
+    (
+        "interval",
+        "timeout",
+        "start_period",
+        "start_interval",
+        "stop_grace_period",
+        "delay",
+        "window",
+    )
 )
 _OF_LISTS: Mapping[str, str] = {
     "ports": 'write HOST:CONTAINER, such as "8080:80" or "127.0.0.1:8080:80"',
@@ -36,8 +48,8 @@ def advice(path: Path, message: str) -> str | None:
     names = [part for part in path if isinstance(part, str)]
     attribute = names[-1] if names else ""
     is_item = bool(path) and isinstance(path[-1], int)
-    if is_item and attribute in _LISTS_OR_MAPPINGS and message.startswith("must be a string"):
-        return "write NAME=value behind each dash, or NAME: value without dashes"
+    if found := _of_attribute(attribute, message, is_item=is_item):
+        return found
     if path[:1] == ("services",) and len(names) > 2 and attribute in _OF_LISTS:
         return _OF_LISTS[attribute]
     if path == ("services",) and message.startswith("must be a mapping"):
@@ -48,4 +60,17 @@ def advice(path: Path, message: str) -> str | None:
         return 'a service, and what belongs to it, stands indented below "services:"'
     if message.startswith("must be a list, not "):
         return 'write each item on a line of its own behind "- ", or all in [ ]'
+    return None
+
+
+def _of_attribute(attribute: str, message: str, *, is_item: bool) -> str | None:
+    """Of attributes that have a form of their own, wherever they stand."""
+    if attribute in _LISTS_OR_MAPPINGS:
+        if is_item and message.startswith("must be a string"):
+            return "write NAME=value behind each dash, or NAME: value without dashes"
+        if message.startswith("must be a mapping or a list"):
+            return "write NAME: value below it, each on a line of its own, indented"
+    number = message.removeprefix("must be a string, not ")
+    if attribute in _DURATIONS and number.isdecimal():
+        return f"write it with its unit: {number}s"
     return None

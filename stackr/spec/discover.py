@@ -80,7 +80,7 @@ def _read(session: Session, file: str) -> SourceFile:
     if file != STDIN and not session.files.exists(path):
         folder, name = posixpath.split(path)
         near = nearest(name, _yaml_files(session, folder))
-        hint = near or _way_out(session, folder)
+        hint = near or _way_out(session, folder, otherwise="correct the path")
         raise refuse(f"open {path}: no such file or directory", hint=hint)
     return session.read(path)
 
@@ -182,12 +182,14 @@ def _search(session: Session, files: list[str]) -> list[str]:
     return []
 
 
-def _way_out(session: Session, folder: str) -> str:
+def _way_out(
+    session: Session, folder: str, otherwise: str = f"create {FILE_NAMES[0]}, or use -f"
+) -> str:
     """What to do where no file is found: name the one that could be meant, if there is one."""
     stacks = [name for name in _yaml_files(session, folder) if _is_stack(session, folder, name)]
     match stacks:
         case []:
-            return f"create {FILE_NAMES[0]}, or use -f"
+            return otherwise
         case [one]:
             return f"{one} looks like a stack file: use -f {shlex.quote(one)}"
         case _:

@@ -8,6 +8,7 @@ Source: Compose Specification; compose-go v2.9.1, loader/loader.go.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
@@ -36,7 +37,7 @@ from stackr.spec.phases import (
     resolve_paths,
     set_defaults,
 )
-from stackr.spec.problems import refuse
+from stackr.spec.problems import nearest, refuse
 from stackr.spec.project import project_of
 from stackr.spec.provenance import trace
 from stackr.spec.rules import Path, parse
@@ -290,11 +291,19 @@ def _resolve_env_files(name: str, service: Tree, loaded: Loaded) -> None:
         except FileNotFoundError:
             if entry.get("required"):
                 message = f"env file {path} not found: no such file or directory"
-                session.problems.add(("services", name, "env_file", index), message)
+                hint = _near_file(session, path)
+                session.problems.add(("services", name, "env_file", index), message, hint=hint)
         except InvalidArgument as error:
             session.problems.add(("services", name, "env_file", index), error.message)
     session.problems.check()
     service["environment"] = {**variables, **own}
+
+
+def _near_file(session: Session, path: str) -> str:
+    """What may be meant by a file that is missing, or how to do without."""
+    folder, name = posixpath.split(path)
+    near = nearest(name, session.files.names(folder))
+    return near or "make the file; {path: ..., required: false} does without where there is none"
 
 
 def _resolve_label_files(name: str, service: Tree, loaded: Loaded) -> None:

@@ -41,6 +41,8 @@ def advise(data: bytes, message: str, line: int, column: int) -> Advice | None:
         return _misplaced(lines, line)
     if "mapping values are not allowed" in message or "could not find expected ':'" in message:
         return _unexpected_mapping(lines, line, column)
+    if "already defined at line" in message:
+        return Advice("put both into one, or give one of them another name", line, column)
     if "unknown anchor" in message:
         name = message.partition("'")[2].partition("'")[0]
         return Advice(

@@ -201,7 +201,9 @@ def _check_cycles(services: Services, problems: Problems) -> None:
         cycle = _find_cycle(start, services, done)
         if cycle is not None:
             path = ("services", cycle[0], "depends_on")
-            problems.add(path, f"dependency cycle detected: {' -> '.join(cycle)}")
+            message = f"dependency cycle detected: {' -> '.join(cycle)}"
+            hint = f'one of them has to start first: take the other out of its "{path[-1]}"'
+            problems.add(path, message, hint=hint)
             return
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from stackr.errors import InvalidProject
 from stackr.spec.model.project import Project
 from stackr.spec.problems import Problem, nearest
 
-__all__ = ["check_grants", "missing_file", "missing_files"]
+__all__ = ["check_grants", "folder_hint", "missing_context", "missing_file", "missing_files"]
 
 _FILE = re.compile(r"\.env(?:\..*)?|.+\.(?!d$)[A-Za-z][A-Za-z0-9]*")
 """A name with a suffix, but for those of folders such as conf.d."""
@@ -76,14 +76,51 @@ def missing_file(source: str) -> str | None:
     return f"{told}: {near}" if near else told
 
 
+def missing_context(context: str) -> str | None:
+    """How to mend a build whose context is not there; None where it is, or is fetched."""
+    if not context.startswith("/") or os.path.lexists(context):
+        return None
+    folder, name = os.path.split(context.rstrip("/"))
+    return nearest(name, _folders(folder)) or "make the folder, or correct its path"
+
+
+def folder_hint(message: str) -> str | None:
+    """How to mend that a folder of this host was mounted onto a file; None for another error."""
+    found = _ONTO_FILE.search(message)
+    if found is None or not _is_empty_folder(found["source"]):
+        return None
+    source, target = found["source"], found["target"]
+    return (
+        f'"{source}" is a folder, made where there was no file, and {target} a file of the image: '
+        "remove the folder, and put the file there"
+    )
+
+
+_ONTO_FILE = re.compile(
+    r'error mounting "(?P<source>[^"]+)" to rootfs at "(?P<target>[^"]+)".*a directory onto a file'
+)
+
+
+def _is_empty_folder(path: str) -> bool:
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
 def _files(folder: str) -> list[str]:
+    return _names(folder, os.DirEntry.is_file)
+
+
+def _folders(folder: str) -> list[str]:
+    return _names(folder, os.DirEntry.is_dir)
+
+
+def _names(folder: str, is_wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            names = [
-                entry.name
-                for entry, _ in zip(entries, range(_MOST_NAMES), strict=False)
-                if entry.is_file()
-            ]
+            few = zip(entries, range(_MOST_NAMES), strict=False)
+            return sorted(entry.name for entry, _ in few if is_wanted(entry))
     except OSError:
         return []
-    return sorted(names)

@@ -40,6 +40,7 @@ from stackr.runtime.types import ImageState
 from stackr.spec.mask import MASK, is_secret_name
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
+from stackr.stack.bind_sources import missing_context
 
 __all__ = [
     "Trees",
@@ -148,8 +149,11 @@ class _Looker:
             record, bases = await self._record(build, own, after)
         except StackrError as error:
             if is_asked or (_is_own(here) and isinstance(error, DockerfileError)):
+                place = self.project.position(f"services.{name}.build")
+                where = f"{place}: " if place else ""
                 raise InvalidArgument(
-                    f'service "{name}": build: {error.message}', hint=error.hint
+                    f'{where}service "{name}": build: {error.message}',
+                    hint=error.hint or missing_context(build.context),
                 ) from error
             record, bases = None, {}
         cause, fields = self._cause(service, build, here, record, after)

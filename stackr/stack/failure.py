@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from stackr.errors import StackrError
 from stackr.executor.outcome import Failure, Outcome
 from stackr.planner.plan.model import Action, Operation, Source
-from stackr.planner.plan.payloads import WaitFor
+from stackr.planner.plan.payloads import PullImage, WaitFor
 from stackr.planner.review.blame import blamed
 from stackr.planner.review.provenance import source_of
 from stackr.runtime.image_build import BuildFailed
 from stackr.runtime.protocol import Runtime, SupportsLogs
 from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project
+from stackr.stack.bind_sources import folder_hint
 from stackr.stack.health_hint import start_period_hint
 from stackr.stack.port_owner import owner_of, taken_port
 
@@ -111,6 +112,8 @@ async def _cause(
             hint = f"{owner} has it: end that, or publish another host port"
             return replace(cause, hint=hint)
         return cause
+    if is_here and (mended := folder_hint(error.message)) is not None:
+        return replace(cause, hint=mended)
     if isinstance(error, BuildFailed):
         return replace(cause, log=error.log, excerpt=error.excerpt)
     if operation.action not in _RAN:
@@ -130,7 +133,7 @@ async def _cause(
 
 def _placed(cause: Cause, project: Project | None) -> Cause:
     """The cause with the attribute that the engine's words are about."""
-    name = cause.operation.resource.service
+    name = _service_of(cause.operation)
     service = project.services.get(name) if project is not None else None
     if project is None or service is None:
         return cause
@@ -139,6 +142,13 @@ def _placed(cause: Cause, project: Project | None) -> Cause:
         return cause
     attribute = f"services.{name}.{path}"
     return replace(cause, attribute=attribute, source=source_of(project, attribute))
+
+
+def _service_of(operation: Operation) -> str:
+    """The service that an operation is for; of an image that several need, the first."""
+    payload = operation.payload
+    pulled = payload.services[:1] if isinstance(payload, PullImage) else ()
+    return operation.resource.service or next(iter(pulled), "")
 
 
 _NAMED = (Action.PULL_IMAGE, Action.BUILD_IMAGE, Action.PUSH_IMAGE, Action.WAIT_FOR)

@@ -27,6 +27,7 @@ from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
+from stackr.spec.problems import nearest
 from stackr.stack.address import may_be_cluster
 from stackr.stack.arrival import EARLY_S, arrival
 from stackr.stack.converge import converge, foresee
@@ -115,6 +116,10 @@ def _misread_profiles(project: Project, given: Sequence[str]) -> Iterator[str]:
                 f"--profile {name}: no service has this profile, but a service has this name; "
                 "--timings shows where the time went"
             )
+        elif (
+            project.services and name not in profiles and (near := nearest(name, sorted(profiles)))
+        ):
+            yield f"--profile {name}: no service has this profile: {near}"
 
 
 async def _converge(

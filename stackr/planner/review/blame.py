@@ -71,6 +71,10 @@ def _program(service: Service, match: re.Match[str]) -> str:
     return ""
 
 
+def _image(service: Service, match: re.Match[str]) -> str:
+    return "image" if service.image else ""
+
+
 def _group(service: Service, match: re.Match[str]) -> str:
     name = match["name"]
     return f"group_add[{service.group_add.index(name)}]" if name in service.group_add else "user"
@@ -103,6 +107,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Found], ...] = tuple(
         (r"seccomp", _one("security_opt")),
         (r"memory limit: |[Mm]inimum memory limit", _one("mem_limit")),
         (r"invalid hostname", _one("hostname")),
+        (r"image \S+: (?:manifest for|pull access denied|repository|No such image)", _image),
         (r'exec: "(?P<program>[^"]+)": ', _program),
     )
 )

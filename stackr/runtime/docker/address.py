@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import resource
+import signal
 import socket
 import ssl
 from collections.abc import Mapping
@@ -47,7 +48,9 @@ class Stream:
             await self.writer.wait_closed()
         if self.process is not None:
             if self.process.returncode is None:
-                self.process.terminate()
+                # not `terminate`: it would ask for the exit code, which asyncio waits for, too
+                with suppress(ProcessLookupError):
+                    os.kill(self.process.pid, signal.SIGTERM)
             await self.process.wait()
 
     async def last_words(self) -> str:

@@ -43,6 +43,10 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH: the folder of ca.pem, cert.pem, key.pem",
     ),
     (
+        r"unable to find user ",
+        'give "user" a name that the image has, or a number',
+    ),
+    (
         r"executable file not found|exec: .*: (?:no such file|permission denied)",
         'correct "command" or "entrypoint", or take an image that has the program',
     ),

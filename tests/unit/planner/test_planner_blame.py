@@ -45,6 +45,7 @@ WEB = service(
         ('exec: "serve": executable file not found in $PATH', "command"),
         ('exec: "/entry.sh": permission denied', ""),
         ("host port 127.0.0.1:8003/tcp is in use", "ports[0]"),
+        ("image app:x: manifest for app:x not found: manifest unknown", "image"),
         ("the kernel is out of sorts", ""),
     ],
 )

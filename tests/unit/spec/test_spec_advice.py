@@ -86,6 +86,12 @@ def told(folder: Path, **options: tuple[str, ...]) -> list[tuple[str, str, str |
         (f"{WEB}    stop_grace_period: soon\n", "4:24", "write a duration such as 30s, 5m or 1h3"),
         (f"{WEB}    cpus: two\n", "4:11", "write a number"),
         (f"{WEB}    restart: allways\n", "4:14", 'did you mean "always"?'),
+        (f"{WEB}    environment: A=b\n", "4:18", "write NAME: value below it"),
+        (f"{WEB}    healthcheck: {{interval: 5}}\n", "4:29", "write it with its unit: 5s"),
+        (f"{WEB}    healthcheck: {{test: [curl]}}\n", "4:25", 'put "CMD" before the program'),
+        (f"{WEB}    env_file: .evn\n", "4:15", "make the file; {path: ..., required: false}"),
+        (f"{WEB}    depends_on: [web]\n", "4:17", "one of them has to start first"),
+        (f"{WEB}  web: {{image: b}}\n", "4:3", "put both into one, or give one of them"),
     ],
 )
 def test_what_to_write_instead(write: Write, text: str, place: str, hint: str) -> None:

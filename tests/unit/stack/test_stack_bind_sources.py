@@ -8,7 +8,7 @@ import pytest
 
 from stackr.errors import InvalidProject
 from stackr.spec.load import LoadOptions, load
-from stackr.stack.bind_sources import check_grants, missing_file
+from stackr.stack.bind_sources import check_grants, folder_hint, missing_context, missing_file
 
 
 @pytest.fixture
@@ -39,6 +39,27 @@ def test_a_missing_file_is_told(folder: Path, name: str, hint: str) -> None:
     source = str(folder / name)
     want = f'"{source}" does not exist, and a folder would be made there{hint}'
     assert missing_file(source) == want
+
+
+def test_a_folder_that_was_made_for_a_missing_file_is_told(folder: Path) -> None:
+    made = folder / "data"
+    message = (
+        f'error mounting "{made}" to rootfs at "/etc/nginx.conf": not a directory: unknown: '
+        "Are you trying to mount a directory onto a file (or vice-versa)?"
+    )
+    hint = folder_hint(message)
+    assert hint is not None
+    assert hint.startswith(f'"{made}" is a folder, made where there was no file, and /etc/nginx')
+    (made / "kept").touch()
+    assert folder_hint(message) is None
+    assert folder_hint(message.replace("data", "README.md")) is None
+
+
+def test_a_missing_context_is_told_with_what_may_be_meant(folder: Path) -> None:
+    assert missing_context(str(folder / "data")) is None
+    assert missing_context("https://example.org/x.git") is None
+    assert missing_context(str(folder / "dta")) == 'did you mean "data"?'
+    assert missing_context(str(folder / "other")) == "make the folder, or correct its path"
 
 
 def test_a_link_that_leads_nowhere_is_there(folder: Path) -> None:

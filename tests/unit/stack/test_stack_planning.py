@@ -43,3 +43,27 @@ async def test_an_engine_is_asked_what_it_honours(tmp_path: Path, engine: str) -
 def test_what_the_engine_that_stackr_starts_refuses_is_told_before(tmp_path: Path) -> None:
     with pytest.raises(InvalidProject, match="storage_opt: not supported by the embedded"):
         wanted(tmp_path, "embedded")
+
+
+@pytest.mark.parametrize(
+    ("profiles", "hint"),
+    [
+        ((), "--profile dev enables some"),
+        (("dve",), 'no service has the profile "dve": did you me'),
+    ],
+)
+def test_where_no_service_is_enabled_the_profile_is_named(
+    tmp_path: Path, profiles: tuple[str, ...], hint: str
+) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: i, profiles: [dev]}}\n")
+    project = load(LoadOptions(profiles=profiles), {}, tmp_path)
+    with pytest.raises(InvalidProject, match="no service selected") as refused:
+        desire(project, UpOptions())
+    assert hint in (refused.value.hint or "")
+
+
+def test_an_image_in_upper_case_has_its_place(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: 'MyApp:1'}}\n")
+    project = load(LoadOptions(), {}, tmp_path)
+    with pytest.raises(InvalidProject, match=r"compose.yaml:1:25: services.web.image: .*lowercase"):
+        desire(project, UpOptions())
