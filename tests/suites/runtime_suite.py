@@ -18,6 +18,7 @@ from planning import Recorder, needs, service, stack
 
 from stackr.errors import Conflict, NotFound, NotSupported, StackrError
 from stackr.executor.apply import apply
+from stackr.executor.events import OperationFinished
 from stackr.executor.outcome import Outcome
 from stackr.planner.commands.lifecycle import plan_down, plan_stop
 from stackr.planner.commands.reconcile import reconcile
@@ -490,12 +491,15 @@ async def running(subject: Subject, project: Project) -> AsyncIterator[Stack]:
         yield it
     finally:
         options = DownOptions(volumes=True, timeout_s=1)
-        outcome = await it.apply(plan_down(await it.observe(), options))
+        events = Recorder()
+        outcome = await apply(plan_down(await it.observe(), options), subject.runtime, events)
         assert outcome.is_success, [failure.error.message for failure in outcome.failed]
         left = await it.observe()
-        assert not left.containers
-        assert not left.networks
-        assert not left.volumes
+        done = [event for event in events.events if isinstance(event, OperationFinished)]
+        told = [f"{event.operation.resource.name}: {event.detail}" for event in done]
+        assert not left.containers, told
+        assert not left.networks, told
+        assert not left.volumes, told
 
 
 def named(project: Project) -> Project:
