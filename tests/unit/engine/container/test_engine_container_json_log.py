@@ -112,6 +112,14 @@ def test_options_that_nothing_honours_are_refused(config: LogConfig, text: str) 
     assert text in caught.value.message
 
 
+def test_a_driver_that_is_not_there_is_refused_in_dockers_words() -> None:
+    """Clients match the whole of them; what there is instead is a hint."""
+    text = 'error looking up logging plugin splunk: plugin "splunk" not found'
+    with pytest.raises(InvalidArgument, match=f"^{text}$") as caught:
+        rotation(LogConfig(type="splunk"))
+    assert "json-file" in (caught.value.hint or "")
+
+
 def test_options_say_how_a_log_is_kept_and_marked() -> None:
     given = {"max-size": "10m", "max-file": "3", "compress": "true"}
     assert rotation(LogConfig(config=given)) == Rotation(10 << 20, 3, True)

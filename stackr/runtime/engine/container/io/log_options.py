@@ -94,8 +94,8 @@ def rotation(config: LogConfig) -> Rotation:
     kind, given = driver(config), config.config
     if kind not in _OPTIONS:
         raise InvalidArgument(
-            f'error looking up logging plugin {kind}: plugin "{kind}" not found: the embedded'
-            f" engine has {', '.join(_OPTIONS)}"
+            f'error looking up logging plugin {kind}: plugin "{kind}" not found',
+            hint=f"the embedded engine has {', '.join(_OPTIONS)}",
         )
     for key in given:
         if key not in _OPTIONS[kind]:
