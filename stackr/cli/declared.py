@@ -63,7 +63,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Options of a dataclass within another one: these fields, in this order.
+    """Options of a dataclass within another one: these fields, in this order, or () for all.
 
     help: in place of what is declared, by spelling.
     """

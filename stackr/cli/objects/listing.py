@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call
 from stackr.cli.objects.go_values import go_value
 from stackr.cli.views.formats import Format
@@ -20,6 +21,7 @@ from stackr.options import Option
 __all__ = [
     "FORMAT",
     "NO_TRUNC",
+    "by_name",
     "go_json",
     "html_safe",
     "natural",
@@ -45,6 +47,11 @@ def natural(name: str) -> tuple[tuple[int, int, int], ...]:
     )
 
 
+def by_name(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """In Docker's order of their names."""
+    return sorted(rows, key=lambda row: natural(row["Name"]))
+
+
 class FormatError(InvalidArgument):
     """A template that is none: 64, as with docker."""
 
@@ -59,8 +66,13 @@ def show_list(
     columns: Sequence[str],
     headings: Mapping[str, str],
     quiet: str = "",
+    setting: str = "",
 ) -> None:
-    """quiet: the field that is shown alone, where no format is given; "" for none."""
+    """quiet: the field that is shown alone, where no format is given; "" for none. setting: what
+    Docker's configuration calls the format that counts where neither is given.
+    """
+    if setting and not (form or quiet):
+        form = configured(setting)
     if quiet and form in ("", "table"):
         for row in rows:
             call.line(str(row[quiet]))

@@ -16,10 +16,9 @@ from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.container import values
 from stackr.cli.objects.container.networking import Attachment, endpoint
-from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, each, on_engine, path, report
 from stackr.cli.objects.filters import FILTER, filters
-from stackr.cli.objects.listing import FORMAT, NO_TRUNC, natural, short, show_list
+from stackr.cli.objects.listing import FORMAT, NO_TRUNC, by_name, short, show_list
 from stackr.errors import InvalidArgument, NotFound
 from stackr.options import Option
 
@@ -149,11 +148,12 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
         rows = [_fields(item, whole=arguments.no_trunc) for item in items]
         show_list(
             call,
-            sorted(rows, key=lambda row: natural(row["Name"])),
-            form=arguments.form or ("" if arguments.quiet else configured("networksFormat")),
+            by_name(rows),
+            form=arguments.form,
             columns=_COLUMNS,
             headings=_HEADINGS,
             quiet="ID" if arguments.quiet else "",
+            setting="networksFormat",
         )
 
     on_engine(ctx, work, read_only=True)

@@ -12,10 +12,9 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.container import values
-from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, each, on_engine, path
 from stackr.cli.objects.filters import FILTER, filters
-from stackr.cli.objects.listing import FORMAT, natural, show_list
+from stackr.cli.objects.listing import FORMAT, by_name, show_list
 from stackr.cli.views.units import size
 from stackr.cli.views.volumes import VOLUME_HEADINGS, VOLUME_UNKNOWN
 from stackr.errors import NotFound
@@ -69,11 +68,12 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
         rows = [volume_fields(item) for item in answer.get("Volumes") or ()]
         show_list(
             call,
-            sorted(rows, key=lambda row: natural(row["Name"])),
-            form=arguments.form or ("" if arguments.quiet else configured("volumesFormat")),
+            by_name(rows),
+            form=arguments.form,
             columns=_COLUMNS,
             headings=VOLUME_HEADINGS,
             quiet="Name" if arguments.quiet else "",
+            setting="volumesFormat",
         )
 
     on_engine(ctx, work, read_only=True)

@@ -27,7 +27,6 @@ _SAME = {
     "cgroup_parent": "CgroupParent",
     "cgroupns": "CgroupnsMode",
     "cidfile": "ContainerIDFile",
-    **values.LIMITS,
     "dns_options": "DnsOptions",
     "group_add": "GroupAdd",
     "ipc": "IpcMode",
@@ -72,7 +71,7 @@ def _refuse(arguments: CreateArguments) -> None:
         raise NotSupported("--use-api-socket: not supported", hint="mount the socket with --volume")
     if not arguments.trusts_none:
         raise NotSupported("--disable-content-trust=false: not supported: no image is signed so")
-    if arguments.auto_remove and arguments.restart not in ("", "no"):
+    if arguments.auto_remove and arguments.limits.restart not in ("", "no"):
         raise FlagError("conflicting options: cannot specify both --restart and --rm")
     if not -1 <= arguments.memory_swappiness <= 100:
         raise FlagError(
@@ -167,7 +166,6 @@ def _host_config(arguments: CreateArguments) -> Json:
         "Dns": [values.address("--dns", text) for text in arguments.dns],
         "DnsSearch": arguments.dns_search,
         "ExtraHosts": [values.extra_host(text) for text in arguments.add_host],
-        "RestartPolicy": values.restart_policy(arguments.restart),
         "Annotations": values.pairs("--annotation", arguments.annotations),
         "Sysctls": values.pairs("--sysctl", arguments.sysctls),
         "StorageOpt": values.pairs("--storage-opt", arguments.storage_opts, needs_value=True),
@@ -204,12 +202,7 @@ def _limits(arguments: CreateArguments) -> Json:
         if not _CGROUP_RULE.fullmatch(rule):
             raise FlagError(f"invalid device cgroup format '{rule}'")
     return {
-        "Memory": values.size_bytes("--memory", arguments.memory),
-        "MemoryReservation": values.size_bytes(
-            "--memory-reservation", arguments.memory_reservation
-        ),
-        "MemorySwap": values.size_bytes("--memory-swap", arguments.memory_swap, unlimited=True),
-        "NanoCpus": values.nano_cpus(arguments.cpus),
+        **arguments.limits.body(),
         "Ulimits": sorted(map(values.ulimit, arguments.ulimits), key=lambda each: each["Name"]),
         "DeviceCgroupRules": arguments.device_cgroup_rules,
         "BlkioWeightDevice": [values.blkio_weight(t) for t in arguments.blkio_weight_device],

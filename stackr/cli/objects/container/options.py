@@ -5,10 +5,11 @@ Source: docker/cli, cli/command/container/opts.go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from stackr.cli.declared import Argument
+from stackr.cli.declared import Argument, Group
+from stackr.cli.objects.container.limits import LimitOptions
 from stackr.options import Option
 
 __all__ = ["CreateArguments"]
@@ -31,9 +32,6 @@ class CreateArguments:
         tuple[str, ...],
         Option("--attach", "-a", metavar="STREAM", help="Attach stdin, stdout or stderr"),
     ] = ()
-    blkio_weight: Annotated[
-        int, Option("--blkio-weight", metavar="NUM", help="Block I/O, 10 to 1000; 0 for none")
-    ] = 0
     blkio_weight_device: Annotated[
         tuple[str, ...],
         Option("--blkio-weight-device", metavar="PATH:NUM", help="Block I/O of a device"),
@@ -61,32 +59,7 @@ class CreateArguments:
     cpu_percent: Annotated[
         int, Option("--cpu-percent", metavar="NUM", help="Share of the processors (Windows)")
     ] = 0
-    cpu_period: Annotated[
-        int, Option("--cpu-period", metavar="MICROSECONDS", help="Period of the CPU quota")
-    ] = 0
-    cpu_quota: Annotated[
-        int, Option("--cpu-quota", metavar="MICROSECONDS", help="CPU time in each period")
-    ] = 0
-    cpu_rt_period: Annotated[
-        int,
-        Option("--cpu-rt-period", metavar="MICROSECONDS", help="Period of real-time scheduling"),
-    ] = 0
-    cpu_rt_runtime: Annotated[
-        int,
-        Option(
-            "--cpu-rt-runtime", metavar="MICROSECONDS", help="Real-time CPU time in each period"
-        ),
-    ] = 0
-    cpu_shares: Annotated[
-        int, Option("--cpu-shares", "-c", metavar="NUM", help="Relative weight of its CPU time")
-    ] = 0
-    cpus: Annotated[str, Option("--cpus", metavar="NUM", help="Processors, 1.5 say")] = ""
-    cpuset_cpus: Annotated[
-        str, Option("--cpuset-cpus", metavar="LIST", help="Which processors: 0-3 or 0,1")
-    ] = ""
-    cpuset_mems: Annotated[
-        str, Option("--cpuset-mems", metavar="LIST", help="Which memory nodes")
-    ] = ""
+    limits: Annotated[LimitOptions, Group(())] = field(default_factory=LimitOptions)
     devices: Annotated[
         tuple[str, ...],
         Option("--device", metavar="HOST[:PATH[:rwm]]", help="Give it a device of the host"),
@@ -219,18 +192,6 @@ class CreateArguments:
         Option("--log-opt", metavar="KEY=VALUE", help="An option of the log driver"),
     ] = ()
     mac_address: Annotated[str, Option("--mac-address", metavar="MAC", help="Its MAC address")] = ""
-    memory: Annotated[str, Option("--memory", "-m", metavar="BYTES", help="Most memory")] = ""
-    memory_reservation: Annotated[
-        str,
-        Option(
-            "--memory-reservation",
-            metavar="BYTES",
-            help="Memory that it is left where there is little",
-        ),
-    ] = ""
-    memory_swap: Annotated[
-        str, Option("--memory-swap", metavar="BYTES", help="Most memory and swap; -1 for no limit")
-    ] = ""
     memory_swappiness: Annotated[
         int, Option("--memory-swappiness", metavar="NUM", help="0 to 100")
     ] = -1
@@ -263,9 +224,6 @@ class CreateArguments:
     pid: Annotated[
         str, Option("--pid", metavar="MODE", help="PID namespace: host or container:NAME")
     ] = ""
-    pids_limit: Annotated[
-        int, Option("--pids-limit", metavar="NUM", help="Most processes; -1 for no limit")
-    ] = 0
     platform: Annotated[
         str, Option("--platform", metavar="OS[/ARCH]", help="Which of the image's platforms")
     ] = ""
@@ -285,10 +243,6 @@ class CreateArguments:
     read_only: Annotated[bool, Option("--read-only", help="Its root file system is read-only")] = (
         False
     )
-    restart: Annotated[
-        str,
-        Option("--restart", metavar="POLICY", help="no, on-failure[:NUM], always, unless-stopped"),
-    ] = ""
     auto_remove: Annotated[
         bool, Option("--rm", help="Remove it when it ends, with its anonymous volumes")
     ] = False

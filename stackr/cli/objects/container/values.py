@@ -20,7 +20,6 @@ from stackr.cli.objects.command import FlagError
 from stackr.spec.units import parse_duration, parse_size
 
 __all__ = [
-    "LIMITS",
     "address",
     "blkio_weight",
     "capabilities",
@@ -41,18 +40,6 @@ __all__ = [
 
 T = TypeVar("T")
 Json = dict[str, Any]
-LIMITS: Mapping[str, str] = {
-    "blkio_weight": "BlkioWeight",
-    "cpu_period": "CpuPeriod",
-    "cpu_quota": "CpuQuota",
-    "cpu_rt_period": "CpuRealtimePeriod",
-    "cpu_rt_runtime": "CpuRealtimeRuntime",
-    "cpu_shares": "CpuShares",
-    "cpuset_cpus": "CpusetCpus",
-    "cpuset_mems": "CpusetMems",
-    "pids_limit": "PidsLimit",
-}
-"""Options of creation and update whose value is the field of the API as it is."""
 _MOST_NANO_CPUS = 10**18
 _LIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc"),

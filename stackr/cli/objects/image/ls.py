@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 
 from stackr.cli.declared import Argument, takes
-from stackr.cli.objects.docker_config import configured
 from stackr.cli.objects.engine import Call, Json, on_engine
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.listing import FORMAT, NO_TRUNC, short, show_list
@@ -103,10 +102,11 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
         show_list(
             call,
             rows,
-            form=arguments.form or ("" if arguments.quiet else configured("imagesFormat")),
+            form=arguments.form,
             columns=columns,
             headings=_HEADINGS,
             quiet="ID" if arguments.quiet else "",
+            setting="imagesFormat",
         )
 
     on_engine(ctx, work, read_only=True)
