@@ -18,6 +18,7 @@ lead nowhere; `has_ipvs` tells.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -38,7 +39,7 @@ from oci_builder import BuiltImage
 from polling import until
 from sandbox import Sandbox, groups, kill_child, remove_groups, sandbox
 
-__all__ = ["Node", "Rig", "has_ipvs", "serve"]
+__all__ = ["Node", "Rig", "has_ipvs", "make_context", "serve"]
 
 _SUBNET = "10.77.0"
 _REGISTRY = f"{_SUBNET}.1:5000"
@@ -62,6 +63,14 @@ while True:
 def has_ipvs() -> bool:
     """Whether virtual addresses and the routing mesh lead anywhere here."""
     return Path("/proc/net/ip_vs").exists()
+
+
+def make_context(folder: Path, name: str, url: str) -> None:
+    """A docker context in a folder that DOCKER_CONFIG names."""
+    meta = folder / "contexts/meta" / hashlib.sha256(name.encode()).hexdigest()
+    meta.mkdir(parents=True)
+    document = {"Name": name, "Endpoints": {"docker": {"Host": url}}}
+    (meta / "meta.json").write_text(json.dumps(document))
 
 
 class Node:

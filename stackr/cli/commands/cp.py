@@ -19,7 +19,7 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.tar_output import to_stdout
 from stackr.cli.terminal import read_chunks
@@ -27,10 +27,12 @@ from stackr.errors import InvalidArgument, NotFound, NotSupported
 from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.runtime.types import ContainerState, PathStat
+from stackr.runtime.workloads import Workloads
 from stackr.stack.containers import project_containers
 from stackr.stack.local_files import add_tree, open_archive, unpack
 from stackr.stack.replica import with_number
 from stackr.stack.thread_streams import consumed, produced
+from stackr.stack.workloads.nodes import NodeEngines, running_tasks
 
 __all__ = ["CpArguments", "Place", "copy", "cp"]
 
@@ -100,13 +102,34 @@ def cp(ctx: typer.Context, arguments: CpArguments) -> None:
     name = stack.name()
     stack.check_services((arguments.service,))
     with open_session(options) as session:
-        session.on_engine(lambda runtime: _cp(session, runtime, name, arguments))
+        session.on_engine(
+            lambda runtime: _cp(session, runtime, name, arguments),
+            cluster=OnCluster(name, lambda cluster: _cp_on(session, cluster, name, arguments)),
+        )
 
 
 async def _cp(session: Session, runtime: Runtime, project: str, arguments: CpArguments) -> None:
-    if not isinstance(runtime, SupportsFiles):
-        raise NotSupported("cp: this engine does not offer it")
     containers = await _containers(runtime, project, arguments)
+    await _copy_all(session, [(runtime, each) for each in containers], arguments)
+
+
+async def _cp_on(
+    session: Session, cluster: Workloads, project: str, arguments: CpArguments
+) -> None:
+    """By the engines of the nodes that the replicas are on: of all of them, or nothing is done.
+
+    A file comes from any replica, where none is named.
+    """
+    tasks = await running_tasks(cluster, project, [arguments.service], arguments.index)
+    async with NodeEngines(cluster) as engines:
+        if not arguments.is_upload:
+            tasks = [(await engines.first(tasks))[1]]
+        await _copy_all(session, await engines.containers(tasks), arguments)
+
+
+async def _copy_all(
+    session: Session, containers: Sequence[tuple[Runtime, ContainerState]], arguments: CpArguments
+) -> None:
     if not arguments.is_upload:
         containers = containers[:1]
     if arguments.source.path == "-" and len(containers) > 1:
@@ -115,7 +138,15 @@ async def _cp(session: Session, runtime: Runtime, project: str, arguments: CpArg
             f" {len(containers)}",
             hint="name one with --index",
         )
-    await asyncio.gather(*(copy(session, runtime, each, arguments) for each in containers))
+    await asyncio.gather(
+        *(copy(session, _with_files(runtime), each, arguments) for runtime, each in containers)
+    )
+
+
+def _with_files(runtime: Runtime) -> SupportsFiles:
+    if not isinstance(runtime, SupportsFiles):
+        raise NotSupported("cp: this engine does not offer it")
+    return runtime
 
 
 async def _containers(

@@ -22,7 +22,7 @@ from stackr.runtime.container import ExecConfig
 from stackr.runtime.protocol import Runtime, SupportsExec
 from stackr.runtime.workloads import Workloads
 from stackr.stack.replica import find_replica
-from stackr.stack.workloads.tasks import node_container
+from stackr.stack.workloads.nodes import NodeEngines, running_tasks
 
 __all__ = ["CONTEXT_SETTINGS", "exec_", "joined_exec"]
 
@@ -93,11 +93,12 @@ async def _exec(session: Session, runtime: Runtime, project: str, arguments: Exe
 async def _exec_on(
     session: Session, cluster: Workloads, project: str, arguments: ExecArguments
 ) -> int:
-    """By the engine of the node that the replica is on."""
-    service, number = arguments.service, arguments.index
-    runtime, container = await node_container(cluster, project, service, number)
-    async with runtime:
-        return await _exec_in(session, runtime, container, container[:12], arguments)
+    """By the engine of the node that the replica is on: of any, where none is named."""
+    tasks = await running_tasks(cluster, project, [arguments.service], arguments.index)
+    async with NodeEngines(cluster) as engines:
+        runtime, chosen = await engines.first(tasks)
+        ref = chosen.task.container_id
+        return await _exec_in(session, runtime, ref, ref[:12], arguments)
 
 
 async def _exec_in(

@@ -13,7 +13,7 @@ import typer
 from stackr.cli.arguments import Targets
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.formats import Format
 from stackr.cli.views.usage import COLUMNS, HEADINGS, stats_fields
@@ -21,8 +21,10 @@ from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsStats
 from stackr.runtime.types import ContainerState, ContainerStats
+from stackr.runtime.workloads import Workloads
 from stackr.stack.containers import project_containers
 from stackr.stack.usage import UsageReaders
+from stackr.stack.workloads.nodes import NodeEngines, running_tasks
 
 __all__ = ["Shown", "follow_stats", "stats"]
 
@@ -52,7 +54,12 @@ def stats(ctx: typer.Context, arguments: StatsArguments) -> None:
     name = source.name()
     source.check_services(arguments.targets.services)
     with open_session(options) as session:
-        session.look(lambda runtime: _stats(session, runtime, name, arguments, form))
+        session.look(
+            lambda runtime: _stats(session, runtime, name, arguments, form),
+            cluster=OnCluster(
+                name, lambda cluster: _stats_on(session, cluster, name, arguments, form)
+            ),
+        )
 
 
 async def _stats(
@@ -62,6 +69,20 @@ async def _stats(
         raise NotSupported("stats: this engine does not offer it")
     shown = Shown(form, once=arguments.no_stream, whole=arguments.no_trunc)
     await follow_stats(session, runtime, lambda: _containers(runtime, project, arguments), shown)
+
+
+async def _stats_on(
+    session: Session, cluster: Workloads, project: str, arguments: StatsArguments, form: Format
+) -> None:
+    """By the engines of the nodes."""
+    shown = Shown(form, once=arguments.no_stream, whole=arguments.no_trunc)
+    async with NodeEngines(cluster) as engines:
+
+        async def look() -> list[ContainerState]:
+            tasks = await running_tasks(cluster, project, arguments.targets.services)
+            return [container for _, container in await engines.containers(tasks)]
+
+        await follow_stats(session, engines, look, shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,16 @@ import typer
 
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, open_session
 from stackr.cli.source import source_of
 from stackr.cli.targets import Targets
 from stackr.cli.views.processes import Processes, processes_json, processes_table
 from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, SupportsRawRequest
-from stackr.runtime.types import ContainerState
+from stackr.runtime.workloads import Workloads
 from stackr.stack.containers import project_containers
+from stackr.stack.workloads.nodes import NodeEngines, running_tasks
 
 __all__ = ["top"]
 
@@ -39,7 +40,10 @@ def top(ctx: typer.Context, arguments: TopArguments) -> None:
     name = source.name()
     source.check_services(targets.services)
     with open_session(options) as session:
-        found = session.look(lambda runtime: _processes(runtime, name, targets.services))
+        found = session.look(
+            lambda runtime: _processes(runtime, name, targets.services),
+            cluster=OnCluster(name, lambda cluster: _of_tasks(cluster, name, targets.services)),
+        )
         for line in processes_json(found) if options.json else processes_table(found):
             session.out.line(line)
 
@@ -47,23 +51,51 @@ def top(ctx: typer.Context, arguments: TopArguments) -> None:
 async def _processes(
     runtime: Runtime, project: str, services: Sequence[str]
 ) -> Sequence[Processes]:
-    if not isinstance(runtime, SupportsRawRequest):
-        raise NotSupported("top: this engine does not offer it")
     containers = await project_containers(runtime, project, services, oneoff=True)
     running = sorted((c for c in containers if c.is_running), key=lambda c: c.name)
-    found = await asyncio.gather(*(_of_container(runtime, each) for each in running))
+    found = await asyncio.gather(
+        *(
+            _of_container(
+                runtime,
+                each.id,
+                each.labels.get(labels.SERVICE, each.name),
+                each.labels.get(labels.CONTAINER_NUMBER, ""),
+            )
+            for each in running
+        )
+    )
     return [each for each in found if each is not None]
 
 
-async def _of_container(runtime: SupportsRawRequest, container: ContainerState) -> Processes | None:
+async def _of_tasks(
+    cluster: Workloads, project: str, services: Sequence[str]
+) -> Sequence[Processes]:
+    """By the engines of the nodes."""
+    tasks = await running_tasks(cluster, project, services)
+    async with NodeEngines(cluster) as engines:
+        found = [
+            await _of_container(
+                await engines.of(each),
+                each.task.container_id,
+                each.service,
+                str(each.task.slot or each.task.node),
+            )
+            for each in tasks
+        ]
+    return [each for each in found if each is not None]
+
+
+async def _of_container(runtime: Runtime, ref: str, service: str, number: str) -> Processes | None:
     """None for a container that has ended meanwhile."""
+    if not isinstance(runtime, SupportsRawRequest):
+        raise NotSupported("top: this engine does not offer it")
     try:
-        answer: Any = await runtime.request_json("GET", f"/containers/{container.id}/top")
+        answer: Any = await runtime.request_json("GET", f"/containers/{ref}/top")
     except (NotFound, Conflict):
         return None
     return Processes(
-        service=container.labels.get(labels.SERVICE, container.name),
-        number=container.labels.get(labels.CONTAINER_NUMBER, ""),
+        service=service,
+        number=number,
         titles=tuple(answer.get("Titles") or ()),
         rows=tuple(tuple(row) for row in answer.get("Processes") or ()),
     )

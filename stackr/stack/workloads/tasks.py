@@ -1,16 +1,14 @@
-"""The tasks of a stack on a cluster, and the engine of the node that one of them runs on."""
+"""The tasks of a stack on a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from stackr.errors import NotFound, NotSupported
 from stackr.planner.workloads.removal import service_key, services_of
-from stackr.runtime.protocol import Runtime
-from stackr.runtime.workloads import SupportsNodeEngines, TaskState, Workloads
+from stackr.runtime.workloads import TaskState, Workloads
 
-__all__ = ["StackTask", "list_tasks", "node_container"]
+__all__ = ["StackTask", "list_tasks"]
 
 _LIVE = ("running", "ready")
 
@@ -47,21 +45,3 @@ async def list_tasks(
     ]
     wanted = [task for task in tasks if all or task.is_wanted]
     return sorted(wanted, key=lambda each: (each.service, each.task.slot, -each.task.created_at))
-
-
-async def node_container(
-    cluster: Workloads, project: str, service: str, number: int | None
-) -> tuple[Runtime, str]:
-    """The engine of the node that a replica runs on, and its container there.
-
-    number: None for the first that runs. The caller closes the engine. Raises NotFound where none
-    runs, and Unavailable where the node's engine is out of reach.
-    """
-    if not isinstance(cluster, SupportsNodeEngines):
-        raise NotSupported("this cluster's nodes cannot be reached one by one")
-    for each in await list_tasks(cluster, project, [service]):
-        task = each.task
-        if task.state == "running" and number in (None, task.slot):
-            return await cluster.node_engine(task.node_id or task.node), task.container_id
-    which = f"replica {number}" if number is not None else "replica"
-    raise NotFound(f'service "{service}": no {which} is running', hint="see stackr ps --all")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from polling import until
-from swarm_rig import Rig
+from swarm_rig import Rig, make_context
 
 pytestmark = pytest.mark.root
 _SERVE = "trap exit TERM; echo {word}; sleep 999 & wait"
@@ -231,8 +231,6 @@ def test_what_a_swarm_cannot_do_is_told_with_its_place(
 def test_commands_that_need_the_containers_are_refused(stack: Stack) -> None:
     stack.write({"web": stack.service()})
     for words in (
-        ["top"],
-        ["stats"],
         ["pause"],
         ["up", "--watch"],
         ["up", "--build"],
@@ -241,3 +239,31 @@ def test_commands_that_need_the_containers_are_refused(stack: Stack) -> None:
         told = stack(*words, want=1).stderr
         assert len(told.splitlines()) <= 3, told
         assert "cluster" in told or "Swarm" in told, told
+
+
+def test_containers_are_reached_by_their_nodes_engines(
+    stack: Stack, rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manager's own is at hand, another one by a docker context of the node's name."""
+    deploy = {
+        "replicas": 2,
+        "placement": {"constraints": ["node.hostname != node3"], "max_replicas_per_node": 1},
+    }
+    stack.write({"web": stack.service(deploy=deploy)})
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
+    stack("up")
+    refused = stack("top", "web", want=1).stderr
+    assert 'node "node2": its engine cannot be reached' in refused
+    assert "docker context create" in refused
+    assert stack("exec", "web", "echo", "here").stdout == "here\n", "any replica will do"
+
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    for node in rig.nodes[1:]:
+        make_context(tmp_path, node.name, node.url)
+    (tmp_path / "file").write_text("hello\n")
+    stack("cp", str(tmp_path / "file"), "web:/file")
+    for index in ("1", "2"):
+        assert stack("exec", "--index", index, "web", "cat", "/file").stdout == "hello\n"
+    assert stack("top", "web").stdout.count("sleep 999") == 2
+    readings = stack("stats", "--no-stream", "--format=json", "web").stdout.splitlines()
+    assert len(readings) == 2

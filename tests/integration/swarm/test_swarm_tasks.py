@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 from swarm_documents import document, reached, service
-from swarm_rig import Rig, has_ipvs
+from swarm_rig import Rig, has_ipvs, make_context
 
 from stackr.errors import NotFound, Unavailable
 from stackr.runtime.container import ExecConfig
@@ -228,7 +226,7 @@ async def test_a_nodes_own_engine(workloads: SwarmWorkloads, rig: Rig, tmp_path:
         await workloads.node_engine("node2")
     assert 'docker context create "node2"' in str(told.value.hint)
     for name, node in (("node2", rig.nodes[1]), ("node3", rig.nodes[1])):
-        _make_context(tmp_path, name, node.url)
+        make_context(tmp_path, name, node.url)
     client = Client(EngineAddress(rig.manager.url))
     async with await SwarmWorkloads.open(client, {"DOCKER_CONFIG": str(tmp_path)}) as known:
         async with await known.node_engine(rig.node_ids()["node2"]) as runtime:
@@ -241,10 +239,3 @@ async def test_a_nodes_own_engine(workloads: SwarmWorkloads, rig: Rig, tmp_path:
             await known.node_engine("node3")
         with pytest.raises(NotFound, match='node "node9": not found'):
             await known.node_engine("node9")
-
-
-def _make_context(folder: Path, name: str, url: str) -> None:
-    meta = folder / "contexts/meta" / hashlib.sha256(name.encode()).hexdigest()
-    meta.mkdir(parents=True)
-    document = {"Name": name, "Endpoints": {"docker": {"Host": url}}}
-    (meta / "meta.json").write_text(json.dumps(document))
