@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from stackr.errors import StackrError
 from stackr.executor.outcome import Failure, Outcome
 from stackr.planner.plan.model import Action, Operation, Source
-from stackr.planner.plan.payloads import PullImage, WaitFor
+from stackr.planner.plan.payloads import BuildImage, PullImage, RunStep, WaitFor
 from stackr.planner.review.blame import blamed
 from stackr.planner.review.provenance import source_of
 from stackr.runtime.image_build import BuildFailed
@@ -133,11 +133,14 @@ async def _cause(
 
 def _placed(cause: Cause, project: Project | None) -> Cause:
     """The cause with the attribute that the engine's words are about."""
-    name = _service_of(cause.operation)
+    name, payload = _service_of(cause.operation), cause.operation.payload
     service = project.services.get(name) if project is not None else None
     if project is None or service is None:
         return cause
-    path = blamed(service, cause.message)
+    if isinstance(payload, RunStep):
+        path = f"pre_start[{payload.index}]"
+    else:
+        path = blamed(service, cause.message)
     if not path:
         return cause
     attribute = f"services.{name}.{path}"
@@ -147,8 +150,8 @@ def _placed(cause: Cause, project: Project | None) -> Cause:
 def _service_of(operation: Operation) -> str:
     """The service that an operation is for; of an image that several need, the first."""
     payload = operation.payload
-    pulled = payload.services[:1] if isinstance(payload, PullImage) else ()
-    return operation.resource.service or next(iter(pulled), "")
+    users = payload.services[:1] if isinstance(payload, PullImage | BuildImage) else ()
+    return operation.resource.service or next(iter(users), "")
 
 
 _NAMED = (Action.PULL_IMAGE, Action.BUILD_IMAGE, Action.PUSH_IMAGE, Action.WAIT_FOR)

@@ -61,9 +61,9 @@ def failure_lines(report: Report, output: Output, *, advice: str | None = None) 
     """
     for cause in report.causes:
         yield from cause_lines(cause, output)
-    if report.done:
-        yield f"done: {_listed(report.done)}"
-    if missed := _missed(report):
+    if done_ones := _worth_telling(report, report.done):
+        yield f"done: {_listed(done_ones)}"
+    if missed := _worth_telling(report, report.not_done):
         yield f"not done: {_listed(missed)}"
     how = _ADVICE if advice is None else advice
     if how:
@@ -114,11 +114,11 @@ def failure_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _missed(report: Report) -> list[Operation]:
-    """What was not done, but for the removal of steps, which is nothing to people."""
+def _worth_telling(report: Report, operations: Sequence[Operation]) -> list[Operation]:
+    """All of them, but for the removal of steps, which is nothing to people."""
     everything = (*report.done, *report.not_done)
     steps = {each.resource for each in everything if each.action is Action.RUN_STEP}
-    return [each for each in report.not_done if not (each.is_optional and each.resource in steps)]
+    return [each for each in operations if not (each.is_optional and each.resource in steps)]
 
 
 def _listed(operations: Sequence[Operation]) -> str:

@@ -109,5 +109,6 @@ _RULES: tuple[tuple[re.Pattern[str], _Found], ...] = tuple(
         (r"invalid hostname", _one("hostname")),
         (r"image \S+: (?:manifest for|pull access denied|repository|No such image)", _image),
         (r'exec: "(?P<program>[^"]+)": ', _program),
+        (r"build: build\.(?P<key>\w+)[^:]*: not supported", _key("build")),
     )
 )

@@ -15,7 +15,7 @@ from typing import Any
 from stackr.errors import NotFound, StackrError
 from stackr.executor.outcome import Failure, Outcome
 from stackr.planner.plan.model import Action, Operation
-from stackr.planner.plan.payloads import BuildImage, PullImage, WaitFor
+from stackr.planner.plan.payloads import BuildImage, PullImage, RunStep, WaitFor
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, SupportsLogs, SupportsRawRequest
 from stackr.runtime.types import ContainerState
@@ -107,6 +107,8 @@ def _services(operation: Operation) -> tuple[str, ...]:
 
 
 def _attribute(operation: Operation) -> str:
+    if isinstance(operation.payload, RunStep):
+        return f"pre_start[{operation.payload.index}]"
     return {Action.PULL_IMAGE: "image", Action.BUILD_IMAGE: "build"}.get(operation.action, "")
 
 

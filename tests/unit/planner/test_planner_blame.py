@@ -31,6 +31,10 @@ WEB = service(
         ('error mounting "tmpfs" to rootfs at "/run": invalid argument: unknown', "tmpfs[0]"),
         ('error mounting "x" to rootfs at "/elsewhere": not a directory', ""),
         ("bind source path does not exist: /srv/conf", "volumes[1]"),
+        (
+            'service "a": build: build.no_cache_filter: not supported by the engine\'s builder',
+            "build.no_cache_filter",
+        ),
         ('chdir to cwd ("/f") set in config.json failed: not a directory', "working_dir"),
         ("Cannot mkdir: /etc/passwd is not a directory", "working_dir"),
         ('sysctl "net.ipv4.nosuch": open /proc/sys/...', "sysctls.net.ipv4.nosuch"),
