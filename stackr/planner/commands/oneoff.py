@@ -109,6 +109,7 @@ def _without(observed: Observed, service: str) -> Observed:
     return replace(
         observed,
         containers=tuple(c for c in observed.containers if service_of(c) != service),
+        steps=tuple(c for c in observed.steps if service_of(c) != service),
     )
 
 

@@ -15,6 +15,7 @@ from planning import Recorder, needs, plan_for, service, stack, up
 from stackr.errors import Conflict, Internal
 from stackr.executor.apply import apply
 from stackr.planner.commands.lifecycle import plan_down, plan_kill, plan_remove, plan_stop
+from stackr.planner.commands.oneoff import needs_options, plan_needs
 from stackr.planner.commands.restarting import plan_restart, plan_start
 from stackr.planner.commands.undo import plan_undo
 from stackr.planner.desired.project import desired
@@ -318,6 +319,19 @@ async def test_down_rm_stop_and_kill_know_of_steps() -> None:
     assert {"demo-web-pre_start.0", "demo-web-pre_start.1", "demo-other-pre_start.0"} <= {
         each.resource.name for each in plan_down(observed).operations
     }
+
+
+async def test_run_leaves_the_steps_of_its_service_alone() -> None:
+    """Those of what it needs are run."""
+    runtime = runtime_of(FAILS)
+    project = stack({"db": web(EACH), "web": web(ONE, TWO, depends_on=needs("db"))})
+    await up(runtime, project)
+    await runtime.remove_container("demo-db-1", force=True)
+    options = UpOptions()
+    wanted = desired(project, needs_options("web", options))
+    plan = plan_needs(wanted, await observe(runtime, "demo", wanted), "web", options)
+    assert ran(plan) == ["demo-db-1-pre_start.0"]
+    assert "demo-web" not in str(plan)
 
 
 async def test_going_back_leaves_no_step() -> None:
