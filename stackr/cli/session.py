@@ -155,6 +155,7 @@ class Session:
         async with opened as engine:
             if isinstance(engine, Workloads):
                 return await cluster.work(engine)
+            self._say_at_rest(engine)
             return await work(engine)
 
     @contextlib.asynccontextmanager
@@ -163,9 +164,13 @@ class Session:
     ) -> AsyncIterator[Runtime]:
         """The engine, open; in a dry run it is read-only in any case."""
         async with self.context().open(read_only=read_only, start=start) as runtime:
-            if runtime.capabilities.at_rest and self.options.progress != "quiet":
-                self.err.line(_AT_REST)  # stdout may be for a program
+            self._say_at_rest(runtime)
             yield runtime
+
+    def _say_at_rest(self, runtime: Runtime) -> None:
+        """That the engine does not run, on stderr: stdout may be for a program."""
+        if runtime.capabilities.at_rest and self.options.progress != "quiet":
+            self.err.line(_AT_REST)
 
     def show(self, event: StackEvent, /) -> None:
         """What happens, on the view; a report, as the layers below take it."""

@@ -14,7 +14,19 @@ from typing import Any, NoReturn, Self, cast
 from stackr.errors import NotFound, Unavailable
 from stackr.registry.reference import parse_reference
 from stackr.runtime.engine.at_rest import Rest
-from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import (
+    Runtime,
+    SupportsAttach,
+    SupportsBuild,
+    SupportsExec,
+    SupportsFiles,
+    SupportsHandover,
+    SupportsLocks,
+    SupportsLogs,
+    SupportsNetworkRepair,
+    SupportsRawRequest,
+    SupportsStats,
+)
 from stackr.runtime.snapshot import Snapshot, SnapshotQuery, in_calls
 from stackr.runtime.types import (
     Capabilities,
@@ -107,8 +119,8 @@ class RestingRuntime:
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         """It can all that the engine can, but not now."""
-        if name.startswith("_"):
-            raise AttributeError(name)
+        if name not in _CALLS:
+            raise AttributeError(name)  # so that it is taken for no engine of another kind
 
         def refuse(*_: object, **__: object) -> NoReturn:
             raise Unavailable("engine: it does not run", hint=STARTED_BY)
@@ -126,6 +138,17 @@ class RestingRuntime:
             if id in self._rest.images:
                 return id, self._rest.images[id]
         raise NotFound(f"No such image: {name.familiar}")
+
+
+_CALLS = {
+    name
+    for protocol in (
+        *(Runtime, SupportsAttach, SupportsBuild, SupportsExec, SupportsFiles, SupportsHandover),
+        *(SupportsLocks, SupportsLogs, SupportsNetworkRepair, SupportsRawRequest, SupportsStats),
+    )
+    for name in dir(protocol)
+    if not name.startswith("_")
+}
 
 
 def _unix_time(text: str | None) -> float:

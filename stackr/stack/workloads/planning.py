@@ -31,7 +31,10 @@ def dialect_of(cluster: Workloads) -> Dialect:
 
 
 def rendered(cluster: Workloads, project: Project, options: UpOptions) -> Rendered:
-    """The project as the cluster's documents. Raises InvalidProject for what it cannot do."""
+    """The project as the cluster's documents. Raises InvalidProject for what it cannot do, and
+    NotSupported for an isolated copy, which is one of containers."""
+    if project.isolated is not None:
+        raise NotSupported("--isolated: not supported: a cluster's ports and folders are not ours")
     return dialect_of(cluster).render(scaled(project, options.scale), cluster.capabilities)
 
 

@@ -84,6 +84,30 @@ def test_looking_starts_no_engine(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        *(["diff"], ["up", "--dry-run"], ["up", "-d", "--isolated", "--dry-run"]),
+        *(["graph", "--plan"], ["down", "--dry-run"], ["create", "--dry-run"]),
+    ],
+)
+def test_a_plan_starts_no_engine_that_has_nothing(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "stack.yml").write_text("services: {web: {image: app}}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STACKR_DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setenv("STACKR_EXEC_ROOT", str(tmp_path / "exec"))
+    monkeypatch.delenv("STACKR_ENGINE", raising=False)
+    assert run(words) == 0
+    told = "the engine does not run, and has no containers: compared with nothing\n"
+    assert capsys.readouterr().err.startswith(told)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
     ("engine", "told"),
     [
         (

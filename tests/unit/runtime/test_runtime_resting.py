@@ -16,7 +16,8 @@ from stackr.runtime.connect import connect
 from stackr.runtime.engine.at_rest import at_rest
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.state import State
-from stackr.runtime.protocol import Runtime
+from stackr.runtime.protocol import Runtime, SupportsExec, SupportsLogs
+from stackr.runtime.workloads import Workloads
 from stackr.stack.planning import foresee_up
 
 ID = "sha256:" + "a" * 64
@@ -126,4 +127,6 @@ def test_what_it_cannot_do_now_it_refuses(config: EngineConfig) -> None:
     with pytest.raises(Unavailable, match="it does not run") as refused:
         asyncio.run(runtime.remove_container("x"))
     assert refused.value.hint is not None
+    assert isinstance(runtime, SupportsExec | SupportsLogs)
+    assert not isinstance(runtime, Workloads)  # an engine of another kind
     asyncio.run(runtime.close())
