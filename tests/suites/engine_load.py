@@ -25,6 +25,8 @@ _STARTS_AT_ONCE: Final = 16
 _KB: Final = re.compile(r"VmRSS:\s+(\d+) kB")
 _SCRIPT: Final = "while :; do echo tick; sleep 1; done"
 _TICKS: Final = 2
+_ON_A_NETWORK: Final = 500
+"""A bridge of Linux has 1,023 ports at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,19 @@ class Load:
     async def run(self) -> None:
         """Raises AssertionError, TimeoutError, or OSError where something fails or is lost."""
         async with asyncio.timeout(_DEADLINE_S):
-            await self._start("load-first")  # with which the engine's sidecars come
-            await self._remove("load-first")
+            await self._call("POST", "/networks/create", {"Name": _network(0)})
+            await self._start("load-0")  # with which the engine's sidecars come
+            await self._remove("load-0")
+            await self._call("DELETE", f"/networks/{_network(0)}")
             before = self._usage("before")
             names = [f"load-{number}" for number in range(self.size.containers)]
-            with self._timed(f"{len(names)} containers started"):
-                await self._each(self._start, names)
-            running = self._usage("they run")
+            networks = [_network(number) for number in range(0, len(names), _ON_A_NETWORK)]
             try:
+                for network in networks:
+                    await self._call("POST", "/networks/create", {"Name": network})
+                with self._timed(f"{len(names)} containers started"):
+                    await self._each(self._start, names)
+                running = self._usage("they run")
                 await self._clients(names)
                 await self._connects()
                 await self._followers(names)
@@ -71,6 +78,8 @@ class Load:
             finally:
                 with self._timed(f"{len(names)} containers removed"):
                     await self._each(self._remove, names)
+                    for network in networks:
+                        await self._call("DELETE", f"/networks/{network}", gone=True)
             await self._settles("after", descriptors=before)
 
     # --- what is done at once ------------------------------------------------------------------
@@ -108,7 +117,8 @@ class Load:
     async def _followers(self, names: list[str]) -> None:
         """Each follower of a log sees ticks, and each of events the end of each that ends."""
         ending = names[: self.size.ends]
-        watched = list(islice(cycle(names[self.size.ends :]), self.size.log_followers))
+        writing = names[self.size.ends :][: self.size.log_followers]
+        watched = list(islice(cycle(writing), self.size.log_followers))
         listening = asyncio.Barrier(len(watched) + self.size.event_followers + 1)
 
         async def follow_log(name: str) -> None:
@@ -149,11 +159,17 @@ class Load:
     # --- single containers ---------------------------------------------------------------------
 
     async def _start(self, name: str) -> None:
+        """Those that are followed write; of the others there may be many, and they sleep."""
+        number = int(name.rpartition("-")[2])
+        is_followed = number < self.size.ends + self.size.log_followers
         body = {
             "Image": self.image,
-            "Cmd": ["sh", "-c", _SCRIPT],
+            "Cmd": ["sh", "-c", _SCRIPT] if is_followed else ["sleep", "100000"],
             "StopSignal": "SIGKILL",
-            "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1"}]}},
+            "HostConfig": {
+                "NetworkMode": _network(number),
+                "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1"}]},
+            },
         }
         await self._call("POST", f"/containers/create?name={name}", body)
         await self._call("POST", f"/containers/{name}/start")
@@ -235,6 +251,11 @@ class Load:
             await asyncio.sleep(0.05)
         left = self._usage(what)
         assert left <= descriptors + 2, f"{what}: {left} descriptors, and before {descriptors}"
+
+
+def _network(number: int) -> str:
+    """Of the container of this number."""
+    return f"load-network-{number // _ON_A_NETWORK}"
 
 
 def _head(method: str, path: str, more: str = "") -> bytes:
