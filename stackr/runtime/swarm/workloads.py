@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from stackr.errors import Conflict, InvalidArgument, NotFound
+from stackr.errors import InvalidArgument, NotFound
 from stackr.runtime.docker import create, distribution
 from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.observe import engine_info
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.labels import STACK_NAMESPACE
-from stackr.runtime.swarm import nodes, revisions
+from stackr.runtime.swarm import networks, nodes, revisions
 from stackr.runtime.swarm.documents import (
     PATHS,
     References,
@@ -52,9 +52,6 @@ from stackr.runtime.workloads import (
 __all__ = ["SwarmWorkloads"]
 
 Json = dict[str, Any]
-
-_FREED_S = 60.0
-_POLL_S = 0.1
 
 
 class SwarmWorkloads:
@@ -127,40 +124,30 @@ class SwarmWorkloads:
         own = f"{STACK_NAMESPACE}={project}"
         kinds = (DocumentKind.CONFIG, DocumentKind.SECRET, DocumentKind.SERVICE)
         with refusals(f'stack "{project}"'):
-            networks, kept, others, *lists = await asyncio.gather(
+            found, kept, others, *lists = await asyncio.gather(
                 self._client.call("GET", "/networks"),
                 revisions.listed(self._client, project),
                 self._named([each for each in names if each[0] in kinds]),
                 *(self._listed(kind, own) for kind in kinds),
             )
         documents = [
-            *(network_document(item) for item in networks if _is_of(item, project)),
+            *(network_document(item) for item in found if networks.is_of(item, project)),
             *(
                 observed_document(kind, item)
                 for kind, items in zip(kinds, lists, strict=True)
                 for item in items
             ),
         ]
-        names_by_id = {item["Id"]: item["Name"] for item in networks}
-        for document in documents:
-            for id in _networks(document.spec) - names_by_id.keys():
-                names_by_id[id] = await self._network_name(id)
         asked = {name for kind, name in names if kind is DocumentKind.NETWORK}
-        others += _external(networks, asked, project)
+        others += networks.external(found, asked, project)
+        specs = [document.spec for document in documents]
         return Observation(
             project=project,
             documents=tuple(documents),
             others=tuple(other for other in others if not _is_own(other, project)),
-            names=names_by_id,
+            names=await networks.names_by_id(self._client, found, specs),
             revisions=kept,
         )
-
-    async def _network_name(self, id: str) -> str:
-        """Of one that no list has: the host's own network has an ID of the Swarm's besides."""
-        try:
-            return str((await self._client.call("GET", f"/networks/{id}"))["Name"])
-        except NotFound:
-            return id
 
     async def _listed(self, kind: DocumentKind, *labels: str) -> list[Json]:
         query = {"filters": json.dumps(create.filters(labels))}
@@ -279,38 +266,13 @@ class SwarmWorkloads:
         what = f'{kind.value} "{id}"'
         with refusals(what), suppress(NotFound):
             if kind is DocumentKind.NETWORK:
-                await self._remove_network(id, what)
+                await networks.remove_network(self._client, id)
                 return
             if version is not None:
                 found = await self._client.call("GET", f"{PATHS[kind]}/{id}")
                 if found["Version"]["Index"] != version:
                     raise moved_on(f'{kind.value} "{found["Spec"]["Name"]}"')
             await self._client.call("DELETE", f"{PATHS[kind]}/{id}")
-
-    async def _remove_network(self, id: str, what: str) -> None:
-        """What only the ending tasks of removed services use is free soon.
-
-        The manager's own engine shows it for as long as tasks on its node are ending.
-        """
-        with suppress(NotFound):
-            async for _ in _moments():
-                try:
-                    with refusals(what):
-                        await self._client.call("DELETE", f"/networks/{id}")
-                    break
-                except Conflict as error:
-                    if users := await self._users(id):
-                        raise Conflict(f"{what}: in use by {users}") from error
-            else:
-                raise Conflict(f"{what}: tasks that have not ended use it")
-        async for _ in _moments():
-            await self._client.call("GET", f"/networks/{id}")
-
-    async def _users(self, network: str) -> str:
-        """Services, in words; "" for none."""
-        services = await self._client.call("GET", "/services")
-        names = [each["Spec"]["Name"] for each in services if network in _networks(each["Spec"])]
-        return ", ".join(f'service "{name}"' for name in sorted(names))
 
     # --- logs, events, images ------------------------------------------------------------------
 
@@ -376,14 +338,6 @@ class SwarmWorkloads:
         await revisions.forget(self._client, project, number)
 
 
-async def _moments() -> AsyncIterator[None]:
-    """To look again, until what comes soon has had its time."""
-    deadline = asyncio.get_running_loop().time() + _FREED_S
-    while asyncio.get_running_loop().time() < deadline:
-        yield
-        await asyncio.sleep(_POLL_S)
-
-
 def _what(document: Document) -> str:
     return f'{document.kind.value} "{document.name}"'
 
@@ -393,26 +347,5 @@ def _labels(item: Json) -> Mapping[str, str]:
     return item.get("Labels") or (item.get("Spec") or {}).get("Labels") or {}
 
 
-def _is_of(network: Json, project: str) -> bool:
-    return network.get("Scope") == "swarm" and _labels(network).get(STACK_NAMESPACE) == project
-
-
 def _is_own(document: ObservedDocument, project: str) -> bool:
     return document.labels.get(STACK_NAMESPACE) == project
-
-
-def _external(networks: Iterable[Json], names: set[str], project: str) -> list[ObservedDocument]:
-    """Those of these names that are others': of two, the one that all nodes have."""
-    found: dict[str, Json] = {}
-    for item in networks:
-        is_better = item["Name"] not in found or item.get("Scope") == "swarm"
-        if item["Name"] in names and not _is_of(item, project) and is_better:
-            found[item["Name"]] = item
-    return [network_document(item) for item in found.values()]
-
-
-def _networks(spec: Mapping[str, Any]) -> set[str]:
-    """The IDs of those that a service's tasks join."""
-    template: Json = spec.get("TaskTemplate") or {}
-    attached = template.get("Networks") or spec.get("Networks") or ()
-    return {str(each.get("Target")) for each in attached}
