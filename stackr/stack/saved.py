@@ -121,7 +121,7 @@ def _facts(project: str, source: Source) -> dict[str, Any]:
     return {
         "command": {
             "files": list(source.options.files),
-            "project_name": project,
+            **_named(source, project),
             "project_directory": source.options.project_directory,
             "profiles": list(source.options.profiles),
             "env_files": list(source.options.env_files),
@@ -129,6 +129,14 @@ def _facts(project: str, source: Source) -> dict[str, Any]:
         "made": {"at": round(time.time(), 3), "by": who(), "stackr": __version__},
         "key": secrets.token_hex(16),
     }
+
+
+def _named(source: Source, project: str) -> dict[str, str]:
+    """The stack's name, and whose copy of it is meant."""
+    copy = source.copy()
+    if copy is None:
+        return {"project_name": project}
+    return {"project_name": copy.stack, "isolated": copy.name}
 
 
 def _text(document: Mapping[str, Any]) -> str:

@@ -6,12 +6,18 @@ import json
 import os
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stackr.errors import Conflict, InvalidArgument
+from stackr.planner.commands.reconcile import reconcile
+from stackr.planner.desired.project import desired
+from stackr.planner.observe.observed import observe
+from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
+from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.folders import is_gone, seen_at, was_removed
 from stackr.runtime.types import ContainerState, PublishedPort, VolumeState
 from stackr.spec.archive import archived, restored
@@ -20,7 +26,7 @@ from stackr.spec.session import LoadOptions
 from stackr.stack.abandoned import abandoned
 from stackr.stack.isolated_load import isolated_again, ports_among
 from stackr.stack.isolation import Worktree, copy_name, default_name, wish_of, worktree_of
-from stackr.stack.saved import saved_source
+from stackr.stack.saved import plan_text, saved_source
 from stackr.stack.source import Source
 
 SHOP = "name: shop\nservices: {web: {image: app, ports: ['8080:80'], environment: {AT: '${AT}'}}}\n"
@@ -237,3 +243,16 @@ def test_a_copy_is_abandoned_where_nothing_of_it_has_a_folder(tmp_path: Path) ->
     items = [volume("a", gone), volume("b", gone), volume("b", here), volume("c", here)]
     assert abandoned(items) == {"a": gone}
     assert abandoned([VolumeState("x"), VolumeState("y", labels={labels.PROJECT: "y"})]) == {}
+
+
+async def test_a_saved_plan_says_whose_copy_it_is_for(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(SHOP)
+    plain = Source(LoadOptions(), {}, tmp_path)
+    wanted = desired(plain.load())
+    observed = await observe(FakeRuntime(), "shop", wanted)
+    plan = reconcile(wanted, observed, UpOptions())
+    for source, isolated in ((plain, None), (replace(plain, isolated="mine"), "mine")):
+        text = plan_text(plan, wanted, observed, UpOptions(), source)
+        again = saved_source(json.loads(text), "plan.json")
+        assert again.isolated == isolated
+        assert again.options.project_name == "shop"
