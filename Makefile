@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-v2 test-unit lint bench fuzz images lock docs
+.PHONY: help setup demo demo-down test test-v2 test-unit lint bench fuzz images lock docs pictures
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -38,6 +38,10 @@ docs: setup ## write what of docs/ is made from the models and the plan: tables,
 	@$(PYTHON) scripts/write_tables.py
 	@$(PYTHON) -m stackr.spec.schema.extension docs/schema
 	@$(PYTHON) -m stackr.planner.review.schema docs/schema
+
+pictures: setup ## make docs/pictures anew: terminals and the dashboard (root)
+	@$(PYTHON) scripts/pictures.py
+	@STACKR_GOLDEN=write $(PYTHON) -m pytest -q tests/unit/ui -k pictures
 
 fuzz: setup ## give the property tests made-up input for FUZZ_SECONDS (60)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/fuzz.py
