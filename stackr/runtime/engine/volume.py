@@ -23,9 +23,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stackr.errors import Conflict, InvalidArgument, NotFound
+from stackr.errors import Conflict, InvalidArgument, NotFound, NotSupported, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.linux.quota import clear_quota, set_quota
 from stackr.runtime.engine.linux.subpath import open_subpath, subpath_failure
 from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.records import Document, Kind, NewerRecord
@@ -37,6 +38,7 @@ from stackr.runtime.engine.volume_device import (
     device_of,
     is_bind,
     mounted_apart,
+    size_of,
     words,
 )
 
@@ -116,7 +118,7 @@ class Volumes:
             name = leftover.name.removeprefix(_REMOVING).rpartition(".")[0]
             if not (self._root / name).exists():
                 self._state.delete(VOLUME.name, name)
-            _delete_tree(leftover)
+            _delete_volume(leftover)
         self._volumes = {
             name: replace(volume, mountpoint=self._root / name / "_data")
             for name, volume in self._state.read(VOLUME).items()
@@ -200,13 +202,29 @@ class Volumes:
         self._state.save(VOLUME, name, volume)
         try:
             _make_folder(volume.mountpoint)
-        except OSError:
+            self._limit(volume)
+        except (OSError, StackrError):
+            _delete_volume(self._root / name)
             self._state.delete(VOLUME.name, name)
             raise
         self._describe(volume)
         self._volumes[name] = volume
         self._events.publish("volume", "create", name, {"driver": "local"})
         return volume
+
+    def _limit(self, volume: Volume) -> None:
+        """Let it hold no more than was asked for. Raises InvalidArgument where nothing does so."""
+        size = size_of(volume.name, volume.options)
+        if not size:
+            return
+        try:
+            set_quota(volume.mountpoint, size)
+        except NotSupported as error:
+            raise InvalidArgument(
+                f"create {volume.name}: quota size requested but no quota support:"
+                f" {error.message.removeprefix('size: ')}",
+                hint=error.hint,
+            ) from error
 
     def fill(self, name: str, subpath: str, copy: Callable[[int], bool]) -> None:
         """Let `copy` give an empty volume, or an empty folder in it, its first content; blocking.
@@ -293,7 +311,7 @@ class Volumes:
         self._state.delete(VOLUME.name, name)
         self._fills.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": volume.driver})
-        await asyncio.to_thread(_delete_tree, doomed)
+        await asyncio.to_thread(_delete_volume, doomed)
 
     async def prune(self, selects: Callable[[Volume], bool]) -> tuple[Sequence[str], int]:
         """Delete the unused volumes that `selects` takes; their names, and the bytes they held."""
@@ -346,6 +364,11 @@ def _check_name(name: str) -> None:
             ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory,'
             " use absolute path"
         )
+
+
+def _delete_volume(path: Path) -> None:
+    clear_quota(path / "_data")
+    _delete_tree(path)
 
 
 def _delete_tree(path: Path) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.linux.syscalls import CLONE_NEWNS, make_private, mount, unshare
 
-__all__ = ["Device", "check_options", "device_of", "is_bind", "mounted_apart", "words"]
+__all__ = ["Device", "check_options", "device_of", "is_bind", "mounted_apart", "size_of", "words"]
 
 _MS_BIND: Final = 0x1000
 _FLAGS: Final[Mapping[str, tuple[bool, int]]] = {
@@ -44,6 +44,8 @@ _PROPAGATIONS: Final = frozenset(
 )
 _KEYS: Final = ("type", "o", "device")
 _NEEDS: Final = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
+_SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?) ?([kmgtp]?i?b?)", re.ASCII | re.IGNORECASE)
+_SCALES: Final = {"": 1, "b": 1, **{unit: 1 << 10 * n for n, unit in enumerate("kmgtp", 1)}}
 _PASSWORD: Final = re.compile(r"(?<=password=)[^,]*")
 
 
@@ -122,12 +124,13 @@ def device_of(options: Mapping[str, str]) -> Device | None:
 def check_options(name: str, options: Mapping[str, str]) -> None:
     """Raises InvalidArgument with Docker's texts, NotSupported for what is not done here."""
     _check_keys(name, options)
-    if "size" in options:
+    if "size" in options and len(options) > 1:
         raise InvalidArgument(
-            f"create {name}: quota size requested but no quota support",
+            f"create {name}: size is for a volume that is a folder",
             hint="of a tmpfs, the size is one of the mount options: o=size=1m",
         )
-    if not options:
+    size_of(name, options)
+    if not options or "size" in options:
         return
     if not options["device"]:
         raise InvalidArgument(f"create {name}: missing device in volume options")
@@ -137,6 +140,21 @@ def check_options(name: str, options: Mapping[str, str]) -> None:
         refused |= given - {"bind", "rbind", "ro", "rw"}
     if refused:
         raise NotSupported(f'volume "{name}": mount option not supported: {min(refused)}')
+
+
+def size_of(name: str, options: Mapping[str, str]) -> int:
+    """How many bytes a volume may hold, 0 for as many as there is room for.
+
+    Raises InvalidArgument, with Docker's text, for what is no size.
+    """
+    text = options.get("size")
+    if text is None:
+        return 0
+    match = _SIZE.fullmatch(text)
+    size = int(float(match[1]) * _SCALES[match[2].lower()[:1]]) if match is not None else 0
+    if not 0 < size < 1 << 63:
+        raise InvalidArgument(f"create {name}: invalid size: '{text[:50]}'")
+    return size
 
 
 def _check_keys(name: str, options: Mapping[str, str]) -> None:

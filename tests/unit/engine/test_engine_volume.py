@@ -81,6 +81,8 @@ async def test_other_drivers_options_and_types_are_refused_by_name(volumes: Volu
     bound = {"type": "none", "device": "/tmp"}
     for options, why in (
         ({"size": "1g"}, "quota size requested but no quota support"),
+        ({"size": "x"}, "invalid size: 'x'"),
+        ({"size": "1g", "type": "tmpfs", "device": "tmpfs"}, "size is for a volume that is a fol"),
         ({"sise": "1g"}, 'invalid option: "sise"'),
         ({"type": "tmpfs"}, 'missing required option: "device"'),
         ({"type": "none", "o": "bind"}, 'missing required option: "device"'),

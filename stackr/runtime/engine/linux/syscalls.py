@@ -37,6 +37,7 @@ __all__ = [
     "move_mount",
     "open_at",
     "pivot_root",
+    "quotactl_fd",
     "receive_mounts",
     "rename_new",
     "set_mount_attributes",
@@ -63,6 +64,7 @@ _SYS_open_tree: Final = 428
 _SYS_move_mount: Final = 429
 _SYS_openat2: Final = 437
 _SYS_mount_setattr: Final = 442
+_SYS_quotactl_fd: Final = 443
 
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_RECURSIVE: Final = 0x8000
@@ -225,6 +227,14 @@ def inotify_add_watch(instance: int, path: bytes, mask: int) -> int:
 def inotify_rm_watch(instance: int, number: int) -> None:
     """Nothing happens where the watch has gone already."""
     _libc.inotify_rm_watch(instance, number)
+
+
+def quotactl_fd(fd: int, command: int, id: int, message: bytes) -> bytes:
+    """A call about the quotas of the file system that a file is on; returns what it has written."""
+    buffer = ctypes.create_string_buffer(message, len(message))
+    arguments = ctypes.c_uint(command), ctypes.c_uint(id), buffer
+    _check(int(_libc.syscall(_SYS_quotactl_fd, fd, *arguments)), "quota")
+    return buffer.raw
 
 
 def trim_heap() -> None:
