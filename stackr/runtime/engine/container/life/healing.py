@@ -140,17 +140,19 @@ class Healing:
     def _tell(self, container: Container, action: str, text: str) -> None:
         health = container.state.health
         last = health.log[-1] if health is not None and health.log else None
-        why = " ".join(last.output.split())[:_SHOWN] if last is not None else ""
+        code = last.exit_code if last is not None else 0
+        output = " ".join(last.output.split())[:_SHOWN] if last is not None else ""
+        why = output or f"its health check ends with {code}"
         _log.warning(
             "container %s (%s): unhealthy: %s: %s",
             container.short_id,
             container.name,
             text,
-            why or "its health check failed",
+            why,
         )
         facts = {
             "failingStreak": str(health.failing_streak if health is not None else 0),
-            "exitCode": str(last.exit_code if last is not None else 0),
+            "exitCode": str(code),
             "reason": why,
         }
         announce(self._parts.events, container, f"restart_unhealthy: {action}", facts)
