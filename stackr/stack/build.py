@@ -13,13 +13,38 @@ from stackr.planner.observe.observed import observe
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
+from stackr.spec.model.service import Service
 from stackr.stack.build_debug import debug_failures, failed_builds
 from stackr.stack.builds import pull_bases, with_builds
 from stackr.stack.context import Context
 from stackr.stack.oneoff import Converse
 from stackr.stack.planning import check_support
 
-__all__ = ["build_images", "chosen_builds"]
+__all__ = ["build_images", "chosen_builds", "of_images"]
+
+_OF_IMAGES = ("name", "image", "build", "platform", "pull_policy", "profiles", "depends_on")
+
+
+def of_images(project: Project) -> Project:
+    """The project as far as its images go, which one engine makes for another one to run.
+
+    Jobs, overlay networks or ports of many nodes are the business of the engine that runs it.
+    """
+    builds = [each.build for each in project.services.values() if each.build is not None]
+    granted = {grant.source for build in builds for grant in build.secrets}
+    return project.model_copy(
+        update={
+            "services": {name: _of_image(each) for name, each in project.services.items()},
+            "networks": {},
+            "volumes": {},
+            "configs": {},
+            "secrets": {key: each for key, each in project.secrets.items() if key in granted},
+        }
+    )
+
+
+def _of_image(service: Service) -> Service:
+    return Service.model_construct(**{name: getattr(service, name) for name in _OF_IMAGES})
 
 
 def chosen_builds(project: Project, services: tuple[str, ...]) -> UpOptions:

@@ -28,7 +28,7 @@ from stackr.runtime.image_build import ImageBuild
 from stackr.runtime.protocol import Runtime, Streams
 from stackr.spec.model.project import Project
 from stackr.spec.units import parse_size
-from stackr.stack.build import build_images, chosen_builds
+from stackr.stack.build import build_images, chosen_builds, of_images
 from stackr.stack.oneoff import Converse, Kill
 from stackr.stack.planning import desire
 
@@ -122,7 +122,7 @@ def _build(
     if not up_options.services:
         session.view.warning("no service has a build section")
         return 0
-    wanted = desire(project, up_options, engine=session.options.engine)
+    wanted = desire(of_images(project), up_options, engine=session.options.engine)
     context = session.context(project)
 
     async def work(runtime: Runtime) -> int:

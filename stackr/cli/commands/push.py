@@ -18,6 +18,7 @@ from stackr.planner.images.pushing import not_pushed, plan_push
 from stackr.planner.observe.observed import observe
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
+from stackr.stack.build import of_images
 from stackr.stack.planning import desire
 
 __all__ = ["push"]
@@ -50,7 +51,10 @@ def push(ctx: typer.Context, arguments: PushArguments) -> int:
     with open_session(options) as session:
         project = source_of(options, targets.files).load(targets.services)
         wanted = desire(
-            project, up_options, engine=options.engine, all_resources=options.all_resources
+            of_images(project),
+            up_options,
+            engine=options.engine,
+            all_resources=options.all_resources,
         )
         code = session.on_engine(lambda runtime: _push(session, runtime, wanted, targets.services))
     return 0 if arguments.ignore_failures else code
