@@ -32,7 +32,7 @@ KNOWN: Final = {
 """What is not as described, and as dockerd has it: why."""
 
 _VERSION: Final = re.compile(r"/v1\.[0-9]+(?=/)")
-_OWN: Final = "/stackr/v1/"
+_OWN: Final = ("/stackr/v1/", "/metrics")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _SLASHED: Final = ("/images/", "/distribution/", "/plugins/")
 """Names after these have slashes."""
