@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-v2 test-unit lint bench fuzz images lock docs pictures
+.PHONY: help setup demo demo-down test test-v2 test-unit lint bench fuzz images lock docs pictures site
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -42,6 +42,9 @@ docs: setup ## write what of docs/ is made from the models and the plan: tables,
 pictures: setup ## make docs/pictures anew: terminals and the dashboard (root)
 	@$(PYTHON) scripts/pictures.py
 	@STACKR_GOLDEN=write $(PYTHON) -m pytest -q tests/unit/ui -k pictures
+
+site: setup ## make the documents a site, in build/site
+	@scripts/site
 
 fuzz: setup ## give the property tests made-up input for FUZZ_SECONDS (60)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/fuzz.py

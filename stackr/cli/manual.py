@@ -14,7 +14,7 @@ from stackr.cli.group import root_group
 from stackr.cli.help import CommandHelp, command_help
 from stackr.version import __version__
 
-__all__ = ["pages", "write_pages"]
+__all__ = ["all_help", "pages", "write_pages"]
 
 _EXIT_CODES = (
     ("0", "done"),
@@ -41,12 +41,19 @@ _FILES = (
 
 def pages() -> Iterator[tuple[str, str]]:
     """The name of each page, without its section, and its text."""
+    (name, help), *commands = all_help()
+    also = [each for each, command in commands if command.path.count(" ") == 1]
+    yield name, _page(name, help, also, _more())
+    for name, help in commands:
+        yield name, _page(name, help, [name.rpartition("-")[0]])
+
+
+def all_help() -> Iterator[tuple[str, CommandHelp]]:
+    """The help of `stackr`, then of each command, before its own: `stackr-image-ls`."""
     root: Any = root_group()
     ctx = root.make_context("stackr", ["version"])
-    names = root.list_commands(ctx)
-    also = [f"stackr-{name}" for name in names]
-    yield "stackr", _page("stackr", command_help(root, ctx), also, _more())
-    for name in names:
+    yield "stackr", command_help(root, ctx)
+    for name in root.list_commands(ctx):
         yield from _of_command(root.get_command(ctx, name), name, ctx)
 
 
@@ -57,12 +64,10 @@ def write_pages(folder: Path) -> None:
         (folder / f"{name}.1").write_text(text, encoding="utf-8")
 
 
-def _of_command(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
+def _of_command(command: Any, name: str, parent: Any) -> Iterator[tuple[str, CommandHelp]]:
     ctx = command.make_context(name, [], parent=parent, resilient_parsing=True)
     help = command_help(command, ctx)
-    page = help.path.replace(" ", "-")
-    above = parent.command_path.replace(" ", "-")
-    yield page, _page(page, help, [above])
+    yield help.path.replace(" ", "-"), help
     if hasattr(command, "list_commands"):
         for sub in command.list_commands(ctx):
             yield from _of_command(command.get_command(ctx, sub), sub, ctx)
