@@ -1,8 +1,9 @@
-"""Host ports of an isolated copy: the same for the same name, the next where one is taken; pure.
+"""Host ports of an isolated copy: the same for the same name, others where they are taken; pure.
 
-Each port that the stack file fixes is looked for from a number on that follows from the copy's name
-and from what it is for; a range of n ports becomes n ports in a row. What the copy has, it keeps.
-Ports that the file leaves to the engine are left to it.
+Each port that the stack file fixes is one that follows from the copy's name and from what it is
+for; where somebody has that, the next that follows, so that copies that come up at once do not
+meet. A range of n ports becomes n ports in a row. What the copy has, it keeps. Ports that the file
+leaves to the engine are left to it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeAlias
 
 from stackr.errors import Conflict
@@ -25,6 +27,7 @@ __all__ = [
 
 FIRST, LAST = 20000, 32767
 """Below those that the kernel gives to clients."""
+_ATTEMPTS = 64
 
 PortKey: TypeAlias = tuple[str, int, str, str, int]
 """(service, container port, protocol, host address, number among those that are the same so far)"""
@@ -71,9 +74,9 @@ def kept_ports(service: str, spec: str) -> dict[PortKey, tuple[int, int]]:
         return {}
 
 
-def preferred(project: str, key: PortKey) -> int:
-    """The port that is tried first."""
-    text = "/".join(map(str, (project, *key)))
+def preferred(project: str, key: PortKey, attempt: int = 0) -> int:
+    """The port that is tried first, second...: other copies try others, where many are taken."""
+    text = "/".join(map(str, (project, *key, *((attempt,) if attempt else ()))))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
     return FIRST + number % (LAST - FIRST + 1)
 
@@ -106,7 +109,7 @@ def chosen_ports(
 def _found(
     project: str, port: FixedPort, taken: set[tuple[int, str]], is_free: IsFree
 ) -> tuple[int, int]:
-    """The first row of free ports from the preferred one on, and then from the first of all."""
+    """The first row of free ports among the preferred ones, and then among all."""
     _, _, protocol, host_ip, _ = port.key
     known: dict[int, bool] = {}
 
@@ -115,9 +118,9 @@ def _found(
             known[number] = (number, protocol) not in taken and is_free(number, protocol, host_ip)
         return known[number]
 
-    start = preferred(project, port.key)
-    for first in (*range(start, LAST + 2 - port.width), *range(FIRST, start)):
-        if all(map(free, range(first, first + port.width))):
+    tried = (preferred(project, port.key, attempt) for attempt in range(_ATTEMPTS))
+    for first in chain(tried, range(FIRST, LAST + 1)):
+        if first + port.width - 1 <= LAST and all(map(free, range(first, first + port.width))):
             return first, first + port.width - 1
     raise Conflict(f"ports: all of {FIRST} to {LAST} are in use")
 

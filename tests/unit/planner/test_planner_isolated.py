@@ -51,20 +51,30 @@ def test_the_same_name_has_the_same_ports_and_another_has_others() -> None:
 
 def test_a_port_that_is_taken_is_passed_by() -> None:
     [fixed] = fixed_ports(web(port(80, "8080")))
-    start = preferred("shop-x", fixed.key)
-    taken = {start, start + 1}
+    taken = {preferred("shop-x", fixed.key), preferred("shop-x", fixed.key, 1)}
     chosen = chosen_ports("shop-x", [fixed], {}, lambda number, *_: number not in taken)
-    assert chosen == {("web", 0): (start + 2, start + 2)}
+    third = preferred("shop-x", fixed.key, 2)
+    assert chosen == {("web", 0): (third, third)}
+
+
+def test_copies_do_not_meet_behind_ports_that_are_taken() -> None:
+    """As with the next free port, where programs have many in a row."""
+    [fixed] = fixed_ports(web(port(80, "8080")))
+    chosen = [
+        chosen_ports(f"shop-{n}", [fixed], {}, lambda number, *_: number > FIRST + 5000)
+        for n in range(20)
+    ]
+    assert len({each["web", 0] for each in chosen}) >= 19
 
 
 def test_a_row_is_looked_for_as_a_whole() -> None:
     [fixed] = fixed_ports(web(port(90, "9000-9003")))
-    start = preferred("shop-x", fixed.key)
+    start, second = (preferred("shop-x", fixed.key, attempt) for attempt in (0, 1))
     chosen = chosen_ports("shop-x", [fixed], {}, lambda number, *_: number != start + 2)
-    assert chosen == {("web", 0): (start + 3, start + 6)}
+    assert chosen == {("web", 0): (second, second + 3)}
 
 
-def test_behind_the_last_port_comes_the_first() -> None:
+def test_the_only_port_that_is_free_is_found() -> None:
     [fixed] = fixed_ports(web(port(80, "8080")))
     chosen = chosen_ports("shop-x", [fixed], {}, lambda number, *_: number == FIRST)
     assert chosen == {("web", 0): (FIRST, FIRST)}
