@@ -11,7 +11,8 @@ from stackr.ui.target import Shell, Target
 
 __all__ = ["run_dashboard"]
 
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+"""Without SIGHUP, whose own action is right: the terminal is gone, and what writes to it waits."""
 
 
 def run_dashboard(stack: Stack, shell: Shell) -> None:
