@@ -27,6 +27,7 @@ from stackr.registry.credentials import registry_auth
 from stackr.runtime.docker import create, distribution, files, observe, snapshot
 from stackr.runtime.docker.client import CALL_TIMEOUT_S, Client, Query
 from stackr.runtime.docker.frames import log_entries
+from stackr.runtime.docker.shared_volumes import with_shared_volumes
 from stackr.runtime.docker.streams import DockerExec, DockerStreams
 from stackr.runtime.labels import SERVICE
 from stackr.runtime.snapshot import Snapshot, SnapshotQuery, in_calls
@@ -235,6 +236,8 @@ class DockerRuntime:
             from stackr.runtime.docker.api_socket import with_api_socket
 
             config = await with_api_socket(config, self._own_socket, self._environ)
+        if config.volumes_from and not self._client.capabilities:
+            config = await with_shared_volumes(config, self.inspect_container)
         at_once = config.networks
         if not self.capabilities.multiple_networks_on_create:
             at_once = config.networks[:1]
