@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,12 +86,15 @@ def push(
     )
 
 
+_CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2]))).close()"
+
+
 def _wait_until_ready(
     process: subprocess.Popen[bytes], address: str, within: Sequence[str]
 ) -> None:
     deadline = time.monotonic() + _DEADLINE_S
-    asking = [*within, "curl", "-s", "-o", "/dev/null", f"http://{address}/v2/"]
-    while subprocess.run(asking, timeout=_DEADLINE_S).returncode != 0:
+    asking = [*within, sys.executable, "-S", "-c", _CONNECT, *address.rsplit(":", 1)]
+    while subprocess.run(asking, timeout=_DEADLINE_S, stderr=subprocess.DEVNULL).returncode != 0:
         assert process.poll() is None, "the registry has ended"
         assert time.monotonic() < deadline, "the registry does not answer"
         time.sleep(0.02)
