@@ -11,7 +11,6 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import Self
 
 from stackr.errors import AlreadyExists, Conflict, Internal, NotFound, NotSupported, StackrError
@@ -20,6 +19,7 @@ from stackr.runtime.container import ContainerConfig, ContainerFile, NetworkAtta
 from stackr.runtime.limits import Resources, RestartPolicy, fixed_limits
 from stackr.runtime.types import (
     Capabilities,
+    Closing,
     ContainerState,
     EndpointState,
     EngineEvent,
@@ -52,7 +52,7 @@ class Behaviour:
 
 
 @dataclass(slots=True)
-class FakeRuntime:
+class FakeRuntime(Closing):
     """images: the references that are here, or in the registry, with the ID of each.
 
     failures: "method name" or "method name reference" -> the error that the call raises.
@@ -93,17 +93,6 @@ class FakeRuntime:
 
     async def close(self) -> None:
         """Nothing is held."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def _call(self, method: str, ref: str = "") -> None:
         """Record a call; take its time; fail if told to."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from stackr.runtime.types import (
     Capabilities,
+    Closing,
     ContainerState,
     ContainerStats,
     EngineEvent,
@@ -173,7 +173,7 @@ class Images(Protocol):
     async def remove_image(self, ref: str, *, force: bool = False) -> None: ...
 
 
-class Runtime(Containers, Networks, Volumes, Images, Protocol):
+class Runtime(Containers, Networks, Volumes, Images, Closing, Protocol):
     """An engine that is open for calls; use it as an async context manager, or call `close`."""
 
     capabilities: Capabilities
@@ -200,17 +200,6 @@ class Runtime(Containers, Networks, Volumes, Images, Protocol):
         since, until: Unix seconds; events that the engine still knows of come first.
         """
         ...
-
-    async def close(self) -> None: ...
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 @runtime_checkable

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from types import TracebackType
-from typing import Any, NoReturn, Self, cast
+from typing import Any, NoReturn, cast
 
 from stackr.errors import NotFound, Unavailable
 from stackr.registry.reference import parse_reference
@@ -30,6 +29,7 @@ from stackr.runtime.protocol import (
 from stackr.runtime.snapshot import Snapshot, SnapshotQuery, in_calls
 from stackr.runtime.types import (
     Capabilities,
+    Closing,
     ContainerState,
     ImageState,
     NetworkFault,
@@ -42,7 +42,7 @@ __all__ = ["STARTED_BY", "RestingRuntime"]
 STARTED_BY = "up starts it when it is needed; stackr engine start does so at once"
 
 
-class RestingRuntime:
+class RestingRuntime(Closing):
     """Of `stackr.runtime.protocol.Runtime`, what planning needs. wake: starts the engine."""
 
     def __init__(
@@ -56,17 +56,6 @@ class RestingRuntime:
     async def close(self) -> None:
         if self._awake is not None:
             await self._awake.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def list_containers(
         self, *, labels: Sequence[str] = (), all: bool = True, limits: bool = False

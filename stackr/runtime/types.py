@@ -13,13 +13,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 if TYPE_CHECKING:
     from stackr.runtime.limits import Resources, RestartPolicy
 
 __all__ = [
     "Capabilities",
+    "Closing",
     "ContainerState",
     "ContainerStats",
     "EndpointState",
@@ -361,3 +363,20 @@ class Capabilities:
     build: bool = False
     documented_support: bool = False
     at_rest: bool = False
+
+
+class Closing(Protocol):
+    """What is open until it is closed, at the end of a block, however that ends."""
+
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

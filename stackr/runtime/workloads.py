@@ -41,10 +41,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from stackr.runtime.types import EngineInfo
+from stackr.runtime.types import Closing, EngineInfo
 
 if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
@@ -267,7 +266,7 @@ class WorkloadCapabilities:
 
 
 @runtime_checkable
-class Workloads(Protocol):
+class Workloads(Closing, Protocol):
     """An engine that is open for calls; use it as an async context manager, or call `close`."""
 
     dialect: str
@@ -361,17 +360,6 @@ class Workloads(Protocol):
     async def forget_revision(self, project: str, number: int) -> None:
         """One that is not kept is fine."""
         ...
-
-    async def close(self) -> None: ...
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 @runtime_checkable

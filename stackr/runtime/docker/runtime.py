@@ -12,7 +12,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -33,6 +32,7 @@ from stackr.runtime.labels import SERVICE
 from stackr.runtime.snapshot import Snapshot, SnapshotQuery, in_calls
 from stackr.runtime.types import (
     Capabilities,
+    Closing,
     ContainerState,
     ContainerStats,
     EngineEvent,
@@ -90,7 +90,7 @@ def capabilities_of(version: tuple[int, int], told: Collection[str]) -> Capabili
     )
 
 
-class DockerRuntime:
+class DockerRuntime(Closing):
     """See `stackr.runtime.protocol.Runtime`; `open` asks the engine for its version."""
 
     def __init__(
@@ -109,17 +109,6 @@ class DockerRuntime:
 
     async def close(self) -> None:
         await self._client.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def identity(self) -> str:
         if self._client.engine_id:

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 from stackr.errors import InvalidArgument, NotFound
@@ -35,7 +34,7 @@ from stackr.runtime.swarm.logs import task_entries
 from stackr.runtime.swarm.refusals import moved_on, refusals
 from stackr.runtime.swarm.role import nodes_of
 from stackr.runtime.swarm.tasks import workload_status
-from stackr.runtime.types import EngineInfo
+from stackr.runtime.types import Closing, EngineInfo
 from stackr.runtime.workloads import (
     Document,
     DocumentKind,
@@ -54,7 +53,7 @@ __all__ = ["SwarmWorkloads"]
 Json = dict[str, Any]
 
 
-class SwarmWorkloads:
+class SwarmWorkloads(Closing):
     """See `stackr.runtime.workloads.Workloads`; `open` asks whether the engine manages a Swarm."""
 
     dialect = "swarm"
@@ -79,17 +78,6 @@ class SwarmWorkloads:
 
     async def close(self) -> None:
         await self._client.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     # --- the cluster ---------------------------------------------------------------------------
 

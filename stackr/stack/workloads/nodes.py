@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Self
 
 from stackr.errors import NotFound, NotSupported, Unavailable
 from stackr.runtime.protocol import Runtime, SupportsStats
-from stackr.runtime.types import ContainerState, ContainerStats
+from stackr.runtime.types import Closing, ContainerState, ContainerStats
 from stackr.runtime.workloads import SupportsNodeEngines, Workloads
 from stackr.stack.workloads.tasks import StackTask, list_tasks
 
@@ -36,7 +34,7 @@ async def running_tasks(
     raise NotFound(f"{what}: no {which} is running", hint="see stackr ps --all")
 
 
-class NodeEngines:
+class NodeEngines(Closing):
     """Opened as they are asked for, each once; an async context manager closes them."""
 
     def __init__(self, cluster: Workloads) -> None:
@@ -102,13 +100,5 @@ class NodeEngines:
         async for reading in runtime.stats(ref, stream=stream):
             yield reading
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
         await self._stack.aclose()
