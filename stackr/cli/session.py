@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Generic, TypeVar
 
 from stackr.cli.arguments import parse_parallel
@@ -32,6 +33,7 @@ from stackr.planner.plan.model import Action, Plan
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
+from stackr.stack.address import may_be_cluster
 from stackr.stack.context import Context
 from stackr.stack.events import (
     EnvironmentFailed,
@@ -116,6 +118,15 @@ class Session:
         out, err = self.view.log_output(self.out), self.view.log_output(self.err)
         return LogLines(out, err, prefix=prefix)
 
+    def prepared(self, make: Callable[[], T]) -> Callable[[], T]:
+        """What `make` gives, made once: now, so that mistakes are told before an engine is started;
+        or when it is asked for, if only the engine can say whether it takes containers at all.
+        """
+        made = cache(make)
+        if not may_be_cluster(self.options.engine):
+            made()
+        return made
+
     def on_engine(
         self,
         work: Callable[[Runtime], Awaitable[T]],
@@ -130,7 +141,7 @@ class Session:
 
         Ctrl-C and SIGTERM cancel it; KeyboardInterrupt is raised then.
         """
-        return run_interruptible(self._on_engine(work, cluster, read_only))
+        return run_interruptible(self.working(work, cluster, read_only))
 
     def look(
         self, work: Callable[[Runtime], Awaitable[T]], *, cluster: OnCluster[T] | None = None
@@ -139,15 +150,16 @@ class Session:
 
         Raises Unavailable for one.
         """
-        return run_interruptible(self._on_engine(work, cluster, read_only=True, start=False))
+        return run_interruptible(self.working(work, cluster, read_only=True, start=False))
 
-    async def _on_engine(
+    async def working(
         self,
         work: Callable[[Runtime], Awaitable[T]],
         cluster: OnCluster[T] | None,
-        read_only: bool,
+        read_only: bool = False,
         start: bool = True,
     ) -> T:
+        """As `on_engine`, in the event loop of whoever minds Ctrl-C itself."""
         if cluster is None:
             async with self.engine(read_only=read_only, start=start) as runtime:
                 return await work(runtime)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from stackr.cli.declared import Group, Words
 from stackr.cli.targets import Targets
-from stackr.errors import NotSupported
 from stackr.options import Contradiction, Option, check_conflicts
 from stackr.planner.plan.options import UpOptions
+from stackr.stack.workloads.refusals import refuse_given
 
 __all__ = ["PLANNED", "UpArguments"]
 
@@ -130,12 +130,8 @@ class UpArguments:
             "--attach-dependencies": self.attach_dependencies,
             "--no-attach": bool(self.no_attach),
         }
-        for name, is_given in refused.items():
-            if is_given:
-                raise NotSupported(
-                    f"{name}: not on a cluster, whose nodes make the containers",
-                    hint="stackr logs -f shows what they write",
-                )
+        hint = "stackr logs -f shows what they write"
+        refuse_given(refused, "make the containers", hint=hint)
 
     @property
     def is_attached(self) -> bool:

@@ -31,6 +31,7 @@ _OVER = (*_FAILED, "complete", "shutdown", "remove")
 class Verdict:
     """ready: it is there. error: it will not come there. Neither: wait on. text: what is seen.
 
+    is_taken_back: the engine itself has brought the former spec back.
     steady_s: it is so once it has been seen so for this time, without a change.
     """
 
@@ -38,6 +39,7 @@ class Verdict:
     error: str = ""
     text: str = ""
     steady_s: float = 0
+    is_taken_back: bool = False
 
 
 def judge(status: WorkloadStatus, past: Collection[str] = ()) -> Verdict:
@@ -71,7 +73,7 @@ def _stopped(status: WorkloadStatus, current: list[TaskState]) -> Verdict | None
         case "rollback_started":
             return Verdict(text="rolling back")
         case "rollback_completed":
-            return Verdict(error=f"the engine has rolled it back{why}")
+            return Verdict(error=f"the engine has rolled it back{why}", is_taken_back=True)
         case _:
             return None
 

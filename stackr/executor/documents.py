@@ -29,12 +29,16 @@ from stackr.planner.plan.payloads import (
 from stackr.runtime.types import PullProgress
 from stackr.runtime.workloads import DocumentKind, Workloads, WorkloadStatus
 
-__all__ = ["DocumentCalls"]
+__all__ = ["DocumentCalls", "TakenBack"]
 
 _POLL_S = 0.25
 _LET_GO_S = 60.0
 """For how long a network, config or secret may still be held by tasks that are ending."""
 _LET_GO_POLL_S = 0.5
+
+
+class TakenBack(Conflict):
+    """An update failed, and the engine has brought the former spec back by itself."""
 
 
 @dataclass(slots=True)
@@ -163,7 +167,8 @@ class _Wait:
         if time.monotonic() - self._since < verdict.steady_s:
             return None
         if verdict.error:
-            raise Conflict(f"{self.subject}: {verdict.error}")
+            kind = TakenBack if verdict.is_taken_back else Conflict
+            raise kind(f"{self.subject}: {verdict.error}")
         return verdict.text if verdict.ready else None
 
     def _gone(self, status: WorkloadStatus) -> Verdict:

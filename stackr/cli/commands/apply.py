@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,6 @@ from stackr.planner.plan.options import UpOptions
 from stackr.planner.review.saved import options_of as planned_options
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
-from stackr.stack.address import may_be_cluster
 from stackr.stack.converge import converge
 from stackr.stack.goal import Goal
 from stackr.stack.saved import MAX_BYTES, parse_plan, saved_goal, saved_source
@@ -52,12 +50,10 @@ def apply(ctx: typer.Context, arguments: ApplyArguments) -> int:
         )
     source = saved_source(document, path)
     with open_session(options) as session:
-        made = cache(lambda: saved_goal(document, path, source, options.engine))
-        if not may_be_cluster(options.engine):
-            made()  # what is wrong is told before an engine is started
+        goal = session.prepared(lambda: saved_goal(document, path, source, options.engine))
         project = str(document["plan"]["project"])
         return session.on_engine(
-            lambda runtime: _apply(session, runtime, asked, made()),
+            lambda runtime: _apply(session, runtime, asked, goal()),
             cluster=OnCluster(
                 project,
                 lambda cluster: _apply_on(session, cluster, asked, document, source),

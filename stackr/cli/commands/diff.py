@@ -7,7 +7,6 @@ With `--base`, what the change of the file itself does: no engine is asked, and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Annotated
 
 import typer
@@ -26,7 +25,6 @@ from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
-from stackr.stack.address import may_be_cluster
 from stackr.stack.diff import plan_against_base, plan_against_revision
 from stackr.stack.planning import desire, for_readers, foresee_up
 from stackr.stack.repository import checkout_of
@@ -124,7 +122,7 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
     project = source.load(targets.services)
     if arguments.to is not None:
         return _compared(session, project, arguments, arguments.to)
-    wanted = cache(
+    wanted = session.prepared(
         lambda: desire(
             project, up_options, engine=engine, all_resources=session.options.all_resources
         )
@@ -133,8 +131,6 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
         plan = plan_against_base(arguments.base, source, project, wanted(), up_options, engine)
         plan = for_readers(plan, wanted(), project, detail=arguments.detail)
         return _shown(session, arguments, project, plan)
-    if not may_be_cluster(engine):
-        wanted()  # what cannot be is told before an engine is asked
     plan = session.on_engine(
         lambda runtime: _foreseen(
             runtime, arguments, source, project, wanted(), up_options, engine

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 
 import typer
 
@@ -28,7 +27,6 @@ from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
 from stackr.spec.problems import nearest
-from stackr.stack.address import may_be_cluster
 from stackr.stack.arrival import EARLY_S, arrival
 from stackr.stack.converge import converge, foresee
 from stackr.stack.goal import Goal
@@ -54,9 +52,7 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
     session = session.quieter(pulls=arguments.quiet_pull, builds=arguments.quiet_build)
     for warning in _misread_profiles(project, session.options.profiles):
         session.view.warning(warning)
-    goal = cache(lambda: _goal(session, arguments, project))
-    if not may_be_cluster(session.options.engine):
-        goal()  # what cannot be is told before an engine is started
+    goal = session.prepared(lambda: _goal(session, arguments, project))
     cluster = OnCluster(
         project.name, lambda cluster: _on_cluster(session, cluster, arguments, project)
     )
@@ -65,7 +61,9 @@ def bring_up(session: Session, arguments: UpArguments) -> int:
             lambda runtime: _foresee(session, runtime, goal()), cluster=cluster, read_only=True
         )
     if arguments.is_attached:
-        return asyncio.run(_attached(session, arguments, goal, cluster))
+        return asyncio.run(
+            session.working(lambda runtime: _attached(session, runtime, arguments, goal()), cluster)
+        )
     return session.on_engine(lambda runtime: _converge(session, runtime, goal()), cluster=cluster)
 
 
@@ -153,21 +151,7 @@ def _say_whose(session: Session, project: Project) -> None:
         )
 
 
-async def _attached(
-    session: Session,
-    arguments: UpArguments,
-    goal: Callable[[], Goal],
-    cluster: OnCluster[int],
-) -> int:
-    async with session.context().open_either(cluster.project) as engine:
-        if isinstance(engine, Workloads):
-            return await cluster.work(engine)
-        return await _attached_to(session, engine, arguments, goal())
-
-
-async def _attached_to(
-    session: Session, engine: Runtime, arguments: UpArguments, goal: Goal
-) -> int:
+async def _attached(session: Session, engine: Runtime, arguments: UpArguments, goal: Goal) -> int:
     wanted = goal.wanted
     everything = tuple(wanted.services)
     services = everything if arguments.attach_dependencies else arguments.targets.services

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stackr.errors import NotSupported
 from stackr.executor.convergence import judge
+from stackr.executor.documents import TakenBack
 from stackr.executor.outcome import Outcome
+from stackr.planner.dialects import dialect_of
 from stackr.planner.observe.revision import Revision, find_revision, previous
 from stackr.planner.plan.model import Action, Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
-from stackr.planner.plan.payloads import AwaitWorkload
 from stackr.planner.review.documents import for_document_readers
 from stackr.planner.review.saved import check_fresh_documents
 from stackr.planner.workloads.dialect import Rendered
@@ -33,7 +33,8 @@ from stackr.stack.history import if_possible
 from stackr.stack.planning import check_policy
 from stackr.stack.result import UNDONE, Result, Status
 from stackr.stack.workloads.history import forget_all, keep, kept_revisions
-from stackr.stack.workloads.planning import Outlook, dialect_of, look, plan_documents, rendered
+from stackr.stack.workloads.planning import Outlook, look, plan_documents, rendered
+from stackr.stack.workloads.refusals import refuse_given
 
 __all__ = [
     "ClusterGoal",
@@ -81,10 +82,7 @@ def check_options(options: UpOptions) -> None:
         "--no-start": not options.start,
         "--pull never": options.pull == "never",
     }
-    for name, is_given in refused.items():
-        if is_given:
-            message = f"{name}: not on a cluster, whose nodes make the containers"
-            raise NotSupported(message, hint=_HINTS.get(name))
+    refuse_given(refused, "make the containers", hints=_HINTS)
 
 
 _HINTS = {
@@ -105,7 +103,7 @@ async def goal_of_revision(
     revisions = [each.revision for each in kept.values()]
     revision = previous(revisions) if number is None else find_revision(revisions, number)
     then = kept[revision.number]
-    wanted, digests = returning(then, dialect_of(cluster), restored(revision.archive, {}))
+    wanted, digests = returning(then, dialect_of(cluster.dialect), restored(revision.archive, {}))
     return ClusterGoal(
         wanted,
         replace(options, remove_orphans=True),
@@ -124,7 +122,7 @@ async def foresee_cluster(
     """
     seen = await look(cluster, goal.wanted, goal.options, digests=goal.digests)
     plan = plan_documents(cluster, seen, goal.options)
-    readable = for_document_readers(plan, goal.wanted, dialect_of(cluster), detail=detail)
+    readable = for_document_readers(plan, goal.wanted, dialect_of(cluster.dialect), detail=detail)
     return readable, seen
 
 
@@ -199,10 +197,8 @@ async def _carry_out(
 
 def _is_rolled_back(outcome: Outcome) -> bool:
     """Whether all that failed are updates that the engine has taken back, as the file says."""
-    return bool(outcome.failed) and all(
-        isinstance(each.operation.payload, AwaitWorkload) and "rolled it back" in each.error.message
-        for each in outcome.failed
-    )
+    failed = outcome.failed
+    return bool(failed) and all(isinstance(each.error, TakenBack) for each in failed)
 
 
 async def _undo(
@@ -211,7 +207,7 @@ async def _undo(
     """Bring the whole stack back to what it was; the exit code of doing so."""
     project = goal.wanted.project
     context.message(f"going back: {project.name} as it was before")
-    dialect = dialect_of(cluster)
+    dialect = dialect_of(cluster.dialect)
     if before.documents:
         documents = as_observed(before, dialect)
         was = KeptRevision(Revision(0), documents, jobs=goal.wanted.jobs)
@@ -221,11 +217,7 @@ async def _undo(
         plan = plan_documents(cluster, seen, options)
     else:
         plan = plan_removal(await cluster.observe(project.name))
-    outcome = Outcome(plan)
-    await context.apply_documents(outcome, cluster)
-    code = await context.tell_cluster_failures(
-        outcome, cluster, "stackr up brings the stack in line"
-    )
+    code = await _run(context, cluster, plan, advice="stackr up brings the stack in line")
     if not code:
         context.message(f"{project.name} is what it was before")
     return code
@@ -238,12 +230,11 @@ async def take_down_cluster(
 
     Raises NotSupported for volumes and images, which are the nodes'.
     """
-    for name, is_given in (("--volumes", options.volumes), ("--rmi", options.images is not None)):
-        if is_given:
-            raise NotSupported(
-                f"{name}: not on a cluster, whose nodes have them",
-                hint="remove them on each node, with its own engine",
-            )
+    refuse_given(
+        {"--volumes": options.volumes, "--rmi": options.images is not None},
+        "have them",
+        hint="remove them on each node, with its own engine",
+    )
     services = options.services
     async with context.locked_cluster(cluster, project):
         observation = await cluster.observe(project)
@@ -264,9 +255,12 @@ async def restart_on_cluster(
         return Result(plan, "failed" if code else "applied", code)
 
 
-async def _run(context: Context, cluster: Workloads, plan: Plan) -> int:
+async def _run(
+    context: Context, cluster: Workloads, plan: Plan, *, advice: str | None = None
+) -> int:
+    """As `Context.run_plan`."""
     if context.foresees(plan):
         return 0
     outcome = Outcome(plan)
     await context.apply_documents(outcome, cluster)
-    return await context.tell_cluster_failures(outcome, cluster, None)
+    return await context.tell_cluster_failures(outcome, cluster, advice)

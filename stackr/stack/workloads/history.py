@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from stackr.errors import AlreadyExists
 from stackr.planner.desired.config_hash import canonical_json, digest
+from stackr.planner.dialects import dialect_of
 from stackr.planner.observe.revision import Revision, check_readable, next_number, outdated
 from stackr.planner.plan.model import Plan
 from stackr.planner.workloads.dialect import Rendered
@@ -16,13 +17,12 @@ from stackr.planner.workloads.revision import (
     KeptRevision,
     as_observed,
     record_of,
-    revision_in,
 )
 from stackr.runtime.workloads import DocumentKind, Observation, Workloads
 from stackr.spec.archive import archived, combined
 from stackr.stack.git_files import commit_of
 from stackr.stack.history import who
-from stackr.stack.workloads.planning import dialect_of
+from stackr.stack.workloads.planning import revisions_in
 
 __all__ = ["forget_all", "keep", "kept_revisions", "read_cluster_history"]
 
@@ -31,12 +31,7 @@ _TRIES = 5
 
 async def kept_revisions(cluster: Workloads, project: str) -> list[KeptRevision]:
     """Oldest first."""
-    return _in_order(await cluster.observe(project))
-
-
-def _in_order(observation: Observation) -> list[KeptRevision]:
-    found = [revision_in(record) for record in observation.revisions]
-    return sorted(found, key=lambda kept: kept.revision.number)
+    return [*revisions_in(await cluster.observe(project))]
 
 
 async def read_cluster_history(cluster: Workloads, project: str) -> list[Revision]:
@@ -59,8 +54,8 @@ async def keep(
     """
     project = wanted.project
     observation = await cluster.observe(project.name)
-    history = [kept.revision for kept in _in_order(observation)]
-    dialect = dialect_of(cluster)
+    history = [kept.revision for kept in revisions_in(observation)]
+    dialect = dialect_of(cluster.dialect)
     documents = as_observed(observation, dialect)
     archive = archived(project)
     if is_partial and history:

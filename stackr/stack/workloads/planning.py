@@ -7,27 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from stackr.errors import NotSupported, StackrError
+from stackr.planner.dialects import dialect_of
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
-from stackr.planner.swarm.dialect import Swarm
-from stackr.planner.workloads.dialect import Dialect, Rendered
+from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.reconcile import Circumstances, reconcile_documents, scaled
 from stackr.planner.workloads.revision import KeptRevision, kept_names, recorded, revision_in
 from stackr.runtime import labels
 from stackr.runtime.workloads import DocumentKind, Observation, Workloads
 from stackr.spec.model.project import Project
 
-__all__ = ["Outlook", "dialect_of", "look", "plan_documents", "rendered", "revisions_in"]
-
-_DIALECTS: Mapping[str, Dialect] = {each.name: each for each in (Swarm(),)}
-
-
-def dialect_of(cluster: Workloads) -> Dialect:
-    """Raises NotSupported for one that this stackr does not speak."""
-    try:
-        return _DIALECTS[cluster.dialect]
-    except KeyError:
-        raise NotSupported(f"{cluster.dialect}: no such kind of cluster is known") from None
+__all__ = ["Outlook", "look", "plan_documents", "rendered", "revisions_in"]
 
 
 def rendered(cluster: Workloads, project: Project, options: UpOptions) -> Rendered:
@@ -35,7 +25,7 @@ def rendered(cluster: Workloads, project: Project, options: UpOptions) -> Render
     NotSupported for an isolated copy, which is one of containers."""
     if project.isolated is not None:
         raise NotSupported("--isolated: not supported: a cluster's ports and folders are not ours")
-    return dialect_of(cluster).render(scaled(project, options.scale), cluster.capabilities)
+    return dialect_of(cluster.dialect).render(scaled(project, options.scale), cluster.capabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +70,18 @@ async def look(
 
 
 def revisions_in(observation: Observation) -> tuple[KeptRevision, ...]:
-    return tuple(revision_in(record) for record in observation.revisions)
+    """Oldest first."""
+    found = (revision_in(record) for record in observation.revisions)
+    return tuple(sorted(found, key=lambda kept: kept.revision.number))
 
 
 def _asked_for(wanted: Rendered, observation: Observation, options: UpOptions) -> list[str]:
-    """Those whose digest is to be known: of new services, and of all where `--pull always`."""
-    there = {each.name for each in observation.documents}
+    """Those whose digest is to be known: of new images, and of all where `--pull always`."""
+    there = {
+        each.name: each.labels.get(labels.STACK_IMAGE)
+        for each in observation.documents
+        if each.kind is DocumentKind.SERVICE
+    }
     policies = {
         name: options.pull or service.pull_policy
         for name, service in wanted.project.services.items()
@@ -94,19 +90,9 @@ def _asked_for(wanted: Rendered, observation: Observation, options: UpOptions) -
         image
         for document in wanted.of_kind(DocumentKind.SERVICE)
         if (image := wanted.images.get(document.name, "")) and "@" not in image
-        if document.name not in there
-        or policies.get(document.key) in ("always", "newer")
-        or _is_other_image(image, document.name, observation)
+        if there.get(document.name) != image or policies.get(document.key) in ("always", "newer")
     }
     return sorted(references)
-
-
-def _is_other_image(image: str, name: str, observation: Observation) -> bool:
-    return any(
-        each.name == name and each.labels.get(labels.STACK_IMAGE) != image
-        for each in observation.documents
-        if each.kind is DocumentKind.SERVICE
-    )
 
 
 async def _digest(cluster: Workloads, reference: str) -> tuple[str, str]:
@@ -120,7 +106,9 @@ async def _digest(cluster: Workloads, reference: str) -> tuple[str, str]:
 def plan_documents(cluster: Workloads, seen: Outlook, options: UpOptions) -> Plan:
     """The plan that brings the cluster to what is wanted; nothing is changed by making it."""
     around = Circumstances(recorded(seen.revisions), seen.digests, kept_names(seen.revisions))
-    plan = reconcile_documents(seen.wanted, seen.observation, dialect_of(cluster), options, around)
+    plan = reconcile_documents(
+        seen.wanted, seen.observation, dialect_of(cluster.dialect), options, around
+    )
     warnings = [
         f"image {reference}: its digest is not known, so each node may pull another one: {why}"
         for reference, why in (seen.unknown or {}).items()

@@ -67,7 +67,9 @@ OLD = task("o1", "running", is_current=False)
         (status(OLD, update="rollback_started"), Verdict(text="rolling back")),
         (
             status(GONE, task("a", "running"), update="rollback_completed"),
-            Verdict(error="the engine has rolled it back: shop_web.1 on n1: exit 0"),
+            Verdict(
+                error="the engine has rolled it back: shop_web.1 on n1: exit 0", is_taken_back=True
+            ),
         ),
         (
             status(task("a", "complete"), is_job=True, completed=1),
