@@ -163,10 +163,13 @@ class _Judge:
         return replace(judged, wanted=self._dialect.pinned(wanted, image))
 
     def _moved(self, reference: str, image: str) -> FieldChange | None:
-        """The same reference has another digest in its registry now."""
-        new, old = self._digests.get(reference, ""), image.partition("@")[2]
-        if not new or not old or new == old or "@" in reference:
+        """The same reference has another digest in its registry now, or had one at its time."""
+        written, old = reference.partition("@")[2], image.partition("@")[2]
+        new = written or self._digests.get(reference, "")
+        if not new or not old or new == old:
             return None
+        if written:
+            return FieldChange("image", old, new, note="another digest of the same name")
         note = "moved at its registry"
         return FieldChange("image", old, new, note=note, origin=Origin.DRIFT)
 
@@ -253,7 +256,7 @@ def _at(reference: str, digest: str) -> str:
 def _with_field(judged: VerdictOf, change: FieldChange) -> VerdictOf:
     fields = tuple(sorted((*judged.fields, change), key=lambda each: each.path))
     if judged.verdict is Verdict.KEEP:
-        judged = replace(judged, verdict=Verdict.UPDATE, origin=Origin.DRIFT)
+        judged = replace(judged, verdict=Verdict.UPDATE, origin=change.origin)
     return replace(judged, fields=fields, cause=_cause(fields), replaces_tasks=True)
 
 

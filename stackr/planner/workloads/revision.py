@@ -16,7 +16,7 @@ from typing import Any
 from stackr.planner.observe.revision import REVISION_VERSION, Revision
 from stackr.planner.workloads.compare import Recorded
 from stackr.planner.workloads.dialect import Dialect, Need, Rendered
-from stackr.runtime import labels
+from stackr.planner.workloads.removal import service_key
 from stackr.runtime.workloads import (
     Document,
     DocumentKind,
@@ -30,6 +30,7 @@ from stackr.text import parse_json
 __all__ = [
     "KeptRevision",
     "as_observed",
+    "images_of",
     "kept_names",
     "record_of",
     "recorded",
@@ -113,35 +114,35 @@ def as_observed(observation: Observation, dialect: Dialect) -> tuple[Document, .
     return tuple(dialect.normal(each, observation.names) for each in observation.documents)
 
 
-def returning(
-    kept: KeptRevision, dialect: Dialect, project: Project
-) -> tuple[Rendered, dict[str, str]]:
-    """What was there, as something to reach; and the digest that each of its images had then.
+def images_of(observation: Observation, dialect: Dialect) -> dict[str, str]:
+    """The image that each service runs, with its digest if it has one, by the service's key."""
+    services = (each for each in observation.documents if each.kind is DocumentKind.SERVICE)
+    return {service_key(each): dialect.image_of(each) for each in services}
+
+
+def returning(kept: KeptRevision, dialect: Dialect, project: Project) -> Rendered:
+    """What was there, as something to reach: each image has the digest that it had then.
 
     project: the resolved one of that time.
     """
-    images: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    for each in kept.documents:
-        if each.kind is DocumentKind.SERVICE:
-            observed = ObservedDocument(each.kind, each.name, "", 0, each.spec, each.labels)
-            reference, _, digest = dialect.image_of(observed).partition("@")
-            images[each.name] = each.labels.get(labels.STACK_IMAGE) or reference
-            if digest:
-                digests[images[each.name]] = digest
-    wanted = Rendered(
+    services = [each for each in kept.documents if each.kind is DocumentKind.SERVICE]
+    then = kept.revision.images
+    return Rendered(
         project,
         kept.documents,
         kept.needs,
-        images=images,
+        images={each.name: _image_then(each, dialect, then) for each in services},
         jobs=kept.jobs,
-        uses={
-            each.name: dialect.uses(each)
-            for each in kept.documents
-            if each.kind is DocumentKind.SERVICE
-        },
+        uses={each.name: dialect.uses(each) for each in services},
     )
-    return wanted, digests
+
+
+def _image_then(document: Document, dialect: Dialect, then: Mapping[str, str]) -> str:
+    """What the file said, and the digest that it meant. then: as `images_of`."""
+    seen = ObservedDocument(document.kind, document.name, "", 0, document.spec, document.labels)
+    reference = dialect.image_of(seen)
+    digest = then.get(service_key(seen), "").partition("@")[2]
+    return f"{reference}@{digest}" if digest and "@" not in reference else reference
 
 
 def _document_json(document: Document) -> dict[str, Any]:

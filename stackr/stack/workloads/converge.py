@@ -23,7 +23,7 @@ from stackr.planner.review.documents import for_document_readers
 from stackr.planner.review.saved import check_fresh_documents
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.removal import plan_removal, plan_restarts
-from stackr.planner.workloads.revision import KeptRevision, as_observed, returning
+from stackr.planner.workloads.revision import KeptRevision, as_observed, images_of, returning
 from stackr.runtime.workloads import DocumentKind, Observation, Workloads
 from stackr.spec.archive import restored
 from stackr.spec.model.project import Project
@@ -52,7 +52,7 @@ __all__ = [
 class ClusterGoal:
     """What should run. action: how the history calls it. saved: the plan that was approved.
 
-    digests: of images as they are to be, where that is not what registries have now.
+    digests: of images, where no registry is to be asked for them.
     """
 
     wanted: Rendered
@@ -103,12 +103,11 @@ async def goal_of_revision(
     revisions = [each.revision for each in kept.values()]
     revision = previous(revisions) if number is None else find_revision(revisions, number)
     then = kept[revision.number]
-    wanted, digests = returning(then, dialect_of(cluster.dialect), restored(revision.archive, {}))
     return ClusterGoal(
-        wanted,
+        returning(then, dialect_of(cluster.dialect), restored(revision.archive, {})),
         replace(options, remove_orphans=True),
         f"rollback to {revision.number}",
-        digests=digests,
+        digests={},
         announcement=f"rolling {project} back to revision {revision.number}",
     )
 
@@ -209,11 +208,11 @@ async def _undo(
     context.message(f"going back: {project.name} as it was before")
     dialect = dialect_of(cluster.dialect)
     if before.documents:
-        documents = as_observed(before, dialect)
-        was = KeptRevision(Revision(0), documents, jobs=goal.wanted.jobs)
-        wanted, digests = returning(was, dialect, project)
+        revision = Revision(0, images=images_of(before, dialect))
+        was = KeptRevision(revision, as_observed(before, dialect), jobs=goal.wanted.jobs)
+        wanted = returning(was, dialect, project)
         options = UpOptions(remove_orphans=True, wait=True)
-        seen = await look(cluster, wanted, options, digests=digests)
+        seen = await look(cluster, wanted, options, digests={})
         plan = plan_documents(cluster, seen, options)
     else:
         plan = plan_removal(await cluster.observe(project.name))

@@ -16,9 +16,10 @@ from stackr.planner.workloads.removal import service_key
 from stackr.planner.workloads.revision import (
     KeptRevision,
     as_observed,
+    images_of,
     record_of,
 )
-from stackr.runtime.workloads import DocumentKind, Observation, Workloads
+from stackr.runtime.workloads import Observation, Workloads
 from stackr.spec.archive import archived, combined
 from stackr.stack.git_files import commit_of
 from stackr.stack.history import who
@@ -60,8 +61,7 @@ async def keep(
     archive = archived(project)
     if is_partial and history:
         archive = combined(check_readable(history[-1]).archive, archive)
-    services = [each for each in observation.documents if each.kind is DocumentKind.SERVICE]
-    images = {service_key(each): dialect.image_of(each) for each in services}
+    images = images_of(observation, dialect)
     revision = Revision(
         number=next_number(history),
         at=round(time.time(), 3),
