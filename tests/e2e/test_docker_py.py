@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
 import uuid
 from collections.abc import Iterator
@@ -61,6 +62,42 @@ def test_a_container_from_start_to_end(client: Any, sleeper: Any) -> None:
     sleeper.remove()
     with pytest.raises(NotFound, match="No such container"):
         client.containers.get(sleeper.id)
+
+
+def test_what_was_asked_for_is_shown(client: Any, busybox_image: str) -> None:
+    container = client.containers.create(
+        busybox_image, ["true"], runtime="runc", isolation="default"
+    )
+    host_config = container.attrs["HostConfig"]
+    container.remove()
+    assert (host_config["Runtime"], host_config["Isolation"]) == ("runc", "default")
+    with pytest.raises(APIError, match="linux only supports 'default'"):
+        client.containers.create(busybox_image, ["true"], isolation="hyperv")
+
+
+def test_a_build_takes_its_steps_from_the_images_that_are_named(
+    client: Any, busybox_image: str
+) -> None:
+    text = f"FROM {busybox_image}\nENV A=1\nRUN touch one\nRUN touch two\n".encode()
+    tag = f"t-{uuid.uuid4().hex[:8]}"
+
+    def cached(**options: Any) -> int:
+        lines = client.api.build(fileobj=io.BytesIO(text), decode=True, tag=tag, **options)
+        return sum("Using cache" in line.get("stream", "") for line in lines)
+
+    try:
+        assert cached(nocache=True) == 0
+        client.images.get(tag).tag(f"{tag}-first")
+        assert cached(cache_from=[f"{tag}-first"]) == 3
+        assert cached(cache_from=[f"{tag}-none", f"{tag}-first"]) == 3
+        assert cached(cache_from=[f"{tag}-none"]) == 0
+        assert cached(cache_from=[busybox_image]) == 0
+        assert cached() == 3
+    finally:
+        for name in (tag, f"{tag}-first"):
+            with contextlib.suppress(ImageNotFound):
+                client.images.remove(name, force=True)
+        client.images.prune()
 
 
 def test_logs_are_streamed(client: Any, busybox_image: str) -> None:

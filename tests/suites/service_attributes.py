@@ -860,7 +860,7 @@ CASES: tuple[Case, ...] = (
     _plain("image", "${IMAGE}", "${OTHER_IMAGE}", "Config.Image"),
     _plain("init", False, True, _HOST + "Init"),
     _plain("ipc", "private", "shareable", _HOST + "IpcMode"),
-    _plain("isolation", None, "default"),
+    _plain("isolation", None, "default", _HOST + "Isolation"),
     _plain(
         "label_file",
         "a.labels",

@@ -33,7 +33,6 @@ _NOT_HERE: dict[str, Any] = {
     "CpuPercent": 0,
     "IOMaximumBandwidth": 0,
     "IOMaximumIOps": 0,
-    "Isolation": "",
     "KernelMemory": 0,
     "KernelMemoryTCP": 0,
 }

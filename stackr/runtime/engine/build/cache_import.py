@@ -10,18 +10,20 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from stackr.errors import InvalidArgument, NotFound, StackrError
+from stackr.errors import InvalidArgument, NotFound, NotSupported, StackrError
 from stackr.registry.auth import RegistryAuth
 from stackr.registry.manifest import Descriptor, Manifest, descriptor, parse_manifest
 from stackr.registry.reference import Reference, parse_reference
 from stackr.runtime.engine.build.cache import CacheRecord
 from stackr.runtime.engine.build.cache_document import MOST_BYTES, SharedCache, read_shared
 from stackr.runtime.engine.build.files import Context, Found, content_of, read_found
+from stackr.runtime.engine.build.lineage import Lineage
 from stackr.runtime.engine.build.progress import Notice, Report
 from stackr.runtime.engine.build.request import BuildRequest, CacheFrom
 from stackr.runtime.engine.image.content import ContentStore
+from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.image.platform import choose_manifest, host_platform
 from stackr.runtime.engine.image.service import Images
 from stackr.runtime.engine.image.together import finish_in_thread
@@ -61,8 +63,10 @@ class ForeignCache:
         self._report = report
         self._opened: list[_Opened] = []
         self._blobs: set[str] = set()
+        self._names_images = False
 
     async def open(self, places: Sequence[_Place]) -> None:
+        self._names_images = any(isinstance(place, _Here) for place in places)
         found = await asyncio.gather(*map(self._read, places))
         self._opened = [each for each in found if each is not None]
 
@@ -75,6 +79,14 @@ class ForeignCache:
 
     def _tell(self, place: _Place, error: Exception) -> None:
         self._report(Notice(f"[Warning] cache_from {place.name}: {error}"))
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """Of the sources that are images of this engine; None where none was named."""
+        if not self._names_images:
+            return None
+        places = (each.place for each in self._opened)
+        return Lineage([place.history for place in places if isinstance(place, _Here)])
 
     async def close(self) -> None:
         """Remove the blobs of the layers, which records keep by now."""
@@ -127,14 +139,26 @@ def _place(source: CacheFrom, request: BuildRequest, images: Images) -> _Place:
 
 
 class _Here:
-    """An image of this engine, as Docker's classic builder takes them."""
+    """An image of this engine, as Docker's classic builder takes them.
+
+    history: known once it was read.
+    """
 
     def __init__(self, name: str, images: Images) -> None:
         self.name = name
+        self.history: tuple[dict[str, Any], ...] = ()
         self._images = images
 
     async def read(self) -> SharedCache:
+        """Without steps in it, those in this engine's cache that it is made of are what it adds."""
         image = self._images.get(self.name)
+        self.history = image.history
+        try:
+            return await self._steps(image)
+        except NotSupported:
+            return SharedCache({}, {})
+
+    async def _steps(self, image: Image) -> SharedCache:
         raw = await asyncio.to_thread(self._images.content.read, image.id)
         layers = [{"digest": diff_id, "size": 0} for diff_id in image.diff_ids]
         manifest = {"config": {"digest": image.id, "size": len(raw)}, "layers": layers}

@@ -323,6 +323,7 @@ class _OneBuild:
                 total=total,
                 used=self._used,
                 foreign=self._foreign.find,
+                lineage=self._foreign.lineage,
                 keep=self._builder.keep_state,
             )
             self._tasks[stage.index] = asyncio.create_task(build.run())

@@ -21,6 +21,7 @@ from stackr.build.stages import Stage, StagePlan
 from stackr.build.steps import Change, Copy, Folder, Run, Step
 from stackr.runtime.engine.build.cache import CacheRecord
 from stackr.runtime.engine.build.copy_step import Part
+from stackr.runtime.engine.build.lineage import Lineage
 from stackr.runtime.engine.build.progress import (
     Output,
     Report,
@@ -85,6 +86,7 @@ class StageBuild:
         total: int,
         used: Callable[[str], None],
         foreign: Callable[[str], Awaitable[CacheRecord | None]],
+        lineage: Lineage | None,
         keep: Callable[[StageResult], Awaitable[str]],
     ) -> None:
         self._workshop = workshop
@@ -98,10 +100,12 @@ class StageBuild:
         self._total = total
         self._used = used
         self._foreign = foreign
+        self._lineage = lineage
         self._keep = keep
         self._layers: list[str] = []
         self._history: list[Mapping[str, Any]] = []
-        self._is_fresh = False
+        self._skips_cache = request.no_cache or stage.label in request.no_cache_filter
+        self._is_fresh = self._skips_cache
 
     async def run(self) -> StageResult:
         """Raises DockerfileError, StepFailed, and what the parts of the engine raise."""
@@ -166,6 +170,7 @@ class StageBuild:
         begun = time.monotonic()
         step = state.step(instruction)
         if isinstance(step, Change):
+            self._is_fresh |= not self._is_led_to(instruction, None)
             self._note(instruction, None)
             self._done(None, cached=not self._is_fresh, config=state.config)
             return
@@ -210,6 +215,11 @@ class StageBuild:
             entry["empty_layer"] = True
         self._history.append(entry)
 
+    def _is_led_to(self, instruction: Instruction, record: CacheRecord | None) -> bool:
+        """Whether a step's result may come from the cache, by the images that were named for it."""
+        lineage = self._lineage
+        return lineage is None or lineage.leads(self._history, instruction.original, record)
+
     def _ground(self) -> Ground:
         return Ground(
             self._layers,
@@ -223,12 +233,13 @@ class StageBuild:
         prepared = await self._prepare(step)
         key = key_of(prepared.step, self._ground(), prepared.reads)
         self._used(key)
-        skip = self._request.no_cache or self._stage.label in self._request.no_cache_filter
+        skip = self._skips_cache
         try:
             return await self._workshop.once(
                 key,
                 lambda: self._make(key, prepared, skip_cache=skip),
                 foreign=self._foreign,
+                may_take=lambda known: self._is_led_to(step.instruction, known),
                 skip_cache=skip,
             )
         finally:
@@ -240,7 +251,7 @@ class StageBuild:
         if isinstance(step, Copy) and prepared.is_of_layers:
             by_content = await self._content_key(step, prepared)
             self._used(by_content)
-            known = None if skip_cache else await self._by_content(by_content)
+            known = None if skip_cache else await self._by_content(step, by_content)
             if known is not None:
                 layer = self._workshop.snapshots.layer(known.diff_id)
                 return replace(self._new_record(key, prepared, layer), created=known.created)
@@ -251,9 +262,10 @@ class StageBuild:
             self._workshop.cache.put(replace(record, key=by_content, size_bytes=0, kind="internal"))
         return record
 
-    async def _by_content(self, key: str) -> CacheRecord | None:
+    async def _by_content(self, step: Copy, key: str) -> CacheRecord | None:
         """Of a copy out of layers, here or elsewhere."""
-        if (known := self._workshop.cache.find(key)) is not None:
+        known = self._workshop.cache.find(key)
+        if known is not None and self._is_led_to(step.instruction, known):
             return known
         fetched = await self._foreign(key)
         if fetched is not None:

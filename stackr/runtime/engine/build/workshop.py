@@ -51,13 +51,19 @@ class Workshop:
         make: Callable[[], Awaitable[CacheRecord]],
         *,
         foreign: Callable[[str], Awaitable[CacheRecord | None]],
+        may_take: Callable[[CacheRecord], bool],
         skip_cache: bool,
     ) -> tuple[CacheRecord, bool]:
-        """The record of a key, and whether it was there already, or with `foreign`."""
+        """The record of a key, and whether it was there already, or with `foreign`.
+
+        may_take: whether one that was there is fit.
+        """
+        is_made = False
         while key in self._running:
             await self._running[key].wait()
-            skip_cache = False  # it has been made for this build as well
-        if not skip_cache and (known := self.cache.find(key)) is not None:
+            is_made = True  # for this build as well
+        known = self.cache.find(key)
+        if known is not None and (is_made or (not skip_cache and may_take(known))):
             return known, True
         done = self._running[key] = asyncio.Event()
         try:

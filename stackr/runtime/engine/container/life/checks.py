@@ -50,6 +50,9 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
     check_parent(host_config.cgroup_parent)
     check_restart(host_config.restart_policy)
     check_runtime(host_config.runtime)
+    if host_config.isolation.lower() not in ("", "default"):
+        isolation = host_config.isolation
+        raise InvalidArgument(f"invalid isolation ({isolation}): linux only supports 'default'")
     if host_config.auto_remove and host_config.restart_policy.name not in ("", "no"):
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
     limits.check_limits(host_config, host.cgroups, cpus=os.cpu_count() or 1)

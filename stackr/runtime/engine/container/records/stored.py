@@ -209,6 +209,7 @@ class StoredHostConfig(TypedDict, total=False):
     Runtime: str
     Links: list[str]
     VolumeDriver: str
+    Isolation: str
     DeviceRequests: list[StoredDeviceRequest]
 
 

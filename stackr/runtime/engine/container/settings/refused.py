@@ -22,7 +22,6 @@ _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "CpuPercent": (),
     "IOMaximumBandwidth": (),
     "IOMaximumIOps": (),
-    "Isolation": ("default",),
     "KernelMemory": (),
     "KernelMemoryTCP": (),
     "StorageOpt": (),

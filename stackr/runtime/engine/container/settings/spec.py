@@ -290,6 +290,7 @@ class HostConfig(Resources):
     runtime: str = ""
     links: list[str] = []
     volume_driver: str = ""
+    isolation: str = ""
 
 
 class Config(_Body):
