@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from stackr.errors import NotSupported
 from stackr.planner.swarm.dialect import Swarm
 from stackr.planner.workloads.dialect import Dialect
+from stackr.runtime.workloads import WorkloadCapabilities
 
-__all__ = ["dialect_of"]
+__all__ = ["NEWEST", "dialect_of"]
 
+NEWEST = WorkloadCapabilities(api=(99, 0))
+"""Of an engine that is not asked: it speaks whatever there is, and nobody knows its nodes."""
 _DIALECTS: Mapping[str, Dialect] = {each.name: each for each in (Swarm(),)}
 
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-__all__ = ["engine_host", "is_of_this_machine", "may_be_cluster"]
+__all__ = ["dialect_named", "engine_host", "is_of_this_machine", "may_be_cluster"]
 
 _LOOPBACK = "127.0.0.1"
+_SWARM = "swarm"
 
 
 def is_of_this_machine(engine: str | None, environ: Mapping[str, str] = os.environ) -> bool:
@@ -29,7 +30,14 @@ def may_be_cluster(engine: str | None, environ: Mapping[str, str] = os.environ) 
     return named != "embedded" and not named.startswith("docker+")
 
 
+def dialect_named(engine: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """What the documents are called of an engine whose name says that it takes any; else ""."""
+    named = engine or environ.get("STACKR_ENGINE") or "embedded"
+    return _SWARM if named == _SWARM or named.startswith(f"{_SWARM}+") else ""
+
+
 def _address(engine: str | None, environ: Mapping[str, str]) -> str:
     named = engine or environ.get("STACKR_ENGINE") or "embedded"
-    named = "docker" if named == "swarm" else named.removeprefix("swarm+").removeprefix("docker+")
+    named = named.removeprefix(f"{_SWARM}+").removeprefix("docker+")
+    named = "docker" if named == _SWARM else named
     return environ.get("DOCKER_HOST", "") if named == "docker" else named

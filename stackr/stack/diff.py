@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from stackr.planner.desired.image_build import PlannedBuild
 from stackr.planner.desired.project import Desired, desired
@@ -23,7 +23,29 @@ from stackr.stack.git_files import GitFiles
 from stackr.stack.history import read_history
 from stackr.stack.source import Source
 
-__all__ = ["plan_against_base", "plan_against_revision", "plan_of_revision"]
+__all__ = [
+    "History",
+    "host_history",
+    "plan_against_base",
+    "plan_against_revision",
+    "plan_of_revision",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What an engine keeps of a stack. revisions: oldest first.
+
+    changes: what one of these numbers changed; raises NotFound for any other.
+    """
+
+    revisions: tuple[Revision, ...]
+    changes: Callable[[int], Plan]
+
+
+async def host_history(runtime: Runtime, project: str, engine: str | None = None) -> History:
+    revisions = await read_history(runtime, project)
+    return History(tuple(revisions), lambda number: plan_of_revision(revisions, number, engine))
 
 
 def plan_against_base(

@@ -11,10 +11,9 @@ from stackr.planner.review.portability import DOCKER, EMBEDDED, Row, compare_eng
 from stackr.runtime.connect import connect_either
 from stackr.runtime.workloads import WorkloadCapabilities
 from stackr.spec.model.project import Project
+from stackr.stack.address import dialect_named
 
 __all__ = ["Comparison", "compare_with", "kind_of"]
-
-_CLUSTER = "swarm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,9 @@ def kind_of(engine: str | None) -> str:
 
     Raises InvalidArgument for an empty one.
     """
-    name = engine or os.environ.get("STACKR_ENGINE") or EMBEDDED
-    if name == EMBEDDED:
+    if (engine or os.environ.get("STACKR_ENGINE") or EMBEDDED) == EMBEDDED:
         return EMBEDDED
-    return _CLUSTER if name == _CLUSTER or name.startswith(f"{_CLUSTER}+") else DOCKER
+    return dialect_named(engine) or DOCKER
 
 
 def compare_with(project: Project, engine: str | None, other: str) -> Comparison:
@@ -47,7 +45,7 @@ def compare_with(project: Project, engine: str | None, other: str) -> Comparison
         raise InvalidArgument("--to: the other engine has no name")
     here, there = kind_of(engine), kind_of(other)
     capabilities, unasked = None, ""
-    if there == _CLUSTER:
+    if there not in (EMBEDDED, DOCKER):
         try:
             capabilities = asyncio.run(_capabilities(other))
         except StackrError as error:

@@ -17,7 +17,7 @@ from stackr.cli.options import options_of
 from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.places import Places
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument
 from stackr.options import Option, check_conflicts
 from stackr.planner.desired.project import Desired
 from stackr.planner.plan.model import Kind, Plan
@@ -25,12 +25,14 @@ from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
+from stackr.stack.address import dialect_named
 from stackr.stack.diff import plan_against_base, plan_against_revision
 from stackr.stack.planning import desire, for_readers, foresee_up
 from stackr.stack.repository import checkout_of
 from stackr.stack.saved import save_document_plan, save_plan
 from stackr.stack.source import Source
 from stackr.stack.workloads.converge import foresee_cluster, up_goal
+from stackr.stack.workloads.diff import documents_against_base, documents_against_revision
 
 __all__ = ["diff"]
 
@@ -122,6 +124,11 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
     project = source.load(targets.services)
     if arguments.to is not None:
         return _compared(session, project, arguments, arguments.to)
+    if arguments.base is not None and (dialect := dialect_named(engine)):
+        plan = documents_against_base(
+            arguments.base, source, project, up_options, dialect, detail=arguments.detail
+        )
+        return _shown(session, arguments, project, plan)
     wanted = session.prepared(
         lambda: desire(
             project, up_options, engine=engine, all_resources=session.options.all_resources
@@ -169,9 +176,9 @@ async def _on_cluster(
     project: Project,
     up_options: UpOptions,
 ) -> Plan:
-    if arguments.revision is not None:
-        raise NotSupported("--revision: not on a cluster yet", hint="compare files with --base")
     goal = up_goal(cluster, project, up_options)
+    if (number := arguments.revision) is not None:
+        return await documents_against_revision(cluster, goal, number, detail=arguments.detail)
     plan, seen = await foresee_cluster(cluster, goal, detail=arguments.detail)
     if arguments.out is not None:
         save_document_plan(arguments.out, plan, seen, up_options, source)

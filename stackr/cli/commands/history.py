@@ -25,11 +25,10 @@ from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
 from stackr.stack.converge import converge, foresee
-from stackr.stack.diff import plan_of_revision
-from stackr.stack.history import read_history
+from stackr.stack.diff import History, host_history
 from stackr.stack.rollback import rollback_goal
 from stackr.stack.workloads.converge import converge_cluster, foresee_cluster, goal_of_revision
-from stackr.stack.workloads.history import read_cluster_history
+from stackr.stack.workloads.diff import cluster_history
 
 __all__ = ["history", "rollback"]
 
@@ -79,28 +78,29 @@ def history(ctx: typer.Context, arguments: HistoryArguments) -> int:
     name = source_of(options, arguments.files).name()
     with open_session(options) as session:
         found = session.look(
-            lambda runtime: read_history(runtime, name),
-            cluster=OnCluster(name, lambda cluster: read_cluster_history(cluster, name)),
+            lambda runtime: host_history(runtime, name, options.engine),
+            cluster=OnCluster(name, lambda cluster: cluster_history(cluster, name)),
         )
+        newest = found.revisions[::-1]
         if arguments.number is not None:
             _show_one(session, found, arguments, is_json=is_json)
         elif is_json:
-            newest = [revision.to_json() for revision in found[::-1]]
-            session.out.line(json.dumps(newest, indent=2))
+            told = [revision.to_json() for revision in newest]
+            session.out.line(json.dumps(told, indent=2))
         else:
-            for line in _table(found[::-1]):
+            for line in _table(newest):
                 session.out.line(line)
     return 0
 
 
 def _show_one(
-    session: Session, found: Sequence[Revision], arguments: HistoryArguments, *, is_json: bool
+    session: Session, found: History, arguments: HistoryArguments, *, is_json: bool
 ) -> None:
     """A revision, and what it changed against the one before."""
-    number = arguments.number or max((each.number for each in found), default=1)
-    plan = plan_of_revision(found, number, session.options.engine)
+    number = arguments.number or max((each.number for each in found.revisions), default=1)
+    plan = found.changes(number)
     if not is_json and not arguments.diff:
-        for line in _described(next(each for each in found if each.number == number)):
+        for line in _described(next(each for each in found.revisions if each.number == number)):
             session.out.line(line)
     session.show_plan(plan, "json" if is_json else "text")
 

@@ -21,7 +21,7 @@ from stackr.spec.attribute import Namespace
 from stackr.spec.declared import of_service
 from stackr.spec.decode import EXTENSION
 
-__all__ = ["RISKS", "Subject", "risks", "spec_risks"]
+__all__ = ["PAST", "RISKS", "Finding", "Subject", "judged", "of_specs", "risks"]
 
 RISKS: Mapping[str, str] = {
     "volume-removed": "a volume and its data go, or are no longer used",
@@ -62,7 +62,7 @@ class Subject:
         return f"services.{self.name}.{key}"
 
 
-_Finding = tuple[str, str, str]
+Finding = tuple[str, str, str]
 """Identifier, path in the stack file, message."""
 
 
@@ -76,26 +76,23 @@ def risks(
 
     policy: identifier -> "error", "warn" or "ignore"; "warn" for those that are left out.
     """
-    found: dict[_Finding, None] = {}
+    found: dict[Finding, None] = {}
     others = _made_elsewhere(desired, observed)
     for change in changes:
         found |= dict.fromkeys(_of_change(change, desired, others))
-    found |= dict.fromkeys(_of_specs(_subjects(changes, desired, observed)))
-    return _judged(found, policy)
+    found |= dict.fromkeys(of_specs(_subjects(changes, desired, observed)))
+    return judged(found, policy)
 
 
-def spec_risks(subjects: Iterable[Subject], policy: Mapping[str, str]) -> tuple[Risk, ...]:
+def of_specs(subjects: Iterable[Subject]) -> Iterator[Finding]:
     """Those that show in what services are made of, and were made of before."""
-    return _judged(dict.fromkeys(_of_specs(subjects)), policy)
-
-
-def _of_specs(subjects: Iterable[Subject]) -> Iterator[_Finding]:
     for subject in subjects:
         for rule in _RULES:
             yield from rule(subject)
 
 
-def _judged(found: Iterable[_Finding], policy: Mapping[str, str]) -> tuple[Risk, ...]:
+def judged(found: Iterable[Finding], policy: Mapping[str, str]) -> tuple[Risk, ...]:
+    """policy: as in `risks`."""
     return tuple(
         Risk(id, path, message, RiskLevel(policy.get(id, "warn")))
         for id, path, message in found
@@ -124,7 +121,7 @@ def _made_elsewhere(desired: Desired, observed: Observed) -> dict[str, str]:
     return {name: origin for name, origin in origins.items() if origin}
 
 
-def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> Iterator[_Finding]:
+def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> Iterator[Finding]:
     """others: containers that other stacks have made, each with its stack file."""
     resource = change.resource
     if resource.kind == "volume" and change.kind is Kind.REMOVE:
@@ -142,14 +139,14 @@ def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> I
         yield (
             "dependants-restarted",
             f"services.{resource.service}.depends_on",
-            f'service "{resource.service}" {_PAST[change.kind]} because of {because}',
+            f'service "{resource.service}" {PAST[change.kind]} because of {because}',
         )
     service = desired.services.get(resource.service)
-    if change.kind in _PAST and service is not None and _is_stateful(service):
+    if change.kind in PAST and service is not None and _is_stateful(service):
         yield (
             "stateful-recreated",
             f"services.{resource.service}",
-            f'service "{resource.service}" keeps data and {_PAST[change.kind]}',
+            f'service "{resource.service}" keeps data and {PAST[change.kind]}',
         )
     origin = others.get(resource.name) if resource.kind == "container" else None
     if change.kind in (Kind.REMOVE, Kind.RECREATE) and origin is not None:
@@ -160,7 +157,8 @@ def _of_change(change: Change, desired: Desired, others: Mapping[str, str]) -> I
         )
 
 
-_PAST = {Kind.RESTART: "restarts", Kind.RECREATE: "is recreated"}
+PAST: Mapping[Kind, str] = {Kind.RESTART: "restarts", Kind.RECREATE: "is recreated"}
+"""What befalls a service, in words."""
 
 
 def _is_stateful(service: DesiredService) -> bool:
@@ -170,7 +168,7 @@ def _is_stateful(service: DesiredService) -> bool:
     return bool(service.volumes) if said is None else said
 
 
-def _ports(subject: Subject) -> Iterator[_Finding]:
+def _ports(subject: Subject) -> Iterator[Finding]:
     before = {_port(port) for port in subject.before.get("ports", ())}
     for port in subject.spec.get("ports", ()):
         is_published = port.get("published") or port.get("mode") != "host"
@@ -193,7 +191,7 @@ def _port(port: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _privileged(subject: Subject) -> Iterator[_Finding]:
+def _privileged(subject: Subject) -> Iterator[Finding]:
     if subject.spec.get("privileged") and not subject.before.get("privileged"):
         message = f'service "{subject.name}" is privileged'
         yield "privileged", subject.path("privileged"), message
@@ -206,7 +204,7 @@ def _privileged(subject: Subject) -> Iterator[_Finding]:
                 yield "privileged", subject.path(f"{path}.privileged"), message
 
 
-def _capabilities(subject: Subject) -> Iterator[_Finding]:
+def _capabilities(subject: Subject) -> Iterator[Finding]:
     added = _names(subject.spec) - _names(subject.before)
     if added:
         listed = ", ".join(sorted(added))
@@ -218,14 +216,14 @@ def _names(spec: Mapping[str, Any]) -> set[str]:
     return {str(name).upper().removeprefix("CAP_") for name in spec.get("cap_add", ())}
 
 
-def _namespaces(subject: Subject) -> Iterator[_Finding]:
+def _namespaces(subject: Subject) -> Iterator[Finding]:
     for key in _HOST_MODES:
         if subject.spec.get(key) == "host" and subject.before.get(key) != "host":
             message = f'service "{subject.name}" shares the host\'s {key.partition("_")[0]}'
             yield "host-namespace", subject.path(key), message
 
 
-def _sockets(subject: Subject) -> Iterator[_Finding]:
+def _sockets(subject: Subject) -> Iterator[Finding]:
     before = {volume.get("source") for volume in subject.before.get("volumes", ())}
     message = f'service "{subject.name}" mounts the engine\'s socket'
     for volume in subject.spec.get("volumes", ()):
@@ -236,7 +234,7 @@ def _sockets(subject: Subject) -> Iterator[_Finding]:
         yield "engine-socket-mounted", subject.path("use_api_socket"), message
 
 
-def _volumes(subject: Subject) -> Iterator[_Finding]:
+def _volumes(subject: Subject) -> Iterator[Finding]:
     """A volume that is not mounted any more stays in the engine; the service loses sight of it."""
     lost = _mounted(subject.before) - _mounted(subject.spec)
     name = subject.name
@@ -250,7 +248,7 @@ def _mounted(spec: Mapping[str, Any]) -> set[str]:
     return {str(volume["source"]) for volume in volumes if volume.get("source")}
 
 
-def _left_behind(subject: Subject) -> Iterator[_Finding]:
+def _left_behind(subject: Subject) -> Iterator[Finding]:
     """A node's own volume stays there when the engine runs the service elsewhere."""
     if subject.may_move and _moves_away(subject.spec) and not _moves_away(subject.before):
         names = ", ".join(sorted(_of_node(subject.spec)))
@@ -280,7 +278,7 @@ def _of_node(spec: Mapping[str, Any]) -> set[str]:
     return {str(v["source"]) for v in named if not (v.get("volume") or {}).get("driver")}
 
 
-def _images(subject: Subject) -> Iterator[_Finding]:
+def _images(subject: Subject) -> Iterator[Finding]:
     image = subject.image
     if subject.before.get("image") != image and not subject.is_built and _floats(image):
         message = f'service "{subject.name}": image {image} has no fixed tag'
@@ -300,7 +298,7 @@ def _floats(image: str) -> bool:
     return tag in ("", "latest")
 
 
-_RULES: tuple[Callable[[Subject], Iterator[_Finding]], ...] = (
+_RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     _ports,
     _privileged,
     _capabilities,

@@ -32,7 +32,7 @@ from stackr.runtime.types import (
     VolumeState,
 )
 
-__all__ = ["compare", "imagined", "moved"]
+__all__ = ["compare", "imagined", "moved", "rename_warnings"]
 
 _R = TypeVar("_R", "DesiredNetwork", "DesiredVolume")
 
@@ -50,13 +50,19 @@ def compare(
     observed = built(replace(imagined(base, changed), builds=builds or {}))
     plan = reconcile(changed, observed, options)
     warnings = tuple(each for each in plan.warnings if not is_told_by_plan(each))
-    if base.project != changed.project:
-        warnings += (
-            f'the project\'s name changes from "{base.project}" to "{changed.project}": what is up '
-            "under the old name stays, and has to be taken down",
-        )
+    warnings += rename_warnings(base.project, changed.project)
     changes = tuple(map(_told, plan.changes))
     return replace(plan, operations=(), changes=changes, warnings=warnings)
+
+
+def rename_warnings(before: str, now: str) -> tuple[str, ...]:
+    """Of projects' names: what becomes of the one that has another name now."""
+    if before == now:
+        return ()
+    return (
+        f'the project\'s name changes from "{before}" to "{now}": what is up '
+        "under the old name stays, and has to be taken down",
+    )
 
 
 def moved(base: Desired, folder: str, to: str) -> Desired:

@@ -10,6 +10,7 @@ from stackr.planner.change.diff import field_changes
 from stackr.planner.plan.model import Change, FieldChange, Kind, Origin, Plan, Source
 from stackr.planner.review.provenance import source_of
 from stackr.planner.workloads.dialect import Dialect, Rendered
+from stackr.planner.workloads.document import HASH_DIGITS
 from stackr.runtime.workloads import Document, DocumentKind
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
@@ -41,6 +42,8 @@ def for_document_readers(
     """The plan with where its values are written; with all of what is created, for `detail`."""
     documents = {(each.kind.value, each.key): each for each in rendered.documents}
     by_name = {(each.kind.value, each.name): each for each in rendered.documents}
+    for each in rendered.of_kind(DocumentKind.NETWORK):  # one that changed has another name
+        by_name["network", f"{each.name}-{each.hash[:HASH_DIGITS]}"] = each
 
     def told(change: Change) -> Change:
         resource = change.resource

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from stackr.planner.dialects import dialect_of
+from stackr.planner.dialects import NEWEST, dialect_of
 from stackr.planner.plan.model import Source
 from stackr.planner.review.provenance import source_of
 from stackr.runtime.workloads import WorkloadCapabilities
@@ -26,7 +26,6 @@ __all__ = ["DOCKER", "EMBEDDED", "Meaning", "Row", "compare_engines"]
 EMBEDDED = "embedded"
 DOCKER = "docker"
 _KEPT = Support(State.YES)
-_NEWEST = (99, 0)
 
 
 class Meaning(Enum):
@@ -67,12 +66,11 @@ def compare_engines(
     """
     found = {row.path: row for row in _rows(project, _Kind.of(here), _Kind.of(there))}
     if there not in (EMBEDDED, DOCKER):
-        newest = capabilities or WorkloadCapabilities(_NEWEST)
         dialect = dialect_of(there)
         for path, one, other in dialect.unwritten(project):
             source = source_of(project, path)
             found.setdefault(path, Row(path, Meaning.DIFFERENT, one, other, source))
-        for path, why in dialect.refusals(project, newest):
+        for path, why in dialect.refusals(project, capabilities or NEWEST):
             told = f"{State.NO.value}: {why}"
             found[path] = Row(path, Meaning.REFUSED, "", told, source_of(project, path))
     bad = [path for path, row in found.items() if row.meaning is Meaning.REFUSED]

@@ -104,6 +104,7 @@ def _service(document: Document) -> _Values:
             if shown not in ([], {}, None):
                 _put(found, attribute, shown)
     _read_mode(found, spec.pop("Mode", {}))
+    _read_network_mode(found)
     own = plain_labels(document.labels)
     if own:
         _put(found, "deploy.labels", own)
@@ -359,6 +360,14 @@ def _read_mode(found: _Values, mode: _Values) -> None:
                 _put(found, "deploy.replicas", replicas)
             if counts.get("MaxConcurrent", replicas) != replicas:
                 _put(found, "deploy.max_concurrent", counts["MaxConcurrent"])
+
+
+def _read_network_mode(found: _Values) -> None:
+    """A network of the node's own, joined by itself, as `network_mode`."""
+    for name in ("host", "bridge"):
+        if found.get("networks") == {name: {}}:
+            del found["networks"]
+            found["network_mode"] = name
 
 
 _MODES = {

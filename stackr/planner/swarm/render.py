@@ -185,7 +185,7 @@ def _check_order(project: Project, faults: Faults) -> None:
 
 def _needs(project: Project, name: str, services: Mapping[str, Document]) -> tuple[Need, ...]:
     return tuple(
-        Need(services[other].name, need.condition, need.required)
+        Need(services[other].name, need.condition, need.required, need.restart)
         for other, need in sorted(project.services[name].depends_on.items())
         if other in services
     )

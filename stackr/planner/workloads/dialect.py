@@ -19,11 +19,15 @@ __all__ = ["Dialect", "Need", "Rendered"]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What must be true of another document before this one is made. required: else it may fail."""
+    """What must be true of another document before this one is made.
+
+    required: else it may fail. restart: its tasks are made anew when the other's are.
+    """
 
     name: str
     condition: str
     required: bool = True
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stackr.planner.change.slot import Verdict
 from stackr.planner.plan.model import Action, Operation
-from stackr.planner.plan.outlook import Away, Rollout, Stage
+from stackr.planner.plan.outlook import Affected, Away, Rollout, Stage
+from stackr.planner.workloads.compare import VerdictOf, Verdicts, identity_of
+from stackr.planner.workloads.dialect import Dialect
+from stackr.runtime.workloads import DocumentKind
 
-__all__ = ["rollout", "stages"]
+__all__ = ["joined", "renewed", "rollout", "stages"]
 
 _STARTS = (Action.CREATE_SERVICE, Action.UPDATE_SERVICE, Action.RESTART_SERVICE)
 
@@ -36,3 +40,31 @@ def stages(operations: Iterable[Operation]) -> tuple[Stage, ...]:
         if is_start:
             waves.setdefault(above, []).append(operation.resource.service)
     return tuple(Stage("start", tuple(sorted(waves[each]))) for each in sorted(waves))
+
+
+def renewed(verdicts: Verdicts) -> set[str]:
+    """The names of the services that have tasks, and get new ones."""
+    before = {(each.kind, identity_of(each)) for each in verdicts.obsolete}
+    return {
+        each.wanted.name
+        for each in verdicts.of_kind(DocumentKind.SERVICE)
+        if _is_renewed(each, is_known=(each.wanted.kind, each.wanted.key) in before)
+    }
+
+
+def _is_renewed(each: VerdictOf, *, is_known: bool) -> bool:
+    """is_known: a job of another name was this one before."""
+    if each.verdict is Verdict.CREATE:
+        return is_known
+    return each.verdict is Verdict.RECREATE or each.replaces_tasks
+
+
+def joined(verdicts: Verdicts, network: str, dialect: Dialect) -> tuple[Affected, ...]:
+    """Whose tasks are made anew to join a network that is."""
+    names = renewed(verdicts)
+    services = (each.wanted for each in verdicts.of_kind(DocumentKind.SERVICE))
+    return tuple(
+        Affected(each.name, "recreated")
+        for each in services
+        if each.name in names and network in dialect.uses(each)
+    )

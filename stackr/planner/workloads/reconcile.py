@@ -7,12 +7,10 @@ when all else has worked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from stackr.errors import InvalidProject, NotFound
-from stackr.planner.change.risk import Subject, spec_risks
 from stackr.planner.change.slot import Verdict
 from stackr.planner.plan.builder import Builder, Entry
 from stackr.planner.plan.graph import closure, topological_order
@@ -27,7 +25,8 @@ from stackr.planner.plan.payloads import (
 )
 from stackr.planner.workloads.compare import Recorded, VerdictOf, Verdicts, compare, identity_of
 from stackr.planner.workloads.dialect import Dialect, Rendered
-from stackr.planner.workloads.outlook import rollout, stages
+from stackr.planner.workloads.outlook import joined, renewed, rollout, stages
+from stackr.planner.workloads.risk import document_risks
 from stackr.runtime import labels
 from stackr.runtime.workloads import Document, DocumentKind, Observation, ObservedDocument
 from stackr.spec.decode import EXTENSION
@@ -121,28 +120,9 @@ def reconcile_documents(
     draft.plan_parts()
     draft.plan_services()
     draft.plan_removals(_obsolete(verdicts, observation, dialect, options, around.kept))
-    found = spec_risks(_subjects(verdicts, rendered, observation, dialect), _policy(rendered))
-    return replace(draft.plan(), risks=found, warnings=rendered.project.warnings)
-
-
-def _policy(rendered: Rendered) -> Mapping[str, str]:
-    is_extended = EXTENSION in rendered.project.extensions
-    return rendered.project.stackr.policy if is_extended else {}
-
-
-def _subjects(
-    verdicts: Verdicts, rendered: Rendered, observation: Observation, dialect: Dialect
-) -> Iterator[Subject]:
-    """The services of which new tasks are made."""
-    for each in verdicts.of_kind(DocumentKind.SERVICE):
-        if each.verdict is Verdict.CREATE or each.replaces_tasks:
-            now = dialect.attributes(each.wanted)
-            before: Mapping[str, Any] = {}
-            if each.found is not None:
-                normal = dialect.normal(each.found, observation.names, each.wanted)
-                before = dialect.attributes(normal)
-            image = rendered.images.get(each.wanted.name, "")
-            yield Subject(each.wanted.key, image, now, before, may_move=True)
+    plan = draft.plan()
+    found = document_risks(plan.changes, verdicts, rendered, observation, dialect)
+    return replace(plan, risks=found, warnings=rendered.project.warnings)
 
 
 def _check_external(rendered: Rendered, observation: Observation) -> None:
@@ -208,6 +188,9 @@ class _Draft:
         self._made: dict[str, Entry] = {}
         """The last operation of each document, by name."""
         self._waits: dict[str, Entry] = {}
+        self._renewed = renewed(verdicts)
+        if options.recreate == "force":
+            self._renewed |= {each.name for each in rendered.of_kind(DocumentKind.SERVICE)}
 
     def plan(self) -> Plan:
         self._builder.changes.sort(key=self._place)
@@ -250,6 +233,8 @@ class _Draft:
         is_job = document.name in self._rendered.jobs
         if kind is Kind.RECREATE and document.kind is DocumentKind.SERVICE and not is_job:
             change = replace(change, rollout=rollout(self._dialect.attributes(document)))
+        if kind is Kind.RECREATE and document.kind is DocumentKind.NETWORK:
+            change = replace(change, affects=joined(self._verdicts, document.name, self._dialect))
         self._builder.changes.append(change)
 
     # --- services --------------------------------------------------------------------------------
@@ -267,12 +252,22 @@ class _Draft:
 
     def _plan_service(self, each: VerdictOf) -> None:
         document = each.wanted
-        restart = self._why_restarted(each)
-        if each.verdict is Verdict.KEEP and not restart:
+        restart, touched_by = self._why_restarted(each), self._touched_by(each)
+        if each.verdict is Verdict.KEEP and not restart and not touched_by:
             self._builder.unchanged += 1
             return
         after = [*self._parts(document), *self._needed(document)]
-        self._made[document.name] = self._change(each, document, after, restart)
+        restart = restart or ", ".join(f'"{key}" is recreated' for key in touched_by)
+        self._made[document.name] = self._change(each, document, after, restart, touched_by)
+
+    def _touched_by(self, each: VerdictOf) -> tuple[str, ...]:
+        """`depends_on: {restart: true}`: the keys of those that are recreated before it."""
+        if each.verdict is not Verdict.KEEP or each.wanted.name in self._rendered.jobs:
+            return ()
+        needs = self._rendered.needs.get(each.wanted.name, ())
+        names = {need.name for need in needs if need.restart} & self._renewed
+        services = self._rendered.of_kind(DocumentKind.SERVICE)
+        return tuple(sorted(other.key for other in services if other.name in names))
 
     def _why_restarted(self, each: VerdictOf) -> str:
         """Why a service whose document stays gets new tasks: "" for not at all."""
@@ -281,10 +276,17 @@ class _Draft:
         is_stuck = each.found is not None and each.found.update.state in _STUCK
         return "its last update stopped half way" if is_stuck else ""
 
-    def _change(self, each: VerdictOf, document: Document, after: list[Entry], why: str) -> Entry:
+    def _change(
+        self,
+        each: VerdictOf,
+        document: Document,
+        after: list[Entry],
+        why: str,
+        touched_by: tuple[str, ...],
+    ) -> Entry:
         resource, found, add = _resource(document), each.found, self._builder.add
         if each.verdict is Verdict.KEEP and found is not None:
-            self._builder.changes.append(Change(resource, Kind.RESTART, why))
+            self._builder.changes.append(Change(resource, Kind.RESTART, why, touched_by=touched_by))
             restart = RestartWorkload(found.id, found.version)
             return add(Action.RESTART_SERVICE, resource, why, restart, after)
         self._tell(each)

@@ -81,7 +81,7 @@ def revision_in(record: RevisionRecord) -> KeptRevision:
             told = {name: item for name, item in value["revision"].items() if name in known}
             documents = tuple(_document_of(each) for each in value["documents"])
             needs = {
-                name: tuple(Need(str(n), str(c), bool(r)) for n, c, r in all_of)
+                name: tuple(Need(str(n), str(c), *map(bool, rest)) for n, c, *rest in all_of)
                 for name, all_of in value["needs"].items()
             }
             return KeptRevision(Revision(**told), documents, needs, frozenset(value["jobs"]))

@@ -66,7 +66,7 @@ class ClusterGoal:
 def up_goal(cluster: Workloads, project: Project, options: UpOptions) -> ClusterGoal:
     """Raises InvalidProject for what the cluster cannot do, NotSupported for such an option."""
     check_options(options)
-    return ClusterGoal(rendered(cluster, project, options), options)
+    return ClusterGoal(rendered(project, options, cluster.dialect, cluster.capabilities), options)
 
 
 def check_options(options: UpOptions) -> None:

@@ -25,7 +25,7 @@ from stackr.stack.git_files import commit_of
 from stackr.stack.history import who
 from stackr.stack.workloads.planning import revisions_in
 
-__all__ = ["forget_all", "keep", "kept_revisions", "read_cluster_history"]
+__all__ = ["forget_all", "keep", "kept_revisions"]
 
 _TRIES = 5
 
@@ -33,11 +33,6 @@ _TRIES = 5
 async def kept_revisions(cluster: Workloads, project: str) -> list[KeptRevision]:
     """Oldest first."""
     return [*revisions_in(await cluster.observe(project))]
-
-
-async def read_cluster_history(cluster: Workloads, project: str) -> list[Revision]:
-    """Every revision that the cluster keeps, oldest first."""
-    return [kept.revision for kept in await kept_revisions(cluster, project)]
 
 
 async def keep(

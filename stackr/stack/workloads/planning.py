@@ -7,25 +7,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from stackr.errors import NotSupported, StackrError
-from stackr.planner.dialects import dialect_of
+from stackr.planner.dialects import NEWEST, dialect_of
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.reconcile import Circumstances, reconcile_documents, scaled
 from stackr.planner.workloads.revision import KeptRevision, kept_names, recorded, revision_in
 from stackr.runtime import labels
-from stackr.runtime.workloads import DocumentKind, Observation, Workloads
+from stackr.runtime.workloads import (
+    DocumentKind,
+    Observation,
+    WorkloadCapabilities,
+    Workloads,
+)
 from stackr.spec.model.project import Project
 
 __all__ = ["Outlook", "look", "plan_documents", "rendered", "revisions_in"]
 
 
-def rendered(cluster: Workloads, project: Project, options: UpOptions) -> Rendered:
-    """The project as the cluster's documents. Raises InvalidProject for what it cannot do, and
+def rendered(
+    project: Project,
+    options: UpOptions,
+    dialect: str,
+    capabilities: WorkloadCapabilities = NEWEST,
+) -> Rendered:
+    """The project as a cluster's documents. Raises InvalidProject for what it cannot do, and
     NotSupported for an isolated copy, which is one of containers."""
     if project.isolated is not None:
         raise NotSupported("--isolated: not supported: a cluster's ports and folders are not ours")
-    return dialect_of(cluster.dialect).render(scaled(project, options.scale), cluster.capabilities)
+    return dialect_of(dialect).render(scaled(project, options.scale), capabilities)
 
 
 @dataclass(frozen=True, slots=True)
