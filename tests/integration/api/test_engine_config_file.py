@@ -114,6 +114,12 @@ def test_containers_get_the_options(client: Any) -> None:
     assert network.attrs["IPAM"]["Config"][0]["Subnet"] == "10.211.0.0/24"
 
 
+def test_mirrors_are_asked_for_tags_and_digests(client: Any) -> None:
+    asked = client.images.get_registry_data("hub-busybox:1")
+    (image,) = client.images.pull("hub-busybox", all_tags=True)
+    assert image.attrs["RepoDigests"] == [f"hub-busybox@{asked.id}"]
+
+
 def test_the_engine_tells_its_options(
     client: Any, engine_of_file: EngineConfig, options: dict[str, Any]
 ) -> None:

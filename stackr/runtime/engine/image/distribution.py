@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from stackr.errors import Internal, NotFound, PermissionDenied, Unauthorized, Unavailable
 from stackr.registry.auth import RegistryAuth
@@ -41,6 +42,7 @@ __all__ = ["Distribution"]
 _log = logging.getLogger(__name__)
 
 _HUBS: Final = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
+_Answer = TypeVar("_Answer")
 _REMOTE: Final = "stackr.runtime.engine.image.remote"
 
 
@@ -72,15 +74,12 @@ class Distribution:
         remote = await self.registries()
         progress(ImageProgress(f"Pulling from {name.path}", name.tag or name.digest))
         before = self._store.named(name)
-        found = await self._from_mirrors(remote, name, wanted, progress)
-        async with remote.transport(name, auth) as transport:
-            try:
-                image, digest = found or await self._current_or_pulled(
-                    transport, name, wanted, progress
-                )
-            except OSError as error:
-                reason = f"{self._parts.config.data_root}: {error.strerror or error}"
-                raise Internal(f"image {name.familiar}: cannot be stored: {reason}") from error
+        pulling = partial(self._current_or_pulled, name, wanted, progress)
+        try:
+            image, digest = await _asked(remote, name, auth, pulling)
+        except OSError as error:
+            reason = f"{self._parts.config.data_root}: {error.strerror or error}"
+            raise Internal(f"image {name.familiar}: cannot be stored: {reason}") from error
         self._parts.settling.later()
         is_known = before is not None and before.id == image.id
         news = "Image is up to date for" if is_known else "Downloaded newer image for"
@@ -106,8 +105,7 @@ class Distribution:
         """References of all that a repository has in its registry. Raises as `pull`."""
         name = parse_reference(repository)
         remote = await self.registries()
-        async with remote.transport(name, auth) as transport:
-            tags = await remote.tags(transport, name)
+        tags = await _asked(remote, name, auth, lambda transport: remote.tags(transport, name))
         return [str(parse_reference(f"{name.name}:{tag}")) for tag in tags]
 
     async def log_in(self, server: str, auth: RegistryAuth | None) -> None:
@@ -127,8 +125,7 @@ class Distribution:
         """What a name means in its registry now; nothing is pulled. Raises as `pull`."""
         name = pullable(reference)
         remote = await self.registries()
-        async with remote.transport(name, auth) as transport:
-            return await remote.describe(transport, name)
+        return await _asked(remote, name, auth, lambda transport: remote.describe(transport, name))
 
     async def push(
         self,
@@ -182,20 +179,8 @@ class Distribution:
                 self._store.save(image)
             self._store.point(name.with_digest(what.digest), image)
 
-    async def _from_mirrors(
-        self, remote: Remote, name: Reference, wanted: Platform | None, report: Report
-    ) -> tuple[StoredImage, str] | None:
-        """From the first mirror that has it; None where none has, and the registry is asked."""
-        for mirror in remote.mirrors(name):
-            async with mirror:
-                try:
-                    return await self._current_or_pulled(mirror, name, wanted, report)
-                except (NotFound, PermissionDenied, Unauthorized, Unavailable) as error:
-                    _log.warning("mirror %s: %s: %s", mirror.domain, name.familiar, error.message)
-        return None
-
     async def _current_or_pulled(
-        self, transport: Transport, name: Reference, wanted: Platform | None, report: Report
+        self, name: Reference, wanted: Platform | None, report: Report, transport: Transport
     ) -> tuple[StoredImage, str]:
         puller = (await self.registries()).puller
         image = self._store.named(name)
@@ -227,3 +212,20 @@ class Distribution:
         """As Docker does, by the name and not by the ID."""
         attributes = event_attributes(image, name)
         self._parts.events.publish("image", action, name.familiar, attributes)
+
+
+async def _asked(
+    remote: Remote,
+    name: Reference,
+    auth: RegistryAuth | None,
+    ask: Callable[[Transport], Awaitable[_Answer]],
+) -> _Answer:
+    """What the first mirror that has it says; where none has, what the registry says."""
+    for mirror in remote.mirrors(name):
+        async with mirror:
+            try:
+                return await ask(mirror)
+            except (NotFound, PermissionDenied, Unauthorized, Unavailable) as error:
+                _log.warning("mirror %s: %s: %s", mirror.domain, name.familiar, error.message)
+    async with remote.transport(name, auth) as transport:
+        return await ask(transport)
