@@ -122,7 +122,6 @@ class UpArguments:
         """Raises NotSupported for what needs the containers to be this engine's own."""
         refused = {
             "--watch": self.watch,
-            "--ttl": self.ttl_s is not None,
             "--abort-on-container-exit": self.abort_on_exit,
             "--abort-on-container-failure": self.abort_on_failure,
             "--exit-code-from": self.exit_code_from is not None,

@@ -19,6 +19,7 @@ __all__ = [
     "DOCUMENT_KEY",
     "ENVIRONMENT_FILE",
     "EXPIRES",
+    "EXPIRES_WITH_VOLUMES",
     "FOLDER",
     "FORMAT",
     "HISTORY",
@@ -108,7 +109,9 @@ this. So is an update known that the engine has rolled back by itself."""
 DOCUMENT_KEY: Final = "io.stackr.key"
 """The stack file's name of what a document is about: `web`, for `demo_web`."""
 EXPIRES: Final = "io.stackr.expires"
-"""Unix seconds after which a document of a test environment may be removed by anybody."""
+"""Unix seconds after which whoever looks removes the stack that a cluster's config is of."""
+EXPIRES_WITH_VOLUMES: Final = "io.stackr.expires.volumes"
+"""With "true", what its tasks have in volumes goes as well."""
 
 COMPOSE_VERSION: Final = "2.40.3"
 """The Docker Compose whose labels and behaviour these are."""

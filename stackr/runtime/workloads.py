@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Document",
     "DocumentKind",
+    "Expiry",
     "NodeState",
     "Observation",
     "ObservedDocument",
@@ -147,6 +148,19 @@ class RevisionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Expiry:
+    """When a project is to go. at: Unix seconds. with_volumes: what its tasks have there, too.
+
+    The engine only keeps it, where all of its clients see it; it is for them to take away what has
+    had its time.
+    """
+
+    project: str
+    at: float
+    with_volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the engine has of a project, read once; two calls of the API may differ by a moment.
 
@@ -210,6 +224,8 @@ class WorkloadStatus:
     version: int = 0
     update: UpdateState = UpdateState()
     tasks: tuple[TaskState, ...] = ()
+    ports: tuple[tuple[int, int, str], ...] = ()
+    """(published, target, protocol) on every node; those of one node are its task's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +375,18 @@ class Workloads(Closing, Protocol):
 
     async def forget_revision(self, project: str, number: int) -> None:
         """One that is not kept is fine."""
+        ...
+
+    async def expiries(self) -> list[Expiry]:
+        """Of all projects that have one."""
+        ...
+
+    async def set_expiry(self, expiry: Expiry) -> None:
+        """In the place of the one that the project has, if any. It is no document of it."""
+        ...
+
+    async def clear_expiry(self, project: str) -> None:
+        """The project stays for good. One that has none is fine."""
         ...
 
 

@@ -9,14 +9,17 @@ import typer
 
 from stackr.cli.declared import Words, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import open_session
+from stackr.cli.session import OnCluster, open_session
 from stackr.cli.source import source_of
 from stackr.cli.targets import Targets
 from stackr.errors import NotFound
+from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
 from stackr.stack.containers import list_containers
 from stackr.stack.isolation import VARIABLE
 from stackr.stack.testenv.handover import as_json, environment_of, member_of
-from stackr.stack.testenv.variables import dotenv
+from stackr.stack.testenv.variables import Member, dotenv
+from stackr.stack.workloads.members import members_of
 
 __all__ = ["env"]
 
@@ -37,15 +40,23 @@ def env(ctx: typer.Context, arguments: EnvArguments) -> None:
     copy = source.copy()
     name = copy.project if copy is not None else source.name()
     schemes = source.schemes()
+
+    def scheme_of(service: str, port: int) -> str:
+        return schemes.get((service, port), "")
+
+    async def of_host(runtime: Runtime) -> list[Member]:
+        listed = await list_containers(runtime, name, targets.services)
+        return [member_of(each, scheme_of, options.engine) for each in listed]
+
+    async def of_cluster(cluster: Workloads) -> list[Member]:
+        return await members_of(cluster, name, targets.services, scheme_of=scheme_of)
+
     with open_session(options) as session:
-        listed = session.look(lambda runtime: list_containers(runtime, name, targets.services))
-        if not listed:
+        members = session.look(of_host, cluster=OnCluster(name, of_cluster))
+        if not members:
             raise NotFound(
                 f'no container of project "{name}" is running', hint="stackr up -d starts it"
             )
-        members = [
-            member_of(each, lambda *port: schemes.get(port, ""), options.engine) for each in listed
-        ]
         values, unclear = environment_of(name, members)
         for each in unclear:
             session.view.warning(f"{each} would mean several ports, and is left out")

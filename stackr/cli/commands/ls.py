@@ -12,14 +12,16 @@ import typer
 
 from stackr.cli.arguments import check_choice, check_plain
 from stackr.cli.declared import takes
+from stackr.cli.interrupts import run_interruptible
 from stackr.cli.options import options_of
-from stackr.cli.session import OnCluster, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.views.projects import ProjectRow, project_rows, projects_json, projects_table
 from stackr.errors import InvalidArgument
 from stackr.options import Option
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
+from stackr.stack.workloads.expiry import clear_expired
 
 __all__ = ["ls"]
 
@@ -45,8 +47,12 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
     kind = check_choice("--format", "json" if options.json else arguments.form, ("table", "json"))
     patterns = [_pattern(text) for text in arguments.filters]
     with open_session(options) as session:
-        rows = session.look(
-            lambda runtime: _projects(runtime, all=arguments.all), cluster=OnCluster("", _stacks)
+        rows = run_interruptible(
+            session.working(
+                lambda runtime: _projects(runtime, all=arguments.all),
+                OnCluster("", lambda cluster: _stacks(session, cluster)),
+                start=False,
+            )
         )
         if patterns:
             rows = [row for row in rows if any(p.search(row.name) for p in patterns)]
@@ -77,8 +83,12 @@ async def _projects(runtime: Runtime, *, all: bool) -> Sequence[ProjectRow]:
     return project_rows(await runtime.list_containers(labels=wanted, all=all))
 
 
-async def _stacks(cluster: Workloads) -> Sequence[ProjectRow]:
-    """Of a cluster: what runs of how many services each stack has; it knows of no files."""
+async def _stacks(session: Session, cluster: Workloads) -> Sequence[ProjectRow]:
+    """Of a cluster: what runs of how many services each stack has; it knows of no files.
+
+    What has had its time is not there any more.
+    """
+    await clear_expired(session.context(), cluster)
     rows = []
     for name in await cluster.projects():
         found = await cluster.status(name)

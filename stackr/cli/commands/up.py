@@ -94,7 +94,7 @@ async def _on_cluster(
 ) -> int:
     """Until all runs; what is attached is not there for, as the nodes have the output."""
     arguments.check_cluster()
-    goal = up_goal(cluster, project, arguments.plan_options)
+    goal = up_goal(cluster, project, arguments.plan_options, ttl_s=arguments.ttl_s)
     if session.is_dry_run:
         plan, _ = await foresee_cluster(cluster, goal)
         session.show_plan(plan, "json" if session.is_json else "text")

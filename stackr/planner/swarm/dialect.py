@@ -7,6 +7,7 @@ from typing import Any
 
 from stackr.planner.change.slots import stored_spec
 from stackr.planner.swarm import attributes as words
+from stackr.planner.swarm.mounts import stack_volumes
 from stackr.planner.swarm.normal import normal_image, normal_network, normal_service
 from stackr.planner.swarm.render import DIALECT, pinned, refusals, renamed, render, unwritten, uses
 from stackr.planner.workloads.dialect import Rendered
@@ -65,6 +66,9 @@ class Swarm:
 
     def uses(self, document: Document) -> frozenset[str]:
         return uses(document)
+
+    def volumes(self, observed: ObservedDocument, project: str) -> frozenset[str]:
+        return stack_volumes(observed.spec, project)
 
     def pinned(self, document: Document, image: str) -> Document:
         return pinned(document, image)

@@ -6,7 +6,7 @@ Source: docker/cli, cli/compose/convert/volume.go; moby, api/types/mount/mount.g
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stackr.planner.desired.keys import mounted_image
@@ -17,7 +17,7 @@ from stackr.spec.model.mounts import BindOptions, ServiceVolume
 from stackr.spec.rules import Path
 from stackr.spec.units import parse_size
 
-__all__ = ["mounts"]
+__all__ = ["mounts", "stack_volumes"]
 
 _SHM = "/dev/shm"
 
@@ -82,6 +82,21 @@ def _mount(draft: Draft, volume: ServiceVolume, path: Path) -> dict[str, Any]:
         draft.api.check("cluster_volumes", path)
         mount["Source"] = _volume_name(draft, source)
     return mount
+
+
+def stack_volumes(spec: Mapping[str, Any], project: str) -> frozenset[str]:
+    """The names of the volumes in an observed spec that were made for the project.
+
+    One without a name goes with its task.
+    """
+    container = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
+    return frozenset(
+        mount["Source"]
+        for mount in container.get("Mounts") or ()
+        if mount.get("Type") == "volume" and mount.get("Source")
+        if ((mount.get("VolumeOptions") or {}).get("Labels") or {}).get(labels.STACK_NAMESPACE)
+        == project
+    )
 
 
 def _volume_name(draft: Draft, key: str) -> str:

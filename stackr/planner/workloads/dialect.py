@@ -97,6 +97,10 @@ class Dialect(Protocol):
         """The names of the other documents that a service's spec names."""
         ...
 
+    def volumes(self, observed: ObservedDocument, project: str) -> frozenset[str]:
+        """The names of the stack's volumes that an observed service's tasks leave on nodes."""
+        ...
+
     def pinned(self, document: Document, image: str) -> Document:
         """A service of this very image."""
         ...

@@ -23,7 +23,7 @@ from stackr.runtime.labels import HISTORY, REVISION
 from stackr.runtime.swarm.refusals import refusals
 from stackr.runtime.workloads import RevisionRecord
 
-__all__ = ["forget", "heads_and_pieces", "keep", "listed", "relabel"]
+__all__ = ["forget", "heads_and_pieces", "keep", "listed", "readable_name", "relabel"]
 
 Json = dict[str, Any]
 
@@ -133,9 +133,13 @@ def _bodies(record: RevisionRecord) -> list[Json]:
 
 
 def _name(project: str, number: int) -> str:
+    return readable_name(project, f"revision-{number}")
+
+
+def readable_name(project: str, what: str) -> str:
     """At most 64 characters, with those of a piece: the project's own name may be as long."""
     key = hashlib.sha256(project.encode()).hexdigest()[:12]
-    return f"{project[:_READABLE]}-{key}.revision-{number}"
+    return f"{project[:_READABLE]}-{key}.{what}"
 
 
 def _digest(content: bytes) -> str:

@@ -50,6 +50,7 @@ def workload_status(
         version=service["Version"]["Index"],
         update=update_state(service),
         tasks=tuple(states),
+        ports=_ports(service.get("Endpoint") or {}, "ingress"),
     )
 
 
@@ -109,10 +110,14 @@ def task_state(task: Json, service: str, node: str, *, is_current: bool = True) 
     )
 
 
-def _ports(status: Json) -> tuple[tuple[int, int, str], ...]:
-    """Each once: the API has those of IPv4 and IPv6 apart, without saying which is which."""
+def _ports(status: Json, mode: str = "") -> tuple[tuple[int, int, str], ...]:
+    """Each once: the API has those of IPv4 and IPv6 apart, without saying which is which.
+
+    mode: of these alone; "" for any.
+    """
     ports = (
         (port.get("PublishedPort") or 0, port["TargetPort"], port.get("Protocol") or "tcp")
         for port in status.get("Ports") or ()
+        if mode in ("", port.get("PublishMode"))
     )
     return tuple(dict.fromkeys(ports))

@@ -20,7 +20,7 @@ from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.observe import engine_info
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.labels import STACK_NAMESPACE
-from stackr.runtime.swarm import networks, nodes, revisions
+from stackr.runtime.swarm import expiries, networks, nodes, revisions
 from stackr.runtime.swarm.documents import (
     PATHS,
     References,
@@ -38,6 +38,7 @@ from stackr.runtime.types import Closing, EngineInfo
 from stackr.runtime.workloads import (
     Document,
     DocumentKind,
+    Expiry,
     NodeState,
     Observation,
     ObservedDocument,
@@ -121,9 +122,10 @@ class SwarmWorkloads(Closing):
         documents = [
             *(network_document(item) for item in found if networks.is_of(item, project)),
             *(
-                observed_document(kind, item)
+                document
                 for kind, items in zip(kinds, lists, strict=True)
                 for item in items
+                if not expiries.is_expiry(document := observed_document(kind, item))
             ),
         ]
         asked = {name for kind, name in names if kind is DocumentKind.NETWORK}
@@ -324,6 +326,17 @@ class SwarmWorkloads(Closing):
 
     async def forget_revision(self, project: str, number: int) -> None:
         await revisions.forget(self._client, project, number)
+
+    # --- expiry --------------------------------------------------------------------------------
+
+    async def expiries(self) -> list[Expiry]:
+        return await expiries.listed(self._client)
+
+    async def set_expiry(self, expiry: Expiry) -> None:
+        await expiries.set_to(self._client, expiry)
+
+    async def clear_expiry(self, project: str) -> None:
+        await expiries.clear(self._client, project)
 
 
 def _what(document: Document) -> str:

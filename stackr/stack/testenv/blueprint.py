@@ -9,8 +9,9 @@ from stackr.errors import InvalidArgument
 from stackr.planner.desired.instance import Instance, instance, instance_name
 from stackr.planner.desired.publish import with_published
 from stackr.planner.plan.options import UpOptions
+from stackr.planner.workloads.isolated import on_nodes
 from stackr.runtime.leases import Lease, PortWish
-from stackr.stack.address import engine_host
+from stackr.stack.address import engine_host, may_be_cluster
 from stackr.stack.planning import desire
 from stackr.stack.source import Source
 from stackr.stack.testenv.options import EnvironmentOptions
@@ -65,6 +66,17 @@ class Blueprint:
             )
         return replace(self, instance=again)
 
+    def on_nodes(self) -> Blueprint:
+        """The same on a cluster, whose nodes choose the ports."""
+        arguments = self.arguments
+        project = on_nodes(
+            self.instance.project,
+            kept=arguments.fixed.ports,
+            scale=arguments.scale,
+            stop_timeout_s=arguments.stop_timeout_s,
+        )
+        return replace(self, instance=replace(self.instance, project=project))
+
     def host_ports(self, lease: Lease | None) -> dict[tuple[str, int, int], int]:
         """For `UpOptions.host_ports`; without a lease the engine chooses them."""
         numbers = lease.ports if lease is not None else ()
@@ -96,17 +108,19 @@ class Blueprint:
 def draw(source: Source, engine: str | None, arguments: EnvironmentOptions) -> Blueprint:
     """Load the stack under a name of its own, isolate it, and check that it can be brought up.
 
+    Whether an engine may be a cluster, which has checks of its own, shows once it is open.
     Raises InvalidProject, and InvalidArgument for options that name what is not there.
     """
     stack = source.name()
     token = secrets.token_hex(_TOKEN_BYTES)
     loaded = _load(source, arguments, stack, token)
-    desire(
-        loaded.project,
-        UpOptions(arguments.services, scale=arguments.scale),
-        engine=engine,
-        all_resources=source.options.all_resources,
-    )
+    if not may_be_cluster(engine):
+        desire(
+            loaded.project,
+            UpOptions(arguments.services, scale=arguments.scale),
+            engine=engine,
+            all_resources=source.options.all_resources,
+        )
     return Blueprint(source, engine, arguments, stack, token, loaded)
 
 

@@ -28,6 +28,7 @@ from stackr.errors import StackrError
 from stackr.planner.desired.config_hash import sparse
 from stackr.planner.plan.model import Plan
 from stackr.runtime.protocol import Runtime
+from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
 from stackr.spec.yaml_text import to_yaml
 from stackr.stack.testenv.files import write_whole
@@ -124,7 +125,7 @@ def config_tree(project: Project) -> dict[str, Any]:
     return tree
 
 
-async def versions(runtime: Runtime) -> dict[str, Any]:
+async def versions(engine: Runtime | Workloads) -> dict[str, Any]:
     """Of stackr, its Python, the host and the engine."""
     told: dict[str, Any] = {
         "stackr": __version__,
@@ -135,7 +136,7 @@ async def versions(runtime: Runtime) -> dict[str, Any]:
         else "",
     }
     try:
-        told["engine"] = asdict(await runtime.info())
+        told["engine"] = asdict(await engine.info())
     except StackrError as error:
         told["engine"] = {"error": error.message}
     return told

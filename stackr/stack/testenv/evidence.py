@@ -15,7 +15,13 @@ from typing import Any
 from stackr.errors import NotFound, StackrError
 from stackr.executor.outcome import Failure, Outcome
 from stackr.planner.plan.model import Action, Operation
-from stackr.planner.plan.payloads import BuildImage, PullImage, RunStep, WaitFor
+from stackr.planner.plan.payloads import (
+    AwaitWorkload,
+    BuildImage,
+    PullImage,
+    RunStep,
+    WaitFor,
+)
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime, SupportsLogs, SupportsRawRequest
 from stackr.runtime.types import ContainerState
@@ -33,12 +39,17 @@ from stackr.stack.testenv.findings import (
 )
 from stackr.stack.testenv.timeline import Moment
 
-__all__ = ["containers_of", "output_since", "readiness_of", "state_of", "suspects_of"]
+__all__ = [
+    *("OTHER_LINES", "OUTPUT_LINES", "PATIENCE_S", "ROOT_LINES"),
+    *("Fault", "containers_of", "faults_of", "is_final_wait", "output_since", "place_of"),
+    *("readiness_of", "state_of", "suspects_of"),
+]
 
-_PATIENCE_S = 10.0
-_ROOT_LINES = 20
-_OTHER_LINES = 5
-_OUTPUT_LINES = 40
+PATIENCE_S = 10.0
+ROOT_LINES = 20
+OTHER_LINES = 5
+OUTPUT_LINES = 40
+"""Of a log: the root cause's, those of others, and of all together."""
 
 
 async def containers_of(runtime: Runtime, project: str) -> tuple[ContainerState, ...]:
@@ -57,7 +68,7 @@ async def _inspected(runtime: Runtime, ref: str) -> ContainerState | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class Fault:
     """What the plan says of a service: message and hint, and the path of what it is about."""
 
     message: str
@@ -73,7 +84,7 @@ async def suspects_of(
     runtime: Runtime,
 ) -> tuple[Suspect, ...]:
     """The services that failed, or that are not as they should be, the root cause first."""
-    faults = _faults(outcome.failed if outcome else ())
+    faults = faults_of(outcome.failed if outcome else ())
     suspects = [
         _suspect(project, name, faults.get(name), _worst(containers, name))
         for name in project.services
@@ -83,18 +94,18 @@ async def suspects_of(
     return tuple(
         await asyncio.gather(
             *(
-                _with_log(suspect, runtime, _OTHER_LINES if place else _ROOT_LINES)
+                _with_log(suspect, runtime, OTHER_LINES if place else ROOT_LINES)
                 for place, suspect in enumerate(ordered)
             )
         )
     )
 
 
-def _faults(failed: Iterable[Failure]) -> dict[str, _Fault]:
-    faults: dict[str, _Fault] = {}
+def faults_of(failed: Iterable[Failure]) -> dict[str, Fault]:
+    faults: dict[str, Fault] = {}
     for failure in failed:
         operation, error = failure.operation, failure.error
-        fault = _Fault(error.message, error.hint or "", _attribute(operation))
+        fault = Fault(error.message, error.hint or "", _attribute(operation))
         for service in _services(operation):
             faults.setdefault(service, fault)
     return faults
@@ -119,7 +130,7 @@ def _worst(containers: Iterable[ContainerState], service: str) -> ContainerState
 
 
 def _suspect(
-    project: Project, service: str, fault: _Fault | None, container: ContainerState | None
+    project: Project, service: str, fault: Fault | None, container: ContainerState | None
 ) -> Suspect | None:
     problem = problem_of(container) if container is not None else ""
     if fault is not None and container is not None and labels.HOOK in container.labels:
@@ -134,7 +145,7 @@ def _suspect(
         problem=problem or (fault.message if fault else ""),
         health=health,
         hint=(fault.hint if fault else "") or _hint(project, service, container),
-        place=_place(project, service, attribute),
+        place=place_of(project, service, attribute),
     )
 
 
@@ -145,7 +156,7 @@ def _hint(project: Project, service: str, container: ContainerState | None) -> s
     return start_period_hint(found, container)
 
 
-def _place(project: Project, service: str, attribute: str) -> Place | None:
+def place_of(project: Project, service: str, attribute: str) -> Place | None:
     path = f"services.{service}" + (f".{attribute}" if attribute else "")
     try:
         position = project.position(path)
@@ -159,7 +170,7 @@ async def _with_log(suspect: Suspect, runtime: Runtime, lines: int) -> Suspect:
         return suspect
     log: list[str] = []
     with suppress(StackrError, TimeoutError):
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             async for entry in runtime.logs(suspect.container, tail=lines):
                 log.append(entry.line.decode(errors="replace").rstrip("\r"))
     return replace(suspect, log=tuple(log[-lines:]))
@@ -171,10 +182,10 @@ async def output_since(
     """The last lines that these containers have written since then, in Unix seconds."""
     if not isinstance(runtime, SupportsLogs):
         return ()
-    last: deque[Spoken] = deque(maxlen=_OUTPUT_LINES)
-    window = LogWindow(tail=_OUTPUT_LINES, since=since)
+    last: deque[Spoken] = deque(maxlen=OUTPUT_LINES)
+    window = LogWindow(tail=OUTPUT_LINES, since=since)
     with suppress(StackrError, TimeoutError):
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             lines = read_logs(with_logs(runtime), containers, window, NoSink())
             async for name, entry in lines:
                 last.append(Spoken(name, text_of(entry)))
@@ -194,7 +205,7 @@ def readiness_of(
     """
     if outcome is None:
         return tuple(Readiness(name, skipped="it was not started") for name in services)
-    faults = {name: fault.message for name, fault in _faults(outcome.failed).items()}
+    faults = {name: fault.message for name, fault in faults_of(outcome.failed).items()}
     faults = {**failed, **faults}
     skipped: dict[str, str] = {}
     for skip in outcome.skipped:
@@ -219,6 +230,8 @@ def readiness_of(
 def is_final_wait(operation: Operation) -> bool:
     """One of those that the plan ends with, for the service itself."""
     payload = operation.payload
+    if isinstance(payload, AwaitWorkload):
+        return True  # there is one for each service, whoever else waits
     return isinstance(payload, WaitFor) and not payload.needed_by
 
 
@@ -229,7 +242,7 @@ async def state_of(runtime: Runtime, project: str) -> dict[str, Any]:
     state: dict[str, Any] = {}
     filters = {"filters": f'{{"label":["{labels.PROJECT}={project}"]}}'}
     with suppress(StackrError, TimeoutError):
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             listed: Any = await runtime.request_json(
                 "GET", "/containers/json", query={**filters, "all": "1"}
             )

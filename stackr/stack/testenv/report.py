@@ -5,30 +5,22 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from stackr.errors import StackrError
 from stackr.executor.outcome import Outcome
 from stackr.planner.plan.model import Plan
-from stackr.runtime.protocol import Runtime
-from stackr.runtime.types import ContainerState
 from stackr.spec.model.project import Project
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentFailed
-from stackr.stack.testenv.dossier import versions, write_dossier, write_junit
-from stackr.stack.testenv.evidence import (
-    containers_of,
-    output_since,
-    readiness_of,
-    state_of,
-    suspects_of,
-)
+from stackr.stack.testenv.dossier import write_dossier, write_junit
+from stackr.stack.testenv.evidence import readiness_of
 from stackr.stack.testenv.findings import CommandResult, Findings, Spoken, Suspect
-from stackr.stack.testenv.logs import LogCapture
 from stackr.stack.testenv.options import EnvironmentOptions
 from stackr.stack.testenv.redaction import Redactor
+from stackr.stack.testenv.site import Evidence, Logs
 from stackr.stack.testenv.summary import findings_json, findings_lines
 from stackr.stack.testenv.timeline import Timeline
 
@@ -54,15 +46,15 @@ class Report:
     outcome: Outcome | None = None
     waits_s: dict[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    logs: LogCapture | None = None
+    logs: Logs | None = None
 
-    def open_logs(self, runtime: Runtime) -> None:
+    def open_logs(self, open: Callable[[Path, Redactor], Logs]) -> None:
         """Keep the containers' output from now on, where there is a folder for it."""
         folder = self.arguments.artifacts
         if folder is None:
             return
         try:
-            self.logs = LogCapture(runtime, folder / "logs", self.redactor)
+            self.logs = open(folder / "logs", self.redactor)
         except OSError as error:
             self._warn([f"logs are not kept: {folder}: {error.strerror}"])
 
@@ -77,7 +69,9 @@ class Report:
             findings = _masked(self._findings("", command), self.redactor)
             self._warn(write_junit(self.arguments.artifacts, findings, started_at=self.started_at))
 
-    async def failed(self, runtime: Runtime, headline: str, command: CommandResult | None) -> None:
+    async def failed(
+        self, evidence: Evidence, headline: str, command: CommandResult | None
+    ) -> None:
         """Gather the evidence while the environment is still there, and tell it.
 
         command: None where it was not run.
@@ -86,12 +80,13 @@ class Report:
         output: tuple[Spoken, ...] = ()
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                containers = await self._containers(runtime)
-                suspects = await suspects_of(
-                    self.project, containers, self.outcome, self.timeline.moments, runtime
+                if problem := await evidence.look(self.timeline):
+                    self._warn([f"the engine does not tell of its containers: {problem}"])
+                suspects = await evidence.suspects(
+                    self.project, self.outcome, self.timeline.moments
                 )
                 if command is not None:
-                    output = await output_since(runtime, containers, time.time() - command.took_s)
+                    output = await evidence.output_since(time.time() - command.took_s)
         except TimeoutError:
             self._warn(["the engine did not answer in time: the report is not complete"])
         if suspects and command is None:
@@ -99,16 +94,9 @@ class Report:
         found = replace(self._findings(headline, command, suspects), output=output)
         findings = _masked(found, self.redactor)
         if self.arguments.artifacts is not None:
-            await self._write(runtime, findings)
+            await self._write(evidence, findings)
         artifacts = str(self.arguments.artifacts or "")
         self.context.report(EnvironmentFailed(findings, artifacts))
-
-    async def _containers(self, runtime: Runtime) -> tuple[ContainerState, ...]:
-        try:
-            return await containers_of(runtime, self.project.name)
-        except StackrError as error:
-            self._warn([f"the engine does not tell of its containers: {error.message}"])
-            return ()
 
     def _findings(
         self, headline: str, command: CommandResult | None, suspects: Sequence[Suspect] = ()
@@ -128,7 +116,7 @@ class Report:
             took_s=self.timeline.elapsed_s,
         )
 
-    async def _write(self, runtime: Runtime, findings: Findings) -> None:
+    async def _write(self, evidence: Evidence, findings: Findings) -> None:
         assert self.arguments.artifacts is not None
         if self.logs is not None:
             await self.logs.keep()
@@ -143,9 +131,9 @@ class Report:
             started_at=self.started_at,
             project=self.project,
             plan=self.plan,
-            state=await state_of(runtime, self.project.name),
+            state=await evidence.state(),
             environment=self.environment,
-            versions=await versions(runtime),
+            versions=await evidence.versions(),
         )
         self._warn(problems)
 

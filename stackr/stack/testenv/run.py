@@ -1,7 +1,8 @@
 """`stackr test`: bring an isolated copy of a stack up, run a command beside it, take it away.
 
 Whatever happens, the environment goes: at the end, at a failure, at a signal; and where this
-process is killed, the engine sees to it, as the environment is a lease of this process.
+process is killed, the engine sees to it, as the environment is a lease of this process, or, on a
+cluster, whoever comes next.
 """
 
 from __future__ import annotations
@@ -12,31 +13,26 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from stackr.errors import StackrError
-from stackr.executor.apply import apply
 from stackr.executor.events import Event, OperationFailed, OperationFinished
 from stackr.executor.outcome import Outcome
-from stackr.planner.plan.model import Plan
-from stackr.planner.plan.options import UpOptions
-from stackr.runtime.protocol import Runtime
-from stackr.runtime.types import ContainerState, EngineEvent
+from stackr.runtime.workloads import Workloads
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentReady
-from stackr.stack.planning import desire, plan_pulls, plan_up
 from stackr.stack.testenv.blueprint import Blueprint
-from stackr.stack.testenv.evidence import containers_of, is_final_wait
-from stackr.stack.testenv.findings import has_failed
-from stackr.stack.testenv.handover import environment_of, member_of, tell_environment
-from stackr.stack.testenv.holding import Holding
+from stackr.stack.testenv.cluster import ClusterSite
+from stackr.stack.testenv.evidence import is_final_wait
+from stackr.stack.testenv.handover import environment_of, tell_environment
+from stackr.stack.testenv.host import HostSite
 from stackr.stack.testenv.redaction import redactor_of
 from stackr.stack.testenv.report import Report
+from stackr.stack.testenv.site import Site, Standing
 from stackr.stack.testenv.supervision import INTERRUPTED, Interrupts, NoInterrupts, run_command
-from stackr.stack.testenv.timeline import Timeline, follow_events
+from stackr.stack.testenv.timeline import Timeline
 
 __all__ = ["EnvironmentNotReady", "environment", "run_test"]
 
 T = TypeVar("T")
 NOT_READY = 125
-_SUBSCRIBE_S = 10.0
 
 
 class EnvironmentNotReady(StackrError):
@@ -51,8 +47,8 @@ class _Interrupted(Exception):
 
 async def run_test(context: Context, blueprint: Blueprint, interrupts: Interrupts) -> int:
     """The exit code of the whole; every failure is reported."""
-    async with context.open() as runtime:
-        return await _Run(context, runtime, blueprint, interrupts).complete()
+    async with _site(context, blueprint) as site:
+        return await _Run(context, site, interrupts).complete()
 
 
 @asynccontextmanager
@@ -61,8 +57,8 @@ async def environment(context: Context, blueprint: Blueprint) -> AsyncIterator[E
 
     Raises EnvironmentNotReady, with nothing left of it.
     """
-    async with context.open() as runtime:
-        run = _Run(context, runtime, blueprint, NoInterrupts())
+    async with _site(context, blueprint) as site:
+        run = _Run(context, site, NoInterrupts())
         code = NOT_READY
         try:
             if failure := await run.failure():
@@ -74,29 +70,35 @@ async def environment(context: Context, blueprint: Blueprint) -> AsyncIterator[E
             await run.leave(code)
 
 
+@asynccontextmanager
+async def _site(context: Context, blueprint: Blueprint) -> AsyncIterator[Site]:
+    """Where it is brought up, with the engine open."""
+    async with context.open_either(blueprint.name) as engine:
+        if isinstance(engine, Workloads):
+            yield ClusterSite(context, engine, blueprint)
+        else:
+            yield HostSite(context, engine, blueprint)
+
+
 class _Run:
     """One environment, from nothing to nothing."""
 
-    def __init__(
-        self, context: Context, runtime: Runtime, blueprint: Blueprint, interrupts: Interrupts
-    ) -> None:
+    def __init__(self, context: Context, site: Site, interrupts: Interrupts) -> None:
         self._context = context
-        self._runtime = runtime
-        self._blueprint = blueprint
-        self._arguments = blueprint.arguments
+        self._site = site
+        self._name = site.blueprint.name
+        self._arguments = site.blueprint.arguments
         self._interrupts = interrupts
-        self._holding = Holding(context, runtime, blueprint)
-        self._listener: asyncio.Task[None] | None = None
         self._is_ready = False
-        self.ready = EnvironmentReady(blueprint.name, (), {})
-        project = blueprint.instance.project
+        self.ready = EnvironmentReady(self._name, (), {})
+        project = site.blueprint.instance.project
         self._report = Report(
             context,
-            blueprint.arguments,
-            blueprint.stack,
+            self._arguments,
+            site.blueprint.stack,
             project,
             redactor_of(project),
-            Timeline(blueprint.name),
+            Timeline(self._name),
         )
 
     async def complete(self) -> int:
@@ -127,7 +129,7 @@ class _Run:
             hint = f" ({error.hint})" if error.hint else ""
             failure = f"could not be brought up: {error.message}{hint}"
         if failure:
-            await self._unless_interrupted(self._report.failed(self._runtime, failure, None))
+            await self._unless_interrupted(self._report.failed(self._site.evidence, failure, None))
             return failure
         self._is_ready = True
         return ""
@@ -136,47 +138,26 @@ class _Run:
 
     async def _bring_up(self) -> str:
         """Why the environment is not ready; "" if it is, and everybody has been told."""
-        await self._hold()
-        await self._listen()
-        report, context = self._report, self._context
-        plan = report.plan = await self._plan()
+        site, report, context = self._site, self._report, self._context
+        await site.hold()
+        report.project = site.blueprint.instance.project
+        for note in site.blueprint.instance.notes:
+            context.message(f"note: {note}")
+        report.open_logs(site.open_logs)
+        await site.listen(report.timeline, report.logs)
+        plan = report.plan = await site.plan(self._note)
         for warning in plan.warnings:
             context.warning(warning)
         outcome = report.outcome = Outcome(plan)
-        await apply(plan, self._runtime, self._note, outcome=outcome)
-        containers = await containers_of(self._runtime, self._blueprint.name)
+        await site.apply(outcome, self._note)
+        standing = await site.standing()
         took_s = report.timeline.elapsed_s
-        if not outcome.is_success or any(has_failed(container) for container in containers):
+        if not outcome.is_success or standing.has_failed:
             return f"not ready after {took_s:.1f} s"
         report.timeline.add("the environment is ready")
-        context.message(f"{self._blueprint.name}: ready in {took_s:.1f} s")
-        self._hand_over(containers)
+        context.message(f"{self._name}: ready in {took_s:.1f} s")
+        self._hand_over(standing)
         return ""
-
-    async def _hold(self) -> None:
-        """The stack is read again with its host ports, which it may use."""
-        lease = await self._holding.take()
-        if lease is not None and lease.ports:
-            self._blueprint = self._blueprint.with_ports(lease)
-            self._report.project = self._blueprint.instance.project
-        for note in self._blueprint.instance.notes:
-            self._context.message(f"note: {note}")
-
-    async def _listen(self) -> None:
-        """Follow events, and logs where they are to be kept, before anything starts."""
-        self._report.open_logs(self._runtime)
-        stands = asyncio.Event()
-        self._listener = asyncio.ensure_future(
-            follow_events(self._runtime, self._blueprint.name, self._engine_event, stands.set)
-        )
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SUBSCRIBE_S):
-                await stands.wait()
-
-    def _engine_event(self, event: EngineEvent) -> None:
-        self._report.timeline.engine_event(event)
-        if self._report.logs is not None:
-            self._report.logs.engine_event(event)
 
     def _note(self, event: Event) -> None:
         """A sink of the plan's events."""
@@ -188,48 +169,15 @@ class _Run:
             service, waits = event.operation.resource.service, self._report.waits_s
             waits[service] = max(event.at_s, waits.get(service, 0.0))
 
-    async def _plan(self) -> Plan:
-        arguments = self._arguments
-        options = UpOptions(
-            services=arguments.services,
-            scale=arguments.scale,
-            pull=arguments.pull,
-            wait=True,
-            wait_timeout_s=arguments.wait_timeout_s,
-            host_ports=self._blueprint.host_ports(self._holding.lease),
-        )
-        wanted = desire(
-            self._blueprint.instance.project,
-            options,
-            engine=self._context.engine,
-            all_resources=self._blueprint.source.options.all_resources,
-        )
-        bases, rest = await plan_pulls(self._runtime, wanted, options)
-        if not bases.is_empty:
-            await self._carry_out(bases)
-            _, rest = await plan_pulls(self._runtime, wanted, options)
-        if not rest.is_empty:
-            await self._carry_out(rest)
-        return await plan_up(self._runtime, wanted, options)
-
-    async def _carry_out(self, plan: Plan) -> None:
-        outcome = await apply(plan, self._runtime, self._note)
-        if outcome.failed:
-            raise outcome.failed[0].error
-
-    def _hand_over(self, containers: tuple[ContainerState, ...]) -> None:
-        blueprint = self._blueprint
-        members = [
-            member_of(container, blueprint.scheme_of, blueprint.engine) for container in containers
-        ]
+    def _hand_over(self, standing: Standing) -> None:
         values, unclear = environment_of(
-            self._blueprint.name, members, artifacts=self._arguments.artifacts
+            self._name, standing.members, artifacts=self._arguments.artifacts
         )
         for name in unclear:
             self._context.warning(f"{name} would mean several ports, and is left out")
         self._report.environment = values
-        self.ready = EnvironmentReady(self._blueprint.name, tuple(members), values)
-        tell_environment(self._context, self._blueprint, self.ready)
+        self.ready = EnvironmentReady(self._name, standing.members, values)
+        tell_environment(self._context, self._site.blueprint, self.ready)
 
     # --- the command ---------------------------------------------------------------------------
 
@@ -244,7 +192,7 @@ class _Run:
             headline = f"the command {result.failure}"
             if result.failure.startswith("exited"):
                 headline += f" after {result.took_s:.1f} s"
-            await self._unless_interrupted(report.failed(self._runtime, headline, result))
+            await self._unless_interrupted(report.failed(self._site.evidence, headline, result))
         else:
             await report.succeeded(result)
         return code
@@ -254,7 +202,7 @@ class _Run:
         """The command's time, or what is left of the environment's."""
         arguments = self._arguments
         limits = [arguments.timeout_s] if arguments.timeout_s is not None else []
-        if arguments.ttl_s is not None and self._holding.lease is not None:
+        if arguments.ttl_s is not None and self._site.is_limited:
             limits.append(max(arguments.ttl_s - self._report.timeline.elapsed_s, 1.0))
         return min(limits, default=None)
 
@@ -262,18 +210,16 @@ class _Run:
 
     async def leave(self, code: int) -> int:
         """Remove the environment, or leave it as asked; the exit code."""
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-        name, context = self._blueprint.name, self._context
+        await self._site.deafen()
+        name, context = self._name, self._context
         is_wanted = self._arguments.keep or (self._arguments.keep_on_failure and code != 0)
         if is_wanted and (self._is_ready or code != INTERRUPTED):
             try:
-                await self._holding.keep()
+                await self._site.keep()
                 return code
             except StackrError as error:
                 context.warning(f"{name}: cannot be kept: {error.message}")
-        removing = asyncio.ensure_future(self._holding.remove())
+        removing = asyncio.ensure_future(self._site.remove())
         try:
             await self._despite_interrupts(removing)
         except StackrError as error:
@@ -283,7 +229,7 @@ class _Run:
 
     async def _despite_interrupts(self, removing: asyncio.Future[None]) -> None:
         """The removal goes on at the first signal; the second leaves the rest to the engine."""
-        name = self._blueprint.name
+        name = self._name
         for told in (f"{name}: is being removed; press Ctrl+C again not to wait for it", ""):
             arrived = asyncio.ensure_future(self._interrupts.next())
             waiting: set[asyncio.Future[Any]] = {removing, arrived}

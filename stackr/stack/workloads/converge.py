@@ -32,6 +32,7 @@ from stackr.stack.events import Planned
 from stackr.stack.history import if_possible
 from stackr.stack.planning import check_policy
 from stackr.stack.result import UNDONE, Result, Status
+from stackr.stack.workloads.expiry import clear_expired, expire_on_cluster
 from stackr.stack.workloads.history import forget_all, keep, kept_revisions
 from stackr.stack.workloads.planning import Outlook, look, plan_documents, rendered
 from stackr.stack.workloads.refusals import refuse_given
@@ -52,7 +53,8 @@ __all__ = [
 class ClusterGoal:
     """What should run. action: how the history calls it. saved: the plan that was approved.
 
-    digests: of images, where no registry is to be asked for them.
+    digests: of images, where no registry is to be asked for them. ttl_s: after how long it may be
+    taken down; None leaves its time as it is.
     """
 
     wanted: Rendered
@@ -61,12 +63,16 @@ class ClusterGoal:
     saved: Mapping[str, Any] | None = None
     digests: Mapping[str, str] | None = None
     announcement: str = ""
+    ttl_s: float | None = None
 
 
-def up_goal(cluster: Workloads, project: Project, options: UpOptions) -> ClusterGoal:
+def up_goal(
+    cluster: Workloads, project: Project, options: UpOptions, *, ttl_s: float | None = None
+) -> ClusterGoal:
     """Raises InvalidProject for what the cluster cannot do, NotSupported for such an option."""
     check_options(options)
-    return ClusterGoal(rendered(project, options, cluster.dialect, cluster.capabilities), options)
+    wanted = rendered(project, options, cluster.dialect, cluster.capabilities)
+    return ClusterGoal(wanted, options, ttl_s=ttl_s)
 
 
 def check_options(options: UpOptions) -> None:
@@ -133,12 +139,14 @@ async def converge_cluster(context: Context, cluster: Workloads, goal: ClusterGo
     """
     project = goal.wanted.project
     context = replace(context, project=project)
+    await clear_expired(context, cluster)
     async with context.locked_cluster(cluster, project.name):
         plan, seen = await _plan(cluster, goal)
         check_policy(plan)
         if goal.saved is not None:
             check_fresh_documents(goal.saved, plan, goal.wanted, seen.observation, seen.digests)
         context.report(Planned(plan))
+        await expire_on_cluster(context, cluster, project.name, goal.ttl_s)
         code, status = await _carry_out(context, cluster, goal, plan, seen)
         if _changes(plan):
             with if_possible(context):
@@ -235,12 +243,14 @@ async def take_down_cluster(
         hint="remove them on each node, with its own engine",
     )
     services = options.services
+    await clear_expired(context, cluster)
     async with context.locked_cluster(cluster, project):
         observation = await cluster.observe(project)
         plan = plan_removal(observation, services)
         code = await _run(context, cluster, plan)
         if not code and not services and not context.is_dry_run:
             await forget_all(cluster, project)
+            await cluster.clear_expiry(project)
         return Result(plan, "failed" if code else "applied", code)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from stackr.errors import NotFound, NotSupported, Unavailable
 from stackr.runtime.protocol import Runtime, SupportsStats
@@ -12,7 +12,7 @@ from stackr.runtime.types import Closing, ContainerState, ContainerStats
 from stackr.runtime.workloads import SupportsNodeEngines, Workloads
 from stackr.stack.workloads.tasks import StackTask, list_tasks
 
-__all__ = ["NodeEngines", "running_tasks"]
+__all__ = ["NodeEngines", "one_container", "running_tasks"]
 
 
 async def running_tasks(
@@ -32,6 +32,20 @@ async def running_tasks(
     what = f"service {', '.join(sorted(services))}" if services else f'stack "{project}"'
     which = f"replica {number}" if number is not None else "replica"
     raise NotFound(f"{what}: no {which} is running", hint="see stackr ps --all")
+
+
+@asynccontextmanager
+async def one_container(
+    cluster: Workloads, project: str, service: str, number: int | None = None
+) -> AsyncIterator[tuple[Runtime, ContainerState]]:
+    """The container of a replica, and the engine of its node; of any, where no number is given.
+
+    Raises NotFound where none runs, and Unavailable, naming the node, where it is out of reach.
+    """
+    tasks = await running_tasks(cluster, project, [service], number)
+    async with NodeEngines(cluster) as engines:
+        runtime, chosen = await engines.first(tasks)
+        yield runtime, await runtime.inspect_container(chosen.task.container_id)
 
 
 class NodeEngines(Closing):

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,15 @@ def test_commands_that_need_the_containers_are_refused(stack: Stack) -> None:
         assert "cluster" in told or "Swarm" in told, told
 
 
+def _on_node(index: str) -> list[list[str]]:
+    """Commands about the container of a replica."""
+    return [
+        ["attach", "--index", index, "web"],
+        ["export", "--index", index, "--output=/dev/null", "web"],
+        ["commit", "--index", index, "web"],
+    ]
+
+
 def test_containers_are_reached_by_their_nodes_engines(
     stack: Stack, rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,12 +259,22 @@ def test_containers_are_reached_by_their_nodes_engines(
         "replicas": 2,
         "placement": {"constraints": ["node.hostname != node3"], "max_replicas_per_node": 1},
     }
-    stack.write({"web": stack.service(deploy=deploy)})
+    ports = [{"target": 80, "published": "8080", "mode": "host"}]
+    tick = ["sh", "-c", "trap exit TERM; while :; do echo tick; sleep 0.3; done"]
+    stack.write({"web": stack.service(deploy=deploy, ports=ports) | {"command": tick}})
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
     stack("up")
-    refused = stack("top", "web", want=1).stderr
-    assert 'node "node2": its engine cannot be reached' in refused
-    assert "docker context create" in refused
+    tasks = [json.loads(line) for line in stack("ps", "--format=json").stdout.splitlines()]
+    index = {task["Node"]: task["Name"].rpartition(".")[2] for task in tasks}
+    for words in (["top", "web"], *_on_node(index["node2"])):
+        refused = stack(*words, want=1).stderr
+        assert 'node "node2": its engine cannot be reached' in refused, words
+        assert "docker context create" in refused
+    addresses = {stack("port", "--index", each, "web", "80").stdout for each in index.values()}
+    assert addresses == {"10.77.0.11:8080\n", "10.77.0.12:8080\n"}, "known to the manager"
+    told = json.loads(stack("--json", "env").stdout)
+    assert f"{told['STACKR_WEB_2_80']}\n" in addresses
+    assert "it publishes 80/tcp" in stack("port", "web", "81", want=1).stderr
     assert stack("exec", "web", "echo", "here").stdout == "here\n", "any replica will do"
 
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -262,8 +282,21 @@ def test_containers_are_reached_by_their_nodes_engines(
         make_context(tmp_path, node.name, node.url)
     (tmp_path / "file").write_text("hello\n")
     stack("cp", str(tmp_path / "file"), "web:/file")
-    for index in ("1", "2"):
-        assert stack("exec", "--index", index, "web", "cat", "/file").stdout == "hello\n"
-    assert stack("top", "web").stdout.count("sleep 999") == 2
+    for each in index.values():
+        assert stack("exec", "--index", each, "web", "cat", "/file").stdout == "hello\n"
+    assert stack("top", "web").stdout.count("echo tick") == 2
     readings = stack("stats", "--no-stream", "--format=json", "web").stdout.splitlines()
     assert len(readings) == 2
+    stack("export", "--index", index["node2"], "--output", str(tmp_path / "web.tar"), "web")
+    with tarfile.open(tmp_path / "web.tar") as archive:
+        assert "file" in archive.getnames()
+    stack("commit", "--index", index["node2"], "web", "kept:1")
+    assert rig.nodes[1].docker("image", "ls", "-q", "kept:1")
+    rig.nodes[1].docker("image", "rm", "-f", "kept:1")
+    argv = stack.argv("attach", "--index", index["node2"], "web")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as attached:
+        assert attached.stdout is not None
+        assert attached.stdout.readline() == b"tick\n"
+        attached.terminate()  # which is passed on
+        attached.stdout.read()
+        assert attached.wait(60) == 0

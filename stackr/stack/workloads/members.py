@@ -1,0 +1,69 @@
+"""Where a cluster's tasks answer: each replica on its own node, and ports that every node has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from stackr.runtime.workloads import NodeState, Workloads, WorkloadStatus
+from stackr.stack.testenv.variables import Address, Member
+from stackr.stack.workloads.tasks import StackTask, list_tasks
+
+__all__ = ["members_among", "members_of"]
+
+Scheme = Callable[[str, int], str]
+"""(service, container port) -> the scheme of its URL, "" for the port's usual one."""
+
+
+async def members_of(
+    cluster: Workloads, project: str, services: Collection[str] = (), *, scheme_of: Scheme
+) -> list[Member]:
+    """The replicas that run, by service and number. services: () for all."""
+    tasks = await list_tasks(cluster, project, services)
+    found = await cluster.status(project)
+    nodes = {node.id: node for node in await cluster.nodes()}
+    return members_among(tasks, found, nodes, scheme_of)
+
+
+def members_among(
+    tasks: Iterable[StackTask],
+    found: Iterable[WorkloadStatus],
+    nodes: Mapping[str, NodeState],
+    scheme_of: Scheme,
+) -> list[Member]:
+    """Pure. nodes: by ID. Replicas that have no number, one a node, are numbered by their nodes."""
+    everywhere = {status.service: status.ports for status in found}
+    counted: defaultdict[str, int] = defaultdict(int)
+    members = []
+    for each in sorted(tasks, key=lambda each: (each.service, each.task.slot, each.task.node)):
+        task = each.task
+        if task.state != "running":
+            continue
+        counted[each.service] += 1
+        node = nodes.get(task.node_id)
+        ports = (*task.ports, *everywhere.get(task.service, ()))
+        members.append(
+            Member(
+                service=each.service,
+                number=task.slot or counted[each.service],
+                name=each.name,
+                id=task.container_id,
+                state=task.state,
+                ports=_addresses(each.service, ports, node, scheme_of),
+            )
+        )
+    return members
+
+
+def _addresses(
+    service: str,
+    ports: Iterable[tuple[int, int, str]],
+    node: NodeState | None,
+    scheme_of: Scheme,
+) -> tuple[Address, ...]:
+    host = node.address or node.name if node is not None else ""
+    return tuple(
+        Address(target, host, published, protocol, scheme_of(service, target))
+        for published, target, protocol in ports
+        if published and host
+    )
