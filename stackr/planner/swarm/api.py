@@ -1,6 +1,6 @@
 """Since which version of the Engine API a Swarm's services have a setting.
 
-Source: moby, docs/api/version-history.md.
+Source: moby, api/docs/CHANGELOG.md; for what it says of containers alone, daemon/cluster/convert.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ LEAST = (1, 41)
 """Below that there are no jobs, capabilities, ulimits and limits of processes."""
 
 _SINCE: Mapping[str, tuple[int, int]] = {
-    "create_host_path": (1, 42),
     "cluster_volumes": (1, 42),
+    "create_host_path": (1, 44),
     "start_interval": (1, 44),
     "privileges": (1, 44),
     "recursive_read_only": (1, 44),

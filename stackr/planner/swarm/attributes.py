@@ -105,6 +105,7 @@ def _service(document: Document) -> _Values:
                 _put(found, attribute, shown)
     _read_mode(found, spec.pop("Mode", {}))
     _read_network_mode(found)
+    _read_swap(found)
     own = plain_labels(document.labels)
     if own:
         _put(found, "deploy.labels", own)
@@ -326,6 +327,8 @@ _PLACES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     f"{_TASK}.Resources.Limits.NanoCPUs": ("deploy.resources.limits.cpus", _cpus),
     f"{_TASK}.Resources.Limits.MemoryBytes": ("deploy.resources.limits.memory", _same),
     f"{_TASK}.Resources.Limits.Pids": ("deploy.resources.limits.pids", _same),
+    f"{_TASK}.Resources.SwapBytes": ("swap", _same),
+    f"{_TASK}.Resources.MemorySwappiness": ("mem_swappiness", _same),
     f"{_TASK}.Resources.Reservations.NanoCPUs": ("deploy.resources.reservations.cpus", _cpus),
     f"{_TASK}.Resources.Reservations.MemoryBytes": ("deploy.resources.reservations.memory", _same),
     f"{_TASK}.Resources.Reservations.GenericResources": (
@@ -360,6 +363,14 @@ def _read_mode(found: _Values, mode: _Values) -> None:
                 _put(found, "deploy.replicas", replicas)
             if counts.get("MaxConcurrent", replicas) != replicas:
                 _put(found, "deploy.max_concurrent", counts["MaxConcurrent"])
+
+
+def _read_swap(found: _Values) -> None:
+    """What swap there is, as how much it is with the memory."""
+    swap = found.pop("swap", None)
+    if swap is not None:
+        limits = found.get("deploy", {}).get("resources", {}).get("limits", {})
+        found["memswap_limit"] = swap if swap < 0 else limits.get("memory", 0) + swap
 
 
 def _read_network_mode(found: _Values) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from stackr.planner.desired.limits import resources
 from stackr.planner.swarm.draft import Draft
 from stackr.planner.swarm.units import nanoseconds, optional_nanoseconds
+from stackr.runtime.limits import Resources
 from stackr.spec.model.deploy import Deploy, RestartPolicy, UpdateConfig
 
 __all__ = [
@@ -58,6 +59,7 @@ def resource_spec(draft: Draft) -> dict[str, Any]:
     reserved = deploy.resources.reservations
     generic = reserved.generic_resources if reserved else ()
     return {
+        **_swap(draft, own),
         "Limits": {
             "NanoCPUs": own.nano_cpus,
             "MemoryBytes": own.memory_bytes,
@@ -73,6 +75,22 @@ def resource_spec(draft: Draft) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _swap(draft: Draft, own: Resources) -> dict[str, int]:
+    """The file says how much memory and swap are together, a Swarm how much swap there is."""
+    found = {}
+    path = draft.at("memswap_limit")
+    if own.memory_swap_bytes and draft.api.check("swap", path):
+        if not own.memory_bytes:
+            draft.faults.add(path, "requires mem_limit to be set")
+        elif 0 <= own.memory_swap_bytes < own.memory_bytes:
+            draft.faults.add(path, "less than mem_limit, which is a part of it")
+        found["SwapBytes"] = max(own.memory_swap_bytes - own.memory_bytes, -1)
+    swappiness = own.memory_swappiness
+    if swappiness is not None and draft.api.check("swap", draft.at("mem_swappiness")):
+        found["MemorySwappiness"] = swappiness
+    return found
 
 
 # --- restarts ------------------------------------------------------------------------------------

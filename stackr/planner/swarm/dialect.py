@@ -8,7 +8,7 @@ from typing import Any
 from stackr.planner.change.slots import stored_spec
 from stackr.planner.swarm import attributes as words
 from stackr.planner.swarm.mounts import stack_volumes
-from stackr.planner.swarm.normal import normal_image, normal_network, normal_service
+from stackr.planner.swarm.normal import as_sent, normal_image, normal_network, normal_service
 from stackr.planner.swarm.render import DIALECT, pinned, refusals, renamed, render, unwritten, uses
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.document import sealed
@@ -48,7 +48,7 @@ class Swarm:
     ) -> Document:
         match observed.kind:
             case DocumentKind.SERVICE:
-                spec = _observed_service(observed, names)
+                spec = _observed_service(observed, names, wanted)
             case DocumentKind.NETWORK:
                 spec = _observed_network(observed, wanted)
             case _:
@@ -89,14 +89,20 @@ class Swarm:
         return False
 
 
-def _observed_service(observed: ObservedDocument, names: Mapping[str, str]) -> dict[str, Any]:
+def _observed_service(
+    observed: ObservedDocument, names: Mapping[str, str], wanted: Document | None
+) -> dict[str, Any]:
     spec: dict[str, Any] = normal_service(observed.spec, names)
     task = spec.get("TaskTemplate", {})
     container = task.get("ContainerSpec", {})
     label = observed.labels.get(labels.STACK_IMAGE, "")
     container = {**container, "Image": normal_image(container.get("Image", ""), label)}
+    made_of = observed.labels.get(labels.DOCUMENT_HASH)
+    if wanted is not None and made_of in (None, wanted.labels.get(labels.DOCUMENT_HASH)):
+        sent = wanted.spec.get("TaskTemplate", {}).get("ContainerSpec", {})
+        container = as_sent(container, sent)
     task = {**task, "ContainerSpec": container}
-    if labels.DOCUMENT_HASH not in observed.labels:
+    if made_of is None:
         task = _without_platforms(task)
     return {**spec, "TaskTemplate": task}
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["normal_image", "normal_network", "normal_service"]
+__all__ = ["as_sent", "normal_image", "normal_network", "normal_service"]
 
 _DEFAULTS: frozenset[tuple[str, str, Any]] = frozenset(
     {
@@ -44,6 +44,8 @@ _ZERO_COUNTS = frozenset(
         ("ContainerSpec", "StopGracePeriod"),
         ("ContainerSpec", "Init"),
         ("File", "Mode"),
+        ("Resources", "SwapBytes"),
+        ("Resources", "MemorySwappiness"),
     }
 )
 """Where 0, or false, is not the same as nothing."""
@@ -117,6 +119,38 @@ def _item(parent: str, item: Any, names: Mapping[str, str]) -> Any:
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+# --- what some engines forget ---------------------------------------------------------------------
+
+_FORGOTTEN_OF_BIND = ("CreateMountpoint", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive")
+
+
+def as_sent(container: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """An observed `ContainerSpec` with what engines took and did not keep, as `sent` has it.
+
+    Some do so with what the API of their version has: a difference that no update would mend.
+    Source: moby #45713 (bind mounts, into their `ContainerSpec` but not out of it), #47152.
+    """
+    found = dict(container)
+    by_target = {mount.get("Target"): mount for mount in sent.get("Mounts", ())}
+    if "Mounts" in found:
+        mounts = [
+            _mount_as_sent(each, by_target.get(each.get("Target"))) for each in found["Mounts"]
+        ]
+        found["Mounts"] = sorted(mounts, key=_text)
+    interval = (sent.get("Healthcheck") or {}).get("StartInterval")
+    if interval and "Healthcheck" in found:
+        found["Healthcheck"] = {"StartInterval": interval, **found["Healthcheck"]}
+    return found
+
+
+def _mount_as_sent(mount: Mapping[str, Any], sent: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if sent is None or mount.get("Type") != "bind":
+        return mount
+    options = sent.get("BindOptions", {})
+    kept = {key: options[key] for key in _FORGOTTEN_OF_BIND if key in options}
+    return {**mount, "BindOptions": {**kept, **mount.get("BindOptions", {})}} if kept else mount
 
 
 # --- images --------------------------------------------------------------------------------------

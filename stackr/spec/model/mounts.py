@@ -18,7 +18,7 @@ class BindOptions(Model):
     selinux: Annotated[str | None, not_on_swarm("label the folder on each node")] = None
     propagation: str | None = None
     create_host_path: Annotated[
-        bool, swarm(supported("from API 1.42; before, the folder has to be on the node"))
+        bool, swarm(supported("from API 1.44; before, the folder has to be on the node"))
     ] = False
     recursive: Annotated[str | None, supported()] = None
 

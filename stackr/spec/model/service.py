@@ -370,14 +370,14 @@ class Service(Model):
     memswap_limit: Annotated[
         Bytes,
         in_place(),
-        not_on_swarm(_NO_FIELD),
+        swarm(supported("from API 1.52")),
     ] = 0
     mem_swappiness: Annotated[
         int,
         SWAPPINESS,
         in_place(),
         _where("cgroup v1"),
-        not_on_swarm(_NO_FIELD),
+        swarm(supported("from API 1.52, on nodes with cgroup v1")),
     ] = 0
     mac_address: Annotated[str | None, not_on_swarm("each task has its own")] = None
     models: Annotated[

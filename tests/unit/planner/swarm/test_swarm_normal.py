@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from swarm_answers import DIGEST, answered
-from swarm_stacks import NEW, project
+from swarm_stacks import NEW, project, rendered
 
 from stackr.planner.swarm.dialect import Swarm
 from stackr.planner.swarm.normal import normal_image, normal_service
 from stackr.planner.workloads.compare import is_same
-from stackr.runtime.workloads import DocumentKind, ObservedDocument
+from stackr.planner.workloads.reconcile import reconcile_documents
+from stackr.runtime import labels
+from stackr.runtime.workloads import DocumentKind, Observation, ObservedDocument
 
 RICH = """services:
   web:
@@ -94,6 +96,46 @@ def test_what_says_something_is_kept() -> None:
 )
 def test_an_image_is_that_of_its_label(image: str, label: str, wanted: str) -> None:
     assert normal_image(image, label) == wanted
+
+
+_FORGOTTEN = """services:
+  web:
+    image: nginx
+    volumes:
+      - /a:/b
+      - {type: bind, source: /c, target: /d, bind: {recursive: readonly}}
+    healthcheck: {test: a, start_interval: 1s, start_period: 2s}
+"""
+
+
+def _forget(there: Observation) -> Observation:
+    """What some engines do with what their API has."""
+    for document in there.documents:
+        container = document.spec.get("TaskTemplate", {}).get("ContainerSpec", {})
+        for mount in container.get("Mounts", ()):
+            mount.pop("BindOptions", None)
+        container.get("Healthcheck", {}).pop("StartInterval", None)
+    return there
+
+
+@pytest.mark.parametrize("is_adopted", [True, False])
+def test_what_an_engine_forgets_is_no_difference(tmp_path: Path, is_adopted: bool) -> None:
+    wanted = rendered(tmp_path, _FORGOTTEN, NEW)
+    there = _forget(answered(wanted.documents, "demo"))
+    if is_adopted:
+        bare = {labels.STACK_NAMESPACE: "demo", labels.STACK_IMAGE: "nginx"}
+        of_docker = tuple(replace(each, labels=bare) for each in there.documents)
+        there = replace(there, documents=of_docker)
+    plan = reconcile_documents(wanted, there, Swarm())
+    assert [each for each in plan.changes if each.resource.kind == "service"] == []
+
+
+def test_what_the_file_changes_is_one_all_the_same(tmp_path: Path) -> None:
+    before = rendered(tmp_path, _FORGOTTEN.replace("      - /a:/b\n", ""), NEW)
+    there = _forget(answered(before.documents, "demo"))
+    plan = reconcile_documents(rendered(tmp_path, _FORGOTTEN, NEW), there, Swarm())
+    (change,) = plan.changes
+    assert "volumes[/b]" in {field.path for field in change.fields}
 
 
 def test_platforms_of_docker_s_own_commands_are_nobody_s_wish() -> None:

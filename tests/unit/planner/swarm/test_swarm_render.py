@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from swarm_stacks import NEW, OLD, rendered, service, web
 
 from stackr.errors import InvalidProject
+from stackr.planner.swarm.dialect import Swarm
 from stackr.runtime import labels
 from stackr.runtime.workloads import DocumentKind, WorkloadCapabilities
 
@@ -261,6 +263,80 @@ def test_what_a_newer_engine_can_do_is_done(tmp_path: Path) -> None:
     assert container["Healthcheck"]["StartInterval"] == 1_000_000_000
     assert container["Mounts"][0]["BindOptions"] == {"CreateMountpoint": True}
     assert container["Mounts"][1]["TmpfsOptions"]["Options"] == [["noexec"]]
+
+
+_AT_B = "target: /b"
+_SINCE = [
+    ("healthcheck: {test: a, start_interval: 1s, start_period: 1s}", "StartInterval", (1, 44)),
+    ("security_opt: [no-new-privileges]", "Privileges", (1, 44)),
+    ("security_opt: [apparmor=unconfined]", "Privileges", (1, 44)),
+    (
+        f"volumes: [{{{_AT_B}, type: bind, source: /a, bind: {{recursive: readonly}}}}]",
+        "ReadOnlyForceRecursive",
+        (1, 44),
+    ),
+    ("volumes: [{type: volume, source: v, target: /b, volume: {subpath: c}}]", "Subpath", (1, 45)),
+    ("oom_score_adj: 5", "OomScoreAdj", (1, 46)),
+    ("tmpfs: ['/a:noexec']", "Options", (1, 46)),
+    (
+        f"volumes: [{{{_AT_B}, type: image, source: a, image: {{subpath: c}}}}]",
+        "ImageOptions",
+        (1, 48),
+    ),
+    ("volumes: [{type: cluster, source: v, target: /b}]", "cluster", (1, 42)),
+    ("mem_limit: 64m\n    memswap_limit: 96m", "SwapBytes", (1, 52)),
+    ("mem_swappiness: 10", "MemorySwappiness", (1, 52)),
+]
+_VOLUMES = "\nvolumes: {v: {}}\n"
+
+
+@pytest.mark.parametrize(("body", "key", "since"), _SINCE)
+def test_each_version_is_sent_what_it_knows(
+    tmp_path: Path, body: str, key: str, since: tuple[int, int]
+) -> None:
+    text = web(f"    {body}") + _VOLUMES
+    there = service(rendered(tmp_path, text, WorkloadCapabilities(since)))
+    assert f'"{key}"' in json.dumps(there.spec)
+    before = WorkloadCapabilities((since[0], since[1] - 1))
+    with pytest.raises(InvalidProject) as caught:
+        rendered(tmp_path, text, before)
+    told = f"its API is 1.{before.api[1]}, and 1.{since[1]} has it first"
+    assert told in str(caught.value.problems)
+
+
+@pytest.mark.parametrize("minor", range(41, 53))
+def test_what_nobody_asked_for_is_sent_to_no_version(tmp_path: Path, minor: int) -> None:
+    """Of what is younger than the oldest version; but folders are made where they can be."""
+    lines = ("volumes: ['/a:/b', 'v:/v']", "tmpfs: /t", "mem_limit: 64m", "healthcheck: {test: a}")
+    text = web("\n".join(f"    {line}" for line in lines)) + _VOLUMES
+    wanted = rendered(tmp_path, text, WorkloadCapabilities((1, minor)))
+    text = json.dumps(service(wanted).spec)
+    assert not [key for _, key, _ in _SINCE if f'"{key}"' in text]
+    assert ('"CreateMountpoint"' in text) == (minor >= 44)
+
+
+@pytest.mark.parametrize(
+    ("limits", "swap"), [("64m/64m", 0), ("64m/96m", 32 << 20), ("64m/-1", -1)]
+)
+def test_swap_is_what_is_beside_the_memory(tmp_path: Path, limits: str, swap: int) -> None:
+    memory, both = limits.split("/")
+    text = web(f"    mem_limit: {memory}\n    memswap_limit: {both}")
+    document = service(rendered(tmp_path, text, NEW))
+    assert document.spec["TaskTemplate"]["Resources"]["SwapBytes"] == swap
+    shown = Swarm().attributes(document)["memswap_limit"]
+    assert shown == (-1 if swap < 0 else (64 << 20) + swap)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("memswap_limit: 64m", "requires mem_limit"),
+        ("mem_limit: 64m\n    memswap_limit: 32m", "less than mem_limit"),
+    ],
+)
+def test_swap_without_memory_is_refused(tmp_path: Path, body: str, why: str) -> None:
+    with pytest.raises(InvalidProject, match=why):
+        rendered(tmp_path, web(f"    {body}"), NEW)
 
 
 def test_names_and_labels_are_those_of_docker_stack(tmp_path: Path) -> None:
