@@ -155,7 +155,10 @@ def test_exec(docker: Docker, peer: Peer, pulled: str, name: str) -> None:
     assert docker("exec", "-u", "nobody", name, "id", "-u").stdout == "65534\n"
     docker("exec", "-d", name, "touch", "/made")
     until(lambda: docker("exec", name, "ls", "/").stdout.find("made") >= 0)
-    docker("exec", name, "no-such-program", want=126 if peer.is_dockerd else 127)  # 127 since 23.0
+    missing = 126 if peer.is_dockerd else 127  # 127 since 23.0
+    for program in ("no-such-program", ""):
+        why = docker("exec", name, program, want=missing).stdout
+        assert f'exec: "{program}": executable file not found in $PATH' in why
 
 
 @pytest.mark.unlike_dockerd("one as old as Debian's loses output that follows an attach at once")
@@ -291,6 +294,7 @@ def test_pause_top_and_limits(docker: Docker, pulled: str, name: str) -> None:
     until(lambda: "sleep 1234" in docker("top", name).stdout)  # the runtime's own, just before
     docker("pause", name)
     assert "(Paused)" in docker("ps", "--filter", f"name={name}").stdout
+    assert "sleep 1234" in docker("top", name).stdout
     docker("unpause", name)
     assert _inspect(docker, name, ".HostConfig.Memory") == str(64 << 20)
 

@@ -387,7 +387,7 @@ class Containers:
     ) -> tuple[builtins.list[str], builtins.list[builtins.list[str]]]:
         """Titles and rows of the container's processes, as ps(1) shows them."""
         container = await self._settled(ref)
-        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
+        check(container.state.status, Verb.TOP, id=container.id, name=container.name)
         pids = self._parts.host.cgroups.pids(self._parts.groups.path(container))
         table = await process_table(pids, arguments)
         self._announce(container, "top")

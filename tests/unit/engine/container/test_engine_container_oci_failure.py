@@ -155,6 +155,12 @@ def test_the_thing_is_named(complaint: str, exit_code: int, words: tuple[str, ..
         ),
         ("open executable: Permission denied", "/a", 126, 'exec: "/a": permission denied'),
         ("open executable: Operation not permitted", "/a", 126, 'exec: "/a": permission denied'),
+        (
+            "open executable: Permission denied",
+            "",
+            127,
+            'exec: "": executable file not found in $PATH',
+        ),
         ("open executable: Not a directory", "/f/x", 126, 'exec: "/f/x": not a directory'),
         (_runc('exec: "/f": permission denied'), "/f", 126, 'exec: "/f": permission denied'),
         (

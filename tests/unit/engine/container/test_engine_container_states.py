@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import stackr.runtime.engine.container as package
-from stackr.errors import Internal, StackrError
+from stackr.errors import Conflict, Internal, StackrError
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.records.lost import BundleRecords
 from stackr.runtime.engine.container.records.record import Container, Health, Running, State
@@ -65,6 +65,12 @@ def test_what_is_allowed_leads_somewhere(verb: Verb, event: Event) -> None:
         except StackrError:
             continue
         after(status, event)
+
+
+def test_processes_of_a_paused_container_can_be_listed() -> None:
+    check(Status.PAUSED, Verb.TOP, id="id", name="name")
+    with pytest.raises(Conflict, match="container id is not running"):
+        check(Status.EXITED, Verb.TOP, id="id", name="name")
 
 
 def test_from_every_state_a_container_can_go() -> None:

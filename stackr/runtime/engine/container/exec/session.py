@@ -78,7 +78,7 @@ class ExecSessions:
 
 def _check(request: ExecCreate) -> None:
     """Raises InvalidArgument with Docker's text."""
-    if not request.cmd or not request.cmd[0]:
+    if not request.cmd:
         raise InvalidArgument("No exec command specified")
 
 

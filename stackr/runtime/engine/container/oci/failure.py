@@ -143,6 +143,8 @@ def _no_interpreter(complaint: _Complaint) -> _Cause:
 
 def _cannot_run(complaint: _Complaint) -> _Cause:
     why = complaint.why
+    if not complaint.program:  # crun tries to execute the first folder of PATH then
+        return _not_found(complaint)
     return 126, f'exec: "{complaint.program}": {_PROGRAM_REASONS.get(why, why)}'
 
 

@@ -41,6 +41,7 @@ class Verb(StrEnum):
     ATTACH = "attach"
     PROMOTE = "promote"
     COUNT = "count connections"
+    TOP = "top"
 
 
 class Event(StrEnum):
@@ -120,6 +121,7 @@ _ALLOWED: Mapping[Verb, frozenset[Status]] = {
     Verb.ATTACH: frozenset({Status.RUNNING, Status.CREATED, Status.EXITED, Status.RESTARTING}),
     Verb.PROMOTE: frozenset({Status.RUNNING}),
     Verb.COUNT: frozenset({Status.RUNNING, Status.PAUSED}),
+    Verb.TOP: frozenset({Status.RUNNING, Status.PAUSED}),
 }
 
 
@@ -162,5 +164,7 @@ _TEXTS: Mapping[tuple[Verb, Status | None], str] = {
     ): "container {id} is paused, unpause the container before it takes over",
     (Verb.PROMOTE, Status.RESTARTING): _RESTARTING,
     (Verb.COUNT, Status.RESTARTING): _RESTARTING,
+    (Verb.TOP, Status.RESTARTING): _RESTARTING,
+    (Verb.TOP, None): "container {id} is not running",
     (Verb.ATTACH, None): "You cannot attach to a paused container, unpause it first",
 }
