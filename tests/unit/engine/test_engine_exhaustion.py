@@ -121,7 +121,7 @@ def test_a_launcher_that_cannot_fork_says_so_and_goes_on(monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "fork", fork)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        assert launcher._fork(theirs, {"id": 7}, []) == 0
+        assert launcher._fork(theirs, {"id": 7}, [], "true") == 0
         told = [json.loads(ours.recv(4096)) for _ in range(2)]
     assert told[0]["error"].startswith("no more processes can be started: Resource temporarily")
     assert told[1] == {"id": 7, "exit": 125}

@@ -7,8 +7,8 @@ mounted; the kernel takes the mount away when the last process in it ends.
 
 Wire (SOCK_SEQPACKET on the descriptor that its argument names, one JSON object a message;
 descriptors travel beside the request):
-  -> {"id": 1, "argv": [...], "env": {...}, "cwd": "/", "fds": [0, 1, 3], "tty": false,
-      "oom_score_adj": null, "hide": [...],
+  -> {"id": 1, "argv": [...], "sealed": false, "env": {...}, "cwd": "/", "fds": [0, 1, 3],
+      "tty": false, "oom_score_adj": null, "hide": [...],
       "shared": [{"source": ..., "target": ...}],
       "borrowed": [{"namespace": "/proc/1/ns/mnt", "path": ..., "target": ...}],
       "overlays": [{"base_dir": ..., "options": ..., "target": ...}],
@@ -32,11 +32,10 @@ import termios
 from contextlib import suppress
 
 from stackr.runtime.engine.linux import syscalls
+from stackr.runtime.engine.linux.sealed import FIRST_SPARE_FD, SealedPrograms
 
 MAX_MESSAGE = 256 * 1024
 MAX_FDS = 8
-
-_FIRST_SPARE_FD = 32
 
 
 class PartError(Exception):
@@ -156,7 +155,7 @@ def private_namespace(hide: list[str]) -> None:
 
 def _place_fds(received: list[int], wanted: list[int]) -> None:
     """Give each received descriptor the number the program expects; the rest close on exec."""
-    spare = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_SPARE_FD) for fd in received]
+    spare = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_SPARE_FD) for fd in received]
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for number in (0, 1, 2):
         os.dup2(null, number)
@@ -164,7 +163,7 @@ def _place_fds(received: list[int], wanted: list[int]) -> None:
         os.dup2(fd, number)
 
 
-def _become(request: dict[str, object], received: list[int]) -> None:
+def _become(request: dict[str, object], received: list[int], program: int | str) -> None:
     """In the child: namespaces, mounts, descriptors, exec; returns only by an exception."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
@@ -191,14 +190,19 @@ def _become(request: dict[str, object], received: list[int]) -> None:
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(request["oom_score_adj"]))
     argv: list[str] = request["argv"]  # type: ignore[assignment]
-    os.execve(argv[0], argv, request["env"])  # type: ignore[arg-type]
+    os.execve(program, argv, request["env"])  # type: ignore[arg-type]
 
 
 def _send(connection: socket.socket, message: dict[str, object]) -> None:
     connection.sendall(json.dumps(message).encode())
 
 
-def _fork(connection: socket.socket, request: dict[str, object], received: list[int]) -> int:
+def _fork(
+    connection: socket.socket,
+    request: dict[str, object],
+    received: list[int],
+    program: int | str,
+) -> int:
     """The child's pid; 0 where there can be none, which is told as the child's end."""
     try:
         pid = os.fork()
@@ -210,7 +214,7 @@ def _fork(connection: socket.socket, request: dict[str, object], received: list[
     if pid:
         return pid
     try:
-        _become(request, received)
+        _become(request, received, program)
     except PartError as error:
         told = {"part": error.part, "errno": error.number}
         _send(connection, {"id": request["id"], "error": str(error), **told})
@@ -240,6 +244,7 @@ def _reap(connection: socket.socket, running: dict[int, int]) -> None:
 
 def _serve(connection: socket.socket, wakeup: socket.socket) -> None:
     running: dict[int, int] = {}
+    programs = SealedPrograms()
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
@@ -254,7 +259,10 @@ def _serve(connection: socket.socket, wakeup: socket.socket) -> None:
             for number in received:
                 os.set_inheritable(number, False)  # recv_fds drops the flags it is given
             request = json.loads(data)
-            pid = _fork(connection, request, received)
+            program = request["argv"][0]
+            if request["sealed"]:
+                program = programs.find(program)
+            pid = _fork(connection, request, received, program)
             for number in received:
                 os.close(number)
             if pid:

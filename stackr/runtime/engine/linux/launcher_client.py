@@ -187,13 +187,15 @@ class Launcher:
         shared: Sequence[SharedTarget] = (),
         tty: bool = False,
         oom_score_adj: int | None = None,
+        sealed: bool = False,
     ) -> Launched:
         """Start `argv` (an absolute path first); what fails is InvalidArgument for a part or a
         device.
 
         fds: the program's descriptor -> one of ours, which stays open here; 0, 1 and 2 are
         /dev/null where they are not named. tty: descriptor 0 becomes the controlling terminal.
-        oom_score_adj: None to leave it as the launcher's.
+        oom_score_adj: None to leave it as the launcher's. sealed: from a copy in memory, see
+        `SealedPrograms`.
         """
         if self._connection is None:
             self.open()
@@ -203,6 +205,7 @@ class Launcher:
         request = {
             "id": id,
             "argv": list(argv),
+            "sealed": sealed,
             "env": dict(env if env is not None else {"PATH": os.defpath}),
             "cwd": str(cwd),
             "fds": list(passed),
@@ -234,6 +237,7 @@ class Launcher:
         env: Mapping[str, str] | None = None,
         cwd: Path | str = "/",
         timeout_s: float = 60.0,
+        sealed: bool = False,
     ) -> Completed:
         """Run `argv` to its end and read what it writes to either stream.
 
@@ -242,7 +246,8 @@ class Launcher:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             try:
-                launched = await self.spawn(argv, fds={1: writer, 2: writer}, env=env, cwd=cwd)
+                fds = {1: writer, 2: writer}
+                launched = await self.spawn(argv, fds=fds, env=env, cwd=cwd, sealed=sealed)
             finally:
                 os.close(writer)
             output = asyncio.get_running_loop().create_task(read_to_end(reader))

@@ -28,6 +28,7 @@ class Execs:
         await self._parts.lives[container.id].settled()
         check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
         session = self._sessions.add(container, request)
+        self._parts.groups.expect_entry()
         command = " ".join(request.cmd)
         events = self._parts.events
         announce(events, container, f"exec_create: {command}", {"execID": session.id})

@@ -43,6 +43,8 @@ _KILL_PATIENCE_S = 5.0
 _KILL_AGAIN_S = 0.02
 _VERDICT_S = 30.0
 _VERDICT_AGAIN_S = 0.02
+_TIDY_AFTER_S = 0.1
+"""A disk may take milliseconds for it, which nobody who waits for the end has to wait for."""
 _FDS = 12  # that a start has open at a time, the runtime's ends of pipes included
 
 
@@ -89,6 +91,7 @@ class Executor:
         fds: dict[int, int],
         size: tuple[int, int] | None = None,
     ) -> ExecLaunch:
+        self._groups.expect_entry()
         folder = self._storage.bundle(container) / f"exec-{secrets.token_hex(8)}"
         around = Surroundings(
             host=self._host,
@@ -232,4 +235,4 @@ def _end_session(session: ExecSession, launch: ExecLaunch) -> None:
     session.running = False
     session.terminal = None
     session.ended.set()
-    remove_tree(launch.folder)
+    asyncio.get_running_loop().call_later(_TIDY_AFTER_S, remove_tree, launch.folder)

@@ -78,6 +78,7 @@ class BringUp:
         container = live.container
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._teardown.clear, container)
+            self._groups.expect_entry()
             await live.end_copies()
             await settle_log(live)
             async with AsyncExitStack() as alone:

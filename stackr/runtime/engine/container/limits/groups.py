@@ -20,6 +20,7 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import HostConfig
 from stackr.runtime.engine.linux.cgroup import Hierarchy
+from stackr.runtime.engine.linux.cgroup_entry import EntryAhead
 from stackr.runtime.engine.records import Kind
 from stackr.runtime.engine.state import State
 
@@ -48,6 +49,7 @@ class Groups:
         self._hierarchy = hierarchy
         self._state = state
         self._made: set[str] = set()
+        self._ahead = EntryAhead(hierarchy)
         self._awaited: dict[str, str] = {}
         """The parents of containers whose own groups are about to be made, by container."""
 
@@ -61,6 +63,10 @@ class Groups:
 
     def path(self, container: Container) -> str:
         return posixpath.join(self.parent(container.host_config), container.id)
+
+    def expect_entry(self) -> None:
+        """A process enters a container's group soon, and shall not have to wait for it."""
+        self._ahead.begin()
 
     def note(self, container: Container) -> None:
         """Note the folders that the container's start will make above its own group.

@@ -78,7 +78,8 @@ class OciRuntime:
 
     async def _run(self, *arguments: str) -> str:
         """Raises Internal with the runtime's own words."""
-        done = await self._launcher.run([self.path, *self.global_arguments, *arguments])
+        command = [self.path, *self.global_arguments, *arguments]
+        done = await self._launcher.run(command, sealed=True)
         if done.exit_code:
             raise Internal(f"{self.name} {arguments[0]}: {_one_line(done.output)}")
         return done.output
@@ -89,7 +90,8 @@ class OciRuntime:
         The container holds the streams of the command, so its output is not waited for.
         """
         arguments = ["create", "--bundle", str(bundle), id]
-        launched = await self._launcher.spawn([self.path, *self.global_arguments, *arguments])
+        command = [self.path, *self.global_arguments, *arguments]
+        launched = await self._launcher.spawn(command, sealed=True)
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
             return await launched.ended == 0
 
@@ -175,7 +177,11 @@ class OciRuntime:
         arguments += ["--console-socket", console_socket] if console_socket else []
         has_terminal = tty and not console_socket
         return await self._launcher.spawn(
-            [self.path, *arguments, id], fds=fds, tty=has_terminal, oom_score_adj=oom_score_adj
+            [self.path, *arguments, id],
+            fds=fds,
+            tty=has_terminal,
+            oom_score_adj=oom_score_adj,
+            sealed=True,
         )
 
 
