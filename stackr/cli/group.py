@@ -22,8 +22,13 @@ __all__ = ["RootGroup", "load_command", "root_group"]
 _HELP = ("-h", "--help")
 
 
+@cache
 def root_group() -> RootGroup:
-    """The `stackr` command, with the shared options; no command's module is imported yet."""
+    """The `stackr` command, with the shared options; no command's module is imported yet.
+
+    Typer keeps with each parameter how its words are read, which takes longer to find out than a
+    quick command takes in all: so there is one.
+    """
     return RootGroup(
         name="stackr",
         help="Bring up whole environments of containers from Compose files.",

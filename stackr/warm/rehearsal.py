@@ -60,7 +60,7 @@ def rehearse(folder: str, *, again: bool = False) -> None:
         _empty_engine(f"{folder}/rehearsal-{os.getpid()}") as engine,
     ):
         for command in _AGAIN if again else (*_COMMANDS, *_AGAIN):
-            run(["--engine", engine, "--file", _STACK, *command])
+            run(["--engine", engine, "-f", _STACK, *command])
         if not again:
             _complete(engine)
 
