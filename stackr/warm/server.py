@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import stackr
 from stackr.warm import place, worker
-from stackr.warm.code_state import code_state
+from stackr.warm.code_state import CodeState
 from stackr.warm.message import send
 from stackr.warm.rehearsal import make_parsers, rehearse
 
@@ -56,13 +56,13 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return  # another one serves
-    state = code_state()
+    code = CodeState()
     import_commands()
     make_parsers()
     rehearse(found)
     gc.collect()
     gc.freeze()
-    task = _Server(path, lock, state).serve()
+    task = _Server(path, lock, code).serve()
     if task is not None:
         rehearse(
             found, again=True
@@ -87,10 +87,10 @@ class _Spare(NamedTuple):
 class _Server:
     """What a caller waits for is done before it comes: one worker, the spare, is always ready."""
 
-    def __init__(self, path: str, lock: int, state: int) -> None:
+    def __init__(self, path: str, lock: int, code: CodeState) -> None:
         self._path = path
         self._lock = lock
-        self._state = state
+        self._code = code
         self._workers: dict[int, socket.socket] = {}
         self._spare: _Spare | None = None
         self._selector = selectors.DefaultSelector()
@@ -170,7 +170,7 @@ class _Server:
                 connection.close()
                 return None
             self._workers[spare.pid] = connection
-            is_fresh = code_state() == self._state  # the worker begins meanwhile
+            is_fresh = self._code.is_current()  # the worker begins meanwhile
             self._is_over |= not is_fresh
             with contextlib.suppress(OSError):
                 spare.control.send(worker.FRESH if is_fresh else worker.STALE)
