@@ -1,21 +1,21 @@
 """What the shell starts as `stackr`: a small process that has its command run by the warm server.
 
 It imports next to nothing, for its start is what a quick command costs. Of 22 ms of processor time
-8 were for Python's half of `socket`, and for the `enum` that it and `signal` share: so the C half
-is used here, and signals are learned about while the worker begins. Where there is no server, or
-it cannot do exactly as this process would, the command runs here, and is only slower.
+8 were for Python's half of `socket`, and for the `enum` that it and `signal` share: so the C halves
+are used here. Where there is no server, or it cannot do exactly as this process would, the command
+runs here, and is only slower.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from _socket import AF_UNIX, SOCK_STREAM
 from _socket import socket as Socket
 
 from stackr.warm import place
 from stackr.warm.message import MOST_FDS, receive, send
+from stackr.warm.relay import Relay
 
 TYPE_CHECKING = False  # typing's own would import it, which takes as long as all the rest
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ __all__ = ["is_off", "is_wanted", "main"]
 
 _GONE: tuple[str, Any] = ("gone", "it is gone")
 _OFF = ("0", "no", "off", "false")
+_ENDS = ("exit", "signal")
 _INTERRUPTED = 130
 _SIGKILL = 9
-_RLIMITS = sorted({getattr(resource, n) for n in dir(resource) if n.startswith("RLIMIT_")})
 
 
 def main() -> NoReturn:
@@ -150,7 +150,6 @@ def _request(streams: list[int], extra: list[int]) -> dict[str, object]:
         "streams": streams,
         "extra": extra,
         "umask": umask,
-        "rlimits": {number: resource.getrlimit(number) for number in _RLIMITS},
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "affinity": sorted(os.sched_getaffinity(0)),
     }
@@ -172,18 +171,15 @@ def _extra_fds(own: set[int]) -> list[int]:
 
 def _follow(connection: Socket) -> tuple[str, int] | None:
     """Pass signals on until the worker has ended; None where it declines or never began."""
-    from stackr.warm.relay import Relay  # imported while the worker begins
-
     relay = Relay()
     relay.begin(connection)
     while True:
         kind, content = receive(connection)[0] or _GONE
         if kind == "accepted":
             relay.follow(content)
-        elif kind in ("exit", "signal"):
-            return kind, content
         elif relay.worker:
-            return "signal", _SIGKILL  # the worker and the server are gone without a word
+            # Where there is no end to hear of, the worker and the server are gone without a word.
+            return (kind, content) if kind in _ENDS else ("signal", _SIGKILL)
         else:
             relay.give_up()
             if os.environ.get("STACKR_DEBUG"):
@@ -193,7 +189,7 @@ def _follow(connection: Socket) -> tuple[str, int] | None:
 
 def _end_as(kind: str, number: int) -> NoReturn:
     if kind == "signal":
-        from stackr.warm.relay import die_by
+        from stackr.warm.death import die_by
 
         die_by(number)
     os._exit(number)

@@ -7,7 +7,7 @@ user's same interpreter. Descriptors go with the first byte (SCM_RIGHTS, unix(7)
 from __future__ import annotations
 
 import marshal
-import struct
+import sys
 from _socket import CMSG_SPACE, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET
 
 TYPE_CHECKING = False  # see stackr.warm.client
@@ -23,6 +23,8 @@ MOST_FDS = 250
 READY = "ready"
 """What a client says once it passes signals on: until then nothing is begun."""
 _HEAD = 8
+_FD = 4
+"""Bytes of a descriptor's number (C's `int`)."""
 _LARGEST = 1 << 26
 
 
@@ -31,8 +33,8 @@ def send(connection: Socket, value: Any, fds: Sequence[int] = ()) -> None:
     data = marshal.dumps(value)
     rest = memoryview(len(data).to_bytes(_HEAD, "big") + data)
     if fds:
-        rights = (SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))
-        rest = rest[connection.sendmsg([rest], [rights]) :]
+        numbers = b"".join(fd.to_bytes(_FD, sys.byteorder) for fd in fds)
+        rest = rest[connection.sendmsg([rest], [(SOL_SOCKET, SCM_RIGHTS, numbers)]) :]
     connection.sendall(rest)
 
 
@@ -54,15 +56,15 @@ def receive(connection: Socket) -> tuple[Any, list[int]]:
 
 def _exactly(connection: Socket, length: int, fds: list[int]) -> bytes | None:
     data = bytearray()
-    room = CMSG_SPACE(MOST_FDS * 4)
+    room = CMSG_SPACE(MOST_FDS * _FD)
     while len(data) < length:
         part, ancillary, _, _ = connection.recvmsg(length - len(data), room, MSG_CMSG_CLOEXEC)
         for level, kind, content in ancillary:
             if (level, kind) == (SOL_SOCKET, SCM_RIGHTS):
-                fds.extend(
-                    number
-                    for (number,) in struct.iter_unpack("i", content[: len(content) // 4 * 4])
-                )
+                fds += [
+                    int.from_bytes(content[at : at + _FD], sys.byteorder)
+                    for at in range(0, len(content) - _FD + 1, _FD)
+                ]
         if not part:
             return None
         data += part

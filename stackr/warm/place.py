@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import zlib
 
 __all__ = ["folder", "is_ours_alone", "key", "ready_folder", "settings", "socket_path"]
 
 _NAME = "stackr-warm"
 _LOCALE = ("LC_ALL", "LC_CTYPE", "LANG", "LANGUAGE")
+_PRIME = (1 << 61) - 1
 
 
 def key() -> tuple[str, ...]:
@@ -70,5 +70,9 @@ def is_ours_alone(path: str) -> bool:
 
 
 def socket_path() -> str:
-    """Where the server for this process's key listens."""
-    return f"{folder()}/{zlib.crc32(repr(key()).encode()):08x}.sock"
+    """Where the server for this process's key listens.
+
+    The key as one number modulo a prime: a name that keys will hardly share, without an import.
+    """
+    number = int.from_bytes(repr(key()).encode(errors="surrogateescape"), "big")
+    return f"{folder()}/{number % _PRIME:016x}.sock"

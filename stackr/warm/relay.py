@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
-import signal
-from _socket import socket as Socket
-from types import FrameType
 
 from stackr.warm.message import READY, send
 
-__all__ = ["Relay", "die_by"]
+TYPE_CHECKING = False  # see stackr.warm.client
+if TYPE_CHECKING:
+    import signal
+    from _socket import socket as Socket
+    from types import FrameType
+else:
+    import _signal as signal
+
+__all__ = ["Relay"]
 
 _TO_ALL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 _TO_ONE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
@@ -28,11 +31,13 @@ class Relay:
     def begin(self, connection: Socket) -> None:
         """Take over what the signals mean, and tell the worker, which begins nothing before."""
         for number in (*_TO_ALL, *_TO_ONE, signal.SIGTSTP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if signal.getsignal(number) != signal.SIG_IGN:
                 self._before.append(number)
                 signal.signal(number, self._stop if number == signal.SIGTSTP else self._pass_on)
-        with contextlib.suppress(OSError):  # it has declined: that is read next
+        try:
             send(connection, READY)
+        except OSError:
+            return  # it has declined: that is read next
 
     def follow(self, worker: int) -> None:
         self.worker = worker
@@ -53,29 +58,22 @@ class Relay:
             self._waiting.append(number)
             return
         # What a terminal sends goes to all of a job's processes; the worker's are a group.
-        with contextlib.suppress(ProcessLookupError):
-            if number in _TO_ALL:
-                os.killpg(self.worker, number)
-            else:
-                os.kill(self.worker, number)
+        _send(-self.worker if number in _TO_ALL else self.worker, number)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: the worker, which has no terminal of its own, stops and goes on with us."""
-        with contextlib.suppress(ProcessLookupError):
-            if self.worker:
-                os.killpg(self.worker, signal.SIGSTOP)
-            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTSTP)  # returns once we are continued
-            signal.signal(signal.SIGTSTP, self._stop)
-            if self.worker:
-                os.killpg(self.worker, signal.SIGCONT)
+        if self.worker:
+            _send(-self.worker, signal.SIGSTOP)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)  # returns once we are continued
+        signal.signal(signal.SIGTSTP, self._stop)
+        if self.worker:
+            _send(-self.worker, signal.SIGCONT)
 
 
-def die_by(number: int) -> None:
-    """End this process by a signal, without a second core file of it."""
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
-    if number not in (signal.SIGKILL, signal.SIGSTOP):
-        signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
-    os.kill(os.getpid(), number)
+def _send(target: int, number: int) -> None:
+    """To a process, or a group by its negative number (kill(2)); one that has gone is no error."""
+    try:
+        os.kill(target, number)
+    except ProcessLookupError:
+        return

@@ -18,7 +18,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TextIO
 
 from stackr.cli.main import main as run_command
@@ -45,6 +45,8 @@ _SAME_STATUS = (
     "Seccomp",
 )
 _CGROUPS = "/sys/fs/cgroup"
+_RLIMITS = sorted({getattr(resource, name) for name in dir(resource) if name[:7] == "RLIMIT_"})
+_VALID_SIGNALS = sorted(int(number) for number in signal.valid_signals())
 
 
 class _Declined(Exception):
@@ -63,18 +65,23 @@ def run(server: socket.socket) -> NoReturn:
         connection.settimeout(None)
         if request is None:
             os._exit(0)
-        control = _become(connection, request, fds, server)
-        if receive(control)[0] != READY:
+        high = max(_HIGH_FD, *request["streams"], *request["extra"]) + 1
+        connection, server = _moved(connection, high), _moved(server, high)
+        _become(connection, request, fds, high)
+        if server.recv(1) != FRESH:
+            raise _Declined("the installed code has changed")
+        server.close()
+        if receive(connection)[0] != READY:
             raise _Declined("the caller has ended")
     except (_Declined, OSError, ValueError, TypeError, KeyError, EOFError) as error:
         _decline(connection, str(error) or type(error).__name__)
-    send(control, ("accepted", os.getpid()))
+    send(connection, ("accepted", os.getpid()))
 
     def tell(code: int) -> None:
         # With threads the end is later, and the server tells it.
         if threading.active_count() == 1:
             with contextlib.suppress(OSError):
-                send(control, ("exit", code))
+                send(connection, ("exit", code))
 
     run_command(at_end=tell)
 
@@ -90,49 +97,52 @@ def _caller_pid(connection: socket.socket) -> int:
     return int(struct.unpack("3i", data)[0])
 
 
-def _become(
-    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], server: socket.socket
-) -> socket.socket:
-    """Take over all that the caller is; returns the connection, out of the way of its descriptors.
+def _moved(connection: socket.socket, high: int) -> socket.socket:
+    """The same, with a number that is out of the way of the caller's descriptors."""
+    with connection:
+        return socket.socket(fileno=fcntl.fcntl(connection, fcntl.F_DUPFD_CLOEXEC, high))
 
-    Raises _Declined, and OSError for what the kernel refuses.
+
+def _become(
+    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], high: int
+) -> None:
+    """Take over all that the caller is. high: below it are the caller's descriptors alone.
+
+    Raises _Declined, OSError for what the kernel refuses, and ValueError for a limit above ours.
     """
     if request["key"] != place.key():
         raise _Declined("another interpreter, or other settings of it")
     pid = _caller_pid(connection)
+    caller = _status(pid)
     os.setpgid(0, 0)
-    _check_surroundings(pid)
-    _join_groups(pid)
+    _check_surroundings(pid, caller)
+    _join_groups([int(word) for word in caller["Groups"].split()])
     _join_cgroups(pid)
     os.setpriority(os.PRIO_PROCESS, 0, request["nice"])
     os.sched_setaffinity(0, request["affinity"])
     _write("/proc/self/oom_score_adj", _read(f"/proc/{pid}/oom_score_adj"))
     os.umask(request["umask"])
-    if server.recv(1) != FRESH:
-        raise _Declined("the installed code has changed")
-    server.close()
-    control = _place_fds(connection, request, fds)
-    for number, limits in request["rlimits"].items():  # our descriptors' numbers may be above
-        _limit(number, limits)
+    _place_fds(request, fds, high)
+    for number in _RLIMITS:  # our descriptors' numbers may be above
+        _limit(number, resource.prlimit(pid, number))
     os.environb.clear()
     os.environb.update(request["environ"])
     time.tzset()
     sys.argv = request["argv"]
     _open_streams()
-    _reset_signals(_signals("SigIgn", pid), _signals("SigBlk", pid))
-    return control
+    _reset_signals(_signals(caller["SigIgn"]), _signals(caller["SigBlk"]))
 
 
-def _check_surroundings(pid: int) -> None:
+def _check_surroundings(pid: int, caller: Mapping[str, str]) -> None:
     """The caller has the same namespaces, root, powers and label."""
     for name in os.listdir("/proc/self/ns"):
         if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{pid}/ns/{name}"):
             raise _Declined(f"another {name} namespace")
     if not os.path.samestat(os.stat("/proc/self/root"), os.stat(f"/proc/{pid}/root")):
         raise _Declined("another root folder")
-    ours, theirs = _status("self"), _status(pid)
+    ours = _status("self")
     for name in _SAME_STATUS:
-        if ours.get(name) != theirs.get(name):
+        if ours.get(name) != caller.get(name):
             raise _Declined(f"another {name}")
     labels = [_label(each) for each in ("self", pid)]
     if labels[0] != labels[1]:
@@ -144,10 +154,10 @@ def _status(pid: int | str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in lines}
 
 
-def _signals(field: str, pid: int) -> list[int]:
-    """The numbers in a set of the caller's signals (proc_pid_status(5): bit 0 is signal 1)."""
-    mask = int(_status(pid)[field], 16)
-    return [number for number in signal.valid_signals() if mask >> (number - 1) & 1]
+def _signals(field: str) -> list[int]:
+    """The numbers in a set of signals (proc_pid_status(5): bit 0 is signal 1)."""
+    mask = int(field, 16)
+    return [number for number in _VALID_SIGNALS if mask >> (number - 1) & 1]
 
 
 def _label(pid: int | str) -> str:
@@ -156,8 +166,7 @@ def _label(pid: int | str) -> str:
     return ""
 
 
-def _join_groups(pid: int) -> None:
-    theirs = [int(word) for word in _status(pid)["Groups"].split()]
+def _join_groups(theirs: list[int]) -> None:
     if sorted(os.getgroups()) != sorted(theirs):
         os.setgroups(theirs)
 
@@ -184,26 +193,20 @@ def _limit(number: int, limits: tuple[int, int]) -> None:
         resource.setrlimit(number, limits)
 
 
-def _place_fds(
-    connection: socket.socket, request: dict[str, Any], fds: Sequence[int]
-) -> socket.socket:
+def _place_fds(request: dict[str, Any], fds: Sequence[int], high: int) -> None:
     """The caller's descriptors at their numbers, and nothing else below ours."""
     folder, held, *given = fds
     wanted = [*request["streams"], *request["extra"]]
     if len(given) != len(wanted):
         raise _Declined("descriptors are missing")
     os.fchdir(folder)
-    high = max(_HIGH_FD, *wanted) + 1 if wanted else _HIGH_FD
-    control = socket.socket(fileno=fcntl.fcntl(connection, fcntl.F_DUPFD_CLOEXEC, high))
     guard = fcntl.fcntl(held, fcntl.F_DUPFD_CLOEXEC, high)
     moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, high) for fd in given]
-    connection.detach()
     os.closerange(0, high)
     for fd, number in zip(moved, wanted, strict=True):
         os.dup2(fd, number)
         os.close(fd)
     _die_with_the_caller(guard)
-    return control
 
 
 def _die_with_the_caller(guard: int) -> None:
@@ -250,19 +253,15 @@ def _open_stream(number: int, mode: str, like: TextIO) -> TextIO | None:
 
 
 def _reset_signals(ignored: Sequence[int], blocked: Sequence[int]) -> None:
-    for number in _catchable():
-        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+    for number in _VALID_SIGNALS:
+        wanted = signal.SIG_IGN if number in ignored else signal.SIG_DFL
+        if signal.getsignal(number) not in (wanted, None):
+            signal.signal(number, wanted)
     if signal.SIGINT not in ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _catchable() -> Iterator[int]:
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) is not None:
-            yield number
 
 
 def _read(path: str) -> str:

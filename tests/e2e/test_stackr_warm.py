@@ -363,6 +363,35 @@ def test_a_caller_with_other_powers_or_another_view_runs_by_itself(
     assert ("declines" not in done.stderr) == is_warm
 
 
+def test_limits_that_a_worker_cannot_have(tmp_path: Path) -> None:
+    """A server's hard limits are its workers': who has higher ones runs the command itself."""
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: 'i:1'}}\n")
+    powerless = ["setpriv", "--inh-caps", "-sys_resource", "--bounding-set", "-sys_resource"]
+    with tempfile.TemporaryDirectory(prefix="stackr-warm-") as runtime:
+        environ = {**os.environ, "XDG_RUNTIME_DIR": runtime, "STACKR_WARM": "1"}
+        warm = Warm(tmp_path, environ | {"STACKR_DEBUG": "1"})
+
+        def run(files: int) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["prlimit", f"--nofile={files}:{files}", *powerless, STACKR, "config"],
+                env=warm.environ,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+
+        try:
+            assert "image: i:1" in run(800).stdout
+            until(lambda: warm.servers() != [])
+            for files, is_warm in ((800, True), (900, False)):
+                done = run(files)
+                assert "image: i:1" in done.stdout
+                assert ("declines" not in done.stderr) == is_warm
+        finally:
+            _end(warm)
+
+
 def test_a_folder_that_is_not_ours_alone_is_not_used(own: Warm) -> None:
     folder = Path(own.environ["XDG_RUNTIME_DIR"]) / "stackr-warm"
     folder.chmod(0o755)
