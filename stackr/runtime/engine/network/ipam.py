@@ -9,7 +9,7 @@ free. Source: libnetwork's IPAM.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import (
     AddressValueError,
     IPv4Address,
@@ -20,6 +20,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import NamedTuple
 
 from stackr.errors import InvalidArgument, PermissionDenied, Unavailable
 from stackr.runtime.engine.config import AddressPool
@@ -28,6 +29,7 @@ from stackr.runtime.engine.network.types import IpamPool
 __all__ = [
     "Address",
     "Addresses",
+    "Span",
     "Subnet",
     "choose_subnet",
     "overlapping",
@@ -39,6 +41,20 @@ __all__ = [
 
 Address = IPv4Address | IPv6Address
 Subnet = IPv4Network | IPv6Network
+
+
+class Span(NamedTuple):
+    """The addresses of a subnet that somebody has, as numbers: thousands are compared in a moment."""
+
+    low: int
+    high: int
+    version: int
+    name: str
+
+    @classmethod
+    def of(cls, subnet: Subnet, name: str) -> Span:
+        bounds = int(subnet.network_address), int(subnet.broadcast_address)
+        return cls(*bounds, subnet.version, name)
 
 
 def parse_address(text: str, what: str) -> Address:
@@ -65,16 +81,12 @@ def ula_pool(seed: bytes) -> AddressPool:
     return AddressPool(IPv6Network(((0xFD << 120) | (identifier << 80), 48)), 64)
 
 
-def choose_subnet(pools: Sequence[AddressPool], taken: Iterable[Subnet], version: int) -> Subnet:
+def choose_subnet(pools: Sequence[AddressPool], taken: Iterable[Span], version: int) -> Subnet:
     """The first subnet of the pools of this IP version that overlaps nothing taken.
 
     Raises Unavailable where there is none.
     """
-    spans = sorted(
-        (int(network.network_address), int(network.broadcast_address))
-        for network in taken
-        if network.version == version
-    )
+    spans = sorted(span for span in taken if span.version == version)
     for pool in pools:
         if pool.base.version != version:
             continue
@@ -87,12 +99,12 @@ def choose_subnet(pools: Sequence[AddressPool], taken: Iterable[Subnet], version
     )
 
 
-def _first_free(pool: AddressPool, spans: Sequence[tuple[int, int]]) -> int | None:
+def _first_free(pool: AddressPool, spans: Sequence[Span]) -> int | None:
     """The lowest aligned start in the pool whose subnet meets none of the sorted spans."""
     size = 1 << (pool.base.max_prefixlen - pool.prefix_length)
     candidate = int(pool.base.network_address)
     last = int(pool.base.broadcast_address)
-    for low, high in spans:
+    for low, high, *_ in spans:
         if high < candidate:
             continue
         if low > candidate + size - 1:
@@ -243,13 +255,10 @@ class Addresses:
         return IPv4Address(number) if self.subnet.version == 4 else IPv6Address(number)
 
 
-def overlapping(subnet: Subnet, others: Mapping[str, Subnet]) -> str | None:
+def overlapping(subnet: Subnet, others: Iterable[Span]) -> str | None:
     """The name of the first of the others that shares addresses with the subnet."""
-    for name, other in others.items():
-        if other.version != subnet.version:
-            continue
-        low = max(int(subnet.network_address), int(other.network_address))
-        high = min(int(subnet.broadcast_address), int(other.broadcast_address))
-        if low <= high:
-            return name
+    low, high, version, _ = Span.of(subnet, "")
+    for other in others:
+        if other.version == version and other.low <= high and low <= other.high:
+            return other.name
     return None

@@ -128,6 +128,7 @@ class NetworkStore:
         self._left_alone: dict[str, NewerRecord] = {}
         self.glimpsed: Sequence[Network] = ()
         self._addresses: dict[str, list[ipam.Addresses]] = {}
+        self._spans: dict[str, tuple[ipam.Span, ...]] = {}
 
     def load(self) -> None:
         self._resting.load()
@@ -246,6 +247,7 @@ class NetworkStore:
         self._state.delete(NETWORK.name, network.id)
         self._resting.forget(network.id)
         self._networks.pop(network.id, None)
+        self._spans.pop(network.id, None)
         self._addresses.pop(network.id, None)
 
     def clashes(self, network: Network) -> bool:
@@ -267,12 +269,12 @@ class NetworkStore:
         self._save(renewed)
         return renewed
 
-    def _overlaps(self, network: Network, taken: dict[str, ipam.Subnet]) -> bool:
+    def _overlaps(self, network: Network, taken: Sequence[ipam.Span]) -> bool:
         pools = (pool for pool in network.spec.pools if _is_chosen(network, pool))
         return any(ipam.overlapping(ip_network(pool.subnet), taken) for pool in pools)
 
-    def _choose(self, version: int, taken: dict[str, ipam.Subnet]) -> IpamPool:
-        subnet = ipam.choose_subnet(self._pools, taken.values(), version)
+    def _choose(self, version: int, taken: Sequence[ipam.Span]) -> IpamPool:
+        subnet = ipam.choose_subnet(self._pools, taken, version)
         return ipam.resolve_pool(IpamPool(), subnet)
 
     def allocate(self, network: Network, spec: EndpointSpec, slot: str) -> tuple[str, str]:
@@ -374,7 +376,7 @@ class NetworkStore:
         is_direct = spec.driver in DIRECT_DRIVERS and not spec.config_only
         pools = spec.pools
         if has_bridge or is_direct:
-            pools = self._resolve(spec, self._taken(), self._fixed(is_direct=is_direct))
+            pools = self._resolve(spec, is_direct=is_direct)
         driver = "null" if spec.config_only else spec.driver or "bridge"
         network = Network(
             id=network_id,
@@ -394,40 +396,33 @@ class NetworkStore:
 
     def _keep(self, network: Network) -> None:
         self._networks[network.id] = network
+        self._spans[network.id] = _spans_of(network)
         pools = network.spec.pools if network.is_plugged else ()
         self._addresses[network.id] = [ipam.Addresses.of_pool(pool) for pool in pools]
 
-    def _fixed(self, *, is_direct: bool) -> dict[str, ipam.Subnet]:
-        """What nobody may name a subnet of, who may cut one out of a wider route, as of a VPN's; a
-        network on one of the host's links is mostly in the very subnet of that link.
-        """
-        return self._of_networks() if is_direct else self._taken(on_link_only=True)
+    def _taken(self, without: str = "") -> list[ipam.Span]:
+        """What a network may not choose. without: the ID of one that does not count."""
+        others, hosts = self._spans_of_networks(without), self._subnets_of_host()
+        return [*others, *(_span_of_host(host) for host in hosts)]
 
-    def _taken(self, without: str = "", *, on_link_only: bool = False) -> dict[str, ipam.Subnet]:
-        """Subnets by description. on_link_only: of the host's, those that have hosts on a link."""
-        bridges = {network.bridge for network in self._networks.values()}
-        taken = {
-            f"interface {host.interface} {host.subnet}": host.subnet
-            for host in self._host_subnets(bridges)
-            if host.on_link or not on_link_only
-        }
-        return taken | self._of_networks(without)
+    def _subnets_of_host(self) -> Sequence[bridge.HostSubnet]:
+        return self._host_subnets({network.bridge for network in self._networks.values()})
 
-    def _of_networks(self, without: str = "") -> dict[str, ipam.Subnet]:
-        taken: dict[str, ipam.Subnet] = {}
-        for network in (*self._networks.values(), *self.glimpsed):
-            is_other = network.id != without and not network.spec.config_only
-            for pool in network.spec.pools if is_other else ():
-                taken[f"network {network.name} {pool.subnet}"] = ip_network(pool.subnet)
-        return taken
+    def _spans_of_networks(self, without: str = "") -> list[ipam.Span]:
+        kept = [spans for id, spans in self._spans.items() if id != without]
+        glimpsed = (_spans_of(network) for network in self.glimpsed)
+        return [span for spans in (*kept, *glimpsed) for span in spans]
 
-    def _resolve(
-        self, spec: NetworkSpec, taken: dict[str, ipam.Subnet], fixed: dict[str, ipam.Subnet]
-    ) -> tuple[IpamPool, ...]:
+    def _resolve(self, spec: NetworkSpec, *, is_direct: bool) -> tuple[IpamPool, ...]:
         """Pools with their subnets: those asked for, then one for each IP version left out.
 
-        taken: what is not chosen; fixed: what may not be asked for either.
+        Nobody may name a subnet of a link of the host's, who may cut one out of a wider route, as
+        of a VPN's; a network on such a link is mostly in its very subnet.
         """
+        others, hosts = self._spans_of_networks(), self._subnets_of_host()
+        taken = [*others, *(_span_of_host(host) for host in hosts)]
+        on_links = [host for host in hosts if host.on_link and not is_direct]
+        fixed = [*others, *(_span_of_host(host) for host in on_links)]
         resolved: list[IpamPool] = []
         missing = {4, 6} if spec.enable_ipv6 else {4}
         for pool in spec.pools:
@@ -444,7 +439,9 @@ class NetworkStore:
                     "invalid pool request: Pool overlaps with other one on this address space:"
                     f" {subnet} with {other}"
                 )
-            fixed[f"subnet {subnet}"] = taken[f"subnet {subnet}"] = subnet
+            own = ipam.Span.of(subnet, f"subnet {subnet}")
+            fixed.append(own)
+            taken.append(own)
             missing.discard(subnet.version)
             resolved.append(ipam.resolve_pool(pool, subnet))
         resolved += [self._choose(version, taken) for version in sorted(missing)]
@@ -467,6 +464,18 @@ class NetworkStore:
             )
         if not any(address in subnet for subnet in subnets):
             raise InvalidArgument(f"{prefix}: no configured subnet contains IP address {address}")
+
+
+def _spans_of(network: Network) -> tuple[ipam.Span, ...]:
+    pools = () if network.spec.config_only else network.spec.pools
+    return tuple(
+        ipam.Span.of(ip_network(pool.subnet), f"network {network.name} {pool.subnet}")
+        for pool in pools
+    )
+
+
+def _span_of_host(host: bridge.HostSubnet) -> ipam.Span:
+    return ipam.Span.of(host.subnet, f"interface {host.interface} {host.subnet}")
 
 
 def _check_options(spec: NetworkSpec) -> None:

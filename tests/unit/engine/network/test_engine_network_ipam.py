@@ -20,8 +20,8 @@ POOLS = (
 )
 
 
-def networks(*texts: str) -> list[ipam.Subnet]:
-    return [ip_network(text) for text in texts]
+def spans(*texts: str) -> list[ipam.Span]:
+    return [ipam.Span.of(ip_network(text), text) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def networks(*texts: str) -> list[ipam.Subnet]:
     ],
 )
 def test_a_subnet_is_cut_around_what_is_taken(taken: list[str], version: int, wanted: str) -> None:
-    assert str(ipam.choose_subnet(POOLS, networks(*taken), version)) == wanted
+    assert str(ipam.choose_subnet(POOLS, spans(*taken), version)) == wanted
 
 
 def test_exhausted_pools_say_so() -> None:
     with pytest.raises(Unavailable, match="all predefined address pools have been fully subnetted"):
-        ipam.choose_subnet(POOLS, networks("172.16.0.0/12", "192.168.0.0/16"), 4)
+        ipam.choose_subnet(POOLS, spans("172.16.0.0/12", "192.168.0.0/16"), 4)
 
 
 @given(
@@ -58,8 +58,17 @@ def test_exhausted_pools_say_so() -> None:
     )
 )
 def test_a_chosen_subnet_overlaps_nothing(taken: list[IPv4Network]) -> None:
-    chosen = ipam.choose_subnet(POOLS, taken, 4)
+    spans_taken = spans(*map(str, taken))
+    chosen = ipam.choose_subnet(POOLS, spans_taken, 4)
     assert not any(chosen.overlaps(other) for other in taken)
+    assert ipam.overlapping(chosen, spans_taken) is None
+
+
+def test_the_one_that_a_subnet_overlaps_is_named() -> None:
+    others = spans("::/8", "10.0.0.0/24", "10.0.2.0/23")
+    assert ipam.overlapping(IPv4Network("10.0.1.0/24"), others) is None
+    assert ipam.overlapping(IPv4Network("10.0.0.0/22"), others) == "10.0.0.0/24"
+    assert ipam.overlapping(IPv4Network("10.0.3.255/32"), others) == "10.0.2.0/23"
 
 
 def test_the_ula_pool_is_stable_and_differs_by_seed() -> None:
@@ -140,10 +149,9 @@ def test_a_range_limits_what_is_handed_out_only() -> None:
 
 def test_the_default_pools_leave_the_ranges_of_others_alone() -> None:
     """A dockerd that starts later takes 172.17 for docker0, whoever has it."""
-    others = networks(
-        *("172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "192.168.0.0/16"),
-        *("10.0.0.0/16", "10.88.0.0/13", "10.96.0.0/11"),
-    )
+    texts = ["172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "192.168.0.0/16"]
+    texts += ["10.0.0.0/16", "10.88.0.0/13", "10.96.0.0/11"]
+    others = [ip_network(text) for text in texts]
     pools = EngineConfig().address_pools
     assert all(pool.base.is_private for pool in pools)
     assert not [pool for pool in pools for other in others if pool.base.overlaps(other)]

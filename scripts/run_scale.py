@@ -1,0 +1,70 @@
+"""What `scripts/test-scale` runs: thousands of each kind, on an engine and a registry of its own."""
+
+import argparse
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "suites"))
+
+import busybox_image
+import leak_census
+import loopback_registry
+from engine_calls import Calls
+from engine_request import raw_request
+from engine_scale import KINDS, STEPS, Scale
+
+from stackr.runtime.engine import control
+from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.launch import ensure_running
+
+_POOLS = {"default-address-pools": [{"base": "10.0.0.0/8", "size": 22}]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="default: all of them")
+    parser.add_argument("--count", type=int, default=STEPS[-1])
+    parser.add_argument("--nofile", type=int, default=1024, help="soft limit of the daemon's start")
+    parser.add_argument("--hard", type=int, help="its hard limit, else this process's")
+    parser.add_argument("--default-pools", action="store_true", help="of addresses")
+    options = parser.parse_args()
+    steps = (*(step for step in STEPS if step < options.count), options.count)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    def start(config: EngineConfig) -> None:
+        # a hard limit that is lowered does not rise again without CAP_SYS_RESOURCE, which root has
+        resource.setrlimit(resource.RLIMIT_NOFILE, (options.nofile, options.hard or most))
+        try:
+            ensure_running(config)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    with tempfile.TemporaryDirectory(prefix="stackr-scale-") as name:
+        folder = Path(name)
+        file = folder / "engine.json"
+        file.write_text(json.dumps({} if options.default_pools else _POOLS))
+        with loopback_registry.serve(folder) as registry:
+            image = f"{registry}/test/busybox:latest"
+            loopback_registry.push(busybox_image.busybox_image(), image, folder)
+            config = EngineConfig.at(folder / "data", folder / "run", file=file)
+            start(config)
+            try:
+                raw_request(config.socket, "POST", f"/images/create?fromImage={image}", None, "")
+                for kind in options.kinds or KINDS:
+                    _tell(f"== {kind}")
+                    scale = Scale(config, KINDS[kind](Calls(config.socket), image), steps, _tell, start)
+                    asyncio.run(scale.run())
+            finally:
+                control.stop(config, timeout_s=600)
+            leak_census.assert_nothing_left(config, frozenset())
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+main()
