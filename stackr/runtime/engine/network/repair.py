@@ -97,9 +97,10 @@ class Repairs:
 
     async def _repair_pairs(self, network: Network) -> None:
         for sandbox in self._joined(network):
-            async with self._locked(sandbox.record.container_id):
+            id = sandbox.record.container_id
+            async with self._locked(id):
                 item = self._plug_of(sandbox, network)
-                if item is None or sandbox not in self._sandboxes.all():
+                if item is None or self._sandboxes.get(id) is not sandbox:
                     continue
                 faults = await self._kernel.call(_faults_of, [(sandbox.pid, item)])
                 if not faults:

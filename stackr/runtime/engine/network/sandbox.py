@@ -151,10 +151,11 @@ SANDBOX = Kind(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sandbox:
     """A record with what this process holds for it. pid: 0 until the container is adopted.
 
+    No other is the same, whatever it holds: to compare thousands by their records takes minutes.
     is_served: the resolver has its DNS sockets, or will be given new ones.
     """
 

@@ -76,8 +76,8 @@ class Links:
         return [
             parent
             for parent in self._store
-            if parent.pid
-            and parent.host_config.links
+            if parent.host_config.links  # first, as few have any
+            and parent.pid
             and any(other is container for other, _ in self._each(parent))
         ]
 
