@@ -1,4 +1,4 @@
-"""What `scripts/test-scale` runs: thousands of each kind, on an engine and a registry of its own."""
+"""What `scripts/test-scale` runs: thousands of each kind, on an engine of its own."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "suites"))
@@ -21,17 +22,20 @@ from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
 
+_TELL = partial(print, flush=True)
 _POOLS = {"default-address-pools": [{"base": "10.0.0.0/8", "size": 22}]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="default: all of them")
+    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; default: all of them")
     parser.add_argument("--count", type=int, default=STEPS[-1])
     parser.add_argument("--nofile", type=int, default=1024, help="soft limit of the daemon's start")
     parser.add_argument("--hard", type=int, help="its hard limit, else this process's")
     parser.add_argument("--default-pools", action="store_true", help="of addresses")
     options = parser.parse_args()
+    if unknown := [kind for kind in options.kinds if kind not in KINDS]:
+        parser.error(f"{unknown[0]}: no such kind")
     steps = (*(step for step in STEPS if step < options.count), options.count)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
@@ -43,8 +47,8 @@ def main() -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
-    with tempfile.TemporaryDirectory(prefix="stackr-scale-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="stackr-scale-") as scratch:
+        folder = Path(scratch)
         file = folder / "engine.json"
         file.write_text(json.dumps({} if options.default_pools else _POOLS))
         with loopback_registry.serve(folder) as registry:
@@ -54,17 +58,13 @@ def main() -> None:
             start(config)
             try:
                 raw_request(config.socket, "POST", f"/images/create?fromImage={image}", None, "")
-                for kind in options.kinds or KINDS:
-                    _tell(f"== {kind}")
-                    scale = Scale(config, KINDS[kind](Calls(config.socket), image), steps, _tell, start)
-                    asyncio.run(scale.run())
+                for name in options.kinds or KINDS:
+                    _TELL(f"== {name}")
+                    kind = KINDS[name](Calls(config.socket), image)
+                    asyncio.run(Scale(config, kind, steps, _TELL, start).run())
             finally:
                 control.stop(config, timeout_s=600)
             leak_census.assert_nothing_left(config, frozenset())
-
-
-def _tell(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
 
 
 main()

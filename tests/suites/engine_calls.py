@@ -32,12 +32,10 @@ class Calls:
     async def call(
         self, method: str, path: str, body: object = None, *, well: tuple[int, ...] = ()
     ) -> bytes:
-        """The answer, with its head. well: what is as good as a success. Raises Refused, OSError."""
+        """The answer, with its head. well: statuses that will do. Raises Refused, OSError."""
         reader, writer = await asyncio.open_unix_connection(self.socket)
-        data = b"" if body is None else json.dumps(body).encode()
-        kind = f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n" if data else ""
         try:
-            writer.write(head(method, path, f"Connection: close\r\n{kind}") + data)
+            writer.write(_request(method, path, body, "Connection: close\r\n"))
             answer = await reader.read()
         finally:
             await close(writer)
@@ -58,10 +56,8 @@ class Calls:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A call whose answer has begun and does not end. Raises Refused, OSError."""
         reader, writer = await asyncio.open_unix_connection(self.socket, limit=_LINE_BYTES)
-        data = b"" if body is None else json.dumps(body).encode()
-        kind = f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n" if data else ""
         try:
-            writer.write(head(method, path, kind) + data)
+            writer.write(_request(method, path, body))
             answer = await reader.readuntil(b"\r\n\r\n")
             if answer.split(b" ", 2)[1] not in (b"101", b"200"):
                 answer += await asyncio.wait_for(reader.read(4096), 30)
@@ -70,6 +66,12 @@ class Calls:
             await close(writer)
             raise
         return reader, writer
+
+
+def _request(method: str, path: str, body: object, more: str = "") -> bytes:
+    data = b"" if body is None else json.dumps(body).encode()
+    kind = f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n" if data else ""
+    return head(method, path, more + kind) + data
 
 
 def _check(method: str, path: str, answer: bytes, well: tuple[int, ...]) -> None:

@@ -11,11 +11,14 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
+
+from engine_calls import Calls, close, head
 
 __all__ = ["FULL", "Load", "Size"]
 
@@ -106,10 +109,10 @@ class Load:
         async def connect() -> None:
             reader, writer = await asyncio.open_unix_connection(self.socket)
             await there.wait()
-            writer.write(_head("GET", "/_ping", "Connection: close\r\n"))
+            writer.write(head("GET", "/_ping", "Connection: close\r\n"))
             answer = await reader.read()
             assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
-            await _close(writer)
+            await close(writer)
 
         with self._timed(f"{self.size.connects} connects at once"):
             await asyncio.gather(*(connect() for _ in range(self.size.connects)))
@@ -201,27 +204,10 @@ class Load:
         self, method: str, path: str, body: object = None, *, gone: bool = False
     ) -> bytes:
         """gone: that there is no such thing is as well."""
-        reader, writer = await asyncio.open_unix_connection(self.socket)
-        data = b"" if body is None else json.dumps(body).encode()
-        kind = f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n" if data else ""
-        writer.write(_head(method, path, f"Connection: close\r\n{kind}") + data)
-        answer = await reader.read()
-        await _close(writer)
-        is_well = answer.startswith(b"HTTP/1.1 2") or (gone and answer.startswith(b"HTTP/1.1 404"))
-        assert is_well, f"{method} {path}: {answer[:500]!r}"
-        return answer
+        return await Calls(self.socket).call(method, path, body, well=(404,) if gone else ())
 
-    @contextlib.asynccontextmanager
-    async def _streamed(self, path: str) -> AsyncIterator[asyncio.StreamReader]:
-        """From when the answer has begun."""
-        reader, writer = await asyncio.open_unix_connection(self.socket, limit=1 << 20)
-        try:
-            writer.write(_head("GET", path))
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            yield reader
-        finally:
-            await _close(writer)
+    def _streamed(self, path: str) -> AbstractAsyncContextManager[asyncio.StreamReader]:
+        return Calls(self.socket).streamed(path)
 
     # --- figures -------------------------------------------------------------------------------
 
@@ -256,13 +242,3 @@ class Load:
 def _network(number: int) -> str:
     """Of the container of this number."""
     return f"load-network-{number // _ON_A_NETWORK}"
-
-
-def _head(method: str, path: str, more: str = "") -> bytes:
-    return f"{method} {path} HTTP/1.1\r\nHost: load\r\n{more}\r\n".encode()
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()

@@ -35,6 +35,7 @@ _PORTS_EACH: Final = 64
 _FIRST_PORT: Final = 20000
 _ALL_S: Final = 300.0
 _SIZE: Final = re.compile(r"^(VmRSS|Threads):\s+(\d+)", re.MULTILINE)
+_LOST: Final = (OSError, asyncio.IncompleteReadError)
 _NUMBERS: Final = re.compile(r"[0-9a-f]{12,}|\d+")
 
 
@@ -335,7 +336,7 @@ class Scale:
 
         async def worker() -> None:
             for number in left:
-                with contextlib.suppress(*((OSError, asyncio.IncompleteReadError) if patient else ())):
+                with contextlib.suppress(*(_LOST if patient else ())):
                     await act(number)
 
         await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))

@@ -44,7 +44,7 @@ Subnet = IPv4Network | IPv6Network
 
 
 class Span(NamedTuple):
-    """The addresses of a subnet that somebody has, as numbers: thousands are compared in a moment."""
+    """The addresses of a subnet, as numbers: thousands are compared in a moment."""
 
     low: int
     high: int
