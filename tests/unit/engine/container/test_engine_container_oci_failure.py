@@ -10,6 +10,7 @@ SOURCES = {
     "/etc/passwd": "/srv/folder",
     "/etc": "/srv/file",
     "/t": "tmpfs",
+    "/dev": "/srv/dev",
     "/etc/passwd/x": "data",
 }
 _RUNC = 'time="2026-11-29T13:47:00Z" level=error msg="runc create failed: {}"'
@@ -36,6 +37,28 @@ def _runc(text: str) -> str:
             ),
             127,
             ('error mounting "/srv/file" to rootfs at "/etc": not a directory', _VICE_VERSA),
+        ),
+        (
+            "writing file `/sys/fs/cgroup/unified/x/cgroup.procs`: File too large",
+            128,
+            ("ulimit fsize: too low",),
+        ),
+        ("write to seccomp fd", 128, ("ulimit fsize: too low",)),
+        (
+            "error opening file `/proc/self/setgroups`: Too many open files",
+            128,
+            ("ulimit nofile: too low",),
+        ),
+        (
+            _runc(f"{_INIT}open /proc/sys/net/ipv4/ip_forward: too many open files"),
+            128,
+            ("ulimit nofile: too low",),
+        ),
+        ("read from the init process", 128, ("killed before the program began", "ulimits (cpu)")),
+        (
+            "failed open()ing /dev/null: No such file or directory",
+            127,
+            ('device "/dev/null": "/srv/dev", which is mounted at /dev, has none',),
         ),
         (
             "mkdir `/etc/passwd/x`: Not a directory",

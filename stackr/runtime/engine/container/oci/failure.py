@@ -169,6 +169,25 @@ def _ulimit(complaint: _Complaint) -> _Cause:
     return 128, f"ulimit {name}: {complaint.why}"
 
 
+def _meets_runtime(complaint: _Complaint) -> _Cause:
+    """The container's limits hold for the OCI runtime too, from when it sets them."""
+    return 128, f"ulimit {complaint.match.lastgroup}: too low for the container to be set up"
+
+
+def _killed_early(complaint: _Complaint) -> _Cause:
+    return 128, (
+        "its first process was killed before the program began: by its ulimits (cpu), its seccomp"
+        " profile or its memory limit"
+    )
+
+
+def _no_devices(complaint: _Complaint) -> _Cause:
+    path = complaint.match["path"]
+    source = complaint.sources.get("/dev")
+    where = f'"{source}", which is mounted at /dev, has none' if source else complaint.why
+    return 127, f'device "{path}": {where}'
+
+
 def _sysctl(complaint: _Complaint) -> _Cause:
     path = complaint.match["path"]
     name = path.removeprefix("/proc/sys/").replace("/", ".")
@@ -198,6 +217,12 @@ _Q = "[`\"']"
 _READINGS: tuple[tuple[re.Pattern[str], _Reading], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), reading)
     for pattern, reading in (
+        (
+            r"(?P<fsize>file too large$|write to seccomp fd)|(?P<nofile>too many open files$)",
+            _meets_runtime,
+        ),
+        (r"^read from the init process$", _killed_early),
+        (r"failed open\(\)ing (?P<path>/dev/\w+): (?P<why>[^:\n]+)$", _no_devices),
         (
             rf"mount {_Q}(?P<source>[^`]*){_Q} to {_Q}(?P<target>[^`]*){_Q}: (?P<why>[^:\n]+)$",
             _mount,
