@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument, StackrError
+from stackr.runtime.engine.container.host import detect
+from stackr.runtime.engine.container.life.checks import check_create
 from stackr.runtime.engine.container.oci.bundle import environment
 from stackr.runtime.engine.container.oci.security import parse_security_options
 from stackr.runtime.engine.container.oci.user import ProcessUser
@@ -55,6 +57,12 @@ def test_what_the_network_mode_excludes_is_refused(
     with pytest.raises(InvalidArgument) as caught:
         check_network_mode(parse_create(body))
     assert text in caught.value.message
+
+
+@pytest.mark.parametrize(("folder", "text"), [("x/y", "absolute"), ("/é" * 2000, "4095 bytes")])
+def test_a_working_directory_that_cannot_be_entered_is_refused(folder: str, text: str) -> None:
+    with pytest.raises(InvalidArgument, match=text):
+        check_create(Config(working_dir=folder), HostConfig(), detect())
 
 
 @pytest.mark.parametrize("network", ["none", "bridge"])

@@ -40,6 +40,7 @@ __all__ = ["check_create", "check_restart", "limit_warnings"]
 
 _HOSTNAME = re.compile(r"^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62})$")
 _LEAST_DURATION_NS = 1_000_000
+_PATH_BYTES = 4096  # with the last zero. Source: linux, limits.h
 
 
 def check_create(config: Config, host_config: HostConfig, host: Host) -> list[str]:
@@ -88,6 +89,8 @@ def _check_config(config: Config) -> None:
             f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute"
             " path"
         )
+    if len(os.fsencode(config.working_dir)) >= _PATH_BYTES:
+        raise InvalidArgument(f"the working directory is longer than {_PATH_BYTES - 1} bytes")
     if config.stop_signal:
         signal_number(config.stop_signal)
     standby = config.labels.get(STANDBY_LABEL, "false")
