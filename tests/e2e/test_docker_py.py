@@ -100,6 +100,12 @@ def test_a_build_takes_its_steps_from_the_images_that_are_named(
         client.images.prune()
 
 
+def test_arguments_that_ps_refuses(sleeper: Any) -> None:
+    with pytest.raises(APIError, match="unknown gnu long option") as refused:
+        sleeper.top(ps_args="--invalid")
+    assert refused.value.status_code == 500
+
+
 def test_logs_are_streamed(client: Any, busybox_image: str) -> None:
     container = client.containers.run(
         busybox_image, ["sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.1; done"], detach=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from stackr.errors import InvalidArgument
+from stackr.errors import Internal
 from stackr.runtime.engine.linux.command import CommandError, run
 
 __all__ = ["process_table"]
@@ -15,18 +15,18 @@ _DEFAULT = "-ef"
 async def process_table(pids: Collection[int], arguments: str) -> tuple[list[str], list[list[str]]]:
     """Titles, and a row for each of `pids`; the last column takes the rest of its line.
 
-    arguments: of ps, "" for "-ef". Raises InvalidArgument where they give no PID column, and where
-    ps refuses them.
+    arguments: of ps, "" for "-ef". Raises Internal, as dockerd does, where they give no PID column,
+    and where ps refuses them.
     """
     words = arguments.split() or [_DEFAULT]
     try:
         output = await run(["ps", *words])
     except CommandError as error:
-        raise InvalidArgument(f"Error running ps: {error.output}") from error
+        raise Internal(f"ps: {error.output.partition(chr(10))[0]}") from error
     lines = output.splitlines()
     titles = lines[0].split() if lines else []
     if "PID" not in titles:
-        raise InvalidArgument("Couldn't find PID field in ps output")
+        raise Internal("Couldn't find PID field in ps output")
     column = titles.index("PID")
     rows = [line.split(None, len(titles) - 1) for line in lines[1:]]
     return titles, [row for row in rows if _pid(row, column) in pids]

@@ -1,0 +1,278 @@
+"""Each call of the API that changes something: what is there before it, and how it is made.
+
+What exists is told in names and states (`Site.view`), so that the state after a daemon was killed
+in the middle of a call can be compared with those before and after one that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import json
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from engine_request import raw_request
+
+from stackr.runtime.engine.config import EngineConfig
+
+__all__ = ["CALLS", "Call", "Site", "View"]
+
+View = tuple[str, ...]
+
+_TAR: Final = "application/x-tar"
+_JSON: Final = "application/json"
+_MARK: Final = "data/mark"
+_BYTES: Final = 8 << 20
+
+
+@dataclass
+class Site:
+    """An engine. image: the test image, which it has. other: one in the registry alone."""
+
+    engine: EngineConfig
+    image: str
+    other: str
+    kept: bytes = b""
+
+    def ask(
+        self, method: str, path: str, body: object = None, *, tar: bytes = b""
+    ) -> tuple[int, Any]:
+        """The status, and the answer as JSON, or as text where it is none."""
+        data = tar or (None if body is None else json.dumps(body).encode())
+        kind = _TAR if tar else "" if body is None else _JSON
+        status, text = raw_request(self.engine.socket, method, path, data, kind)
+        with contextlib.suppress(ValueError):
+            return status, json.loads(text)
+        return status, text
+
+    def must(self, method: str, path: str, body: object = None, *, tar: bytes = b"") -> Any:
+        status, answer = self.ask(method, path, body, tar=tar)
+        assert status < 300, f"{method} {path}: {status}: {answer}"
+        return answer
+
+    def create(self, name: str, **settings: Any) -> None:
+        config = {
+            "Image": self.image,
+            "Cmd": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"],
+            "Volumes": {"/anonymous": {}},
+            "HostConfig": {"Binds": ["named:/named"]},
+            **settings,
+        }
+        self.must("POST", f"/containers/create?name={name}", config)
+
+    def run(self, name: str = "it") -> None:
+        self.create(name)
+        self.must("POST", f"/containers/{name}/start")
+
+    def view(self) -> View:
+        """What exists, each in a line."""
+        containers = self.must("GET", "/containers/json?all=1")
+        volumes = [volume["Name"] for volume in self.must("GET", "/volumes")["Volumes"] or ()]
+        images = self.must("GET", "/images/json?all=1")
+        networks = self.must("GET", "/networks")
+        tags = [tag for image in images for tag in image["RepoTags"] or ("untagged",)]
+        return (
+            *sorted(self._container(each["Id"]) for each in containers),
+            *sorted(f"volume {name if len(name) < 64 else 'anonymous'}" for name in volumes),
+            *sorted(f"network {network['Name']}" for network in networks),
+            *sorted(f"image {tag}" for tag in tags),
+        )
+
+    def _container(self, id: str) -> str:
+        shown = self.must("GET", f"/containers/{id}/json")
+        marked, _ = self.ask("HEAD", f"/containers/{id}/archive?path=/{_MARK}")
+        networks = ",".join(sorted(shown["NetworkSettings"]["Networks"]))
+        state = shown["State"]
+        told = state["Status"], networks, shown["HostConfig"]["Memory"], marked == 200
+        return f"container {shown['Name']} {told} {len(shown['Mounts'])}"
+
+    def clear(self) -> None:
+        """Remove all but the test image."""
+        for container in self.must("GET", "/containers/json?all=1"):
+            self.must("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+        for kind in ("networks", "volumes"):
+            every = quote('{"all":["true"]}') if kind == "volumes" else ""
+            self.must("POST", f"/{kind}/prune?filters={every}")
+        self.must("POST", "/build/prune?all=1")
+        for image in self.must("GET", "/images/json?all=1"):
+            for name in image["RepoTags"] or [image["Id"]]:
+                if name != self.image:
+                    self.ask("DELETE", f"/images/{name}?force=1")
+
+
+def _nothing(_: Site) -> None: ...
+
+
+@dataclass(frozen=True)
+class Call:
+    """between: states of containers that are neither before nor after, but may be seen."""
+
+    name: str
+    make: Callable[[Site], tuple[int, Any]]
+    before: Callable[[Site], None] = _nothing
+    between: Sequence[str] = ()
+    partly: bool = False
+    """It is of several things, of which some may be done."""
+    anew: bool = False
+    """Made twice, it makes an image anew, and the first one has no name any more."""
+
+    def tried(self, site: Site) -> None:
+        """Made in vain, as far as its client knows."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self.make(site)
+
+
+def _call(name: str, path: str = "", body: object = None, **how: Any) -> Call:
+    """name: starts with the method."""
+    method, _, rest = name.partition(" ")
+    return Call(name, lambda site: site.ask(method, path or rest, body), **how)
+
+
+def _archive(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as made:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        made.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+_NOISE: Final = b"".join(number.to_bytes(4, "big") for number in range(_BYTES // 4))
+_DOCKERFILE: Final = "FROM {}\nRUN head -c 3000000 /dev/zero >/made\nRUN sleep 0.1\n"
+
+
+def _create(site: Site) -> tuple[int, Any]:
+    host = {"Binds": ["named:/named"], "Memory": 64 << 20, "NetworkMode": "net"}
+    body = {"Image": site.image, "Volumes": {"/anonymous": {}}, "HostConfig": host}
+    return site.ask("POST", "/containers/create?name=it", body)
+
+
+def _exec(site: Site) -> tuple[int, Any]:
+    made = site.must("POST", "/containers/it/exec", {"Cmd": ["sleep", "0.1"]})
+    return site.ask("POST", f"/exec/{made['Id']}/start", {"Detach": False})
+
+
+def _put(site: Site) -> tuple[int, Any]:
+    return site.ask("PUT", "/containers/it/archive?path=/", tar=_archive(_MARK, _NOISE))
+
+
+def _pull(site: Site) -> tuple[int, Any]:
+    return site.ask("POST", f"/images/create?fromImage={quote(site.other)}")
+
+
+def _import(site: Site) -> tuple[int, Any]:
+    path = "/images/create?fromSrc=-&repo=imported&tag=1"
+    return site.ask("POST", path, tar=_archive("file", _NOISE))
+
+
+def _save(site: Site) -> None:
+    """What `load` is given; the engine has it no more."""
+    _pull(site)
+    _, site.kept = raw_request(site.engine.socket, "GET", f"/images/{site.other}/get", None, "")
+    site.must("DELETE", f"/images/{site.other}")
+
+
+def _build(site: Site) -> tuple[int, Any]:
+    context = _archive("Dockerfile", _DOCKERFILE.format(site.image).encode())
+    return site.ask("POST", "/build?t=built:1", tar=context)
+
+
+def _pulled(site: Site) -> None:
+    _pull(site)
+
+
+def _built(site: Site) -> None:
+    _build(site)
+
+
+def _stopped(site: Site) -> None:
+    site.create("it", HostConfig={})
+    site.create("too", HostConfig={})
+
+
+def _network(site: Site) -> None:
+    site.must("POST", "/networks/create", {"Name": "net"})
+
+
+def _beside_network(site: Site) -> None:
+    _network(site)
+    site.run()
+
+
+def _connected(site: Site) -> None:
+    _beside_network(site)
+    site.must("POST", "/networks/net/connect", {"Container": "it"})
+
+
+def _paused(site: Site) -> None:
+    site.run()
+    site.must("POST", "/containers/it/pause")
+
+
+def _tagged(site: Site) -> None:
+    site.must("POST", f"/images/{site.image}/tag?repo=tagged&tag=1")
+
+
+def _beside_image(site: Site) -> None:
+    """An image that is used, and one that is not."""
+    site.run()
+    _pull(site)
+
+
+def _volumes(site: Site) -> None:
+    for number in range(3):
+        site.must("POST", "/volumes/create", {"Name": f"v{number}"})
+
+
+def _networks(site: Site) -> None:
+    for number in range(3):
+        site.must("POST", "/networks/create", {"Name": f"n{number}"})
+
+
+_IT: Final = "/containers/it"
+_EVERY: Final = quote('{"all":["true"]}')
+_UNUSED: Final = quote('{"dangling":["false"]}')
+
+CALLS: Final = (
+    Call("POST /containers/create", _create, _network),
+    _call(f"POST {_IT}/start", before=lambda site: site.create("it")),
+    _call(f"POST {_IT}/stop", before=Site.run),
+    _call(f"POST {_IT}/kill", before=Site.run),
+    _call(f"POST {_IT}/restart", before=Site.run, between=["exited"]),
+    _call(f"POST {_IT}/pause", before=Site.run),
+    _call(f"POST {_IT}/unpause", before=_paused),
+    _call(f"POST {_IT}/rename", f"{_IT}/rename?name=renamed", before=Site.run),
+    _call(f"POST {_IT}/update", body={"Memory": 64 << 20, "MemorySwap": -1}, before=Site.run),
+    _call(f"DELETE {_IT}", f"{_IT}?force=1&v=1", before=Site.run, between=["exited"], partly=True),
+    _call("POST /containers/prune", before=_stopped, partly=True),
+    Call(f"PUT {_IT}/archive", _put, Site.run),
+    Call(f"POST {_IT}/exec", _exec, Site.run),
+    _call(
+        "POST /commit", "/commit?container=it&repo=committed&tag=1", {}, before=Site.run, anew=True
+    ),
+    Call("POST /images/create fromImage", _pull),
+    Call("POST /images/create fromSrc", _import, anew=True),
+    Call("POST /images/load", lambda site: site.ask("POST", "/images/load", tar=site.kept), _save),
+    Call("POST /images/tag", lambda s: s.ask("POST", f"/images/{s.image}/tag?repo=tagged&tag=1")),
+    Call("POST /images/push", lambda s: s.ask("POST", f"/images/{s.image}/push")),
+    _call("DELETE /images/tagged:1", before=_tagged),
+    Call("DELETE /images", lambda s: s.ask("DELETE", f"/images/{s.other}"), _pulled),
+    Call(
+        "POST /images/prune", lambda s: s.ask("POST", f"/images/prune?filters={_UNUSED}"), Site.run
+    ),
+    Call("POST /build", _build),
+    _call("POST /build/prune", "/build/prune?all=1", before=_built),
+    _call("POST /networks/create", body={"Name": "net"}),
+    _call("POST /networks/net/connect", body={"Container": "it"}, before=_beside_network),
+    _call("POST /networks/net/disconnect", body={"Container": "it"}, before=_connected),
+    _call("DELETE /networks/net", before=_network),
+    _call("POST /networks/prune", before=_networks, partly=True),
+    _call("POST /volumes/create", body={"Name": "made"}),
+    _call("DELETE /volumes/v0", before=_volumes),
+    _call("POST /volumes/prune", f"/volumes/prune?filters={_EVERY}", before=_volumes, partly=True),
+)
