@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
+import stat
+import struct
 import sys
 import termios
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["console_size", "raw_terminal", "read_chunks", "terminal_size", "watch_size"]
+__all__ = [
+    *("console_size", "has_waiting_input", "raw_terminal", "read_chunks", "terminal_size"),
+    "watch_size",
+]
 
 
 @contextlib.contextmanager
@@ -38,6 +44,20 @@ def console_size(*, tty: bool) -> tuple[int, int] | None:
     """(rows, columns) for the terminal of a program that has one."""
     size = terminal_size() if tty else None
     return None if size is None else (size[1], size[0])
+
+
+def has_waiting_input(fd: int = 0) -> bool:
+    """Whether a file, or a pipe that somebody has written to, is at `fd` and not read yet."""
+    try:
+        found = os.fstat(fd)
+        if stat.S_ISREG(found.st_mode):
+            return found.st_size > os.lseek(fd, 0, os.SEEK_CUR)
+        if not stat.S_ISFIFO(found.st_mode):
+            return False
+        (count,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))
+    except OSError:
+        return False  # it is closed
+    return bool(count)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from stackr.stack.builds import with_builds
 from stackr.stack.context import Context
 from stackr.stack.planning import check_support, plan_pulls, refresh
 
-__all__ = ["Converse", "Kill", "OneOffEnd", "run_one_off"]
+__all__ = ["Converse", "Kill", "OneOffEnd", "run_one_off", "start_failure"]
 
 
 class _CannotStart(StackrError):
@@ -165,14 +165,14 @@ class _OneOffRun:
         except StackrError as error:
             if self.wanted.auto_remove:
                 await self._remove()
-            raise _start_failure(error) from error
+            raise start_failure(error) from error
 
     async def _remove(self) -> None:
         with contextlib.suppress(NotFound, Conflict):  # the engine is at it already
             await self.runtime.remove_container(self._ref, force=True, volumes=True)
 
 
-def _start_failure(error: StackrError) -> StackrError:
+def start_failure(error: StackrError) -> StackrError:
     """With the exit code of `docker run`, which is found by the engine's words there as well."""
     text = error.message.lower()
     kind = _CannotStart

@@ -12,17 +12,20 @@ from typing import Annotated
 import typer
 
 from stackr.cli.arguments import without_dashes
+from stackr.cli.commands.attach import joined
 from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import Session, open_session
+from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join
-from stackr.cli.terminal import console_size
-from stackr.errors import InvalidArgument
+from stackr.cli.terminal import console_size, has_waiting_input
+from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option, check_conflicts
 from stackr.planner.commands.oneoff import OneOff, needs_options
 from stackr.planner.plan.options import UpOptions
-from stackr.runtime.protocol import Streams
+from stackr.runtime.protocol import Runtime, Streams, SupportsAttach
+from stackr.runtime.types import ContainerState
+from stackr.runtime.workloads import Workloads
 from stackr.spec import dotenv
 from stackr.spec.files import HOST
 from stackr.spec.model.mounts import BindOptions, ServiceVolume, VolumeOptions
@@ -30,9 +33,11 @@ from stackr.spec.model.project import Project
 from stackr.spec.model.service import Port
 from stackr.spec.shellwords import split
 from stackr.spec.short import parse_port, parse_volume
-from stackr.stack.oneoff import Converse, Kill, run_one_off
+from stackr.stack.oneoff import Converse, Kill, OneOffEnd, run_one_off
 from stackr.stack.planning import desire
 from stackr.stack.source import current_folder
+from stackr.stack.workloads.oneoff import ClusterJob
+from stackr.stack.workloads.refusals import refuse_given
 
 __all__ = ["CONTEXT_SETTINGS", "run"]
 
@@ -100,10 +105,10 @@ class RunArguments:
         ),
     ] = None
     no_terminal: Annotated[bool, Option("--no-TTY", hidden=True)] = False
-    stdin: Annotated[
-        bool,
+    interactive: Annotated[
+        bool | None,
         Option("--interactive/--no-interactive", "-i", help="Keep its stdin open (default)"),
-    ] = True
+    ] = None
     options: Annotated[
         UpOptions,
         Group(
@@ -123,6 +128,26 @@ class RunArguments:
 
     def __post_init__(self) -> None:
         check_conflicts(self, ("--service-ports", "--publish"))
+
+    def check_cluster(self) -> None:
+        """Raises NotSupported for what a task of a cluster has not."""
+        refuse_given(
+            {"--name": bool(self.name), "--remove-orphans": self.options.remove_orphans},
+            "make the containers",
+        )
+        if not self.tty:
+            refuse_given(
+                {
+                    "--interactive": bool(self.interactive),
+                    "stdin": self.stdin and has_waiting_input(),
+                },
+                "give a task no input but that of a terminal",
+                hint="--no-interactive runs it without",
+            )
+
+    @property
+    def stdin(self) -> bool:
+        return self.interactive is not False
 
     @property
     def tty(self) -> bool:
@@ -156,21 +181,48 @@ def _run(session: Session, arguments: RunArguments) -> int:
     project = source_of(session.options).load((arguments.service,))
     wanted = _one_off(project, arguments)
     up_options = arguments.options
-    desired = desire(
-        project,
-        needs_options(wanted.service, up_options),
-        engine=session.options.engine,
-        all_resources=session.options.all_resources,
+    desired = session.prepared(
+        lambda: desire(
+            project,
+            needs_options(wanted.service, up_options),
+            engine=session.options.engine,
+            all_resources=session.options.all_resources,
+        )
     )
     converse = None if arguments.detach else _conversation(session, wanted)
     end = session.on_engine(
         lambda runtime: run_one_off(
-            session.context(project), runtime, desired, wanted, up_options, converse=converse
-        )
+            session.context(project), runtime, desired(), wanted, up_options, converse=converse
+        ),
+        cluster=OnCluster(
+            project.name, lambda cluster: _on_cluster(session, cluster, project, wanted, arguments)
+        ),
     )
     if arguments.detach and end.container:
         session.out.line(end.container)
     return end.exit_code
+
+
+async def _on_cluster(
+    session: Session, cluster: Workloads, project: Project, wanted: OneOff, arguments: RunArguments
+) -> OneOffEnd:
+    """As a job, whose output is shown; at a terminal, by the engine of the node that it is on."""
+    arguments.check_cluster()
+
+    def write(stream: str, line: bytes) -> None:
+        out = sys.stderr.buffer if stream == "stderr" else sys.stdout.buffer
+        out.write(line + b"\n")
+        out.flush()
+
+    async def join_terminal(runtime: Runtime, container: ContainerState) -> int:
+        if not isinstance(runtime, SupportsAttach):
+            raise NotSupported("run: the node's engine does not offer it")
+        return await joined(session, runtime, container, stdin=wanted.stdin, keys=DEFAULT_KEYS)
+
+    job = ClusterJob(session.context(project), cluster, project, wanted, arguments.options)
+    if arguments.detach or session.is_dry_run:
+        return await job.begin()
+    return await (job.at_terminal(join_terminal) if wanted.tty else job.followed(write))
 
 
 def _conversation(session: Session, wanted: OneOff) -> Converse:

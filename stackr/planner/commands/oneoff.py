@@ -29,7 +29,7 @@ from stackr.runtime.container import ContainerConfig, NetworkAttachment
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.service import Port, Service
 
-__all__ = ["OneOff", "needs_options", "plan_needs", "plan_one_off"]
+__all__ = ["OneOff", "changed_service", "needs_options", "plan_needs", "plan_one_off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _config(
     names: Mapping[str, list[str]],
 ) -> ContainerConfig:
     image = observed.images.get(service.image)
-    changed = _changed(service.service, wanted)
+    changed = changed_service(service.service, wanted)
     base = {k: v for k, v in service.base_labels.items() if k != labels.RESTART_UNHEALTHY}
     own = {
         **changed.labels,
@@ -164,7 +164,8 @@ def _by_its_name(network: NetworkAttachment, name: str) -> NetworkAttachment:
     return replace(network, aliases=(name,))
 
 
-def _changed(service: Service, wanted: OneOff) -> Service:
+def changed_service(service: Service, wanted: OneOff) -> Service:
+    """The service with what was asked for in place of its own."""
     command = wanted.command
     if wanted.entrypoint is not None and command is None:
         command = ()

@@ -9,9 +9,9 @@ from typing import Any
 
 from stackr.planner.desired.config_hash import canonical_json, digest
 from stackr.runtime import labels
-from stackr.runtime.workloads import Document, DocumentKind
+from stackr.runtime.workloads import Document, DocumentKind, ObservedDocument
 
-__all__ = ["HASH_DIGITS", "OWN_LABELS", "named_by_hash", "plain_labels", "sealed"]
+__all__ = ["HASH_DIGITS", "OWN_LABELS", "is_one_off", "named_by_hash", "plain_labels", "sealed"]
 
 HASH_DIGITS = 12
 """Of a content's hash in a name."""
@@ -40,6 +40,11 @@ def sealed(document: Document) -> Document:
 def named_by_hash(document: Document) -> Document:
     """A sealed document under a name that another meaning would not have: it runs once."""
     return replace(document, name=f"{document.name}-{document.hash[:HASH_DIGITS]}")
+
+
+def is_one_off(document: ObservedDocument) -> bool:
+    """Whether it is a job of `run`, of which no stack file knows."""
+    return document.labels.get(labels.ONEOFF) == "True"
 
 
 def plain_labels(all_labels: Mapping[str, str]) -> dict[str, str]:

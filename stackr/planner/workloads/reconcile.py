@@ -25,6 +25,7 @@ from stackr.planner.plan.payloads import (
 )
 from stackr.planner.workloads.compare import Recorded, VerdictOf, Verdicts, compare, identity_of
 from stackr.planner.workloads.dialect import Dialect, Rendered
+from stackr.planner.workloads.document import is_one_off
 from stackr.planner.workloads.outlook import joined, renewed, rollout, stages
 from stackr.planner.workloads.risk import document_risks
 from stackr.runtime import labels
@@ -157,6 +158,8 @@ def _obsolete(
     going: list[tuple[ObservedDocument, str]] = []
     staying: list[ObservedDocument] = []
     for each in verdicts.obsolete:
+        if is_one_off(each):
+            continue  # of `run`: no stack file knows of it
         is_replaced = (each.kind, identity_of(each)) in keys
         is_part = each.kind is not DocumentKind.SERVICE
         if is_part and labels.DOCUMENT_KEY in each.labels:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stackr.errors import StackrError
+from stackr.executor.convergence import failed_tasks, judge
 from stackr.executor.documents import DocumentCalls
 from stackr.executor.events import EventSink
 from stackr.executor.outcome import Outcome
@@ -40,6 +41,7 @@ _UNSEEN_S = 300.0
 """For how long it stays where this process is gone; a cluster that is out of reach counts so, too.
 """
 _BEAT_S = 60.0
+_STAYS_S = 2.0
 
 
 class ClusterSite:
@@ -110,8 +112,17 @@ class ClusterSite:
         await walk(outcome.plan, calls, sink, outcome=outcome)
 
     async def standing(self) -> Standing:
+        """What was up and is not any more has failed, whatever the cluster puts in its place.
+
+        Of what came up at a second try, it has to be seen whether it stays.
+        """
         scheme_of = self.blueprint.scheme_of
-        return Standing(tuple(await members_of(self._cluster, self._name, scheme_of=scheme_of)))
+        found = await self._cluster.status(self._name)
+        if any(failed_tasks(status) for status in found):
+            await asyncio.sleep(_STAYS_S)
+            found = await self._cluster.status(self._name)
+        members = await members_of(self._cluster, self._name, scheme_of=scheme_of)
+        return Standing(tuple(members), not all(judge(status).ready for status in found))
 
     # --- away ----------------------------------------------------------------------------------
 

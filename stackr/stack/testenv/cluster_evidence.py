@@ -32,7 +32,7 @@ from stackr.stack.testenv.evidence import (
 from stackr.stack.testenv.findings import Spoken, Suspect, in_order
 from stackr.stack.testenv.timeline import Moment, Timeline
 
-__all__ = ["ClusterEvidence", "task_moments"]
+__all__ = ["ClusterEvidence", "problem_of_tasks", "task_moments"]
 
 _FAILED = ("failed", "rejected", "orphaned")
 
@@ -151,17 +151,29 @@ def task_moments(found: Mapping[str, WorkloadStatus]) -> list[Moment]:
 def _ill(
     project: Project, name: str, fault: Fault | None, status: WorkloadStatus | None
 ) -> _Ill | None:
-    verdict = judge(status) if status is not None else None
-    problem = "" if verdict is None or verdict.ready else verdict.error or verdict.text
+    tasks = status.tasks if status is not None else ()
+    problem = problem_of_tasks(status) if status is not None else ""
     if fault is None and not problem:
         return None
-    tasks = status.tasks if status is not None else ()
     task = last_failure(tasks) or next(iter(tasks), None)
     suspect = Suspect(
         service=name,
         container=task_name(name, task.slot, task.node) if task else "",
-        problem=f"is not up: {problem or (fault.message if fault else '')}",
+        problem=problem or (f"is not up: {fault.message}" if fault else ""),
         hint=fault.hint if fault else "",
         place=place_of(project, name, fault.attribute if fault else ""),
     )
     return _Ill(suspect, task)
+
+
+def problem_of_tasks(status: WorkloadStatus) -> str:
+    """What is wrong with a service of an environment, all of whose tasks are its own; "". Pure."""
+    verdict = judge(status)
+    if verdict.error:
+        return f"is not up: {verdict.error}"
+    count = sum(task.state in _FAILED for task in status.tasks)
+    failed = last_failure(status.tasks)
+    if failed is not None:
+        times = f" {count} times" if count > 1 else ""
+        return f"has failed{times}: {failed.error or failed.message or failed.state}"
+    return "" if verdict.ready else f"is not up: {verdict.text}"

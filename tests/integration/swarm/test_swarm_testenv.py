@@ -1,0 +1,133 @@
+"""`stackr test` on a real Swarm: a copy that answers, says where it fails, and expires."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from polling import until
+from swarm_project import Stack
+from swarm_rig import Rig
+
+from stackr.runtime.labels import EXPIRES
+
+pytestmark = pytest.mark.root
+_NOT_READY = 125
+_SERVE = "mkdir /www; echo hello > /www/index.html; httpd -p 80 -h /www; echo serving; sleep 99"
+_READY = {"test": ["CMD", "test", "-f", "/www/index.html"], "interval": "1s"}
+
+
+@pytest.fixture
+def stack(rig: Rig, tmp_path: Path) -> Stack:
+    return Stack(rig, tmp_path)
+
+
+def _web(stack: Stack) -> dict[str, Any]:
+    """Whose file's own port every copy would want."""
+    web = stack.service(
+        ports=[{"target": 80, "published": "8080", "mode": "host"}],
+        volumes=["data:/data"],
+        healthcheck=_READY,
+    )
+    return {**web, "command": ["sh", "-c", _SERVE]}
+
+
+def _left(stack: Stack) -> list[Any]:
+    """All that stacks leave, on every node."""
+    found = [stack.rig.manager.call("GET", f"/{kind}") for kind in ("services", "configs")]
+    networks = stack.rig.manager.call("GET", "/networks")
+    found.append([each["Name"] for each in networks if each["Name"].startswith("shop")])
+    return [each for kind in found for each in kind]
+
+
+def _volumes(stack: Stack) -> list[Any]:
+    lists = [node.call("GET", "/volumes").get("Volumes") or [] for node in stack.rig.nodes]
+    return [volume for each in lists for volume in each]
+
+
+def test_a_copy_answers_at_its_nodes_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
+    stack.write({"web": _web(stack)}, volumes={"data": {}})
+    hub = f"nsenter --net --target {stack.rig.hub.pid}"
+    ask = f'{hub} curl -sS --max-time 20 "$STACKR_WEB_80_URL"; env > {tmp_path}/told; exit 7'
+    artifacts = tmp_path / "artifacts"
+    done = stack("test", f"--artifacts={artifacts}", "--", "sh", "-c", ask, want=7)
+    assert done.stdout == "hello\n"
+    told = dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines())
+    assert told["STACKR_PROJECT"].startswith("shop-t-")
+    assert not told["STACKR_WEB_80"].endswith(":8080"), "the file's own port may be taken"
+    assert "the command exited with code 7" in done.stderr
+    assert "removed in" in done.stderr
+    (log,) = (artifacts / "logs").iterdir()
+    assert log.name.startswith("web.1@node")
+    assert log.read_text().endswith(" serving\n")
+    state = json.loads((artifacts / "state.json").read_text())
+    assert [task["state"] for task in state["tasks"]] == ["running"]
+    assert _left(stack) == []
+    until(lambda: not _volumes(stack), "the end of the task's volume")
+
+
+def test_one_that_is_not_ready_says_why(stack: Stack, tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo no disk >&2; exit 3"]
+    never = {"test": ["CMD", "false"], "interval": "30s", "start_period": "60s"}
+    policy = {"restart_policy": {"delay": "100ms"}}
+    web = stack.service(deploy=policy, healthcheck=never)
+    stack.write({"web": {**web, "command": command}})
+    done = stack("test", "--", "true", want=_NOT_READY)
+    assert 'service "web"' in done.stderr
+    assert "task: non-zero exit (3)" in done.stderr
+    assert "no disk" in done.stderr
+    assert _left(stack) == []
+    stack.write({"web": stack.service(privileged=True)})
+    assert "privileged" in stack("test", "--", "true", want=1).stderr, "a mistake in the file"
+
+
+def test_a_command_runs_as_a_job_and_leaves_nothing(stack: Stack) -> None:
+    web = stack.service(configs=[{"source": "app", "target": "/app.conf"}])
+    stack.write({"web": web, "db": stack.service()}, configs={"app": {"content": "hello\n"}})
+    say = "cat /app.conf; echo $A; echo bad >&2; exit 5"
+    done = stack("run", "--no-deps", "-e", "A=1", "web", "sh", "-c", say, want=5)
+    assert done.stdout == "hello\n1\n"
+    assert "bad\n" in done.stderr
+    told = stack("run", "web", "nonesuch", want=127).stderr
+    assert 'exec: "nonesuch": executable file not found' in told
+    assert "--interactive: not on a cluster" in stack("run", "-i", "web", want=1).stderr
+    assert stack.rig.manager.call("GET", "/services") == []
+
+    id = stack("run", "-d", "web", "sleep", "999").stdout.strip()
+    (job,) = stack.rig.manager.call("GET", "/services")
+    assert job["ID"] == id
+    assert {change["name"] for change in stack.changes()} == {"shop_web", "shop_db"}
+    stack("down")
+    assert _left(stack) == []
+
+
+def test_a_killed_client_s_copy_goes_with_the_next_command(stack: Stack) -> None:
+    stack.write({"web": stack.service()})
+    killed = subprocess.Popen(
+        stack.argv("test", "--ttl=2s", "--", "sleep", "999"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "STACKR_WARM": "0"},
+    )
+    until(lambda: stack.rig.manager.call("GET", "/services"), "the copy")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    (config,) = stack.rig.manager.call("GET", "/configs")
+    assert config["Spec"]["Labels"][EXPIRES].isdecimal(), "where every client sees it"
+
+    stack("up")
+    stack("up", "-d", "--ttl=1h")
+    assert stack.changes() == [], "the time is no part of the stack"
+    until(lambda: "shop-t-" not in stack("ls", files=False).stdout, "the time of the copy")
+    assert [each["Spec"]["Name"] for each in stack.rig.manager.call("GET", "/services")] == [
+        "shop_web"
+    ]
+    stack("up", "-d", "--ttl=1s")
+    gone = "shop: removed, as its time was up"
+    until(lambda: gone in stack("ls", files=False).stderr, "the time of the stack")
+    assert _left(stack) == []
