@@ -125,7 +125,7 @@ def uninstall(
     ] = Path("/"),
 ) -> None:
     """Remove the service again; containers go on, and what they have stays."""
-    check_installable(root)
+    check_installable(root, command="uninstall")
     for step in list(uninstall_steps(root)):
         typer.echo(step.text)
         step.run()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackr.errors import Conflict, NotSupported, PermissionDenied, Unavailable
+from stackr.errors import Conflict, NotFound, NotSupported, PermissionDenied, Unavailable
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.units import MARK, WANTS, Install, service_unit, socket_unit
@@ -24,6 +24,11 @@ __all__ = ["Step", "check_installable", "install_steps", "uninstall_steps"]
 _UNITS = Path("etc/systemd/system")
 _NAMES = ("stackr.socket", "stackr.service")
 _RUNS_SYSTEMD = Path("/run/systemd/system")
+_WITHOUT_SYSTEMD = {
+    "install": "without it, start the engine by hand: stackr engine start; for an image or"
+    " another system, name its folder: --root DIR",
+    "uninstall": "to remove the files from an image or another system, name its folder: --root DIR",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,23 @@ class Step:
     run: Callable[[], object]
 
 
-def check_installable(root: Path) -> None:
-    """Raises NotSupported where systemd does not run, PermissionDenied for anyone but root."""
+def check_installable(root: Path, *, command: str = "install") -> None:
+    """command: of `stackr engine`, which the errors name.
+
+    Raises NotSupported where systemd does not run, NotFound where DIR holds no system,
+    PermissionDenied for anyone but root.
+    """
     if root == Path("/") and not _RUNS_SYSTEMD.is_dir():
         raise NotSupported(
-            "engine install: systemd does not run here",
-            hint="start it by itself: stackr engine start; or write the files below --root DIR",
+            f"engine {command}: systemd does not run here", hint=_WITHOUT_SYSTEMD[command]
+        )
+    if not (root / "etc/group").is_file():
+        raise NotFound(
+            f'engine {command}: --root "{root}": it holds no system: it has no file etc/group',
+            hint="name the folder that an image's or a machine's files are in, up to its /",
         )
     if os.geteuid() != 0:
-        raise PermissionDenied("engine install: only root may install it", hint="run it with sudo")
+        raise PermissionDenied(f"engine {command}: only root may do it", hint="run it with sudo")
 
 
 def install_steps(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackr.errors import Conflict, NotSupported
+from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.runtime.engine import installation
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.installation import check_installable, install_steps, uninstall_steps
@@ -76,3 +76,10 @@ def test_without_systemd_it_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(installation, "_RUNS_SYSTEMD", tmp_path / "none")
     with pytest.raises(NotSupported, match="systemd does not run here"):
         check_installable(Path("/"))
+    with pytest.raises(NotSupported, match="^engine uninstall: systemd does not run here"):
+        check_installable(Path("/"), command="uninstall")
+
+
+def test_a_root_without_a_system_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="holds no system"):
+        check_installable(tmp_path / "mistyped")
