@@ -14,7 +14,7 @@ from typing import NamedTuple
 from stackr.errors import InvalidArgument
 from stackr.spec import dotenv
 from stackr.spec.files import STDIN
-from stackr.spec.foreign import looks_like_a_stack
+from stackr.spec.foreign import foreign_text, looks_like_a_stack
 from stackr.spec.interpolate import substitute
 from stackr.spec.paths import is_remote
 from stackr.spec.problems import nearest, refuse
@@ -182,18 +182,31 @@ def _search(session: Session, files: list[str]) -> list[str]:
     return []
 
 
-def _way_out(
-    session: Session, folder: str, otherwise: str = f"create {FILE_NAMES[0]}, or use -f"
-) -> str:
+def _way_out(session: Session, folder: str, otherwise: str | None = None) -> str:
     """What to do where no file is found: name the one that could be meant, if there is one."""
     stacks = [name for name in _yaml_files(session, folder) if _is_stack(session, folder, name)]
     match stacks:
         case []:
-            return otherwise
+            return otherwise or _what_is_there(session, folder)
         case [one]:
             return f"{one} looks like a stack file: use -f {shlex.quote(one)}"
         case _:
             return f"these look like stack files: {', '.join(stacks[:5])}; choose one by -f"
+
+
+def _what_is_there(session: Session, folder: str) -> str:
+    """Of a folder without a stack file: what else is there that somebody may have taken for one."""
+    if session.files.exists(posixpath.join(folder, "Dockerfile")):
+        text = (
+            'there is a Dockerfile: write "services: {app: {build: .}}" to compose.yaml beside it'
+        )
+        return f"{text}, or use -f"
+    for name in _yaml_files(session, folder):
+        data = session.files.read_file(posixpath.join(folder, name), _MOST_BYTES)
+        if data is not None and (found := foreign_text(data)):
+            return f"{name} is {found.what}: {found.hint}; create {FILE_NAMES[0]}, or use -f"
+    looked = f'neither compose.yaml nor stack.yaml is in "{folder}" or above it'
+    return f"{looked}: create {FILE_NAMES[0]}, or use -f"
 
 
 def _yaml_files(session: Session, folder: str) -> list[str]:

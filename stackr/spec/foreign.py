@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from stackr.spec.source import BadSource, Budget, documents
 
-__all__ = ["Foreign", "foreign", "looks_like_a_stack"]
+__all__ = ["Foreign", "foreign", "foreign_text", "looks_like_a_stack"]
 
 _SECTIONS = frozenset(("services", "include", "networks", "volumes", "configs", "secrets"))
 _MOST_DOCUMENTS = 20
@@ -50,6 +50,15 @@ def foreign(value: Any) -> Foreign | None:
                 return found._replace(what=f"{found.what} ({kind[:40]})")
             return found
     return None
+
+
+def foreign_text(data: bytes) -> Foreign | None:
+    """Whose file a text is, by its documents; None for a stack file, or where nothing tells."""
+    try:
+        found = itertools.islice(documents(data, Budget()), _MOST_DOCUMENTS)
+        return next((owner for each in found if (owner := foreign(each.value))), None)
+    except BadSource:
+        return None
 
 
 def looks_like_a_stack(data: bytes) -> bool:

@@ -44,6 +44,7 @@ from stackr.spec.rules import Path, parse
 from stackr.spec.schema.validate import violations
 from stackr.spec.session import LoadOptions, Session, SourceFile
 from stackr.spec.sweep import further, told
+from stackr.spec.syntax import OF_DOCKERFILE, is_dockerfile
 from stackr.spec.validate import check_project
 from stackr.spec.value_source import Provenance
 
@@ -188,7 +189,8 @@ def _load_base(
 
 def _interpolated(value: Any, environment: Mapping[str, str], session: Session) -> Tree:
     if not isinstance(value, dict):
-        session.fail((), "top-level object must be a mapping")
+        hint = OF_DOCKERFILE if isinstance(value, str) and is_dockerfile([value]) else None
+        session.fail((), "top-level object must be a mapping", hint=hint)
     tree: Tree = value
     if session.options.interpolate:
         faults = interpolate(tree, environment.get, session.warn_unset, session.warn_boolean)

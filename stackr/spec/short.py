@@ -14,6 +14,8 @@ from typing import Any
 
 _SEPARATORS = re.compile(r"\$\{|[}:]")
 _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
+_CONSISTENCIES = ("consistent", "cached", "delegated")
+"""Of Docker Desktop's file sharing on a Mac; they mean nothing on Linux, for Docker neither."""
 _MAX_PORT = 65535
 
 
@@ -161,6 +163,8 @@ def _volume_option(volume: dict[str, Any], option: str) -> None:
         volume.setdefault("bind", {})["propagation"] = option
     elif option in ("z", "Z"):
         volume.setdefault("bind", {})["selinux"] = option
+    elif option not in _CONSISTENCIES and "$" not in option:
+        raise ValueError(f'unknown option "{option}"')
 
 
 def _typed_volume(volume: dict[str, Any]) -> dict[str, Any]:

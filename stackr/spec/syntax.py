@@ -7,9 +7,10 @@ own state. Here the lines around that place are looked at, as a reader would.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Advice", "advise"]
+__all__ = ["OF_DOCKERFILE", "Advice", "advise", "is_dockerfile"]
 
 _ITEM = re.compile(r"(?:- +)*")
 _NO_SPACE = re.compile(r"([\w.-]+):([^\s:/].*)")
@@ -17,6 +18,8 @@ _NO_COLON = re.compile(r"([a-z][\w.-]*) +(\S.*)")
 _EQUALS = re.compile(r"([A-Za-z_][\w.-]*)=(.*)")
 _WIDTH = 80
 _BEGINS = re.compile(r"begins at line (\d+)")
+_CONFLICT = re.compile(r"(?:<<<<<<<|=======|>>>>>>>)(?: .*)?")
+_OPENS_QUOTE = re.compile(r"(?:^|[\s:\[{,])([\"'])")
 
 
 class Advice(NamedTuple):
@@ -33,10 +36,17 @@ def advise(data: bytes, message: str, line: int, column: int) -> Advice | None:
     line, column: where it could not go on, from 0.
     """
     lines = data.decode("utf-8", "replace").splitlines()
+    if found := _of_another_kind(data, lines):
+        return found
     if "cannot start any token" in message:
         return _quoted(lines, line, column)
     if "scanning a quoted scalar" in message and (begins := _BEGINS.search(message)):
         return _unclosed(lines, int(begins[1]) - 1)
+    if "unknown escape character" in message:
+        hint = r'in " a \ begins a sign such as \n: put the value in single quotes'
+        return Advice(hint, line, column)
+    if "not find expected key" in message and (begins := _BEGINS.search(message)):
+        return _odd_quote(lines, int(begins[1]) - 1, line) or _misplaced(lines, line)
     if "not find expected key" in message or "not find expected '-'" in message:
         return _misplaced(lines, line)
     if "mapping values are not allowed" in message or "could not find expected ':'" in message:
@@ -48,6 +58,44 @@ def advise(data: bytes, message: str, line: int, column: int) -> Advice | None:
         return Advice(
             f'write "&{name}" at the value that it stands for, above this line', line, column
         )
+    return None
+
+
+def _of_another_kind(data: bytes, lines: list[str]) -> Advice | None:
+    """Text that was not written as YAML: marks of git's, a Dockerfile, no text at all."""
+    if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Advice("it is not a text file: correct the path", 0, 0)
+    if is_dockerfile(lines):
+        return Advice(OF_DOCKERFILE, 0, 0)
+    for number, text in enumerate(lines):
+        if _CONFLICT.fullmatch(text):
+            hint = f'git could not merge here: keep one side, and remove the lines "{text[:7]}"'
+            return Advice(f"{hint} and its like", number, 0)
+    return None
+
+
+OF_DOCKERFILE = (
+    'this is a Dockerfile: write "services: {app: {build: .}}" to compose.yaml beside it'
+)
+
+
+def is_dockerfile(lines: Iterable[str]) -> bool:
+    """Whether the first instruction is FROM, comments and ARG aside."""
+    for text in lines:
+        words = text.split(maxsplit=1)
+        if words and not words[0].startswith("#") and words[0] != "ARG":
+            return len(words) == 2 and words[0] == "FROM"
+    return False
+
+
+def _odd_quote(lines: list[str], first: int, last: int) -> Advice | None:
+    """A quote that one of these lines opens and does not close, though the next ones do."""
+    for number in range(first, min(last, len(lines) - 1)):
+        opened = _OPENS_QUOTE.search(lines[number])
+        if opened and lines[number].count(opened[1]) == 1:
+            return Advice(
+                f"the {opened[1]} that begins here is not closed", number, opened.start(1)
+            )
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from stackr.errors import InvalidArgument, InvalidProject, PermissionDenied
+from stackr.errors import InvalidProject, PermissionDenied
 from stackr.planner.commands.reconcile import reconcile
 from stackr.planner.desired.project import Desired, desired
 from stackr.planner.images.building import built, plan_bases
@@ -19,8 +19,8 @@ from stackr.runtime.connect import foretold
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import Capabilities
 from stackr.spec.model.project import Project
-from stackr.spec.problems import Problem, nearest
 from stackr.spec.support import unsupported
+from stackr.stack.accepted import check_accepted, profiles_hint, unknown_profiles
 from stackr.stack.address import is_of_this_machine
 from stackr.stack.bind_sources import missing_files
 from stackr.stack.builds import are_built, with_builds
@@ -52,45 +52,13 @@ def desire(
     another does not shows when it is open, see `check_support`.
     """
     if not project.services:
-        raise InvalidProject("no service selected", hint=_profiles_hint(project))
+        raise InvalidProject("no service selected", hint=profiles_hint(project))
     _refuse_unsupported(project, foretold(engine))
     is_here = is_of_this_machine(engine)
     wanted = desired(project, up_options, all_resources=all_resources, bound_files=is_here)
-    _check_images(project, wanted)
-    missing = tuple(missing_files(project)) if is_here else ()
-    return replace(wanted, warnings=(*wanted.warnings, *missing)) if missing else wanted
-
-
-def _profiles_hint(project: Project) -> str | None:
-    """Which profile enables a service; None where there are no services at all."""
-    known = sorted({name for each in project.disabled_services.values() for name in each.profiles})
-    for given in project.profiles:
-        if given and given not in known and (near := nearest(given, known)):
-            return f'no service has the profile "{given}": {near}'
-    return f"each has a profile: --profile {known[0]} enables some" if known else None
-
-
-def _check_images(project: Project, wanted: Desired) -> None:
-    """Raises InvalidProject, with the place, for names that engines refuse without one."""
-    suspects = [(n, s.image) for n, s in wanted.services.items() if s.image != s.image.lower()]
-    problems = [problem for each in suspects if (problem := _image_problem(project, *each))]
-    if problems:
-        raise InvalidProject(str(problems[0]), problems=problems, hint=problems[0].hint)
-
-
-def _image_problem(project: Project, name: str, image: str) -> Problem | None:
-    # The grammar of names, which no plan needs where they are all lowercase.
-    from stackr.registry.reference import parse_reference
-
-    try:
-        parse_reference(image)
-    except InvalidArgument as error:
-        if error.message.endswith("must be lowercase"):
-            path = f"services.{name}.image"
-            place = project.position(path)
-            text = f"{place}: {path}: {error.message}" if place else f"{path}: {error.message}"
-            return Problem.of(text, hint=f'write "{image.lower()}"', snippet="")
-    return None
+    check_accepted(project, {name: each.image for name, each in wanted.services.items()})
+    told = (*unknown_profiles(project), *(missing_files(project) if is_here else ()))
+    return replace(wanted, warnings=(*wanted.warnings, *told)) if told else wanted
 
 
 def check_support(runtime: Runtime, wanted: Desired) -> None:

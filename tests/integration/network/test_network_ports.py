@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from network_lab import Engine, Lab, Process, eventually, many_descriptors
 
 from stackr.errors import Conflict, Unavailable
+from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.publisher import Publisher
 from stackr.runtime.engine.network.relay import wire
 from stackr.runtime.engine.network.reservations import HostPort, PortRequest
@@ -201,3 +203,12 @@ async def test_an_unfit_relay_is_replaced(
     await engine.networks.adopt(process.id, process.pid)
     assert publisher(engine).pid != pid
     monkeypatch.undo()
+
+
+def test_a_host_without_the_names_of_protocols_has_the_table_too() -> None:
+    script = "[ ! -e /etc/protocols ] || mount --bind /dev/null /etc/protocols; exec nft -f -"
+    subprocess.run(
+        ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-euc", script],
+        input=Firewall("stackr-bare").rebuild().encode(),
+        check=True,
+    )

@@ -76,7 +76,7 @@ def test_without_systemd_it_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(installation, "_RUNS_SYSTEMD", tmp_path / "none")
     with pytest.raises(NotSupported, match="systemd does not run here"):
         check_installable(Path("/"))
-    with pytest.raises(NotSupported, match="^engine uninstall: systemd does not run here"):
+    with pytest.raises(NotSupported, match=r"^engine uninstall: systemd does not run here"):
         check_installable(Path("/"), command="uninstall")
 
 

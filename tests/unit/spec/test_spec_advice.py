@@ -92,6 +92,32 @@ def told(folder: Path, **options: tuple[str, ...]) -> list[tuple[str, str, str |
         (f"{WEB}    env_file: .evn\n", "4:15", "make the file; {path: ..., required: false}"),
         (f"{WEB}    depends_on: [web]\n", "4:17", "one of them has to start first"),
         (f"{WEB}  web: {{image: b}}\n", "4:3", "put both into one, or give one of them"),
+        (
+            "services:\n  my web:\n    image: a\n",
+            "2:3",
+            'letters, digits, ".", "_" and "-" make a ',
+        ),
+        (f"{WEB}    volumes: ['./data:/x:rw,foo']\n", "4:15", "write SOURCE:TARGET, or SOURCE:"),
+        (f"{WEB}    command: {{run: x}}\n", "4:14", "write one text, or a list: ["),
+        (f"{WEB}    healthcheck: curl -f x\n", "4:18", 'write "test: COMMAND" below it'),
+        (f"{WEB}    environment: ['A = b']\n", "4:18", "write NAME=value, without a blank befo"),
+        (
+            'services:\n  web:\n    image: "app\n    ports: ["80:80"]\n',
+            "3:12",
+            'the " that begins here is not closed',
+        ),
+        (f'{WEB}    volumes: ["C:\\data:/x"]\n', "4:18", 'in " a \\ begins a sign such as'),
+        (
+            "services:\n  web:\n    image: a\n\u00a0   ports: []\n",
+            "4:1",
+            "a blank in it is no plai",
+        ),
+        (
+            "<<<<<<< HEAD\nservices:\n=======\nservices:\n>>>>>>> main\n  web: {image: a}\n",
+            "1:1",
+            "git could not merge here: keep one side",
+        ),
+        ("\x7fELF\0\0", "1:1", "it is not a text file: correct the path"),
     ],
 )
 def test_what_to_write_instead(write: Write, text: str, place: str, hint: str) -> None:

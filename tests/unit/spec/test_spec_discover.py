@@ -57,7 +57,31 @@ def test_several_files_that_could_be_meant_are_named(write: Write) -> None:
 
 
 def test_with_no_such_file_the_usual_name_is_told(write: Write) -> None:
-    assert told(write({"x.txt": TEXT}))[1] == "create compose.yaml, or use -f"
+    folder = write({"x.txt": TEXT})
+    hint = f'neither compose.yaml nor stack.yaml is in "{folder}" or above it'
+    assert told(folder)[1] == f"{hint}: create compose.yaml, or use -f"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("Dockerfile", "FROM nginx:1\n", 'write "services: {app: {build: .}}" to compose.yaml'),
+        ("k.yaml", "apiVersion: v1\nkind: Pod\n", "k.yaml is a Kubernetes manifest (Pod): kubectl"),
+    ],
+)
+def test_a_file_that_may_be_taken_for_one_is_told(
+    write: Write, name: str, text: str, said: str
+) -> None:
+    assert said in (told(write({name: text}))[1] or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["FROM nginx:1\nRUN echo hi\n", '# x\nARG A=1\nFROM a\nCMD ["a: b", {]\n']
+)
+def test_a_dockerfile_given_as_a_stack_file_is_told(write: Write, text: str) -> None:
+    assert "this is a Dockerfile: write" in (
+        told(write({"Dockerfile": text}), "Dockerfile")[1] or ""
+    )
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,31 @@ def test_an_image_in_upper_case_has_its_place(tmp_path: Path) -> None:
     project = load(LoadOptions(), {}, tmp_path)
     with pytest.raises(InvalidProject, match=r"compose.yaml:1:25: services.web.image: .*lowercase"):
         desire(project, UpOptions())
+
+
+@pytest.mark.parametrize(
+    ("service", "said", "hint"),
+    [
+        ("image: 'nginx:1 -p 80:80'", "1:25: services.web.image: invalid ref", "options of docker"),
+        ("image: “nginx:1”", "1:25: services.web.image: invalid reference", "a sign in it is no"),
+        ("image: 'nginx:'", "1:25: services.web.image: invalid reference", "write NAME:TAG, such"),
+        ("image: i, volumes: ['./a:data']", "1:38: services.web.volumes[0]", 'write "/data"'),
+    ],
+)
+def test_what_no_engine_takes_has_its_place(
+    tmp_path: Path, service: str, said: str, hint: str
+) -> None:
+    (tmp_path / "compose.yaml").write_text(f"services: {{web: {{{service}}}}}\n")
+    project = load(LoadOptions(), {}, tmp_path)
+    with pytest.raises(InvalidProject) as refused:
+        desire(project, UpOptions())
+    assert f"compose.yaml:{said}" in refused.value.message
+    assert (refused.value.hint or "").startswith(hint)
+
+
+def test_a_profile_that_no_service_has_is_warned_of(tmp_path: Path) -> None:
+    text = "services: {web: {image: i}, shell: {image: i, profiles: [dev]}}\n"
+    (tmp_path / "compose.yaml").write_text(text)
+    project = load(LoadOptions(profiles=("dve",)), {}, tmp_path)
+    warned = 'no service has the profile "dve": did you mean "dev"?'
+    assert warned in desire(project, UpOptions()).warnings

@@ -16,6 +16,7 @@ nothing is open that it keeps shut.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -56,6 +57,7 @@ class Forwarding:
 
 _AT_ONCE = 50  # elements of a command: libnftables 1.0 ends a process that gets some 200
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
+_ICMP6 = 58
 _SETS = """\
 	map published {
 		type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service
@@ -85,7 +87,8 @@ _SETS = """\
 # neighbour discovery is let in.
 # With br_netfilter, what a container sends to a port of its neighbour is translated and sent to the
 # bridge before anything is routed, so that it has its mark by then.
-# ADMITTED and LOOPBACK are filled in by `Firewall`.
+# ADMITTED, LOOPBACK, PROTOCOLS and ICMP6 are filled in by `Firewall`: protocols by their numbers,
+# as their names are known only where there is /etc/protocols, which small systems do not have.
 _CHAINS = """\
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
@@ -100,12 +103,12 @@ _CHAINS = """\
 	chain from_internal {
 		ct state established,related accept
 		iifname . ip daddr @internal_gateway4 accept
-		meta l4proto ipv6-icmp accept
+		meta l4proto ICMP6 accept
 		drop
 	}
 	chain publish {
-		meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . ip daddr . th dport map @published
-		meta nfproto ipv4 meta l4proto { tcp, udp, sctp } \
+		meta l4proto { PROTOCOLS } dnat ip to meta l4proto . ip daddr . th dport map @published
+		meta nfproto ipv4 meta l4proto { PROTOCOLS } \
 dnat ip to meta l4proto . th dport map @published_any
 	}
 	chain prerouting {
@@ -206,7 +209,13 @@ class Firewall:
 
     def _chains(self) -> str:
         loopback = "" if self.routes_loopback else _UNROUTED
-        return _CHAINS.replace("ADMITTED", f"{ADMITTED:#x}").replace("LOOPBACK", loopback)
+        words = {
+            "ADMITTED": f"{ADMITTED:#x}",
+            "LOOPBACK": loopback,
+            "PROTOCOLS": ", ".join(map(str, _PROTOCOLS.values())),
+            "ICMP6": str(_ICMP6),
+        }
+        return re.sub("|".join(words), lambda found: words[found[0]], _CHAINS)
 
     def _commands(
         self, verb: str, bridges: Iterable[BridgeRules], forwardings: Iterable[Forwarding]

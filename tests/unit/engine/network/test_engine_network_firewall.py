@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from stackr.runtime.engine.network.firewall import ADMITTED, BridgeRules, Firewall, Forwarding
 
 WEB = Forwarding("tcp", "", 8080, "172.17.0.2", 80)
@@ -67,3 +69,10 @@ def test_what_is_sent_to_a_bridge_is_marked() -> None:
     assert f"oifname @bridges meta mark set meta mark or {ADMITTED:#x}\n" in (
         Firewall("stackr").rebuild()
     )
+
+
+def test_protocols_are_numbers_as_small_systems_do_not_know_their_names() -> None:
+    commands = Firewall("stackr").rebuild()
+    assert "meta l4proto { 6, 17, 132 } dnat" in commands
+    assert "meta l4proto 58 accept" in commands
+    assert not re.search(r"\b(tcp|udp|sctp|icmp|ipv6-icmp)\b", commands)
