@@ -28,6 +28,8 @@ def kill_process(pid: int) -> None:
     process = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(process, signal.SIGKILL)
-        assert select.select([process], [], [], _DEADLINE_S)[0], f"process {pid} goes on"
+        end = select.poll()
+        end.register(process, select.POLLIN)
+        assert end.poll(1000 * _DEADLINE_S), f"process {pid} goes on"
     finally:
         os.close(process)

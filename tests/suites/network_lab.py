@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import os
 import random
-import resource
 import secrets
 import socket
 import subprocess
@@ -31,7 +30,6 @@ from stackr.runtime.engine.state import State
 DEADLINE_S = 60.0
 _PATIENCE_S = 30.0
 _SILENCE_S = 1.5
-_SELECTABLE = 1024
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -247,22 +245,6 @@ def _listener(address: str) -> socket.socket:
 def host_interfaces() -> set[str]:
     lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
     return {line.partition(":")[0].strip() for line in lines}
-
-
-@contextmanager
-def many_descriptors() -> Iterator[None]:
-    """Every number that select(2) can take is in use in this process."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    taken: list[int] = []
-    try:
-        while not taken or taken[-1] < _SELECTABLE:
-            taken.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        yield
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def ruleset() -> str:

@@ -1,4 +1,4 @@
-"""This process's limit of open files, lowered for a while."""
+"""This process's open files: fewer than it wants for a while, or many."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["open_files", "room_for"]
+__all__ = ["many_descriptors", "open_files", "room_for"]
+
+_SELECTABLE = 1024
 
 
 def open_files() -> int:
@@ -31,3 +33,19 @@ def room_for(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for fd in opened:
             os.close(fd)
+
+
+@contextmanager
+def many_descriptors() -> Iterator[None]:
+    """Every number that select(2) can take is in use in this process."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    taken: list[int] = []
+    try:
+        while not taken or taken[-1] < _SELECTABLE:
+            taken.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -37,7 +37,7 @@ LISTEN_AGAIN = signal.SIGUSR1
 _READY_FD = 3
 _ROOTS = ("data-root", "exec-root")
 _LISTENS_WITHIN_S = 5.0
-_POLL_S = 0.05
+_POLL_MS = 50
 _LOG_BYTES = 1 << 20
 _MESSAGE_BYTES = 64 * 1024
 
@@ -100,10 +100,11 @@ def _listens_again(config: EngineConfig) -> bool:
         if holder(config.data_root) != pid:
             return False
         signal.pidfd_send_signal(process, LISTEN_AGAIN)
+        end = select.poll()  # and not select(), for which a large program's numbers are too high
+        end.register(process, select.POLLIN)
         deadline = time.monotonic() + _LISTENS_WITHIN_S
         while not is_running(config) and time.monotonic() < deadline:
-            ended, _, _ = select.select([process], [], [], _POLL_S)
-            if ended:
+            if end.poll(_POLL_MS):
                 return False
         return is_running(config)
     finally:

@@ -11,9 +11,9 @@ from network_lab import (
     Lab,
     eventually,
     host_interfaces,
-    many_descriptors,
     ruleset,
 )
+from open_files import many_descriptors
 
 from stackr.errors import (
     AlreadyExists,

@@ -11,7 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from network_lab import Engine, Lab, Process, eventually, many_descriptors
+from network_lab import Engine, Lab, Process, eventually
+from open_files import many_descriptors
 
 from stackr.errors import Conflict, Unavailable
 from stackr.runtime.engine.network.firewall import Firewall
