@@ -20,7 +20,6 @@ from ipaddress import (
     IPv4Interface,
     IPv6Address,
     IPv6Interface,
-    ip_address,
     ip_interface,
 )
 from types import ModuleType
@@ -354,10 +353,10 @@ class RouteSocket:
         return _decode(found[0]) if found else None
 
     def addresses(self, index: int) -> set[IPv4Interface | IPv6Interface]:
-        """Those of an interface."""
+        """Those of an interface. The kernel tells of all, and there is one a container at least."""
         query = _asking(_RTM_GETADDR, _NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0))
-        found = [_decode_address(answer) for answer in self.query(query)]
-        return {address for of, address in found if of == index}
+        answers = (answer for answer in self.query(query) if _index_of(answer) == index)
+        return {_decode_address(answer) for answer in answers}
 
     def _next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
@@ -417,11 +416,15 @@ def _decode(answer: bytes) -> Link:
     )
 
 
-def _decode_address(answer: bytes) -> tuple[int, IPv4Interface | IPv6Interface]:
-    _, length, index = _IFADDRMSG.unpack_from(answer, _HEADER.size)
+def _index_of(address: bytes) -> int:
+    _, _, index = _IFADDRMSG.unpack_from(address, _HEADER.size)
+    return int(index)
+
+
+def _decode_address(answer: bytes) -> IPv4Interface | IPv6Interface:
+    _, length, _ = _IFADDRMSG.unpack_from(answer, _HEADER.size)
     found = attributes(answer[_HEADER.size + _IFADDRMSG.size :])
-    address = ip_address(found.get(_IFA_LOCAL) or found[_IFA_ADDRESS])
-    return index, ip_interface(f"{address}/{length}")
+    return ip_interface((found.get(_IFA_LOCAL) or found[_IFA_ADDRESS], length))
 
 
 def _text(value: bytes) -> str:

@@ -155,12 +155,18 @@ def _nft_rules(host: Host, chain: str) -> dict[_Iptables, _Rules]:
                 forward = host.nftables.look(f"list chain {form.family} filter FORWARD")
             except NftError:
                 continue  # a table of that name that is not iptables'
-            try:
-                own = host.nftables.look(f"list chain {form.family} filter {chain}")
-            except NftError:
-                own = ""
-            found[form] = _Rules(forward, own)
+            found[form] = _Rules(forward, _own_nft_rules(host, form.family, chain))
     return found
+
+
+def _own_nft_rules(host: Host, family: str, chain: str) -> str:
+    # Mostly there is none: the listing of all chains is kept, where a failure is tried again.
+    try:
+        if f"\tchain {chain} {{" in host.nftables.look(f"list chains {family}"):
+            return host.nftables.look(f"list chain {family} filter {chain}")
+    except NftError:
+        pass  # it went this moment, or is another table's
+    return ""
 
 
 def _has_legacy_filter(_: Host, family: str) -> bool:
