@@ -35,6 +35,19 @@ def test_one_who_detaches_comes_back_and_types_on(
         assert second.wait() == 3
 
 
+def test_input_that_nobody_reads_costs_no_output(
+    docker: Docker, peer: Peer, pulled: str, name: str
+) -> None:
+    lines = "line\n" * 300_000
+    docker("run", "--rm", "-i", pulled, "true", stdin=lines)
+    assert docker("run", "--rm", "-i", pulled, "head", "-1", stdin=lines).stdout == "line\n"
+    docker("run", "-d", "--name", name, pulled, "sleep", "1000")
+    assert docker("exec", "-i", name, "head", "-1", stdin=lines).stdout == "line\n"
+    missing = 126 if peer.is_dockerd else 127
+    why = docker("exec", "-i", name, "no-such-program", stdin=lines, want=missing).stdout
+    assert "executable file not found" in why
+
+
 def test_an_exec_outlives_its_client(
     docker: Docker, docker_host: dict[str, str], peer: Peer, pulled: str, name: str
 ) -> None:

@@ -40,6 +40,10 @@ _PIPELINED_BYTES = 1024 * 1024
 _PATIENCE_S = 60.0
 """With a client that sends a small body, or takes a whole answer; streams may take for ever."""
 
+_LINGER_S = 2.0
+_MOST_LINGER_S = 10.0
+"""With a client that does not hang up at its stream's end: of silence, and in all."""
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _LARGEST = 2**63 - 1
 _LARGEST_SIDE = 2**16 - 1  # of a terminal: TIOCSWINSZ takes unsigned short integers
@@ -118,14 +122,26 @@ class Duplex:
         await self._writer.drain()
 
     async def close(self) -> None:
-        """Send what is left, end our side, and close; a client that is gone is no error."""
+        """Send what is left, end our side, and close; a client that is gone is no error.
+
+        What it still sends is read for a while: a connection that is closed with something unread
+        is reset, and the client loses what it has not read of us.
+        """
         try:
             if self._writer.can_write_eof():
                 self._writer.write_eof()
+                await self._hear_out()
             self._writer.close()
             await self._writer.wait_closed()
         except (ConnectionError, OSError):
             self._writer.transport.abort()
+
+    async def _hear_out(self) -> None:
+        """Until the client has closed its side, sends nothing more, or does not come to an end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MOST_LINGER_S):
+                while await asyncio.wait_for(self.read(), _LINGER_S):
+                    pass
 
 
 @dataclass(slots=True)
