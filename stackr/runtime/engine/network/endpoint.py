@@ -300,11 +300,14 @@ def _refused(container: str, error: OSError) -> Internal:
     return Internal(f'container "{container}": cannot be connected to its networks: {reason}')
 
 
-def pair_faults(host: Host, pid: int, item: Plug) -> list[Fault]:
-    """What a running container's pair is not as it was made. Raises OSError where it has ended."""
+def pair_faults(host: Host, pid: int, item: Plug, bridge: netlink.Link | None) -> list[Fault]:
+    """What a running container's pair is not as it was made. Raises OSError where it has ended.
+
+    bridge: the network's, if it has one that is there.
+    """
     endpoint = item.endpoint
     what, wanted = f"{endpoint.container_name}.{endpoint.interface}", endpoint.ipv4_address
-    if item.place is None and (found := _near_end(host, item)):
+    if item.place is None and (found := _near_end(host, item, bridge)):
         return [Fault(what, found, wanted)]
     with netns.of_process(pid) as namespace, _inner(host, namespace) as inner:
         far_end = inner.link(endpoint.interface)
@@ -318,12 +321,11 @@ def pair_faults(host: Host, pid: int, item: Plug) -> list[Fault]:
         ]
 
 
-def _near_end(host: Host, item: Plug) -> str:
+def _near_end(host: Host, item: Plug, bridge: netlink.Link | None) -> str:
     """What the host's end of a pair is not as it was made, "" for nothing."""
     link = host.route.link(host_interface(item.endpoint.endpoint_id))
     if link is None:
         return "missing"
-    bridge = host.route.link(item.bridge)
     if bridge is None or link.master != bridge.index:
         return "not on the bridge"
     if not link.is_up:

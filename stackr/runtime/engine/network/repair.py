@@ -49,7 +49,7 @@ class Repairs:
             return []
         found = await self._bridges.faults(network) if network.bridge else []
         pairs = [(s.pid, i) for s in joined if (i := self._plug_of(s, network)) is not None]
-        return [*found, *await self._kernel.call(_faults_of, pairs)]
+        return [*found, *await self._kernel.call(_faults_of, network, pairs)]
 
     async def repair(self, network: Network) -> None:
         """Raises Conflict where another's interface has the bridge's name, Internal otherwise."""
@@ -102,7 +102,7 @@ class Repairs:
                 item = self._plug_of(sandbox, network)
                 if item is None or self._sandboxes.get(id) is not sandbox:
                     continue
-                faults = await self._kernel.call(_faults_of, [(sandbox.pid, item)])
+                faults = await self._kernel.call(_faults_of, network, [(sandbox.pid, item)])
                 if not faults:
                     continue
                 endpoints = sandbox.record.endpoints
@@ -111,9 +111,11 @@ class Repairs:
                     _log.warning("network %s: %s was %s", network.name, fault.what, fault.found)
 
 
-def _faults_of(host: Host, pairs: Iterable[tuple[int, Plug]]) -> list[Fault]:
+def _faults_of(host: Host, network: Network, pairs: Iterable[tuple[int, Plug]]) -> list[Fault]:
+    """Of containers on one network."""
     found: list[Fault] = []
+    bridge = host.route.link(network.bridge) if network.bridge else None
     for pid, item in pairs:
         with contextlib.suppress(OSError):  # it has ended this moment
-            found += kernel_endpoint.pair_faults(host, pid, item)
+            found += kernel_endpoint.pair_faults(host, pid, item, bridge)
     return found
