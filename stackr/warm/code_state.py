@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import stackr
 
@@ -24,6 +24,19 @@ class CodeState:
     def __init__(self, package: str = os.path.dirname(stackr.__file__)) -> None:
         self._package = package
         self._folders, self._files = _found(package)
+        self._names = self._files.keys()
+
+    def keep(self, imported: Container[str]) -> None:
+        """Look, of the package's files, at these alone from now on.
+
+        What has not been imported is read when it is needed, as it is then.
+        """
+        within = f"{self._package}{os.sep}"
+        self._files = {
+            path: state
+            for path, state in self._files.items()
+            if path in imported or not path.startswith(within)
+        }
 
     def is_current(self) -> bool:
         """Whether all of it is still the same."""
@@ -32,7 +45,7 @@ class CodeState:
                 folders, files = _found(self._package)
             except OSError:
                 return False
-            if files != self._files:
+            if files.keys() != self._names:
                 return False
             self._folders = folders  # bytecode was written, or something that is none of ours
         return _states(self._files) == self._files

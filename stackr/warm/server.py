@@ -60,6 +60,7 @@ def main() -> None:
     import_commands()
     make_parsers()
     rehearse(found)
+    code.keep({getattr(module, "__file__", None) or "" for module in sys.modules.values()})
     gc.collect()
     gc.freeze()
     task = _Server(path, lock, code).serve()

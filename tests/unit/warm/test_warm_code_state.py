@@ -60,6 +60,22 @@ def test_a_change_is_seen(package: Path, change: Callable[[Path], None]) -> None
     assert not code.is_current()
 
 
+def test_a_file_that_was_not_imported_counts_by_its_name(package: Path) -> None:
+    code = CodeState(str(package))
+    code.keep({str(package / "inner/__init__.py")})
+    _written_in_place(package)
+    assert code.is_current()
+    _added(package)
+    assert not code.is_current()
+
+
+def test_an_imported_file_counts(package: Path) -> None:
+    code = CodeState(str(package))
+    code.keep({str(package / "inner/part.py")})
+    _written_in_place(package)
+    assert not code.is_current()
+
+
 def test_bytecode_is_no_change(package: Path) -> None:
     """The first import by another program writes it, into a folder that it makes."""
     code = CodeState(str(package))
