@@ -229,6 +229,7 @@ async def _prune(engine: Engine, request: Request) -> Response:
 
 ROUTES = (
     Route("GET", "/networks", _list),
+    Route("GET", "/networks/", _list),  # dockerd has it both ways, and nothing else
     Route("POST", "/networks/create", _create),
     Route("POST", "/networks/prune", _prune),
     Route("GET", "/networks/{id}", _inspect),

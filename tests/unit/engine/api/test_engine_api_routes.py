@@ -33,6 +33,7 @@ def _found(method: str, path: str) -> tuple[str, dict[str, str]] | None:
         ("GET", "/images/get", "/images/get", {}),
         ("GET", "/distribution/h/a:1/json", "/distribution/{name:path}/json", {"name": "h/a:1"}),
         ("POST", "/networks/create", "/networks/create", {}),
+        ("GET", "/networks/", "/networks/", {}),
         ("GET", "/networks/n-1", "/networks/{id}", {"id": "n-1"}),
         ("HEAD", "/_ping", "/_ping", {}),
         (
