@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import json
+import os
 import resource
+import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -20,7 +22,6 @@ from engine_scale import KINDS, STEPS, Scale
 
 from stackr.runtime.engine import control
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.launch import ensure_running
 
 _TELL = partial(print, flush=True)
 _POOLS = {"default-address-pools": [{"base": "10.0.0.0/8", "size": 22}]}
@@ -40,13 +41,18 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
     def start(config: EngineConfig) -> None:
-        # a hard limit that is lowered does not rise again without CAP_SYS_RESOURCE, which root has
-        resource.setrlimit(resource.RLIMIT_NOFILE, (options.nofile, options.hard or most))
-        try:
-            ensure_running(config)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        limits = f"--nofile={options.nofile}:{options.hard or most}"
+        environ = {
+            **os.environ,
+            "STACKR_DATA_ROOT": str(config.data_root),
+            "STACKR_EXEC_ROOT": str(config.exec_root),
+            "STACKR_ENGINE_CONFIG": str(config.file),
+            "STACKR_WARM": "0",
+        }
+        command = ["prlimit", limits, sys.executable, "-m", "stackr", "engine", "start"]
+        subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
 
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory(prefix="stackr-scale-") as scratch:
         folder = Path(scratch)
         file = folder / "engine.json"

@@ -259,6 +259,13 @@ class Scale:
     async def run(self) -> None:
         """Raises AssertionError, TimeoutError, or OSError where something is lost."""
         await self.kind.prepare(self.steps[-1])
+        try:
+            await self._run()
+        finally:
+            await self.kind.clear()
+        self._usage("after")
+
+    async def _run(self) -> None:
         self._usage("before")
         for before, count in zip((0, *self.steps), self.steps, strict=False):
             if count == self.steps[-1]:
@@ -267,11 +274,10 @@ class Scale:
         await self._restarted("killed with all there")
         if not self.kind.survives:
             self.there.clear()
-            await self._timed(f"{count} made again", self._make, range(count))
+            again = f"{self.steps[-1]} made again"
+            await self._timed(again, self._make, range(self.steps[-1]))
         await self._interrupted(self._drop, sorted(self.there)[::2])
-        await self._timed("all dropped", self._drop, range(count))
-        await self.kind.clear()
-        self._usage("after")
+        await self._timed("all dropped", self._drop, range(self.steps[-1]))
 
     async def _make(self, number: int) -> None:
         if number in self.there:

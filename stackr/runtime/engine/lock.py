@@ -36,6 +36,8 @@ class DataRootLock:
     @classmethod
     def acquire(cls, data_root: Path, *, timeout_s: float) -> DataRootLock:
         """Wait for a daemon that is ending. Raises Unavailable, which names the holder's pid."""
+        with suppress(OSError):  # a folder in its place is nobody's lock
+            (data_root / _NAME).rmdir()
         fd = _open(data_root, os.O_CREAT)
         deadline = time.monotonic() + timeout_s
         while (pid := _holder(fd, data_root, fcntl.LOCK_EX)) is not None:
@@ -68,7 +70,7 @@ def holder(data_root: Path) -> int | None:
     """
     try:
         fd = _open(data_root)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return _database_holder(data_root)
     try:
         return _holder(fd, data_root, fcntl.LOCK_SH) or None

@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["close_to_others", "make_root"]
+__all__ = ["close_to_others", "make_folder", "make_root"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,20 @@ def make_root(folder: Path) -> None:
         _make(parent, 0o755)
     _make(folder, 0o700)
     close_to_others(folder)
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make one of the engine's own, with what is missing above it. Raises OSError.
+
+    A file in its place, as a damaged disk may leave, is kept beside it; a symlink is followed: a
+    folder may be on another disk.
+    """
+    for path in (*reversed(folder.parents), folder):
+        if path.is_file() and not path.is_symlink():
+            path.rename(path.with_name(f"{path.name}.damaged"))
+            _log.warning("%s: was a file: it is kept as %s.damaged", path, path.name)
+        if not path.is_dir():
+            path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
 
 
 def _make(folder: Path, mode: int) -> None:

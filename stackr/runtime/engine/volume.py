@@ -30,6 +30,7 @@ from stackr.runtime.engine.linux.quota import clear_quota, set_quota
 from stackr.runtime.engine.linux.subpath import open_subpath, subpath_failure
 from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.records import Document, Kind, NewerRecord
+from stackr.runtime.engine.roots import make_folder
 from stackr.runtime.engine.state import MALFORMED, State
 from stackr.runtime.engine.volume_content import fill, recover
 from stackr.runtime.engine.volume_device import (
@@ -113,7 +114,7 @@ class Volumes:
         await asyncio.to_thread(self._open)
 
     def _open(self) -> None:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._root, 0o700)
         for leftover in self._root.glob(f"{_REMOVING}*"):
             name = leftover.name.removeprefix(_REMOVING).rpartition(".")[0]
             if not (self._root / name).exists():

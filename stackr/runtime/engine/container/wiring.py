@@ -44,6 +44,7 @@ from stackr.runtime.engine.linux.inotify import FileWatches
 from stackr.runtime.engine.linux.launcher_client import Launcher
 from stackr.runtime.engine.options import EngineOptions
 from stackr.runtime.engine.project_locks import ProjectLocks
+from stackr.runtime.engine.roots import make_folder
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
@@ -65,7 +66,7 @@ async def make_containers(
     Raises Unavailable where conmon or the OCI runtime is missing, or control groups are.
     """
     for folder in (config.containers_root, config.bundles_root):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder, 0o700)
     host = replace(host_facts.detect(), default_ulimits=default_ulimits(config.options))
     _check_options(config.options, host)
     delegate(host.cgroups)

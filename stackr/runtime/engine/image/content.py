@@ -25,6 +25,7 @@ from stackr.errors import Internal, InvalidArgument, NotFound
 from stackr.registry.digest import DigestMismatch, digest_of, is_digest
 from stackr.runtime.engine.disk import suppress_read_only
 from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.roots import make_folder
 
 __all__ = ["KEPT_S", "ContentStore", "Ingest"]
 
@@ -44,8 +45,8 @@ class ContentStore:
 
     def open(self) -> None:
         """Make the folders, and drop what nobody can go on with."""
-        self._blobs.mkdir(parents=True, exist_ok=True)
-        self._ingests.mkdir(parents=True, exist_ok=True)
+        make_folder(self._blobs)
+        make_folder(self._ingests)
         with suppress_read_only():
             self._ingests.parent.chmod(0o700)
             for name in os.listdir(self._ingests):

@@ -38,6 +38,7 @@ from stackr.runtime.engine.linux.tree import (
     sync_file_system,
 )
 from stackr.runtime.engine.records import Document, Kind, known_fields
+from stackr.runtime.engine.roots import make_folder
 from stackr.runtime.engine.snapshot.lookup import LayerStack
 from stackr.runtime.engine.state import State
 
@@ -114,7 +115,7 @@ class Overlay:
     def open(self) -> None:
         """Read the records and remove what a crash has left; blocking, for the daemon's start."""
         for name in ("l/empty", "new", "c", "trash"):
-            (self._root / name).mkdir(parents=True, exist_ok=True)
+            make_folder(self._root / name)
         with suppress_read_only():
             for name in ("new", "c"):
                 spread_children(self._root / name)
