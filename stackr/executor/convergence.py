@@ -11,7 +11,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from stackr.runtime.workloads import TaskState, WorkloadStatus
+from stackr.runtime.workloads import (
+    ENDED_STATES,
+    FAILED_STATES,
+    TaskState,
+    WorkloadStatus,
+)
 
 __all__ = ["Verdict", "failed_tasks", "judge", "last_failure"]
 
@@ -23,8 +28,6 @@ _PATIENCE_S = 10.0
 """For how long a replica may have no place: a node may be about to come."""
 _SETTLED_S = 1.0
 """For how long replicas that have ended and are not replaced must be seen so."""
-_FAILED = ("failed", "rejected", "orphaned")
-_OVER = (*_FAILED, "complete", "shutdown", "remove")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,12 @@ def judge(status: WorkloadStatus, past: Collection[str] = ()) -> Verdict:
 
 def failed_tasks(status: WorkloadStatus) -> frozenset[str]:
     """The IDs of the tasks that have failed so far."""
-    return frozenset(task.id for task in status.tasks if task.state in _FAILED)
+    return frozenset(task.id for task in status.tasks if task.state in FAILED_STATES)
 
 
 def last_failure(tasks: Iterable[TaskState]) -> TaskState | None:
     """The newest of the tasks that failed, those of the newest spec before others."""
-    failed = [task for task in tasks if task.state in _FAILED]
+    failed = [task for task in tasks if task.state in FAILED_STATES]
     return max(failed, key=lambda task: (task.is_current, task.at), default=None)
 
 
@@ -100,11 +103,11 @@ def _hopeless(current: list[TaskState], past: Collection[str]) -> Verdict | None
     for tasks in _by_place(current).values():
         if any(_runs(task) for task in tasks):
             continue
-        failed = [task for task in tasks if task.state in _FAILED]
+        failed = [task for task in tasks if task.state in FAILED_STATES]
         lost = [task for task in failed if task.id not in past]
         if len(lost) >= _MOST_FAILURES:
             return Verdict(error=f"it failed {len(lost)} times{_why(lost)}")
-        if failed and all(task.state in _OVER and not _is_wanted(task) for task in tasks):
+        if failed and all(task.state in ENDED_STATES and not _is_wanted(task) for task in tasks):
             return Verdict(error=f"it has ended{_why(failed)}", steady_s=_SETTLED_S)
     for task in current:
         if task.state in ("new", "pending") and task.error:

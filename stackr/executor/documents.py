@@ -27,7 +27,7 @@ from stackr.planner.plan.payloads import (
     UpdateDocument,
 )
 from stackr.runtime.types import PullProgress
-from stackr.runtime.workloads import DocumentKind, Workloads, WorkloadStatus
+from stackr.runtime.workloads import ENDED_STATES, DocumentKind, Workloads, WorkloadStatus
 
 __all__ = ["DocumentCalls", "TakenBack"]
 
@@ -104,13 +104,10 @@ async def _remove(calls: DocumentCalls, payload: RemoveDocument, tell: Tell) -> 
 async def _is_ending(calls: DocumentCalls) -> bool:
     """Whether anything of the project is on its way out."""
     return any(
-        task.desired_state in ("shutdown", "remove") and task.state not in _ENDED
+        task.desired_state in ("shutdown", "remove") and task.state not in ENDED_STATES
         for status in await calls.engine.status(calls.project)
         for task in status.tasks
     )
-
-
-_ENDED = ("complete", "failed", "shutdown", "rejected", "orphaned")
 
 
 async def _commit(calls: DocumentCalls, payload: Commit, tell: Tell) -> None:
@@ -172,7 +169,7 @@ class _Wait:
         return verdict.text if verdict.ready else None
 
     def _gone(self, status: WorkloadStatus) -> Verdict:
-        left = sum(task.state not in _ENDED for task in status.tasks)
+        left = sum(task.state not in ENDED_STATES for task in status.tasks)
         return Verdict(ready=not left, text=f"{left} still running" if left else "ended")
 
 

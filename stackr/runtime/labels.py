@@ -35,6 +35,8 @@ __all__ = [
     "REPLACE",
     "RESTART_UNHEALTHY",
     "REVISION",
+    "REVISION_STATUS",
+    "REVISION_USES",
     "SEEN",
     "SERVICE",
     "SLUG",
@@ -71,6 +73,9 @@ PRE_START: Final = "pre_start"
 SPEC: Final = "io.stackr.spec"
 """The resolved service, network or volume as compact JSON: what a later diff compares with."""
 REVISION: Final = "io.stackr.revision"
+REVISION_STATUS: Final = "io.stackr.revision.status"
+REVISION_USES: Final = "io.stackr.revision.uses"
+"""Names of configs and secrets, with a blank between two."""
 """The first 12 hex digits of the hash of the whole resolved project."""
 FORMAT: Final = "io.stackr.format"
 """The version of what SPEC holds."""

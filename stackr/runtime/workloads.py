@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from stackr.runtime.protocol import Runtime
 
 __all__ = [
+    "ENDED_STATES",
+    "FAILED_STATES",
     "Document",
     "DocumentKind",
     "Expiry",
@@ -65,6 +67,12 @@ __all__ = [
     "WorkloadStatus",
     "Workloads",
 ]
+
+
+FAILED_STATES = frozenset({"failed", "rejected", "orphaned"})
+"""Of tasks that did not do what they should."""
+ENDED_STATES = FAILED_STATES | {"complete", "shutdown", "remove"}
+"""Of tasks that run no more, for whichever reason."""
 
 
 class DocumentKind(Enum):

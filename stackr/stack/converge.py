@@ -17,7 +17,7 @@ from stackr.planner.observe.revision import last_applied
 from stackr.planner.plan.model import Action, Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.plan.payloads import Gate
-from stackr.planner.review.saved import as_approved, check_fresh, options_of
+from stackr.planner.review.saved import as_approved, check_fresh, host_prints, options_of
 from stackr.runtime.protocol import Runtime
 from stackr.spec.model.project import Project
 from stackr.stack.abandoned import clear_abandoned
@@ -95,7 +95,8 @@ async def _approved(runtime: Runtime, goal: Goal) -> Observed | None:
     if goal.saved is None:
         return None
     plan, observed = await foresee_up(runtime, goal.wanted, options_of(goal.saved))
-    check_fresh(goal.saved, plan, goal.wanted, observed)
+    key = str(goal.saved["key"])
+    check_fresh(goal.saved, host_prints(plan, goal.wanted, observed, key))
     return observed
 
 
@@ -108,7 +109,8 @@ async def _checked_plan(
     if approved is not None and goal.saved is not None:
         before = as_approved(approved, observed)
         again = reconcile(goal.wanted, before, options_of(goal.saved))
-        check_fresh(goal.saved, again, goal.wanted, before)
+        key = str(goal.saved["key"])
+        check_fresh(goal.saved, host_prints(again, goal.wanted, before, key))
     return plan, observed
 
 

@@ -31,7 +31,15 @@ from stackr.spec.model.project import Project
 from stackr.stack.context import Context
 from stackr.stack.git_files import commit_of
 
-__all__ = ["forget", "if_possible", "read_history", "record", "record_removal", "who"]
+__all__ = [
+    "forget",
+    "if_possible",
+    "read_history",
+    "record",
+    "record_removal",
+    "revision_of_plan",
+    "who",
+]
 
 
 async def read_history(runtime: Runtime, project: str) -> list[Revision]:
@@ -61,28 +69,49 @@ async def record(
     found = await take_snapshot(runtime, SnapshotQuery(project.name, references))
     history = _revisions(v for v in found.volumes if v.labels.get(labels.HISTORY) == project.name)
     images = _images(found.containers)
+    done = await revision_of_plan(
+        project, plan, history, action=action, status=status, is_partial=wanted.is_partial
+    )
+    revision = replace(
+        done,
+        model=wanted.revision,
+        images=images,
+        digests=await _digests(runtime, images, {i.id: i for i in found.images.values()}),
+        replicas=_replicas(found.containers),
+    )
+    await runtime.create_volume(revision_volume(project.name, revision))
+    await _remove(runtime, project.name, outdated(history))
+    return revision
+
+
+async def revision_of_plan(
+    project: Project,
+    plan: Plan,
+    history: Sequence[Revision],
+    *,
+    action: str,
+    status: str,
+    is_partial: bool = False,
+) -> Revision:
+    """What is known of a new revision without a look at the engine. history: oldest first.
+
+    is_partial: of services that were not asked for, the file's part is the last revision's.
+    """
     archive = archived(project)
-    if wanted.is_partial and history:
+    if is_partial and history:
         archive = combined(check_readable(history[-1]).archive, archive)
-    revision = Revision(
+    return Revision(
         number=next_number(history),
         at=round(time.time(), 3),
         by=who(),
         action=action,
         status=status,
         digest=project.digest(),
-        model=wanted.revision,
         summary=plan.summary,
-        images=images,
-        digests=await _digests(runtime, images, {i.id: i for i in found.images.values()}),
-        replicas=_replicas(found.containers),
         services=sorted({o.resource.service for o in plan.operations if o.resource.service}),
         commit=await asyncio.to_thread(commit_of, project.working_dir),
         archive=archive,
     )
-    await runtime.create_volume(revision_volume(project.name, revision))
-    await _remove(runtime, project.name, outdated(history))
-    return revision
 
 
 async def record_removal(runtime: Runtime, project: str, action: str) -> None:

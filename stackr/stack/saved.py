@@ -17,7 +17,13 @@ from stackr.planner.desired.project import Desired
 from stackr.planner.observe.observed import Observed
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
-from stackr.planner.review.saved import options_of, saved_document_plan, saved_plan, unsealed
+from stackr.planner.review.saved import (
+    document_prints,
+    host_prints,
+    options_of,
+    saved_plan,
+    unsealed,
+)
 from stackr.spec.session import LoadOptions
 from stackr.stack.goal import Goal
 from stackr.stack.history import who
@@ -103,7 +109,9 @@ def plan_text(
     plan: Plan, wanted: Desired, observed: Observed, up_options: UpOptions, source: Source
 ) -> str:
     """What is in such a file: the plan, and the world that it is for."""
-    return _text(saved_plan(plan, wanted, observed, up_options, **_facts(wanted.project, source)))
+    facts = _facts(wanted.project, source)
+    prints = host_prints(plan, wanted, observed, facts["key"])
+    return _text(saved_plan(plan, prints, up_options, **facts))
 
 
 def save_document_plan(
@@ -111,9 +119,9 @@ def save_document_plan(
 ) -> None:
     """The same of a plan for a cluster."""
     facts = _facts(seen.wanted.project.name, source)
-    wanted, there, digests = seen.wanted, seen.observation, seen.digests
-    document = saved_document_plan(plan, wanted, there, up_options, digests=digests, **facts)
-    _write(Path(path), _text(document))
+    key = facts["key"]
+    prints = document_prints(plan, seen.wanted, seen.observation, key, seen.digests)
+    _write(Path(path), _text(saved_plan(plan, prints, up_options, **facts)))
 
 
 def _facts(project: str, source: Source) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stackr.errors import Conflict, InvalidArgument
@@ -26,11 +26,12 @@ from stackr.runtime.workloads import Observation
 
 __all__ = [
     "SAVED_VERSION",
+    "Fingerprints",
     "as_approved",
     "check_fresh",
-    "check_fresh_documents",
+    "document_prints",
+    "host_prints",
     "options_of",
-    "saved_document_plan",
     "saved_plan",
     "unsealed",
 ]
@@ -42,10 +43,41 @@ _OPTIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """What a plan is bound to. stack, world: by what each is of, in words. steps: of them all."""
+
+    stack: Mapping[str, str]
+    world: Mapping[str, str]
+    steps: str
+
+
+def host_prints(plan: Plan, wanted: Desired, observed: Observed, key: str) -> Fingerprints:
+    """key: hexadecimal digits, new for each document that is saved, else its own."""
+    return Fingerprints(
+        _stack_prints(wanted, key), dict(_world_prints(observed)), digest(str(plan))
+    )
+
+
+def document_prints(
+    plan: Plan,
+    wanted: Rendered,
+    observation: Observation,
+    key: str,
+    digests: Mapping[str, str] | None = None,
+) -> Fingerprints:
+    """The same for an engine that takes documents: each has the version that the plan is made for.
+
+    digests: of images, as the plan has them. Waits are no part of what is approved: they change
+    nothing.
+    """
+    stack = _document_prints(wanted, key)
+    return Fingerprints(stack, _observed_prints(observation, digests or {}), _steps(plan))
+
+
 def saved_plan(
     plan: Plan,
-    wanted: Desired,
-    observed: Observed,
+    prints: Fingerprints,
     options: UpOptions,
     *,
     command: Mapping[str, Any],
@@ -54,64 +86,17 @@ def saved_plan(
 ) -> dict[str, Any]:
     """The document to be written. command: how the stack was loaded. made: when, by whom.
 
-    key: hexadecimal digits, new for each document.
+    key: with which the fingerprints were made.
     """
-    return _sealed(
-        plan,
-        options,
-        command=command,
-        made=made,
-        key=key,
-        stack=_stack_prints(wanted, key),
-        world=dict(_world_prints(observed)),
-        steps=digest(str(plan)),
-    )
-
-
-def saved_document_plan(
-    plan: Plan,
-    wanted: Rendered,
-    observation: Observation,
-    options: UpOptions,
-    *,
-    command: Mapping[str, Any],
-    made: Mapping[str, Any],
-    key: str,
-    digests: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """The same for an engine that takes documents. digests: of images, as the plan has them."""
-    return _sealed(
-        plan,
-        options,
-        command=command,
-        made=made,
-        key=key,
-        stack=_document_prints(wanted, key),
-        world=_observed_prints(observation, digests or {}),
-        steps=_steps(plan),
-    )
-
-
-def _sealed(
-    plan: Plan,
-    options: UpOptions,
-    *,
-    command: Mapping[str, Any],
-    made: Mapping[str, Any],
-    key: str,
-    stack: Mapping[str, str],
-    world: Mapping[str, str],
-    steps: str,
-) -> dict[str, Any]:
     document = {
         "stackr_plan": SAVED_VERSION,
         "made": dict(made),
         "command": dict(command),
         "options": {name: value for name, value in asdict(options).items() if name in _OPTIONS},
         "key": key,
-        "stack": dict(stack),
-        "world": dict(world),
-        "steps": steps,
+        "stack": dict(prints.stack),
+        "world": dict(prints.world),
+        "steps": prints.steps,
         "plan": plan.to_json(),
     }
     return {**document, "seal": _seal(document)}
@@ -142,36 +127,14 @@ def options_of(document: Mapping[str, Any]) -> UpOptions:
     return UpOptions(**options)
 
 
-def check_fresh(
-    document: Mapping[str, Any], plan: Plan, wanted: Desired, observed: Observed
-) -> None:
-    """Raises Conflict, saying what is different, for a plan of another stack or another world."""
-    stack = _stack_prints(wanted, str(document["key"]))
-    world = dict(_world_prints(observed))
-    _check(document, stack, world, digest(str(plan)))
+def check_fresh(document: Mapping[str, Any], now: Fingerprints) -> None:
+    """Raises Conflict, saying what is different, for a plan of another stack or another world.
 
-
-def check_fresh_documents(
-    document: Mapping[str, Any],
-    plan: Plan,
-    wanted: Rendered,
-    observation: Observation,
-    digests: Mapping[str, str] | None = None,
-) -> None:
-    """The same for an engine that takes documents: each has the version that the plan was made for.
-
-    Waits are no part of what was approved: they change nothing.
+    now: made with the document's key.
     """
-    stack = _document_prints(wanted, str(document["key"]))
-    _check(document, stack, _observed_prints(observation, digests or {}), _steps(plan))
-
-
-def _check(
-    document: Mapping[str, Any], stack: Mapping[str, str], world: Mapping[str, str], steps: str
-) -> None:
-    found = [*_differences("stack file", document["stack"], stack)]
-    found += _differences("engine", document["world"], world)
-    if not found and document["steps"] != steps:
+    found = [*_differences("stack file", document["stack"], now.stack)]
+    found += _differences("engine", document["world"], now.world)
+    if not found and document["steps"] != now.steps:
         found = ["another plan would be made now"]
     if found:
         raise Conflict(

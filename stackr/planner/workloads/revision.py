@@ -17,6 +17,7 @@ from stackr.planner.observe.revision import REVISION_VERSION, Revision
 from stackr.planner.workloads.compare import Recorded
 from stackr.planner.workloads.dialect import Dialect, Need, Rendered
 from stackr.planner.workloads.removal import service_key
+from stackr.runtime import labels
 from stackr.runtime.workloads import (
     Document,
     DocumentKind,
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _MAX_BYTES = 64 << 20
-_NEWER, _DAMAGED = "newer", "damaged"
+_APPLIED, _NEWER, _DAMAGED = "applied", "newer", "damaged"
 _PARTS = (DocumentKind.CONFIG, DocumentKind.SECRET)
 
 
@@ -65,7 +66,12 @@ def record_of(project: str, kept: KeptRevision) -> RevisionRecord:
         "jobs": sorted(kept.jobs),
     }
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-    return RevisionRecord(project, kept.revision.number, zlib.compress(text.encode(), 9))
+    outside = {
+        labels.REVISION_STATUS: kept.revision.status,
+        labels.REVISION_USES: " ".join(sorted(_parts_of(kept))),
+    }
+    content = zlib.compress(text.encode(), 9)
+    return RevisionRecord(project, kept.revision.number, content, outside)
 
 
 def revision_in(record: RevisionRecord) -> KeptRevision:
@@ -90,23 +96,28 @@ def revision_in(record: RevisionRecord) -> KeptRevision:
     return KeptRevision(Revision(record.number, by="?", action="?", status=status))
 
 
-def recorded(revisions: Iterable[KeptRevision]) -> Recorded:
+def recorded(records: Iterable[RevisionRecord]) -> Recorded:
     """The documents of the newest revision that was applied whole; {} where there is none."""
-    applied = [each for each in revisions if each.revision.status == "applied"]
-    newest = max(applied, key=lambda each: each.revision.number, default=None)
-    if newest is None:
-        return {}
-    return {(each.kind, each.name): each for each in newest.documents}
+    for record in sorted(records, key=lambda record: -record.number):
+        if record.labels.get(labels.REVISION_STATUS, _APPLIED) != _APPLIED:
+            continue  # what its label says needs no look into it
+        kept = revision_in(record)
+        if kept.revision.status == _APPLIED:
+            return {(each.kind, each.name): each for each in kept.documents}
+    return {}
 
 
-def kept_names(revisions: Iterable[KeptRevision]) -> frozenset[str]:
+def kept_names(records: Iterable[RevisionRecord]) -> frozenset[str]:
     """The configs and secrets that going back to one of these would need."""
-    return frozenset(
-        document.name
-        for each in revisions
-        for document in each.documents
-        if document.kind in _PARTS
-    )
+    names: set[str] = set()
+    for record in records:
+        told = record.labels.get(labels.REVISION_USES)
+        names |= _parts_of(revision_in(record)) if told is None else set(told.split())
+    return frozenset(names)
+
+
+def _parts_of(kept: KeptRevision) -> set[str]:
+    return {document.name for document in kept.documents if document.kind in _PARTS}
 
 
 def as_observed(observation: Observation, dialect: Dialect) -> tuple[Document, ...]:

@@ -35,21 +35,25 @@ def document_risks(
 ) -> tuple[Risk, ...]:
     """Of these changes, each once; the stack's own policy says what becomes of each."""
     project = rendered.project
-    kept = _keep_data(verdicts, rendered, dialect)
+    changes = [*changes]
+    renewed = {each.resource.name for each in changes if each.kind in PAST}
+    stateful = _keep_data(renewed, verdicts, rendered, dialect)
     found: dict[Finding, None] = {}
     for change in changes:
-        found |= dict.fromkeys(_of_change(change, kept, verdicts))
+        found |= dict.fromkeys(_of_change(change, stateful, verdicts))
     found |= dict.fromkeys(of_specs(_subjects(verdicts, rendered, observation, dialect)))
     is_extended = EXTENSION in project.extensions
     return judged(found, project.stackr.policy if is_extended else {})
 
 
-def _keep_data(verdicts: Verdicts, rendered: Rendered, dialect: Dialect) -> set[str]:
-    """The names of services that keep data: as `x-stackr` says, else those with named volumes."""
+def _keep_data(
+    names: set[str], verdicts: Verdicts, rendered: Rendered, dialect: Dialect
+) -> set[str]:
+    """Those of services that keep data: as `x-stackr` says, else those with named volumes."""
     return {
         each.wanted.name
         for each in verdicts.of_kind(DocumentKind.SERVICE)
-        if each.wanted.name not in rendered.jobs
+        if each.wanted.name in names - rendered.jobs
         and _is_stateful(rendered.project, each.wanted.key, dialect.attributes(each.wanted))
     }
 
@@ -72,7 +76,7 @@ def _of_change(change: Change, stateful: set[str], verdicts: Verdicts) -> Iterat
     if change.touched_by:
         message = f'service "{service}" restarts because of {", ".join(change.touched_by)}'
         yield "dependants-restarted", f"services.{service}.depends_on", message
-    if resource.name in stateful and change.kind in PAST:
+    if resource.name in stateful:
         message = f'service "{service}" keeps data and {PAST[change.kind]}'
         yield "stateful-recreated", f"services.{service}", message
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from stackr.runtime.docker.observe import unix_time
 from stackr.runtime.swarm.documents import update_state
-from stackr.runtime.workloads import TaskState, WorkloadStatus
+from stackr.runtime.workloads import ENDED_STATES, TaskState, WorkloadStatus
 
 __all__ = ["task_state", "workload_status"]
 
@@ -18,7 +18,6 @@ Json = dict[str, Any]
 
 _RUNS = ("running", "running")
 """State and desired state: one of a lost node still has the first, and not the second."""
-_ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
 def workload_status(
@@ -88,7 +87,7 @@ def task_state(task: Json, service: str, node: str, *, is_current: bool = True) 
     """node: its name. is_current: see `TaskState`."""
     status: Json = task.get("Status") or {}
     container: Json = status.get("ContainerStatus") or {}
-    has_ended = status.get("State") in _ENDED and bool(container.get("ContainerID"))
+    has_ended = status.get("State") in ENDED_STATES and bool(container.get("ContainerID"))
     spec: Json = task.get("Spec") or {}
     return TaskState(
         id=task["ID"],

@@ -15,7 +15,13 @@ from stackr.errors import StackrError
 from stackr.executor.convergence import judge, last_failure
 from stackr.executor.outcome import Outcome
 from stackr.planner.workloads.removal import service_key, services_of
-from stackr.runtime.workloads import TaskLogEntry, TaskState, Workloads, WorkloadStatus
+from stackr.runtime.workloads import (
+    FAILED_STATES,
+    TaskLogEntry,
+    TaskState,
+    Workloads,
+    WorkloadStatus,
+)
 from stackr.spec.model.project import Project
 from stackr.stack.log_read import text_of
 from stackr.stack.testenv.cluster_logs import task_name
@@ -33,8 +39,6 @@ from stackr.stack.testenv.findings import Spoken, Suspect, in_order
 from stackr.stack.testenv.timeline import Moment, Timeline
 
 __all__ = ["ClusterEvidence", "problem_of_tasks", "task_moments"]
-
-_FAILED = ("failed", "rejected", "orphaned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def task_moments(found: Mapping[str, WorkloadStatus]) -> list[Moment]:
             f"{task_name(key, task.slot, task.node)} {task.state}"
             + (f": {task.error}" if task.error else ""),
             key,
-            is_bad=task.state in _FAILED,
+            is_bad=task.state in FAILED_STATES,
         )
         for key, status in found.items()
         for task in status.tasks
@@ -171,7 +175,7 @@ def problem_of_tasks(status: WorkloadStatus) -> str:
     verdict = judge(status)
     if verdict.error:
         return f"is not up: {verdict.error}"
-    count = sum(task.state in _FAILED for task in status.tasks)
+    count = sum(task.state in FAILED_STATES for task in status.tasks)
     failed = last_failure(status.tasks)
     if failed is not None:
         times = f" {count} times" if count > 1 else ""

@@ -20,7 +20,7 @@ from stackr.planner.observe.revision import Revision, find_revision, previous
 from stackr.planner.plan.model import Action, Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.planner.review.documents import for_document_readers
-from stackr.planner.review.saved import check_fresh_documents
+from stackr.planner.review.saved import check_fresh, document_prints
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.removal import plan_removal, plan_restarts
 from stackr.planner.workloads.revision import KeptRevision, as_observed, images_of, returning
@@ -144,7 +144,9 @@ async def converge_cluster(context: Context, cluster: Workloads, goal: ClusterGo
         plan, seen = await _plan(cluster, goal)
         check_policy(plan)
         if goal.saved is not None:
-            check_fresh_documents(goal.saved, plan, goal.wanted, seen.observation, seen.digests)
+            key = str(goal.saved["key"])
+            now = document_prints(plan, goal.wanted, seen.observation, key, seen.digests)
+            check_fresh(goal.saved, now)
         context.report(Planned(plan))
         await expire_on_cluster(context, cluster, project.name, goal.ttl_s)
         code, status = await _carry_out(context, cluster, goal, plan, seen)

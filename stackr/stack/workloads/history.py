@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from dataclasses import replace
 
 from stackr.errors import AlreadyExists
 from stackr.planner.desired.config_hash import canonical_json, digest
 from stackr.planner.dialects import dialect_of
-from stackr.planner.observe.revision import Revision, check_readable, next_number, outdated
+from stackr.planner.observe.revision import Revision, outdated
 from stackr.planner.plan.model import Plan
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.removal import service_key
@@ -20,9 +18,7 @@ from stackr.planner.workloads.revision import (
     record_of,
 )
 from stackr.runtime.workloads import Observation, Workloads
-from stackr.spec.archive import archived, combined
-from stackr.stack.git_files import commit_of
-from stackr.stack.history import who
+from stackr.stack.history import revision_of_plan
 from stackr.stack.workloads.planning import revisions_in
 
 __all__ = ["forget_all", "keep", "kept_revisions"]
@@ -53,25 +49,16 @@ async def keep(
     history = [kept.revision for kept in revisions_in(observation)]
     dialect = dialect_of(cluster.dialect)
     documents = as_observed(observation, dialect)
-    archive = archived(project)
-    if is_partial and history:
-        archive = combined(check_readable(history[-1]).archive, archive)
     images = images_of(observation, dialect)
-    revision = Revision(
-        number=next_number(history),
-        at=round(time.time(), 3),
-        by=who(),
-        action=action,
-        status=status,
-        digest=project.digest(),
+    done = await revision_of_plan(
+        project, plan, history, action=action, status=status, is_partial=is_partial
+    )
+    revision = replace(
+        done,
         model=digest(canonical_json(sorted(each.hash for each in documents))),
-        summary=plan.summary,
         images=images,
         digests={key: image for key, image in images.items() if "@" in image},
         replicas=await _replicas(cluster, observation),
-        services=sorted({o.resource.service for o in plan.operations if o.resource.service}),
-        commit=await asyncio.to_thread(commit_of, project.working_dir),
-        archive=archive,
     )
     revision = await _kept(cluster, KeptRevision(revision, documents, wanted.needs, wanted.jobs))
     for old in outdated(history):

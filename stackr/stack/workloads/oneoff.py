@@ -21,7 +21,7 @@ from stackr.planner.commands.oneoff import OneOff
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState
-from stackr.runtime.workloads import DocumentKind, TaskState, Workloads
+from stackr.runtime.workloads import ENDED_STATES, DocumentKind, TaskState, Workloads
 from stackr.spec.model.project import Project
 from stackr.stack.context import Context
 from stackr.stack.log_position import LogPosition
@@ -40,7 +40,6 @@ JoinTerminal = Callable[[Runtime, ContainerState], Awaitable[int]]
 
 _POLL_S = 0.25
 _NOT_STARTED = "starting container failed"
-_OVER = ("complete", "failed", "rejected", "shutdown", "orphaned", "remove")
 
 
 class ClusterJob:
@@ -94,7 +93,7 @@ class ClusterJob:
             position = LogPosition()
             reading = asyncio.ensure_future(self._read(position, write, follow=True))
             try:
-                task = await self._reached(_OVER)
+                task = await self._reached(ENDED_STATES)
             finally:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
@@ -110,8 +109,8 @@ class ClusterJob:
         async with self._begun() as end:
             if not end.container:
                 return end
-            task = await self._reached(("running", *_OVER))
-            if task.state in _OVER:
+            task = await self._reached({"running", *ENDED_STATES})
+            if task.state in ENDED_STATES:
                 return OneOffEnd(_exit_code(task), end.container)
             async with NodeEngines(self._cluster) as engines:
                 runtime = await engines.of(StackTask(self._key, task))

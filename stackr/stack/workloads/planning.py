@@ -40,14 +40,13 @@ def rendered(
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a plan is made from. revisions: by number. digests: of the images that were asked for.
+    """What a plan is made from. digests: of the images that were asked for.
 
     unknown: the references whose registry did not answer, each with why.
     """
 
     wanted: Rendered
     observation: Observation
-    revisions: tuple[KeptRevision, ...] = ()
     digests: Mapping[str, str] | None = None
     unknown: Mapping[str, str] | None = None
 
@@ -66,14 +65,13 @@ async def look(
     names: list[tuple[DocumentKind, str]] = [(kind, name) for kind, name, _ in wanted.external]
     observation = await cluster.observe(wanted.project.name, names=names)
     if digests is not None:
-        return Outlook(wanted, observation, revisions_in(observation), digests)
+        return Outlook(wanted, observation, digests)
     references = _asked_for(wanted, observation, options)
     found = await asyncio.gather(*(_digest(cluster, each) for each in references))
     told = dict(zip(references, found, strict=True))
     return Outlook(
         wanted,
         observation,
-        revisions_in(observation),
         {reference: digest for reference, (digest, _) in told.items() if digest},
         {reference: why for reference, (_, why) in told.items() if why},
     )
@@ -115,7 +113,8 @@ async def _digest(cluster: Workloads, reference: str) -> tuple[str, str]:
 
 def plan_documents(cluster: Workloads, seen: Outlook, options: UpOptions) -> Plan:
     """The plan that brings the cluster to what is wanted; nothing is changed by making it."""
-    around = Circumstances(recorded(seen.revisions), seen.digests, kept_names(seen.revisions))
+    records = seen.observation.revisions
+    around = Circumstances(recorded(records), seen.digests, kept_names(records))
     plan = reconcile_documents(
         seen.wanted, seen.observation, dialect_of(cluster.dialect), options, around
     )

@@ -15,7 +15,12 @@ from stackr.errors import Conflict
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.review.documents import for_document_readers
-from stackr.planner.review.saved import check_fresh_documents, saved_document_plan, unsealed
+from stackr.planner.review.saved import (
+    check_fresh,
+    document_prints,
+    saved_plan,
+    unsealed,
+)
 from stackr.planner.swarm.dialect import Swarm
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.reconcile import reconcile_documents
@@ -39,6 +44,7 @@ configs:
     content: hello
 """
 DIALECT = Swarm()
+KEY = "0a"
 
 
 def rendered(folder: Path, text: str) -> Rendered:
@@ -119,41 +125,39 @@ volumes: {{data: {volume}}}
     assert reconcile_documents(wanted, answered(wanted.documents, "demo"), DIALECT).risks == ()
 
 
+def saved(plan: Plan, wanted: Rendered, there: Observation) -> dict[str, Any]:
+    prints = document_prints(plan, wanted, there, KEY)
+    return saved_plan(plan, prints, UpOptions(), command={}, made={}, key=KEY)
+
+
 class _Saved:
     def __init__(self, folder: Path) -> None:
         self.wanted = rendered(folder, STACK.replace("info", "debug"))
         self.there = answered(rendered(folder, STACK).documents, "demo")
         plan = reconcile_documents(self.wanted, self.there, DIALECT)
-        self.document: Mapping[str, Any] = unsealed(
-            saved_document_plan(
-                plan, self.wanted, self.there, UpOptions(), command={}, made={}, key="0a"
-            )
-        )
+        self.document: Mapping[str, Any] = unsealed(saved(plan, self.wanted, self.there))
 
     def check(self, wanted: Rendered, there: Observation, options: UpOptions | None = None) -> None:
         plan = reconcile_documents(wanted, there, DIALECT, options)
-        check_fresh_documents(self.document, plan, wanted, there)
+        check_fresh(self.document, document_prints(plan, wanted, there, KEY))
 
 
 def test_a_saved_plan_holds_for_what_it_was_made_for(tmp_path: Path) -> None:
-    saved = _Saved(tmp_path)
-    saved.check(saved.wanted, saved.there)
-    saved.check(saved.wanted, saved.there, UpOptions(wait=True))
+    kept = _Saved(tmp_path)
+    kept.check(kept.wanted, kept.there)
+    kept.check(kept.wanted, kept.there, UpOptions(wait=True))
     moved = tuple(
         replace(each, version=each.version + 1) if each.name == "demo_web" else each
-        for each in saved.there.documents
+        for each in kept.there.documents
     )
     with pytest.raises(Conflict, match="engine: service demo_web is changed"):
-        saved.check(saved.wanted, replace(saved.there, documents=moved))
+        kept.check(kept.wanted, replace(kept.there, documents=moved))
     with pytest.raises(Conflict, match="stack file: service web is changed"):
-        saved.check(rendered(tmp_path, STACK), saved.there)
+        kept.check(rendered(tmp_path, STACK), kept.there)
 
 
 def test_a_saved_plan_holds_no_secret(tmp_path: Path) -> None:
     text = "services: {web: {image: a, secrets: [s]}}\nsecrets: {s: {environment: TOKEN}}"
     wanted = DIALECT.render(project(tmp_path, text, {"TOKEN": "hunter2"}), OLD)
     plan = reconcile_documents(wanted, Observation("demo"), DIALECT)
-    document = saved_document_plan(
-        plan, wanted, Observation("demo"), UpOptions(), command={}, made={}, key="0a"
-    )
-    assert "hunter2" not in str(document)
+    assert "hunter2" not in str(saved(plan, wanted, Observation("demo")))

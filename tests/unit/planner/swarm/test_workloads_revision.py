@@ -15,7 +15,15 @@ from stackr.planner.plan.payloads import UpdateDocument
 from stackr.planner.swarm.dialect import Swarm
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.reconcile import reconcile_documents
-from stackr.planner.workloads.revision import KeptRevision, as_observed, images_of, returning
+from stackr.planner.workloads.revision import (
+    KeptRevision,
+    as_observed,
+    images_of,
+    kept_names,
+    record_of,
+    recorded,
+    returning,
+)
 from stackr.runtime.workloads import DocumentKind, Observation
 
 DIALECT = Swarm()
@@ -92,3 +100,24 @@ def test_what_somebody_else_made_keeps_its_digest(tmp_path: Path) -> None:
     assert sent_images(back(kept(there), with_digest(there, NEWER), tmp_path)) == {
         f"nginx@{DIGEST}"
     }
+
+
+def test_only_what_is_needed_is_unpacked(tmp_path: Path) -> None:
+    """What a revision uses, and what became of it, is beside it; before, it was in it alone."""
+    text = "services: {web: {image: nginx, configs: [c]}}\nconfigs: {c: {content: %s}}\n"
+    records = []
+    for number, (content, status) in enumerate((("a", "applied"), ("b", "failed")), 1):
+        wanted = DIALECT.render(project(tmp_path, text % content), OLD)
+        now = kept(answered(wanted.documents, "demo"))
+        revision = replace(now.revision, number=number, status=status)
+        records.append(record_of("demo", replace(now, revision=revision)))
+    names = {name for _, name in recorded(records) if name.startswith("demo_c-")}
+    assert len(names) == 1
+    assert names < kept_names(records)
+    assert len(kept_names(records)) == 2
+    damaged = [replace(each, content=b"") for each in records]
+    assert kept_names(damaged) == kept_names(records)
+    assert recorded([records[0], damaged[1]]) == recorded(records)
+    older = [replace(each, labels={}) for each in records]
+    assert kept_names(older) == kept_names(records)
+    assert recorded(older) == recorded(records)
