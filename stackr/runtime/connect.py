@@ -9,6 +9,7 @@ importer of back-ends.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -124,13 +125,17 @@ async def _told_apart(
     """By what the engine is. name: as it was given."""
     if not await is_manager(client):
         return await DockerRuntime.open(client, environ)
-    if project and await _has_containers(client, project, environ):
+    opening = SwarmWorkloads.open(client, environ)
+    if not project:
+        return await opening
+    is_taken, swarm = await asyncio.gather(_has_containers(client, project, environ), opening)
+    if is_taken:
         raise Conflict(
             f'engine "{name}": "{project}" runs on it as containers of one host,'
             " and it manages a Swarm",
             hint=f"say which is meant: --engine {_CONTAINERS}{name} or --engine {_SWARM}{name}",
         )
-    return await SwarmWorkloads.open(client, environ)
+    return swarm
 
 
 async def _has_containers(client: Client, project: str, environ: Mapping[str, str]) -> bool:

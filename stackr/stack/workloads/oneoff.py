@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
 from functools import cached_property
 
@@ -125,7 +125,7 @@ class ClusterJob:
         finally:
             await self._remove()
 
-    async def _reached(self, states: tuple[str, ...]) -> TaskState:
+    async def _reached(self, states: Collection[str]) -> TaskState:
         """The job's task, once it is in one of these. Raises Conflict where it never will be."""
         since, seen = asyncio.get_running_loop().time(), ""
         while True:
