@@ -18,11 +18,7 @@ async def process_table(pids: Collection[int], arguments: str) -> tuple[list[str
     arguments: of ps, "" for "-ef". Raises Internal, as dockerd does, where they give no PID column,
     and where ps refuses them.
     """
-    words = arguments.split() or [_DEFAULT]
-    try:
-        output = await run(["ps", *words])
-    except CommandError as error:
-        raise Internal(f"ps: {error.output.partition(chr(10))[0]}") from error
+    output = await _shown(["ps", *(arguments.split() or [_DEFAULT])], pids)
     lines = output.splitlines()
     titles = lines[0].split() if lines else []
     if "PID" not in titles:
@@ -30,6 +26,18 @@ async def process_table(pids: Collection[int], arguments: str) -> tuple[list[str
     column = titles.index("PID")
     rows = [line.split(None, len(titles) - 1) for line in lines[1:]]
     return titles, [row for row in rows if _pid(row, column) in pids]
+
+
+async def _shown(command: list[str], pids: Collection[int]) -> str:
+    """By itself ps chooses few processes of its own user's, unless it is told which."""
+    try:
+        return await run([*command, "-q" + ",".join(map(str, pids))])
+    except CommandError:
+        pass  # some options cannot be used together with -q
+    try:
+        return await run(command)
+    except CommandError as error:
+        raise Internal(f"ps: {error.output.partition(chr(10))[0]}") from error
 
 
 def _pid(row: list[str], column: int) -> int:
