@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from bench import memory, stacks
+from bench import stacks
 
 
 def test_flat_services_publish_distinct_ports() -> None:
@@ -23,8 +22,3 @@ def test_chain_links_each_service_to_the_one_before() -> None:
 def test_described_declares_its_volumes() -> None:
     document = json.loads(stacks.described(20, "image"))
     assert len(document["services"]) == len(document["volumes"]) == 20
-
-
-def test_no_process_of_an_unknown_folder_is_counted() -> None:
-    held = memory.measure(Path("/nowhere/at/all"))
-    assert held == memory.Memory(processes=0, rss_kib=0, pss_kib=0)
