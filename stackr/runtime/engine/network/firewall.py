@@ -76,6 +76,8 @@ _SETS = """\
 	set masqueraded6 { type ipv6_addr; flags interval; }
 """
 
+# Every packet passes the base chains, and to look its bridge up is what takes time there: whatever
+# else rules a packet out is asked before, above all whether it belongs to a connection.
 # A container that reaches one of its own kind by a published port must be answered through the
 # host, so its address is hidden too: across a bridge, the answer would come from a stranger.
 # Packets for 127/8 from elsewhere than lo: `route_localnet` on our bridges lets them in, and a
@@ -92,9 +94,9 @@ _SETS = """\
 _CHAINS = """\
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
-		iifname @bridges ip daddr 127.0.0.0/8 drop
-		iifname @bridges iifname != @internal ip saddr @internal4 drop
-		iifname @bridges iifname != @internal ip6 saddr @internal6 drop
+		ip daddr 127.0.0.0/8 iifname @bridges drop
+		ip saddr @internal4 iifname @bridges iifname != @internal drop
+		ip6 saddr @internal6 iifname @bridges iifname != @internal drop
 	}
 	chain input {
 		type filter hook input priority filter; policy accept;
@@ -123,11 +125,11 @@ dnat ip to meta l4proto . th dport map @published_any
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
+		ct state established,related accept
 		oifname @bridges jump to_bridge
 		iifname @bridges jump from_bridge
 	}
 	chain to_bridge {
-		ct state established,related accept
 		iifname . oifname @same_bridge accept
 		iifname @internal drop
 		oifname @internal drop
@@ -135,7 +137,6 @@ dnat ip to meta l4proto . th dport map @published_any
 		drop
 	}
 	chain from_bridge {
-		ct state established,related accept
 		iifname @internal drop
 		ct state invalid drop
 	}
@@ -148,7 +149,7 @@ dnat ip to meta l4proto . th dport map @published_any
 	}
 	chain admit_translated {
 		type filter hook prerouting priority filter; policy accept;
-		iifname @bridges ct status dnat meta mark set meta mark or ADMITTED
+		ct status dnat iifname @bridges meta mark set meta mark or ADMITTED
 	}
 	chain admit {
 		type filter hook postrouting priority 1000; policy accept;

@@ -76,3 +76,20 @@ def test_protocols_are_numbers_as_small_systems_do_not_know_their_names() -> Non
     assert "meta l4proto { 6, 17, 132 } dnat" in commands
     assert "meta l4proto 58 accept" in commands
     assert not re.search(r"\b(tcp|udp|sctp|icmp|ipv6-icmp)\b", commands)
+
+
+def _rules(firewall: Firewall, chain: str) -> list[str]:
+    """Without the line that says where the chain is hooked in."""
+    body = firewall.rebuild().partition(f"chain {chain} {{")[2].partition("}")[0]
+    return [line.strip() for line in body.strip().splitlines()][1:]
+
+
+def test_what_belongs_to_a_connection_is_let_through_before_any_look_up() -> None:
+    assert _rules(Firewall("stackr"), "forward")[0] == "ct state established,related accept"
+
+
+def test_a_bridge_is_looked_up_where_nothing_cheaper_rules_the_packet_out() -> None:
+    for chain in ("guard", "admit_translated"):
+        rules = _rules(Firewall("stackr"), chain)
+        assert rules
+        assert not [rule for rule in rules if rule.startswith("iifname")]
