@@ -126,7 +126,9 @@ def drifted_limits(
     wanted = resources(service)
     if not engine.update_lifts:
         wanted = without_discarded(container.resources, wanted)
-    fixed = fixed_limits(container.resources, wanted, lifts=engine.update_lifts)
+    changed = changed_limits(container.resources, wanted)
+    lifts = engine.update_lifts
+    fixed = fixed_limits(container.resources, wanted, lifts=lifts) if changed else ()
     changes = [
         _drift(
             _KEYS[name],
@@ -134,7 +136,7 @@ def drifted_limits(
             _shown(name, getattr(wanted, name)),
             forces_recreate=name in fixed,
         )
-        for name in changed_limits(container.resources, wanted)
+        for name in changed
     ]
     policies = (container.restart, restart_policy(service))
     found, asked = (policy or RestartPolicy() for policy in policies)

@@ -6,7 +6,7 @@ that is to be created; to see that nothing changed takes the service's hash alon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -199,12 +199,14 @@ def desired(
     order = topological_order(needs)
     replicas = {name: _replicas(project.services[name], options) for name in order}
     check_host_ports(project, sorted(replicas.items()))
-    revision = _revision(project, order)
+    specs = {name: service_spec(project.services[name]) for name in order}
+    revision = digest(canonical_json([*specs.values()]))[:12]
     services = {
         name: replace(
             _service(
                 project,
                 project.services[name],
+                specs[name],
                 replicas[name],
                 is_target=name in targets,
                 revision=revision,
@@ -270,14 +272,10 @@ def _replicas(service: Service, options: UpOptions) -> int:
     return count
 
 
-def _revision(project: Project, order: Iterable[str]) -> str:
-    resolved = [service_spec(project.services[name]) for name in order]
-    return digest(canonical_json(resolved))[:12]
-
-
 def _service(
     project: Project,
     service: Service,
+    spec: Mapping[str, Any],
     replicas: int,
     *,
     is_target: bool,
@@ -285,7 +283,7 @@ def _service(
     bound_files: bool,
 ) -> DesiredService:
     image = image_name(project, service)
-    spec = {**service_spec(service), "image": image, **_extension_spec(service)}
+    spec = {**spec, "image": image, **_extension_spec(service)}
     spec |= content_hashes(project, service, spec, bound_files=bound_files)
     text = canonical_json(spec)
     hashed = digest(text)
