@@ -119,16 +119,16 @@ def _problem(
 
 def _values(value: Any, pattern: list[str], path: Path) -> Iterator[tuple[Path, Any]]:
     """The values of a model that a pattern names."""
-    if not pattern:
-        yield path, value
-    elif pattern[0] != "*":
-        below = getattr(value, pattern[0], None)
-        if below is not None:
-            yield from _values(below, pattern[1:], (*path, pattern[0]))
-    else:
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, entry in items:
-            yield from _values(entry, pattern[1:], (*path, key))
+    for place, name in enumerate(pattern, 1):
+        if name == "*":
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, entry in items:
+                yield from _values(entry, pattern[place:], (*path, key))
+            return
+        value, path = getattr(value, name, None), (*path, name)
+        if value is None:
+            return
+    yield path, value
 
 
 def table() -> str:
