@@ -404,8 +404,11 @@ class Connection:
         try:
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
-        finally:
-            self._writer.transport.abort()
+        except asyncio.CancelledError:
+            # asyncio fails to abort what it has closed after it had sent what was left
+            with contextlib.suppress(AttributeError):
+                self._writer.transport.abort()
+            raise
 
     async def _next_event(self) -> object:
         while True:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import cast
 
-from stackr.runtime.engine.api.http import Duplex
+from stackr.runtime.engine.api.hangups import HangUps
+from stackr.runtime.engine.api.http import Connection, Duplex
 from stackr.runtime.engine.api.stream import MULTIPLEXED, RAW, content_type, frame, pump
 
 
@@ -89,3 +91,18 @@ async def test_a_client_that_hangs_up_lets_go_of_the_process() -> None:
     client.hung_up.set()
     await pump(cast(Duplex, client), process, stdin=True, framed=True)
     assert process.closed
+
+
+async def test_what_is_left_to_send_is_sent_before_a_connection_ends() -> None:
+    """More than a socket holds, to a client that begins to read late."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    hang_ups, data = HangUps(), bytes(4 << 20)
+    connection = Connection(reader, writer, (), hang_ups, lambda: asyncio.sleep(0))
+    writer.write(data)
+    closing = asyncio.create_task(connection.close())
+    client, client_writer = await asyncio.open_connection(sock=theirs)
+    assert await client.read() == data
+    await closing
+    client_writer.close()
+    hang_ups.close()
