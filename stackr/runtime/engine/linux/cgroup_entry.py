@@ -16,7 +16,7 @@ from stackr.runtime.engine.linux.cgroup import Hierarchy
 
 __all__ = ["EntryAhead", "own_group"]
 
-_SELF = "0"
+_SELF = b"0"
 
 
 class EntryAhead:
@@ -37,7 +37,8 @@ class EntryAhead:
         with suppress(OSError):
             group = own_group(self._hierarchy, self._membership.read_text())
             if group is not None:
-                (group / "cgroup.procs").write_text(_SELF)
+                with (group / "cgroup.procs").open("r+b", buffering=0) as file:  # makes none
+                    file.write(_SELF)
 
 
 def own_group(hierarchy: Hierarchy, membership: str) -> Path | None:

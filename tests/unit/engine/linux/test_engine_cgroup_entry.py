@@ -35,6 +35,7 @@ def test_the_group_that_a_process_is_in(
 async def test_the_process_enters_the_group_in_which_it_is(tmp_path: Path) -> None:
     membership, procs = tmp_path / "membership", tmp_path / "a" / "cgroup.procs"
     procs.parent.mkdir()
+    procs.touch()
     membership.write_text("0::/a\n")
     EntryAhead(Hierarchy(tmp_path, True, {}, tmp_path), membership).begin()
     await asyncio.get_running_loop().shutdown_default_executor()
@@ -45,9 +46,11 @@ async def test_a_group_that_cannot_be_entered_is_no_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     membership = tmp_path / "membership"
-    membership.write_text("0::/gone\n")
+    membership.write_text("0::/no-group\n")
+    (tmp_path / "no-group").mkdir()
     ahead = EntryAhead(Hierarchy(tmp_path, True, {}, tmp_path), membership)
     for _ in range(3):
         ahead.begin()
     await asyncio.get_running_loop().shutdown_default_executor()
     assert not caplog.records
+    assert not list((tmp_path / "no-group").iterdir())
