@@ -17,6 +17,7 @@ _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 _CONSISTENCIES = ("consistent", "cached", "delegated")
 """Of Docker Desktop's file sharing on a Mac; they mean nothing on Linux, for Docker neither."""
 _MAX_PORT = 65535
+PORT_PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def parse_port(text: str, *, most: int = _MAX_PORT) -> list[dict[str, Any]]:
@@ -27,7 +28,7 @@ def parse_port(text: str, *, most: int = _MAX_PORT) -> list[dict[str, Any]]:
     host_ip, published, target = _split_port(text)
     target, _, protocol = target.partition("/")
     protocol = (protocol or "tcp").lower() if target else ""
-    if protocol not in ("tcp", "udp", "sctp"):
+    if protocol not in PORT_PROTOCOLS:
         raise ValueError(f"invalid proto: {protocol}")
     host_ip = _host_ip(host_ip)
     low, high = _port_range(target, "containerPort")

@@ -209,9 +209,10 @@ def _can_bind(port: int, protocol: str, host_ip: str) -> bool:
     """Whether nobody has it here. Of an address that is not this host's, the engine tells."""
     family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+    number = socket.IPPROTO_SCTP if protocol == "sctp" else 0
     try:
-        with closing(socket.socket(family, kind)) as probe:
-            if kind is socket.SOCK_STREAM:
+        with closing(socket.socket(family, kind, number)) as probe:
+            if protocol == "tcp":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host_ip, port))
     except OSError as error:

@@ -36,7 +36,7 @@ def spellings(stack: Stack) -> tuple[tuple[str, ...], ...]:
 def test_what_an_engine_refuses_is_refused_by_every_spelling(
     stack: Stack, command: tuple[str, ...]
 ) -> None:
-    stack.write("services: {web: {image: '${IMAGE}', storage_opt: {size: 1G}}}\n")
+    stack.write("services: {web: {image: '${IMAGE}', storage_opt: {inodes: 9}}}\n")
     told = {stack(*words, *command, want=1).stderr for words in spellings(stack)}
     assert len(told) == 1
     assert "services.web.storage_opt: not supported by the embedded engine" in told.pop()

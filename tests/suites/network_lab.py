@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dnslib
+import pytest
 from polling import until
 
 from stackr.runtime.engine.config import EngineConfig
@@ -31,6 +32,19 @@ DEADLINE_S = 60.0
 _PATIENCE_S = 30.0
 _SILENCE_S = 1.5
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def has_sctp() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        return False
+    return True
+
+
+SCTP = pytest.param(
+    "sctp", marks=pytest.mark.skipif(not has_sctp(), reason="the kernel has no SCTP")
+)
 
 
 async def eventually(fact: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -77,16 +91,18 @@ class Lab:
         until(is_apart, "a namespace of its own")
         return process
 
-    def serve(self, process: Process, port: int, text: str, *, udp: bool = False) -> Process:
+    def serve(self, process: Process, port: int, text: str, *, protocol: str = "tcp") -> Process:
         """Answer each client with the text and the client's address."""
         argv = ["nsenter", "-n", "-t", str(process.pid), "python3", "-S", "-c"]
-        argv += [f"import socket,sys\n{_SERVER}", str(port), text, "udp" if udp else ""]
+        argv += [f"import socket,sys\n{_SERVER}", str(port), text, protocol]
         server = Process(subprocess.Popen(argv))
         self._processes.append(server)
-        table = Path(f"/proc/{process.pid}/net/{'udp' if udp else 'tcp'}")
-        table6 = table.with_name(f"{table.name}6")
+        folder = Path(f"/proc/{process.pid}/net")
+        tables = [folder / protocol, folder / f"{protocol}6"]
         wanted = f":{port:04X} "
-        until(lambda: any(wanted in path.read_text() for path in (table, table6)), "a listener")
+        if protocol == "sctp":
+            tables, wanted = [folder / "sctp/eps"], f" {port} "
+        until(lambda: any(wanted in path.read_text() for path in tables), "a listener")
         return server
 
     async def ask(
@@ -95,7 +111,7 @@ class Lab:
         port: int,
         *,
         source: Process | None = None,
-        udp: bool = False,
+        protocol: str = "tcp",
         patience_s: float = _PATIENCE_S,
     ) -> str:
         """What the server says; "" where it cannot be reached, or is silent for so long."""
@@ -103,15 +119,17 @@ class Lab:
         program = f"import socket,sys\n{_CLIENT}"
         argv = [*inside, "python3", "-S", "-c", program, address, str(port), str(patience_s)]
         try:
-            return (await run([*argv, "udp" if udp else ""], timeout_s=DEADLINE_S)).strip()
+            return (await run([*argv, protocol], timeout_s=DEADLINE_S)).strip()
         except CommandError:
             return ""
 
     async def is_cut_off(
-        self, address: str, port: int, *, source: Process | None = None, udp: bool = False
+        self, address: str, port: int, *, source: Process | None = None, protocol: str = "tcp"
     ) -> bool:
         """Whether nothing is heard of a server that would answer at once."""
-        answer = await self.ask(address, port, source=source, udp=udp, patience_s=_SILENCE_S)
+        answer = await self.ask(
+            address, port, source=source, protocol=protocol, patience_s=_SILENCE_S
+        )
         return answer == ""
 
     async def dig(self, process: Process, *arguments: str, patience_s: int = 30) -> list[str]:
@@ -153,8 +171,10 @@ class Lab:
 
 
 _SERVER = """
-port, text, udp = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+port, text, protocol = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+udp = protocol == "udp"
+number = socket.IPPROTO_SCTP if protocol == "sctp" else 0
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM, number)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("::", port))
 if not udp:
@@ -170,9 +190,11 @@ while True:
 """
 
 _CLIENT = """
-address, port, patience_s, udp = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+address, port, patience_s, protocol = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
-s = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+udp = protocol == "udp"
+number = socket.IPPROTO_SCTP if protocol == "sctp" else 0
+s = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM, number)
 s.settimeout(patience_s)
 s.connect((address, port))
 if udp:

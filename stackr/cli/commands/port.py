@@ -14,6 +14,7 @@ from stackr.cli.source import source_of
 from stackr.errors import InvalidArgument, NotFound
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
+from stackr.spec.short import PORT_PROTOCOLS
 from stackr.stack.replica import find_replica
 from stackr.stack.workloads.members import members_of
 
@@ -25,11 +26,13 @@ def port(
     service: Annotated[str, typer.Argument(metavar="SERVICE")],
     private_port: Annotated[str, typer.Argument(metavar="PORT")],
     index: Annotated[int, typer.Option("--index", metavar="NUM", help="Which replica")] = 0,
-    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help="tcp or udp")] = "tcp",
+    protocol: Annotated[
+        str, typer.Option("--protocol", metavar="NAME", help="tcp, udp or sctp")
+    ] = "tcp",
 ) -> None:
     """Print the public address of a container's port."""
     options = options_of(ctx)
-    check_choice("--protocol", protocol, ("tcp", "udp"))
+    check_choice("--protocol", protocol, PORT_PROTOCOLS)
     if not (private_port.isascii() and private_port.isdigit() and int(private_port) < 65536):
         raise InvalidArgument(f'"{private_port}" is no port: a number up to 65535 is expected')
     source = source_of(options)

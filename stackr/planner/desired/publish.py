@@ -13,6 +13,7 @@ from stackr.errors import InvalidArgument
 from stackr.spec.model.parts import Port
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
+from stackr.spec.short import PORT_PROTOCOLS
 
 __all__ = ["with_published"]
 
@@ -85,6 +86,6 @@ def _exposed(service: Service) -> Iterator[_Wish]:
 def _wish(service: str, port: str, text: str) -> _Wish:
     number, _, protocol = port.partition("/")
     is_number = number.isascii() and number.isdecimal() and 0 < int(number) < 65536
-    if not is_number or protocol not in ("", "tcp", "udp"):
+    if not is_number or protocol not in ("", *PORT_PROTOCOLS):
         raise InvalidArgument(f'--publish: "{text}": SERVICE:PORT or SERVICE:PORT/udp is expected')
     return _Wish(service, int(number), protocol or "tcp")

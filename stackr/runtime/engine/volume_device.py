@@ -20,7 +20,16 @@ from urllib.parse import unquote, urlsplit
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.runtime.engine.linux.syscalls import CLONE_NEWNS, make_private, mount, unshare
 
-__all__ = ["Device", "check_options", "device_of", "is_bind", "mounted_apart", "size_of", "words"]
+__all__ = [
+    "Device",
+    "check_options",
+    "device_of",
+    "is_bind",
+    "mounted_apart",
+    "parse_size",
+    "size_of",
+    "words",
+]
 
 _MS_BIND: Final = 0x1000
 _FLAGS: Final[Mapping[str, tuple[bool, int]]] = {
@@ -150,11 +159,17 @@ def size_of(name: str, options: Mapping[str, str]) -> int:
     text = options.get("size")
     if text is None:
         return 0
-    match = _SIZE.fullmatch(text)
-    size = int(float(match[1]) * _SCALES[match[2].lower()[:1]]) if match is not None else 0
-    if not 0 < size < 1 << 63:
+    size = parse_size(text)
+    if not size:
         raise InvalidArgument(f"create {name}: invalid size: '{text[:50]}'")
     return size
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of "10G", "1.5GiB" or "512"; None for what is no size."""
+    match = _SIZE.fullmatch(text)
+    size = int(float(match[1]) * _SCALES[match[2].lower()[:1]]) if match is not None else -1
+    return size if 0 <= size < 1 << 63 else None
 
 
 def _check_keys(name: str, options: Mapping[str, str]) -> None:

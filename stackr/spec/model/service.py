@@ -464,7 +464,7 @@ class Service(Model):
     storage_opt: Annotated[
         dict[str, str],
         STRING_MAP,
-        refused("overlayfs has no quota of its own"),
+        partly("size, where the file system has project quotas", lambda o: not {*o} <= {"size"}),
         not_on_swarm(_NO_FIELD),
     ] = {}
     sysctls: Annotated[Labels, KEYED] = {}

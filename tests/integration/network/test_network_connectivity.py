@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import closing
+from functools import partial
 
 import pytest
-from network_lab import Engine, Lab
+from network_lab import SCTP, Engine, Lab
 
 from stackr.errors import Conflict, PermissionDenied
 from stackr.runtime.engine.network.types import EndpointSpec, IpamPool, NetworkSpec, Publication
@@ -45,31 +46,33 @@ async def test_a_network_without_icc_keeps_its_containers_apart(lab: Lab, engine
     assert (await lab.ask(address, 80)).startswith("web")
 
 
-@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
+@pytest.mark.parametrize("protocol", ["tcp", "udp", SCTP])
 async def test_a_published_port_is_reached_from_everywhere(
-    lab: Lab, engine: Engine, udp: bool
+    lab: Lab, engine: Engine, protocol: str
 ) -> None:
     neighbour = lab.neighbour("10.9.0.2", "10.9.0.1")
     await engine.networks.create(NetworkSpec("app"))
     await engine.networks.create(NetworkSpec("other"))
     web, mate, stranger = lab.process(), lab.process(), lab.process()
-    binding = Publication(80, "udp" if udp else "tcp", host_port=8080)
+    binding = Publication(80, protocol, host_port=8080)
     address = await engine.attach(web, "app", ports=(binding,))
     await engine.attach(mate, "app", name="mate")
     await engine.attach(stranger, "other", name="stranger")
-    lab.serve(web, 80, "web", udp=udp)
+    lab.serve(web, 80, "web", protocol=protocol)
     gateway = engine.networks.get("app").spec.pools[0].gateway
 
+    ask = partial(lab.ask, port=8080, protocol=protocol)
+
     # The relay serves ::1; all else is the kernel's, which keeps a neighbour's address.
-    assert await lab.ask("127.0.0.1", 8080, udp=udp) == f"web ::ffff:{gateway}"
-    assert await lab.ask("::1", 8080, udp=udp) == f"web ::ffff:{gateway}"
-    assert (await lab.ask("10.9.0.1", 8080, udp=udp)).startswith("web")
-    assert await lab.ask("10.9.0.1", 8080, source=neighbour, udp=udp) == "web ::ffff:10.9.0.2"
-    assert (await lab.ask("10.9.0.1", 8080, source=mate, udp=udp)).startswith("web")
-    assert (await lab.ask("10.9.0.1", 8080, source=stranger, udp=udp)).startswith("web")
-    assert (await lab.ask("10.9.0.1", 8080, source=web, udp=udp)).startswith("web")
+    assert await ask("127.0.0.1") == f"web ::ffff:{gateway}"
+    assert await ask("::1") == f"web ::ffff:{gateway}"
+    assert (await ask("10.9.0.1")).startswith("web")
+    assert await ask("10.9.0.1", source=neighbour) == "web ::ffff:10.9.0.2"
+    assert (await ask("10.9.0.1", source=mate)).startswith("web")
+    assert (await ask("10.9.0.1", source=stranger)).startswith("web")
+    assert (await ask("10.9.0.1", source=web)).startswith("web")
     # What is not published is not reached from outside, not even by its own address.
-    assert await lab.is_cut_off(address, 80, source=neighbour, udp=udp)
+    assert await lab.is_cut_off(address, 80, source=neighbour, protocol=protocol)
 
 
 async def test_a_port_of_one_host_address_is_not_on_the_others(lab: Lab, engine: Engine) -> None:
@@ -180,7 +183,7 @@ async def test_a_restarted_container_keeps_its_udp_clients(lab: Lab, engine: Eng
     binding = (Publication(53, "udp", host_port=5353),)
     one, two = lab.process(), lab.process()
     await engine.attach(one, "bridge", name="one", ports=binding)
-    server = lab.serve(one, 53, "one", udp=True)
+    server = lab.serve(one, 53, "one", protocol="udp")
     ask = f"import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n{_FLOW}"
     flow = ["nsenter", "-n", "-t", str(neighbour.pid), "python3", "-S", "-c", ask]
     client = await asyncio.create_subprocess_exec(
@@ -194,7 +197,7 @@ async def test_a_restarted_container_keeps_its_udp_clients(lab: Lab, engine: Eng
     one.kill()
     await engine.networks.detach(one.id)
     await engine.attach(two, "bridge", name="two", ports=binding)
-    lab.serve(two, 53, "two", udp=True)
+    lab.serve(two, 53, "two", protocol="udp")
     client.stdin.write(b"\n")
     assert (await client.stdout.readline()).startswith(b"two")
     client.stdin.close()

@@ -61,7 +61,7 @@ class Service:
             process, endpoint, name=name, ports=self.ports, standby=standby
         )
         self.lab.serve(process, 80, name)
-        self.lab.serve(process, 53, name, udp=True)
+        self.lab.serve(process, 53, name, protocol="udp")
         return process, address
 
     async def promote(
@@ -115,19 +115,19 @@ async def test_ports_and_names_move_and_come_back(lab: Lab, service: Service) ->
     old, first = await service.start("old", standby=False)
     new, second = await service.start("new", standby=True)
 
-    async def everywhere(udp: bool) -> set[str]:
-        port = 5353 if udp else 8080
+    async def everywhere(protocol: str) -> set[str]:
+        port = 5353 if protocol == "udp" else 8080
         sources = [("127.0.0.1", None), ("::1", None), ("10.9.0.1", None), ("10.9.0.1", neighbour)]
         sources += [("10.9.0.1", service.client), ("10.9.0.1", old), ("10.9.0.1", new)]
-        asked = (lab.ask(a, port, source=source, udp=udp) for a, source in sources)
+        asked = (lab.ask(a, port, source=source, protocol=protocol) for a, source in sources)
         answers = await asyncio.gather(*asked)
         return {answer.partition(" ")[0] for answer in answers}
 
     for current, other, address in ((new, old, second), (old, new, first), (new, old, second)):
         name = "new" if current is new else "old"
         await service.promote(current, name, other)
-        assert await everywhere(udp=False) == {name}
-        assert await everywhere(udp=True) == {name}
+        assert await everywhere("tcp") == {name}
+        assert await everywhere("udp") == {name}
         for alias in ("web", "www", "host-of-web", "web.app"):
             assert await service.names(alias) == [address]
         assert service.published(current) == [
@@ -137,7 +137,7 @@ async def test_ports_and_names_move_and_come_back(lab: Lab, service: Service) ->
         assert (await service.names("old"), await service.names("new")) == ([first], [second])
     old.kill()
     await service.engine.networks.detach(old.id)
-    assert await everywhere(udp=False) == {"new", ""}, "the old one asks no more"
+    assert await everywhere("tcp") == {"new", ""}, "the old one asks no more"
     assert await service.names("old") == []
     with pytest.raises(OSError, match="in use"):
         socket.create_server(("0.0.0.0", 8080))
@@ -437,7 +437,7 @@ async def test_a_udp_client_stays_until_the_old_one_ends(
     assert await ask() == "old"
     await service.promote(new, "new", old)
     assert await ask() == "old"
-    assert (await lab.ask("10.9.0.1", 5353, udp=True)).startswith("new")
+    assert (await lab.ask("10.9.0.1", 5353, protocol="udp")).startswith("new")
     assert (await networks.connections(old.id)).udp == 1
     monkeypatch.setattr(conntrack, "RECENT_S", -1)
     assert (await networks.connections(old.id)).udp == 0

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from network_lab import DEADLINE_S, eventually
+from network_lab import DEADLINE_S, eventually, has_sctp
 
 from stackr.runtime.engine.network.ports import HeldPort
 from stackr.runtime.engine.network.relay_client import RelayClient
@@ -31,11 +31,14 @@ def bound(kind: socket.SocketKind, host: str = "127.0.0.1") -> socket.socket:
     return made
 
 
-def held(protocol: str = "tcp", container_port: int = 1) -> HeldPort:
+def held(
+    protocol: str = "tcp", container_port: int = 1, listener: socket.socket | None = None
+) -> HeldPort:
     """A port of this host that listens."""
-    listener = bound(socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
-    if protocol == "tcp":
-        listener.listen(128)
+    if listener is None:
+        listener = bound(socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+        if protocol == "tcp":
+            listener.listen(128)
     number = listener.getsockname()[1]
     return HeldPort(PublishedPort(container_port, protocol, "127.0.0.1", number), listener)
 
@@ -184,6 +187,42 @@ async def test_a_target_that_refuses_closes_the_client(relay: Relay) -> None:
         connection = await asyncio.open_connection(*front(port))
         assert await is_cut(connection)
         connection[1].close()
+
+
+@pytest.mark.skipif(not has_sctp(), reason="the kernel has no SCTP")
+async def test_messages_of_sctp_stay_what_they_are(relay: Relay) -> None:
+    loop = asyncio.get_running_loop()
+    with closing(association()) as behind, closing(association()) as client:
+        behind.bind(("127.0.0.1", 0))
+        behind.listen(8)
+        listener = association()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(8)
+        port = held("sctp", behind.getsockname()[1], listener)
+        relay.client.serve("a", os.getpid(), "127.0.0.1", [port])
+        await loop.sock_connect(client, front(port))
+        server, _ = await loop.sock_accept(behind)
+        for size in (1, 1000, 60_000):
+            await loop.sock_sendall(client, b"x" * size)
+            await loop.sock_sendall(client, b"y" * size)
+            for letter in (b"x", b"y"):
+                data = await asyncio.wait_for(loop.sock_recv(server, 1 << 18), DEADLINE_S)
+                assert data == letter * size
+        await loop.sock_sendall(server, b"answer")
+        assert await loop.sock_recv(client, 100) == b"answer"
+        server.close()
+        assert await asyncio.wait_for(loop.sock_recv(client, 100), DEADLINE_S) == b""
+        refused = association()
+        behind.close()
+        with closing(refused), suppress(ConnectionError):
+            await loop.sock_connect(refused, front(port))
+            assert await asyncio.wait_for(loop.sock_recv(refused, 100), DEADLINE_S) == b""
+
+
+def association() -> socket.socket:
+    """One-to-one style, bound or connected later."""
+    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+    return socket.socket(socket.AF_INET, kind, socket.IPPROTO_SCTP)
 
 
 async def test_each_udp_client_gets_its_own_answers(relay: Relay) -> None:

@@ -143,9 +143,9 @@ t.close()
 async def test_a_container_may_serve_port_53_itself(lab: Lab, engine: Engine) -> None:
     web = lab.process()
     address = await engine.attach(web, "bridge")
-    lab.serve(web, 53, "own", udp=True)
+    lab.serve(web, 53, "own", protocol="udp")
     lab.serve(web, 53, "own")
-    assert (await lab.ask(address, 53, udp=True)).startswith("own")
+    assert (await lab.ask(address, 53, protocol="udp")).startswith("own")
     assert (await lab.ask(address, 53)).startswith("own")
 
 

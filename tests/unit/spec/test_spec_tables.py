@@ -84,7 +84,7 @@ def test_the_documentation_has_the_table() -> None:
         ("logging: {driver: awslogs}", "logging.driver"),
         ("volumes: [{type: npipe, source: i, target: /x}]", "volumes[0].type"),
         ("userns_mode: keep", "userns_mode"),
-        ("storage_opt: {size: 1G}", "storage_opt"),
+        ("storage_opt: {inodes: 9}", "storage_opt"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(
@@ -97,7 +97,7 @@ def test_what_is_not_supported_is_refused_by_name(
 
 
 def test_what_no_engine_honours_is_refused_everywhere(project: Callable[..., Project]) -> None:
-    loaded = project("services: {a: {image: i, provider: {type: x}, storage_opt: {size: 1G}}}")
+    loaded = project("services: {a: {image: i, provider: {type: x}, storage_opt: {inodes: 9}}}")
     (problem,) = unsupported(loaded, embedded=False)
     assert "services.a.provider: not supported: services that other programs run" in problem
     assert len(unsupported(loaded)) == 2

@@ -19,7 +19,7 @@ _OPTIONS = UpOptions(pull="always")
 
 def wanted(folder: Path, engine: str) -> Desired:
     path = folder / "compose.yaml"
-    path.write_text("name: demo\nservices: {web: {image: i, storage_opt: {size: 1G}}}\n")
+    path.write_text("name: demo\nservices: {web: {image: i, storage_opt: {inodes: 9}}}\n")
     return desire(load(LoadOptions(files=(str(path),)), {}, folder), _OPTIONS, engine=engine)
 
 

@@ -174,7 +174,7 @@ def _host_config(container: Container) -> dict[str, Any]:
     value = container.host_config.to_json()
     for key in _NULL_WHERE_EMPTY:
         value[key] = value.get(key) or None
-    for key in ("Mounts", "Annotations", "Sysctls", "Init"):
+    for key in ("Mounts", "Annotations", "Sysctls", "Init", "StorageOpt"):
         if value.get(key) in (None, [], {}):
             value.pop(key, None)
     if not container.host_config.privileged:

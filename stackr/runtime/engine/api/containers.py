@@ -17,6 +17,7 @@ from stackr.runtime.engine.api.http import Request, Response, json_response, ter
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.container.life.networking import endpoint_spec
 from stackr.runtime.engine.container.records.record import Container
+from stackr.runtime.engine.container.settings.signals import signal_number
 from stackr.runtime.engine.container.settings.spec import (
     EndpointSettings,
     parse_create,
@@ -193,7 +194,9 @@ async def _restart(engine: Engine, request: Request) -> Response:
 
 
 async def _kill(engine: Engine, request: Request) -> Response:
-    await engine.containers.kill(request.params["id"], request.text("signal") or "SIGKILL")
+    signal = request.text("signal") or "SIGKILL"
+    signal_number(signal)  # before the container is looked for
+    await engine.containers.kill(request.params["id"], signal)
     return Response(204, None)
 
 
@@ -209,6 +212,8 @@ async def _unpause(engine: Engine, request: Request) -> Response:
 
 async def _rename(engine: Engine, request: Request) -> Response:
     name = request.text("name").removeprefix("/")
+    if not name:
+        raise InvalidArgument("Neither old nor new names may be empty")
     await engine.containers.rename(request.params["id"], name)
     return Response(204, None)
 

@@ -31,6 +31,7 @@ from stackr.runtime.engine.lease.record import (
 )
 from stackr.runtime.engine.lease.removal import PROJECT, Removed, Resources, remove_project
 from stackr.runtime.engine.linux.process import Process, boot_id
+from stackr.runtime.engine.network.ports import check_protocol
 from stackr.runtime.engine.network.reservations import PortRequest
 from stackr.runtime.engine.state import State
 from stackr.runtime.folders import is_gone
@@ -366,8 +367,7 @@ class Leases:
 
 
 def _request(port: LeasedPort, stack: str, instance: int) -> PortRequest:
-    if port.protocol not in ("tcp", "udp"):
-        raise InvalidArgument(f"lease: ports: protocol is not supported: {port.protocol}")
+    check_protocol(port.protocol, port.container_port)
     key = f"{stack}/{instance}/{port.service}/{port.number}/{port.container_port}/{port.protocol}"
     return PortRequest(key, port.protocol, port.host_ip)
 

@@ -227,8 +227,14 @@ def parse_set(text: str) -> frozenset[int]:
 
 
 def show_set(numbers: Iterable[int]) -> str:
-    """As `parse_set` reads it, without ranges."""
-    return ",".join(str(number) for number in sorted(numbers))
+    """As `parse_set` reads it, and the kernel writes it: "0-3,5"."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(f"{low}-{high}" if low < high else f"{low}" for low, high in ranges)
 
 
 def read_flat(path: Path) -> dict[str, int]:

@@ -4,7 +4,8 @@ A flow's address translation is fixed by its first packet. A client that keeps s
 would otherwise reach the container that had the host's port before, or none, for ever. Everything
 is about the calling thread's network namespace. On a kernel without connection tracking's netlink
 there are no flows to speak of.
-Source: linux/netfilter/nfnetlink_conntrack.h, nf_conntrack_common.h, nf_conntrack_tcp.h.
+Source: linux/netfilter/nfnetlink_conntrack.h, nf_conntrack_common.h, nf_conntrack_tcp.h,
+nf_conntrack_sctp.h.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ _CTA_TIMEOUT, _CTA_FILTER = 7, 25
 _CTA_TUPLE_IP, _CTA_TUPLE_PROTO = 1, 2
 _SOURCE, _DESTINATION = {4: 1, 6: 3}, {4: 2, 6: 4}  # CTA_IP_V4_SRC and its kin, by IP version
 _CTA_PROTO_NUM, _CTA_PROTO_DST_PORT = 1, 3
-_CTA_PROTOINFO_TCP, _CTA_PROTOINFO_TCP_STATE = 1, 1
+_CTA_PROTOINFO_TCP, _CTA_PROTOINFO_SCTP = 1, 3
+_CTA_PROTOINFO_STATE = 1  # of either
 _CTA_FILTER_ORIG_FLAGS, _CTA_FILTER_REPLY_FLAGS = 1, 2
 _FILTER_IP_SRC, _FILTER_PROTO_NUM, _FILTER_PROTO_DST_PORT = 1 << 0, 1 << 3, 1 << 5
 _IPS_ASSURED, _IPS_DST_NAT = 1 << 2, 1 << 5
-# From SYN_SENT to CLOSE_WAIT: one side at least may still send.
-_TCP_OPEN = range(1, 6)
+# One side at least may still send: from SYN_SENT to CLOSE_WAIT, from COOKIE_WAIT to SHUTDOWN_RECD.
+_OPEN = {socket.IPPROTO_TCP: range(1, 6), socket.IPPROTO_SCTP: range(2, 7)}
 _UDP_TIMEOUT_S, _UDP_STREAM_TIMEOUT_S = 30, 120
 _NESTED, _TYPE_MASK = 0x8000, 0x3FFF
 _HEADER = struct.Struct("=IHHII")
@@ -59,7 +61,7 @@ class _Flow:
     destination: Address
     source: Address
     status: int
-    tcp_state: int
+    state: int
     timeout_s: int
 
     @property
@@ -85,7 +87,8 @@ def forget_udp_flows_from(address: str) -> None:
 
 
 def count_translated_flows(address: str) -> tuple[int, int]:
-    """TCP connections and UDP flows that lead to `address` by another one, as published ports do.
+    """Connections (TCP, SCTP) and UDP flows that lead to `address` by another one, as published
+    ports do.
 
     A connection counts while one side may still send; a UDP flow, for RECENT_S after a packet.
     Raises OSError.
@@ -95,16 +98,16 @@ def count_translated_flows(address: str) -> tuple[int, int]:
         False: _setting("nf_conntrack_udp_timeout", _UDP_TIMEOUT_S),
         True: _setting("nf_conntrack_udp_timeout_stream", _UDP_STREAM_TIMEOUT_S),
     }
-    tcp = udp = 0
+    connections = udp = 0
     for flow in _flows(_query_from(source)):
         if not flow.is_translated or flow.source != source:
             continue
-        if flow.protocol == socket.IPPROTO_TCP:
-            tcp += flow.tcp_state in _TCP_OPEN
+        if flow.protocol in _OPEN:
+            connections += flow.state in _OPEN[flow.protocol]
         elif flow.protocol == socket.IPPROTO_UDP:
             idle_s = limits[bool(flow.status & _IPS_ASSURED)] - flow.timeout_s
             udp += idle_s <= RECENT_S
-    return tcp, udp
+    return connections, udp
 
 
 def _forget(query: bytes, chosen: Callable[[_Flow], bool]) -> None:
@@ -193,7 +196,8 @@ def _flow(message: bytes) -> _Flow | None:
     protocol = numbers.get(_CTA_PROTO_NUM)
     if destination is None or source is None or not protocol:
         return None
-    tcp = _attributes(_attributes(values.get(_CTA_PROTOINFO, b"")).get(_CTA_PROTOINFO_TCP, b""))
+    known = _attributes(values.get(_CTA_PROTOINFO, b""))
+    state = _attributes(known.get(_CTA_PROTOINFO_TCP) or known.get(_CTA_PROTOINFO_SCTP, b""))
     return _Flow(
         original,
         protocol[0],
@@ -201,7 +205,7 @@ def _flow(message: bytes) -> _Flow | None:
         destination,
         source,
         status=int.from_bytes(values.get(_CTA_STATUS, b""), "big"),
-        tcp_state=int.from_bytes(tcp.get(_CTA_PROTOINFO_TCP_STATE, b""), "big"),
+        state=int.from_bytes(state.get(_CTA_PROTOINFO_STATE, b""), "big"),
         timeout_s=int.from_bytes(values.get(_CTA_TIMEOUT, b""), "big"),
     )
 

@@ -36,6 +36,7 @@ __all__ = [
     "Key",
     "Listener",
     "Take",
+    "check_protocol",
     "check_publication",
     "forwardings",
     "host_addresses",
@@ -44,6 +45,11 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 128
+_SOCKETS = {
+    "tcp": (socket.SOCK_STREAM, 0),
+    "udp": (socket.SOCK_DGRAM, 0),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
 _FEW = 64
 _SPARE = 256
 IN_USE = (errno.EADDRINUSE, errno.EACCES)
@@ -116,8 +122,7 @@ class Holding:
 
 def check_publication(binding: Publication) -> None:
     """Raises InvalidArgument or NotSupported."""
-    if binding.protocol not in ("tcp", "udp"):
-        raise NotSupported(f"ports: protocol is not supported: {binding.protocol}")
+    check_protocol(binding.protocol, binding.container_port)
     numbers = (binding.container_port, binding.host_port, binding.host_port_end)
     if not all(0 <= number <= 65535 for number in numbers) or binding.container_port == 0:
         raise InvalidArgument(f"invalid port: {binding.host_port}:{binding.container_port}")
@@ -128,6 +133,27 @@ def check_publication(binding: Publication) -> None:
             ip_address(binding.host_ip)
         except ValueError as error:
             raise InvalidArgument(f"invalid IP address: {binding.host_ip}") from error
+
+
+def check_protocol(protocol: str, port: int) -> None:
+    """Raises NotSupported for one that the host cannot listen with."""
+    if protocol not in _SOCKETS:
+        raise NotSupported(f"ports: protocol is not supported: {protocol}")
+    if protocol != "sctp":
+        return
+    try:
+        _socket(protocol, socket.AF_INET).close()  # the kernel loads its module by that
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NotSupported(
+            f"ports: {port}/sctp: the host's kernel has no SCTP: {reason}",
+            hint="load its module (modprobe sctp), or publish the port as tcp or udp",
+        ) from error
+
+
+def _socket(protocol: str, family: int) -> socket.socket:
+    kind, number = _SOCKETS[protocol]
+    return socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, number)
 
 
 def forwardings(endpoint: Endpoint, ports: Iterable[PublishedPort]) -> list[Forwarding]:
@@ -365,8 +391,7 @@ def _not_held(failures: Sequence[BindFailure]) -> str:
 
 def _listen(protocol: str, host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    listener = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    listener = _socket(protocol, family)
     try:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -374,7 +399,7 @@ def _listen(protocol: str, host: str, port: int) -> socket.socket:
             # Past connections in TIME_WAIT do not matter; another's listener still clashes.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        if protocol == "tcp":
+        if protocol != "udp":
             listener.listen(_BACKLOG)
     except OSError:
         listener.close()

@@ -31,6 +31,7 @@ from typing import Final
 from stackr.errors import AlreadyExists, Internal, InvalidArgument, NotFound
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.disk import suppress_read_only
+from stackr.runtime.engine.linux.quota import clear_quota
 from stackr.runtime.engine.linux.tree import (
     disk_usage,
     remove_tree,
@@ -40,6 +41,7 @@ from stackr.runtime.engine.linux.tree import (
 from stackr.runtime.engine.records import Document, Kind, known_fields
 from stackr.runtime.engine.roots import make_folder
 from stackr.runtime.engine.snapshot.lookup import LayerStack
+from stackr.runtime.engine.snapshot.size import limit_layer
 from stackr.runtime.engine.state import State
 
 __all__ = ["LAYER", "SNAPSHOT", "Layer", "Overlay", "OverlayMount", "RootAttributes"]
@@ -147,7 +149,7 @@ class Overlay:
                 continue
             if not _was_mounted(self._root / "c" / name):
                 with suppress_read_only():
-                    remove_tree(self._root / "c" / name)
+                    _remove_all([self._root / "c" / name])
                 continue
             lost.append(name)
             if self._state.get(_CONTAINER, name) is None:
@@ -157,7 +159,7 @@ class Overlay:
             for name in os.listdir(self._root / parent):
                 if f"{parent}/{name}" not in known:
                     with suppress_read_only():
-                        remove_tree(self._root / parent / name)
+                        _remove_all([self._root / parent / name])
 
     def layer(self, diff_id: str) -> Layer | None:
         return self._layers.get(diff_id)
@@ -241,13 +243,19 @@ class Overlay:
         return self._to_trash(self._root / layer.directory)
 
     def prepare(
-        self, container_id: str, diff_ids: Sequence[str], mounted: Sequence[Sequence[str]] = ()
+        self,
+        container_id: str,
+        diff_ids: Sequence[str],
+        mounted: Sequence[Sequence[str]] = (),
+        *,
+        size_bytes: int = 0,
     ) -> None:
         """Make the writable layer of a container on top of `diff_ids`, base layer first.
 
-        mounted: the layers of the images that it mounts, which are kept for it as well. Raises
-        NotFound for a layer that is not unpacked, AlreadyExists for a second snapshot of one
-        container, InvalidArgument for more layers than the kernel stacks.
+        mounted: the layers of the images that it mounts, which are kept for it as well. size_bytes:
+        how much it may hold, 0 for any. Raises NotFound for a layer that is not unpacked,
+        AlreadyExists for a second snapshot of one container, InvalidArgument for more layers than
+        the kernel stacks, and where nothing keeps to a size.
         """
         if len(diff_ids) > _MOST_LAYERS:
             raise InvalidArgument(f"image: {len(diff_ids)} layers: at most {_MOST_LAYERS} stack")
@@ -260,14 +268,16 @@ class Overlay:
             self._snapshots[container_id] = tuple(diff_ids)
             self._mounted[container_id] = tuple(tuple(layers) for layers in mounted)
         try:
-            self._make_writable(container_id, root)
+            self._make_writable(container_id, root, size_bytes)
             own = self._snapshots[container_id], self._mounted[container_id]
             self._state.save(SNAPSHOT, container_id, own)
         except BaseException:
             del self._snapshots[container_id], self._mounted[container_id]
+            with suppress(FileNotFoundError):
+                self._discard(self._root / "c" / container_id)
             raise
 
-    def restore(self, container_id: str) -> None:
+    def restore(self, container_id: str, size_bytes: int = 0) -> None:
         """Before a start: make anew what somebody has deleted of a container's own layer.
 
         What was in it is lost, which is told. Raises NotFound for a layer below that is lost, too.
@@ -278,13 +288,16 @@ class Overlay:
             return
         root = self._root_attributes(self._layers_of(container_id))
         self._state.note(f"container {container_id[:12]}: what it wrote is gone from {folder}")
-        self._make_writable(container_id, root)
+        self._make_writable(container_id, root, size_bytes)
 
-    def _make_writable(self, container_id: str, root: RootAttributes) -> None:
+    def _make_writable(self, container_id: str, root: RootAttributes, size_bytes: int) -> None:
         folder = self._root / "c" / container_id
         with suppress(FileNotFoundError):
             self._discard(folder)
-        (folder / "work").mkdir(parents=True, mode=0o700)
+        folder.mkdir(parents=True, mode=0o700)
+        if size_bytes:
+            limit_layer(folder, size_bytes)
+        (folder / "work").mkdir(mode=0o700)
         upper = folder / "upper"
         upper.mkdir(mode=0o700)
         os.chown(upper, root.uid, root.gid)
@@ -397,6 +410,7 @@ class Overlay:
 
 def _remove_all(paths: Sequence[Path]) -> None:
     for path in paths:
+        clear_quota(path)  # of a container's folder, where it has a size
         remove_tree(path)
 
 

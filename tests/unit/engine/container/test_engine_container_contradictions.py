@@ -87,8 +87,8 @@ def test_keys_may_be_in_any_case() -> None:
     )
     assert body.cmd == ["true"]
     assert body.host_config.tmpfs == {"/t": ""}
-    with pytest.raises(StackrError, match="StorageOpt"):
-        parse_create({"hostConfig": {"storageopt": {"size": "1G"}}})
+    with pytest.raises(StackrError, match="KernelMemory"):
+        parse_create({"hostConfig": {"kernelmemory": 1}})
 
 
 def test_a_name_without_a_value_takes_a_variable_out() -> None:

@@ -74,8 +74,8 @@ def test_a_wrong_type_is_told_with_its_path() -> None:
 
 def test_a_known_key_that_is_not_honoured_is_refused_by_name() -> None:
     assert parse_create({"HostConfig": {"Links": None, "Runtime": "runc"}})
-    with pytest.raises(NotSupported, match=r"HostConfig\.StorageOpt"):
-        parse_create({"HostConfig": {"StorageOpt": {"size": "1G"}}})
+    with pytest.raises(NotSupported, match=r"HostConfig\.KernelMemory"):
+        parse_create({"HostConfig": {"KernelMemory": 1}})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from stackr.errors import InvalidArgument
 from stackr.runtime.engine.linux.quota import limit_message
+from stackr.runtime.engine.snapshot.size import size_wanted
 from stackr.runtime.engine.volume_device import size_of
 
 
@@ -30,3 +32,13 @@ def test_a_limit_is_in_blocks_of_512_bytes_and_rounded_up() -> None:
 )
 def test_sizes_are_dockers(text: str, size: int) -> None:
     assert size_of("v", {"size": text}) == size
+
+
+def test_the_size_of_a_containers_layer() -> None:
+    assert size_wanted({}) == 0
+    assert size_wanted({"Size": "1g"}) == 1 << 30
+    assert size_wanted({"size": "0"}) == 0
+    with pytest.raises(InvalidArgument, match="Unknown option inodes"):
+        size_wanted({"inodes": "5"})
+    with pytest.raises(InvalidArgument, match="invalid size: 'much'"):
+        size_wanted({"size": "much"})

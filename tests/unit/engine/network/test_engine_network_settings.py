@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported, PermissionDenied
-from stackr.runtime.engine.network import bridge, resolv
+from stackr.runtime.engine.network import bridge, ports, resolv
 from stackr.runtime.engine.network.configuration import check_configuration, configured
 from stackr.runtime.engine.network.endpoint import check_mac, default_gateways, mac_of
 from stackr.runtime.engine.network.ports import check_publication
@@ -58,7 +59,7 @@ def test_mac_addresses() -> None:
 @pytest.mark.parametrize(
     ("binding", "error"),
     [
-        (Publication(80, "sctp"), NotSupported),
+        (Publication(80, "dccp"), NotSupported),
         (Publication(0), InvalidArgument),
         (Publication(80, host_port=70000), InvalidArgument),
         (Publication(80, host_port=90, host_port_end=80), InvalidArgument),
@@ -68,6 +69,16 @@ def test_mac_addresses() -> None:
 def test_a_wrong_port_is_refused(binding: Publication, error: type[Exception]) -> None:
     with pytest.raises(error):
         check_publication(binding)
+
+
+def test_sctp_is_refused_by_name_where_the_kernel_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(*_: object) -> None:
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+
+    monkeypatch.setattr(ports.socket, "socket", without)
+    message = "80/sctp: the host's kernel has no SCTP: protocol not supported"
+    with pytest.raises(NotSupported, match=message):
+        check_publication(Publication(80, "sctp"))
 
 
 @pytest.mark.parametrize(

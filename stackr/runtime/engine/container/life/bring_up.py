@@ -39,6 +39,7 @@ from stackr.runtime.engine.container.storage.tmpfs import set_modes
 from stackr.runtime.engine.linux.launcher_client import Borrowed, OverlayTarget
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.network.types import SandboxInfo
+from stackr.runtime.engine.snapshot.size import size_wanted
 from stackr.runtime.engine.volume_device import Device
 
 __all__ = ["BringUp"]
@@ -141,7 +142,8 @@ class BringUp:
         self, container: Container, devices: Mapping[str, Device]
     ) -> tuple[dict[str, Any], Mounted, list[Borrowed]]:
         """Write what the start needs; returns the config.json of it, and what is to be mounted."""
-        self._snapshots.restore(container.id)
+        size = size_wanted(container.host_config.storage_opt)
+        self._snapshots.restore(container.id, size)
         self._storage.make_bind_sources(container)
         bundle, rootfs = self._storage.bundle(container), self._storage.rootfs(container)
         remove_tree(bundle)

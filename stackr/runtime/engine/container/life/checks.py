@@ -35,6 +35,7 @@ from stackr.runtime.engine.container.settings.unhealthy import (
     parse_restart_unhealthy,
 )
 from stackr.runtime.engine.container.storage.etc import check_extra_hosts
+from stackr.runtime.engine.snapshot.size import size_wanted
 
 __all__ = ["check_create", "check_restart", "limit_warnings"]
 
@@ -51,6 +52,7 @@ def check_create(config: Config, host_config: HostConfig, host: Host) -> list[st
     check_parent(host_config.cgroup_parent)
     check_restart(host_config.restart_policy)
     check_runtime(host_config.runtime)
+    size_wanted(host_config.storage_opt)
     if host_config.isolation.lower() not in ("", "default"):
         isolation = host_config.isolation
         raise InvalidArgument(f"invalid isolation ({isolation}): linux only supports 'default'")
@@ -124,15 +126,15 @@ def _check_healthcheck(check: Healthcheck) -> None:
 
 def _check_modes(host_config: HostConfig) -> None:
     allowed = {
-        "IpcMode": (host_config.ipc_mode, ("", "private", "shareable", "host", "none")),
-        "PidMode": (host_config.pid_mode, ("", "host")),
-        "UTSMode": (host_config.uts_mode, ("", "host")),
-        "CgroupnsMode": (host_config.cgroupns_mode, ("", "private", "host")),
+        "IPC": (host_config.ipc_mode, ("", "private", "shareable", "host", "none")),
+        "PID": (host_config.pid_mode, ("", "host")),
+        "UTS": (host_config.uts_mode, ("", "host")),
+        "cgroup namespace": (host_config.cgroupns_mode, ("", "private", "host")),
     }
     for name, (mode, known) in allowed.items():
-        joins = name in ("IpcMode", "PidMode") and mode.startswith("container:")
+        joins = name in ("IPC", "PID") and mode.startswith("container:")
         if mode not in known and not joins:
-            raise InvalidArgument(f"HostConfig.{name}: invalid mode: {mode}")
+            raise InvalidArgument(f"invalid {name} mode: {mode}")
 
 
 def check_restart(policy: RestartPolicy) -> None:

@@ -147,4 +147,5 @@ class Creation:
         )
 
     def _mounts_of(self, ref: str) -> tuple[MountPoint, ...]:
+        self._check_known(ref)
         return self._store.existing(ref).mounts

@@ -85,6 +85,7 @@ class Links:
         """Forget the link "web/database". Raises Conflict, NotFound, with Docker's texts."""
         name, slash, alias = path.strip("/").rpartition("/")
         if not slash:
+            self._store.existing(alias)
             raise Conflict("Conflict, cannot remove the default link name of the container")
         try:
             parent = self._store.existing(name)

@@ -210,6 +210,7 @@ class StoredHostConfig(TypedDict, total=False):
     Links: list[str]
     VolumeDriver: str
     Isolation: str
+    StorageOpt: dict[str, str]
     DeviceRequests: list[StoredDeviceRequest]
 
 

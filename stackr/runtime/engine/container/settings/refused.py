@@ -24,7 +24,6 @@ _HOST_CONFIG: Mapping[str, tuple[object, ...]] = {
     "IOMaximumIOps": (),
     "KernelMemory": (),
     "KernelMemoryTCP": (),
-    "StorageOpt": (),
     "UsernsMode": ("host",),
 }
 
@@ -53,7 +52,7 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
 
 def refuse_fixed(body: Mapping[str, Any]) -> None:
     """Raise NotSupported for what an update cannot change, and dockerd passes over in silence."""
-    keys = ("Devices", "DeviceCgroupRules", "DeviceRequests")
+    keys = ("Devices", "DeviceCgroupRules", "DeviceRequests", "StorageOpt")
     given = matched(body, keys)
     for key in keys:
         if given.get(key) not in _EMPTY:

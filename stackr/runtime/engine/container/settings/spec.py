@@ -291,6 +291,7 @@ class HostConfig(Resources):
     links: list[str] = []
     volume_driver: str = ""
     isolation: str = ""
+    storage_opt: dict[str, str] = {}
 
 
 class Config(_Body):

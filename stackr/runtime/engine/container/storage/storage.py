@@ -36,6 +36,7 @@ from stackr.runtime.engine.linux.launcher_client import (
 )
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.snapshot.overlay import Overlay
+from stackr.runtime.engine.snapshot.size import size_wanted
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL
 from stackr.runtime.engine.volume_device import Device
 from stackr.runtime.proc_targets import PROC, proc_refusal
@@ -109,7 +110,10 @@ class Storage:
         """
         images = [mount for mount in container.mounts if mount.type == "image"]
         mounted = [self._images.get(mount.name).diff_ids for mount in images]
-        await asyncio.to_thread(self._snapshots.prepare, container.id, layers, mounted)
+        size = size_wanted(container.host_config.storage_opt)
+        await asyncio.to_thread(
+            self._snapshots.prepare, container.id, layers, mounted, size_bytes=size
+        )
         for mount, diff_ids in zip(images, mounted, strict=True):
             self._check_part(mount, diff_ids)
         self.folder(container).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is common to published ports of either protocol, and what they share."""
+"""What is common to published ports of every protocol, and what they share."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from stackr.runtime.engine.linux.loop import Loop
 from stackr.runtime.engine.linux.sidecar import Answer, Sidecar, inherited, run_at
 from stackr.runtime.engine.network.relay import wire
 from stackr.runtime.engine.network.relay.port import Container, Key, Port, Relay
+from stackr.runtime.engine.network.relay.sctp import SctpPort
 from stackr.runtime.engine.network.relay.tcp import TcpPort
 from stackr.runtime.engine.network.relay.udp import UdpPort
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_KINDS = {"tcp": TcpPort, "udp": UdpPort}
+_KINDS = {"tcp": TcpPort, "udp": UdpPort, "sctp": SctpPort}
 
 
 class Program:

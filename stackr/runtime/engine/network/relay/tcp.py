@@ -31,6 +31,10 @@ class TcpPort(Port):
 
     __slots__ = ()
 
+    def led(self, outer: socket.socket) -> Connection:
+        """Somebody's connection, with one to the container."""
+        return Connection(self, outer)
+
     def ready(self) -> None:
         accepted = []
         try:
@@ -44,7 +48,7 @@ class TcpPort(Port):
         self.relay.catch_up()
         for connection in accepted:
             if not self.is_closed and self.admits(_DESCRIPTORS):
-                Connection(self, connection).connect()
+                self.led(connection).connect()
             else:
                 _reset(connection)
 
@@ -61,9 +65,9 @@ class _Side:
 
     __slots__ = ("ended", "events", "fd", "socket", "unsent")
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, no_delay: tuple[int, int]) -> None:
         connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(*no_delay, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a host may vanish
         self.socket = connection
         self.fd = connection.fileno()
@@ -75,38 +79,49 @@ class _Side:
 class Connection(Client):
     """A client's connection, and the one to its container."""
 
-    __slots__ = ("_inner", "_outer", "_target")
+    __slots__ = ("_outer", "_target", "inner")
+
+    NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def __init__(self, port: TcpPort, outer: socket.socket) -> None:
         super().__init__(port, _DESCRIPTORS)
+        self._outer, self.inner = _Side(outer, self.NO_DELAY), _Side(self.opened(), self.NO_DELAY)
+        self._target = port.target
+
+    @staticmethod
+    def opened() -> socket.socket:
+        """One that is to lead to the container."""
         inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, _SYN_RETRIES)
-        self._outer, self._inner = _Side(outer), _Side(inner)
-        self._target = port.target
+        return inner
 
     def connect(self) -> None:
         """To the container; a client that cannot be led there is closed."""
-        self.relay.loop.watch(self._inner.fd, self._connecting, OUT)
+        self.relay.loop.watch(self.inner.fd, self._connecting, OUT)
         self._connecting()
 
     def end(self) -> None:
-        for side in (self._outer, self._inner):
+        for side in (self._outer, self.inner):
             self.relay.loop.unwatch(side.fd)
             side.socket.close()
 
     def _connecting(self) -> None:
-        code = self._inner.socket.connect_ex(self._target)
+        code = self.try_connect()
         if code == errno.EINPROGRESS:
-            code = self._inner.socket.connect_ex(self._target)  # over a bridge it is done
+            code = self.try_connect()  # over a bridge it is done
         if code in (0, errno.EISCONN):
             self._start()
         elif code != errno.EALREADY:
             self.close()
 
+    def try_connect(self) -> int:
+        """The error's number; EALREADY while it is under way."""
+        return self.inner.socket.connect_ex(self._target)
+
     def _start(self) -> None:
-        self.relay.loop.unwatch(self._inner.fd)
-        self._await(self._inner, self._outer)
-        self._await(self._outer, self._inner)
+        self.relay.loop.unwatch(self.inner.fd)
+        self._await(self.inner, self._outer)
+        self._await(self._outer, self.inner)
 
     def _ready(self, side: _Side, other: _Side) -> None:
         try:

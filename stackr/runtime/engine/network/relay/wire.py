@@ -22,5 +22,5 @@ from __future__ import annotations
 
 __all__ = ["PORTS", "PROTOCOL"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 PORTS = 200  # of a message, each with a descriptor
