@@ -23,7 +23,7 @@ from stackr.runtime.engine.container.settings.spec import (
     parse_create,
     parse_update,
 )
-from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy, parse_set
+from stackr.runtime.engine.linux.cgroup import INHERITED, Hierarchy, parse_set, show_set
 
 NO_TREES = Hierarchy(Path("/nowhere"), False, {}, None)
 V2 = Hierarchy(Path("/nowhere"), True, {}, Path("/nowhere"))
@@ -124,6 +124,7 @@ def test_malformed_sets_are_refused(text: str) -> None:
 
 def test_sets_are_numbers_and_ranges() -> None:
     assert parse_set("0-2,5") == {0, 1, 2, 5}
+    assert show_set({5, 0, 2, 1}) == "0-2,5"
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import socket
 from pathlib import Path
 
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported, PermissionDenied
-from stackr.runtime.engine.network import bridge, ports, resolv
+from stackr.runtime.engine.network import bridge, resolv
 from stackr.runtime.engine.network.configuration import check_configuration, configured
 from stackr.runtime.engine.network.endpoint import check_mac, default_gateways, mac_of
 from stackr.runtime.engine.network.ports import check_publication
@@ -75,7 +76,7 @@ def test_sctp_is_refused_by_name_where_the_kernel_has_none(monkeypatch: pytest.M
     def without(*_: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
 
-    monkeypatch.setattr(ports.socket, "socket", without)
+    monkeypatch.setattr(socket, "socket", without)
     message = "80/sctp: the host's kernel has no SCTP: protocol not supported"
     with pytest.raises(NotSupported, match=message):
         check_publication(Publication(80, "sctp"))
