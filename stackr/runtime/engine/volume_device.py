@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.linux.quota import parse_size
 from stackr.runtime.engine.linux.syscalls import CLONE_NEWNS, make_private, mount, unshare
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "device_of",
     "is_bind",
     "mounted_apart",
-    "parse_size",
     "size_of",
     "words",
 ]
@@ -53,8 +53,6 @@ _PROPAGATIONS: Final = frozenset(
 )
 _KEYS: Final = ("type", "o", "device")
 _NEEDS: Final = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
-_SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?) ?([kmgtp]?i?b?)", re.ASCII | re.IGNORECASE)
-_SCALES: Final = {"": 1, "b": 1, **{unit: 1 << 10 * n for n, unit in enumerate("kmgtp", 1)}}
 _PASSWORD: Final = re.compile(r"(?<=password=)[^,]*")
 
 
@@ -163,13 +161,6 @@ def size_of(name: str, options: Mapping[str, str]) -> int:
     if not size:
         raise InvalidArgument(f"create {name}: invalid size: '{text[:50]}'")
     return size
-
-
-def parse_size(text: str) -> int | None:
-    """Bytes of "10G", "1.5GiB" or "512"; None for what is no size."""
-    match = _SIZE.fullmatch(text)
-    size = int(float(match[1]) * _SCALES[match[2].lower()[:1]]) if match is not None else -1
-    return size if 0 <= size < 1 << 63 else None
 
 
 def _check_keys(name: str, options: Mapping[str, str]) -> None:

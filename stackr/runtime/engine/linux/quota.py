@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 import struct
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ from typing import Final
 from stackr.errors import NotSupported
 from stackr.runtime.engine.linux.syscalls import quotactl_fd
 
-__all__ = ["clear_quota", "limit_message", "set_quota"]
+__all__ = ["clear_quota", "limit_message", "parse_size", "set_quota"]
+
+_SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?) ?([kmgtp]?i?b?)", re.ASCII | re.IGNORECASE)
+_SCALES: Final = {"": 1, "b": 1, **{unit: 1 << 10 * n for n, unit in enumerate("kmgtp", 1)}}
 
 _PRJQUOTA: Final = 2
 _Q_XGETQUOTA, _Q_XSETQLIM = 0x5803, 0x5804
@@ -50,6 +54,13 @@ _NONE: Final = (
     errno.ENOENT,
 )
 """What the kernel says where it has no such quotas, this file system has none, or we no say."""
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of "10G", "1.5GiB" or "512", as Docker reads them; None for what is no size."""
+    match = _SIZE.fullmatch(text)
+    size = int(float(match[1]) * _SCALES[match[2].lower()[:1]]) if match is not None else -1
+    return size if 0 <= size < 1 << 63 else None
 
 
 def limit_message(project: int, size_bytes: int) -> bytes:

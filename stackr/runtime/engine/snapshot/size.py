@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stackr.errors import InvalidArgument, NotSupported
-from stackr.runtime.engine.linux.quota import set_quota
-from stackr.runtime.engine.volume_device import parse_size
+from stackr.runtime.engine.linux.quota import parse_size, set_quota
 
 __all__ = ["limit_layer", "size_wanted"]
 
