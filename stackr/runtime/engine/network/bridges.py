@@ -120,12 +120,14 @@ class Bridges:
         """What of the bridge and the rules is not as it was made."""
         firewall = self._kernel.firewall
         is_guarded = firewall.routes_loopback
-        found = await self._kernel.call(bridge.faults, network, self._owner, is_guarded=is_guarded)
-        if network.bridge not in firewall.bridges or not await self._kernel.is_firewall_whole():
+        found, is_whole, dropping = await asyncio.gather(
+            self._kernel.call(bridge.faults, network, self._owner, is_guarded=is_guarded),
+            self._kernel.is_firewall_whole(),
+            self._foreign.drops(self._kernel, [network.bridge]),
+        )
+        if network.bridge not in firewall.bridges or not is_whole:
             found.append(Fault("firewall", "missing or changed", f"table inet {self._owner}"))
-        for program in await self._foreign.drops(self._kernel, [network.bridge]):
-            found.append(Fault(f"{program} FORWARD", "dropping", "accepting"))
-        return found
+        return [*found, *(Fault(f"{each} FORWARD", "dropping", "accepting") for each in dropping)]
 
     async def repair(self, network: Network) -> None:
         """Make again what is missing of the bridge and the rules."""

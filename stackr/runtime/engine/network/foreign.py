@@ -133,17 +133,21 @@ class ForeignFirewall:
 
     async def _rules(self, kernel: Kernel) -> dict[_Iptables, _Rules]:
         """What each form of iptables that is in use has."""
-        found = await kernel.call(_nft_rules, self._chain)
-        for form in _LEGACY:
-            if await kernel.call(_has_legacy_filter, form.family):
-                try:
-                    listing = await run([form.program, "-w", "-S"])
-                except CommandError:
-                    continue  # tables without the program that made them
-                lines = [line for line in listing.splitlines() if " FORWARD" in line]
-                own = [line for line in listing.splitlines() if f"-A {self._chain} " in line]
-                found[form] = _Rules("\n".join(lines), "\n".join(own))
+        found, legacy = await kernel.call(_in_use, self._chain)
+        for form in legacy:
+            try:
+                listing = await run([form.program, "-w", "-S"])
+            except CommandError:
+                continue  # tables without the program that made them
+            lines = [line for line in listing.splitlines() if " FORWARD" in line]
+            own = [line for line in listing.splitlines() if f"-A {self._chain} " in line]
+            found[form] = _Rules("\n".join(lines), "\n".join(own))
         return found
+
+
+def _in_use(host: Host, chain: str) -> tuple[dict[_Iptables, _Rules], list[_Iptables]]:
+    """The rules of forms on nf_tables, and the older forms whose tables are there."""
+    return _nft_rules(host, chain), [form for form in _LEGACY if _has_legacy_filter(form.family)]
 
 
 def _nft_rules(host: Host, chain: str) -> dict[_Iptables, _Rules]:
@@ -169,7 +173,7 @@ def _own_nft_rules(host: Host, family: str, chain: str) -> str:
     return ""
 
 
-def _has_legacy_filter(_: Host, family: str) -> bool:
+def _has_legacy_filter(family: str) -> bool:
     try:
         with open(f"/proc/thread-self/net/{family}_tables_names") as names:
             return "filter" in names.read().split()

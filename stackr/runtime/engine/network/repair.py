@@ -47,9 +47,12 @@ class Repairs:
         joined = self._joined(network)
         if not network.is_plugged or (network.is_predefined and not joined):
             return []
-        found = await self._bridges.faults(network) if network.bridge else []
         pairs = [(s.pid, i) for s in joined if (i := self._plug_of(s, network)) is not None]
-        return [*found, *await self._kernel.call(_faults_of, network, pairs)]
+        of_pairs = self._kernel.call(_faults_of, network, pairs)
+        if not network.bridge:
+            return await of_pairs
+        of_bridge, found = await asyncio.gather(self._bridges.faults(network), of_pairs)
+        return [*of_bridge, *found]
 
     async def repair(self, network: Network) -> None:
         """Raises Conflict where another's interface has the bridge's name, Internal otherwise."""
