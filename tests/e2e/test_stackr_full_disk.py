@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import docker
 import pytest
 from interruption import Site, everything
 from killed_daemon import kill_daemon
+from small_disk import fill
 from stackr_stack import Stack, free_port, until
 
 from stackr.runtime.engine.config import EngineConfig
@@ -36,28 +36,6 @@ def site(stack: Stack) -> Site:
     return site
 
 
-def fill(stack: Stack, leave_bytes: int = 0) -> Path:
-    """Take all room on the disk but some; again, where some has come free."""
-    path = stack.engine.data_root / "ballast"
-    until(lambda: _take_room(path, leave_bytes), "a full disk")
-    return path
-
-
-def _take_room(path: Path, leave_bytes: int) -> bool:
-    """False where another has taken of the same room meanwhile."""
-    disk = os.statvfs(path.parent)
-    taken = path.stat().st_blocks * 512 if path.exists() else 0
-    size = taken + disk.f_bavail * disk.f_frsize - leave_bytes
-    with path.open("ab") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            return False
-    return True
-
-
 def images(stack: Stack) -> list[str]:
     client = docker.DockerClient(base_url=f"unix://{stack.engine.socket}", timeout=60)
     try:
@@ -69,7 +47,7 @@ def images(stack: Stack) -> list[str]:
 @pytest.mark.parametrize("leave_kib", [2048, 512])
 def test_pulled_onto_a_full_disk(site: Site, leave_kib: int) -> None:
     """Too little for the image; and too little to begin with it."""
-    ballast = fill(site.stack, leave_kib << 10)
+    ballast = fill(site.stack.engine.data_root, leave_kib << 10)
     told = site.stack("pull", want=1).stderr
     assert _FULL in told
     assert str(site.stack.engine.data_root) in told
@@ -83,23 +61,23 @@ def test_what_runs_can_end_on_a_full_disk(site: Site) -> None:
     stack = site.stack
     stack("up", "-d", "--wait")
     before = site.lives()
-    fill(stack)
+    fill(stack.engine.data_root)
     site.write(2)
     told = stack("up", "-d", want=1).stderr
     assert "stackr: " in told
     assert _FULL in told
     assert site.lives() == before
-    fill(stack)
+    fill(stack.engine.data_root)
     kill_daemon(stack.engine)
     os.kill(before["worker-2"].pid, signal.SIGKILL)
     stack("engine", "start")
     until(lambda: stack.containers()[f"{stack.name}-worker-2"]["ExitCode"] == 137)
     stack("stop", "worker")
-    fill(stack)
+    fill(stack.engine.data_root)
     stack("kill", "web")
     stack("rm", "-f", "web")
     kill_daemon(stack.engine)
-    ballast = fill(stack)
+    ballast = fill(stack.engine.data_root)
     stack("down")
     ballast.unlink()
     assert not [line for line in everything(stack) if not line.startswith("volume ")]
@@ -114,12 +92,12 @@ def test_a_log_on_a_full_disk(stack: Stack) -> None:
     script = "i=0; while :; do i=$$((i+1)); echo $$i; sleep 0.02; done"
     stack.write(f"services: {{talk: {{image: '${{IMAGE}}', command: [sh, -c, '{script}']}}}}")
     stack("up", "-d")
-    ballast = fill(stack)
+    ballast = fill(stack.engine.data_root)
     (log,) = stack.engine.containers_root.glob("*/container.log")
     sizes: list[int] = []
 
     def is_stuck() -> bool:
-        fill(stack)
+        fill(stack.engine.data_root)
         sizes.append(log.stat().st_size)
         return len(set(sizes[-10:])) == 1 and len(sizes) > 10
 

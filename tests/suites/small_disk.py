@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["small_disk", "unmount"]
+from polling import until
+
+__all__ = ["fill", "small_disk", "unmount"]
 
 _DEADLINE_S = 60.0
 
@@ -32,3 +36,25 @@ def unmount(folder: Path) -> None:
             return
         assert time.monotonic() < deadline, done.stderr
         time.sleep(0.05)
+
+
+def fill(folder: Path, leave_bytes: int = 0) -> Path:
+    """Take all room on its disk but some; again, where some has come free."""
+    path = folder / "ballast"
+    until(lambda: _take_room(path, leave_bytes), "a full disk")
+    return path
+
+
+def _take_room(path: Path, leave_bytes: int) -> bool:
+    """False where another has taken of the same room meanwhile."""
+    disk = os.statvfs(path.parent)
+    taken = path.stat().st_blocks * 512 if path.exists() else 0
+    size = taken + disk.f_bavail * disk.f_frsize - leave_bytes
+    with path.open("ab") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return False
+    return True

@@ -1,7 +1,8 @@
 """Each call of the API that changes something: what is there before it, and how it is made.
 
 What exists is told in names and states (`Site.view`), so that the state after a daemon was killed
-in the middle of a call can be compared with those before and after one that was not.
+in the middle of a call, or its disk was full, can be compared with those before and after one that
+went well.
 """
 
 from __future__ import annotations
@@ -10,17 +11,33 @@ import contextlib
 import http.client
 import io
 import json
+import random
 import tarfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import loopback_registry
 from engine_request import raw_request
+from oci_builder import archive, build, member
+from polling import until
 
 from stackr.runtime.engine.config import EngineConfig
 
-__all__ = ["CALLS", "Call", "Site", "View"]
+__all__ = [
+    "CALLS",
+    "Call",
+    "Site",
+    "View",
+    "cleared",
+    "is_made",
+    "is_whole",
+    "made_whole",
+    "new_site",
+]
 
 View = tuple[str, ...]
 
@@ -28,6 +45,7 @@ _TAR: Final = "application/x-tar"
 _JSON: Final = "application/json"
 _MARK: Final = "data/mark"
 _BYTES: Final = 8 << 20
+_EMPTY: Final = ("containers", "volumes", "snapshots/new", "snapshots/trash", "build/contexts")
 
 
 @dataclass
@@ -153,7 +171,9 @@ def _create(site: Site) -> tuple[int, Any]:
 
 
 def _exec(site: Site) -> tuple[int, Any]:
-    made = site.must("POST", "/containers/it/exec", {"Cmd": ["sleep", "0.1"]})
+    status, made = site.ask("POST", "/containers/it/exec", {"Cmd": ["sleep", "0.1"]})
+    if status != 201:
+        return status, made
     return site.ask("POST", f"/exec/{made['Id']}/start", {"Detach": False})
 
 
@@ -262,9 +282,7 @@ CALLS: Final = (
     Call("POST /images/push", lambda s: s.ask("POST", f"/images/{s.image}/push")),
     _call("DELETE /images/tagged:1", before=_tagged),
     Call("DELETE /images", lambda s: s.ask("DELETE", f"/images/{s.other}"), _pulled),
-    Call(
-        "POST /images/prune", lambda s: s.ask("POST", f"/images/prune?filters={_UNUSED}"), Site.run
-    ),
+    _call("POST /images/prune", f"/images/prune?filters={_UNUSED}", before=_beside_image),
     Call("POST /build", _build),
     _call("POST /build/prune", "/build/prune?all=1", before=_built),
     _call("POST /networks/create", body={"Name": "net"}),
@@ -276,3 +294,53 @@ CALLS: Final = (
     _call("DELETE /volumes/v0", before=_volumes),
     _call("POST /volumes/prune", f"/volumes/prune?filters={_EVERY}", before=_volumes, partly=True),
 )
+
+
+def new_site(engine: EngineConfig, registry: str, image: str, folder: Path) -> Site:
+    """The test image is pulled, and another one pushed. folder: a test's own."""
+    other = f"{registry}/test/other:1"
+    noise = archive(member("noise", random.Random(1).randbytes(4 << 20)))
+    loopback_registry.push(build(noise), other, folder)
+    made = Site(engine, image, other)
+    made.must("POST", f"/images/create?fromImage={image}")
+    return made
+
+
+def made_whole(site: Site, call: Call) -> tuple[View, View, float]:
+    """What exists before and after it, and how long it takes, in seconds."""
+    call.before(site)
+    before = site.view()
+    start = time.monotonic()
+    status, answer = call.make(site)
+    whole_s = time.monotonic() - start
+    assert status < 300, f"{call.name}: {status}: {answer}"
+    after = site.view()
+    cleared(site, call.name)
+    return before, after, whole_s
+
+
+def is_whole(found: View, before: View, after: View, call: Call) -> bool:
+    """As before the call or as after it, or as the call says that it may be."""
+    if found in (before, after):
+        return True
+    seen = {line.replace(f"'{state}'", "'running'") for line in found for state in call.between}
+    seen = seen or set(found)
+    return seen == set(before) or (call.partly and set(after) <= seen <= set(before))
+
+
+def is_made(found: View, after: View, call: Call) -> bool:
+    """Whether the call, made once more perhaps, has come to its end."""
+    named = tuple(line for line in found if line != "image untagged")
+    return found == after or (call.anew and named == after)
+
+
+def cleared(site: Site, moment: str) -> None:
+    """All is removed, and no file of it is left."""
+    site.clear()
+    root = site.engine.data_root
+    folders = [root / name for name in _EMPTY]
+    until(lambda: not any(map(_files, folders)), f"{moment}: no file of {folders}")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [*folder.iterdir()] if folder.is_dir() else []
