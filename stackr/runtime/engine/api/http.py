@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _READ_BYTES = 64 * 1024
+_SMALL_BYTES = 64 * 1024  # of an answer that is sent in one piece with its head
 _HEADER_BYTES = 128 * 1024  # a filters query over many names, or credentials, may be long
 _JSON_BYTES = 4 * 1024 * 1024
 _PIPELINED_BYTES = 1024 * 1024
@@ -340,18 +341,24 @@ class Connection:
         headers = list(response.headers)
         if body is not None:
             headers.append(("Content-Length", str(len(body))))
-        await self.send_head(response.status, headers)
-        if body and not head_only:
+        head = self._head(response.status, headers)
+        if not body or head_only:
+            await self.send(head)
+        elif len(body) <= _SMALL_BYTES:
+            await self.send(head, h11.Data(data=body))
+        else:
+            await self.send(head)
             await self.send(h11.Data(data=body))
         await self.finish()
 
     async def send_head(self, status: int, headers: Headers) -> None:
-        await self.send(
-            h11.Response(
-                status_code=status,
-                headers=[*self._headers, *headers],
-                reason=HTTPStatus(status).phrase,
-            )
+        await self.send(self._head(status, headers))
+
+    def _head(self, status: int, headers: Headers) -> h11.Response:
+        return h11.Response(
+            status_code=status,
+            headers=[*self._headers, *headers],
+            reason=HTTPStatus(status).phrase,
         )
 
     async def finish(self) -> None:
@@ -359,8 +366,9 @@ class Connection:
         if not self.hijacked and self._http.our_state is h11.SEND_BODY:
             await self.send(h11.EndOfMessage())
 
-    async def send(self, event: h11.Event) -> None:
-        data = self._http.send(event)
+    async def send(self, *events: h11.Event) -> None:
+        """In one piece, by which a client is woken once."""
+        data = b"".join(self._http.send(event) or b"" for event in events)
         if data:
             self._writer.write(data)
             await self._writer.drain()

@@ -110,6 +110,21 @@ async def test_headers_and_keep_alive(serve: Serve) -> None:
             assert headers["server"].startswith("stackr/")
 
 
+async def test_a_small_answer_comes_in_one_piece(serve: Serve) -> None:
+    async with serve(Route("GET", "/x", _answers({"a": 1}))) as client:
+        client.send("GET /x")
+        piece = await client.reader.read(1 << 20)
+        assert json.loads(piece.partition(b"\r\n\r\n")[2]) == {"a": 1}
+
+
+async def test_a_large_answer_is_whole(serve: Serve) -> None:
+    async with serve(Route("GET", "/x", _answers("x" * (1 << 20)))) as client:
+        for _ in range(2):
+            _, headers, body = await client.ask("GET /x")
+            assert len(json.loads(body)) == 1 << 20
+            assert int(headers["content-length"]) == len(body)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
