@@ -66,16 +66,26 @@ class Feed:
     _started: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> NoReturn:
-        """Follow the engine until this is cancelled."""
+        """Follow the engine until this is cancelled.
+
+        Raises NotSupported for an engine that can never be followed, such as a Swarm.
+        """
         wait_s = _WAIT_S
         while True:
+            is_open, refused = False, None
             try:
                 async with self.opened() as live:
-                    wait_s = _WAIT_S
+                    is_open, wait_s = True, _WAIT_S
                     await self._follow(live)
             except* StackrError as group:
                 self.running.clear()
-                self.viewer.lost(one_line(_first(group)))
+                error = _first(group)
+                if isinstance(error, NotSupported) and not is_open:
+                    refused = error
+                else:
+                    self.viewer.lost(one_line(error))
+            if refused is not None:
+                raise refused
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

@@ -73,5 +73,6 @@ def test_what_it_lacks_is_said_in_one_line(stack: Stack, tmp_path: Path) -> None
     stack.environ["PYTHONPATH"] = str(absent.parent)
     with on_terminal(stack, "ui") as screen:
         assert screen.wait() == 1
-        (line,) = screen.seen.decode().splitlines()
-        assert line.endswith("ui: Textual is not installed: pip install 'stackr[ui]'")
+        told, hint = screen.seen.decode().splitlines()
+        assert told.endswith("ui: Textual is not installed")
+        assert hint.endswith("bin/python -m pip install textual")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +25,6 @@ from stackr.stack.stack import Stack
 __all__ = ["shell_command", "ui"]
 
 _SHELL = "command -v bash >/dev/null 2>&1 && exec bash; exec sh"
-_INSTALL = "pip install 'stackr[ui]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class UiArguments:
 def ui(ctx: typer.Context, arguments: UiArguments) -> None:
     """Show the stack on a full screen: its state, load and logs, and what up would do.
 
-    The keys are shown below. It needs a terminal, and Textual: pip install 'stackr[ui]'.
+    The keys are shown below. It needs a terminal, and Textual (the extra `ui`).
     """
     options, files = options_of(ctx), arguments.targets.files
     if arguments.targets.services:
@@ -54,7 +55,9 @@ def ui(ctx: typer.Context, arguments: UiArguments) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "textual":
             raise
-        raise NotSupported(f"ui: Textual is not installed: {_INSTALL}") from None
+        raise NotSupported(
+            "ui: Textual is not installed", hint=how_to_add_textual(Path(sys.prefix))
+        ) from None
     if options.no_color or options.ansi == "never":
         os.environ["NO_COLOR"] = "1"  # as Textual is told
     source = source_of(options, files)
@@ -69,6 +72,15 @@ def _project(source: Source) -> Project | None:
     except InvalidProject:
         return None
     return found if isinstance(found, Project) else None
+
+
+def how_to_add_textual(prefix: Path) -> str:
+    """The command that adds it to the environment in which stackr is. prefix: its folder."""
+    if (prefix / "pipx_metadata.json").exists():
+        return "pipx inject stackr textual"
+    if (prefix / "uv-receipt.toml").exists():
+        return "install it again with Textual: uv tool install --with textual, and what came after"
+    return f"{shlex.quote(str(prefix / 'bin/python'))} -m pip install textual"
 
 
 def shell_command(project: str, engine: str | None, service: str, number: int) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from dashboard import MeasuredEngine, target_of, texts, until
 from pictures import check_picture
 
-from stackr.errors import StackrError, Unavailable
+from stackr.errors import NotSupported, StackrError, Unavailable
 from stackr.runtime.types import ContainerState
 from stackr.stack.events import ignore
 from stackr.ui.app import Dashboard
@@ -233,3 +233,10 @@ async def test_it_fits_narrow_and_wide_screens(shown: Shown, columns: int) -> No
     async with running(shown, (columns, 24)):
         await shown.sees("CONTAINER", "web-1", "l logs")
         assert max(map(len, texts(shown.app).splitlines())) <= columns
+
+
+async def test_an_engine_that_can_never_be_followed_ends_it(tmp_path: Path) -> None:
+    shown = Shown(tmp_path)
+    shown.gone.append(NotSupported("not on a Swarm"))
+    await asyncio.wait_for(shown.app.run_async(headless=True), 30)
+    assert isinstance(shown.app.fault, NotSupported)
