@@ -6,7 +6,6 @@ runs, as all nodes are drained. STACKR_SWARM_CASES says how many are tried (60).
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tarfile
 import zlib
@@ -21,7 +20,6 @@ from stackr.planner.swarm.dialect import Swarm
 from stackr.planner.workloads.dialect import Rendered
 from stackr.planner.workloads.reconcile import reconcile_documents
 from stackr.runtime.swarm.workloads import SwarmWorkloads
-from stackr.runtime.workloads import DocumentKind
 from stackr.spec.load import load
 from stackr.spec.session import LoadOptions
 
@@ -54,25 +52,17 @@ def _rendered(file: Path, workloads: SwarmWorkloads) -> Rendered | None:
 
 async def _difference(rendered: Rendered, workloads: SwarmWorkloads) -> str:
     """What a plan finds to do right after everything was made; all is removed again."""
-    services = rendered.of_kind(DocumentKind.SERVICE)
-    parts = [each for each in rendered.documents if each.kind is not DocumentKind.SERVICE]
+    made = []
     try:
-        for wave in (parts, services):
-            await asyncio.gather(*map(workloads.create, wave))
+        for document in rendered.documents:
+            made.append((document.kind, await workloads.create(document)))
         observation = await workloads.observe("demo")
         assert len(observation.documents) == len(rendered.documents)
         plan = reconcile_documents(rendered, observation, Swarm())
         return "" if plan.is_empty else str(plan)
     finally:
-        await _remove_all(workloads)
-
-
-async def _remove_all(workloads: SwarmWorkloads) -> None:
-    made = (await workloads.observe("demo")).documents
-    services = [each for each in made if each.kind is DocumentKind.SERVICE]
-    parts = [each for each in made if each.kind is not DocumentKind.SERVICE]
-    for wave in (services, parts):
-        await asyncio.gather(*(workloads.remove(each.kind, each.id) for each in wave))
+        for kind, id in reversed(made):
+            await workloads.remove(kind, id)
 
 
 async def test_nothing_differs_from_what_was_made(
