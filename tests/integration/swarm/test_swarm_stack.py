@@ -30,7 +30,7 @@ def test_up_comes_to_what_the_file_says_and_then_has_nothing_to_do(stack: Stack)
         "db": stack.service("db", healthcheck=ready),
         "web": stack.service(
             "web",
-            deploy={"replicas": 3},
+            deploy={"replicas": 3, "update_config": {"parallelism": 0, "monitor": "300ms"}},
             depends_on={"db": {"condition": "service_healthy"}},
             configs=[{"source": "app", "target": "/app.conf"}],
         ),
