@@ -12,6 +12,7 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
+from engine_request import request
 from peer import Peer
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, pytest.mark.peers(always=True)]
@@ -104,6 +105,22 @@ def test_arguments_that_ps_refuses(sleeper: Any) -> None:
     with pytest.raises(APIError, match="unknown gnu long option") as refused:
         sleeper.top(ps_args="--invalid")
     assert refused.value.status_code == 500
+
+
+def test_a_port_that_is_spelled_twice_is_one(client: Any, peer: Peer, busybox_image: str) -> None:
+    exposed: dict[str, object] = {"80": {}, "80/tcp": {}, "53/udp": {}}
+    host = {"PublishAllPorts": True}
+    body = {"Image": busybox_image, "Cmd": ["sleep", "1000"], "ExposedPorts": exposed}
+    _, made = request(peer.socket, "POST", "/containers/create", {**body, "HostConfig": host})
+    container = client.containers.get(made["Id"])
+    try:
+        container.start()
+        container.reload()
+        assert set(container.ports) == {"53/udp", "80/tcp"}
+        hosts = [each["HostIp"] for each in container.ports["80/tcp"]]
+        assert hosts.count("0.0.0.0") == (2 if peer.is_dockerd else 1)  # one in newer ones
+    finally:
+        container.remove(force=True)
 
 
 def test_logs_are_streamed(client: Any, busybox_image: str) -> None:

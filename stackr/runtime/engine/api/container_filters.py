@@ -104,8 +104,8 @@ def _fits_ports(container: Container, filters: Filters, options: ListOptions) ->
         if not _any_port(filters, "publish", ports):
             return False
     if "expose" in filters:
-        exposed = (port.partition("/") for port in container.config.exposed_ports)
-        ports = {(int(port), protocol or "tcp") for port, _, protocol in exposed if port.isdigit()}
+        exposed = (port.partition("/") for port in container.config.exposed)
+        ports = {(int(port), protocol) for port, _, protocol in exposed if port.isdigit()}
         return _any_port(filters, "expose", ports)
     return True
 

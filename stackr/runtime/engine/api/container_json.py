@@ -285,7 +285,7 @@ def ports_of(container: Container, published: Iterable[PublishedPort]) -> dict[s
     """`NetworkSettings.Ports`: null for a port that is exposed and not published."""
     if not container.state.status.is_up:
         return {}
-    ports: dict[str, Any] = dict.fromkeys(sorted(container.config.exposed_ports))
+    ports: dict[str, Any] = dict.fromkeys(container.config.exposed)
     for port in published:
         key = f"{port.container_port}/{port.protocol}"
         bindings = ports.get(key) or []
@@ -371,10 +371,10 @@ def _summary_ports(
             }
         )
     if container.state.status.is_up:
-        for exposed in sorted(set(container.config.exposed_ports) - taken):
+        for exposed in container.config.exposed:
             number, _, protocol = exposed.partition("/")
-            if number.isdigit():
-                ports.append({"PrivatePort": int(number), "Type": protocol or "tcp"})
+            if number.isdigit() and exposed not in taken:
+                ports.append({"PrivatePort": int(number), "Type": protocol})
     return ports
 
 

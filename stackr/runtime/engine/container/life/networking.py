@@ -151,7 +151,8 @@ def _ports(config: Config, host_config: HostConfig) -> Iterator[Publication]:
                 yield Publication(port, protocol, binding.host_ip, first, last)
     if host_config.publish_all_ports:
         bound = {key for key, bindings in host_config.port_bindings.items() if bindings}
-        for key in config.exposed_ports:
+        bound |= {f"{key}/tcp" for key in bound if "/" not in key}
+        for key in config.exposed:
             if key not in bound:
                 for port, protocol in _container_ports(key):
                     yield Publication(port, protocol)

@@ -60,7 +60,7 @@ def link_environment(links: Iterable[Link]) -> list[str]:
 
 def _entries(link: Link) -> Iterator[str]:
     prefix = link.alias.upper().replace("-", "_")
-    ports = sorted(map(_port, link.config.exposed_ports), key=lambda port: (port[1] != "tcp", port))
+    ports = sorted(map(_port, link.config.exposed), key=lambda port: (port[1] != "tcp", port))
     for number, (port, protocol) in enumerate(ports):
         url = f"{protocol}://{link.address}:{port}"
         if number == 0:
@@ -79,4 +79,4 @@ def _entries(link: Link) -> Iterator[str]:
 
 def _port(key: str) -> tuple[int, str]:
     number, _, protocol = key.partition("/")
-    return int(number.partition("-")[0]), protocol or "tcp"
+    return int(number.partition("-")[0]), protocol

@@ -322,6 +322,12 @@ class Config(_Body):
     mac_address: str = ""
     on_build: list[str] = []
 
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """`80/tcp`, `53/udp`, ..., each once: a client may say `80`, and its image `80/tcp`."""
+        keys = (key if "/" in key else f"{key}/tcp" for key in self.exposed_ports)
+        return tuple(sorted(set(keys)))
+
 
 class EndpointIPAMConfig(_Body):
     ipv4_address: str = Field(default="", alias="IPv4Address")
