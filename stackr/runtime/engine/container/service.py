@@ -87,7 +87,7 @@ class Containers:
     async def open(self) -> None:
         """Take over what runs, and finish or undo what was cut off."""
         self._store.open()
-        self._networks.heed(lambda: stated_addresses(self._store))
+        self._networks.heed(lambda network: stated_addresses(self._store, network))
         self._parts.groups.open()
         await self._adoption.run()
 

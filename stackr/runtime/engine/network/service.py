@@ -140,10 +140,10 @@ class Networks:
 
     # --- networks ----------------------------------------------------------------------------
 
-    def heed(self, stated: Callable[[], Iterable[tuple[str, str]]]) -> None:
+    def heed(self, stated: Callable[[Sequence[str]], Iterable[str]]) -> None:
         """Give nobody else an address that a container states, while there are others.
 
-        stated: network and address, of all containers that there are.
+        stated: those on a network, which its name and its ID tell, of all containers there are.
         """
         self._store.stated = stated
 

@@ -107,7 +107,8 @@ def _is_as(network: Network, wanted: NetworkSpec) -> bool:
 class NetworkStore:
     """host_subnets: what the host's routes lead to, those of the named interfaces left out.
 
-    stated: a network's name or ID, and an address that somebody is to have there, running or not.
+    stated: by a network's name and ID, the addresses that somebody is to have there, running or
+    not.
     glimpsed: networks whose records are of a newer version, as far as they can be read: they are
     left alone, and so are their names, bridges and subnets.
     """
@@ -118,7 +119,7 @@ class NetworkStore:
         state: State,
         host_subnets: Callable[[set[str]], Sequence[bridge.HostSubnet]] = bridge.host_subnets,
     ) -> None:
-        self.stated: Callable[[], Iterable[tuple[str, str]]] = lambda: ()
+        self.stated: Callable[[Sequence[str]], Iterable[str]] = lambda _: ()
         self._state = state
         self._host_subnets = host_subnets
         self._pools = (*config.address_pools, ipam.ula_pool(str(config.data_root).encode()))
@@ -311,7 +312,7 @@ class NetworkStore:
                 return ""
             addresses.reserve(stated)
             return str(stated)
-        others = [text for name, text in self.stated() if name in (network.name, network.id)]
+        others = list(self.stated((network.name, network.id)))
         for text in self._resting.of(network.id, slot):
             own = ip_address(text)
             if text not in others and own in addresses.subnet and addresses.is_free(own):

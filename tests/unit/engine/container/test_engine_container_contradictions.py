@@ -9,6 +9,7 @@ import pytest
 from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.engine.container.host import detect
 from stackr.runtime.engine.container.life.checks import check_create
+from stackr.runtime.engine.container.life.networking import stated_addresses
 from stackr.runtime.engine.container.oci.bundle import environment
 from stackr.runtime.engine.container.oci.security import parse_security_options
 from stackr.runtime.engine.container.oci.user import ProcessUser
@@ -26,7 +27,12 @@ from stackr.runtime.engine.container.settings.links import (
 )
 from stackr.runtime.engine.container.settings.merge import merge_config
 from stackr.runtime.engine.container.settings.refused import check_runtime
-from stackr.runtime.engine.container.settings.spec import Config, HostConfig, parse_create
+from stackr.runtime.engine.container.settings.spec import (
+    Config,
+    EndpointSettings,
+    HostConfig,
+    parse_create,
+)
 from stackr.runtime.engine.network.endpoint_options import endpoint_sysctls
 
 _MAC = "02:42:ac:11:00:02"
@@ -99,6 +105,21 @@ def test_a_name_without_a_value_takes_a_variable_out() -> None:
     container = Container("a" * 64, "c", 0, "i", merged, HostConfig(), {})
     found = environment(container, ProcessUser(0, 0, (), "/root"), hostname="h")
     assert found == ["HOSTNAME=h", "OWN=1", "KEPT=yes", "HOME=/root"]
+
+
+def test_stated_addresses_are_those_of_the_network_alone() -> None:
+    """By its name or its ID, as the container was told."""
+
+    def container(**addresses: str) -> Container:
+        endpoints = {
+            network: EndpointSettings.model_validate({"IPAMConfig": {"IPv4Address": address}})
+            for network, address in addresses.items()
+        }
+        return Container("a" * 64, "c", 0, "i", Config(), HostConfig(), endpoints)
+
+    containers = [container(app="10.0.0.2", other="10.1.0.3"), container(f00="10.0.0.4")]
+    assert list(stated_addresses(containers, ("app", "f00"))) == ["10.0.0.2", "10.0.0.4"]
+    assert not list(stated_addresses(containers, ("none", "b00")))
 
 
 def test_policies_and_runtimes_are_known_by_name() -> None:

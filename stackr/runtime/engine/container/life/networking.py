@@ -5,7 +5,7 @@ Source: Docker Engine API `NetworkMode`, `EndpointsConfig`, `PortBindings`, `Pub
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from stackr.errors import Conflict, InvalidArgument
 from stackr.runtime.engine.container.records.record import Container
@@ -103,14 +103,16 @@ def container_net(container: Container, *, standby: bool = False) -> ContainerNe
     )
 
 
-def stated_addresses(containers: Iterable[Container]) -> Iterator[tuple[str, str]]:
-    """Network and address, for each that a container is to have, whether it runs or not."""
+def stated_addresses(containers: Iterable[Container], network: Sequence[str]) -> Iterator[str]:
+    """Each on the network that a container is to have, whether it runs or not.
+
+    network: its name and its ID; either may be what a container has been told.
+    """
     for container in containers:
-        for network, settings in container.endpoints.items():
-            ipam = settings.ipam_config
-            for address in (ipam.ipv4_address, ipam.ipv6_address):
-                if address:
-                    yield network, address
+        for word in network:
+            if (settings := container.endpoints.get(word)) is not None:
+                ipam = settings.ipam_config
+                yield from filter(None, (ipam.ipv4_address, ipam.ipv6_address))
 
 
 def _slot(container: Container) -> str:
