@@ -21,7 +21,6 @@ def _absent(what: str) -> Handler:
 
 
 _REFUSED = {
-    "image attestations": ("GET /images/{name:path}/attestations",),
     "checkpoints": (
         "GET /containers/{id}/checkpoints",
         "POST /containers/{id}/checkpoints",

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
         ExecCreate,
     )
     from stackr.runtime.engine.image.archives import Archives
+    from stackr.runtime.engine.image.attestation import Statement
     from stackr.runtime.engine.image.commit import Commit
     from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
+    from stackr.runtime.engine.image.platform import Platform
     from stackr.runtime.engine.image.progress import ImageProgress
     from stackr.runtime.engine.lease.record import Lease
     from stackr.runtime.engine.lease.removal import Removed
@@ -105,6 +107,10 @@ class ImageBackend(Protocol):
 
     def get(self, name_or_id: str) -> Image: ...
     def history(self, name_or_id: str) -> list[HistoryEntry]: ...
+
+    def attestations(self, name_or_id: str, platform: Platform | None) -> Sequence[Statement]: ...
+
+    def statement(self, statement: Statement) -> bytes: ...
     async def pull(
         self,
         reference: str,

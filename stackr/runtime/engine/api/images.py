@@ -29,9 +29,11 @@ from stackr.runtime.engine.api.image_progress import send_progress
 from stackr.runtime.engine.api.listening import while_listening
 from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import parse_time
+from stackr.runtime.engine.image.attestation import Statement
 from stackr.runtime.engine.image.model import Image, ImageUse
 from stackr.runtime.engine.image.platform import check_made_for
 from stackr.runtime.engine.image.progress import Report
+from stackr.text import parse_json
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.container.records.record import Container
@@ -132,6 +134,28 @@ async def _history(engine: Engine, request: Request) -> Response:
             for entry in engine.images.history(request.params["name"])
         ]
     )
+
+
+async def _attestations(engine: Engine, request: Request) -> Response:
+    platform, kinds = asked_platform(request), request.query.get("type", ())
+    found = await asyncio.to_thread(engine.images.attestations, request.params["name"], platform)
+    chosen = [each for each in found if not kinds or each.predicate_type in kinds]
+    shown = [
+        {"Descriptor": dict(each.descriptor), "PredicateType": each.predicate_type}
+        for each in chosen
+    ]
+    if request.flag("statement"):
+        for each, statement in zip(shown, chosen, strict=True):
+            each["Statement"] = await asyncio.to_thread(_said, engine, statement)
+    return json_response(shown)
+
+
+def _said(engine: Engine, statement: Statement) -> Any:
+    """Raises Internal for what is no JSON."""
+    try:
+        return parse_json(engine.images.statement(statement))
+    except ValueError as error:
+        raise Internal(f"attestation statement {statement.digest}: {error}") from error
 
 
 async def _create(engine: Engine, request: Request) -> None:
@@ -294,6 +318,7 @@ ROUTES = (
     Route("POST", "/images/prune", _prune),
     Route("GET", "/images/{name:path}/json", _inspect),
     Route("GET", "/images/{name:path}/history", _history),
+    Route("GET", "/images/{name:path}/attestations", _attestations),
     Route("POST", "/images/{name:path}/push", _push, follows=True),
     Route("POST", "/images/{name:path}/tag", _tag),
     Route("DELETE", "/images/{name:path}", _delete),

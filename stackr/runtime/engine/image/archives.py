@@ -122,8 +122,9 @@ class Archives:
                     id=each.found.id,
                     oci=each.config,
                     layer_blobs=each.layer_blobs,
-                    manifests=(each.manifest,),
+                    manifests=each.manifests,
                     names=each.found.names,
+                    attestations=each.attestations,
                 )
                 for each in images
             ]

@@ -205,6 +205,7 @@ class Distribution:
             layer_blobs=pulled.layer_blobs,
             manifests=(pulled.digest, pulled.manifest_digest),
             names=(name, name.with_digest(pulled.digest)),
+            attestations=pulled.attestations,
         )
         return self._store.add([new])[0]
 

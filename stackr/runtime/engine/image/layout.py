@@ -21,6 +21,7 @@ from stackr.registry.manifest import (
     parse_manifest,
 )
 from stackr.registry.reference import Reference, parse_reference
+from stackr.runtime.engine.image.attestation import attached_to, parts_of
 from stackr.runtime.engine.image.configuration import parse_config
 from stackr.runtime.engine.image.platform import (
     Platform,
@@ -38,14 +39,16 @@ _NAME: Final = "io.containerd.image.name"
 _REF_NAME: Final = "org.opencontainers.image.ref.name"
 _MOST_DEPTH: Final = 4
 _MOST_IMAGES: Final = 1000
+_Chosen = tuple[Manifest, Manifest | None]
+"""An image's manifest, and the index that names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedImage:
     """An image of an archive. raw: its configuration, whose digest is its ID; config: what it says.
 
-    layers: in the order of its diff IDs. names: it is to have. manifest: raw; b"" where the archive
-    has none.
+    layers: in the order of its diff IDs. names: it is to have. manifest, index: raw; b"" where the
+    archive has none. attestation: what attests to it, the manifest first.
     """
 
     raw: bytes
@@ -53,6 +56,8 @@ class ArchivedImage:
     layers: tuple[File, ...]
     names: tuple[Reference, ...] = ()
     manifest: bytes = b""
+    index: bytes = b""
+    attestation: tuple[File, ...] = ()
 
     @property
     def id(self) -> str:
@@ -77,7 +82,23 @@ def archived_images(archive: Spooled, platform: Platform | None) -> list[Archive
         return list(_of_index(archive, platform))
     images = list(_of_docker(archive, platform))
     known = _manifests(archive) if archive.find(_OCI) is not None else {}
-    return [replace(image, manifest=known.get(image.id, b"")) for image in images]
+    return [_come_by(archive, image, known.get(image.id)) for image in images]
+
+
+def _come_by(archive: Spooled, image: ArchivedImage, chosen: _Chosen | None) -> ArchivedImage:
+    """With the manifest, and the index, that the archive has of it."""
+    if chosen is None:
+        return image
+    manifest, index = chosen
+    image = replace(image, manifest=manifest.raw)
+    entry = attached_to(index.body, manifest.digest) if index is not None else None
+    if index is None or entry is None or not _has(archive, entry.digest):
+        return image
+    attesting = parse_manifest(
+        archive.read(_sized(archive, entry), entry.digest), entry.media_type, entry.digest
+    )
+    parts = (entry, *parts_of(attesting))
+    return replace(image, index=index.raw, attestation=tuple(_sized(archive, p) for p in parts))
 
 
 def _of_docker(archive: Spooled, platform: Platform | None) -> Iterator[ArchivedImage]:
@@ -125,27 +146,28 @@ def _of_index(archive: Spooled, platform: Platform | None) -> Iterator[ArchivedI
         chosen = _chosen(archive, entry, platform, depth=0)
         if chosen is None:
             continue
-        parsed = parse_image_manifest(chosen.body, name=chosen.digest)
+        manifest = chosen[0]
+        parsed = parse_image_manifest(manifest.body, name=manifest.digest)
         raw = archive.read(_sized(archive, parsed.config), parsed.config.digest)
         layers = [_sized(archive, layer) for layer in parsed.layers]
         name = _name_of(entry)
-        image = _image(raw, layers, chosen.digest, platform, [name] if name else [])
+        image = _image(raw, layers, manifest.digest, platform, [name] if name else [])
         known = images.get(image.id)
         names = (*known.names, *image.names) if known else image.names
-        images[image.id] = replace(image, names=names, manifest=chosen.raw)
+        images[image.id] = _come_by(archive, replace(image, names=names), chosen)
     if not images:
         raise InvalidArgument(f"archive: {_OCI}: names no image")
     yield from images.values()
 
 
-def _manifests(archive: Spooled) -> dict[str, bytes]:
+def _manifests(archive: Spooled) -> dict[str, _Chosen]:
     """By the digest of their configuration."""
     found = {}
     for entry in _entries(archive):
-        manifest = _manifest(archive, entry)
-        if not manifest.is_index:
-            parsed = parse_image_manifest(manifest.body, name=manifest.digest)
-            found[parsed.config.digest] = manifest.raw
+        chosen = _chosen(archive, entry, None, depth=0)
+        if chosen is not None:
+            parsed = parse_image_manifest(chosen[0].body, name=chosen[0].digest)
+            found[parsed.config.digest] = chosen
     return found
 
 
@@ -186,22 +208,29 @@ def _sized(archive: Spooled, wanted: Descriptor) -> File:
 
 
 def _chosen(
-    archive: Spooled, entry: Mapping[str, Any], platform: Platform | None, *, depth: int
-) -> Manifest | None:
-    """An image's manifest; of an index, the one for the platform. None for what is no image."""
+    archive: Spooled,
+    entry: Mapping[str, Any],
+    platform: Platform | None,
+    *,
+    depth: int,
+    index: Manifest | None = None,
+) -> _Chosen | None:
+    """An image's manifest, and the index that has it; of an index, the one for the platform. None
+    for what is no image.
+    """
     manifest = _manifest(archive, entry)
     if not manifest.is_index:
-        return manifest if _is_image(manifest) else None
+        return (manifest, index) if _is_image(manifest) else None
     if depth == _MOST_DEPTH:
         raise InvalidArgument(f"archive: {manifest.digest}: indexes within indexes")
     entries = _objects(manifest.body.get("manifests"), manifest.digest)
     here = [each for each in entries if _is_here(archive, each)]
     if len(here) == 1 and platform is None:
-        return _chosen(archive, here[0], platform, depth=depth + 1)
+        return _chosen(archive, here[0], platform, depth=depth + 1, index=manifest)
     wanted = platform or host_platform()
     body = {**manifest.body, "manifests": here}
     found = choose_manifest(body, wanted, name=manifest.digest)
-    return _chosen(archive, found, platform, depth=depth + 1)
+    return _chosen(archive, found, platform, depth=depth + 1, index=manifest)
 
 
 def _is_image(manifest: Manifest) -> bool:
@@ -218,7 +247,10 @@ def _is_here(archive: Spooled, entry: Mapping[str, Any]) -> bool:
     platform = entry.get("platform")
     if isinstance(platform, Mapping) and platform.get("os") == "unknown":
         return False
-    digest = str(entry.get("digest", ""))
+    return _has(archive, str(entry.get("digest", "")))
+
+
+def _has(archive: Spooled, digest: str) -> bool:
     return archive.find("blobs/" + digest.replace(":", "/", 1)) is not None
 
 

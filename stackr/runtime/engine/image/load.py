@@ -30,12 +30,17 @@ __all__ = ["Loaded", "loaded", "scratch"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An image whose layers are unpacked and whose blobs are stored; manifest: its digest."""
+    """An image whose layers are unpacked and whose blobs are stored.
+
+    manifests: digests of its index, where it has one, and its manifest; attestations: of the blobs
+    of what attests to it.
+    """
 
     found: ArchivedImage
     config: dict[str, Any]
-    manifest: str
+    manifests: tuple[str, ...]
     layer_blobs: tuple[str, ...]
+    attestations: tuple[str, ...]
 
 
 @asynccontextmanager
@@ -94,10 +99,14 @@ async def _keep(image: ArchivedImage, content: ContentStore, pin: Pin) -> Loaded
     blobs = tuple(layer.digest for layer in image.layers)
     await asyncio.to_thread(_adopt, image.layers, content)
     raw = image.manifest or await asyncio.to_thread(manifest, image.raw, blobs, content)
-    pin((digest_of(raw),))
-    for data in (image.raw, raw):
+    attested = tuple(file.digest for file in image.attestation)
+    manifests = [each for each in (image.index, raw) if each]
+    digests = tuple(map(digest_of, manifests))
+    pin((*digests, *attested))
+    await asyncio.to_thread(_adopt, image.attestation, content)
+    for data in (image.raw, *manifests):
         await asyncio.to_thread(content.write, data, digest=digest_of(data))
-    return Loaded(image, dict(image.config), digest_of(raw), blobs)
+    return Loaded(image, dict(image.config), digests, blobs, attested)
 
 
 def _adopt(layers: Iterable[File], content: ContentStore) -> None:

@@ -81,6 +81,7 @@ class NewImage:
     manifests: tuple[str, ...] = ()
     names: tuple[Reference, ...] = ()
     parent: str = ""
+    attestations: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -88,7 +89,8 @@ class StoredImage:
     """An image's record: what its configuration says is kept whole, its names are kept apart.
 
     manifests: digests of every manifest and index by which it came. layer_blobs: in the order of
-    the diff IDs; "" for a layer that was built here and has not been packed yet.
+    the diff IDs; "" for a layer that was built here and has not been packed yet. attestations: of
+    every blob of what attests to it, manifests included.
     """
 
     id: str
@@ -99,6 +101,7 @@ class StoredImage:
     last_tagged: str
     names: dict[str, Reference] = field(default_factory=dict)
     parent: str = ""
+    attestations: tuple[str, ...] = ()
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
@@ -106,7 +109,8 @@ class StoredImage:
 
     @property
     def blobs(self) -> tuple[str, ...]:
-        return (self.id, *self.manifests, *filter(None, self.layer_blobs))
+        own = (self.id, *self.manifests, *filter(None, self.layer_blobs))
+        return (*own, *self.attestations)
 
     def to_document(self) -> Document:
         return {
@@ -116,6 +120,7 @@ class StoredImage:
             "size_bytes": self.size_bytes,
             "last_tagged": self.last_tagged,
             **({"parent": self.parent} if self.parent else {}),
+            **({"attestations": list(self.attestations)} if self.attestations else {}),
         }
 
     @classmethod
@@ -128,6 +133,7 @@ class StoredImage:
             size_bytes=body["size_bytes"],
             last_tagged=body["last_tagged"],
             parent=body.get("parent", ""),
+            attestations=tuple(body.get("attestations", ())),
         )
 
     def view(self) -> Image:

@@ -8,6 +8,7 @@ is fetched and unpacked once.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ from stackr.registry.manifest import (
 )
 from stackr.registry.reference import Reference
 from stackr.registry.transport import Transport
+from stackr.runtime.engine.image.attestation import attached_to, parts_of
 from stackr.runtime.engine.image.configuration import parse_config
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.fetch import fetch_blob
@@ -42,6 +44,7 @@ from stackr.runtime.engine.snapshot.overlay import Layer, Overlay
 
 __all__ = ["Pulled", "Puller", "describe_remote"]
 
+_log = logging.getLogger(__name__)
 _PARALLEL_DOWNLOADS: Final = 4
 
 _LayerEvent = Callable[[LayerProgress], None]
@@ -52,7 +55,7 @@ class Pulled:
     """A complete image: every blob in the content store, every layer unpacked.
 
     digest: of what the name resolved to, the index where there is one. layer_blobs: in the order
-    of the configuration's diff IDs.
+    of the configuration's diff IDs. attestations: of the blobs of what attests to it.
     """
 
     digest: str
@@ -60,6 +63,7 @@ class Pulled:
     image_id: str
     config: dict[str, Any]
     layer_blobs: tuple[str, ...]
+    attestations: tuple[str, ...] = ()
 
 
 class Puller:
@@ -125,7 +129,36 @@ class Puller:
         await self._pull_layers(transport, registry, image, config, report)
         for each in (top, manifest):
             await asyncio.to_thread(self._content.write, each.raw, digest=each.digest)
-        return Pulled(top.digest, manifest.digest, image.config.digest, config, layer_blobs)
+        attested = await self._attestations(transport, registry, reference, top, manifest, pin)
+        return Pulled(
+            top.digest, manifest.digest, image.config.digest, config, layer_blobs, attested
+        )
+
+    async def _attestations(
+        self,
+        transport: Transport,
+        registry: Registry,
+        reference: Reference,
+        index: Manifest,
+        image: Manifest,
+        pin: Callable[[Iterable[str]], None],
+    ) -> tuple[str, ...]:
+        """What the index has of it; an image is of use without, so what is amiss is only told."""
+        entry = attached_to(index.body, image.digest) if index.is_index else None
+        if entry is None:
+            return ()
+        try:
+            manifest = await registry.manifest(reference.with_digest(entry.digest))
+            parts = parts_of(manifest)
+            found = (manifest.digest, *(part.digest for part in parts))
+            pin(found)
+            for part in parts:
+                await self._fetch(transport, registry, part, lambda _: None)
+        except (InvalidArgument, NotFound, NotSupported) as error:
+            _log.warning("image %s: attestation: %s", reference.familiar, error.message)
+            return ()
+        await asyncio.to_thread(self._content.write, manifest.raw, digest=manifest.digest)
+        return found
 
     async def fetch(
         self, transport: Transport, reference: Reference, layer: Descriptor, diff_id: str

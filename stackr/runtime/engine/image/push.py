@@ -19,6 +19,7 @@ from stackr.registry.manifest import as_docker
 from stackr.registry.reference import Reference
 from stackr.registry.transport import Transport
 from stackr.registry.upload import LocalBlob, Sent, send_blob
+from stackr.runtime.engine.image.attestation import Whole
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.progress import LayerProgress, Report
 from stackr.runtime.engine.image.pushable import Pushable
@@ -70,7 +71,23 @@ async def push_image(
 
     await all_or_none(send_layer(diff_id, progress) for diff_id, progress in shown.items())
     await send_blob(registry, _local(content, image.manifest.config.digest))
+    if image.whole is not None:
+        with suppress(InvalidArgument, NotSupported):  # a registry that takes no such indexes
+            return await _tagged_whole(registry, image, image.whole, content, reference.tag or "")
     return await _tagged(registry, image, reference.tag or "")
+
+
+async def _tagged_whole(
+    registry: Registry, image: Pushable, whole: Whole, content: ContentStore, tag: str
+) -> Pushable:
+    """The index has the tag; what it names is in the registry before."""
+    for digest in whole.blobs:
+        await send_blob(registry, _local(content, digest))
+    await registry.put_manifest(image.raw, image.media_type, image.digest)
+    for each in whole.attesting:
+        await registry.put_manifest(each.raw, each.media_type, each.digest)
+    await registry.put_manifest(whole.index.raw, whole.index.media_type, tag)
+    return replace(image, raw=whole.index.raw, media_type=whole.index.media_type, whole=None)
 
 
 async def _tagged(registry: Registry, image: Pushable, tag: str) -> Pushable:

@@ -9,6 +9,7 @@ from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.registry.digest import digest_of
 from stackr.registry.manifest import ImageManifest, parse_image_manifest, parse_manifest
 from stackr.registry.reference import Reference, parse_reference
+from stackr.runtime.engine.image.attestation import Whole, whole
 from stackr.runtime.engine.image.commit import manifest
 from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.model import StoredImage
@@ -18,12 +19,16 @@ __all__ = ["Pushable", "names_to_push", "pushable", "pushed_name", "repositories
 
 @dataclass(frozen=True, slots=True)
 class Pushable:
-    """manifest, raw, media_type: what is pushed, read and as it is. diff_ids: of its layers."""
+    """manifest, raw, media_type: what is pushed, read and as it is. diff_ids: of its layers.
+
+    whole: the index that it came by, which is pushed with it.
+    """
 
     manifest: ImageManifest
     raw: bytes
     media_type: str
     diff_ids: Sequence[str]
+    whole: Whole | None = None
 
     @property
     def digest(self) -> str:
@@ -65,7 +70,7 @@ def pushable(image: StoredImage, content: ContentStore) -> Pushable:
     for digest in image.manifests:
         found = _as_it_came(image, content, digest)
         if found is not None:
-            return found
+            return replace(found, whole=whole(image, content, found.digest))
     raw = manifest(content.read(image.id), image.layer_blobs, content)
     made = parse_manifest(raw, "", digest_of(raw))
     parsed = parse_image_manifest(made.body, name=image.id)

@@ -66,6 +66,9 @@ def _blobs(images: Sequence[SavedImage], content: ContentStore) -> Mapping[str, 
         blobs |= {digest: content.path(digest) for digest in saved.layers}
         blobs[saved.image.id] = content.path(saved.image.id)
         blobs[saved.what.digest] = saved.what.raw
+        if (whole := saved.what.whole) is not None:
+            blobs |= {digest: content.path(digest) for digest in whole.blobs}
+            blobs |= {each.digest: each.raw for each in (*whole.attesting, whole.index)}
     return blobs
 
 
@@ -102,6 +105,9 @@ def _index_entries(saved: SavedImage) -> Iterator[dict[str, Any]]:
         "size": len(saved.what.raw),
         "platform": platform | ({"variant": oci["variant"]} if oci.get("variant") else {}),
     }
+    if (whole := saved.what.whole) is not None:
+        index = whole.index
+        entry = {"mediaType": index.media_type, "digest": index.digest, "size": len(index.raw)}
     if not saved.names:
         yield entry
     for name in saved.names:

@@ -15,6 +15,7 @@ from stackr.registry.digest import digest_of, short_id
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.archives import Archives
+from stackr.runtime.engine.image.attestation import Statement, attestations
 from stackr.runtime.engine.image.commit import Commit, image_config, manifest, pack_layer
 from stackr.runtime.engine.image.deletion import Deletion
 from stackr.runtime.engine.image.distribution import Distribution
@@ -22,6 +23,7 @@ from stackr.runtime.engine.image.history import history_of
 from stackr.runtime.engine.image.model import HistoryEntry, Image, NewImage, StoredImage
 from stackr.runtime.engine.image.names import taggable
 from stackr.runtime.engine.image.parts import Parts
+from stackr.runtime.engine.image.platform import Platform
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 from stackr.text import parse_json
@@ -107,6 +109,14 @@ class Images:
             views.append(below.view())
             below = self.store.by_id(below.parent)
         return history_of(views, [self.store.layer_size(diff_id) for diff_id in image.diff_ids])
+
+    def attestations(self, name_or_id: str, platform: Platform | None) -> Sequence[Statement]:
+        """What attests to an image. Blocking. Raises as `attestation.attestations`."""
+        return attestations(self.store.find(name_or_id), self.content, platform)
+
+    def statement(self, statement: Statement) -> bytes:
+        """What it says. Blocking. Raises NotFound, Internal."""
+        return self.content.read(statement.digest)
 
     def layer_sizes(self) -> Mapping[str, int]:
         """Bytes in the unpacked layers, by their diff IDs."""

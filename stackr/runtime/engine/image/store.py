@@ -112,6 +112,7 @@ class ImageStore:
     def _add(self, new: NewImage) -> StoredImage:
         former = self._images.get(new.id)
         known = former.manifests if former else ()
+        attested = former.attestations if former else ()
         stored = StoredImage(
             id=new.id,
             oci=new.oci,
@@ -121,6 +122,7 @@ class ImageStore:
             last_tagged=_now() if new.names or former is None else former.last_tagged,
             names=former.names if former else {},
             parent=former.parent if former else new.parent,
+            attestations=tuple(dict.fromkeys((*attested, *new.attestations))),
         )
         self._state.save(IMAGE, stored.id, stored)
         self._images[stored.id] = stored
