@@ -1,4 +1,8 @@
-"""`run` on a cluster: a service of the stack file as a job of its own, which runs once. Pure."""
+"""`run` on a cluster: a service of the stack file as one of its own, which runs once. Pure.
+
+It is one replica that is not started again, rather than the cluster's own kind of job: a Swarm
+keeps what has ended of those for good.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +57,8 @@ def _deploy(deploy: Deploy, wanted: OneOff) -> Deploy:
     own = {labels.ONEOFF: "True", labels.SLUG: wanted.slug}
     return deploy.model_copy(
         update={
-            "mode": "replicated-job",
-            "replicas": None,
+            "mode": "replicated",
+            "replicas": 1,
             "restart_policy": RestartPolicy(condition="none"),
             "update_config": None,
             "rollback_config": None,

@@ -20,7 +20,7 @@ from stackr.runtime.docker.frames import log_entries
 from stackr.runtime.docker.observe import engine_info
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.labels import STACK_NAMESPACE
-from stackr.runtime.swarm import expiries, networks, nodes, revisions
+from stackr.runtime.swarm import expiries, jobs, networks, nodes, revisions
 from stackr.runtime.swarm.documents import (
     PATHS,
     References,
@@ -258,10 +258,12 @@ class SwarmWorkloads(Closing):
             if kind is DocumentKind.NETWORK:
                 await networks.remove_network(self._client, id)
                 return
-            if version is not None:
+            if version is not None or kind is DocumentKind.SERVICE:
                 found = await self._client.call("GET", f"{PATHS[kind]}/{id}")
-                if found["Version"]["Index"] != version:
+                if version not in (None, found["Version"]["Index"]):
                     raise moved_on(f'{kind.value} "{found["Spec"]["Name"]}"')
+                if kind is DocumentKind.SERVICE and jobs.is_job(found):
+                    await jobs.let_go(self._client, found)
             await self._client.call("DELETE", f"{PATHS[kind]}/{id}")
 
     # --- logs, events, images ------------------------------------------------------------------

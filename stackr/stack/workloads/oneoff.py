@@ -1,8 +1,8 @@
-"""`run` on a cluster: a job beside the stack's services, from its plan to its exit code.
+"""`run` on a cluster: one task beside the stack's services, from its plan to its exit code.
 
 No engine of a cluster is told to make a container, so that what runs has the service's networks,
-configs and secrets: a job of one task, on whichever node, whose output the cluster collects. It is
-removed at its end, and where its caller is interrupted.
+configs and secrets: it is a service of one task, on whichever node, whose output the cluster
+collects. It is removed at its end, and where its caller is interrupted.
 """
 
 from __future__ import annotations

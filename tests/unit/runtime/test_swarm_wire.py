@@ -19,6 +19,7 @@ from stackr.runtime.docker.client import Client
 from stackr.runtime.labels import HISTORY, REVISION
 from stackr.runtime.swarm import revisions
 from stackr.runtime.swarm.documents import References, document_body, network_document
+from stackr.runtime.swarm.jobs import emptied, is_job
 from stackr.runtime.swarm.logs import Origin, origin_of
 from stackr.runtime.swarm.nodes import named, node_state
 from stackr.runtime.swarm.refusals import explained
@@ -40,6 +41,18 @@ def test_a_service_refers_by_name_and_id() -> None:
     assert files == [{"ConfigName": "demo_c", "File": {"Name": "/c"}}], "the document is as it was"
     with pytest.raises(NotFound, match='service "demo_web": config "demo_c": not found'):
         document_body(document, References({}, {"demo_c": "id2"}))
+
+
+def test_a_job_is_emptied_before_it_goes() -> None:
+    spec = {"Name": "j", "Mode": {"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 5}}}
+    nothing = {"ReplicatedJob": {"MaxConcurrent": 0, "TotalCompletions": 0}}
+    assert emptied(spec) == {"Name": "j", "Mode": nothing}
+    everywhere = {"Mode": {"GlobalJob": {}}, "TaskTemplate": {"Placement": {"Constraints": ["a"]}}}
+    task = emptied(everywhere)["TaskTemplate"]
+    assert task == {"Placement": {"Constraints": ["node.id == none"]}}
+    assert everywhere["TaskTemplate"] == {"Placement": {"Constraints": ["a"]}}, "as it was"
+    assert is_job({"Spec": spec})
+    assert not is_job({"Spec": {"Mode": {"Global": {}}}})
 
 
 def test_content_and_networks_have_bodies() -> None:

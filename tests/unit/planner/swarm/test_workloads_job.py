@@ -47,7 +47,7 @@ def test_a_service_runs_once_by_a_name_of_its_own(tmp_path: Path) -> None:
     wanted = OneOff("web", _SLUG, command=("check",), environment={"A": "run"}, tty=True)
     job = _job(found, wanted)
     assert job.name == "demo_web-run-0123456789ab"
-    assert job.spec["Mode"] == {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}}
+    assert job.spec["Mode"] == {"Replicated": {"Replicas": 1}}
     assert "UpdateConfig" not in job.spec
     assert "EndpointSpec" not in job.spec, "the service's own ports are its own"
     task = job.spec["TaskTemplate"]
