@@ -253,8 +253,8 @@ class Struct(Kind):
         pydantic looks for a copy of each that is missing, one after the other: for a service, which
         has 90 attributes, that takes longer than all else that is done to load it.
         """
-        fields = self.model.model_fields.items()
-        return {name: each.default for name, each in fields if isinstance(each.default, _CONSTANT)}
+        defaults = {name: each.default for name, each in self.model.model_fields.items()}
+        return {k: v for k, v in defaults.items() if v == () or isinstance(v, _CONSTANT)}
 
 
 _CONSTANT = (type(None), bool, int, float, str)
