@@ -43,7 +43,8 @@ class ConsoleStream:
         try:
             message = await loop.sock_recv(self._connection, _BLOCK)
         except ConnectionResetError:
-            return None
+            # The monitor has left input unread, which is told once, and before what it has sent.
+            message = await loop.sock_recv(self._connection, _BLOCK)
         if not message:
             return None
         return (STDERR if message[0] == _MONITOR_STDERR else STDOUT), message[1:]
