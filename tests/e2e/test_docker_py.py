@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -119,6 +120,21 @@ def test_a_port_that_is_spelled_twice_is_one(client: Any, peer: Peer, busybox_im
         assert set(container.ports) == {"53/udp", "80/tcp"}
         hosts = [each["HostIp"] for each in container.ports["80/tcp"]]
         assert hosts.count("0.0.0.0") == (2 if peer.is_dockerd else 1)  # one in newer ones
+    finally:
+        container.remove(force=True)
+
+
+def test_a_terminal_is_resized(client: Any, busybox_image: str) -> None:
+    container = client.containers.run(busybox_image, ["sleep", "1000"], tty=True, detach=True)
+    try:
+        container.pause()
+        container.resize(30, 100)
+        container.unpause()
+        assert container.exec_run(["stty", "-F", "/dev/console", "size"]).output == b"30 100\n"
+        asked = {"event": "resize", "container": container.id}
+        (told,) = client.events(since=1, until=int(time.time()) + 1, filters=asked, decode=True)
+        shown = told["Actor"]["Attributes"]
+        assert (shown["height"], shown["width"]) == ("30", "100")
     finally:
         container.remove(force=True)
 

@@ -332,8 +332,9 @@ class Containers:
     async def resize(self, ref: str, *, height: int, width: int) -> None:
         """Raises Conflict where it does not run."""
         container = await self._settled(ref)
-        check(container.state.status, Verb.EXEC, id=container.id, name=container.name)
+        check(container.state.status, Verb.RESIZE, id=container.id, name=container.name)
         self._parts.monitor.resize(self._storage.bundle(container), height, width)
+        self._announce(container, "resize", height=str(height), width=str(width))
 
     def logs(self, ref: str, query: LogQuery) -> LogReader | JsonLogReader:
         """Raises NotFound; NotSupported for a container without a log; Unavailable."""

@@ -42,6 +42,7 @@ class Verb(StrEnum):
     PROMOTE = "promote"
     COUNT = "count connections"
     TOP = "top"
+    RESIZE = "resize"
 
 
 class Event(StrEnum):
@@ -122,6 +123,7 @@ _ALLOWED: Mapping[Verb, frozenset[Status]] = {
     Verb.PROMOTE: frozenset({Status.RUNNING}),
     Verb.COUNT: frozenset({Status.RUNNING, Status.PAUSED}),
     Verb.TOP: frozenset({Status.RUNNING, Status.PAUSED}),
+    Verb.RESIZE: frozenset({Status.RUNNING, Status.PAUSED}),
 }
 
 
@@ -166,5 +168,6 @@ _TEXTS: Mapping[tuple[Verb, Status | None], str] = {
     (Verb.COUNT, Status.RESTARTING): _RESTARTING,
     (Verb.TOP, Status.RESTARTING): _RESTARTING,
     (Verb.TOP, None): "container {id} is not running",
+    (Verb.RESIZE, None): "container {id} is not running",
     (Verb.ATTACH, None): "You cannot attach to a paused container, unpause it first",
 }
