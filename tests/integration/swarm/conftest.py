@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+from swarm_project import Stack
 from swarm_rig import Rig
 
 from stackr.runtime.docker.address import EngineAddress
@@ -23,3 +25,9 @@ def rig(swarm: Rig) -> Iterator[Rig]:
 async def workloads(rig: Rig) -> AsyncIterator[SwarmWorkloads]:
     async with await SwarmWorkloads.open(Client(EngineAddress(rig.manager.url))) as opened:
         yield opened
+
+
+@pytest.fixture
+def stack(rig: Rig, tmp_path: Path) -> Stack:
+    """The command, and a folder for its stack file."""
+    return Stack(rig, tmp_path)

@@ -19,11 +19,6 @@ pytestmark = pytest.mark.root
 _UNDONE = 4
 
 
-@pytest.fixture
-def stack(rig: Rig, tmp_path: Path) -> Stack:
-    return Stack(rig, tmp_path)
-
-
 def test_up_comes_to_what_the_file_says_and_then_has_nothing_to_do(stack: Stack) -> None:
     ready = {"test": ["CMD", "test", "-f", "/etc/hostname"], "interval": "1s"}
     services = {

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from polling import until
 from swarm_project import Stack
-from swarm_rig import Rig
 
 from stackr.runtime.labels import EXPIRES
 
@@ -20,11 +19,6 @@ pytestmark = pytest.mark.root
 _NOT_READY = 125
 _SERVE = "mkdir /www; echo hello > /www/index.html; httpd -p 80 -h /www; echo serving; sleep 99"
 _READY = {"test": ["CMD", "test", "-f", "/www/index.html"], "interval": "1s"}
-
-
-@pytest.fixture
-def stack(rig: Rig, tmp_path: Path) -> Stack:
-    return Stack(rig, tmp_path)
 
 
 def _web(stack: Stack) -> dict[str, Any]:
