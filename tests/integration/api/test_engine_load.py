@@ -31,6 +31,7 @@ async def test_no_client_of_many_fails_and_nothing_is_lost(
     await Load(engine.socket, pid, busybox_image, _SMALL, print).run()
 
 
+@pytest.mark.timeout(900)  # it starts the daemon three times again
 async def test_a_daemon_that_is_killed_among_many_finds_all_of_them(
     new_engine: Callable[[], EngineConfig], busybox_image: str
 ) -> None:
