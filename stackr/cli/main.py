@@ -151,8 +151,9 @@ def _nearest_option(error: TyperException) -> str | None:
     name, possible = getattr(error, "option_name", ""), getattr(error, "possibilities", None)
     if not possible:
         return None
-    near = difflib.get_close_matches(name, possible, n=1, cutoff=0.0)[0]
-    return f"no such option: {name}, did you mean {near}?"
+    names = {each.lstrip("-"): each for each in possible}
+    near = difflib.get_close_matches(name.lstrip("-"), names, n=1)
+    return f"no such option: {name}" + (f", did you mean {names[near[0]]}?" if near else "")
 
 
 def _report_unexpected(error: Exception) -> int:

@@ -15,6 +15,7 @@ from stackr.stack.context import Context
 __all__ = ["expire"]
 
 _STOP_TIMEOUT_S = 10  # as `down` gives to most; what is in volumes stays, and should be whole
+_SECONDS = len("2026-01-02T13:23:37")
 _NO_TTL = "up: --ttl: this engine does not offer it"
 
 
@@ -32,8 +33,8 @@ async def expire(context: Context, runtime: Runtime, project: Project, ttl_s: fl
             raise NotSupported(_NO_TTL) from error
         return  # what folders left behind is removed with the next copy that comes up
     if ttl_s is not None:
-        again = "up --ttl prolongs it"
-        context.message(f"{project.name}: is taken down at {lease.expires}; {again}")
+        end = f"{lease.expires[:_SECONDS]}Z"
+        context.message(f"{project.name}: is taken down at {end}; up --ttl prolongs it")
 
 
 async def _leased(

@@ -166,8 +166,8 @@ def find_revision(revisions: Iterable[Revision], number: int) -> Revision:
     """Raises NotFound for a number that is not kept, and Conflict for one that cannot be read."""
     kept = {revision.number: revision for revision in revisions}
     if number not in kept:
-        known = f"{min(kept)} to {max(kept)}" if kept else "none"
-        raise NotFound(f"no such revision: {number}", hint=f"kept are {known}: see stackr history")
+        known = f"{min(kept)} to {max(kept)} are kept" if kept else "none is kept"
+        raise NotFound(f"no such revision: {number}", hint=f"{known}: see stackr history")
     return check_readable(kept[number])
 
 

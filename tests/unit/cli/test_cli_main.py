@@ -187,3 +187,14 @@ def test_an_error_from_outside_does_not_act_on_the_terminal(
     assert told == (
         "stackr: manifest \\u001b[2J\\u009b1A\\udce9 unknown\n  \\u001b]0;title\\u0007\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("--detatch", ", did you mean --detach?"), ("--port", ""), ("--volume", "")],
+)
+def test_an_option_is_taken_for_one_that_is_like_it(
+    option: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["up", option]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == f"stackr: no such option: {option}{told}"

@@ -108,4 +108,7 @@ def test_a_rollback_goes_to_the_last_one_that_is_different() -> None:
 def test_an_unknown_number_is_told_with_those_that_are_kept() -> None:
     with pytest.raises(NotFound, match="no such revision: 9") as caught:
         find_revision([Revision(2), Revision(5)], 9)
-    assert "2 to 5" in (caught.value.hint or "")
+    assert caught.value.hint == "2 to 5 are kept: see stackr history"
+    with pytest.raises(NotFound) as caught:
+        find_revision([], 9)
+    assert caught.value.hint == "none is kept: see stackr history"
