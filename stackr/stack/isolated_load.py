@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from stackr.errors import Conflict, InvalidArgument, PermissionDenied, Unavailable
+from stackr.errors import Conflict, InvalidArgument, NotSupported, PermissionDenied, Unavailable
 from stackr.planner.desired.instance import Instance, instance
 from stackr.planner.desired.isolated import (
     FixedPort,
@@ -134,7 +134,7 @@ def known_ports(isolated: Isolated, engine: str | None) -> Ports:
 async def _containers(engine: str | None) -> list[ContainerState]:
     try:
         runtime = await connect(engine, read_only=True, start=False)
-    except (Unavailable, PermissionDenied):
+    except (Unavailable, PermissionDenied, NotSupported):
         return []  # who needs the engine for more says why it is not there
     async with runtime:
         return list(await runtime.list_containers(all=True))

@@ -214,9 +214,15 @@ class Rig:
         self.manager.call("POST", path, {**found["Spec"], "Availability": availability})
 
     def states(self) -> dict[str, str]:
-        """Each node's state as the manager sees it: ready, down, unknown."""
+        """Each node's state as the manager sees it: ready, down, unknown.
+
+        One that joins right now has no name yet.
+        """
         found = self.manager.call("GET", "/nodes")
-        return {each["Description"]["Hostname"]: each["Status"]["State"] for each in found}
+        return {
+            each["Description"].get("Hostname", each["ID"]): each["Status"]["State"]
+            for each in found
+        }
 
     def node_ids(self) -> dict[str, str]:
         found = self.manager.call("GET", "/nodes")

@@ -31,7 +31,7 @@ from stackr.stack.workloads.nodes import NodeEngines
 from stackr.stack.workloads.planning import look, plan_documents, rendered
 from stackr.stack.workloads.tasks import StackTask
 
-__all__ = ["ClusterJob", "JoinTerminal", "Write"]
+__all__ = ["ClusterJob", "JoinTerminal", "Write", "exit_code"]
 
 Write = Callable[[str, bytes], None]
 """(stdout or stderr, a line without its end)"""
@@ -99,7 +99,7 @@ class ClusterJob:
                 await asyncio.gather(reading, return_exceptions=True)
             with contextlib.suppress(StackrError):  # its log may be kept elsewhere
                 await self._read(position, write, follow=False)
-            return OneOffEnd(_exit_code(task), end.container)
+            return OneOffEnd(exit_code(task), end.container)
 
     async def at_terminal(self, join: JoinTerminal) -> OneOffEnd:
         """To its end, joined to the caller's terminal.
@@ -111,7 +111,7 @@ class ClusterJob:
                 return end
             task = await self._reached({"running", *ENDED_STATES})
             if task.state in ENDED_STATES:
-                return OneOffEnd(_exit_code(task), end.container)
+                return OneOffEnd(exit_code(task), end.container)
             async with NodeEngines(self._cluster) as engines:
                 runtime = await engines.of(StackTask(self._key, task))
                 container = await runtime.inspect_container(task.container_id)
@@ -160,7 +160,7 @@ class ClusterJob:
                 await self._cluster.remove(DocumentKind.SERVICE, id)
 
 
-def _exit_code(task: TaskState) -> int:
+def exit_code(task: TaskState) -> int:
     """Raises as `docker run` exits, for a container that did not start."""
     if task.state == "complete":
         return 0

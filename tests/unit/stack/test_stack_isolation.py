@@ -24,7 +24,7 @@ from stackr.spec.archive import archived, restored
 from stackr.spec.model.project import Isolated
 from stackr.spec.session import LoadOptions
 from stackr.stack.abandoned import abandoned
-from stackr.stack.isolated_load import isolated_again, ports_among
+from stackr.stack.isolated_load import isolated_again, known_ports, ports_among
 from stackr.stack.isolation import Worktree, copy_name, default_name, wish_of, worktree_of
 from stackr.stack.saved import plan_text, saved_source
 from stackr.stack.source import Source
@@ -256,3 +256,8 @@ async def test_a_saved_plan_says_whose_copy_it_is_for(tmp_path: Path) -> None:
         again = saved_source(json.loads(text), "plan.json")
         assert again.isolated == isolated
         assert again.options.project_name == "shop"
+
+
+def test_a_swarm_has_no_containers_of_a_copy_and_says_itself_that_it_takes_none() -> None:
+    copy = Isolated("feature", "shop", "/nowhere")
+    assert known_ports(copy, "swarm+unix:///nowhere").kept == {}
