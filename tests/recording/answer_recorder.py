@@ -83,10 +83,11 @@ def record_into(http: ModuleType, folder: str) -> None:
             answers[id(self)] = _Answer(f"{folder}/{os.getpid()}.jsonl", request)
         return request
 
-    async def sent(self: Connection, event: h11.Event) -> None:
+    async def sent(self: Connection, *events: h11.Event) -> None:
         if id(self) in answers:
-            answers[id(self)].saw(event)
-        await send(self, event)
+            for event in events:
+                answers[id(self)].saw(event)
+        await send(self, *events)
 
     async def upgraded(self: Connection, *lines: str) -> Duplex:
         if id(self) in answers:
