@@ -32,6 +32,7 @@ __all__ = [
     "add_address",
     "add_default_route",
     "add_device_route",
+    "add_subnet_route",
     "attributes",
     "delete_address",
     "delete_default_route",
@@ -62,6 +63,7 @@ _IFF_UP = 1
 _IFA_F_NODAD = 2
 _RT_TABLE_MAIN, _RTPROT_BOOT, _RTN_UNICAST, _RT_SCOPE_UNIVERSE = 254, 3, 1, 0
 _RT_SCOPE_LINK = 253
+_RTPROT_KERNEL = 2
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF
@@ -294,6 +296,25 @@ def add_device_route(index: int, family: int) -> bytes:
     }
     flags = _NLM_F_CREATE | _NLM_F_REPLACE
     return _encode(_messages()[2](), _RTM_NEWROUTE, flags, fields, [("RTA_OIF", index)])
+
+
+def add_subnet_route(index: int, interface: IPv4Interface) -> bytes:
+    """To an address's own subnet, as the kernel makes it with the address."""
+    fields = {
+        "family": socket.AF_INET,
+        "dst_len": interface.network.prefixlen,
+        "table": _RT_TABLE_MAIN,
+        "proto": _RTPROT_KERNEL,
+        "type": _RTN_UNICAST,
+        "scope": _RT_SCOPE_LINK,
+    }
+    attributes: _Attributes = [
+        ("RTA_DST", str(interface.network.network_address)),
+        ("RTA_PREFSRC", str(interface.ip)),
+        ("RTA_OIF", index),
+    ]
+    flags = _NLM_F_CREATE | _NLM_F_REPLACE
+    return _encode(_messages()[2](), _RTM_NEWROUTE, flags, fields, attributes)
 
 
 def delete_default_route(index: int, gateway: IPv4Address | IPv6Address) -> bytes:

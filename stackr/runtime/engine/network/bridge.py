@@ -46,6 +46,7 @@ __all__ = [
     "mtu_option",
     "realise",
     "remove",
+    "restore_routes",
     "sweep",
 ]
 
@@ -62,6 +63,7 @@ _GATEWAY_MODES = (
 )
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _DEFAULT_MTU = 1500
+_ROUTES = Path("/proc/thread-self/net/route")
 _log = logging.getLogger(__name__)
 
 
@@ -250,12 +252,37 @@ def faults(host: Host, network: Network, owner: str, *, is_guarded: bool) -> lis
     found = [] if link.is_up else [Fault("bridge", "down", network.bridge)]
     missing = {*_gateways(network)} - host.route.addresses(link.index)
     found += [Fault("gateway", "missing", str(each.ip)) for each in sorted(missing, key=str)]
+    if not found:  # else they come with the address
+        lost = _without_route(network)
+        found += [Fault("route", "missing", str(each.network)) for each in lost]
     if is_guarded and not is_bridge_guarded(host.route, link.index, bridge_rules(network)):
         found.append(Fault("bridge", "without its filters", network.bridge))
     for key, value in _settings(network, routes_loopback=is_guarded):
         if read_sysctl(key) != value:
             found.append(Fault(key.replace("/", "."), read_sysctl(key), value))
     return found
+
+
+def restore_routes(host: Host, network: Network) -> None:
+    """Make those to the network's subnets again, which the kernel makes with the address alone."""
+    if lost := _without_route(network):
+        index = socket.if_nametoindex(network.bridge)
+        host.route.check([netlink.add_subnet_route(index, gateway) for gateway in lost])
+
+
+def _without_route(network: Network) -> list[IPv4Interface]:
+    """The IPv4 gateways to whose subnets no route of the host's leads by the bridge."""
+    routes = _ROUTES.read_text().splitlines()
+    own = [line.split() for line in routes if line.startswith(f"{network.bridge}\t")]
+    led = {_subnet_of(words[1], words[7]) for words in own}
+    gateways = (each for each in _gateways(network) if isinstance(each, IPv4Interface))
+    return [gateway for gateway in gateways if gateway.network not in led]
+
+
+def _subnet_of(destination: str, mask: str) -> IPv4Network:
+    """Of two words of /proc/net/route."""
+    start = int.from_bytes(bytes.fromhex(destination), "little")
+    return IPv4Network((start, int(mask, 16).bit_count()), strict=False)
 
 
 def remove(host: Host, names: Collection[str]) -> None:
@@ -294,12 +321,10 @@ def host_subnets(skip: Collection[str]) -> list[HostSubnet]:
     skip: interfaces to leave out (our own bridges).
     """
     found = []
-    for line in Path("/proc/thread-self/net/route").read_text().splitlines()[1:]:
+    for line in _ROUTES.read_text().splitlines()[1:]:
         interface, destination, gateway, _, _, _, _, mask = line.split()[:8]
-        prefix = int(mask, 16).bit_count()
-        if prefix and interface not in skip:
-            start = int.from_bytes(bytes.fromhex(destination), "little")
-            subnet = IPv4Network((start, prefix), strict=False)
+        if int(mask, 16) and interface not in skip:
+            subnet = _subnet_of(destination, mask)
             found.append(HostSubnet(interface, subnet, int(gateway, 16) == 0))
     routes6 = Path("/proc/thread-self/net/ipv6_route")
     for line in routes6.read_text().splitlines() if routes6.exists() else ():

@@ -135,6 +135,8 @@ class Bridges:
         if task is not None and task.done():
             del self._realised[network.id]
         await self.realise(network)
+        if network.bridge:
+            await self._kernel.call(bridge.restore_routes, network)
         if network.bridge and not await self._kernel.is_firewall_whole():
             await self._kernel.rebuild()
 
