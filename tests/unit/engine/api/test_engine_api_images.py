@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.disk_usage import summed
+from stackr.runtime.engine.api.http import Connection, Request
 from stackr.runtime.engine.api.image_json import (
     inspection,
     matching_names,
@@ -14,7 +19,10 @@ from stackr.runtime.engine.api.image_json import (
     summary,
     without_intermediate,
 )
+from stackr.runtime.engine.api.images import ROUTES
+from stackr.runtime.engine.image.attestation import Statement
 from stackr.runtime.engine.image.model import Image
+from stackr.runtime.engine.image.platform import Platform
 
 BASE = Image(
     id="sha256:" + "a" * 64,
@@ -107,3 +115,39 @@ def test_disk_usage_is_summed_for_newer_clients() -> None:
     verbose = summed(usage, verbose=True)
     assert "Images" not in verbose
     assert verbose["ImageUsage"]["Items"] == images
+
+
+class Attested:
+    """Images of which one has two statements."""
+
+    def attestations(self, name: str, platform: Platform | None) -> list[Statement]:
+        assert (name, platform) == ("app", None)
+        descriptor = {"mediaType": "application/vnd.in-toto+json", "digest": "sha256:" + "d" * 64}
+        return [Statement({**descriptor, "size": 7}, kind) for kind in ("one", "two")]
+
+    def statement(self, statement: Statement) -> bytes:
+        return b'{"of": "%s"}' % statement.predicate_type.encode()
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds", "said"),
+    [
+        ({}, ["one", "two"], [None, None]),
+        ({"type": ["two", "three"]}, ["two"], [None]),
+        ({"type": ["two"], "statement": ["1"]}, ["two"], [{"of": "two"}]),
+        ({"type": ["none"]}, [], []),
+    ],
+)
+async def test_what_attests_to_an_image_is_told(
+    query: dict[str, list[str]], kinds: list[str], said: list[object]
+) -> None:
+    route = next(each for each in ROUTES if each.pattern.endswith("/attestations"))
+    engine = cast(Engine, SimpleNamespace(images=Attested()))
+    params = {"name": "app"}
+    request = Request("GET", "/", query, {}, cast(Connection, None), params=params)
+    response = await route.handler(engine, request)
+    assert response is not None
+    shown = json.loads(cast(bytes, response.body))
+    assert [each["PredicateType"] for each in shown] == kinds
+    assert [each.get("Statement") for each in shown] == said
+    assert all(each["Descriptor"]["size"] == 7 for each in shown)
