@@ -323,6 +323,12 @@ def test_disk_usage_and_prune(docker: Docker, pulled: str, name: str) -> None:
     docker("system", "df", "-v")
     pruned = docker("container", "prune", "-f", "--filter", f"label=prune={name}").stdout
     assert re.search(r"Deleted Containers:\n[0-9a-f]{64}", pruned)
+    since = str(time.time())
+    for kind in ("container", "network", "volume", "image"):
+        docker(kind, "prune", "-f", "--filter", f"label=prune={name}")
+    asked = ("--since", since, "--until", str(time.time()), "--filter", "event=prune")
+    kinds = docker("events", *asked, "--format", "{{.Type}}").stdout.split()
+    assert kinds == ["container", "network", "volume", "image"]
 
 
 def test_update_changes_limits_and_the_restart_policy(

@@ -145,6 +145,7 @@ async def _prune(engine: Engine, request: Request) -> Response:
     pruned = await builder.prune(
         all=request.flag("all"), keep_bytes=keep, until_ns=filters.until(), accept=accept
     )
+    engine.events.publish("builder", "prune", "", {"reclaimed": str(pruned.size_bytes)})
     return json_response(
         {"CachesDeleted": list(pruned.keys) or None, "SpaceReclaimed": pruned.size_bytes}
     )

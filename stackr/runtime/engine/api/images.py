@@ -264,6 +264,7 @@ async def _prune(engine: Engine, request: Request) -> Response:
         in_use=lambda image_id: uses_of(engine, image_id),
         accept=accept,
     )
+    engine.events.publish("image", "prune", "", {"reclaimed": str(reclaimed)})
     return json_response({"ImagesDeleted": removals or None, "SpaceReclaimed": reclaimed})
 
 

@@ -224,6 +224,7 @@ async def _prune(engine: Engine, request: Request) -> Response:
         ):
             await engine.networks.remove(network.id)
             deleted.append(network.name)
+    engine.events.publish("network", "prune", "", {"reclaimed": "0"})
     return json_response({"NetworksDeleted": deleted})
 
 
