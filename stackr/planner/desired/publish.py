@@ -87,5 +87,8 @@ def _wish(service: str, port: str, text: str) -> _Wish:
     number, _, protocol = port.partition("/")
     is_number = number.isascii() and number.isdecimal() and 0 < int(number) < 65536
     if not is_number or protocol not in ("", *PORT_PROTOCOLS):
-        raise InvalidArgument(f'--publish: "{text}": SERVICE:PORT or SERVICE:PORT/udp is expected')
+        raise InvalidArgument(
+            f'--publish: "{text}": SERVICE:PORT or SERVICE:PORT/PROTOCOL is expected '
+            f"({', '.join(PORT_PROTOCOLS)})"
+        )
     return _Wish(service, int(number), protocol or "tcp")
