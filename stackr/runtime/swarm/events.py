@@ -52,8 +52,8 @@ async def _is_of(client: Client, project: str, event: EngineEvent) -> bool:
         return False
     try:
         found: dict[str, Any] = await client.call("GET", f"{path}/{event.id}")
-    except NotFound:
-        return False
+    except NotFound:  # gone by now: its name is all that is known of it
+        return event.attributes.get("name", "").startswith(f"{project}_")
     labels = found.get("Labels") or (found.get("Spec") or {}).get("Labels") or {}
     return bool(labels.get(STACK_NAMESPACE) == project)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,17 @@ async def test_events_of_a_project_and_of_nodes(workloads: SwarmWorkloads, rig: 
         ("config", "remove", "demo_c"),
         ("service", "remove", "demo_web"),
     ]
+
+
+async def test_events_of_what_is_gone(workloads: SwarmWorkloads) -> None:
+    """Nothing but its name tells whose it was."""
+    since = time.time()
+    for project in ("demo", "other"):
+        config = document(DocumentKind.CONFIG, "gone", project=project, content=b"1")
+        await workloads.remove(DocumentKind.CONFIG, await workloads.create(config))
+    told = workloads.events("demo", since=since, until=time.time() + 0.1)
+    found = [(event.action, event.name) async for event in told if event.kind == "config"]
+    assert found == [("create", "demo_gone"), ("remove", "demo_gone")]
 
 
 async def test_nodes_pull_with_the_callers_credentials(rig: Rig, tmp_path: Path) -> None:
