@@ -13,6 +13,7 @@ import json
 from typing import Any, Final
 
 from stackr.runtime.docker.client import Client
+from stackr.runtime.workloads import ENDED_STATES
 
 __all__ = ["emptied", "is_job", "let_go"]
 
@@ -20,7 +21,6 @@ Json = dict[str, Any]
 
 _PATIENCE_S: Final = 60.0
 _POLL_S: Final = 0.1
-_ENDED: Final = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 _NOWHERE: Final = "node.id == none"
 
 
@@ -56,4 +56,4 @@ async def let_go(client: Client, service: Json) -> None:
 
 
 def _goes_on(task: Json) -> bool:
-    return task["Status"]["State"] not in _ENDED and task.get("DesiredState") != "remove"
+    return task["Status"]["State"] not in ENDED_STATES and task.get("DesiredState") != "remove"

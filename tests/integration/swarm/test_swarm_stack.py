@@ -238,7 +238,7 @@ def test_containers_are_reached_by_their_nodes_engines(
     stack("cp", str(tmp_path / "file"), "web:/file")
     for each in index.values():
         assert stack("exec", "--index", each, "web", "cat", "/file").stdout == "hello\n"
-    assert stack("top", "web").stdout.count("echo tick") == 2
+    assert stack("top", "web").stdout.count("trap exit") == 2
     readings = stack("stats", "--no-stream", "--format=json", "web").stdout.splitlines()
     assert len(readings) == 2
     stack("export", "--index", index["node2"], "--output", str(tmp_path / "web.tar"), "web")

@@ -44,10 +44,11 @@ def _volumes(stack: Stack) -> list[Any]:
     return [volume for each in lists for volume in each]
 
 
-def _containers(stack: Stack) -> list[Any]:
-    """On any node, of ended tasks too."""
+def _containers(stack: Stack, service: str) -> list[Any]:
+    """On any node, of ended tasks too. service: its ID."""
     lists = [node.call("GET", "/containers/json?all=1") for node in stack.rig.nodes]
-    return [container for each in lists for container in each]
+    label = "com.docker.swarm.service.id"
+    return [each for found in lists for each in found if each["Labels"].get(label) == service]
 
 
 def test_a_copy_answers_at_its_nodes_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_command_runs_as_a_task_and_leaves_nothing(stack: Stack) -> None:
     assert "orphan" not in {each["change"] for each in stack.changes()}
     stack("down")
     assert _left(stack) == []
-    until(lambda: not _containers(stack), "the end of what ran")
+    until(lambda: not _containers(stack, id), "the end of what ran")
 
 
 def test_a_killed_client_s_copy_goes_with_the_next_command(stack: Stack) -> None:
