@@ -94,6 +94,16 @@ async def test_what_is_missing_is_told_and_repaired(
     await _check(lab, engine, client)
 
 
+@pytest.mark.parametrize("mtu", [1000, 1500])
+async def test_a_bridge_may_be_too_narrow_for_ipv6(lab: Lab, engine: Engine, mtu: int) -> None:
+    """The kernel has no settings of IPv6 then: at once, or since somebody has made it so."""
+    options = {"com.docker.network.driver.mtu": str(mtu)}
+    network = await engine.networks.create(NetworkSpec("narrow", options=options))
+    subprocess.run(["ip", "link", "set", network.bridge, "mtu", "1000"], check=True)
+    assert await engine.networks.faults("narrow") == []
+    await engine.networks.repair("narrow")
+
+
 @pytest.mark.parametrize("what", ["bridge", "pair"])
 async def test_a_start_of_the_daemon_repairs(lab: Lab, engine: Engine, what: str) -> None:
     web, client = await _set_up(lab, engine)

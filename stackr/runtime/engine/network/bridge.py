@@ -222,7 +222,7 @@ def _settings(network: Network, *, routes_loopback: bool) -> list[tuple[str, str
         # Answers to the host's own 127.0.0.1, for ports published there; only behind the guard.
         (f"net/ipv4/conf/{network.bridge}/route_localnet", "1" if routes_loopback else "0"),
     ]
-    if Path("/proc/sys/net/ipv6").exists():
+    if _has_ipv6(network.bridge) or (has_ipv6 and _has_ipv6()):
         settings += [
             (f"net/ipv6/conf/{network.bridge}/accept_ra", "0"),
             (f"net/ipv6/conf/{network.bridge}/disable_ipv6", "0" if has_ipv6 else "1"),
@@ -232,6 +232,11 @@ def _settings(network: Network, *, routes_loopback: bool) -> list[tuple[str, str
     elif has_ipv6:
         raise NotSupported(f'network "{network.name}": IPv6 is switched off on this host')
     return settings
+
+
+def _has_ipv6(bridge: str = "") -> bool:
+    """Whether the host speaks it, by a bridge: the kernel has none below an MTU of 1,280."""
+    return Path("/proc/sys/net/ipv6/conf", bridge).exists()
 
 
 def is_there(host: Host, network: Network) -> bool:
@@ -258,9 +263,16 @@ def faults(host: Host, network: Network, owner: str, *, is_guarded: bool) -> lis
     if is_guarded and not is_bridge_guarded(host.route, link.index, bridge_rules(network)):
         found.append(Fault("bridge", "without its filters", network.bridge))
     for key, value in _settings(network, routes_loopback=is_guarded):
-        if read_sysctl(key) != value:
-            found.append(Fault(key.replace("/", "."), read_sysctl(key), value))
+        if (read := _read(key)) != value:
+            found.append(Fault(key.replace("/", "."), read, value))
     return found
+
+
+def _read(key: str) -> str:
+    try:
+        return read_sysctl(key)
+    except FileNotFoundError:
+        return "missing"
 
 
 def restore_routes(host: Host, network: Network) -> None:
