@@ -78,7 +78,9 @@ def test_up_comes_to_what_the_file_says_and_then_has_nothing_to_do(stack: Stack)
 
 
 def test_an_update_that_fails_is_told_with_the_task_s_own_words(stack: Stack) -> None:
-    stack.write({"web": stack.service()})
+    others = _what_others_have(stack)
+    outside = {"networks": {"outside": {"external": True}}}
+    stack.write({"web": stack.service(networks=["outside"])}, **outside)
     stack("up")
     bad = stack.service() | {"command": ["sh", "-c", "echo no database >&2; exit 3"]}
     stack.write({"web": bad, "more": stack.service()})
@@ -92,9 +94,23 @@ def test_an_update_that_fails_is_told_with_the_task_s_own_words(stack: Stack) ->
     stack.write({"web": bad, "more": stack.service()})
     told = stack("up", "--atomic", want=_UNDONE).stderr
     assert "shop is what it was before" in told
-    assert list(services_of(stack)) == ["shop_web"]
+    assert set(services_of(stack)) == {"shop_web", *others}
     stack.write({"web": stack.service()})
     assert stack.changes() == []
+    stack("down")
+    assert set(services_of(stack)) == set(others)
+    stack.rig.manager.docker("service", "rm", *others)
+    stack.rig.manager.docker("network", "rm", "outside")
+
+
+def _what_others_have(stack: Stack) -> tuple[str, ...]:
+    """A network, and services whose names alone say that they are the stack's."""
+    stack.rig.manager.docker("network", "create", "--driver=overlay", "outside")
+    common = ("service", "create", "-d", "-q", "--replicas=0", "--network=outside")
+    names = ("shop_alone", "shop_other_web")
+    for name, label in zip(names, ("a=b", "com.docker.stack.namespace=shop_other"), strict=True):
+        stack.rig.manager.docker(*common, f"--name={name}", f"--label={label}", stack.rig.image)
+    return names
 
 
 def services_of(stack: Stack) -> dict[str, Any]:
