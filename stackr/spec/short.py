@@ -107,9 +107,10 @@ def _port_number(text: str) -> int:
     return int(text)
 
 
-def parse_volume(text: str) -> dict[str, Any]:
+def parse_volume(text: str, *, any_option: bool = False) -> dict[str, Any]:
     """The mount of "[source:]target[:options]"; `${...}` may stand for any part.
 
+    any_option: an unknown one is passed over, for an engine to refuse.
     Source: compose-go, format/volume.go.
     """
     if not text:
@@ -117,7 +118,11 @@ def parse_volume(text: str) -> dict[str, Any]:
     if len(text) <= 2:
         return {"type": "volume", "target": text}
     try:
-        return _typed_volume(_volume_fields(_split_volume(text)))
+        fields, options = _volume_fields(_split_volume(text))
+        for option in options:
+            if not _volume_option(fields, option) and not any_option:
+                raise ValueError(f'unknown option "{option}"')
+        return _typed_volume(fields)
     except ValueError as error:
         raise ValueError(f"invalid spec: {text}: {error}") from None
 
@@ -138,22 +143,22 @@ def _split_volume(text: str) -> list[str]:
     return parts if depth else [*parts, text[start:]]
 
 
-def _volume_fields(parts: list[str]) -> dict[str, Any]:
+def _volume_fields(parts: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Source and target, and the options."""
     if not all(parts):
         raise ValueError("empty section between colons")
     if len(parts) > 3:
         raise ValueError("too many colons")
     if len(parts) == 1:
-        return {"target": parts[0]}
+        return {"target": parts[0]}, []
     volume: dict[str, Any] = {"source": parts[0]} if parts else {}
     if len(parts) > 1:
         volume["target"] = parts[1]
-    for option in parts[2].split(",") if len(parts) == 3 else ():
-        _volume_option(volume, option)
-    return volume
+    return volume, parts[2].split(",") if len(parts) == 3 else []
 
 
-def _volume_option(volume: dict[str, Any], option: str) -> None:
+def _volume_option(volume: dict[str, Any], option: str) -> bool:
+    """Whether it is known."""
     if option == "ro":
         volume["read_only"] = True
     elif option == "rw":
@@ -164,8 +169,9 @@ def _volume_option(volume: dict[str, Any], option: str) -> None:
         volume.setdefault("bind", {})["propagation"] = option
     elif option in ("z", "Z"):
         volume.setdefault("bind", {})["selinux"] = option
-    elif option not in _CONSISTENCIES and "$" not in option:
-        raise ValueError(f'unknown option "{option}"')
+    else:
+        return option in _CONSISTENCIES or "$" in option
+    return True
 
 
 def _typed_volume(volume: dict[str, Any]) -> dict[str, Any]:

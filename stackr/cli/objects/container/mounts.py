@@ -34,7 +34,7 @@ def binds(texts: Sequence[str]) -> tuple[list[str], dict[str, Json]]:
     anonymous: dict[str, Json] = {}
     for text in texts:
         try:
-            parsed = parse_volume(text)
+            parsed = parse_volume(text, any_option=True)
         except ValueError as error:
             raise FlagError(str(error)) from error
         if not parsed.get("source"):
