@@ -363,7 +363,7 @@ def test_leased_ports_are_the_containers_when_it_wants_them(world: World) -> Non
         ({"project": "x", "ttl_s": 1e30}, "ttl_s: 1e+30"),
         ({"project": "x", "tll_s": 3}, 'unknown key "tll_s"'),
         ({"project": "x", "ports": [{"container_port": 0}]}, "container_port: expected a number"),
-        ({"project": "x", "ports": [{"container_port": 80, "protocol": "sctp"}]}, "sctp"),
+        ({"project": "x", "ports": [{"container_port": 80, "protocol": "dccp"}]}, "dccp"),
         ({"project": "x", "ports": [{"container_port": 8, "host_ip": "me"}]}, "invalid IP"),
         ({"project": "x", "ports": [{"container_port": 80, "host_port": 8}]}, '"host_port"'),
         ({"project": "x", "ports": [{"container_port": 80}] * 5000}, "more than 4096 ports"),

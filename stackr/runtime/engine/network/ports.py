@@ -136,9 +136,9 @@ def check_publication(binding: Publication) -> None:
 
 
 def check_protocol(protocol: str, port: int) -> None:
-    """Raises NotSupported for one that the host cannot listen with."""
+    """Raises NotSupported for one that the host cannot listen with, InvalidArgument for none."""
     if protocol not in _SOCKETS:
-        raise NotSupported(f"ports: protocol is not supported: {protocol}")
+        raise InvalidArgument(f"ports: {port}/{protocol}: the protocol is not tcp, udp or sctp")
     if protocol != "sctp":
         return
     try:

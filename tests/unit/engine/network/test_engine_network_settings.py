@@ -58,17 +58,17 @@ def test_mac_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("binding", "error"),
+    "binding",
     [
-        (Publication(80, "dccp"), NotSupported),
-        (Publication(0), InvalidArgument),
-        (Publication(80, host_port=70000), InvalidArgument),
-        (Publication(80, host_port=90, host_port_end=80), InvalidArgument),
-        (Publication(80, host_ip="example.org"), InvalidArgument),
+        Publication(80, "dccp"),
+        Publication(0),
+        Publication(80, host_port=70000),
+        Publication(80, host_port=90, host_port_end=80),
+        Publication(80, host_ip="example.org"),
     ],
 )
-def test_a_wrong_port_is_refused(binding: Publication, error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_a_wrong_port_is_refused(binding: Publication) -> None:
+    with pytest.raises(InvalidArgument):
         check_publication(binding)
 
 
