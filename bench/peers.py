@@ -17,6 +17,7 @@ from typing import Protocol
 
 START_DEADLINE_S = 60.0
 COMMAND_LIMIT_S = 600.0
+_TOLD_CHARACTERS = 300
 
 _ARGUMENTS = {
     "up": ["up", "-d"],
@@ -205,12 +206,17 @@ def _done(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"{' '.join(command)}: not done in {COMMAND_LIMIT_S:.0f} s") from error
+        raise BenchError(f"{_shown(command)}: not done in {COMMAND_LIMIT_S:.0f} s") from error
     if done.returncode != 0:
         told = (done.stdout or b"") + (done.stderr or b"")
-        tail = told.decode(errors="replace")[-2000:]
-        raise BenchError(f"{' '.join(command)}: exit code {done.returncode}:\n{tail}")
+        tail = told.decode(errors="replace")[-_TOLD_CHARACTERS:]
+        raise BenchError(f"{_shown(command)}: exit code {done.returncode}:\n{tail}")
     return done
+
+
+def _shown(command: Sequence[str]) -> str:
+    """Without the folder of the program, which is this machine's own."""
+    return " ".join((Path(command[0]).name, *command[1:]))
 
 
 def _program(name: str) -> str:
