@@ -10,7 +10,8 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import OnCluster, Session, open_session
+from stackr.cli.replica import on_replica
+from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.streams import DEFAULT_KEYS, forwarded_signals, join, parse_detach_keys
 from stackr.cli.terminal import terminal_size
@@ -18,9 +19,6 @@ from stackr.errors import Conflict, NotSupported, StackrError
 from stackr.options import Option
 from stackr.runtime.protocol import Runtime, Streams, SupportsAttach
 from stackr.runtime.types import ContainerState
-from stackr.runtime.workloads import Workloads
-from stackr.stack.replica import find_replica
-from stackr.stack.workloads.nodes import one_container
 
 __all__ = ["attach", "joined"]
 
@@ -67,32 +65,21 @@ def attach(ctx: typer.Context, arguments: AttachArguments) -> int:
     name = source.name()
     source.check_services((arguments.service,))
     with open_session(options) as session:
-        return session.on_engine(
-            lambda runtime: _attach(session, runtime, name, arguments),
-            cluster=OnCluster(name, lambda cluster: _attach_on(session, cluster, name, arguments)),
+        return on_replica(
+            session,
+            name,
+            arguments.service,
+            arguments.index,
+            lambda runtime, container: _attach(session, runtime, container, arguments),
         )
 
 
 async def _attach(
-    session: Session, runtime: Runtime, project: str, arguments: AttachArguments
-) -> int:
-    found = await find_replica(runtime, project, arguments.service, arguments.index)
-    return await _attached(session, runtime, await runtime.inspect_container(found.id), arguments)
-
-
-async def _attach_on(
-    session: Session, cluster: Workloads, project: str, arguments: AttachArguments
-) -> int:
-    """By the engine of the node that the replica is on."""
-    async with one_container(cluster, project, arguments.service, arguments.index) as found:
-        return await _attached(session, *found, arguments)
-
-
-async def _attached(
     session: Session, runtime: Runtime, container: ContainerState, arguments: AttachArguments
 ) -> int:
     if not isinstance(runtime, SupportsAttach):
         raise NotSupported("attach: this engine does not offer it")
+    container = await runtime.inspect_container(container.id)  # a list tells of no terminal
     if container.state in ("paused", "restarting"):
         raise Conflict(f"cannot attach to a {container.state} container: {container.name}")
     if session.is_dry_run:

@@ -9,15 +9,13 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import OnCluster, Session, open_session
+from stackr.cli.replica import on_replica
+from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.errors import NotSupported
 from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.runtime.types import ContainerState
-from stackr.runtime.workloads import Workloads
-from stackr.stack.replica import find_replica
-from stackr.stack.workloads.nodes import one_container
 
 __all__ = ["commit"]
 
@@ -54,28 +52,16 @@ def commit(ctx: typer.Context, arguments: CommitArguments) -> None:
     name = source.name()
     source.check_services((arguments.service,))
     with open_session(options) as session:
-        session.on_engine(
-            lambda runtime: _commit(session, runtime, name, arguments),
-            cluster=OnCluster(name, lambda cluster: _commit_on(session, cluster, name, arguments)),
+        on_replica(
+            session,
+            name,
+            arguments.service,
+            arguments.index,
+            lambda runtime, container: _commit(session, runtime, container, arguments),
         )
 
 
 async def _commit(
-    session: Session, runtime: Runtime, project: str, arguments: CommitArguments
-) -> None:
-    container = await find_replica(runtime, project, arguments.service, arguments.index)
-    await _committed(session, runtime, container, arguments)
-
-
-async def _commit_on(
-    session: Session, cluster: Workloads, project: str, arguments: CommitArguments
-) -> None:
-    """By the engine of the node that the replica is on, which has the image then."""
-    async with one_container(cluster, project, arguments.service, arguments.index) as found:
-        await _committed(session, *found, arguments)
-
-
-async def _committed(
     session: Session, runtime: Runtime, container: ContainerState, arguments: CommitArguments
 ) -> None:
     if not isinstance(runtime, SupportsFiles):

@@ -11,16 +11,14 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.options import options_of
-from stackr.cli.session import OnCluster, Session, open_session
+from stackr.cli.replica import on_replica
+from stackr.cli.session import Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.tar_output import to_file, to_stdout
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option
 from stackr.runtime.protocol import Runtime, SupportsFiles
 from stackr.runtime.types import ContainerState
-from stackr.runtime.workloads import Workloads
-from stackr.stack.replica import find_replica
-from stackr.stack.workloads.nodes import one_container
 
 __all__ = ["export"]
 
@@ -46,28 +44,16 @@ def export(ctx: typer.Context, arguments: ExportArguments) -> None:
     name = source.name()
     source.check_services((arguments.service,))
     with open_session(options) as session:
-        session.on_engine(
-            lambda runtime: _export(session, runtime, name, arguments),
-            cluster=OnCluster(name, lambda cluster: _export_on(session, cluster, name, arguments)),
+        on_replica(
+            session,
+            name,
+            arguments.service,
+            arguments.index,
+            lambda runtime, container: _export(session, runtime, container, arguments),
         )
 
 
 async def _export(
-    session: Session, runtime: Runtime, project: str, arguments: ExportArguments
-) -> None:
-    container = await find_replica(runtime, project, arguments.service, arguments.index)
-    await _exported(session, runtime, container, arguments)
-
-
-async def _export_on(
-    session: Session, cluster: Workloads, project: str, arguments: ExportArguments
-) -> None:
-    """By the engine of the node that the replica is on."""
-    async with one_container(cluster, project, arguments.service, arguments.index) as found:
-        await _exported(session, *found, arguments)
-
-
-async def _exported(
     session: Session, runtime: Runtime, container: ContainerState, arguments: ExportArguments
 ) -> None:
     if not isinstance(runtime, SupportsFiles):
