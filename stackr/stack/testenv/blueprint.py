@@ -77,6 +77,18 @@ class Blueprint:
         )
         return replace(self, instance=replace(self.instance, project=project))
 
+    @property
+    def up_options(self) -> UpOptions:
+        """How it is brought up, ready for use at its end."""
+        arguments = self.arguments
+        return UpOptions(
+            services=arguments.services,
+            scale=arguments.scale,
+            pull=arguments.pull,
+            wait=True,
+            wait_timeout_s=arguments.wait_timeout_s,
+        )
+
     def host_ports(self, lease: Lease | None) -> dict[tuple[str, int, int], int]:
         """For `UpOptions.host_ports`; without a lease the engine chooses them."""
         numbers = lease.ports if lease is not None else ()

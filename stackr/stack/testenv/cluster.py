@@ -19,8 +19,6 @@ from stackr.executor.events import EventSink
 from stackr.executor.outcome import Outcome
 from stackr.executor.walk import walk
 from stackr.planner.plan.model import Plan
-from stackr.planner.plan.options import UpOptions
-from stackr.planner.workloads.dialect import Rendered
 from stackr.runtime.workloads import Expiry, Workloads
 from stackr.stack.context import Context
 from stackr.stack.testenv.blueprint import Blueprint
@@ -58,23 +56,10 @@ class ClusterSite:
         self._arguments = blueprint.arguments
         self._begun_at = time.time()
         self._beats: asyncio.Task[None] | None = None
+        self._options = blueprint.up_options
+        check_options(self._options)
         project = self.blueprint.instance.project
-        self._wanted: Rendered = rendered(
-            project, self._options, cluster.dialect, cluster.capabilities
-        )
-
-    @property
-    def _options(self) -> UpOptions:
-        arguments = self._arguments
-        options = UpOptions(
-            services=arguments.services,
-            scale=arguments.scale,
-            pull=arguments.pull,
-            wait=True,
-            wait_timeout_s=arguments.wait_timeout_s,
-        )
-        check_options(options)
-        return options
+        self._wanted = rendered(project, self._options, cluster.dialect, cluster.capabilities)
 
     # --- up ------------------------------------------------------------------------------------
 

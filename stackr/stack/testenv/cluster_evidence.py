@@ -24,7 +24,6 @@ from stackr.runtime.workloads import (
 )
 from stackr.spec.model.project import Project
 from stackr.stack.log_read import text_of
-from stackr.stack.testenv.cluster_logs import task_name
 from stackr.stack.testenv.dossier import versions
 from stackr.stack.testenv.evidence import (
     OTHER_LINES,
@@ -37,6 +36,7 @@ from stackr.stack.testenv.evidence import (
 )
 from stackr.stack.testenv.findings import Spoken, Suspect, in_order
 from stackr.stack.testenv.timeline import Moment, Timeline
+from stackr.stack.workloads.tasks import replica_name
 
 __all__ = ["ClusterEvidence", "problem_of_tasks", "task_moments"]
 
@@ -103,7 +103,7 @@ class ClusterEvidence:
         async def of(key: str, status: WorkloadStatus) -> list[tuple[int, Spoken]]:
             found = await self._lines(status.service, tail=OUTPUT_LINES, since=since)
             return [
-                (each.time_ns, Spoken(task_name(key, each.slot, each.node), text_of(each)))
+                (each.time_ns, Spoken(replica_name(key, each.slot, each.node), text_of(each)))
                 for each in found
             ]
 
@@ -141,7 +141,7 @@ def task_moments(found: Mapping[str, WorkloadStatus]) -> list[Moment]:
     return [
         Moment(
             task.at,
-            f"{task_name(key, task.slot, task.node)} {task.state}"
+            f"{replica_name(key, task.slot, task.node)} {task.state}"
             + (f": {task.error}" if task.error else ""),
             key,
             is_bad=task.state in FAILED_STATES,
@@ -162,7 +162,7 @@ def _ill(
     task = last_failure(tasks) or next(iter(tasks), None)
     suspect = Suspect(
         service=name,
-        container=task_name(name, task.slot, task.node) if task else "",
+        container=replica_name(name, task.slot, task.node) if task else "",
         problem=problem or (f"is not up: {fault.message}" if fault else ""),
         hint=fault.hint if fault else "",
         place=place_of(project, name, fault.attribute if fault else ""),

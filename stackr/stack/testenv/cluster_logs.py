@@ -17,8 +17,9 @@ from stackr.runtime.workloads import ObservedDocument, TaskLogEntry, Workloads
 from stackr.stack.log_read import moment_of, text_of
 from stackr.stack.testenv.evidence import PATIENCE_S
 from stackr.stack.testenv.redaction import Redactor
+from stackr.stack.workloads.tasks import replica_name
 
-__all__ = ["ClusterLogs", "task_name"]
+__all__ = ["ClusterLogs"]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@-]")
 
@@ -51,7 +52,7 @@ class ClusterLogs:
         """Of several tasks of a replica on one node, one after the other."""
         found: defaultdict[str, list[TaskLogEntry]] = defaultdict(list)
         async for entry in self._cluster.logs(document.id, timestamps=True):
-            found[task_name(service_key(document), entry.slot, entry.node)].append(entry)
+            found[replica_name(service_key(document), entry.slot, entry.node)].append(entry)
         for name, entries in found.items():
             entries.sort(key=lambda entry: entry.time_ns)
             lines = [
@@ -59,8 +60,3 @@ class ClusterLogs:
             ]
             path = self._folder / f"{_UNSAFE.sub('_', name)}.log"
             path.write_text("".join(lines), encoding="utf-8", errors="replace")
-
-
-def task_name(service: str, slot: int, node: str) -> str:
-    """`web.2@node1`, as `logs` has it."""
-    return service + (f".{slot}" if slot else "") + (f"@{node}" if node else "")

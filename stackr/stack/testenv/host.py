@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from stackr.executor.apply import apply
 from stackr.executor.events import EventSink
 from stackr.executor.outcome import Outcome
 from stackr.planner.plan.model import Plan
-from stackr.planner.plan.options import UpOptions
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.types import ContainerState, EngineEvent
 from stackr.spec.model.project import Project
@@ -74,15 +74,8 @@ class HostSite:
         return LogCapture(self._runtime, folder, redactor)
 
     async def plan(self, sink: EventSink) -> Plan:
-        arguments = self.blueprint.arguments
-        options = UpOptions(
-            services=arguments.services,
-            scale=arguments.scale,
-            pull=arguments.pull,
-            wait=True,
-            wait_timeout_s=arguments.wait_timeout_s,
-            host_ports=self.blueprint.host_ports(self._holding.lease),
-        )
+        ports = self.blueprint.host_ports(self._holding.lease)
+        options = replace(self.blueprint.up_options, host_ports=ports)
         wanted = desire(
             self.blueprint.instance.project,
             options,

@@ -11,6 +11,7 @@ from stackr.planner.workloads.removal import service_key, services_of
 from stackr.runtime.workloads import ObservedDocument, TaskLogEntry, Workloads
 from stackr.stack.log_read import LogSink, moment_of, text_of
 from stackr.stack.log_request import LogRequest
+from stackr.stack.workloads.tasks import replica_name
 
 __all__ = ["show_cluster_logs"]
 
@@ -80,8 +81,7 @@ async def _follow(
 
 
 def _tell(sink: LogSink, key: str, entry: TaskLogEntry, request: LogRequest) -> None:
-    place = f"@{entry.node}" if entry.node else ""
-    number = f".{entry.slot}" if entry.slot else ""
+    name = replica_name(key, entry.slot, entry.node)
     moment = moment_of(entry) if request.timestamps else ""
     is_error = entry.stream == "stderr"
-    sink.line(f"{key}{number}{place}", text_of(entry), is_error=is_error, moment=moment)
+    sink.line(name, text_of(entry), is_error=is_error, moment=moment)

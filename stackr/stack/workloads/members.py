@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from stackr.planner.workloads.removal import services_of
 from stackr.runtime.workloads import NodeState, Workloads, WorkloadStatus
 from stackr.stack.testenv.variables import Address, Member
-from stackr.stack.workloads.tasks import StackTask, list_tasks
+from stackr.stack.workloads.tasks import StackTask, tasks_among
 
 __all__ = ["members_among", "members_of"]
 
@@ -19,10 +21,11 @@ async def members_of(
     cluster: Workloads, project: str, services: Collection[str] = (), *, scheme_of: Scheme
 ) -> list[Member]:
     """The replicas that run, by service and number. services: () for all."""
-    tasks = await list_tasks(cluster, project, services)
-    found = await cluster.status(project)
-    nodes = {node.id: node for node in await cluster.nodes()}
-    return members_among(tasks, found, nodes, scheme_of)
+    observation, found, nodes = await asyncio.gather(
+        cluster.observe(project), cluster.status(project), cluster.nodes()
+    )
+    tasks = tasks_among(services_of(observation, services), found)
+    return members_among(tasks, found, {node.id: node for node in nodes}, scheme_of)
 
 
 def members_among(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stackr.planner.workloads.removal import service_key, services_of
-from stackr.runtime.workloads import TaskState, Workloads
+from stackr.runtime.workloads import ObservedDocument, TaskState, Workloads, WorkloadStatus
 
-__all__ = ["StackTask", "list_tasks"]
+__all__ = ["StackTask", "list_tasks", "replica_name", "tasks_among"]
 
 _LIVE = ("running", "ready")
 
@@ -36,12 +36,24 @@ async def list_tasks(
 ) -> list[StackTask]:
     """By service and number, the newest first. all: those that ended or were replaced as well."""
     documents = services_of(await cluster.observe(project), services)
+    return tasks_among(documents, await cluster.status(project), all=all)
+
+
+def tasks_among(
+    documents: Iterable[ObservedDocument], found: Iterable[WorkloadStatus], *, all: bool = False
+) -> list[StackTask]:
+    """Those of these services, as `list_tasks` has them. Pure."""
     keys = {document.name: service_key(document) for document in documents}
     tasks = [
         StackTask(keys[status.service], task)
-        for status in await cluster.status(project)
+        for status in found
         if status.service in keys
         for task in status.tasks
     ]
     wanted = [task for task in tasks if all or task.is_wanted]
     return sorted(wanted, key=lambda each: (each.service, each.task.slot, -each.task.created_at))
+
+
+def replica_name(service: str, slot: int, node: str) -> str:
+    """As logs have it: `web.2@node1`; slot: 0 where one is a node, node: "" where none is known."""
+    return service + (f".{slot}" if slot else "") + (f"@{node}" if node else "")
