@@ -16,6 +16,7 @@ __all__ = ["check_accepted", "profiles_hint", "unknown_profiles"]
 
 _USUAL_IMAGE = re.compile(r"[a-z0-9]+(?:[._/-][a-z0-9]+)*(?::[a-z0-9_][a-z0-9_.-]*)?", re.ASCII)
 """Names that need no grammar."""
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def check_accepted(project: Project, images: Mapping[str, str]) -> None:
@@ -66,7 +67,13 @@ def _mount_problems(project: Project) -> Iterator[Problem]:
             if volume.target and not volume.target.startswith(("/", "$")):
                 path = f"services.{name}.volumes[{index}]"
                 message = f"invalid mount path: '{volume.target}' mount path must be absolute"
-                yield _problem(project, path, message, f'write "/{volume.target}"')
+                yield _problem(project, path, message, _mount_hint(volume.target))
+
+
+def _mount_hint(target: str) -> str:
+    if _DRIVE.match(target):
+        return "one letter before a colon is a drive of Windows: give the volume a longer name"
+    return f'write "/{target}"'
 
 
 def _problem(project: Project, path: str, message: str, hint: str) -> Problem:

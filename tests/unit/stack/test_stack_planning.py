@@ -76,6 +76,7 @@ def test_an_image_in_upper_case_has_its_place(tmp_path: Path) -> None:
         ("image: “nginx:1”", "1:25: services.web.image: invalid reference", "a sign in it is no"),
         ("image: 'nginx:'", "1:25: services.web.image: invalid reference", "write NAME:TAG, such"),
         ("image: i, volumes: ['./a:data']", "1:38: services.web.volumes[0]", 'write "/data"'),
+        ("image: i, volumes: ['d:/data']", "1:38: services.web.volumes[0]", "one letter before"),
     ],
 )
 def test_what_no_engine_takes_has_its_place(
