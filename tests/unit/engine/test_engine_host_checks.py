@@ -95,4 +95,7 @@ def test_where_layers_cannot_be(machine: Machine, tmp_path: Path) -> None:
     file.write_text('{"hots": []}')
     finding = found(machine, EngineConfig(file=file))["configuration"]
     assert (finding.verdict, finding.remedy) == ("missing", 'did you mean "hosts"?')
-    assert found(replace(machine, uid=1000))["access"].verdict == "missing"
+    nobody, config = replace(machine, uid=1000), EngineConfig(socket=tmp_path / "engine.sock")
+    assert found(nobody, config)["access"].verdict == "missing"
+    config.socket.touch()
+    assert found(nobody, config)["access"].verdict == "ok"
