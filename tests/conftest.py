@@ -20,22 +20,24 @@ import random
 import secrets
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import log_path
 
+if TYPE_CHECKING:
+    from recorded_answers import Verdict
+
 _LOG_CHARS = 20_000
 _SEED = "STACKR_SEED"
 _RECORD = "STACKR_TEST_RECORD"
 _TEST_WARM = "STACKR_TEST_WARM"
 _TEST_WARM_FOLDER = "STACKR_TEST_WARM_FOLDER"
-_DIFFERENCES = pytest.StashKey[Counter[str]]()
+_VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,19 +73,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config, folder = session.config, os.environ.get(_RECORD)
     if not config.getoption("described") or folder is None or hasattr(config, "workerinput"):
         return
-    from recorded_answers import differences, recorded
+    from recorded_answers import judge, recorded
 
-    config.stash[_DIFFERENCES] = differences(recorded(Path(folder)))
-    if config.stash[_DIFFERENCES] and session.exitstatus == pytest.ExitCode.OK:
+    config.stash[_VERDICT] = judge(recorded(Path(folder)))
+    if config.stash[_VERDICT].differences and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     shutil.rmtree(folder)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    found = config.stash.get(_DIFFERENCES, None)
-    if found is None:
+    verdict = config.stash.get(_VERDICT, None)
+    if verdict is None:
         return
-    terminalreporter.section(f"answers that are not as described: {len(found)}")
+    found = verdict.differences
+    terminalreporter.section(f"not as described: {len(found)}, in {verdict.judged} answers")
     for difference, count in sorted(found.items()):
         terminalreporter.line(f"{count} x {difference}")
 

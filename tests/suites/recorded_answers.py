@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import jsonschema
 
-__all__ = ["KNOWN", "Answer", "differences", "recorded"]
+__all__ = ["KNOWN", "Answer", "Verdict", "judge", "recorded"]
 
 KNOWN: Final = {
     "POST /exec/{id}/start 101: a status that is not described": "to a client that upgrades",
@@ -109,7 +109,7 @@ class _Description:
         return frozenset(int(status) for status in self._calls[call])
 
     @cache  # noqa: B019
-    def judge(self, call: str, status: int) -> Any:
+    def validator(self, call: str, status: int) -> Any:
         """A validator; None where no body is described."""
         schema = self._calls[call].get(str(status))
         if schema is None and status >= 400:
@@ -157,13 +157,26 @@ def _shape(value: Any) -> Any:
     return value if value is None else type(value).__name__
 
 
-def differences(answers: Iterator[Answer]) -> Counter[str]:
-    """What is not as described, and how often: `GET /info 200: .Swarm: None is not of type ...`."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """judged: how many answers, without those to stackr's own calls.
+
+    differences: what is not as described, and how often:
+    `GET /info 200: .Swarm: None is not of type ...`.
+    """
+
+    judged: int
+    differences: Counter[str]
+
+
+def judge(answers: Iterator[Answer]) -> Verdict:
     found: Counter[str] = Counter()
-    judged: dict[Any, list[str]] = {}
+    known: dict[Any, list[str]] = {}
+    count = 0
     for answer in answers:
         if answer.path.startswith(_OWN):
             continue
+        count += 1
         call = _description().call(answer.method, answer.path)
         if not call:
             if answer.status < 400:
@@ -174,13 +187,13 @@ def differences(answers: Iterator[Answer]) -> Counter[str]:
         what = f"{call} {answer.status}"
         if answer.status < 400 and answer.status not in _description().statuses(call):
             found[f"{what}: a status that is not described"] += 1
-        found.update(_of_body(what, call, answer, judged))
-    return Counter({each: count for each, count in found.items() if each not in KNOWN})
+        found.update(_of_body(what, call, answer, known))
+    return Verdict(count, Counter({what: n for what, n in found.items() if what not in KNOWN}))
 
 
-def _of_body(what: str, call: str, answer: Answer, judged: dict[Any, list[str]]) -> Iterator[str]:
-    judge = _description().judge(call, answer.status)
-    if judge is None or answer.method == "HEAD":
+def _of_body(what: str, call: str, answer: Answer, known: dict[Any, list[str]]) -> Iterator[str]:
+    validator = _description().validator(call, answer.status)
+    if validator is None or answer.method == "HEAD":
         return
     if not answer.body:
         if answer.whole:
@@ -189,15 +202,15 @@ def _of_body(what: str, call: str, answer: Answer, judged: dict[Any, list[str]])
     try:
         for value in answer.values():
             key = (what, _shape(value))
-            if key not in judged:
-                judged[key] = [f"{what}: {problem}" for problem in _problems(judge, value)]
-            yield from judged[key]
+            if key not in known:
+                known[key] = [f"{what}: {problem}" for problem in _problems(validator, value)]
+            yield from known[key]
     except ValueError as error:
         yield f"{what}: no JSON: {error}"
 
 
-def _problems(judge: Any, value: Any) -> Iterator[str]:
-    for error in judge.iter_errors(value):
+def _problems(validator: Any, value: Any) -> Iterator[str]:
+    for error in validator.iter_errors(value):
         for each in [*_leaves(error)] or [error]:
             if each.instance is None and each.validator_value in ("array", "object"):
                 continue

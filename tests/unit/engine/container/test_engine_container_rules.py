@@ -85,6 +85,8 @@ def test_a_known_key_that_is_not_honoured_is_refused_by_name() -> None:
         ({"Cmd": ["x"]}, ["entry", "x"]),
         ({"Entrypoint": ["e"]}, ["e"]),
         ({"Entrypoint": [""], "Cmd": ["x"]}, ["x"]),
+        ({"Entrypoint": [], "Cmd": []}, ["cmd"]),
+        ({"Entrypoint": None, "Cmd": [""]}, ["entry", ""]),
     ],
 )
 def test_command_and_entrypoint_merge_as_in_docker(
@@ -95,9 +97,19 @@ def test_command_and_entrypoint_merge_as_in_docker(
     assert [*(merged.entrypoint or []), *merged.cmd] == command
 
 
-def test_a_container_without_a_command_is_refused() -> None:
+@pytest.mark.parametrize("given", [{}, {"Cmd": [], "Entrypoint": None}, {"Cmd": None}])
+@pytest.mark.parametrize("image", [{}, {"Entrypoint": [""]}, {"Entrypoint": [], "Cmd": None}])
+def test_a_container_without_a_command_is_refused(
+    given: dict[str, object], image: dict[str, object]
+) -> None:
     with pytest.raises(InvalidArgument, match="no command specified"):
-        merge_config(Config(), {})
+        merge_config(Config.model_validate(given), image)
+
+
+def test_an_entrypoint_of_nothing_needs_a_command_of_the_callers() -> None:
+    given = Config.model_validate({"Entrypoint": [""]})
+    with pytest.raises(InvalidArgument, match="no command specified"):
+        merge_config(given, {"Entrypoint": ["entry"], "Cmd": ["cmd"]})
 
 
 def test_environment_of_the_caller_goes_before_the_images() -> None:

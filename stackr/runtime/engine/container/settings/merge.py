@@ -45,10 +45,14 @@ def merge_config(config: Config, image: Mapping[str, Any]) -> Config:
 
 
 def _merge_command(config: Config, base: Config) -> dict[str, Any]:
-    """The caller's entrypoint drops the image's command; [""] drops the image's entrypoint."""
-    if config.entrypoint:
-        return {"entrypoint": None if config.entrypoint == [""] else config.entrypoint}
-    return {"entrypoint": base.entrypoint or None, "cmd": config.cmd or base.cmd}
+    """The caller's entrypoint, also an empty one, drops the image's; one that has words drops its
+    command, too. [""] is none, whoever says it.
+    """
+    entrypoint = base.entrypoint if config.entrypoint is None else config.entrypoint
+    return {
+        "entrypoint": None if entrypoint == [""] else entrypoint,
+        "cmd": config.cmd if config.entrypoint else config.cmd or base.cmd,
+    }
 
 
 def _merge_env(env: list[str], base: list[str]) -> list[str]:
