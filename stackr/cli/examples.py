@@ -140,12 +140,20 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("stackr images -q", "only their IDs"),
     ),
     "image": (
-        ("stackr image prune --build-cache", "free space"),
-        ("stackr image prune --build-cache --all", "free more of it"),
+        ("stackr image ls", "all images that are here"),
+        ("stackr image prune", "remove those without a name that nothing uses"),
     ),
     "image prune": (
-        ("stackr image prune --build-cache --filter until=72h", "unused for three days"),
-        ("stackr image prune --build-cache --keep-storage 5GB", "keep what was used last"),
+        ("stackr image prune -a", "all that no container uses"),
+        ("stackr image prune -f --filter until=72h", "made three days ago; ask nothing"),
+    ),
+    "builder": (
+        ("stackr builder prune", "free space"),
+        ("stackr builder prune --all", "free more of it"),
+    ),
+    "builder prune": (
+        ("stackr builder prune -f --filter until=72h", "unused for three days; ask nothing"),
+        ("stackr builder prune --keep-storage 5GB", "keep what was used last"),
     ),
     "volumes": (
         ("stackr volumes", "of the stack"),

@@ -38,7 +38,7 @@ _MEANINGS: Mapping[str, str] = {
     **dict.fromkeys(("fetch",), "pull"),
     **dict.fromkeys(("publish-images", "upload-images"), "push"),
     **dict.fromkeys(("rmi",), "down --rmi all"),
-    **dict.fromkeys(("prune", "gc"), "image prune"),
+    **dict.fromkeys(("prune", "gc"), "system prune"),
     **dict.fromkeys(("daemon", "server"), "engine"),
     **dict.fromkeys(("info", "about"), "version"),
     **dict.fromkeys(("snapshot", "save"), "commit"),

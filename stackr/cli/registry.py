@@ -61,6 +61,7 @@ COMMANDS: dict[str, Entry] = {
     "inspect": Entry("inspect", "inspect", "Describe containers, images, networks and volumes"),
     "images": Entry("images", "images", "List the images of the stack's containers"),
     "image": Entry("image", "image", "Single images, as with the docker CLI"),
+    "builder": Entry("builder", "builder", "The build cache, as with the docker CLI"),
     "network": Entry("network", "network", "Single networks, as with the docker CLI"),
     "volume": Entry("volume", "volume", "Single volumes, as with the docker CLI"),
     "volumes": Entry("volumes", "volumes", "List the stack's volumes"),
@@ -89,7 +90,10 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         *("ls", "ui", "port", "env", "top", "stats", "events", "images", "volumes"),
         *("container", "inspect", "export", "commit"),
     ),
-    "Engine and images": (*("build", "pull", "push", "image", "engine", "completion", "version"),),
+    "Engine and images": (
+        *("build", "pull", "push", "login", "logout", "image", "builder", "network", "volume"),
+        *("system", "engine", "doctor", "completion", "version"),
+    ),
 }
 
 
@@ -110,6 +114,7 @@ NO_JSON: dict[str, str] = {
     "logs": "its output is the containers'",
     "container": "its commands have --format json",
     "image": "its commands, but for prune --build-cache, have --format json",
+    "builder": "its command prune has it",
     "network": "its commands have --format json",
     "volume": "its commands have --format json",
     "system": "its commands have --format json",

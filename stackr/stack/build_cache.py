@@ -36,6 +36,6 @@ async def prune_build_cache(
             raise NotSupported("no such call")
         answer = await runtime.request_json("POST", "/build/prune", query=query)
     except (NotFound, NotSupported):
-        raise NotSupported("image prune --build-cache: not supported by this engine") from None
+        raise NotSupported("the build cache: pruning is not supported by this engine") from None
     found = answer if isinstance(answer, dict) else {}
     return Pruned(tuple(found.get("CachesDeleted") or ()), int(found.get("SpaceReclaimed") or 0))

@@ -155,16 +155,18 @@ def test_a_stage_is_built_anew_and_the_cache_is_removed(stack: Stack, busybox_im
     assert json.loads(stack("--json", *prune, "-a", "--keep-storage", "1TB").stdout) == known
     gone = json.loads(stack("--json", *prune, "--all").stdout)
     assert len(gone["deleted"]) >= 2
-    assert "Total reclaimed space: 0B" in stack(*prune, "--all").stdout
+    asked = stack(*prune, "--all", stdin="n\n").stdout
+    assert "remove all build cache.\nAre you sure you want to continue? [y/N]" in asked
+    assert "Total reclaimed space: 0B" in stack(*prune, "--all", "--force").stdout
+    assert "Total reclaimed space: 0B" in stack("builder", "prune", "-af").stdout
     assert made()[0] != before[0]
     stack("down", "--rmi", "local")
     for words, message in (
-        (("--build-cache", "--force"), "--build-cache and --force cannot be combined"),
         (("--build-cache", "--filter", "label=x"), '"label=x": until=TIME'),
         (("--build-cache", "--filter", "until=soon"), "until"),
         (("--build-cache", "--keep-storage", "much"), "--keep-storage"),
     ):
-        assert message in stack("image", "prune", *words, want=1).stderr
+        assert message in stack("image", "prune", "--force", *words, want=1).stderr
 
 
 def test_an_image_that_another_service_builds_is_built_before(
@@ -284,7 +286,7 @@ def test_dockerd_builds_by_its_own_builder(stack: Stack) -> None:
         stack.write(text)
         done = stack("build", "--no-cache-filter", "0", want=1)
         assert "build.no_cache_filter: not supported by the engine's builder" in done.stderr
-        stack("image", "prune", "--build-cache", "--filter", "until=24h")
+        stack("builder", "prune", "--force", "--filter", "until=24h")
         stack("down", "--rmi", "local")
     del stack.environ["STACKR_ENGINE"]
 

@@ -105,7 +105,7 @@ def prune_containers(ctx: typer.Context, arguments: PruneArguments) -> None:
     asked = filters(arguments.filters)
 
     async def work(call: Call) -> None:
-        if not arguments.force and not is_confirmed(call, f"{_REMOVES} all stopped containers."):
+        if not arguments.force and not is_confirmed(f"{_REMOVES} all stopped containers."):
             return
         found = await pruned_containers(call, asked)
         found.show(call)
@@ -121,7 +121,7 @@ def prune_networks(ctx: typer.Context, arguments: PruneArguments) -> None:
     warning = f"{_REMOVES} all custom networks not used by at least one container."
 
     async def work(call: Call) -> None:
-        if arguments.force or is_confirmed(call, warning):
+        if arguments.force or is_confirmed(warning):
             (await pruned_networks(call, asked)).show(call)
 
     on_engine(ctx, work)
@@ -135,7 +135,7 @@ def prune_volumes(ctx: typer.Context, arguments: VolumeArguments) -> None:
     warning = f"{_REMOVES} {kind} local volumes not used by at least one container."
 
     async def work(call: Call) -> None:
-        if not arguments.force and not is_confirmed(call, warning):
+        if not arguments.force and not is_confirmed(warning):
             return
         found = await pruned_volumes(call, asked)
         found.show(call)
@@ -150,7 +150,7 @@ def prune_images(ctx: typer.Context, *, all: bool, texts: Sequence[str], force: 
     what = "images without at least one container associated to them" if all else "dangling images"
 
     async def work(call: Call) -> None:
-        if not force and not is_confirmed(call, f"{_REMOVES} all {what}."):
+        if not force and not is_confirmed(f"{_REMOVES} all {what}."):
             return
         found = await pruned_images(call, asked)
         found.show(call)

@@ -36,9 +36,10 @@ class ChangeGroup:
         return f"{len(self.changes)} {resource.kind}s"
 
     def sources(self, at: int) -> tuple[Source, ...]:
-        """Where field number `at` of any of them is written, each place once."""
+        """Where field number `at` of any of them is written, each place once, file by file."""
         found = (change.fields[at].source for change in self.changes)
-        return tuple(dict.fromkeys(source for source in found if source is not None))
+        places = dict.fromkeys(source for source in found if source is not None)
+        return tuple(sorted(places, key=lambda place: (place.file, place.line)))
 
     @property
     def places(self) -> tuple[Source, ...]:

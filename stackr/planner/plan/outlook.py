@@ -79,11 +79,21 @@ class Stage:
 
 
 def order_text(stages: Iterable[Stage]) -> str:
-    """`stop web, then db; start db, then web`."""
+    """`stop web, then db; start db, then web`; of many side by side, the first."""
     return "; ".join(_verbs(list(stages)))
 
 
 def _verbs(stages: list[Stage]) -> Iterator[str]:
     for verb in dict.fromkeys(stage.verb for stage in stages):
-        steps = (", ".join(s.services) for s in stages if s.verb == verb)
+        steps = (_few(stage.services) for stage in stages if stage.verb == verb)
         yield f"{verb} {', then '.join(steps)}"
+
+
+_MANY = 8
+_SHOWN = 3
+
+
+def _few(names: tuple[str, ...]) -> str:
+    if len(names) <= _MANY:
+        return ", ".join(names)
+    return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"

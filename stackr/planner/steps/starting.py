@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackr.planner.change.slot import Slot, Verdict
 from stackr.planner.desired.config_hash import sparse
 from stackr.planner.desired.project import DesiredService
@@ -90,8 +92,9 @@ def _tell_kept(draft: Draft, slot: Slot, container: ContainerState, cause: str) 
             draft.builder.unchanged += slot.verdict is Verdict.KEEP
     elif is_restarted:
         restart = draft.restarts.get(container.id, Restart(cause))
+        told = replace(slot, fields=()) if slot.verdict is Verdict.UPDATE else slot
         draft.change(
-            slot, Kind.RESTART, cause, origin=restart.origin, touched_by=restart.touched_by
+            told, Kind.RESTART, cause, origin=restart.origin, touched_by=restart.touched_by
         )
     else:
         draft.change(slot, Kind.START, cause, origin=Origin.DRIFT)

@@ -124,6 +124,12 @@ def test_the_order() -> None:
     assert order_text(order) == "stop api, then db; start db, then api"
 
 
+def test_an_order_of_many_names_the_first() -> None:
+    many = stack({f"s{number}": service() for number in range(9)})
+    order = plan_for(many, Observed("demo")).order
+    assert order_text(order) == "start s0, s1, s2 and 6 more"
+
+
 def subnet(text: str) -> dict[str, Network]:
     pool = IpamPool(subnet=text)
     return {"default": Network(name="demo_default", ipam=Ipam(config=(pool,)))}
@@ -147,6 +153,21 @@ def test_a_network_that_is_made_anew_names_whom_it_cuts_off() -> None:
         "recreated: demo-web-1; restarted: demo-db-1",
         "stateful-recreated": 'service "db" keeps data and restarts',
     }
+
+
+def test_what_changes_in_place_and_restarts_tells_its_fields_once() -> None:
+    services = {"db": service(), "web": service(mem_limit=1 << 26)}
+    before = stack(services, networks=subnet("10.1.0.0/24"))
+    services["web"] = service(mem_limit=1 << 27)
+    after = stack(services, networks=subnet("10.2.0.0/24"))
+    changes = [each for each in plan_for(after, seen(before)).changes if each.resource.number]
+    assert [
+        (each.resource.name, each.kind, [field.path for field in each.fields]) for each in changes
+    ] == [
+        ("demo-db-1", Kind.RESTART, []),
+        ("demo-web-1", Kind.UPDATE, ["mem_limit"]),
+        ("demo-web-1", Kind.RESTART, []),
+    ]
 
 
 async def test_another_name_is_a_change() -> None:

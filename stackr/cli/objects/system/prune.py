@@ -50,7 +50,7 @@ def prune(ctx: typer.Context, arguments: PruneArguments) -> None:
     images = filters(arguments.filters, dangling="false" if arguments.all else "true")
 
     async def work(call: Call) -> None:
-        if not arguments.force and not is_confirmed(call, "\n".join(_warning(arguments))):
+        if not arguments.force and not is_confirmed("\n".join(_warning(arguments))):
             return
         found = [await pruned_containers(call, asked), await pruned_networks(call, asked)]
         if arguments.volumes:
