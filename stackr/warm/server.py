@@ -7,7 +7,6 @@ and once the code on the disk is another than its own. Workers outlive it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
 import importlib
 import os
@@ -23,7 +22,7 @@ from types import FrameType
 from typing import NamedTuple
 
 import stackr
-from stackr.warm import place, worker
+from stackr.warm import place, seat, worker
 from stackr.warm.code_state import CodeState
 from stackr.warm.message import send
 from stackr.warm.rehearsal import make_parsers, rehearse
@@ -51,11 +50,10 @@ def main() -> None:
     if found is None:
         return
     path = place.socket_path()
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    lock = seat.take(path)
+    if lock is None:
         return  # another one serves
+    seat.sweep(found)
     code = CodeState()
     import_commands()
     make_parsers()
@@ -113,8 +111,7 @@ class _Server:
             listener.close()
         if self._spare is not None:
             self._spare.control.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
+        seat.leave(self._path, self._lock)
         return None
 
     def _listen(self) -> socket.socket:

@@ -89,7 +89,7 @@ def _end(warm: Warm) -> None:
     for pid in warm.servers():
         os.kill(pid, signal.SIGTERM)
     until(lambda: warm.servers() == [])
-    until(lambda: not list(Path(warm.environ["XDG_RUNTIME_DIR"]).glob("stackr-warm/*.sock")))
+    until(lambda: not list(Path(warm.environ["XDG_RUNTIME_DIR"]).glob("stackr-warm/*")))
 
 
 @pytest.fixture(scope="module")
