@@ -243,21 +243,20 @@ class Struct(Kind):
         }
         if EXTENSIONS in value and "extensions" not in own:
             arguments["extensions"] = value[EXTENSIONS]
-        given = {**arguments, **own}
-        return self.model.model_construct(set(given), **{**self._constants, **given})
+        given: dict[str, Any] = {**arguments, **own}
+        return self._blank.model_copy(update=given)
 
     @cached_property
-    def _constants(self) -> dict[str, Any]:
-        """The defaults that cannot change, ready to be passed.
+    def _blank(self) -> BaseModel:
+        """The model with nothing given, of which all others are copies.
 
-        pydantic looks for a copy of each that is missing, one after the other: for a service, which
-        has 90 attributes, that takes longer than all else that is done to load it.
+        pydantic would look for the default of each attribute that is missing, one after the other,
+        and copy it: for a service, which has 90, that takes longer than all else that is done to
+        load it. Models are frozen, and may share what none of them has said.
         """
-        defaults = {name: each.default for name, each in self.model.model_fields.items()}
-        return {k: v for k, v in defaults.items() if v == () or isinstance(v, _CONSTANT)}
+        return self.model.model_construct(set())
 
 
-_CONSTANT = (type(None), bool, int, float, str)
 _OMITTED = object()
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from stackr.spec.attribute import Elsewhere, Since, State, Support
 from stackr.spec.declared import WITHOUT_FIELD, attributes, marked
 from stackr.spec.model.base import Model, given
 from stackr.spec.model.project import Project
 from stackr.spec.problems import Problem
-from stackr.spec.rules import ANY, ITEM, Path, show
+from stackr.spec.rules import ANY, ITEM, Branch, Path, show
+from stackr.spec.rules import table as tree_of
 
 __all__ = [
     "SUPPORT",
@@ -29,6 +32,8 @@ __all__ = [
     "unsupported",
     "unsupported_by",
 ]
+
+Rule = TypeVar("Rule")
 
 _YES = Support(State.YES)
 
@@ -71,24 +76,59 @@ def unsupported(project: Project, *, embedded: bool = True) -> list[Problem]:
     embedded: it is stackr's own. Each reads `file:line:column: path: message`. Only enabled
     services count.
     """
-    found = []
-    for pattern, row in SUPPORT.items():
-        if row.is_everywhere or (embedded and row.state in (State.NO, State.PARTLY)):
-            for path, value in _values(project, pattern.split("."), ()):
-                if is_refused(row, value):
-                    found.append(_problem(project, path, row))
-    return found
+    found = _refused(project, _refusing("" if embedded else _ANY_ENGINE))
+    return [_problem(project, path, row) for path, row in found]
 
 
 def unsupported_by(project: Project, dialect: str, engine: str) -> list[Problem]:
     """What a project sets and another engine does not honour; engine: as a message names it."""
-    return [
-        _problem(project, path, row, engine)
-        for pattern, row in support_by(dialect).items()
-        if row.state in (State.NO, State.PARTLY)
-        for path, value in _values(project, pattern.split("."), ())
+    found = _refused(project, _refusing(dialect))
+    return [_problem(project, path, row, engine) for path, row in found]
+
+
+_Refusing = Branch[tuple[int, Support]]
+"""The rows that may refuse a value, each with its place among them: problems are told by it."""
+_ANY_ENGINE = "*"
+
+
+@cache
+def _refusing(dialect: str) -> _Refusing:
+    """dialect: "" for the embedded engine's, `_ANY_ENGINE` for what none honours."""
+    if dialect == _ANY_ENGINE:
+        rows = {pattern: row for pattern, row in SUPPORT.items() if row.is_everywhere}
+    else:
+        known = support_by(dialect) if dialect else SUPPORT
+        rows = {
+            pattern: row
+            for pattern, row in known.items()
+            if row.state in (State.NO, State.PARTLY) or (row.is_everywhere and not dialect)
+        }
+    return tree_of({pattern: (place, row) for place, (pattern, row) in enumerate(rows.items())})
+
+
+def _refused(project: Project, refusing: _Refusing) -> list[tuple[Path, Support]]:
+    found = [
+        (place, path, row)
+        for path, value, (place, row) in _ruled(project, refusing, ())
         if is_refused(row, value)
     ]
+    found.sort(key=itemgetter(0))
+    return [(path, row) for _, path, row in found]
+
+
+def _ruled(value: Any, branch: Branch[Rule], path: Path) -> Iterator[tuple[Path, Any, Rule]]:
+    """The values, at and below this one, that a rule speaks of; what is not set says nothing."""
+    if value is None:
+        return
+    if branch.rule is not None:
+        yield path, value, branch.rule
+    if branch.wildcard is not None:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in items:
+            yield from _ruled(entry, branch.wildcard, (*path, key))
+    elif branch.children and isinstance(value, Model):
+        for name in branch.children.keys() & value.model_fields_set:
+            yield from _ruled(getattr(value, name), branch.children[name], (*path, name))
 
 
 def is_refused(row: Support, value: Any) -> bool:

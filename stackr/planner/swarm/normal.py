@@ -59,6 +59,7 @@ _UNORDERED = frozenset(
         *("Constraints", "Platforms"),
     }
 )
+_SCALARS = (str, int, float)
 _FOLDERS = {"Secrets": "/run/secrets/", "Configs": "/"}
 
 
@@ -69,6 +70,8 @@ def normal_service(spec: Mapping[str, Any], names: Mapping[str, str] | None = No
 
 def _normal(parent: str, value: Any, names: Mapping[str, str]) -> Any:
     """The value that stands under a key; None if it says nothing."""
+    if isinstance(value, _SCALARS):  # most are; to ask whether they are a Mapping takes long
+        return value
     if isinstance(value, Mapping):
         if parent in _FREE:
             return dict(sorted(value.items())) or None

@@ -103,6 +103,24 @@ def test_what_no_engine_honours_is_refused_everywhere(project: Callable[..., Pro
     assert len(unsupported(loaded)) == 2
 
 
+def test_problems_are_told_by_the_row_then_by_the_service(project: Callable[..., Project]) -> None:
+    refused = "{image: i, storage_opt: {inodes: 9}, userns_mode: keep}"
+    loaded = project(f"services: {{b: {refused}, a: {refused}}}")
+    paths = [problem.split(": ")[1] for problem in unsupported(loaded)]
+    assert [path.rpartition(".")[0] for path in paths] == [*("services.b", "services.a")] * 2
+    assert [path.rpartition(".")[2] for path in paths] in (
+        ["storage_opt", "storage_opt", "userns_mode", "userns_mode"],
+        ["userns_mode", "userns_mode", "storage_opt", "storage_opt"],
+    )
+
+
+def test_a_loaded_service_is_one_that_says_the_same(project: Callable[..., Project]) -> None:
+    service = project("services: {a: {image: i, ports: ['80']}}").services["a"]
+    said = {name: getattr(service, name) for name in service.model_fields_set}
+    assert {"image", "ports"} <= said.keys()
+    assert service == Service(**said)
+
+
 def test_what_is_supported_is_not_refused(project: Callable[..., Project]) -> None:
     loaded = project(
         "services: {a: {image: i, build: ., logging: {driver: none}, userns_mode: host,"
