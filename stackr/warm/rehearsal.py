@@ -62,6 +62,7 @@ def rehearse(folder: str, *, again: bool = False) -> None:
         for command in _AGAIN if again else (*_COMMANDS, *_AGAIN):
             run(["--engine", engine, "-f", _STACK, *command])
         if not again:
+            run(["--engine", f"swarm+{engine}", "-f", _STACK, "diff"])
             _complete(engine)
 
 
