@@ -60,8 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
         paths = (str(Path(__file__).with_name("recording")), os.environ.get("PYTHONPATH", ""))
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     os.environ.setdefault(_SEED, str(secrets.randbelow(10**6)))
-    # Commands run by themselves, or all by a warm process of this run alone.
-    if os.environ.get(_TEST_WARM) != "1":
+    # Commands are run by a warm process, as users have it, of this run alone; or by themselves.
+    if os.environ.get(_TEST_WARM, "1") == "0":
         os.environ["STACKR_WARM"] = "0"
     elif _TEST_WARM_FOLDER not in os.environ:
         os.environ[_TEST_WARM_FOLDER] = tempfile.mkdtemp(prefix="stackr-test-warm-")
