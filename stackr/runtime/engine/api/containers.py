@@ -33,12 +33,19 @@ _PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 async def summaries(
     engine: Engine, containers: Iterable[Container], *, size: bool, version: tuple[int, int]
 ) -> list[dict[str, Any]]:
-    """Containers as a list shows them; with `size`, their files are counted."""
+    """Containers as a list shows them; with `size`, their files are counted.
+
+    One that is removed while others' are counted is left out.
+    """
     known = engine.containers.link_names()
     shown = []
     for container in containers:
+        try:
+            sizes = await _sizes(engine, container) if size else {}
+        except NotFound:
+            continue
         value = _summary(engine, container, known.get(container.id, ()), version)
-        shown.append(value | (await _sizes(engine, container) if size else {}))
+        shown.append(value | sizes)
     return shown
 
 
