@@ -13,7 +13,7 @@ import typer
 
 from stackr.cli.options import options_of
 from stackr.cli.session import Session, open_session
-from stackr.errors import NotModified, NotSupported, StackrError
+from stackr.errors import InvalidArgument, NotModified, NotSupported, StackrError
 from stackr.runtime.protocol import (
     Runtime,
     SupportsAttach,
@@ -83,7 +83,13 @@ class Call:
 
 
 def path(*parts: str) -> str:
-    """`/containers/a%2Fb/json` of parts; a name is data, and no more than one part."""
+    """`/containers/a%2Fb/json` of parts; a name is data, and no more than one part.
+
+    Raises InvalidArgument for an empty one: it would be another call.
+    """
+    if not all(parts):
+        kind = f"{parts[0].removesuffix('s')} " if parts[0] else ""
+        raise InvalidArgument(f"invalid {kind}name or ID: value is empty")
     return "".join(f"/{quote(part, safe=':@')}" for part in parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stackr.cli.views.template_functions import Struct
+from stackr.cli.views.template_functions import Nil, Struct
 
 __all__ = ["Map", "go_value"]
 
@@ -16,6 +16,15 @@ _MAPS = frozenset(
     )
 )
 """Fields that are maps; `Config` is one in `LogConfig` alone."""
+
+
+_POINTERS = frozenset(
+    (
+        *("Health", "Healthcheck", "Init", "IPAMConfig", "MemorySwappiness", "OomKillDisable"),
+        *("PidsLimit", "StopTimeout"),
+    )
+)
+"""Fields that point to what they have, or to nothing. Any other that may be null is a list."""
 
 
 class Map(dict[str, Any]):
@@ -32,9 +41,15 @@ def go_value(value: Any, name: str = "", parent: str = "") -> Any:
     """name: of the field that it is in; parent: of the field around that."""
     if isinstance(value, list):
         return [go_value(each) for each in value]
+    if value is None:
+        return _nil(name)
     if not isinstance(value, dict):
         return value
     is_map = name in _MAPS and (name != "Config" or parent == "LogConfig")
     if is_map:
         return Map({key: go_value(each) for key, each in value.items()})
     return Struct({key: go_value(each, key, name) for key, each in value.items()})
+
+
+def _nil(name: str) -> Nil:
+    return Nil("<nil>" if name in _POINTERS else "map[]" if name in _MAPS else "[]")

@@ -15,6 +15,7 @@ import typer
 from stackr.cli.arguments import check_choice
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.engine import Call, Json, on_engine, path, report
+from stackr.cli.objects.image.platform import PLATFORM, platform_query
 from stackr.cli.objects.listing import one, parse_template
 from stackr.errors import NotFound, StackrError
 from stackr.options import Option
@@ -65,6 +66,7 @@ class ImageArguments:
 
     names: Annotated[tuple[str, ...], Argument("IMAGE...")]
     form: Annotated[str, INSPECT_FORMAT] = ""
+    platform: Annotated[str, PLATFORM] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,13 @@ def inspect_container(ctx: typer.Context, arguments: ContainerArguments) -> int:
 @takes(ImageArguments)
 def inspect_image(ctx: typer.Context, arguments: ImageArguments) -> int:
     """Describe images."""
-    return show_found(ctx, arguments.names, _image, arguments.form)
+
+    async def look(call: Call, name: str) -> Json:
+        chosen = await platform_query(call, arguments.platform, since=(1, 49))
+        found: Json = await call.get(f"/images{path(*name.split('/'))}/json", **chosen)
+        return found
+
+    return show_found(ctx, arguments.names, look, arguments.form)
 
 
 @takes(NetworkArguments)

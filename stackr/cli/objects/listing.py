@@ -15,6 +15,7 @@ from stackr.cli.objects.engine import Call
 from stackr.cli.objects.go_values import go_value
 from stackr.cli.views.formats import Format
 from stackr.cli.views.template import Template
+from stackr.cli.views.template_functions import Nil
 from stackr.errors import InvalidArgument
 from stackr.options import Option
 
@@ -67,9 +68,11 @@ def show_list(
     headings: Mapping[str, str],
     quiet: str = "",
     setting: str = "",
+    raw: Mapping[str, str] | None = None,
 ) -> None:
     """quiet: the field that is shown alone, where no format is given; "" for none. setting: what
-    Docker's configuration calls the format that counts where neither is given.
+    Docker's configuration calls the format that counts where neither is given. raw: fields by what
+    the format `raw` calls them, for lists that have it.
     """
     if setting and not (form or quiet):
         form = configured(setting)
@@ -77,9 +80,22 @@ def show_list(
         for row in rows:
             call.line(str(row[quiet]))
         return
+    if raw and form == "raw":
+        shown = {name: field for name, field in raw.items() if not quiet or field == quiet}
+        for row in rows:
+            _show_raw(call, row, shown, apart=not quiet)
+        return
     text = {"json": "{{json .}}"}.get(form, form)
     for line in Format.parse(text, columns=columns).lines(rows, headings, {"json": _listed_json}):
         call.line(line)
+
+
+def _show_raw(call: Call, row: Mapping[str, Any], raw: Mapping[str, str], *, apart: bool) -> None:
+    """A line for each field, and with `apart` an empty one behind them."""
+    for name, field in raw.items():
+        call.line(f"{name}: {row[field]}".rstrip())
+    if apart:
+        call.line("")
 
 
 def _listed_json(value: Any) -> str:
@@ -97,7 +113,11 @@ def html_safe(text: str) -> str:
 
 def go_json(value: Any) -> str:
     """As Go's encoder writes it, without a space."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_null)
+
+
+def _null(_: Nil) -> None:
+    return None
 
 
 def one(call: Call, value: Any, form: str) -> None:

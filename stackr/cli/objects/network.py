@@ -16,7 +16,7 @@ from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.container import values
 from stackr.cli.objects.container.networking import Attachment, endpoint
-from stackr.cli.objects.engine import Call, Json, each, on_engine, path, report
+from stackr.cli.objects.engine import Call, Json, each, on_engine, path
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.listing import FORMAT, NO_TRUNC, by_name, short, show_list
 from stackr.errors import InvalidArgument, NotFound
@@ -154,6 +154,7 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
             headings=_HEADINGS,
             quiet="ID" if arguments.quiet else "",
             setting="networksFormat",
+            raw={"network_id": "ID", "name": "Name", "driver": "Driver", "scope": "Scope"},
         )
 
     on_engine(ctx, work, read_only=True)
@@ -284,10 +285,9 @@ def rm(ctx: typer.Context, arguments: RmArguments) -> int:
     async def work(call: Call, name: str) -> object:
         try:
             await call.delete(path("networks", name))
-        except NotFound as error:
+        except NotFound:
             if not arguments.force:
                 raise
-            report(call, error)  # it is as asked
             return False
         return None
 

@@ -74,6 +74,7 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
             headings=VOLUME_HEADINGS,
             quiet="Name" if arguments.quiet else "",
             setting="volumesFormat",
+            raw={"name": "Name", "driver": "Driver"},
         )
 
     on_engine(ctx, work, read_only=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["FUNCTIONS", "Struct", "TemplateError", "go_text", "is_true"]
+__all__ = ["FUNCTIONS", "Nil", "Struct", "TemplateError", "go_text", "is_true"]
 
 _VERB = re.compile(r"%([-+ 0#]*)(\d*)(?:\.(\d+))?([a-zA-Z%])")
 _MOST_PADDING = 10_000
@@ -38,9 +38,33 @@ class Struct(dict[str, Any]):
         return next((own for own in self if own.lower() == wanted), None)
 
 
+class Nil(Mapping[str, Any]):
+    """A list, a map or a pointer that is nil in Go: nothing is in it, and as JSON it is null.
+
+    text: what Go prints for it, `[]`, `map[]` or `<nil>`. Of a map, any key may be named.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __contains__(self, key: object) -> bool:
+        return self.text == "map[]"
+
+    def __getitem__(self, key: str) -> None:
+        return None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 def go_text(value: Any) -> str:
     """As `fmt.Sprint` writes it."""
     match value:
+        case Nil():
+            return value.text
         case Struct():
             return f"{{{' '.join(map(go_text, value.values()))}}}"
         case None:
@@ -84,7 +108,8 @@ def _truncate(text: str, length: int) -> str:
 
 
 def _title(text: str) -> str:
-    return re.sub(r"(^|\s)(\S)", lambda match: match[1] + match[2].upper(), text)
+    """As `strings.Title`: after all but letters, digits, underscores and apostrophes."""
+    return re.sub(r"(?<![\w'])\w", lambda match: match[0].upper(), text)
 
 
 def _print(*values: Any) -> str:
@@ -131,6 +156,8 @@ def _formatted(flags: str, width: str, precision: str | None, verb: str, value: 
 
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
+        if isinstance(value, Nil):
+            return ""
         value = value.get(key, "") if isinstance(value, Mapping) else value[key]
     return value
 

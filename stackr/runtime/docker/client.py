@@ -21,6 +21,7 @@ import h11
 
 from stackr.errors import (
     DeadlineExceeded,
+    NotFound,
     PermissionDenied,
     StackrError,
     Unavailable,
@@ -32,13 +33,15 @@ from stackr.text import parse_json
 
 __all__ = ["CALL_TIMEOUT_S", "OLDEST_API", "Client", "Hijacked", "Query"]
 
-NEWEST_API: Final = (1, 47)
+NEWEST_API: Final = (1, 50)
 OLDEST_API: Final = (1, 40)
 _READ_BYTES = 1 << 16
 _ERROR_BYTES = 1 << 16
 CALL_TIMEOUT_S: Final = 120.0
 _SAFE_METHODS: Final = ("GET", "HEAD")
 """Source: RFC 9110, 9.2.1; the Engine API keeps to it."""
+_ELSEWHERE: Final = (301, 302, 303, 307, 308)
+"""To where a path that is not in its plain form leads: a name in it was none (`..`)."""
 _TAR: Final = ("Content-Type", "application/x-tar")
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
@@ -233,6 +236,8 @@ class Client:
         try:
             if response.status_code >= 400:
                 raise await self._error(connection, response)
+            if response.status_code in _ELSEWHERE:
+                raise NotFound("page not found")
             names = {
                 key.decode("latin-1"): each.decode("latin-1") for key, each in response.headers
             }

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from stackr.errors import (
     Internal,
+    InvalidArgument,
     NotFound,
     NotModified,
     NotSupported,
@@ -621,6 +622,9 @@ class DockerRuntime(Closing):
 
 
 def _path(ref: str, *, safe: str = "") -> str:
+    """Raises InvalidArgument for an empty name, which would make it another call."""
+    if not ref:
+        raise InvalidArgument("invalid name or ID: value is empty")
     return quote(ref, safe=safe + ":@")
 
 

@@ -17,7 +17,9 @@ import pytest
 from stackr.cli.main import run
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.docker_config import configured, with_proxies
+from stackr.cli.objects.engine import path
 from stackr.cli.objects.filters import filters
+from stackr.cli.objects.image.platform import parse_platform
 from stackr.cli.objects.listing import natural
 from stackr.cli.objects.network import go_time
 from stackr.cli.objects.progress import show_progress
@@ -26,7 +28,7 @@ from stackr.cli.objects.system.events import event_text
 from stackr.cli.objects.system.info import info_lines
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age, size
-from stackr.errors import NotFound
+from stackr.errors import InvalidArgument, NotFound
 
 
 @pytest.mark.parametrize(
@@ -197,3 +199,32 @@ def test_names_are_in_the_order_that_people_expect() -> None:
         "a02",
         "a10",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("linux/arm64/v8", {"architecture": "arm64", "os": "linux"}),
+        ("ARM/v6", {"architecture": "v6", "os": "arm"}),
+        ("armhf", {"architecture": "arm", "os": "linux", "variant": "v7"}),
+        ("windows/amd64", {"architecture": "amd64", "os": "windows"}),
+    ],
+)
+def test_platforms_as_the_api_has_them(text: str, want: dict[str, str]) -> None:
+    assert parse_platform(text) == want
+
+
+def test_the_host_is_what_a_platform_does_not_say() -> None:
+    assert parse_platform("linux")["os"] == "linux"
+    assert parse_platform("linux")["architecture"]
+
+
+@pytest.mark.parametrize("text", ["/", "linux/", "a/b/c/d", "linux/a b"])
+def test_what_is_no_platform_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="invalid platform"):
+        parse_platform(text)
+
+
+def test_an_empty_name_makes_no_call() -> None:
+    with pytest.raises(InvalidArgument, match=r"^invalid network name or ID: value is empty$"):
+        path("networks", "")

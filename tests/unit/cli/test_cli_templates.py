@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackr.cli.objects.go_values import go_value
+from stackr.cli.objects.listing import go_json
 from stackr.cli.views.formats import Format
 from stackr.cli.views.template import Template
 from stackr.errors import InvalidArgument
@@ -47,7 +48,7 @@ DATA: dict[str, Any] = {
         ("{{/* nothing */}}x", "x"),
         ("{{`raw`}}{{true}}{{1.5}}{{nil}}", "rawtrue1.5<no value>"),
         ('{{and .Name .Count}}{{or .Empty "z"}}{{not .Empty}}', "3ztrue"),
-        ('{{split "a,b" ","}}{{title "one two"}}{{lower "X"}}', "[a b]One Twox"),
+        ('{{split "a,b" ","}}{{title "one two_b-c"}}{{lower "X"}}', "[a b]One Two_b-Cx"),
         ('{{print 1 2 "a"}}', "1 2a"),
         ('{{println "a" 1}}', "a 1\n"),
     ],
@@ -68,6 +69,20 @@ def test_templates(text: str, want: str) -> None:
 )
 def test_variables(text: str, want: str) -> None:
     assert Template.parse(text).render(DATA) == want
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("{{.Binds}} {{.Labels}} {{.PidsLimit}}", "[] map[] <nil>"),
+        ("{{len .Binds}}{{range .Binds}}x{{else}} none{{end}}", "0 none"),
+        ('{{.Labels.a}} {{index .Labels "a"}}|{{if .PidsLimit}}x{{end}}', "<no value> |"),
+        ("{{json .}}", '{"Binds":null,"Labels":null,"PidsLimit":null}'),
+    ],
+)
+def test_what_is_null_is_of_its_fields_kind(text: str, want: str) -> None:
+    value = go_value({"Binds": None, "Labels": None, "PidsLimit": None})
+    assert Template.parse(text).render(value, {"json": go_json}) == want
 
 
 def test_structs_and_maps_as_go_prints_them() -> None:

@@ -30,7 +30,7 @@ from stackr.runtime.snapshot import SnapshotQuery
 from stackr.runtime.types import NetworkFault
 
 Answer = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
-PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 2\r\n\r\nOK"
+PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.50\r\nContent-Length: 2\r\n\r\nOK"
 
 
 def reply(body: bytes, status: str = "200 OK") -> bytes:
@@ -89,7 +89,7 @@ async def test_negotiates_once_and_keeps_the_connection(tmp_path: Path) -> None:
         assert await client.call("GET", "/info") == {"A": 1}
         query = {"all": True, "n": 3, "x": None}
         assert await client.call("GET", "/info", query=query) == {"A": 1}
-    assert seen == ["connect", "GET /_ping", "GET /v1.47/info", "GET /v1.47/info?all=1&n=3"]
+    assert seen == ["connect", "GET /_ping", "GET /v1.50/info", "GET /v1.50/info?all=1&n=3"]
 
 
 async def test_an_error_has_the_class_of_its_status_and_the_engines_words(tmp_path: Path) -> None:
@@ -102,6 +102,13 @@ async def test_an_error_has_the_class_of_its_status_and_the_engines_words(tmp_pa
             await client.call("POST", "/containers/create", body={})
 
 
+async def test_an_answer_that_leads_elsewhere_is_an_error(tmp_path: Path) -> None:
+    answer = always(reply(b"", "301 Moved Permanently"))
+    async with served(tmp_path, answer) as (client, _seen):
+        with pytest.raises(NotFound, match="page not found"):
+            await client.call("DELETE", "/containers/..")
+
+
 async def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> None:
     answer = always(reply(b"1"), go_on=False)  # closes behind each answer, without a word
     async with served(tmp_path, answer) as (client, seen):
@@ -109,8 +116,8 @@ async def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> 
         assert await client.call("GET", "/b") == 1
     assert [line for line in seen if line != "connect"] == [
         "GET /_ping",
-        "GET /v1.47/a",
-        "GET /v1.47/b",
+        "GET /v1.50/a",
+        "GET /v1.50/b",
     ]
 
 
@@ -181,7 +188,7 @@ async def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
 async def test_an_engine_that_is_too_old_is_refused(tmp_path: Path) -> None:
     async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(PING.replace(b"1.47", b"1.24"))
+        writer.write(PING.replace(b"1.50", b"1.24"))
         writer.close()
 
     server = await asyncio.start_unix_server(old, tmp_path / "old.sock")
@@ -314,7 +321,7 @@ async def test_what_an_engine_can_beyond_dockers_api_comes_with_the_ping(tmp_pat
     ("header", "asked", "identity"),
     [
         (b"Stackr-Engine-Id: e-1", [], "e-1"),
-        (b"Swarm: inactive", ["GET /v1.47/info"], "from-info"),
+        (b"Swarm: inactive", ["GET /v1.50/info"], "from-info"),
         (b"Libpod-Api-Version: 4.9.3", [], "unix://{path}"),
     ],
 )
@@ -345,9 +352,9 @@ async def test_a_handover_is_asked_for_by_stackrs_own_calls(
         await runtime.promote_container("web-new")
         assert await runtime.count_connections("web") == 3
     assert seen[2:] == [
-        "POST /v1.47/stackr/v1/containers/web-new/promote?replaces=web%2F1",
-        "POST /v1.47/stackr/v1/containers/web-new/promote",
-        "GET /v1.47/stackr/v1/containers/web/connections",
+        "POST /v1.50/stackr/v1/containers/web-new/promote?replaces=web%2F1",
+        "POST /v1.50/stackr/v1/containers/web-new/promote",
+        "GET /v1.50/stackr/v1/containers/web/connections",
     ]
 
 
@@ -367,8 +374,8 @@ async def test_faults_of_networks_are_asked_for_where_the_engine_tells_them(
         assert await runtime.network_faults("app") == [NetworkFault("bridge", "missing", "sk-1")]
         await runtime.repair_network("app")
     assert seen[2:] == [
-        "GET /v1.47/stackr/v1/networks/app/faults",
-        "POST /v1.47/stackr/v1/networks/app/repair",
+        "GET /v1.50/stackr/v1/networks/app/faults",
+        "POST /v1.50/stackr/v1/networks/app/repair",
     ]
 
 
@@ -394,7 +401,7 @@ def _dockerd(containers: str, *, let_go_after: str) -> Answer:
 
     async def answer(line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         asked.append(line)
-        call = line.replace("/v1.47", "")
+        call = line.replace("/v1.50", "")
         held = b'{"message": "error while removing network: network n has active endpoints"}'
         answers = {
             "GET /containers/json": reply(containers.encode()),
@@ -416,10 +423,10 @@ def _dockerd(containers: str, *, let_go_after: str) -> Answer:
 
 async def test_a_network_is_removed_once_the_engine_lets_go_of_it(tmp_path: Path) -> None:
     """dockerd does so a moment after it has told that the containers are gone."""
-    dockerd = _dockerd("[]", let_go_after="GET /v1.47/containers/json")
+    dockerd = _dockerd("[]", let_go_after="GET /v1.50/containers/json")
     async with served(tmp_path, dockerd) as (client, seen):
         await network_removal.remove_network(client, "n")
-    assert seen.count("DELETE /v1.47/networks/n") == 2
+    assert seen.count("DELETE /v1.50/networks/n") == 2
 
 
 async def test_what_dockerd_holds_of_containers_that_are_gone_is_taken_from_it(
@@ -429,7 +436,7 @@ async def test_what_dockerd_holds_of_containers_that_are_gone_is_taken_from_it(
     dockerd = _dockerd("[]", let_go_after="/networks/n/disconnect")
     async with served(tmp_path, dockerd) as (client, seen):
         await network_removal.remove_network(client, "n")
-    assert seen[-2:] == ["POST /v1.47/networks/n/disconnect", "DELETE /v1.47/networks/n"]
+    assert seen[-2:] == ["POST /v1.50/networks/n/disconnect", "DELETE /v1.50/networks/n"]
 
 
 async def test_a_network_that_a_running_container_uses_stays(tmp_path: Path) -> None:
@@ -438,4 +445,4 @@ async def test_a_network_that_a_running_container_uses_stays(tmp_path: Path) -> 
     async with served(tmp_path, dockerd) as (client, seen):
         with pytest.raises(PermissionDenied, match="has active endpoints"):
             await network_removal.remove_network(client, "n")
-    assert seen.count("DELETE /v1.47/networks/n") == 1
+    assert seen.count("DELETE /v1.50/networks/n") == 1

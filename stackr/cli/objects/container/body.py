@@ -48,9 +48,13 @@ _SAME = {
 """Options whose value is the field of HostConfig as it is."""
 
 
+_MODES = {"userns": "USER", "cgroupns": "CGROUP"}
+
+
 def create_body(arguments: CreateArguments, *, size: tuple[int, int] | None = None) -> Json:
     """size: (rows, columns) of the caller's terminal. Raises FlagError and NotSupported."""
     _refuse(arguments)
+    _check_modes(arguments)
     mode, attached = networking.endpoints(arguments)
     host = _host_config(arguments) | {"NetworkMode": mode}
     if size is not None:
@@ -77,6 +81,20 @@ def _refuse(arguments: CreateArguments) -> None:
         raise FlagError(
             f"invalid value: {arguments.memory_swappiness}. Valid memory swappiness range is 0-100"
         )
+
+
+def _check_modes(arguments: CreateArguments) -> None:
+    """Namespaces that no engine knows are refused before an image is pulled."""
+    for option, value, known in (
+        ("pid", arguments.pid, ("", "host")),
+        ("uts", arguments.uts, ("", "host")),
+        ("userns", arguments.userns, ("", "host")),
+        ("cgroupns", arguments.cgroupns, ("", "host", "private")),
+    ):
+        kind, _, name = value.partition(":")
+        if value not in known and not (option == "pid" and kind == "container" and name):
+            what = _MODES.get(option, option.upper())
+            raise FlagError(f"--{option}: invalid {what} mode")
 
 
 def _without_nothing(values: Mapping[str, Any]) -> Json:

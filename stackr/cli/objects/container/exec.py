@@ -12,12 +12,13 @@ import typer
 
 from stackr.cli.commands.exec import joined_exec
 from stackr.cli.declared import Argument, takes
+from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.container import values
 from stackr.cli.objects.container.keys import DETACH_KEYS, detach_keys
 from stackr.cli.objects.container.run import check_terminal
 from stackr.cli.objects.engine import Call, on_engine
 from stackr.cli.terminal import console_size
-from stackr.errors import StackrError
+from stackr.errors import InvalidArgument, StackrError
 from stackr.options import Option
 from stackr.runtime.container import ExecConfig
 
@@ -55,12 +56,16 @@ class ExecArguments:
 def exec_(ctx: typer.Context, arguments: ExecArguments) -> int:
     """Run a command in a running container; its exit code is stackr's."""
     keys = detach_keys(arguments.detach_keys)
+    try:
+        of_files = values.environment((), arguments.env_files)
+    except FlagError as error:
+        raise InvalidArgument(error.message) from error  # 1 here, and 125 where one is made
     config = ExecConfig(
         arguments.command,
         tty=arguments.tty,
         console_size=console_size(tty=arguments.tty and not arguments.detach),
         stdin=arguments.interactive and not arguments.detach,
-        environment=tuple(values.environment(arguments.environment, arguments.env_files)),
+        environment=(*of_files, *values.environment(arguments.environment, ())),
         user=arguments.user,
         working_dir=arguments.working_dir,
         privileged=arguments.privileged,

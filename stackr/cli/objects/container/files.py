@@ -5,6 +5,7 @@ Source: docker/cli, cli/command/container.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -73,16 +74,22 @@ class CommitArguments:
 @takes(CopyArguments)
 def cp(ctx: typer.Context, arguments: CopyArguments) -> None:
     """Copy files: CONTAINER:PATH to a local path or "-", or the other way round."""
+    source, target = Place.parse(arguments.source), Place.parse(arguments.target)
+    if source.service and target.service:
+        raise InvalidArgument("copying between containers is not supported")
+    if not (source.service or target.service):
+        raise InvalidArgument("must specify at least one container source")
     wanted = CpArguments(
-        Place.parse(arguments.source),
-        Place.parse(arguments.target),
+        source,
+        target,
         as_user=arguments.archive,
         follows_link=arguments.follow_link,
     )
 
     async def work(call: Call) -> None:
         container = await call.runtime.inspect_container(wanted.service)
-        session = call.session.silent() if arguments.quiet else call.session
+        is_silent = arguments.quiet or target.path == "-" or not sys.stdout.isatty()
+        session = call.session.silent() if is_silent else call.session
         await copy(session, call.runtime, container, wanted)
 
     on_engine(ctx, work)

@@ -5,6 +5,7 @@ Source: docker/cli, cli/command/container/list.go; cli/command/formatter/contain
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +34,21 @@ _SHARED = (
 _HEADINGS: Mapping[str, str] = {
     name: _ALL_HEADINGS[name] for name in (*_SHARED, "Image", "Names", "Size") if name != "Label"
 } | {"Platform": "PLATFORM"}
+_RAW: dict[str, str] = {
+    "container_id": "ID",
+    "image": "Image",
+    "command": "Command",
+    "created_at": "CreatedAt",
+    "state": "State",
+    "status": "Status",
+    "names": "Names",
+    "labels": "Labels",
+    "ports": "Ports",
+}
 _SHORT_ID = 12
+_IGNORED = "WARNING: Ignoring custom format, because both --format and --quiet are set."
+_TAKES_SIZE = re.compile(r"\.Size\b|\bjson +\.(?!\w)")
+"""Templates that name the size, or show the whole of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +76,16 @@ class LsArguments:
 @takes(LsArguments)
 def ls(ctx: typer.Context, arguments: LsArguments) -> None:
     """List containers."""
-    if not (arguments.form or arguments.quiet):
+    ignores_form = arguments.quiet and bool(arguments.form)
+    if not arguments.form and not arguments.quiet:
         arguments = replace(arguments, form=configured("psFormat"))
+    elif ignores_form and arguments.form != "raw":
+        arguments = replace(arguments, form="")
     asked = filters(arguments.filters)
 
     async def work(call: Call) -> None:
+        if ignores_form:
+            call.error_line(_IGNORED)
         limit = arguments.limit
         items = await call.get(
             "/containers/json",
@@ -80,7 +100,8 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
 
 
 def _needs_size(arguments: LsArguments) -> bool:
-    return arguments.size or (".Size" in arguments.form and not arguments.quiet)
+    is_named = _TAKES_SIZE.search(arguments.form) is not None
+    return arguments.size or (is_named and not arguments.quiet)
 
 
 def _show(call: Call, items: list[Json], arguments: LsArguments) -> None:
@@ -94,6 +115,7 @@ def _show(call: Call, items: list[Json], arguments: LsArguments) -> None:
         columns=columns,
         headings=_HEADINGS,
         quiet="ID" if arguments.quiet else "",
+        raw=_RAW | ({"size": "Size"} if arguments.size else {}),
     )
 
 

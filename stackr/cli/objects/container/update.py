@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from stackr.cli.declared import Argument, Group, takes
+from stackr.cli.objects.command import FlagError
+from stackr.cli.objects.container import values
 from stackr.cli.objects.container.limits import LimitOptions
 from stackr.cli.objects.engine import Call, Json, each, on_engine, path
 from stackr.errors import InvalidArgument
@@ -29,6 +31,10 @@ class UpdateArguments:
 @takes(UpdateArguments)
 def update(ctx: typer.Context, arguments: UpdateArguments) -> int:
     """Change the limits and the restart policy of containers."""
+    try:
+        values.restart_policy(arguments.limits.restart)
+    except FlagError as error:
+        raise InvalidArgument(error.message) from error  # 1 here, and 125 where one is made
     body = _body(arguments.limits)
     if not body:
         raise InvalidArgument("you must provide one or more flags when using this command")

@@ -15,17 +15,18 @@ from typing import IO, Annotated
 import typer
 
 from stackr.cli.declared import Argument, takes
-from stackr.cli.objects.engine import Call, on_engine, path
+from stackr.cli.objects.engine import Call, Json, on_engine, path
+from stackr.cli.objects.image.platform import PLATFORM, platform_query
 from stackr.cli.objects.progress import show_progress
 from stackr.cli.tar_output import refuse_terminal, to_output
-from stackr.errors import InvalidArgument, NotSupported
+from stackr.errors import InvalidArgument
 from stackr.options import Option
 from stackr.registry.reference import parse_reference
 
 __all__ = ["import_", "load", "save"]
 
 _CHUNK = 1 << 18
-_PLATFORM = Option("--platform", metavar="OS[/ARCH]", help="Of this platform")
+_SINCE = (1, 48)  # that archives of some platforms are written and taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class SaveArguments:
 
     images: Annotated[tuple[str, ...], Argument("IMAGE...")]
     output: Annotated[str, Option("--output", "-o", metavar="PATH", help="Write to a file")] = ""
-    platform: Annotated[str, Option("--platform", metavar="OS[/ARCH]", hidden=True)] = ""
+    platform: Annotated[str, PLATFORM] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class LoadArguments:
     source: Annotated[
         str, Option("--input", "-i", metavar="PATH", help="Read a file, not stdin")
     ] = ""
-    platform: Annotated[str, Option("--platform", metavar="OS[/ARCH]", hidden=True)] = ""
+    platform: Annotated[str, PLATFORM] = ""
     quiet: Annotated[bool, Option("--quiet", "-q", help="Do not show how far it is")] = False
 
 
@@ -59,20 +60,20 @@ class ImportArguments:
         Option("--change", "-c", metavar="TEXT", help='A Dockerfile instruction: "ENV A=b"'),
     ] = ()
     message: Annotated[str, Option("--message", "-m", metavar="TEXT", help="What for")] = ""
-    platform: Annotated[str, _PLATFORM] = ""
+    platform: Annotated[str, PLATFORM] = ""
 
 
 @takes(SaveArguments)
 def save(ctx: typer.Context, arguments: SaveArguments) -> None:
     """Write images as a tar archive, with all that they are made of."""
-    _refuse_platform(arguments.platform)
     refuse_terminal(arguments.output)
 
     async def work(call: Call) -> None:
         images = arguments.images
         is_one = len(images) == 1
         where = f"/images{path(*images[0].split('/'))}/get" if is_one else "/images/get"
-        query = {} if is_one else {"names": images}
+        query: Json = {} if is_one else {"names": images}
+        query |= await platform_query(call, arguments.platform, since=_SINCE)
         async with call.runtime.request_stream("GET", where, query=query) as chunks:
             await to_output(chunks, arguments.output, "failed to save image")
 
@@ -82,15 +83,15 @@ def save(ctx: typer.Context, arguments: SaveArguments) -> None:
 @takes(LoadArguments)
 def load(ctx: typer.Context, arguments: LoadArguments) -> None:
     """Take the images of a tar archive of `save`."""
-    _refuse_platform(arguments.platform)
     if not arguments.source and sys.stdin.isatty():
         raise InvalidArgument("requested load from stdin, but stdin is empty")
     with _opened(arguments.source or "-") as file:
 
         async def work(call: Call) -> None:
-            quiet = arguments.quiet or not sys.stdout.isatty()
+            query: Json = {"quiet": arguments.quiet or not sys.stdout.isatty()}
+            query |= await platform_query(call, arguments.platform, since=_SINCE)
             async with call.runtime.request_stream(
-                "POST", "/images/load", query={"quiet": quiet}, body=_chunks(file)
+                "POST", "/images/load", query=query, body=_chunks(file)
             ) as chunks:
                 await show_progress(call.runtime.json_lines(chunks, "/images/load"), sys.stdout)
 
@@ -121,11 +122,6 @@ def import_(ctx: typer.Context, arguments: ImportArguments) -> None:
         return
     with _opened(arguments.source) as file:
         on_engine(ctx, lambda call: work(call, _chunks(file)))
-
-
-def _refuse_platform(platform: str) -> None:
-    if platform:
-        raise NotSupported("--platform: not supported: the API of this version has it not")
 
 
 def _opened(name: str) -> IO[bytes]:

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from stackr.cli.declared import Argument, takes
-from stackr.cli.objects.engine import Call, Json, on_engine
+from stackr.cli.objects.engine import Call, Json, on_engine, path
 from stackr.cli.objects.filters import FILTER, filters
+from stackr.cli.objects.image.platform import PLATFORM, platform_query
 from stackr.cli.objects.listing import FORMAT, NO_TRUNC, short, show_list
 from stackr.cli.views.units import age, size
 from stackr.errors import NotSupported
@@ -76,6 +77,7 @@ class HistoryArguments:
         bool, Option("--human/--no-human", "-H", help="Sizes and times for people (default)")
     ] = True
     no_trunc: Annotated[bool, NO_TRUNC] = False
+    platform: Annotated[str, PLATFORM] = ""
     quiet: Annotated[bool, Option("--quiet", "-q", help="Their IDs only")] = False
 
 
@@ -107,9 +109,21 @@ def ls(ctx: typer.Context, arguments: LsArguments) -> None:
             headings=_HEADINGS,
             quiet="ID" if arguments.quiet else "",
             setting="imagesFormat",
+            raw=_raw(digests=arguments.digests),
         )
 
     on_engine(ctx, work, read_only=True)
+
+
+def _raw(*, digests: bool) -> dict[str, str]:
+    return {
+        "repository": "Repository",
+        "tag": "Tag",
+        **({"digest": "Digest"} if digests else {}),
+        "image_id": "ID",
+        "created_at": "CreatedAt",
+        "virtual_size": "Size",
+    }
 
 
 def image_rows(item: Json, *, now: float, whole: bool, digests: bool) -> Iterator[dict[str, Any]]:
@@ -173,8 +187,9 @@ def history(ctx: typer.Context, arguments: HistoryArguments) -> None:
     """List the steps that an image is made of, the last first."""
 
     async def work(call: Call) -> None:
-        where = f"/images/{arguments.image}/history"
-        rows = [_step(item, arguments) for item in await call.get(where)]
+        where = f"/images{path(*arguments.image.split('/'))}/history"
+        chosen = await platform_query(call, arguments.platform, since=(1, 48))
+        rows = [_step(item, arguments) for item in await call.get(where, **chosen)]
         show_list(
             call,
             rows,

@@ -12,6 +12,7 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.engine import Call, on_engine, path, report
+from stackr.cli.objects.image.platform import PLATFORM, platform_query
 from stackr.errors import InvalidArgument, NotFound, StackrError
 from stackr.options import Option
 from stackr.registry.reference import parse_reference
@@ -30,6 +31,7 @@ class RmArguments:
     no_prune: Annotated[
         bool, Option("--no-prune", help="Leave the images without a name that it is made of")
     ] = False
+    platform: Annotated[str, PLATFORM] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ def rm(ctx: typer.Context, arguments: RmArguments) -> int:
 
     async def work(call: Call) -> int:
         failed = []
+        chosen = await platform_query(call, arguments.platform, since=(1, 50), key="platforms")
         for image in arguments.images:
             try:
                 found = await call.delete(
                     f"/images{path(*image.split('/'))}",
                     force=arguments.force or None,
                     noprune=arguments.no_prune or None,
+                    **chosen,
                 )
             except StackrError as error:
                 failed.append(error)

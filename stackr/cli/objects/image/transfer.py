@@ -14,6 +14,7 @@ import typer
 
 from stackr.cli.declared import Argument, takes
 from stackr.cli.objects.engine import Call, on_engine
+from stackr.cli.objects.image.platform import platform_query
 from stackr.cli.objects.progress import show_progress
 from stackr.errors import InvalidArgument, NotSupported
 from stackr.options import Option
@@ -97,8 +98,6 @@ def push(ctx: typer.Context, arguments: PushArguments) -> None:
     reference = parse_reference(arguments.image)
     if arguments.all_tags and (reference.tag or reference.digest):
         raise InvalidArgument("tag can't be used with --all-tags/-a")
-    if arguments.platform:
-        raise NotSupported("--platform: not supported: the API of this version has it not")
     tagged = reference if arguments.all_tags else reference.with_default_tag()
 
     async def work(call: Call) -> None:
@@ -106,8 +105,12 @@ def push(ctx: typer.Context, arguments: PushArguments) -> None:
             call.line("Using default tag: latest")
         auth = await registry_auth(tagged.name, os.environ) or _NO_CREDENTIALS
         where = f"/images/{tagged.familiar_name}/push"
+        chosen = await platform_query(call, arguments.platform, since=(1, 46))
         async with call.runtime.request_stream(
-            "POST", where, query={"tag": tagged.tag}, headers={"X-Registry-Auth": auth}
+            "POST",
+            where,
+            query={"tag": tagged.tag, **chosen},
+            headers={"X-Registry-Auth": auth},
         ) as chunks:
             out = None if arguments.quiet else sys.stdout
             await show_progress(call.runtime.json_lines(chunks, where), out)

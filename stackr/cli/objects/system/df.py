@@ -16,7 +16,7 @@ from stackr.cli.declared import takes
 from stackr.cli.objects.container.ls import listed_fields
 from stackr.cli.objects.engine import Call, Json, on_engine
 from stackr.cli.objects.image.ls import image_rows
-from stackr.cli.objects.listing import FORMAT, go_json, html_safe, show_list
+from stackr.cli.objects.listing import FORMAT, go_json, html_safe, parse_template, show_list
 from stackr.cli.objects.volume import volume_fields
 from stackr.cli.views.formats import Format
 from stackr.cli.views.units import age, size
@@ -66,6 +66,13 @@ _DETAILS: Mapping[str, Mapping[str, str]] = {
         "Shared": "SHARED",
     },
 }
+_RAW: Mapping[str, str] = {
+    "type": "Type",
+    "total": "TotalCount",
+    "active": "Active",
+    "size": "Size",
+    "reclaimable": "Reclaimable",
+}
 _SHORT_ID = 12
 
 
@@ -80,8 +87,13 @@ class DfArguments:
 @takes(DfArguments)
 def df(ctx: typer.Context, arguments: DfArguments) -> None:
     """Show what the engine's things take on disk."""
-    if arguments.verbose and arguments.form not in ("", "table", "json"):
-        raise NotSupported("--verbose with a template: not supported", hint="use --format json")
+    has_rows = arguments.form == "raw" or arguments.form.startswith("table ")
+    if arguments.verbose and has_rows:
+        raise NotSupported(
+            f"--verbose --format {arguments.form.split()[0]}: not supported",
+            hint="use --format json, or a template of .Images, .Containers, .Volumes, .BuildCache",
+        )
+    parse_template(arguments.form)  # before anything is asked for
 
     async def work(call: Call) -> None:
         found = await call.get("/system/df")
@@ -89,7 +101,7 @@ def df(ctx: typer.Context, arguments: DfArguments) -> None:
             _show_details(call, found, arguments.form)
             return
         rows = usage_rows(found)
-        show_list(call, rows, form=arguments.form, columns=_COLUMNS, headings=_HEADINGS)
+        show_list(call, rows, form=arguments.form, columns=_COLUMNS, headings=_HEADINGS, raw=_RAW)
 
     on_engine(ctx, work, read_only=True)
 
@@ -193,13 +205,15 @@ def _record(item: Json, now: float, *, whole: bool) -> dict[str, Any]:
 
 
 def _show_details(call: Call, found: Json, form: str) -> None:
-    details = _details(found, whole=form == "json")
-    if form == "json":
+    is_table = form in ("", "table")
+    details = _details(found, whole=not is_table)
+    if not is_table:
         plain = {
             kind: [{k: row[k] for k in sorted(row) if not callable(row[k])} for row in rows]
             for kind, rows in details.items()
         }
-        call.session.out.stream.write(html_safe(go_json(plain)))  # docker ends no line either
+        text = parse_template(form).render(plain, {"json": lambda each: html_safe(go_json(each))})
+        call.session.out.stream.write(text)  # docker ends no line either
         return
     cache = sum(e.get("Size") or 0 for e in found.get("BuildCache") or () if not e.get("Shared"))
     titles = {
