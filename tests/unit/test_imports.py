@@ -219,7 +219,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "options",
         "config disk events journal project_locks records reserve roots version",
         "database lock",
-        "at_rest launch log_format recovery",
+        "at_rest launch log_format recovery starter",
         "reload",
         "state",
         "linux",
@@ -479,7 +479,7 @@ def test_no_private_part_of_a_library_is_used() -> None:
 _STARTERS = (
     *("linux.command", "linux.child", "linux.launcher", "linux.launcher_client"),
     *("linux.sidecar_client", "linux.nftables", "archive.decompress", "build.remote"),
-    *("launch", "daemon"),
+    *("launch", "starter"),
 )
 _STARTS = {"create_subprocess_exec", "Popen", "posix_spawn", "fork", "check_output"}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import json
 import logging
@@ -24,15 +25,15 @@ from pathlib import Path
 from stackr.errors import PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine import log_format
 from stackr.runtime.engine.config import EngineConfig
-from stackr.runtime.engine.launch import LISTEN_AGAIN
+from stackr.runtime.engine.launch import LISTEN_AGAIN, log_path
 from stackr.runtime.engine.options import EngineOptions
+from stackr.runtime.engine.starter import Starter
 from stackr.runtime.engine.wiring import open_engine
 
 __all__ = ["main", "serve"]
 
 _log = logging.getLogger("stackr.engine")
 _OOM_SCORE_ADJ = "-500"  # as dockerd: the kernel takes a container first
-_FIRST_INHERITED_FD = 4
 _LEAST_OPEN_FILES = 64
 
 
@@ -105,25 +106,8 @@ def _notify_systemd(state: str) -> None:
             _log.warning("systemd: cannot be told: %s", error)
 
 
-def _tell(fd: int | None, message: dict[str, object]) -> None:
-    """Tell the starter, once, and let go of its pipe."""
-    if fd is None:
-        return
-    with contextlib.suppress(BrokenPipeError):
-        os.write(fd, json.dumps(message).encode())
-    os.close(fd)
-
-
-def _detach() -> None:
-    """Become a session of our own, the child of nobody who would have to reap us."""
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    os.chdir("/")
-    os.closerange(_FIRST_INHERITED_FD, os.sysconf("SC_OPEN_MAX"))
-
-
 def _prepare_process() -> None:
+    faulthandler.enable()  # a fault in a library of C is told in the log
     os.umask(0o022)
     log_format.set_up(EngineOptions())
     with contextlib.suppress(OSError):
@@ -160,28 +144,25 @@ def _parse(argv: Sequence[str]) -> tuple[EngineConfig, bool, int | None]:
 def main(argv: Sequence[str] = sys.argv[1:]) -> int:
     """Run the daemon; the exit code is 0 after a stop, 1 where it could not start."""
     config, detach, ready_fd = _parse(argv)
-    if ready_fd is not None:
-        os.set_inheritable(ready_fd, False)  # a program that is started would keep it open
+    starter = Starter(ready_fd)
     if detach:
-        _detach()
+        starter.detach(f"its log is {log_path(config)}")
     _prepare_process()
 
     def ready() -> None:
-        nonlocal ready_fd
         _notify_systemd("READY=1")
-        _tell(ready_fd, {"ready": True})
-        ready_fd = None
+        starter.ready()
 
     try:
         asyncio.run(serve(config, ready))
     except (StackrError, OSError) as error:
         hint = getattr(error, "hint", None)
         _log.error("%s%s", error, f" ({hint})" if hint else "")
-        _tell(ready_fd, {"error": str(error), "hint": hint})
+        starter.failed(str(error) or f"engine: failed: {error!r}", hint)
         return 1
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         _log.exception("the engine failed")
-        _tell(ready_fd, {"error": f"engine: failed: {error}"})
+        starter.failed(f"engine: failed: {error!r}", f"its log is {log_path(config)}")
         return 1
     return 0
 

@@ -142,8 +142,8 @@ def _start(config: EngineConfig) -> None:
         )
         os.close(writer)
         writer = -1
-        os.waitpid(pid, 0)  # the daemon itself is its child, and nobody's zombie
         message = _read_all(reader)
+        os.waitpid(pid, 0)  # the daemon itself is its child, and nobody's zombie
     finally:
         os.close(reader)
         if writer >= 0:
@@ -175,6 +175,8 @@ def _read_all(fd: int) -> bytes:
 def _start_error(message: bytes, log: Path) -> StackrError:
     try:
         told = json.loads(message)
-        return Unavailable(told["error"], hint=told.get("hint"))
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return Unavailable("engine: it ended while it started", hint=f"its log is {log}")
+    if "error" in told:
+        return Unavailable(told["error"], hint=told["hint"])
+    return Unavailable("engine: it ended once it had started", hint=f"its log is {log}")
