@@ -9,15 +9,19 @@ import pytest
 from network_lab import Engine, Lab, Process, eventually
 
 from stackr.errors import Conflict
+from stackr.runtime.engine.linux.netlink import Link
 from stackr.runtime.engine.linux.nftables import Nftables
-from stackr.runtime.engine.network.endpoint import host_interface
+from stackr.runtime.engine.network import pairs
+from stackr.runtime.engine.network.endpoint import Plug, host_interface, pair_faults
 from stackr.runtime.engine.network.firewall import Firewall
 from stackr.runtime.engine.network.kernel import Host
-from stackr.runtime.engine.network.types import IpamPool, NetworkSpec, Publication
+from stackr.runtime.engine.network.types import Fault, IpamPool, NetworkSpec, Publication
 
 pytestmark = pytest.mark.root
 
 _SUBNET, _WEB = "10.77.0.0/24", "10.77.0.2"
+
+_INSIDE = {"inside": "ip address flush dev eth0", "inside down": "ip link set eth0 down"}
 
 
 def _pair(engine: Engine, process: Process) -> str:
@@ -30,8 +34,8 @@ def _pair(engine: Engine, process: Process) -> str:
 def _take_away(lab: Lab, engine: Engine, web: Process, what: str) -> None:
     bridge = engine.networks.get("app").bridge
     gateway = engine.networks.get("app").spec.pools[0].gateway
-    if what == "inside":
-        lab.run_in(web, "ip address flush dev eth0")
+    if what in _INSIDE:
+        lab.run_in(web, _INSIDE[what])
         return
     commands = {
         "bridge": f"ip link delete {bridge}",
@@ -76,6 +80,7 @@ async def _check(lab: Lab, engine: Engine, client: Process) -> None:
         ("off the bridge", {("web.eth0", "not on the bridge")}),
         ("pair filter", {("web.eth0", "without its filter")}),
         ("inside", {("web.eth0", "without its address")}),
+        ("inside down", {("web.eth0", "down")}),
     ],
 )
 async def test_what_is_missing_is_told_and_repaired(
@@ -251,3 +256,29 @@ async def test_rules_that_nobody_has_changed_are_not_listed_again(
 
 def _generation(host: Host) -> int | None:
     return host.nftables.generation()
+
+
+async def test_pairs_are_read_again_once_the_kernel_tells_of_a_change(
+    lab: Lab, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a container's own namespace, too, of which nobody else is told."""
+    web, _ = await _set_up(lab, engine)
+    read: list[str] = []
+
+    def counted(host: Host, pid: int, item: Plug, bridge: Link | None) -> list[Fault]:
+        read.append(item.endpoint.container_name)
+        return pair_faults(host, pid, item, bridge)
+
+    monkeypatch.setattr(pairs, "pair_faults", counted)
+
+    async def is_at_rest() -> bool:
+        """The kernel goes on telling of new links for a moment."""
+        read.clear()
+        assert await engine.networks.faults("app") == []
+        return not read
+
+    await eventually(is_at_rest, "pairs that are not read again")
+    lab.run_in(web, "ip address add 10.99.0.1/32 dev eth0")
+    assert await engine.networks.faults("app") == []
+    assert sorted(read) == ["client", "web"]
+    await eventually(is_at_rest, "pairs that are not read again")

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Concatenate, ParamSpec, TypeVar
 
 from stackr.runtime.engine.linux import netns
+from stackr.runtime.engine.linux.link_changes import LinkChanges
 from stackr.runtime.engine.linux.netlink import RouteSocket
 from stackr.runtime.engine.linux.nftables import Nftables, NftError
 from stackr.runtime.engine.network.firewall import Firewall
@@ -33,8 +34,11 @@ class Host:
         self.namespace = netns.open_current()
         self.route = RouteSocket()
         self.nftables = Nftables()
+        self.link_changes = LinkChanges.open()
 
     def close(self) -> None:
+        if self.link_changes is not None:
+            self.link_changes.close()
         self.nftables.close()
         self.route.close()
         os.close(self.namespace)

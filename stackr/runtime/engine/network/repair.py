@@ -7,16 +7,16 @@ them is made again around them, with the same addresses.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from stackr.errors import StackrError
 from stackr.runtime.engine.network import endpoint as kernel_endpoint
 from stackr.runtime.engine.network.bridges import Bridges
 from stackr.runtime.engine.network.endpoint import Plug
-from stackr.runtime.engine.network.kernel import Host, Kernel
+from stackr.runtime.engine.network.kernel import Kernel
+from stackr.runtime.engine.network.pairs import Pairs, read_faults
 from stackr.runtime.engine.network.sandbox import Sandbox
 from stackr.runtime.engine.network.sandboxes import Sandboxes
 from stackr.runtime.engine.network.types import Fault, Network
@@ -40,6 +40,7 @@ class Repairs:
         self._bridges = bridges
         self._sandboxes = sandboxes
         self._locked = locked
+        self._pairs = Pairs()
         self._later: set[asyncio.Task[None]] = set()
 
     async def faults(self, network: Network) -> list[Fault]:
@@ -48,7 +49,7 @@ class Repairs:
         if not network.is_plugged or (network.is_predefined and not joined):
             return []
         pairs = [(s.pid, i) for s in joined if (i := self._plug_of(s, network)) is not None]
-        of_pairs = self._kernel.call(_faults_of, network, pairs)
+        of_pairs = self._kernel.call(self._pairs.faults, network, pairs)
         if not network.bridge:
             return await of_pairs
         of_bridge, found = await asyncio.gather(self._bridges.faults(network), of_pairs)
@@ -105,20 +106,10 @@ class Repairs:
                 item = self._plug_of(sandbox, network)
                 if item is None or self._sandboxes.get(id) is not sandbox:
                     continue
-                faults = await self._kernel.call(_faults_of, network, [(sandbox.pid, item)])
+                faults = await self._kernel.call(read_faults, network, [(sandbox.pid, item)])
                 if not faults:
                     continue
                 endpoints = sandbox.record.endpoints
                 await self._kernel.call(kernel_endpoint.replug, sandbox.pid, item, endpoints)
                 for fault in faults:
                     _log.warning("network %s: %s was %s", network.name, fault.what, fault.found)
-
-
-def _faults_of(host: Host, network: Network, pairs: Iterable[tuple[int, Plug]]) -> list[Fault]:
-    """Of containers on one network."""
-    found: list[Fault] = []
-    bridge = host.route.link(network.bridge) if network.bridge else None
-    for pid, item in pairs:
-        with contextlib.suppress(OSError):  # it has ended this moment
-            found += kernel_endpoint.pair_faults(host, pid, item, bridge)
-    return found
