@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.runtime.engine.container.life import update as update_module
 from stackr.runtime.engine.container.life.update import lifted
 from stackr.runtime.engine.container.limits import group_writes as group_writes_module
 from stackr.runtime.engine.container.limits.controllers import discarded
@@ -55,6 +56,7 @@ def test_what_lifts_each_limit_of_v2() -> None:
         ("memory", "memory.max", "max"),
         ("memory", "memory.swap.max", "max"),
         ("cpu", "cpu.weight", "100"),
+        ("cpu", "cpu.max", "max"),
         ("cpu", "cpu.max", "max 100000"),
         ("cpuset", "cpuset.cpus", INHERITED),
         ("io", "io.bfq.weight", "100"),
@@ -65,6 +67,14 @@ def test_what_lifts_each_limit_of_v2() -> None:
 def test_what_stays_is_not_lifted() -> None:
     before = limits(Memory=1, NanoCpus=1, PidsLimit=1)
     assert lifted(before, limits(Memory=2, CpuQuota=9000, PidsLimit=3), is_v2=False) == []
+
+
+@pytest.mark.parametrize("before", [{"NanoCpus": 5}, {"CpuQuota": 5000, "CpuPeriod": 10_000}])
+def test_a_period_alone_is_no_quota(before: dict[str, int]) -> None:
+    after = limits(CpuPeriod=50_000)
+    v1, v2 = (lifted(limits(**before), after, is_v2=is_v2) for is_v2 in (False, True))
+    assert v1 == [("cpu", "cpu.cfs_quota_us", "-1")]
+    assert v2 == [("cpu", "cpu.max", "max")]
 
 
 def test_a_quota_without_a_period_has_the_kernels() -> None:
@@ -203,3 +213,12 @@ def test_block_io_is_written_in_the_words_of_each_layout(monkeypatch: pytest.Mon
 
 def test_weights_of_v1_are_spread_over_those_of_v2() -> None:
     assert [io_weight(weight) for weight in (10, 500, 1000)] == [1, 4950, 10_000]
+
+
+def test_a_devices_weight_is_lifted_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update_module, "devices_of", lambda _: {"/dev/sda": (8, 0)})
+    before = limits(BlkioWeightDevice=[{"Path": "/dev/sda", "Weight": 20}])
+    assert lifted(before, limits(), is_v2=True) == [
+        ("io", "io.bfq.weight", "8:0 default"),
+        ("io", "io.weight", "8:0 default"),
+    ]

@@ -149,9 +149,10 @@ _FIGURES: tuple[_Figure, ...] = (
     ),
     ("memory_swappiness", (("memory", "memory.swappiness", INHERITED),), ()),
     ("cpu_shares", (("cpu", "cpu.shares", "1024"),), (("cpu", "cpu.weight", "100"),)),
+    ("quota", (("cpu", "cpu.cfs_quota_us", "-1"),), (("cpu", "cpu.max", "max"),)),
     (
-        "quota",
-        (("cpu", "cpu.cfs_quota_us", "-1"), ("cpu", "cpu.cfs_period_us", _PERIOD_US)),
+        "period",
+        (("cpu", "cpu.cfs_period_us", _PERIOD_US),),
         (("cpu", "cpu.max", f"max {_PERIOD_US}"),),
     ),
     ("cpu_realtime_runtime", (("cpu", "cpu.rt_runtime_us", "0"),), ()),
@@ -175,8 +176,9 @@ def _lifted_figures(before: Resources, after: Resources, is_v2: bool) -> Iterato
 
 
 def _has(limits: Resources, name: str) -> bool:
-    if name == "quota":
-        return limits.nano_cpus > 0 or limits.cpu_quota > 0 or limits.cpu_period > 0
+    if name in ("quota", "period"):
+        has_quota = limits.nano_cpus > 0 or limits.cpu_quota > 0
+        return has_quota or (name == "period" and limits.cpu_period > 0)
     if name == "memory_swappiness":
         return limits.memory_swappiness not in (None, -1)
     value = getattr(limits, name) or 0
@@ -187,7 +189,7 @@ _DEVICES = (
     (
         "blkio_weight_device",
         (("blkio.weight_device", "0"), ("blkio.bfq.weight_device", "default")),
-        "io.bfq.weight",
+        "",
     ),
     ("blkio_device_read_bps", (("blkio.throttle.read_bps_device", "0"),), "rbps"),
     ("blkio_device_write_bps", (("blkio.throttle.write_bps_device", "0"),), "wbps"),
@@ -203,10 +205,11 @@ def _lifted_devices(before: Resources, after: Resources, is_v2: bool) -> Iterato
         for device in _numbers(name, gone):
             if not is_v2:
                 yield from (("blkio", file, f"{device} {none}") for file, none in files)
-            elif word == "io.bfq.weight":
-                yield "io", word, f"{device} default"
-            else:
+            elif word:
                 yield "io", "io.max", f"{device} {word}=max"
+            else:
+                yield "io", "io.bfq.weight", f"{device} default"
+                yield "io", "io.weight", f"{device} default"
 
 
 def _numbers(name: str, devices: list[WeightDevice | ThrottleDevice]) -> Iterator[str]:
