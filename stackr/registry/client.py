@@ -26,6 +26,7 @@ __all__ = ["BlobStream", "Registry"]
 _MANIFEST_LIMIT: Final = 4 << 20  # distribution-spec: "at least 4 megabytes"
 _STORED: Final = (200, 201, 202, 204)
 _MOST_PAGES: Final = 1000
+_MOST_TAGS: Final = 1_000_000
 _ACCEPT: Final = ", ".join(MANIFEST_TYPES + INDEX_TYPES)
 
 
@@ -87,6 +88,8 @@ class Registry:
                 raw = await read_limited(response, _MANIFEST_LIMIT, f"tags of {name}")
                 link = response.links.get("next")
             tags += _tags(raw, name)
+            if len(tags) > _MOST_TAGS:
+                raise InvalidArgument(f"tags of {name}: more than {_MOST_TAGS}")
             if link is None or "url" not in link:
                 return tags
             url = self._transport.joined(self._transport.base, str(link["url"]))

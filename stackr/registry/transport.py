@@ -67,7 +67,10 @@ def is_plain_http(domain: str, insecure: Sequence[str]) -> bool:
 
     insecure: `host`, `host:port`, or a network as `10.0.0.0/8`.
     """
-    host = URL(f"http://{domain}").host or domain
+    try:
+        host = URL(f"http://{domain}").host or domain
+    except ValueError:  # who connects to it says so
+        host = domain
     if host == "localhost" or domain in insecure or host in insecure:
         return True
     try:
@@ -89,7 +92,10 @@ class _Refused:
 
 
 class Transport:
-    """Requests to one registry on behalf of one caller; an asynchronous context manager."""
+    """Requests to one registry on behalf of one caller; an asynchronous context manager.
+
+    Raises InvalidArgument for a domain that is no host's name.
+    """
 
     def __init__(
         self,
@@ -100,7 +106,7 @@ class Transport:
     ) -> None:
         host = _HUB_HOST if domain == "docker.io" else domain
         self.domain = domain
-        self.base = URL(f"{'http' if plain_http else 'https'}://{host}")
+        self.base = _base(host, plain_http=plain_http)
         self.auth = auth
         self._authorizations: dict[str, tuple[str, float]] = {}
         self._challenges: dict[str, Sequence[Challenge]] = {}
@@ -273,10 +279,10 @@ class Transport:
     def joined(self, url: URL, location: str, *, verb: str = "leads") -> URL:
         """Where the registry leads by a `Location`. Raises InvalidArgument."""
         try:
-            target = url.join(URL(location, encoded=True))
+            target = url.join(URL(location, encoded=True)).with_user(None)
         except ValueError:
             target = URL()
-        if target.scheme not in ("http", "https") or not target.host:
+        if target.scheme not in ("http", "https") or not _can_be_asked(target):
             shown = visible(location[:200])
             raise InvalidArgument(f'registry "{self.domain}": {verb} to "{shown}"')
         if url.scheme == "https" and target.scheme == "http":
@@ -351,10 +357,10 @@ class Transport:
 
     def _realm(self, challenge: Challenge) -> URL:
         try:
-            realm = URL(challenge.parameters.get("realm", ""))
+            realm = URL(challenge.parameters.get("realm", "")).with_user(None)
         except ValueError:
             realm = URL()
-        if realm.scheme not in ("http", "https") or not realm.host:
+        if realm.scheme not in ("http", "https") or not _can_be_asked(realm):
             raise Unauthorized(f'registry "{self.domain}": names no token server')
         if realm.scheme == "http" and self.base.scheme == "https":
             raise Unauthorized(f'registry "{self.domain}": names a token server without TLS')
@@ -410,6 +416,26 @@ class Transport:
             raise Unavailable(
                 f'registry "{self.domain}": cannot be reached: {_reason(error)}'
             ) from error
+
+
+def _base(host: str, *, plain_http: bool) -> URL:
+    try:
+        base = URL(f"{'http' if plain_http else 'https'}://{host}")
+    except ValueError as error:  # a port beyond 65535
+        raise InvalidArgument(f'registry "{host}": invalid address: {error}') from error
+    if not _can_be_asked(base):
+        raise InvalidArgument(f'registry "{host}": invalid address: no name of a host')
+    return base
+
+
+def _can_be_asked(url: URL) -> bool:
+    """Whether there is a host in it, of a name that resolvers take: Python's raises UnicodeError
+    for others (labels of more than 63 bytes, empty ones, bad Punycode).
+    """
+    try:
+        return bool(url.host and url.raw_host and url.raw_host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:

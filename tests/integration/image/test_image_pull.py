@@ -293,8 +293,9 @@ async def test_an_unreachable_registry(parts: Parts) -> None:
 
 
 async def test_an_impossible_address(parts: Parts) -> None:
-    with pytest.raises(InvalidArgument, match='registry "localhost:99999": invalid address'):
-        await parts.images.pull("localhost:99999/app")
+    for domain in ("localhost:99999", f"{'a' * 64}.example", "xn--zzzzzz.example"):
+        with pytest.raises(InvalidArgument, match=f'registry "{domain}": invalid address'):
+            await parts.images.pull(f"{domain}/app")
 
 
 @pytest.mark.parametrize("part", ["manifests", "blobs"])
@@ -481,7 +482,12 @@ async def test_credentials_do_not_follow_a_redirect_to_another_host(
         assert all(heard.path.endswith("?sig=a%2Fb") for heard in storage.heard)
 
 
-@pytest.mark.parametrize("location", ["", "file:///etc/passwd", "ftp://127.0.0.1/x", "http://"])
+_NO_HOSTS = (f"http://{'a' * 64}.example/t", "http://a..b/t", "http://xn--zzzzzz.example/t")
+
+
+@pytest.mark.parametrize(
+    "location", ["", "file:///etc/passwd", "ftp://127.0.0.1/x", "http://", *_NO_HOSTS]
+)
 async def test_odd_redirects_are_refused(
     parts: Parts, bad_registry: MisbehavingRegistry, location: str
 ) -> None:
@@ -490,6 +496,33 @@ async def test_odd_redirects_are_refused(
     bad_registry.gate = lambda _: web.Response(status=302, headers=headers)
     with pytest.raises((InvalidArgument, Unavailable), match="redirects"):
         await parts.images.pull(reference)
+
+
+@pytest.mark.parametrize("realm", _NO_HOSTS)
+async def test_odd_token_servers_are_refused(
+    parts: Parts, bad_registry: MisbehavingRegistry, realm: str
+) -> None:
+    reference = bad_registry.add(image())
+    headers = {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+    bad_registry.gate = lambda _: web.Response(status=401, headers=headers)
+    with pytest.raises(Unauthorized, match="names no token server"):
+        await parts.images.pull(reference)
+
+
+async def test_credentials_are_those_of_the_caller(
+    parts: Parts, bad_registry: MisbehavingRegistry
+) -> None:
+    """Whatever the registry writes into an address."""
+    reference = bad_registry.add(image())
+    at = f"http://somebody:else@{bad_registry.host}/token"
+    headers = {"WWW-Authenticate": f'Bearer realm="{at}"'}
+    bad_registry.gate = lambda _: web.Response(status=401, headers=headers)
+    with pytest.raises(Unauthorized, match="incorrect username or password"):
+        await parts.images.pull(reference, auth=RegistryAuth("user", "right"))
+    asked = [heard for heard in bad_registry.heard if heard.path.startswith("/token")]
+    assert {heard.headers["Authorization"] for heard in asked} == {
+        RegistryAuth("user", "right").basic
+    }
 
 
 async def test_concurrent_pulls_share_the_layers(
