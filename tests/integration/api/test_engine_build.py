@@ -263,6 +263,7 @@ def test_files_from_the_web(site: Site) -> None:
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/f.txt" else 404)
             self.send_header("Content-Length", "5")
+            self.send_header("Last-Modified", "Mon, 01 Jan 2020 00:00:00 +" + "9" * 30)
             self.end_headers()
             self.wfile.write(b"hello")
 
@@ -279,6 +280,8 @@ def test_files_from_the_web(site: Site) -> None:
             assert "digest mismatch" in bad[-1]["Message"]
             gone = site.build(f"FROM BASE\nADD {at}/g /\n")
             assert "invalid response status 404" in gone[-1]["Message"]
+            unnamed = site.build(f"FROM BASE\nADD {at}/{'x' * 300} /\n")
+            assert "has no usable file name" in unnamed[-1]["Message"]
         finally:
             server.shutdown()
 

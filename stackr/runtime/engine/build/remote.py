@@ -35,6 +35,7 @@ from stackr.runtime.engine.linux.tree import remove_tree
 __all__ = ["Fetched", "GitAddress", "fetch_file", "fetch_repository"]
 
 _MOST_BYTES: Final = 64 << 30
+_MOST_NAME: Final = 255
 _TIMEOUT_S: Final = 600.0
 _STALL_S: Final = 60.0
 _REF: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+@-]{0,250}")
@@ -91,9 +92,7 @@ async def fetch_file(address: str, folder: Path, *, checksum: str = "") -> Fetch
     """
     folder.mkdir(mode=0o700, parents=True)
     try:
-        name = unquote(posixpath.basename(urlsplit(address).path)) or "index"
-        if name in (".", "..") or "/" in name or "\0" in name:
-            raise InvalidArgument(f"{address}: has no usable file name")
+        name = _name_of(address)
         digest, size = await _download(address, folder / name)
         if checksum and checksum != f"sha256:{digest}":
             raise InvalidArgument(f"digest mismatch sha256:{digest}: {checksum}")
@@ -102,6 +101,14 @@ async def fetch_file(address: str, folder: Path, *, checksum: str = "") -> Fetch
     except BaseException:
         remove_tree(folder)
         raise
+
+
+def _name_of(address: str) -> str:
+    name = unquote(posixpath.basename(urlsplit(address).path)) or "index"
+    is_long = len(name.encode()) > _MOST_NAME
+    if name in (".", "..") or "/" in name or "\0" in name or is_long:
+        raise InvalidArgument(f"{address}: has no usable file name")
+    return name
 
 
 async def _download(address: str, file: Path) -> tuple[str, int]:
@@ -122,6 +129,8 @@ async def _download(address: str, file: Path) -> tuple[str, int]:
                 async for piece in answer.content.iter_chunked(1 << 18):
                     sha256.update(piece)
                     size += len(piece)
+                    if size > _MOST_BYTES:
+                        raise InvalidArgument(f"{address}: larger than {_MOST_BYTES} bytes")
                     await asyncio.to_thread(output.write, piece)
                 os.fchmod(output.fileno(), 0o600)
             _set_time(file, answer.headers.get("Last-Modified", ""))
@@ -134,7 +143,7 @@ async def _download(address: str, file: Path) -> tuple[str, int]:
 def _set_time(file: Path, text: str) -> None:
     """To when it was changed, or the epoch: the time of a download says nothing."""
     seconds = 0.0
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError):
         seconds = parsedate_to_datetime(text).timestamp()
     os.utime(file, (seconds, seconds))
 
