@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
+from stackr.cli.views.moments import local
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age
 from stackr.errors import InvalidArgument
@@ -106,7 +106,7 @@ def _show_one(
 
 
 def _described(revision: Revision) -> list[str]:
-    when = datetime.fromtimestamp(revision.at).astimezone().isoformat(" ", "seconds")
+    when = local(revision.at).isoformat(" ", "seconds")
     rows = (
         ("revision", f"{revision.number}, {revision.status}"),
         ("when", f"{when}, {age(time.time() - revision.at)} ago"),

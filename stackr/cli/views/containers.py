@@ -6,9 +6,9 @@ Source: docker/compose, cmd/formatter/container.go; docker/cli, command/formatte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
+from stackr.cli.views.moments import local
 from stackr.cli.views.units import age
 from stackr.runtime import labels
 from stackr.runtime.types import ContainerState, PublishedPort
@@ -83,7 +83,7 @@ def _date(moment: float) -> str:
     """As Go prints a time: `2026-01-02 13:23:37 +0000 UTC`."""
     if not moment:
         return ""
-    return f"{datetime.fromtimestamp(moment).astimezone():%Y-%m-%d %H:%M:%S %z %Z}"
+    return f"{local(moment):%Y-%m-%d %H:%M:%S %z %Z}"
 
 
 def _publisher(port: PublishedPort) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
+from stackr.cli.views.moments import local, utc
 from stackr.runtime import labels
 from stackr.runtime.types import EngineEvent
 
@@ -15,14 +15,14 @@ _OWN = ("com.docker.compose.", "io.stackr.")
 
 def event_line(event: EngineEvent) -> str:
     """`2026-01-02 13:23:37.123456 container start 0123… (image=web:1, name=demo-web-1)`."""
-    moment = datetime.fromtimestamp(event.time_ns // 1000 / 1e6)
+    moment = local(event.time_ns // 1000 / 1e6)
     attributes = ", ".join(f"{key}={value}" for key, value in _attributes(event).items())
     return f"{moment:%Y-%m-%d %H:%M:%S.%f} {event.type} {event.action} {event.id} ({attributes})"
 
 
 def event_json(event: EngineEvent) -> str:
     seconds, nanoseconds = divmod(event.time_ns, 10**9)
-    moment = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+    moment = f"{utc(seconds):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
     value = {
         "action": event.action,
         "attributes": _attributes(event),

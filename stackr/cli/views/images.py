@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
+from stackr.cli.views.moments import utc
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age, size
 from stackr.runtime.types import ContainerState, ImageState
@@ -62,7 +62,7 @@ def _tagged(image: ImageState | None) -> float:
 
 
 def _date(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
+    return f"{utc(moment):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
 
 
 def _repository_and_tag(reference: str) -> tuple[str, str]:

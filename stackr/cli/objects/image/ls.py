@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from stackr.cli.objects.engine import Call, Json, on_engine, path
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.image.platform import PLATFORM, platform_query
 from stackr.cli.objects.listing import FORMAT, NO_TRUNC, short, show_list
+from stackr.cli.views.moments import local, utc
 from stackr.cli.views.units import age, size
 from stackr.errors import NotSupported
 from stackr.options import Option
@@ -133,7 +133,7 @@ def image_rows(item: Json, *, now: float, whole: bool, digests: bool) -> Iterato
     row = {
         "ID": short(item["Id"], whole=whole),
         "CreatedSince": f"{age(now - created)} ago" if created else _UNKNOWN,
-        "CreatedAt": f"{datetime.fromtimestamp(created).astimezone():%Y-%m-%d %H:%M:%S %z %Z}",
+        "CreatedAt": f"{local(created):%Y-%m-%d %H:%M:%S %z %Z}",
         "Size": size(size_bytes),
         "Containers": _count(item.get("Containers")),
         "VirtualSize": size(size_bytes, digits=4),
@@ -204,7 +204,7 @@ def history(ctx: typer.Context, arguments: HistoryArguments) -> None:
 
 def _step(item: Json, arguments: HistoryArguments) -> dict[str, Any]:
     created = item.get("Created") or 0
-    at = f"{datetime.fromtimestamp(created, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    at = f"{utc(created):%Y-%m-%dT%H:%M:%SZ}"
     by = (item.get("CreatedBy") or "").replace("\t", " ")
     if not arguments.no_trunc and len(by) > _COMMAND_WIDTH:
         by = f"{by[: _COMMAND_WIDTH - 1]}…"

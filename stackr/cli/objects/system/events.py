@@ -6,7 +6,6 @@ Source: docker/cli, cli/command/system/events.go.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from stackr.cli.objects.engine import Call, Json, on_engine
 from stackr.cli.objects.filters import FILTER, filters
 from stackr.cli.objects.go_values import Map
 from stackr.cli.objects.listing import go_json, parse_template
+from stackr.cli.views.moments import local
 from stackr.cli.views.template import Template
 from stackr.options import Option
 
@@ -91,7 +91,7 @@ _ORDER = ("status", "id", "from", "Type", "Action", "Actor", "scope", "time", "t
 def event_text(event: Json) -> str:
     """`2026-01-02T13:23:37.123456789Z container start 0123... (image=web:1, name=web)`."""
     seconds, nanoseconds = divmod(event.get("timeNano") or 0, 10**9)
-    moment = datetime.fromtimestamp(seconds).astimezone()
+    moment = local(seconds)
     zone = f"{moment:%z}"
     zone = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
     actor = event.get("Actor") or {}
