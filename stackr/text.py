@@ -13,8 +13,9 @@ import re
 from functools import partial
 from typing import Any, NoReturn
 
-__all__ = ["decode", "parse_json", "unicode", "visible"]
+__all__ = ["decode", "parse_json", "unicode", "visible", "whole_number"]
 
+_LARGEST = 2**63 - 1
 _SHOWN_DIGITS = 40
 _LONE = re.compile("[\ud800-\udfff]")
 _MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -31,6 +32,19 @@ def unicode(text: str) -> str:
 def decode(data: bytes) -> str:
     """UTF-8, with U+FFFD for each byte that is none."""
     return unicode(data.decode("utf-8", "surrogateescape"))
+
+
+def whole_number(text: str, *, most: int = _LARGEST) -> int | None:
+    """The number that ASCII digits stand for; None for any other text, and beyond `most`.
+
+    For digits from outside: Python's `int` takes those of every script, and raises ValueError where
+    there are thousands of them.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    number = int(digits or 0) if len(digits) <= len(str(most)) else most + 1
+    return number if number <= most else None
 
 
 def parse_json(data: bytes | bytearray | str, *, most: int | None = None) -> Any:

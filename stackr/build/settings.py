@@ -24,11 +24,11 @@ __all__ = ["DEFAULT_PATH", "DEFAULT_SHELL", "SETTINGS", "environment"]
 DEFAULT_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Of an image whose base has none, `scratch` above all. Source: moby/moby, oci/defaults.go."""
 DEFAULT_SHELL: Final = ["/bin/sh", "-c"]
-_PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
+_PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
 _HOST_PART: Final = re.compile(r"^(?:(?:[0-9.]+|\[[0-9a-fA-F:.]+\]):)?[0-9-]*:")
 """Of `[[IP:]HOST_PORT:]PORT`, which counts for nothing here."""
 _MOST_PORT: Final = 65535
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+_DURATION: Final = re.compile(r"(?:\d{1,18}(?:\.\d{1,18})?(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _NS: Final = {
     **{"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9},

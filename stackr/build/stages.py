@@ -19,6 +19,7 @@ from stackr.build.errors import DockerfileError, nearest
 from stackr.build.expand import Words
 from stackr.build.flags import flags_of
 from stackr.build.mounts import mounts_of
+from stackr.text import whole_number
 
 __all__ = ["PREDEFINED", "Stage", "StagePlan", "plan_of", "platform_args"]
 
@@ -231,16 +232,17 @@ def _sources(instructions: Sequence[Instruction]) -> Iterator[tuple[str, int]]:
 
 
 def _found(names: Mapping[str, int], source: str, before: int) -> int | None:
-    if source.isascii() and source.isdigit():
-        return int(source) if int(source) < before else None
-    number = names.get(source.lower())
+    number = whole_number(source)
+    if number is None:
+        number = names.get(source.lower())
     return number if number is not None and number < before else None
 
 
 def _checked(
     names: Mapping[str, int], source: str, index: int, line: int, own_name: str
 ) -> int | None:
-    if source.isascii() and source.isdigit() and int(source) >= index:
+    number = whole_number(source)
+    if number is not None and number >= index:
         raise DockerfileError(f"invalid from flag value {source}: no such stage before", line)
     if own_name and source.lower() == own_name:
         raise DockerfileError(f"circular dependency detected on stage: {own_name}", line)
@@ -252,8 +254,9 @@ def _target(stages: Sequence[Stage], names: Mapping[str, int], target: str) -> S
         return stages[-1]
     if target.lower() in names:
         return stages[names[target.lower()]]
-    if target.isascii() and target.isdigit() and int(target) < len(stages):
-        return stages[int(target)]
+    number = whole_number(target, most=len(stages) - 1)
+    if number is not None:
+        return stages[number]
     near = nearest(target.lower(), names)
     raise DockerfileError(f'target stage "{posixpath.basename(target)}" could not be found{near}')
 

@@ -15,6 +15,7 @@ import typer
 from stackr.cli.targets import Targets, split_targets
 from stackr.errors import InvalidArgument
 from stackr.spec.units import parse_duration
+from stackr.text import whole_number
 
 __all__ = [
     "Targets",
@@ -40,9 +41,10 @@ def parse_scale(words: Sequence[str] | None, *, option: str = "--scale") -> dict
     scale = {}
     for word in words or ():
         service, equals, number = word.partition("=")
-        if not service or not equals or not number.isascii() or not number.isdigit():
+        count = whole_number(number)
+        if not service or not equals or count is None:
             raise InvalidArgument(f'{option}: "{word}": SERVICE=NUM is expected')
-        scale[service] = int(number)
+        scale[service] = count
     return scale
 
 
@@ -50,13 +52,14 @@ def parse_tail(text: str) -> int | None:
     """Lines to show; None for `all`."""
     if text == "all":
         return None
-    if not text.isascii() or not text.isdigit():
+    lines = whole_number(text)
+    if lines is None:
         raise InvalidArgument(f'--tail: "{text}": a number of lines or "all" is expected')
-    return int(text)
+    return lines
 
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
-_UNIX = re.compile(r"\d+(?:\.\d+)?")
+_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?", re.ASCII)
+_UNIX = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 
 
 def parse_moment(option: str, text: str | None, *, now: float) -> float | None:
@@ -113,7 +116,7 @@ def seconds(given: str | float) -> float:
 
 def parse_signal(text: str) -> str:
     """A signal's name with its SIG, or its number as text. Raises InvalidArgument if none is so."""
-    if text.isascii() and text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
+    if whole_number(text, most=signal.SIGRTMAX):
         return text
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     if name not in signal.Signals.__members__:

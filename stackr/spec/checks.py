@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from stackr.spec.problems import Problems, nearest
 from stackr.spec.rules import Branch, Path
 from stackr.spec.short import is_ip
+from stackr.text import whole_number
 
 Rule: TypeAlias = Callable[[Any, Branch[Any], Path, Problems], Any]
 
@@ -56,7 +57,8 @@ def restart(value: Any, branch: Branch[Any], path: Path, problems: Problems) -> 
     """Engines refuse another policy, but only once they are to make the container."""
     if isinstance(value, str) and value and "$" not in value:
         name, colon, count = value.partition(":")
-        if name not in _RESTARTS or (colon and not (name == "on-failure" and count.isdecimal())):
+        is_count = name == "on-failure" and whole_number(count) is not None
+        if name not in _RESTARTS or (colon and not is_count):
             hint = nearest(name, _RESTARTS[:4]) if name not in _RESTARTS else None
             message = f'"{value}" is none of no, always, unless-stopped, on-failure[:TIMES]'
             problems.add(path, message, hint=hint)

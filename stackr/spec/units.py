@@ -21,7 +21,7 @@ NANOSECONDS = {
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
 }
-_DURATION_PART = re.compile(r"(\d*)(\.\d*)?([^.\d]+)", re.ASCII)
+_DURATION_PART = re.compile(r"(\d{0,19})(\.\d*)?([^.\d]+)", re.ASCII)
 _GO_FLOAT = re.compile(
     r"[-+]?(?:(\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf|infinity|nan)\Z", re.ASCII | re.IGNORECASE
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackr.text import decode, parse_json, unicode, visible
+from stackr.text import decode, parse_json, unicode, visible, whole_number
 
 _ANY = st.text(st.characters(categories=None))
 
@@ -74,3 +74,18 @@ def test_what_is_shown_is_the_same_json() -> None:
 def test_tabs_ends_of_lines_and_letters_stay() -> None:
     assert visible("± café\t日本\n") == "± café\t日本\n"
     assert visible("a\nb", one_line=True) == "a\\u000ab"
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("0", 0),
+        ("007", 7),
+        ("0" * 5000 + "8", 8),
+        ("65535", 65535),
+        *[(text, None) for text in ("65536", "9" * 5000, "", "-1", "+1", " 1", "1_0", "1.0")],
+        *[(text, None) for text in ("\u0663", "\u00b2", "\ud800", "x")],
+    ],
+)
+def test_a_whole_number_is_of_ascii_digits_and_bounded(text: str, want: int | None) -> None:
+    assert whole_number(text, most=65535) == want

@@ -36,9 +36,11 @@ from stackr.stack.testenv.options import EnvironmentOptions
 from stackr.stack.testenv.run import run_test
 from stackr.stack.testenv.summary import findings_json, findings_lines
 from stackr.stack.testenv.variables import dotenv
+from stackr.text import whole_number
 
 __all__ = ["CONTEXT_SETTINGS", "check_command", "environment", "fixed_ports"]
 
+_MOST_PORT = 65535
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 _TTL = "1h"
 
@@ -240,9 +242,10 @@ def fixed_ports(texts: Sequence[str]) -> frozenset[tuple[str, int]]:
     ports = set()
     for text in texts:
         service, _, number = text.rpartition(":")
-        if not (service and number.isascii() and number.isdigit()):
+        port = whole_number(number, most=_MOST_PORT)
+        if not service or port is None:
             raise InvalidArgument(
                 f'--fixed-port: "{text}": SERVICE:PORT is expected, PORT in the container'
             )
-        ports.add((service, int(number)))
+        ports.add((service, port))
     return frozenset(ports)

@@ -17,9 +17,11 @@ from stackr.spec.model.mounts import FileGrant, ServiceVolume
 from stackr.spec.model.project import Project
 from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Service
+from stackr.text import whole_number
 
 __all__ = ["check_targets", "granted_files", "inherited_mounts", "service_mounts"]
 
+_MOST_ID = 2**32 - 1
 _FOLDER = {"secret": "/run/secrets", "config": "/"}
 
 
@@ -184,6 +186,7 @@ def _content(project: Project, source: FileObject) -> str | None:
 def _number(service: Service, text: str | None, what: str) -> int:
     if not text:
         return 0
-    if not text.isascii() or not text.isdigit():
+    number = whole_number(text, most=_MOST_ID)
+    if number is None:
         raise InvalidArgument(f'service "{service.name}": {what} "{text}" is not a number')
-    return int(text)
+    return number

@@ -19,12 +19,14 @@ from typing import Any, TypeAlias
 from stackr.errors import Conflict
 from stackr.spec.model.parts import Port
 from stackr.spec.model.project import Project
+from stackr.text import whole_number
 
 __all__ = [
     *("FIRST", "LAST", "FixedPort", "IsFree", "Kept", "PortKey"),
     *("chosen_ports", "fixed_ports", "kept_ports", "preferred", "with_host_ports"),
 ]
 
+_MOST_PORT = 65535
 FIRST, LAST = 20000, 32767
 """Below those that the kernel gives to clients."""
 _ATTEMPTS = 64
@@ -174,9 +176,10 @@ def _published(service: str, ports: Iterable[_Seen]) -> Iterator[tuple[PortKey, 
     same: Counter[tuple[int, str, str]] = Counter()
     for index, port in enumerate(ports):
         first, _, last = port.published.partition("-")
-        if not first.isdecimal() or not int(first):
+        low = whole_number(first, most=_MOST_PORT)
+        if not low:
             continue
         what = (port.target, port.protocol, port.host_ip)
         key = (service, *what, same[what])
         same[what] += 1
-        yield key, index, int(first), int(last) if last.isdecimal() else int(first)
+        yield key, index, low, whole_number(last, most=_MOST_PORT) or low

@@ -22,6 +22,7 @@ from stackr.spec.attribute import Effect, OnChange
 from stackr.spec.declared import of_service
 from stackr.spec.model.service import Service
 from stackr.spec.units import format_size
+from stackr.text import whole_number
 
 __all__ = [
     "changes_in_place",
@@ -192,7 +193,7 @@ def restart_policy(service: Service) -> RestartPolicy | None:
     if not service.restart:
         return None
     name, _, retries = service.restart.partition(":")
-    return RestartPolicy(_RESTART_NAMES.get(name, name), int(retries) if retries.isdecimal() else 0)
+    return RestartPolicy(_RESTART_NAMES.get(name, name), whole_number(retries) or 0)
 
 
 def resources(service: Service) -> Resources:

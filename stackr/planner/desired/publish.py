@@ -14,9 +14,11 @@ from stackr.spec.model.parts import Port
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Service
 from stackr.spec.short import PORT_PROTOCOLS
+from stackr.text import whole_number
 
 __all__ = ["with_published"]
 
+_MOST_PORT = 65535
 _LOOPBACK = "127.0.0.1"
 _EVERY = "all"
 
@@ -85,10 +87,10 @@ def _exposed(service: Service) -> Iterator[_Wish]:
 
 def _wish(service: str, port: str, text: str) -> _Wish:
     number, _, protocol = port.partition("/")
-    is_number = number.isascii() and number.isdecimal() and 0 < int(number) < 65536
-    if not is_number or protocol not in ("", *PORT_PROTOCOLS):
+    wanted = whole_number(number, most=_MOST_PORT)
+    if not wanted or protocol not in ("", *PORT_PROTOCOLS):
         raise InvalidArgument(
             f'--publish: "{text}": SERVICE:PORT or SERVICE:PORT/PROTOCOL is expected '
             f"({', '.join(PORT_PROTOCOLS)})"
         )
-    return _Wish(service, int(number), protocol or "tcp")
+    return _Wish(service, wanted, protocol or "tcp")

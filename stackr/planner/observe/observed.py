@@ -22,6 +22,7 @@ from stackr.runtime.types import (
     NetworkState,
     VolumeState,
 )
+from stackr.text import whole_number
 
 __all__ = [
     "Observed",
@@ -206,7 +207,7 @@ def told_dependencies(text: str) -> dict[str, dict[str, Any]]:
 def number_of(container: ContainerState) -> int:
     """The replica's number, 0 if its label does not say."""
     text = container.labels.get(labels.CONTAINER_NUMBER, "")
-    return int(text) if text.isdecimal() else 0
+    return whole_number(text) or 0
 
 
 def _is_service(container: ContainerState) -> bool:

@@ -15,11 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from stackr.errors import Conflict, NotFound
 from stackr.planner.observe.observed import Observed
 from stackr.runtime import labels
 from stackr.runtime.types import VolumeConfig, VolumeState
-from stackr.text import parse_json
+from stackr.text import parse_json, whole_number
 
 __all__ = [
     "KEPT",
@@ -41,6 +43,7 @@ KEPT = 20
 REVISION_VERSION = 1
 _MAX_ENTRY_BYTES = 64 << 20
 _NEWER, _DAMAGED = "newer", "damaged"
+_END_OF_TIME_S = 253402300800.0  # the year 10000, which no calendar of Python's has
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,9 @@ class Revision:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "archive"}
 
 
+_KEPT_FORM = TypeAdapter(Revision)
+
+
 def revision_volume(project: str, revision: Revision) -> VolumeConfig:
     """The volume that keeps a revision of this project."""
     document = {"version": REVISION_VERSION, **asdict(revision)}
@@ -99,13 +105,20 @@ def revision_of(volume: VolumeState) -> Revision | None:
     try:
         value = _decoded(volume.labels.get(labels.HISTORY_ENTRY, ""))
         if _version(value) <= REVISION_VERSION:
-            return Revision(**{f.name: value[f.name] for f in fields(Revision) if f.name in value})
+            return _checked(_KEPT_FORM.validate_python(value))
         status = _NEWER
     except (ValueError, TypeError, zlib.error):
         pass
     number, at = _number(volume), value.get("at")
-    when = at if isinstance(at, float) else 0
+    when = at if isinstance(at, float) and 0 <= at < _END_OF_TIME_S else 0
     return Revision(number, when, by="?", action="?", status=status) if number else None
+
+
+def _checked(revision: Revision) -> Revision:
+    """Raises ValueError for numbers that no revision has."""
+    if revision.number < 1 or not 0 <= revision.at < _END_OF_TIME_S:
+        raise ValueError("out of range")
+    return revision
 
 
 def _decoded(entry: str) -> dict[str, Any]:
@@ -144,7 +157,7 @@ def had_replicas(observed: Observed, service: str, count: int) -> bool:
 
 def _number(volume: VolumeState) -> int:
     text = volume.labels.get(labels.HISTORY_NUMBER, "")
-    return int(text) if text.isdecimal() else 0
+    return whole_number(text) or 0
 
 
 def next_number(revisions: Iterable[Revision]) -> int:

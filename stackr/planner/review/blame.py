@@ -10,8 +10,12 @@ import re
 from collections.abc import Callable
 
 from stackr.spec.model.service import Service
+from stackr.text import whole_number
 
 __all__ = ["blamed"]
+
+_MOST_PORT = 65535
+
 
 _Found = Callable[[Service, re.Match[str]], str]
 
@@ -50,7 +54,8 @@ def _source(service: Service, match: re.Match[str]) -> str:
 def _port(service: Service, match: re.Match[str]) -> str:
     for index, port in enumerate(service.ports):
         first, _, last = str(port.published or "").partition("-")
-        if first.isdecimal() and int(first) <= int(match["port"]) <= int(last or first):
+        low, high = (whole_number(each, most=_MOST_PORT) for each in (first, last or first))
+        if low is not None and high is not None and low <= int(match["port"]) <= high:
             return f"ports[{index}]"
     return "ports" if service.ports else ""
 

@@ -17,8 +17,11 @@ from stackr.planner.steps.preparing import needed_by, prepare
 from stackr.planner.steps.readiness import condition_of, holds, is_one_shot, wait_timeout_s
 from stackr.planner.steps.rolling import plan_updates
 from stackr.runtime.types import ContainerState
+from stackr.text import whole_number
 
 __all__ = ["plan_last", "plan_starts", "plan_waits"]
+
+_MOST_PORT = 65535
 
 
 def plan_starts(draft: Draft) -> None:
@@ -154,9 +157,9 @@ def _free_host_ports(draft: Draft) -> None:
         return
     for name, service in draft.desired.services.items():
         wanted = {
-            (int(port.published), port.protocol or "tcp")
+            (number, port.protocol or "tcp")
             for port in service.service.ports
-            if port.published and port.published.isdecimal()
+            if (number := whole_number(port.published or "", most=_MOST_PORT)) is not None
         }
         for slot in draft.slots[name]:
             if slot.name in draft.starts:

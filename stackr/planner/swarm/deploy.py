@@ -13,6 +13,7 @@ from stackr.planner.swarm.draft import Draft
 from stackr.planner.swarm.units import nanoseconds, optional_nanoseconds
 from stackr.runtime.limits import Resources
 from stackr.spec.model.deploy import Deploy, RestartPolicy, UpdateConfig
+from stackr.text import whole_number
 
 __all__ = [
     "endpoint_spec",
@@ -24,6 +25,7 @@ __all__ = [
     "update_specs",
 ]
 
+_MOST_PORT = 65535
 _CONDITIONS = {
     "no": "none",
     "none": "none",
@@ -104,7 +106,7 @@ def restart_spec(draft: Draft) -> dict[str, Any] | None:
         return _policy(draft, policy)
     if service.restart:
         name, _, retries = service.restart.partition(":")
-        attempts = int(retries) if retries.isdecimal() else None
+        attempts = whole_number(retries)
         if draft.is_job and _CONDITIONS.get(name) == "any":
             return {"Condition": "on-failure"}
         return {"Condition": _CONDITIONS.get(name, name), "MaxAttempts": attempts}
@@ -218,7 +220,7 @@ def endpoint_spec(draft: Draft) -> dict[str, Any]:
             {
                 "Protocol": port.protocol or "tcp",
                 "TargetPort": port.target,
-                "PublishedPort": int(published) if published.isdecimal() else 0,
+                "PublishedPort": whole_number(published, most=_MOST_PORT) or 0,
                 "PublishMode": publish,
             }
         )

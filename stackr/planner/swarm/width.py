@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 
 from stackr.planner.swarm.draft import Draft
 from stackr.spec.rules import Path, show
+from stackr.text import whole_number
 
 __all__ = ["check_published", "check_width"]
 
+_MOST_PORT = 65535
 _HINT = "deploy.update_config.order: stop-first, or fewer replicas than nodes"
 
 
@@ -41,8 +43,9 @@ def check_width(draft: Draft) -> None:
 
 def _host_ports(draft: Draft) -> Iterator[tuple[Path, int]]:
     for index, port in enumerate(draft.service.ports):
-        if port.mode == "host" and (port.published or "").isdecimal():
-            yield draft.at("ports", index), int(port.published or 0)
+        number = whole_number(port.published or "", most=_MOST_PORT)
+        if port.mode == "host" and number is not None:
+            yield draft.at("ports", index), number
 
 
 def check_published(drafts: Mapping[str, Draft]) -> None:
@@ -50,10 +53,10 @@ def check_published(drafts: Mapping[str, Draft]) -> None:
     taken: dict[tuple[int, str], Path] = {}
     for draft in drafts.values():
         for index, port in enumerate(draft.service.ports):
-            published = port.published or ""
-            if (port.mode or "ingress") != "ingress" or not published.isdecimal():
+            published = whole_number(port.published or "", most=_MOST_PORT)
+            if (port.mode or "ingress") != "ingress" or published is None:
                 continue
-            path, key = draft.at("ports", index), (int(published), port.protocol or "tcp")
+            path, key = draft.at("ports", index), (published, port.protocol or "tcp")
             if key[0] and key in taken:
                 told = f"port {published}/{key[1]} is already published by {show(taken[key])}"
                 draft.faults.add(path, told)

@@ -25,6 +25,7 @@ from stackr.runtime.types import (
     PullProgress,
     VolumeState,
 )
+from stackr.text import whole_number
 
 __all__ = [
     "container_inspected",
@@ -66,7 +67,7 @@ def _exit_code(status: str) -> int | None:
     if not status.startswith(("Exited (", "Restarting (")):
         return None
     digits = status[status.index("(") + 1 : status.index(")")]
-    return int(digits) if digits.isdecimal() else None
+    return whole_number(digits)
 
 
 def container_listed(item: Json) -> ContainerState:

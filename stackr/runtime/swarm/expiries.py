@@ -18,12 +18,14 @@ from stackr.runtime.labels import EXPIRES, EXPIRES_WITH_VOLUMES, STACK_NAMESPACE
 from stackr.runtime.swarm.refusals import refusals
 from stackr.runtime.swarm.revisions import readable_name
 from stackr.runtime.workloads import Expiry, ObservedDocument
+from stackr.text import whole_number
 
 __all__ = ["clear", "is_expiry", "listed", "read", "set_to"]
 
 Json = dict[str, Any]
 
 _TRIES: Final = 5
+_LAST_MOMENT: Final = 253402300799  # the end of the year 9999, and of calendars
 _CONTENT: Final = b"The label io.stackr.expires says, in Unix seconds, when this stack goes.\n"
 
 
@@ -82,8 +84,9 @@ async def clear(client: Client, project: str) -> None:
 def read(item: Json) -> Expiry | None:
     """Pure. None for what somebody else has labelled so."""
     labels = item["Spec"].get("Labels") or {}
-    moment, project = labels.get(EXPIRES, ""), labels.get(STACK_NAMESPACE, "")
-    if not (moment.isascii() and moment.isdecimal() and project):
+    project = labels.get(STACK_NAMESPACE, "")
+    moment = whole_number(labels.get(EXPIRES, ""), most=_LAST_MOMENT)
+    if moment is None or not project:
         return None
     return Expiry(project, float(moment), labels.get(EXPIRES_WITH_VOLUMES) == "true")
 

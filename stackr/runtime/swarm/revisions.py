@@ -22,6 +22,7 @@ from stackr.runtime.docker.client import Client
 from stackr.runtime.labels import HISTORY, REVISION
 from stackr.runtime.swarm.refusals import refusals
 from stackr.runtime.workloads import RevisionRecord
+from stackr.text import whole_number
 
 __all__ = ["forget", "heads_and_pieces", "keep", "listed", "readable_name", "relabel"]
 
@@ -175,14 +176,15 @@ def _read(item: Json) -> _Config | None:
     """None for what somebody else has labelled so."""
     spec: Json = item["Spec"]
     labels: Mapping[str, str] = spec.get("Labels") or {}
-    number, piece = labels.get(REVISION, ""), labels.get(_PIECE, "")
-    if not (number.isdecimal() and piece.isdecimal()):
+    told = (labels.get(REVISION, ""), labels.get(_PIECE, ""))
+    number, piece = (whole_number(each) for each in told)
+    if number is None or piece is None:
         return None
     return _Config(
         id=item["ID"],
         version=item["Version"]["Index"],
-        number=int(number),
-        piece=int(piece),
+        number=number,
+        piece=piece,
         digest=labels.get(_DIGEST, ""),
         data=base64.b64decode(spec.get("Data") or ""),
         labels=labels,

@@ -242,6 +242,7 @@ def test_mounts() -> None:
         ("SHELL a", "JSON form"),
         ("HEALTHCHECK FOO x", "Unknown type"),
         ("HEALTHCHECK --interval=1 CMD x", "invalid duration"),
+        (f"HEALTHCHECK --interval={'9' * 5000}s CMD x", "invalid duration"),
         ("HEALTHCHECK --retries=x CMD x", "not a number"),
         ("RUN", "RUN requires at least one argument"),
         ("RUN --network=bridge x", "unsupported network mode"),

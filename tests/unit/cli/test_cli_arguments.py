@@ -41,7 +41,9 @@ def test_scale() -> None:
     assert parse_scale(None) == {}
 
 
-@pytest.mark.parametrize("word", ["web", "web=", "=3", "web=-1", "web=x", "web=1.5", "web=²"])
+@pytest.mark.parametrize(
+    "word", ["web", "web=", "=3", "web=-1", "web=x", "web=1.5", "web=²", f"web={'9' * 5000}"]
+)
 def test_scale_refuses(word: str) -> None:
     with pytest.raises(InvalidArgument, match="SERVICE=NUM is expected"):
         parse_scale([word])
@@ -65,7 +67,20 @@ def test_moments(text: str | None, want: float | None) -> None:
     assert parse_moment("--since", text, now=10000.0) == want
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "10x", "2026-13-40", "-5m"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "10x",
+        "2026-13-40",
+        "-5m",
+        "9" * 5000,
+        "9" * 5000 + "h",
+        "\u0663m",
+        "\u0663",
+    ],
+)
 def test_moments_refuse(text: str) -> None:
     with pytest.raises(InvalidArgument, match=r"--since: .* is expected"):
         parse_moment("--since", text, now=0.0)
@@ -74,8 +89,9 @@ def test_moments_refuse(text: str) -> None:
 def test_tail() -> None:
     assert parse_tail("all") is None
     assert parse_tail("0") == 0
-    with pytest.raises(InvalidArgument, match="--tail"):
-        parse_tail("-1")
+    for text in ("-1", "9" * 5000, "²"):
+        with pytest.raises(InvalidArgument, match="--tail"):
+            parse_tail(text)
 
 
 def test_signals() -> None:

@@ -82,6 +82,30 @@ def test_a_newer_one_keeps_its_number_and_is_not_gone_by() -> None:
     assert [revision.number for revision in outdated([newer, damaged, *many])] == [8, 9, 10, 11, 12]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("number", value) for value in ("x", None, -1, 0, 1.5, [])],
+        *[("at", value) for value in ("x", -1, 1e300, [])],
+        *[("by", value) for value in (5, None, {})],
+        *[("services", value) for value in (5, "x", [5])],
+        *[("images", value) for value in ("x", [5], {"a": 5})],
+        ("replicas", {"a": "many"}),
+        ("archive", [1]),
+        ("summary", 5),
+    ],
+)
+def test_one_of_another_form_is_damaged_and_keeps_its_number(field: str, value: object) -> None:
+    found = revision_of(kept_as(8, {"version": 1, "number": 8, field: value}))
+    assert found is not None
+    assert (found.number, found.status, found.at) == (8, "damaged", 0)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\u0663", "\u00b2", "x", ""])
+def test_a_number_that_is_none(number: str) -> None:
+    assert revision_of(VolumeState("v", labels={labels.HISTORY_NUMBER: number})) is None
+
+
 def test_numbers_go_on() -> None:
     assert next_number([]) == 1
     assert next_number([Revision(4), Revision(2)]) == 5

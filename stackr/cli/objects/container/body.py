@@ -276,7 +276,8 @@ def gpu_request(text: str) -> Json:
             raise FlagError(f"unexpected key '{key}' in '{part}'")
         found[key] = value
     count = found.get("count", "" if "device" in found else "1")
-    if count not in ("", "all") and not count.lstrip("-").isdecimal():
+    number = -1 if count == "all" else values.integer(count or "0")
+    if number is None:
         raise FlagError(
             f'invalid count ({count}): value must be either "all" or an integer: invalid syntax'
         )
@@ -284,7 +285,7 @@ def gpu_request(text: str) -> Json:
     return _without_nothing(
         {
             "Driver": found.get("driver", ""),
-            "Count": -1 if count == "all" else int(count or 0),
+            "Count": number,
             "DeviceIDs": found["device"].split(",") if "device" in found else [],
             "Capabilities": [[*capabilities.split(","), "gpu"] if capabilities else ["gpu"]],
             "Options": values.pairs("--gpus", mounts.csv_fields(found.get("options", ""))),

@@ -13,7 +13,7 @@ from typing import Any
 from stackr.cli.objects.command import FlagError
 from stackr.cli.objects.container.mounts import csv_fields
 from stackr.cli.objects.container.options import CreateArguments
-from stackr.cli.objects.container.values import address
+from stackr.cli.objects.container.values import address, integer
 from stackr.spec.short import parse_port
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 Json = dict[str, Any]
 _LONG = re.compile(r"\w+=\w+(,\w+=\w+)*")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
-_EXPOSED = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
+_EXPOSED = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
 _MOST_PORT = 65535
 
 
@@ -102,9 +102,10 @@ def _with_field(found: Attachment, key: str, value: str, text: str) -> Attachmen
                 raise FlagError("invalid key value pair format in driver options")
             return replace(found, driver_opts={**found.driver_opts, name: setting})
         case "gw-priority":
-            if not value.lstrip("-").isdecimal():
+            priority = integer(value)
+            if priority is None:
                 raise FlagError(f"invalid gw-priority ({value}): invalid syntax")
-            return replace(found, priority=int(value))
+            return replace(found, priority=priority)
         case _:
             return _with_address(found, key, value, text)
 

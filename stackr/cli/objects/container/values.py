@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from stackr.cli.arguments import parse_moment
 from stackr.cli.objects.command import FlagError
 from stackr.spec.units import parse_duration, parse_size
+from stackr.text import whole_number
 
 __all__ = [
     "address",
@@ -53,6 +54,12 @@ def checked(option: str, text: str, parse: Callable[[str], T]) -> T:
         return parse(text)
     except ValueError as error:
         raise FlagError(f'invalid argument "{text}" for "{option}" flag: {error}') from error
+
+
+def integer(text: str) -> int | None:
+    """A whole number, also a negative one; None for any other text."""
+    number = whole_number(text.removeprefix("-"))
+    return -number if number and text.startswith("-") else number
 
 
 def size_bytes(option: str, text: str, *, unlimited: bool = False) -> int:
@@ -204,10 +211,11 @@ def extra_host(text: str) -> str:
 
 def blkio_weight(text: str) -> Json:
     """`/dev/sda:500`."""
-    path, weight = _of_device("--blkio-weight-device", text)
-    if not weight.isdecimal() or not (int(weight) == 0 or 10 <= int(weight) <= 1000):
+    path, given = _of_device("--blkio-weight-device", text)
+    weight = whole_number(given, most=1000)
+    if weight is None or 0 < weight < 10:
         raise FlagError(f"invalid weight for device: {text}")
-    return {"Path": path, "Weight": int(weight)}
+    return {"Path": path, "Weight": weight}
 
 
 def rate(option: str, text: str, *, is_bytes: bool) -> Json:
@@ -215,9 +223,10 @@ def rate(option: str, text: str, *, is_bytes: bool) -> Json:
     path, value = _of_device(option, text)
     if is_bytes:
         return {"Path": path, "Rate": checked(option, value, parse_size)}
-    if not value.isdecimal():
+    number = whole_number(value)
+    if number is None:
         raise FlagError(f"{option}: invalid rate for device: {text}")
-    return {"Path": path, "Rate": int(value)}
+    return {"Path": path, "Rate": number}
 
 
 def _of_device(option: str, text: str) -> tuple[str, str]:
@@ -257,6 +266,7 @@ def restart_policy(text: str) -> Json:
         return {}
     if not name:
         raise FlagError("invalid restart policy format: no policy provided before colon")
-    if colon and not count.lstrip("-").isdecimal():
+    number = integer(count) if colon else 0
+    if number is None:
         raise FlagError("invalid restart policy format: maximum retry count must be an integer")
-    return {"Name": name, "MaximumRetryCount": int(count or 0)}
+    return {"Name": name, "MaximumRetryCount": number}

@@ -12,9 +12,11 @@ from stackr.errors import InvalidArgument
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.network.types import PublishedPort
+from stackr.text import whole_number
 
 __all__ = ["ACCEPTED", "ListOptions", "select"]
 
+_MOST_PORT = 65535
 ACCEPTED = frozenset(
     {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label"}
     | {"name", "network", "publish", "since", "status", "volume"}
@@ -104,9 +106,7 @@ def _fits_ports(container: Container, filters: Filters, options: ListOptions) ->
         if not _any_port(filters, "publish", ports):
             return False
     if "expose" in filters:
-        exposed = (port.partition("/") for port in container.config.exposed)
-        ports = {(int(port), protocol) for port, _, protocol in exposed if port.isdigit()}
-        return _any_port(filters, "expose", ports)
+        return _any_port(filters, "expose", set(container.config.exposed_numbers))
     return True
 
 
@@ -122,6 +122,7 @@ def _port_range(text: str, key: str) -> tuple[int, int, str]:
     """ "80", "80/udp" or "8000-8010/tcp"; raises InvalidArgument."""
     ports, _, protocol = text.partition("/")
     first, _, last = ports.partition("-")
-    if not (first.isdigit() and (last or first).isdigit()):
+    low, high = (whole_number(each, most=_MOST_PORT) for each in (first, last or first))
+    if low is None or high is None:
         raise InvalidArgument(f"invalid filter '{key}={text}'")
-    return int(first), int(last or first), protocol or "tcp"
+    return low, high, protocol or "tcp"

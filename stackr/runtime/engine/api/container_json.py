@@ -371,10 +371,9 @@ def _summary_ports(
             }
         )
     if container.state.status.is_up:
-        for exposed in container.config.exposed:
-            number, _, protocol = exposed.partition("/")
-            if number.isdigit() and exposed not in taken:
-                ports.append({"PrivatePort": int(number), "Type": protocol})
+        for number, protocol in container.config.exposed_numbers:
+            if f"{number}/{protocol}" not in taken:
+                ports.append({"PrivatePort": number, "Type": protocol})
     return ports
 
 

@@ -22,6 +22,7 @@ from stackr.runtime.engine.api.websocket import upgrade
 from stackr.runtime.engine.container.io.json_reader import JsonLogReader
 from stackr.runtime.engine.container.io.log_reader import LogReader
 from stackr.runtime.engine.container.io.logs import LogEntry, LogQuery
+from stackr.text import whole_number
 
 __all__ = ["ROUTES"]
 
@@ -31,7 +32,7 @@ _STREAMS = {"stdout": 1, "stderr": 2}
 
 def _tail(text: str) -> int | None:
     """ "all", "" and what is no number mean every line, as for dockerd."""
-    return int(text) if text.isdigit() else None
+    return whole_number(text)
 
 
 def _open_log(engine: Engine, request: Request, *, follow: bool) -> LogReader | JsonLogReader:

@@ -21,7 +21,7 @@ import h11
 
 from stackr.errors import DeadlineExceeded, InvalidArgument, StackrError
 from stackr.runtime.engine.api.hangups import HangUps
-from stackr.text import parse_json, unicode
+from stackr.text import parse_json, unicode, whole_number
 
 __all__ = [
     "BodyWriter",
@@ -70,11 +70,14 @@ def json_response(value: object, status: int = 200) -> Response:
 
 def terminal_size(request: Request) -> tuple[int, int]:
     """Height and width of a resize. Raises InvalidArgument, with Docker's text, for no numbers."""
-    for key, name in (("h", "height"), ("w", "width")):
-        text = request.text(key)
-        if not (text.isascii() and text.isdecimal() and int(text) <= _LARGEST_SIDE):
-            raise InvalidArgument(f'invalid resize {name} "{text[:100]}": not in 0 to 65535')
-    return int(request.text("h")), int(request.text("w"))
+    return _side(request.text("h"), "height"), _side(request.text("w"), "width")
+
+
+def _side(text: str, name: str) -> int:
+    number = whole_number(text, most=_LARGEST_SIDE)
+    if number is None:
+        raise InvalidArgument(f'invalid resize {name} "{text[:100]}": not in 0 to 65535')
+    return number
 
 
 class BodyWriter:

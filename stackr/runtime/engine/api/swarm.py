@@ -14,6 +14,7 @@ from stackr.runtime.engine.api.backends import Engine
 from stackr.runtime.engine.api.filters import Filters
 from stackr.runtime.engine.api.http import Request, Response, json_response
 from stackr.runtime.engine.api.route import Handler, Route
+from stackr.text import whole_number
 
 __all__ = ["ROUTES"]
 
@@ -22,7 +23,7 @@ _NO_MANAGER = (
     " this node to swarm and try again."
 )
 _PLUGIN_FILTERS = frozenset({"capability", "enabled"})
-_MOST_VERSION = 2**64
+_MOST_VERSION = 2**64 - 1
 
 
 async def _no_manager(engine: Engine, request: Request) -> Response:
@@ -38,7 +39,7 @@ def _update(what: str) -> Handler:
 
     async def refuse(engine: Engine, request: Request) -> Response:
         text = request.text("version")
-        if not (text.isascii() and text.isdigit() and int(text) < _MOST_VERSION):
+        if whole_number(text, most=_MOST_VERSION) is None:
             raise InvalidArgument(
                 f"invalid {what} version '{text}': strconv.ParseUint: parsing"
                 f' "{text}": invalid syntax'

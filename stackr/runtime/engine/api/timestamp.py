@@ -12,8 +12,8 @@ __all__ = ["ZERO_TIME", "parse_duration", "parse_time", "rfc3339"]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 _NS = 1_000_000_000
-_SECONDS = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?")
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SECONDS = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
+_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _FRACTION = re.compile(r"\.(\d{1,9})")
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from stackr.errors import InvalidArgument
-from stackr.text import parse_json
+from stackr.text import parse_json, whole_number
 
 __all__ = ["apply_changes"]
 
@@ -26,8 +26,8 @@ _VARIABLE: Final = re.compile(
     r"\\(?P<escaped>.)|\$(?P<name>\w+)|\$\{(?P<braced>\w+)(?::(?P<sign>[-+])(?P<word>[^}]*))?\}"
 )
 _WORD: Final = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""", re.DOTALL)
-_PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+_PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
+_DURATION: Final = re.compile(r"(?:\d{1,18}(?:\.\d{1,18})?(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _NS: Final = {
     **{"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9},
@@ -35,6 +35,7 @@ _NS: Final = {
 }
 _SHELL: Final = ["/bin/sh", "-c"]
 _MOST_PORT: Final = 65535
+_MOST_RETRIES: Final = 2**31 - 1
 
 
 def apply_changes(config: Mapping[str, Any], changes: Sequence[str]) -> Config:
@@ -177,9 +178,9 @@ def _user(config: Config, text: str) -> None:
 
 def _stop_signal(config: Config, text: str) -> None:
     name = _expanded(config, text)
-    number = int(name) if name.isascii() and name.isdigit() else 0
+    number = whole_number(name, most=signal.SIGRTMAX)
     known = {each.name for each in signal.Signals}
-    if not 0 < number <= signal.SIGRTMAX and f"SIG{name.upper().removeprefix('SIG')}" not in known:
+    if not number and f"SIG{name.upper().removeprefix('SIG')}" not in known:
         raise InvalidArgument(f"Invalid signal: {name}")
     config["StopSignal"] = name
 
@@ -207,7 +208,7 @@ def _health_check(config: Config, text: str) -> None:
         name, equals, value = words.pop(0)[2:].partition("=")
         if name not in _CHECK_OPTIONS or not equals:
             raise InvalidArgument(f"unknown flag: {name}")
-        check[_CHECK_OPTIONS[name]] = int(_number(value)) if name == "retries" else _ns(value)
+        check[_CHECK_OPTIONS[name]] = _number(value) if name == "retries" else _ns(value)
     kind, _, rest = " ".join(words).strip().partition(" ")
     match kind.upper():
         case "NONE" if not rest.strip() and not check:
@@ -220,10 +221,11 @@ def _health_check(config: Config, text: str) -> None:
             raise InvalidArgument(f"HEALTHCHECK: CMD with a command, or NONE, is expected: {text}")
 
 
-def _number(text: str) -> str:
-    if not (text.isascii() and text.isdigit()):
+def _number(text: str) -> int:
+    number = whole_number(text, most=_MOST_RETRIES)
+    if number is None:
         raise InvalidArgument(f"HEALTHCHECK: --retries: not a number: {text}")
-    return text
+    return number
 
 
 def _ns(text: str) -> int:

@@ -30,6 +30,7 @@ from stackr.runtime.engine.network.firewall import BridgeRules
 from stackr.runtime.engine.network.guard import guard_bridge, is_bridge_guarded
 from stackr.runtime.engine.network.kernel import Host
 from stackr.runtime.engine.network.types import Fault, Network, NetworkSpec
+from stackr.text import whole_number
 
 __all__ = [
     "HostSubnet",
@@ -100,9 +101,10 @@ def _flag(options: Mapping[str, str], key: str) -> bool:
 def mtu_of(spec: NetworkSpec) -> int:
     """In bytes."""
     value = spec.options.get(_MTU, str(_DEFAULT_MTU))
-    if not value.isdecimal() or not 68 <= int(value) <= 65535:
+    number = whole_number(value, most=65535)
+    if number is None or number < 68:
         raise InvalidArgument(f"invalid value {value!r} in {_MTU}: not between 68 and 65535")
-    return int(value)
+    return number
 
 
 def mtu_option(mtu: int) -> Mapping[str, str]:

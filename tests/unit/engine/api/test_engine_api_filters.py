@@ -123,6 +123,7 @@ def test_ages() -> None:
     assert parse_duration("1h2m3s") == 3723 * 10**9
     assert parse_duration("") is None
     assert parse_duration("10d") is None
+    assert parse_duration("9" * 5000 + "h") is None
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from stackr.errors import InvalidArgument
+from stackr.text import whole_number
 
 __all__ = [
     "Address",
@@ -32,6 +33,7 @@ __all__ = [
     "syslog",
 ]
 
+_MOST_FACILITY: Final = 23
 _NAMED: Final = (
     *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron"),
     *("authpriv", "ftp"),
@@ -111,9 +113,10 @@ def facility(text: str) -> int:
         return _FACILITIES["daemon"]
     if text in _FACILITIES:
         return _FACILITIES[text]
-    if text.isdecimal() and int(text) <= 23:
-        return int(text)
-    raise InvalidArgument("invalid syslog facility")
+    number = whole_number(text, most=_MOST_FACILITY)
+    if number is None:
+        raise InvalidArgument("invalid syslog facility")
+    return number
 
 
 def syslog(origin: Origin, message: Message, *, form: str, kind: int, is_stream: bool) -> bytes:

@@ -27,6 +27,7 @@ from stackr.runtime.engine.container.io.deliveries import (
     syslog,
 )
 from stackr.runtime.engine.container.settings.spec import Config, LogConfig
+from stackr.text import whole_number
 
 __all__ = [
     "JSON_FILE",
@@ -43,6 +44,7 @@ __all__ = [
     "tag_of",
 ]
 
+_MOST_FILES: Final = 10_000
 JSON_FILE: Final = "json-file"
 LOCAL: Final = "local"
 NONE: Final = "none"
@@ -62,7 +64,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _JOURNAL: Final = "/run/systemd/journal/socket"
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 _FIELD: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 
 
@@ -143,9 +145,10 @@ def _size(key: str, given: Mapping[str, str]) -> int:
 
 def _count(key: str, given: Mapping[str, str], default: int) -> int:
     text = given.get(key, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+    number = whole_number(text, most=_MOST_FILES)
+    if not number:
         raise InvalidArgument(f"invalid log option {key}: {text}")
-    return int(text)
+    return number
 
 
 def _cache(given: Mapping[str, str]) -> Rotation:

@@ -12,6 +12,7 @@ from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.container.settings.spec import Config, EndpointSettings, HostConfig
 from stackr.runtime.engine.network.endpoint_options import endpoint_sysctls, interface_name
 from stackr.runtime.engine.network.types import ContainerNet, EndpointSpec, Publication
+from stackr.text import whole_number
 
 __all__ = [
     "check_ports",
@@ -24,6 +25,7 @@ __all__ = [
     "uses_resolver",
 ]
 
+_MOST_PORT = 65535
 _BRIDGE = "bridge"
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _PROJECT_LABEL = "com.docker.compose.project"
@@ -180,9 +182,8 @@ def _host_ports(text: str) -> tuple[int, int]:
 
 def _range(text: str, shown: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise InvalidArgument(f'invalid port specification: "{shown}"')
-    low, high = int(first), int(last or first)
-    if not 1 <= low <= high <= 65535:
+    low = whole_number(first, most=_MOST_PORT)
+    high = whole_number(last, most=_MOST_PORT) if dash else low
+    if not low or high is None or low > high:
         raise InvalidArgument(f'invalid port specification: "{shown}"')
     return low, high

@@ -29,7 +29,7 @@ __all__ = [
 
 Rule = dict[str, Any]
 
-_RULE = re.compile(r"^([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})$")
+_RULE = re.compile(r"^([acb]) ([0-9]{1,10}|\*):([0-9]{1,10}|\*) ([rwm]{1,3})$")
 _PERMISSIONS = re.compile(r"^[rwm]{1,3}$")
 _OWN_DEV = frozenset(
     {"pts", "shm", "fd", "mqueue", "console", "ptmx", ".udev", ".lxc", ".lxd-mounts"}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stackr.errors import InvalidArgument
+from stackr.text import whole_number
 
 __all__ = ["ProcessUser", "resolve_user"]
 
@@ -63,9 +64,9 @@ def _find_account(wanted: str, accounts: Sequence[_Account]) -> _Account:
     for account in accounts:
         if account.name == wanted:
             return account
-    if not wanted.isdecimal():
+    if not _is_number(wanted):
         raise InvalidArgument(f"unable to find user {wanted}: no matching entries in passwd file")
-    uid = _in_range(int(wanted))
+    uid = _in_range(wanted)
     for account in accounts:
         if account.uid == uid:
             return account
@@ -76,28 +77,35 @@ def _find_gid(wanted: str, groups: Sequence[_Group]) -> int:
     for group in groups:
         if group.name == wanted:
             return group.gid
-    if not wanted.isdecimal():
+    if not _is_number(wanted):
         raise InvalidArgument(f"unable to find group {wanted}: no matching entries in group file")
-    return _in_range(int(wanted))
+    return _in_range(wanted)
 
 
-def _in_range(number: int) -> int:
-    if number > _MAX_ID:
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _in_range(text: str) -> int:
+    number = whole_number(text, most=_MAX_ID)
+    if number is None:
         raise InvalidArgument(f"uids and gids must be in range 0-{_MAX_ID}")
     return number
 
 
 def _accounts(text: str) -> Iterator[_Account]:
     for fields in _records(text, 6):
-        if fields[2].isdecimal() and fields[3].isdecimal():
-            yield _Account(fields[0], int(fields[2]), int(fields[3]), fields[5])
+        uid, gid = (whole_number(field, most=_MAX_ID) for field in fields[2:4])
+        if uid is not None and gid is not None:
+            yield _Account(fields[0], uid, gid, fields[5])
 
 
 def _groups(text: str) -> Iterator[_Group]:
     for fields in _records(text, 3):
-        if fields[2].isdecimal():
+        gid = whole_number(fields[2], most=_MAX_ID)
+        if gid is not None:
             members = fields[3].split(",") if len(fields) > 3 else []
-            yield _Group(fields[0], int(fields[2]), tuple(m for m in members if m))
+            yield _Group(fields[0], gid, tuple(m for m in members if m))
 
 
 def _records(text: str, at_least: int) -> Iterator[list[str]]:

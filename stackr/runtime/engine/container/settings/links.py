@@ -60,7 +60,7 @@ def link_environment(links: Iterable[Link]) -> list[str]:
 
 def _entries(link: Link) -> Iterator[str]:
     prefix = link.alias.upper().replace("-", "_")
-    ports = sorted(map(_port, link.config.exposed), key=lambda port: (port[1] != "tcp", port))
+    ports = sorted(link.config.exposed_numbers, key=lambda port: (port[1] != "tcp", port))
     for number, (port, protocol) in enumerate(ports):
         url = f"{protocol}://{link.address}:{port}"
         if number == 0:
@@ -75,8 +75,3 @@ def _entries(link: Link) -> Iterator[str]:
         name, is_set, value = entry.partition("=")
         if is_set and name not in _OWN:
             yield f"{prefix}_ENV_{name}={value}"
-
-
-def _port(key: str) -> tuple[int, str]:
-    number, _, protocol = key.partition("/")
-    return int(number.partition("-")[0]), protocol

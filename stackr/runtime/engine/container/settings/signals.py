@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from stackr.errors import InvalidArgument
+from stackr.text import whole_number
 
 __all__ = ["signal_number"]
 
@@ -13,14 +14,15 @@ _LARGEST = 64
 
 def signal_number(text: str) -> int:
     """ "SIGTERM", "term", "15", "RTMIN+3". Raises InvalidArgument with Docker's text."""
-    if text.isdecimal() and 1 <= int(text) <= _LARGEST:
-        return int(text)
+    if given := whole_number(text, most=_LARGEST):
+        return given
     name, sign, offset = text.upper().removeprefix("SIG").partition("+")
     if not sign:
         name, sign, offset = name.partition("-")
-    if sign and offset.isdecimal() and name in ("RTMIN", "RTMAX"):
+    steps = whole_number(offset, most=_LARGEST)
+    if sign and steps is not None and name in ("RTMIN", "RTMAX"):
         base = signal.SIGRTMIN if name == "RTMIN" else signal.SIGRTMAX
-        number = base + int(offset) if "+" in text else base - int(offset)
+        number = base + steps if "+" in text else base - steps
         if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
             return number
     elif not sign and f"SIG{name}" in signal.Signals.__members__:

@@ -23,6 +23,7 @@ from pydantic.alias_generators import to_pascal
 from stackr.errors import InvalidArgument
 from stackr.runtime.engine.container.settings.keys import matched
 from stackr.runtime.engine.container.settings.refused import refuse_fixed, refuse_unsupported
+from stackr.text import whole_number
 
 __all__ = [
     "BindOptions",
@@ -53,6 +54,8 @@ __all__ = [
     "parse_exec",
     "parse_update",
 ]
+
+_MOST_PORT = 65535
 
 
 def _as_list(value: object) -> object:
@@ -327,6 +330,17 @@ class Config(_Body):
         """`80/tcp`, `53/udp`, ..., each once: a client may say `80`, and its image `80/tcp`."""
         keys = (key if "/" in key else f"{key}/tcp" for key in self.exposed_ports)
         return tuple(sorted(set(keys)))
+
+    @property
+    def exposed_numbers(self) -> tuple[tuple[int, str], ...]:
+        """The same as (80, "tcp"), the first of a range; an image may have anything there."""
+        found = []
+        for key in self.exposed:
+            port, _, protocol = key.partition("/")
+            number = whole_number(port.partition("-")[0], most=_MOST_PORT)
+            if number is not None:
+                found.append((number, protocol))
+        return tuple(found)
 
 
 class EndpointIPAMConfig(_Body):
