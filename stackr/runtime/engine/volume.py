@@ -77,8 +77,12 @@ class Volume:
         return Path(self.options["device"]) if self._is_bind else self.mountpoint
 
     def check_source(self) -> None:
-        """Raises InvalidArgument, with Docker's words, where a bound folder is not there."""
-        if self._is_bind and not self.source.is_dir():
+        """Raises InvalidArgument, with Docker's words, where a bound folder is not there, and
+        OSError where its own is still to be made and there is no room for it.
+        """
+        if not self._is_bind:
+            _make_folder(self.mountpoint)
+        elif not self.source.is_dir():
             device = Device("none", self.options["device"], 0x1000, "")
             why = "not a directory" if self.source.exists() else "no such file or directory"
             raise InvalidArgument(f"{device.failure(self.mountpoint)}: {why}")
@@ -127,8 +131,17 @@ class Volumes:
         self._left_alone = self._state.newer(VOLUME)
         self._find_orphans()
         for volume in self._volumes.values():
+            self._restore(volume)
+
+    def _restore(self, volume: Volume) -> None:
+        """What cannot be done on a disk that is full keeps no engine from starting."""
+        try:
             _make_folder(volume.mountpoint)
             recover(volume.mountpoint)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            self._state.note(f'volume "{volume.name}": its folder is not as it should be: {why}')
+        else:
             self._describe(volume)
 
     def _find_orphans(self) -> None:
@@ -200,18 +213,30 @@ class Volumes:
         check_options(name, options)
         volume = Volume(name, self._root / name / "_data", time.time_ns(), labels, options)
         self._state.check_room()
+        prepared = self._aside(name)
+        try:
+            _make_folder(prepared / "_data")  # before the record, which a full disk may not let go
+            self._make(volume, prepared)
+        finally:
+            _delete_volume(prepared)
+        self._describe(volume)
+        self._volumes[name] = volume
+        self._events.publish("volume", "create", name, {"driver": "local"})
+        return volume
+
+    def _make(self, volume: Volume, prepared: Path) -> None:
+        """Its record, and its folder from `prepared`, unless there is one already."""
+        name = volume.name
         self._state.save(VOLUME, name, volume)
         try:
+            with suppress(OSError):
+                os.rename(prepared, self._root / name)
             _make_folder(volume.mountpoint)
             self._limit(volume)
         except (OSError, StackrError):
             _delete_volume(self._root / name)
             self._state.delete(VOLUME.name, name)
             raise
-        self._describe(volume)
-        self._volumes[name] = volume
-        self._events.publish("volume", "create", name, {"driver": "local"})
-        return volume
 
     def _limit(self, volume: Volume) -> None:
         """Let it hold no more than was asked for. Raises InvalidArgument where nothing does so."""
@@ -301,7 +326,7 @@ class Volumes:
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
         volume = self._volumes.pop(name)
-        doomed = self._root / f"{_REMOVING}{name}.{secrets.token_hex(4)}"
+        doomed = self._aside(name)
         try:
             os.rename(self._root / name, doomed)
         except FileNotFoundError:
@@ -313,6 +338,10 @@ class Volumes:
         self._fills.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": volume.driver})
         await asyncio.to_thread(_delete_volume, doomed)
+
+    def _aside(self, name: str) -> Path:
+        """A folder that the next `open` removes, whatever is in it."""
+        return self._root / f"{_REMOVING}{name}.{secrets.token_hex(4)}"
 
     async def prune(self, selects: Callable[[Volume], bool]) -> tuple[Sequence[str], int]:
         """Delete the unused volumes that `selects` takes; their names, and the bytes they held."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.linux.tree import disk_usage
 from stackr.runtime.engine.state import State
-from stackr.runtime.engine.volume import ANONYMOUS_LABEL, Volumes
+from stackr.runtime.engine.volume import ANONYMOUS_LABEL, VOLUME, Volumes
 from stackr.runtime.engine.volume_device import Device
 
 
@@ -224,3 +225,36 @@ def test_disk_usage_counts_a_hard_link_once(tmp_path: Path) -> None:
     os.link(tmp_path / "sub" / "a", tmp_path / "b")
     (tmp_path / "loop").symlink_to(tmp_path)
     assert disk_usage(tmp_path) == 10 + len(str(tmp_path))
+
+
+def _full(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+    if not (exist_ok and path.is_dir()):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+async def test_a_full_disk_lets_no_volume_be_made(
+    volumes: Volumes, config: EngineConfig, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is recorded that would have to be taken back, which such a disk may not keep."""
+    monkeypatch.setattr(Path, "mkdir", _full)
+    monkeypatch.setattr(state, "delete", lambda *_: pytest.fail("there was a record"))
+    with pytest.raises(OSError, match="No space left"):
+        await volumes.create("data")
+    assert state.read(VOLUME) == {}
+    assert list(config.volumes_root.iterdir()) == []
+
+
+async def test_a_full_disk_keeps_no_engine_from_starting(
+    volumes: Volumes, config: EngineConfig, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = await volumes.create("data")
+    volume.mountpoint.rmdir()
+    with monkeypatch.context() as full:
+        full.setattr(Path, "mkdir", _full)
+        again = await _reopened(config, state)
+        with pytest.raises(OSError, match="No space left"):
+            again.get("data").check_source()
+    why = 'volume "data": its folder is not as it should be: no space left on device'
+    assert state.notes == [why]
+    again.get("data").check_source()
+    assert volume.mountpoint.is_dir()

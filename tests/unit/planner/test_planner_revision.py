@@ -85,11 +85,11 @@ def test_a_newer_one_keeps_its_number_and_is_not_gone_by() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[("number", value) for value in ("x", None, -1, 0, 1.5, [])],
-        *[("at", value) for value in ("x", -1, 1e300, [])],
-        *[("by", value) for value in (5, None, {})],
-        *[("services", value) for value in (5, "x", [5])],
-        *[("images", value) for value in ("x", [5], {"a": 5})],
+        *(("number", value) for value in ("x", None, -1, 0, 1.5, ())),
+        *(("at", value) for value in ("x", -1, 1e300, ())),
+        *(("by", value) for value in (5, None, ())),
+        *(("services", value) for value in (5, "x", (5,))),
+        *(("images", value) for value in ("x", (5,), {"a": 5})),
         ("replicas", {"a": "many"}),
         ("archive", [1]),
         ("summary", 5),

@@ -33,9 +33,9 @@ def log(**options: str) -> object:
     return log_options.rotation(LogConfig(type="json-file", config=keys))
 
 
-def published(key: str, port: str) -> object:
+def published(key: str, port: str) -> None:
     bindings = {key: [{"HostIp": "", "HostPort": port}]}
-    return check_ports(Config(), HostConfig.model_validate({"PortBindings": bindings}))
+    check_ports(Config(), HostConfig.model_validate({"PortBindings": bindings}))
 
 
 def listed(**filters: str) -> object:
