@@ -256,7 +256,7 @@ def logs(
         ) from None
     except PermissionError:
         raise PermissionDenied(
-            f'engine log "{path}": permission denied', hint="run stackr as root"
+            f'engine log "{path}": permission denied', hint="run it with sudo"
         ) from None
     with log:
         lines = log.read()

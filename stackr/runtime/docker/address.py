@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stackr.errors import InvalidArgument, PermissionDenied, StackrError, Unavailable
+from stackr.runtime.socket_access import access_hint
 from stackr.runtime.tls_stream import TlsError, TlsProtocol, reason_of
 from stackr.text import visible
 
@@ -159,9 +160,8 @@ class EngineAddress:
 
     def _explained(self, error: OSError) -> StackrError:
         if isinstance(error, PermissionError):
-            return PermissionDenied(
-                f'engine "{self.url}": permission denied', hint="run stackr as root"
-            )
+            hint = access_hint(urlsplit(self.url).path)
+            return PermissionDenied(f'engine "{self.url}": permission denied', hint=hint)
         if isinstance(error, TlsError):
             return self.no_tls(error)
         if isinstance(error, TimeoutError) and not error.errno:

@@ -22,6 +22,7 @@ from stackr.runtime.engine.units import MARK, WANTS, Install, service_unit, sock
 __all__ = ["Step", "check_installable", "install_steps", "uninstall_steps"]
 
 _UNITS = Path("etc/systemd/system")
+_PACKAGED = Path("usr/lib/systemd/system"), Path("lib/systemd/system")
 _NAMES = ("stackr.socket", "stackr.service")
 _RUNS_SYSTEMD = Path("/run/systemd/system")
 _WITHOUT_SYSTEMD = {
@@ -68,9 +69,13 @@ def install_steps(
         _check_ours(folder / name)
     yield from _group_steps(install.group, root)
     for name, text in texts.items():
-        yield _writing(folder / name, text)
-    for link, target in WANTS.items():
-        yield _linking(folder / link, target)
+        packaged = _packaged(root, name, text)
+        if not packaged:
+            yield _writing(folder / name, text)
+        elif (folder / name).exists():
+            yield _removing(folder / name)
+        link = WANTS[name]
+        yield _linking(folder / link, packaged or f"../{name}")
     if root == Path("/"):
         yield _systemctl("daemon-reload")
         if start:
@@ -85,9 +90,9 @@ def uninstall_steps(root: Path) -> Iterator[Step]:
         _check_ours(folder / name)
     if root == Path("/"):
         yield _systemctl("stop", *_NAMES)
-    for path in (*(folder / link for link in WANTS), *(folder / name for name in _NAMES)):
+    for path in (*(folder / WANTS[name] for name in _NAMES), *(folder / name for name in _NAMES)):
         if path.is_symlink() or path.exists():
-            yield Step(f"remove {path}", path.unlink)
+            yield _removing(path)
     if root == Path("/"):
         yield _systemctl("daemon-reload")
 
@@ -116,6 +121,19 @@ def _group_steps(group: str, root: Path) -> Iterator[Step]:
     )
     if not has_it:
         yield _running("groupadd", "--prefix", os.fspath(root), "--system", "--", group)
+
+
+def _packaged(root: Path, name: str, text: str) -> str:
+    """Where a package has the very same unit, which its upgrades then change; "" for nowhere."""
+    for folder in _PACKAGED:
+        path = root / folder / name
+        if path.is_file() and path.read_text(errors="replace") == text:
+            return f"/{folder / name}"
+    return ""
+
+
+def _removing(path: Path) -> Step:
+    return Step(f"remove {path}", path.unlink)
 
 
 def _writing(path: Path, text: str) -> Step:

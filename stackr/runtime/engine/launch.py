@@ -20,6 +20,7 @@ from stackr.errors import PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.lock import holder
 from stackr.runtime.engine.roots import make_root
+from stackr.runtime.socket_access import access_hint
 
 __all__ = [
     "DAEMON_MODULE",
@@ -38,6 +39,7 @@ _READY_FD = 3
 _ROOTS = ("data-root", "exec-root")
 _LISTENS_WITHIN_S = 5.0
 _POLL_MS = 50
+_AS_ROOT = "run it with sudo, or let a group use the engine: sudo stackr engine install"
 _LOG_BYTES = 1 << 20
 _MESSAGE_BYTES = 64 * 1024
 
@@ -57,7 +59,7 @@ def is_running(config: EngineConfig) -> bool:
         except PermissionError as error:
             raise PermissionDenied(
                 f'engine: permission denied on its socket "{config.socket}"',
-                hint="run stackr as root",
+                hint=access_hint(config.socket, _AS_ROOT),
             ) from error
         except OSError as error:
             raise Unavailable(f'engine: socket "{config.socket}": {error.strerror}') from error
@@ -75,7 +77,7 @@ def ensure_running(config: EngineConfig) -> None:
     if os.geteuid() != 0:
         raise PermissionDenied(
             "engine: it does not run, and only root may start it",
-            hint="run stackr as root, or start the engine: sudo stackr engine start",
+            hint=_AS_ROOT,
         )
     make_root(config.exec_root)
     lock = os.open(config.exec_root / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -90,7 +90,7 @@ def _quoted(word: str) -> str:
 
 
 WANTS = {
-    PurePosixPath("sockets.target.wants/stackr.socket"): "../stackr.socket",
-    PurePosixPath("multi-user.target.wants/stackr.service"): "../stackr.service",
+    "stackr.socket": PurePosixPath("sockets.target.wants/stackr.socket"),
+    "stackr.service": PurePosixPath("multi-user.target.wants/stackr.service"),
 }
-"""What `systemctl enable` makes of the units: links below /etc/systemd/system."""
+"""What `systemctl enable` makes of a unit: a link to it, below /etc/systemd/system."""

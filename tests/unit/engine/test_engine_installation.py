@@ -49,6 +49,28 @@ def test_it_is_written_below_another_root_again_and_again(tmp_path: Path) -> Non
     assert not [path for path in units.rglob("*") if not path.is_dir()]
 
 
+def test_a_packages_own_units_are_linked_and_not_written(tmp_path: Path) -> None:
+    """So that the package's upgrades change them; a copy of before goes."""
+    packaged, units = tmp_path / "usr/lib/systemd/system", tmp_path / "etc/systemd/system"
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/group").write_text("stackr:x:990:\n")
+    for step in steps(tmp_path):
+        step.run()
+    packaged.mkdir(parents=True)
+    (packaged / "stackr.socket").write_text(socket_unit(_INSTALL))
+    (packaged / "stackr.service").write_text(service_unit(_INSTALL))
+    for step in steps(tmp_path):
+        step.run()
+    assert [path.name for path in units.iterdir() if path.is_file()] == []
+    link = units / "multi-user.target.wants/stackr.service"
+    assert str(link.readlink()) == "/usr/lib/systemd/system/stackr.service"
+    (packaged / "stackr.socket").write_text("[Socket]\n")
+    assert f"write {units / 'stackr.socket'}" in [step.text for step in steps(tmp_path)]
+    for step in uninstall_steps(tmp_path):
+        step.run()
+    assert not [path for path in units.rglob("*") if not path.is_dir()]
+
+
 def test_a_group_is_made_where_it_is_missing(tmp_path: Path) -> None:
     assert steps(tmp_path)[0].text == f"run groupadd --prefix {tmp_path} --system -- stackr"
 
