@@ -38,13 +38,13 @@ def retry_after_s(header: str | None) -> float:
         return 0.0
 
 
-def pause_s(error: Unavailable, failures: int) -> float:
+def pause_s(error: Unavailable, failures: int, attempts: int = ATTEMPTS) -> float:
     """Before the next try, after so many in a row have failed; raises the error after the last one,
-    and where the registry asks for more patience than a caller has.
+    and where the registry asks for more patience than a caller has. attempts: how many there are.
     """
     after_s = error.after_s if isinstance(error, TryAgain) else 0.0
     if after_s > _LONGEST_PAUSE_S:
         raise Unavailable(f"{error.message}: it asks to be tried again in {after_s:.0f} s")
-    if failures >= ATTEMPTS:
+    if failures >= attempts:
         raise error
     return max(_FIRST_PAUSE_S * float(2**failures), after_s)

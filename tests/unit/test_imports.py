@@ -218,9 +218,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "review",
     ),
     "stackr.runtime.engine": (
-        "hosts units",
+        "dockerd_options hosts units version",
+        "option_values",
         "options",
-        "config disk events journal project_locks records reserve roots version",
+        "config disk events journal project_locks records reserve roots",
         "database lock",
         "at_rest launch log_format recovery starter",
         "reload",

@@ -129,6 +129,12 @@ class EngineConfig:
         given = self.options.default_address_pools
         return tuple(AddressPool(p.network(), p.size) for p in given) or _default_pools()
 
+    @property
+    def build_limit_bytes(self) -> int:
+        """Of the build cache, by `builder.gc` or else by the environment; 0 for no limit."""
+        given = self.options.builder.gc.limit_bytes
+        return self.build_cache_bytes if given is None else given
+
     def read_options(self) -> EngineOptions:
         """What the file and the flags say now. Raises InvalidArgument, NotSupported."""
         return merged(self.file, self.flags)

@@ -26,6 +26,7 @@ from stackr.errors import PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine import log_format
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import LISTEN_AGAIN, log_path
+from stackr.runtime.engine.option_values import Proxies
 from stackr.runtime.engine.options import EngineOptions
 from stackr.runtime.engine.starter import Starter
 from stackr.runtime.engine.wiring import open_engine
@@ -45,6 +46,7 @@ async def serve(config: EngineConfig, ready: Callable[[], None]) -> None:
     _check(config)
     config.live.options = config.read_options()
     log_format.set_up(config.options)
+    _set_proxies(config.options.proxies)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,6 +74,13 @@ def _check(config: EngineConfig) -> None:
             f"engine: too few open files: the limit is {most}, and it needs {_LEAST_OPEN_FILES}",
             hint="raise the hard limit of open files: ulimit -Hn",
         )
+
+
+def _set_proxies(proxies: Proxies) -> None:
+    """Over those of the environment. Source: moby, daemon/command/daemon.go, overrideProxyEnv."""
+    for name, value in proxies.model_dump().items():
+        if value:
+            os.environ[name.upper()] = os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -9,112 +9,49 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping
-from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from stackr.errors import InvalidArgument, NotSupported, StackrError
+from stackr.runtime.engine.dockerd_options import unsupported, without_settled
 from stackr.runtime.engine.hosts import Host, parse_host
+from stackr.runtime.engine.option_values import (
+    Address,
+    Addresses,
+    ApiVersion,
+    BridgeV4,
+    BridgeV6,
+    Builder,
+    File,
+    Files,
+    Labels,
+    Limits,
+    Listening,
+    Mirrors,
+    Options,
+    Pools,
+    Proxies,
+    RangeV4,
+    RangeV6,
+    Size,
+    Words,
+)
+from stackr.runtime.engine.version import MIN_API_VERSION, version_text
 
 __all__ = ["FILE", "RELOADED", "EngineOptions", "merged", "options_of", "read_file"]
 
 FILE = Path("/etc/stackr/engine.json")
 
-_MIRROR = re.compile(r"https?://[^/\s?#@]+/?")
-_SIZE = re.compile(r"([0-9]{1,12})([bkmg]?)b?")
-_SHIFTS = {"b": 0, "k": 10, "m": 20, "g": 30}
-_LABEL = re.compile(r"[^=\s]+=.*")
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]*):[0-9]{1,5}")
 _LEAST_MTU, _MOST_MTU = 68, 65535
-_MOST_PORT = 65535
 
-
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _each(pattern: re.Pattern[str], what: str) -> Any:
-    def check(values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if not pattern.fullmatch(value):
-                raise ValueError(f'"{value}" is not {what}')
-        return values
-
-    return AfterValidator(check)
-
-
-def _addresses(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        ip_address(value)
-    return values
-
-
-def _listening(value: str) -> str:
-    if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > _MOST_PORT:
-        raise ValueError(f'"{value}" is not ADDRESS:PORT')
-    return value
-
-
-def _bridge_address(value: str) -> str:
-    if IPv4Interface(value).network.prefixlen > 30 or "/" not in value:
-        raise ValueError(f'"{value}" is not an address and a prefix such as 10.1.0.1/24')
-    return value
-
-
-class _Options(BaseModel):
-    model_config = ConfigDict(alias_generator=_kebab, extra="forbid", frozen=True, strict=True)
-
-
-class Pool(_Options):
-    """Networks of prefix length `size` are cut from `base`."""
-
-    base: str
-    size: int
-
-    def network(self) -> IPv4Network | IPv6Network:
-        return IPv6Network(self.base) if ":" in self.base else IPv4Network(self.base)
-
-
-class Ulimit(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: str = Field("", alias="Name")
-    soft: int = Field(-1, alias="Soft", ge=-1)
-    hard: int = Field(-1, alias="Hard", ge=-1)
-
-
-def _pools(values: tuple[Pool, ...]) -> tuple[Pool, ...]:
-    for pool in values:
-        base = pool.network()
-        if not base.prefixlen <= pool.size <= base.max_prefixlen - 2:
-            raise ValueError(f"{pool.base}: no networks of size {pool.size} fit into it")
-    return values
-
-
-def _bytes(value: int | str) -> int:
-    """As the docker CLI takes sizes: 67108864, "64m", "1g"."""
-    match = _SIZE.fullmatch(str(value).strip().lower())
-    if match is None:
-        raise ValueError(f'"{value}" is not a size such as 64m')
-    return int(match[1]) << _SHIFTS[match[2] or "b"]
-
-
-def _limits(values: dict[str, Ulimit]) -> dict[str, Ulimit]:
-    for name, limit in values.items():
-        if limit.name not in ("", name):
-            raise ValueError(f'"{name}" has the name "{limit.name}"')
-    return values
-
-
-Words = Annotated[tuple[str, ...], Field(strict=False)]
 Level = Literal["debug", "info", "warn", "error", "fatal"]
 
 
-class EngineOptions(_Options):
+class EngineOptions(Options):
     """What is not given has its default; `model_fields_set` tells what is given."""
 
     data_root: str = ""
@@ -127,32 +64,80 @@ class EngineOptions(_Options):
     tlscert: str = "/etc/stackr/cert.pem"
     tlskey: str = "/etc/stackr/key.pem"
     allow_unauthenticated_tcp: bool = False
+    min_api_version: ApiVersion = version_text(MIN_API_VERSION)
     pidfile: str = ""
     insecure_registries: Words = ()
-    registry_mirrors: Annotated[Words, _each(_MIRROR, "http(s)://HOST[:PORT]")] = ()
+    registry_mirrors: Mirrors = ()
     max_concurrent_downloads: int = Field(4, ge=1, le=100)
     max_concurrent_uploads: int = Field(5, ge=1, le=100)
-    default_address_pools: Annotated[
-        tuple[Pool, ...], Field(strict=False), AfterValidator(_pools)
-    ] = ()
-    bip: Annotated[str, AfterValidator(_bridge_address)] = ""
+    max_download_attempts: int = Field(5, ge=1, le=100)
+    proxies: Proxies = Proxies()
+    builder: Builder = Builder()
+    default_address_pools: Pools = ()
+    default_network_opts: dict[str, dict[str, str]] = Field(default_factory=dict)
+    bip: BridgeV4 = ""
+    fixed_cidr: RangeV4 = ""
+    ipv6: bool = False
+    bip6: BridgeV6 = ""
+    fixed_cidr_v6: RangeV6 = ""
     mtu: int = Field(1500, ge=_LEAST_MTU, le=_MOST_MTU)
-    dns: Annotated[Words, AfterValidator(_addresses)] = ()
+    icc: bool = True
+    ip_masq: bool = True
+    ip: Address = ""
+    host_gateway_ip: Address = ""
+    host_gateway_ips: Addresses = ()
+    dns: Addresses = ()
     dns_opts: Words = ()
     dns_search: Words = ()
     log_driver: str = "json-file"
-    log_opts: dict[str, str] = {}
-    default_ulimits: Annotated[dict[str, Ulimit], AfterValidator(_limits)] = {}
-    default_shm_size: Annotated[int | str, AfterValidator(_bytes)] = 64 << 20
+    log_opts: dict[str, str] = Field(default_factory=dict)
+    default_runtime: Literal["", "crun", "runc"] = ""
+    default_ulimits: Limits = Field(default_factory=dict)
+    default_shm_size: Size = 64 << 20
+    default_stop_timeout: int = Field(10, ge=0)
+    default_ipc_mode: Literal["private", "shareable"] = "private"
+    default_cgroupns_mode: Literal["", "private", "host"] = ""
+    cgroup_parent: str = ""
     init: bool = False
+    init_path: File = ""
     no_new_privileges: bool = False
-    labels: Annotated[Words, _each(_LABEL, "KEY=VALUE")] = ()
+    seccomp_profile: str = "builtin"
+    cdi_spec_dirs: Files = ("/etc/cdi", "/var/run/cdi")
+    labels: Labels = ()
     live_restore: bool = True
     shutdown_timeout: int = Field(15, ge=-1)
     debug: bool = False
     log_level: Level = "info"
     log_format: Literal["text", "json"] = "text"
-    metrics_addr: Annotated[str, AfterValidator(_listening)] = ""
+    metrics_addr: Listening = ""
+
+    @model_validator(mode="after")
+    def _bridge_fits(self) -> EngineOptions:
+        """The addresses of the network `bridge`, and what needs IPv6 there."""
+        for key, own, part in (
+            ("fixed-cidr", self.bip, self.fixed_cidr),
+            ("fixed-cidr-v6", self.bip6, self.fixed_cidr_v6),
+        ):
+            if own and part and not _is_within(part, own):
+                raise ValueError(f"{key}: {part} is not within {ip_interface(own).network}")
+        if not self.ipv6 and (self.bip6 or self.fixed_cidr_v6):
+            raise ValueError('bip6, fixed-cidr-v6: the network bridge has IPv6 with "ipv6": true')
+        if self.host_gateway_ip and self.host_gateway_ips:  # dockerd's words
+            raise ValueError(
+                "host-gateway-ip and host-gateway-ips must not both be specified in the config file"
+            )
+        return self
+
+    @property
+    def least_version(self) -> tuple[int, int]:
+        """Of the API."""
+        major, _, minor = self.min_api_version.partition(".")
+        return int(major), int(minor)
+
+    @property
+    def host_gateways(self) -> tuple[str, ...]:
+        """Who `host-gateway` is; none for the gateways of the network `bridge`."""
+        return tuple(filter(None, (self.host_gateway_ip, *self.host_gateway_ips)))
 
     @property
     def shm_bytes(self) -> int:
@@ -168,42 +153,17 @@ class EngineOptions(_Options):
 
 
 RELOADED = (
-    *("debug", "insecure_registries", "labels", "live_restore", "log_level"),
-    *("max_concurrent_downloads", "max_concurrent_uploads", "registry_mirrors"),
-    "shutdown_timeout",
+    *("debug", "default_cgroupns_mode", "default_ipc_mode", "default_shm_size"),
+    *("default_stop_timeout", "insecure_registries", "labels", "live_restore", "log_level"),
+    *("max_concurrent_downloads", "max_concurrent_uploads", "max_download_attempts"),
+    *("registry_mirrors", "shutdown_timeout"),
 )
 """What SIGHUP reads anew, as dockerd's does; the rest needs another start."""
 
-_SO_ANYWAY: Mapping[str, tuple[object, str]] = {
-    "cgroup-parent": ("", "containers have a group of the engine's own, or the one they name"),
-    "containerd": ("", "there is none"),
-    "default-runtime": ("", "crun or runc is chosen by what the host has"),
-    "experimental": (False, "there is nothing that is only then on"),
-    "icc": (True, "containers of a network reach each other"),
-    "ip-forward": (True, "networks need it"),
-    "ip-masq": (True, "networks need it; a network's own option turns it off"),
-    "iptables": (True, "networks need the firewall, by nftables"),
-    "ip6tables": (True, "networks need the firewall, by nftables"),
-    "ipv6": (False, "the network bridge has IPv4; a network of your own may have both"),
-    "max-download-attempts": (5, "five in a row that bring nothing end a pull"),
-    "raw-logs": (False, "there are no colours in logs"),
-    "selinux-enabled": (False, "labels are not set"),
-    "storage-driver": ("overlay2", "layers are kept by overlayfs alone"),
-    "userland-proxy": (True, "a relay answers where the firewall cannot"),
-    "userns-remap": ("", "containers are in the host's user namespace"),
-}
-"""Of dockerd's options: the one value that this engine has, and why there is no other."""
 
-_ABSENT = frozenset(
-    {"allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bridge"}
-    | {"cdi-spec-dirs", "cluster-advertise", "cluster-store", "cluster-store-opts", "exec-opts"}
-    | {"containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime"}
-    | {"default-gateway", "default-gateway-v6", "default-network-opts", "features", "fixed-cidr"}
-    | {"fixed-cidr-v6", "host-gateway-ip", "http-proxy", "https-proxy", "init-path", "log-path"}
-    | {"network-control-plane-mtu", "network-diagnostic-port", "no-proxy", "node-generic-resources"}
-    | {"oom-score-adjust", "proxies", "rootless", "runtimes", "seccomp-profile", "storage-opts"}
-    | {"swarm-default-advertise-addr", "userland-proxy-path", "validate"}
-)
+def _is_within(part: str, whole: str) -> bool:
+    inner, outer = ip_network(part), ip_interface(whole).network
+    return inner[0] in outer and inner[-1] in outer
 
 
 def options_of(values: Mapping[str, Any], source: str) -> EngineOptions:
@@ -211,11 +171,11 @@ def options_of(values: Mapping[str, Any], source: str) -> EngineOptions:
 
     Raises InvalidArgument for a value or a key that is none, NotSupported for dockerd's others.
     """
-    given = {key: value for key, value in values.items() if not _is_so_anyway(key, value)}
+    given = without_settled(values)
     for key in given:
-        if key in _SO_ANYWAY or key in _ABSENT:
-            why = f": {_SO_ANYWAY[key][1]}" if key in _SO_ANYWAY else ""
-            raise NotSupported(f"{source}: {key}: not supported by the embedded engine{why}")
+        why = unsupported(key, given[key])
+        if why:
+            raise NotSupported(f"{source}: {key}: not supported by the embedded engine: {why}")
     try:
         options = EngineOptions.model_validate(given)
         options.listening()
@@ -228,15 +188,13 @@ def options_of(values: Mapping[str, Any], source: str) -> EngineOptions:
     return options
 
 
-def _is_so_anyway(key: str, value: object) -> bool:
-    return key in _SO_ANYWAY and _SO_ANYWAY[key][0] == value
-
-
 def _explained(error: ValidationError, source: str) -> InvalidArgument:
     """The first problem; the others show once it is mended."""
     first = error.errors(include_url=False)[0]
     place = [str(part) for part in first["loc"]]
     key = ".".join(place)
+    if not place:  # what several keys say together
+        return InvalidArgument(f"{source}: {str(first['msg']).removeprefix('Value error, ')}")
     if first["type"] == "extra_forbidden":
         return InvalidArgument(f"{source}: {key}: unknown option", hint=_nearest(place))
     words = str(first["msg"]).removeprefix("Value error, ").replace("valid tuple", "list")
@@ -245,7 +203,8 @@ def _explained(error: ValidationError, source: str) -> InvalidArgument:
 
 
 def _nearest(place: list[str]) -> str | None:
-    known = [*map(_kebab, EngineOptions.model_fields)] if len(place) == 1 else []
+    fields = EngineOptions.model_fields if len(place) == 1 else ()
+    known = [name.replace("_", "-") for name in fields]
     close = difflib.get_close_matches(place[-1].replace("_", "-"), known, n=1)
     return f'did you mean "{close[0]}"?' if close else None
 

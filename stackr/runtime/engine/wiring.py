@@ -103,7 +103,14 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         action_times=times,
         warnings=lambda: state.warnings,
     )
-    server = Server(engine, listening.own, listening.further, listening.group, took=times.add)
+    server = Server(
+        engine,
+        listening.own,
+        listening.further,
+        listening.group,
+        took=times.add,
+        least_version=config.options.least_version,
+    )
     await server.open()
     parts.push_async_callback(server.close)
     await _open_metrics(engine, listening, parts)

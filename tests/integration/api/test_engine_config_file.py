@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +27,9 @@ from stackr.runtime.engine.launch import ensure_running, log_path
 
 pytestmark = pytest.mark.root
 
+_TOY = docker.types.DeviceRequest(driver="cdi", device_ids=["example.com/toy=one"])
+_MASKED = "http://xxxxx:xxxxx@127.0.0.1:1"
+
 
 def _free_port() -> int:
     with socket.socket() as probe:
@@ -39,6 +45,21 @@ def _hub_image(registry: str, image: str, path: str) -> None:
     subprocess.run(["skopeo", "copy", "-q", *tls, f"docker://{image}", target], check=True)
 
 
+def _profile(path: Path) -> Path:
+    """All is allowed but mkdir, which fails in a way of its own."""
+    refused = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EXDEV}
+    path.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]}))
+    return path
+
+
+def _devices(folder: Path) -> Path:
+    folder.mkdir()
+    device = {"name": "one", "containerEdits": {"env": ["DEVICE=one"]}}
+    spec = {"cdiVersion": "0.6.0", "kind": "example.com/toy", "devices": [device]}
+    (folder / "toy.json").write_text(json.dumps(spec))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def options(
     registry: str, busybox_image: str, tmp_path_factory: pytest.TempPathFactory
@@ -51,14 +72,35 @@ def options(
         "pidfile": str(folder / "pid"),
         "registry-mirrors": ["http://127.0.0.1:1", f"http://{registry}"],
         "default-address-pools": [{"base": "10.211.0.0/16", "size": 24}],
+        "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1350"}},
         "bip": "10.212.0.1/24",
+        "fixed-cidr": "10.212.0.128/25",
+        "ipv6": True,
+        "bip6": "fd12:3456::1/64",
         "mtu": 1400,
+        "icc": False,
+        "ip-masq": False,
+        "ip": "127.0.0.1",
+        "host-gateway-ips": ["192.0.2.9", "2001:db8::9"],
         "dns": ["192.0.2.1"],
         "dns-opts": ["timeout:1"],
         "dns-search": ["example.test"],
         "log-opts": {"max-size": "1m", "max-file": "2"},
         "default-ulimits": {"nproc": {"Name": "nproc", "Soft": 900, "Hard": 1000}},
         "default-shm-size": "8m",
+        "default-stop-timeout": 1,
+        "default-ipc-mode": "shareable",
+        "default-cgroupns-mode": "private",
+        "default-runtime": "runc",
+        "cgroup-parent": "configured",
+        "init-path": shutil.which("tini-static"),
+        "seccomp-profile": str(_profile(folder / "seccomp.json")),
+        "cdi-spec-dirs": [str(_devices(folder / "cdi"))],
+        "min-api-version": "1.41",
+        "max-download-attempts": 2,
+        "proxies": {"https-proxy": "http://me:secret@127.0.0.1:1", "no-proxy": "intern.test"},
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "1GB"}},
+        "iptables": True,
         "labels": ["site=a"],
         "live-restore": False,
         "shutdown-timeout": 20,
@@ -114,6 +156,62 @@ def test_containers_get_the_options(client: Any) -> None:
     assert network.attrs["IPAM"]["Config"][0]["Subnet"] == "10.211.0.0/24"
 
 
+def test_containers_have_the_namespaces_and_programs_of_the_options(client: Any) -> None:
+    image = client.images.pull("hub-busybox", tag="1")
+    script = "cat /etc/hosts; mkdir /made; cat /proc/self/cgroup; ls /proc/1/exe -l; env; sleep 60"
+    shown = client.containers.create(
+        image,
+        ["sh", "-c", script],
+        init=True,
+        extra_hosts={"outside": "host-gateway"},
+        device_requests=[_TOY],
+    )
+    shown.start()
+    until(lambda: b"DEVICE=one" in shown.logs())
+    text = shown.logs().decode()
+    for expected in ("192.0.2.9\toutside\n2001:db8::9\toutside\n", "Invalid cross-device link"):
+        assert expected in text, text
+    assert "docker-init" in text
+    state = client.api.inspect_container(shown.id)
+    host = state["HostConfig"]
+    assert (host["IpcMode"], host["CgroupnsMode"]) == ("shareable", "private")
+    groups = Path(f"/proc/{state['State']['Pid']}/cgroup").read_text()
+    assert f"/configured/{shown.id}" in groups
+    began = time.monotonic()
+    shown.stop()  # the shell is deaf, as process 2
+    assert time.monotonic() - began < 9
+    assert client.info()["DefaultRuntime"] == "runc"
+    shown.remove()
+
+
+def test_the_bridge_is_as_the_options_say(client: Any) -> None:
+    image = client.images.pull("hub-busybox", tag="1")
+    run = client.containers.run
+    addresses = run(image, ["ip", "addr", "show", "eth0"], remove=True).decode()
+    address = re.search(r"inet 10\.212\.0\.(\d+)/24", addresses)
+    assert address is not None, addresses
+    assert int(address[1]) > 127
+    assert "inet6 fd12:3456::" in addresses
+    shown = client.api.inspect_network("bridge")
+    prefix = "com.docker.network.bridge."
+    wanted = {"enable_icc": "false", "enable_ip_masquerade": "false"}
+    wanted["host_binding_ipv4"] = "127.0.0.1"
+    assert {f"{prefix}{k}": v for k, v in wanted.items()}.items() <= shown["Options"].items()
+    web = run(image, ["sleep", "60"], ports={"80": None}, detach=True, init=True)
+    web.reload()
+    assert {each["HostIp"] for each in web.ports["80/tcp"]} == {"127.0.0.1"}
+    web.remove(force=True)
+    network = client.networks.create("sized")
+    assert network.attrs["Options"]["com.docker.network.driver.mtu"] == "1350"
+
+
+def test_older_clients_are_refused(client: Any, engine_of_file: EngineConfig) -> None:
+    status, answer = request(engine_of_file.socket, "GET", "/v1.40/info")
+    assert status == 400
+    assert "Minimum supported API version is 1.41" in answer["message"]
+    assert client.version()["MinAPIVersion"] == "1.41"
+
+
 def test_mirrors_are_asked_for_tags_and_digests(client: Any) -> None:
     asked = client.images.get_registry_data("hub-busybox:1")
     (image,) = client.images.pull("hub-busybox", all_tags=True)
@@ -126,6 +224,7 @@ def test_the_engine_tells_its_options(
     info = client.info()
     assert (info["Labels"], info["LiveRestoreEnabled"]) == (["site=a"], False)
     assert info["DefaultAddressPools"] == [{"Base": "10.211.0.0/16", "Size": 24}]
+    assert (info["HttpsProxy"], info["NoProxy"]) == (_MASKED, "intern.test")
     assert info["RegistryConfig"]["Mirrors"][0] == "http://127.0.0.1:1/"
     line = json.loads(log_path(engine_of_file).read_text().splitlines()[-1])
     assert {"level", "msg", "time"} <= line.keys()

@@ -81,8 +81,12 @@ class Server:
         *,
         routes: Sequence[Route] | None = None,
         took: Callable[[Route, float], None] = lambda *_: None,
+        least_version: tuple[int, int] = MIN_API_VERSION,
     ) -> None:
-        """routes: other ones than the API's. took: told of each call's seconds."""
+        """routes: other ones than the API's. took: told of each call's seconds. least_version: of
+        the API; who asks for an older one is refused.
+        """
+        self._least_version = least_version
         self._engine = engine
         self._own = own
         self._further = further
@@ -219,7 +223,7 @@ class Server:
         _refuse_nul(request)
         if (cleaned := clean_path(request.path)) != request.path:
             return _moved(cleaned, request)
-        request.api_version, request.path = _split_version(request.path)
+        request.api_version, request.path = _split_version(request.path, self._least_version)
         found = self._router.find(request.method, request.path)
         if found is None:
             raise NotFound("page not found")
@@ -295,7 +299,9 @@ def _refuse_nul(request: Request) -> None:
         raise InvalidArgument("invalid request: a NUL character in the path or a parameter")
 
 
-def _split_version(path: str) -> tuple[tuple[int, int], str]:
+def _split_version(
+    path: str, least: tuple[int, int] = MIN_API_VERSION
+) -> tuple[tuple[int, int], str]:
     """The API version that the path asks for (ours where it names none), and the path without it.
 
     Raises InvalidArgument with Docker's text for a version that is not spoken.
@@ -308,10 +314,10 @@ def _split_version(path: str) -> tuple[tuple[int, int], str]:
     if not (major.isdigit() and minor.isdigit()):
         raise InvalidArgument(f"invalid API version: {text}")
     version = (int(major), int(minor))
-    if version < MIN_API_VERSION:
+    if version < least:
         raise InvalidArgument(
             f"client version {text} is too old. Minimum supported API version is"
-            f" {version_text(MIN_API_VERSION)}, please upgrade your client to a newer version"
+            f" {version_text(least)}, please upgrade your client to a newer version"
         )
     if version > API_VERSION:
         raise InvalidArgument(

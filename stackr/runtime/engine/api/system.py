@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -23,11 +24,11 @@ from stackr.runtime.engine.api.route import Route
 from stackr.runtime.engine.api.timestamp import parse_time, rfc3339
 from stackr.runtime.engine.events import Event
 from stackr.runtime.engine.linux.facts import HostFacts, host_facts
+from stackr.runtime.engine.options import EngineOptions
 from stackr.runtime.engine.version import (
     API_VERSION,
     CAPABILITIES,
     DOCKER_VERSION,
-    MIN_API_VERSION,
     version_text,
 )
 from stackr.version import __version__
@@ -66,7 +67,7 @@ async def _version(engine: Engine, request: Request) -> Response:
         "GitCommit": "",
         "GoVersion": "",
         "KernelVersion": host.kernel,
-        "MinAPIVersion": version_text(MIN_API_VERSION),
+        "MinAPIVersion": engine.config.options.min_api_version,
         "Os": "linux",
     }
     return json_response(
@@ -101,7 +102,7 @@ async def _info(engine: Engine, request: Request) -> Response:
             "ID": engine.id,
             **_container_counts(engine),
             "Images": len(engine.images.list()),
-            **_host_info(host),
+            **_host_info(host, engine.config.options),
             **await _runtime_info(engine),
             "Driver": "overlay2",
             "DriverStatus": [["Backing Filesystem", "overlayfs"]],
@@ -121,22 +122,20 @@ async def _info(engine: Engine, request: Request) -> Response:
             "RegistryConfig": _registries(engine),
             "GenericResources": None,
             "DockerRootDir": str(engine.config.data_root),
-            "HttpProxy": "",
-            "HttpsProxy": "",
-            "NoProxy": "",
+            **_proxies(),
             "Labels": list(engine.config.options.labels),
             "ExperimentalBuild": False,
             "ServerVersion": DOCKER_VERSION,
             "LiveRestoreEnabled": engine.config.options.live_restore,
             "Isolation": "",
-            "InitBinary": "docker-init",
+            "InitBinary": engine.config.options.init_path or "docker-init",
             "ProductLicense": "",
             "DefaultAddressPools": [
                 {"Base": str(pool.base), "Size": pool.prefix_length}
                 for pool in engine.config.address_pools
             ],
             "Warnings": [f"WARNING: {warning}" for warning in engine.warnings()] or None,
-            "CDISpecDirs": None,
+            "CDISpecDirs": list(engine.config.options.cdi_spec_dirs) or None,
         }
     )
 
@@ -153,9 +152,27 @@ def _container_counts(engine: Engine) -> dict[str, int]:
     }
 
 
-def _host_info(host: HostFacts) -> dict[str, Any]:
-    security = ["name=seccomp,profile=builtin"]
-    if host.cgroup_version == "2":
+def _proxies() -> dict[str, str]:
+    """By which registries are reached, without their passwords."""
+    found = urllib.request.getproxies_environment()
+    return {
+        "HttpProxy": _masked(found.get("http", "")),
+        "HttpsProxy": _masked(found.get("https", "")),
+        "NoProxy": found.get("no", ""),
+    }
+
+
+def _masked(url: str) -> str:
+    """As dockerd masks them. Source: moby, daemon/config, MaskCredentials."""
+    scheme, found, rest = url.rpartition("://")
+    user, has_user, host = rest.rpartition("@")
+    return f"{scheme}{found}xxxxx:xxxxx@{host}" if has_user and user else url
+
+
+def _host_info(host: HostFacts, options: EngineOptions) -> dict[str, Any]:
+    security = [f"name=seccomp,profile={options.seccomp_profile or 'builtin'}"]
+    private = "private" if host.cgroup_version == "2" else "host"
+    if (options.default_cgroupns_mode or private) == "private":
         security.append("name=cgroupns")
     lacks = host.lacks_controllers
     return {

@@ -72,7 +72,7 @@ class Builder:
         self._contexts = folders.contexts
         self._uploads = Uploads()
         self.exporter = Exporter(images, cache)
-        self._limit_bytes = config.build_cache_bytes
+        self._limit_bytes = config.build_limit_bytes
         step_containers = StepContainers(containers, images)
         maker = LayerMaker(snapshots)
         runner = Runner(

@@ -21,7 +21,8 @@ _NOFILE_CAP = 1 << 20
 class Host:
     """rlimits: RLIMIT_* name -> the hard limit that the engine itself has, -1 for none.
 
-    default_ulimits: of containers that do not name them.
+    default_ulimits, seccomp: of containers that do not name them; the second as in
+    `SecurityOptions`.
     """
 
     capabilities: frozenset[str]
@@ -31,6 +32,7 @@ class Host:
     hostname: str
     has_apparmor: bool = False
     default_ulimits: tuple[Ulimit, ...] = ()
+    seccomp: str = ""
 
     @property
     def can_raise_rlimits(self) -> bool:

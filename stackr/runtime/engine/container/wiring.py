@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from stackr.errors import InvalidArgument, StackrError
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.container import capabilities
 from stackr.runtime.engine.container import host as host_facts
 from stackr.runtime.engine.container.exec.calls import Execs
 from stackr.runtime.engine.container.exec.executor import Executor
@@ -22,11 +23,13 @@ from stackr.runtime.engine.container.life.removal import Removal
 from stackr.runtime.engine.container.life.stopping import Stopping
 from stackr.runtime.engine.container.life.teardown import Teardown
 from stackr.runtime.engine.container.life.watch import Watch
-from stackr.runtime.engine.container.limits.groups import Groups
+from stackr.runtime.engine.container.limits.groups import Groups, check_parent
 from stackr.runtime.engine.container.limits.resources import rlimits
 from stackr.runtime.engine.container.needs import ImageSource, NetworkAccess, VolumeAccess
+from stackr.runtime.engine.container.oci.init_program import find_init
 from stackr.runtime.engine.container.oci.monitor import Monitor, find_conmon
 from stackr.runtime.engine.container.oci.runtime import OciRuntime, choose_runtime
+from stackr.runtime.engine.container.oci.seccomp import custom_profile
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.live import Tasks
 from stackr.runtime.engine.container.records.lost import BundleRecords
@@ -34,6 +37,7 @@ from stackr.runtime.engine.container.records.store import Store
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.settings.defaults import (
     default_log_config,
+    default_seccomp,
     default_ulimits,
 )
 from stackr.runtime.engine.container.storage.storage import Storage
@@ -49,6 +53,8 @@ from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
 __all__ = ["make_containers"]
+
+_PROFILES = ("", "builtin", "unconfined")
 
 
 async def make_containers(
@@ -67,7 +73,11 @@ async def make_containers(
     """
     for folder in (config.containers_root, config.bundles_root):
         make_folder(folder, 0o700)
-    host = replace(host_facts.detect(), default_ulimits=default_ulimits(config.options))
+    host = replace(
+        host_facts.detect(),
+        default_ulimits=default_ulimits(config.options),
+        seccomp=default_seccomp(config.options),
+    )
     _check_options(config.options, host)
     delegate(host.cgroups)
     launcher = Launcher()
@@ -105,6 +115,11 @@ def _check_options(options: EngineOptions, host: host_facts.Host) -> None:
     try:
         rotation(default_log_config(options))
         rlimits((), host)
+        check_parent(options.cgroup_parent)
+        if host.seccomp not in _PROFILES:
+            custom_profile(host.seccomp, capabilities.DEFAULT)
+        if options.init_path:
+            find_init(own=options.init_path)
     except StackrError as error:
         raise InvalidArgument(f"engine's options: {error.message}") from error
 
@@ -117,6 +132,7 @@ async def _runtime(config: EngineConfig, host: host_facts.Host, launcher: Launch
         host=host,
         folder=config.bundles_root,
         cgroup=f"{config.cgroup_parent}/probe",
+        wanted=config.options.default_runtime,
     )
 
 

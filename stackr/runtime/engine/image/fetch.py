@@ -13,7 +13,7 @@ from typing import Final
 from stackr.errors import InvalidArgument, Unavailable
 from stackr.registry.client import Registry
 from stackr.registry.digest import DigestMismatch
-from stackr.registry.retry import pause_s
+from stackr.registry.retry import ATTEMPTS, pause_s
 from stackr.runtime.engine.image.content import ContentStore, Ingest
 from stackr.runtime.engine.image.together import finish_in_thread
 
@@ -29,12 +29,13 @@ async def fetch_blob(
     digest: str,
     size_bytes: int,
     on_bytes: Callable[[int], None],
+    attempts: int = ATTEMPTS,
 ) -> None:
     """Bring one blob into the store, unless it is there.
 
     on_bytes: called with the bytes that have arrived so far. One caller per digest at a time.
-    Raises DigestMismatch, NotFound, OSError for a full disk, and Unavailable once five attempts in
-    a row have brought less than a mebibyte each.
+    Raises DigestMismatch, NotFound, OSError for a full disk, and Unavailable once so many attempts
+    in a row have brought less than a mebibyte each.
     """
     if content.has(digest):
         return
@@ -43,7 +44,7 @@ async def fetch_blob(
     try:
         await finish_in_thread(ingest.resume)
         resumed = ingest.offset > 0
-        await _fill(registry, ingest, digest, size_bytes, on_bytes)
+        await _fill(registry, ingest, digest, size_bytes, on_bytes, attempts)
         await finish_in_thread(ingest.commit)
         return
     except DigestMismatch:
@@ -52,7 +53,14 @@ async def fetch_blob(
     finally:
         ingest.close()
     # What an earlier run had left was damaged: once more, from the first byte
-    await fetch_blob(registry, content, digest=digest, size_bytes=size_bytes, on_bytes=on_bytes)
+    await fetch_blob(
+        registry,
+        content,
+        digest=digest,
+        size_bytes=size_bytes,
+        on_bytes=on_bytes,
+        attempts=attempts,
+    )
 
 
 async def _fill(
@@ -61,6 +69,7 @@ async def _fill(
     digest: str,
     size_bytes: int,
     on_bytes: Callable[[int], None],
+    attempts: int,
 ) -> None:
     if ingest.offset > size_bytes:
         ingest.restart()
@@ -75,7 +84,7 @@ async def _fill(
                 )
         except Unavailable as error:
             failures = 0 if ingest.offset - before >= _FLUSH_BYTES else failures + 1
-            await asyncio.sleep(pause_s(error, failures))
+            await asyncio.sleep(pause_s(error, failures, attempts))
 
 
 async def _stream(

@@ -23,6 +23,7 @@ from stackr.registry.manifest import (
     parse_image_manifest,
 )
 from stackr.registry.reference import Reference
+from stackr.registry.retry import ATTEMPTS
 from stackr.registry.transport import Transport
 from stackr.runtime.engine.image.attestation import attached_to, parts_of
 from stackr.runtime.engine.image.configuration import parse_config
@@ -75,8 +76,12 @@ class Puller:
         snapshots: Overlay,
         unpacker: Unpacker,
         downloads: Callable[[], int] = lambda: _PARALLEL_DOWNLOADS,
+        attempts: Callable[[], int] = lambda: ATTEMPTS,
     ) -> None:
-        """downloads: how many layers may come at a time, asked for as each pull begins."""
+        """downloads: how many layers may come at a time, asked for as each pull begins. attempts:
+        of each layer, in a row and in vain.
+        """
+        self._attempts = attempts
         self._content = content
         self._snapshots = snapshots
         self._unpacker = unpacker
@@ -261,6 +266,7 @@ class Puller:
                     digest=blob.digest,
                     size_bytes=blob.size_bytes,
                     on_bytes=tell,
+                    attempts=self._attempts(),
                 )
 
         if self._content.has(blob.digest):

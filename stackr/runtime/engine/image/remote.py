@@ -34,13 +34,16 @@ class Remote:
         options: Callable[[], EngineOptions],
     ) -> None:
         self._options = options
-        self.puller = Puller(content, snapshots, unpacker, self._downloads)
+        self.puller = Puller(content, snapshots, unpacker, self._downloads, self._download_attempts)
         self.describe = describe_remote
         self.registry = Registry
         self.push = push_image
 
     def _downloads(self) -> int:
         return self._options().max_concurrent_downloads
+
+    def _download_attempts(self) -> int:
+        return self._options().max_download_attempts
 
     @property
     def uploads(self) -> int:

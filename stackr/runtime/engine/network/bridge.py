@@ -39,6 +39,7 @@ __all__ = [
     "bridge_rules",
     "check_options",
     "faults",
+    "flag_options",
     "host_ip_of",
     "host_subnets",
     "interface_prefix_of",
@@ -110,6 +111,13 @@ def mtu_of(spec: NetworkSpec) -> int:
 def mtu_option(mtu: int) -> Mapping[str, str]:
     """A bridge's options where its packets have another size than the usual one."""
     return {} if mtu == _DEFAULT_MTU else {_MTU: str(mtu)}
+
+
+def flag_options(*, icc: bool, masquerade: bool, host_ip: str) -> Mapping[str, str]:
+    """A bridge's options where they are not the usual ones; the last is "" for all addresses."""
+    found = {} if icc else {_ICC: "false"}
+    found |= {} if masquerade else {_MASQUERADE: "false"}
+    return found if host_ip in ("", "0.0.0.0") else {**found, _HOST_IP: host_ip}
 
 
 def host_ip_of(spec: NetworkSpec) -> str:

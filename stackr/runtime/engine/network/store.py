@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from ipaddress import IPv4Interface, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from stackr.errors import (
@@ -25,6 +25,11 @@ from stackr.errors import (
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.network import bridge, direct, ipam
 from stackr.runtime.engine.network.configuration import check_configuration, configured
+from stackr.runtime.engine.network.default_bridge import (
+    default_bridge,
+    is_as,
+    with_default_options,
+)
 from stackr.runtime.engine.network.resting import RestingAddresses
 from stackr.runtime.engine.network.types import (
     DIRECT_DRIVERS,
@@ -86,22 +91,7 @@ def _default(name: str, driver: str, options: EngineOptions) -> NetworkSpec:
     """One that is always there; `bridge` as the options say."""
     if name != "bridge":
         return NetworkSpec(name=name, driver=driver)
-    pools: tuple[IpamPool, ...] = ()
-    if options.bip:
-        own = IPv4Interface(options.bip)
-        pools = (IpamPool(subnet=str(own.network), gateway=str(own.ip)),)
-    own_options = bridge.mtu_option(options.mtu)
-    return NetworkSpec(name=name, driver=driver, pools=pools, options=own_options)
-
-
-def _is_as(network: Network, wanted: NetworkSpec) -> bool:
-    subnets = tuple(str(ip_network(pool.subnet)) for pool in wanted.pools)
-    gateways = {pool.gateway for pool in wanted.pools}
-    return (
-        network.configured_subnets == subnets
-        and gateways <= {pool.gateway for pool in network.spec.pools}
-        and dict(network.spec.options) == dict(wanted.options)
-    )
+    return default_bridge(options)
 
 
 class NetworkStore:
@@ -132,6 +122,11 @@ class NetworkStore:
         self._spans: dict[str, tuple[ipam.Span, ...]] = {}
 
     def load(self) -> None:
+        """Raises InvalidArgument, NotSupported for networks' options that are none."""
+        for driver, options in self._options.default_network_opts.items():
+            _check_options(
+                NetworkSpec(f"default-network-opts of {driver}", driver, options=options)
+            )
         self._resting.load()
         for network in self._state.read(NETWORK).values():
             self._keep(network)
@@ -150,12 +145,12 @@ class NetworkStore:
         """
         wanted = _default("bridge", "bridge", self._options)
         for network in self._networks.values():
-            if network.name != "bridge" or _is_as(network, wanted):
+            if network.name != "bridge" or is_as(network, wanted):
                 continue
             if network.id in self._in_use():
                 self._state.note(
-                    "network bridge: has running containers: options bip and mtu count once none"
-                    " runs as the engine starts"
+                    "network bridge: has running containers: its options (bip, mtu, ...) count"
+                    " once none runs as the engine starts"
                 )
                 return ""
             self.forget(network)
@@ -207,6 +202,7 @@ class NetworkStore:
 
     def define(self, spec: NetworkSpec) -> Network:
         """Check a request, choose subnets, and record the network."""
+        spec = with_default_options(spec, self._options)
         self._check(spec)
         self._state.check_room()
         if spec.config_from:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -52,6 +53,7 @@ class BringUp:
     """The container's lock is held by the caller."""
 
     def __init__(self, parts: Parts, limiter: Limiter, teardown: Teardown) -> None:
+        self._config = parts.config
         self._host = parts.host
         self._store = parts.store
         self._storage = parts.storage
@@ -151,7 +153,9 @@ class BringUp:
         lenders = partial(self._lenders, container)
         mounted = self._storage.mounted(container, devices, lenders)
         borrowed = self._borrowed_shm(container)
-        has_host_pid = container.host_config.pid_mode == "host"
+        options = self._config.options
+        # where the host's process 1 reaps orphans, another has no use and complains
+        wants_init = container.host_config.init and container.host_config.pid_mode != "host"
         around = Surroundings(
             host=self._host,
             user=self._storage.user(container),
@@ -162,12 +166,12 @@ class BringUp:
             cgroup=self._groups.path(container),
             files=self._write_files(container),
             namespaces=self._joined_namespaces(container),
-            # where the host's process 1 reaps orphans, another has no use and complains
             links=link_environment(self._links.needed(container)),
-            init=find_init() if container.host_config.init and not has_host_pid else "",
+            init=find_init(own=options.init_path) if wants_init else "",
         )
         config = bundle_config(container, around)
-        apply_devices(config, device_names(container.host_config.device_requests))
+        names = device_names(container.host_config.device_requests)
+        apply_devices(config, names, [*map(Path, options.cdi_spec_dirs)])
         self._runtime.filters.apply(config)
         (bundle / "config.json").write_text(json.dumps(config))
         return config, mounted, borrowed
@@ -210,8 +214,8 @@ class BringUp:
             host_config.dns_options,
             embedded=uses_resolver(container),
         )
-        gateway = self._host_gateway()
-        return self._storage.write_files(container, resolv_conf, host_gateway=gateway)
+        gateways = self._host_gateways()
+        return self._storage.write_files(container, resolv_conf, host_gateways=gateways)
 
     async def _create(
         self, container: Container, mounted: Mounted, borrowed: list[Borrowed]
@@ -240,21 +244,24 @@ class BringUp:
             ),
         )
 
-    def _host_gateway(self) -> str:
-        """The host as containers reach it: the default bridge's gateway."""
+    def _host_gateways(self) -> Sequence[str]:
+        """The host as containers reach it: by the option, or by the default bridge's gateway."""
+        if given := self._config.options.host_gateways:
+            return given
         try:
             pools = self._networks.get("bridge").spec.pools
         except NotFound:
-            return ""
-        return pools[0].gateway.partition("/")[0] if pools else ""
+            return ()
+        return [pool.gateway.partition("/")[0] for pool in pools]
 
     def _write_hosts(self, container: Container, sandbox: SandboxInfo) -> None:
         endpoints = sandbox.endpoints.values()
         addresses = [a for e in endpoints for a in (e.ipv4_address, e.ipv6_address)]
         # The default bridge is only there once a container has used it; its own network is.
-        gateway = next((e.gateway for e in endpoints if e.gateway), "") or self._host_gateway()
+        own = [e.gateway for e in endpoints if e.gateway][:1]
+        gateways = self._config.options.host_gateways or own or self._host_gateways()
         links = link_hosts(self._links.known(container))
-        self._storage.write_hosts(container, addresses, host_gateway=gateway, links=links)
+        self._storage.write_hosts(container, addresses, host_gateways=gateways, links=links)
 
     def _joined_namespaces(self, container: Container) -> dict[str, str]:
         """Paths of the namespaces that `container:NAME` modes name."""

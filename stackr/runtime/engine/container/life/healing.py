@@ -129,7 +129,8 @@ class Healing:
             number = signal_number(container.config.stop_signal or "SIGTERM")
             send_signal(self._parts, container, number)
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(exited), stop_timeout_s(container))
+                timeout_s = stop_timeout_s(container, self._parts.config.options)
+                await asyncio.wait_for(asyncio.shield(exited), timeout_s)
             is_left = not exited.done() and container.unhealthy_restarts.ending
             if is_left and container.state.status is Status.RUNNING and not container.intent:
                 send_signal(self._parts, container, signal.SIGKILL)

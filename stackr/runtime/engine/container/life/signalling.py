@@ -8,10 +8,9 @@ from stackr.runtime.engine.container.announce import announce
 from stackr.runtime.engine.container.parts import Parts
 from stackr.runtime.engine.container.records.record import Container
 from stackr.runtime.engine.linux.process import Process
+from stackr.runtime.engine.options import EngineOptions
 
 __all__ = ["send_signal", "stop_timeout_s"]
-
-_STOP_TIMEOUT_S = 10
 
 
 def send_signal(parts: Parts, container: Container, number: int) -> None:
@@ -28,9 +27,10 @@ def send_signal(parts: Parts, container: Container, number: int) -> None:
     announce(parts.events, container, "kill", {"signal": str(int(number))})
 
 
-def stop_timeout_s(container: Container, given: int | None = None) -> float | None:
+def stop_timeout_s(
+    container: Container, options: EngineOptions, given: int | None = None
+) -> float | None:
     """How long its program has between the two signals; None for ever."""
-    if given is None:
-        given = container.config.stop_timeout
-    timeout_s = _STOP_TIMEOUT_S if given is None else given
+    asked = (given, container.config.stop_timeout, options.default_stop_timeout)
+    timeout_s = next(each for each in asked if each is not None)
     return None if timeout_s < 0 else float(timeout_s)

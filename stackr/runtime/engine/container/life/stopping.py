@@ -61,7 +61,8 @@ class Stopping:
         if container.state.status is Status.RESTARTING:
             await self._cancel_restart(live)
         else:
-            await self._end(live, number, stop_timeout_s(container, timeout_s))
+            options = self._parts.config.options
+            await self._end(live, number, stop_timeout_s(container, options, timeout_s))
         announce(self._parts.events, container, "stop")
 
     async def kill(self, live: Live, signal_name: str = "") -> None:

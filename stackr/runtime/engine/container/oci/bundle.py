@@ -330,7 +330,7 @@ def _linux(
         linux["rootfsPropagation"] = "rshared"
     elif propagations & {"slave", "rslave"}:
         linux["rootfsPropagation"] = "rslave"
-    profile = _seccomp(security, caps, privileged)
+    profile = _seccomp(security.seccomp, around.host.seccomp, caps, privileged)
     if profile is not None:
         linux["seccomp"] = profile
     return linux
@@ -342,12 +342,16 @@ def _paths(given: list[str] | None, default: Sequence[str], privileged: bool) ->
     return [] if privileged else list(default)
 
 
-def _seccomp(security: SecurityOptions, caps: list[str], privileged: bool) -> dict[str, Any] | None:
-    if security.seccomp == "unconfined" or (privileged and not security.seccomp):
+def _seccomp(own: str, default: str, caps: list[str], privileged: bool) -> dict[str, Any] | None:
+    """own: the container's. default: of those that have none, and are not privileged."""
+    if privileged and own in ("", "builtin"):
         return None
-    if security.seccomp:
-        return seccomp.custom_profile(security.seccomp, caps)
-    return seccomp.default_profile(caps)
+    wanted = own or default
+    if wanted == "unconfined":
+        return None
+    if wanted in ("", "builtin"):
+        return seccomp.default_profile(caps)
+    return seccomp.custom_profile(wanted, caps)
 
 
 def _namespaces(container: Container, around: Surroundings) -> list[dict[str, str]]:

@@ -23,11 +23,12 @@ _HEADER_BYTES = 64
 _PT_INTERP = 3
 
 
-def find_init(programs: Sequence[str] = _PROGRAMS, search: str = _SEARCH) -> str:
-    """The path of the first of `programs` that is statically linked.
+def find_init(programs: Sequence[str] = _PROGRAMS, search: str = _SEARCH, *, own: str = "") -> str:
+    """The path of the first of `programs` that is statically linked. own: this one, and no other.
 
     Raises InvalidArgument where there is none, and names those that are not.
     """
+    programs = (own,) if own else programs
     found = [path for name in programs if (path := shutil.which(name, path=search))]
     for path in found:
         if is_static(Path(path)):

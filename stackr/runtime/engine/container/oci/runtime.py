@@ -186,14 +186,15 @@ class OciRuntime:
 
 
 async def choose_runtime(
-    launcher: Launcher, *, root: Path, host: Host, folder: Path, cgroup: str
+    launcher: Launcher, *, root: Path, host: Host, folder: Path, cgroup: str, wanted: str = ""
 ) -> OciRuntime:
     """crun if it can create a container here, else runc. Raises Unavailable where neither is there.
 
     folder: where a passing bundle may be written. cgroup: a group that may be created for the
-    probe.
+    probe. wanted: only this one of both.
     """
-    programs = {name: shutil.which(name, path=_SEARCH) for name in ("crun", "runc")}
+    names = (wanted,) if wanted else ("crun", "runc")
+    programs = {name: shutil.which(name, path=_SEARCH) for name in names}
     for name, path in programs.items():
         if path is None:
             continue
@@ -201,8 +202,9 @@ async def choose_runtime(
         runtime.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if name == "runc" or await _works(runtime, folder, cgroup, host):
             return runtime
+    which = f"{wanted} does not work" if wanted else "neither crun nor runc works"
     raise Unavailable(
-        "engine: no OCI runtime found: neither crun nor runc works", hint="install the package crun"
+        f"engine: no OCI runtime found: {which}", hint=f"install the package {names[0]}"
     )
 
 

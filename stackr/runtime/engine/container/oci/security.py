@@ -12,7 +12,7 @@ __all__ = ["SecurityOptions", "parse_security_options"]
 
 @dataclass(frozen=True, slots=True)
 class SecurityOptions:
-    """seccomp: "" for the default profile, "unconfined", or a profile's JSON.
+    """seccomp: "" for the engine's, "builtin", "unconfined", or a profile's JSON.
 
     apparmor: the name of a profile that the host has loaded, "" for none.
     """
@@ -34,8 +34,7 @@ def parse_security_options(entries: Sequence[str]) -> SecurityOptions:
             case "no-new-privileges" if value in ("", "true", "false"):
                 options = replace(options, no_new_privileges=value != "false")
             case "seccomp" if value:
-                profile = "" if value == "builtin" else value
-                options = replace(options, seccomp=profile)
+                options = replace(options, seccomp=value)
             case "apparmor" if value:
                 profile = "" if value == "unconfined" else value
                 options = replace(options, apparmor=profile)

@@ -26,21 +26,20 @@ def hosts_file(
     names: str,
     addresses: Iterable[str],
     extra_hosts: Sequence[str],
-    host_gateway: str,
+    host_gateways: Sequence[str],
     links: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The text of /etc/hosts.
 
     names: the container's own, as they follow its addresses ("web.example.com web"); extra_hosts:
-    "name:address", where the address may be `host-gateway` for `host_gateway`; links: address and
+    "name:address", where the address may be `host-gateway` for `host_gateways`; links: address and
     names of the containers that it is linked to.
     """
     lines = [_LOOPBACK]
     for extra in extra_hosts:
         name, address = _split(extra)
-        address = host_gateway if address == HOST_GATEWAY else address
-        if address:
-            lines.append(f"{address}\t{name}\n")
+        own = host_gateways if address == HOST_GATEWAY else (address,)
+        lines += [f"{each}\t{name}\n" for each in own if each]
     lines += [f"{address}\t{linked}\n" for address, linked in links]
     lines += [f"{address}\t{names}\n" for address in addresses if address]
     return "".join(lines)

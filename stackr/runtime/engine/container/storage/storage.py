@@ -345,14 +345,14 @@ class Storage:
         )
 
     def write_files(
-        self, container: Container, resolv_conf: str, *, host_gateway: str
+        self, container: Container, resolv_conf: str, *, host_gateways: Sequence[str]
     ) -> dict[str, str]:
         """hosts, hostname and resolv.conf; returns target in the container -> file."""
         folder = self.folder(container)
         folder.mkdir(mode=0o710, parents=True, exist_ok=True)
         (folder / "hostname").write_text(f"{container.hostname}\n")
         (folder / "resolv.conf").write_text(resolv_conf)
-        self.write_hosts(container, (), host_gateway=host_gateway)
+        self.write_hosts(container, (), host_gateways=host_gateways)
         return self.files(container)
 
     def files(self, container: Container) -> dict[str, str]:
@@ -369,7 +369,7 @@ class Storage:
         container: Container,
         addresses: Sequence[str],
         *,
-        host_gateway: str,
+        host_gateways: Sequence[str],
         links: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Written in place: the container sees this very file. links: address and names."""
@@ -381,7 +381,7 @@ class Storage:
             names=_own_names(container),
             addresses=addresses,
             extra_hosts=container.host_config.extra_hosts,
-            host_gateway=host_gateway,
+            host_gateways=host_gateways,
             links=links,
         )
         (self.folder(container) / "hosts").write_text(text)
