@@ -25,6 +25,13 @@ __all__ = ["KNOWN", "Answer", "Verdict", "judge", "recorded"]
 KNOWN: Final = {
     "POST /exec/{id}/start 101: a status that is not described": "to a client that upgrades",
     "GET /exec/{id}/json 200: .ExitCode: None is not of type 'integer'": "while it runs",
+    **{
+        f"{call} 200: {where}: 'UnpackedSize' is a required property": "the description's mistake"
+        for call, where in (
+            ("GET /images/json", "[].Manifests[].ImageData"),
+            ("GET /images/{name}/json", ".Manifests[].ImageData"),
+        )
+    },
     "GET /containers/{id}/json 200: .HostConfig.MemorySwappiness: None is not of type 'integer'": (
         "what dockerd says of a container that has none of its own"
     ),

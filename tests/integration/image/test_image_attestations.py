@@ -107,6 +107,29 @@ async def test_they_come_with_a_pull_and_go_with_a_push(
         assert digest_of(STATEMENT) in target.has("team/app")
 
 
+async def test_manifests_are_told_with_what_of_them_is_here(
+    parts: Parts, bad_registry: MisbehavingRegistry
+) -> None:
+    absent = {"mediaType": MANIFEST, "digest": digest_of(b"absent"), "size": 6}
+    absent["platform"] = {"os": "linux", "architecture": "s390x"}
+    name = bad_registry.add(attested(absent))
+    await parts.images.pull(name)
+    own, attesting, other = parts.images.manifests(name)
+    assert [each.kind for each in (own, attesting, other)] == ["image", "attestation", "image"]
+    assert [each.available for each in (own, attesting, other)] == [True, True, False]
+    assert (own.is_own, other.is_own) == (True, False)
+    assert own.content_bytes == len(IMAGE.manifest) + sum(map(len, IMAGE.blobs.values()))
+    assert (attesting.attests_to, other.content_bytes) == (IMAGE.digest, 0)
+    assert own.platform == {"os": "linux", "architecture": "amd64"}
+    assert other.descriptor == absent
+    plain = build(archive(member("other")), Cmd=["sh"])
+    name = bad_registry.add(plain, "plain")
+    await parts.images.pull(name)
+    (own,) = parts.images.manifests(name)
+    assert (own.descriptor["digest"], own.is_own, own.available) == (plain.digest, True, True)
+    assert own.platform["architecture"] == "amd64"
+
+
 async def test_they_are_loaded_and_saved(parts: Parts, tmp_path: Path) -> None:
     image = attested()
     await load(parts, layout(image))

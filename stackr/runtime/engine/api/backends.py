@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from stackr.runtime.engine.image.archives import Archives
     from stackr.runtime.engine.image.attestation import Statement
     from stackr.runtime.engine.image.commit import Commit
+    from stackr.runtime.engine.image.manifest_summary import ManifestSummary
     from stackr.runtime.engine.image.model import HistoryEntry, Image, ImageUse, RemoteImage
     from stackr.runtime.engine.image.platform import Platform
     from stackr.runtime.engine.image.progress import ImageProgress
@@ -111,6 +112,7 @@ class ImageBackend(Protocol):
     def attestations(self, name_or_id: str, platform: Platform | None) -> Sequence[Statement]: ...
 
     def statement(self, statement: Statement) -> bytes: ...
+    def manifests(self, name_or_id: str) -> Sequence[ManifestSummary]: ...
     async def pull(
         self,
         reference: str,

@@ -12,11 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from stackr.runtime.engine.api.timestamp import ZERO_TIME, parse_time
+from stackr.runtime.engine.image.manifest_summary import ATTESTATION, IMAGE, ManifestSummary
 from stackr.runtime.engine.image.model import Image
 
 __all__ = [
     "created_ns",
     "inspection",
+    "manifest_json",
     "matching_names",
     "shared_sizes",
     "summary",
@@ -106,6 +108,30 @@ def summary(
     }
     if version < (1, 44):
         value["VirtualSize"] = image.size_bytes
+    return value
+
+
+def manifest_json(
+    manifest: ManifestSummary, image: Image, containers: Sequence[str]
+) -> dict[str, Any]:
+    """One of an image's manifests. containers: IDs of those that the image has."""
+    unpacked = image.size_bytes if manifest.is_own else 0
+    sizes = {"Content": manifest.content_bytes, "Total": manifest.content_bytes + unpacked}
+    value: dict[str, Any] = {
+        "ID": manifest.descriptor["digest"],
+        "Descriptor": dict(manifest.descriptor),
+        "Available": manifest.available,
+        "Size": sizes,
+        "Kind": manifest.kind,
+    }
+    if manifest.kind == IMAGE:
+        value["ImageData"] = {
+            "Platform": dict(manifest.platform),
+            "Containers": [*containers] if manifest.is_own else [],
+            "Size": {"Unpacked": unpacked},
+        }
+    if manifest.kind == ATTESTATION:
+        value["AttestationData"] = {"For": manifest.attests_to}
     return value
 
 

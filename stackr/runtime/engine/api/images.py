@@ -20,6 +20,7 @@ from stackr.runtime.engine.api.image_archives import asked_platform, import_imag
 from stackr.runtime.engine.api.image_json import (
     created_ns,
     inspection,
+    manifest_json,
     matching_names,
     shared_sizes,
     summary,
@@ -98,7 +99,20 @@ async def _list(engine: Engine, request: Request) -> Response:
         and (until_ns is None or created_ns(image) < until_ns)
     ]
     shared = request.flag("shared-size")
-    return json_response(summaries(engine, images, request.api_version, shared=shared))
+    shown = summaries(engine, images, request.api_version, shared=shared)
+    if request.flag("manifests") and request.api_version >= (1, 47):
+        for value, image in zip(shown, images, strict=True):
+            value["Manifests"] = await _manifests(engine, image)
+    elif request.flag("identity") and request.api_version >= (1, 54):
+        raise InvalidArgument("conflicting options: identity requires manifests=1")
+    return json_response(shown)
+
+
+async def _manifests(engine: Engine, image: Image) -> list[dict[str, Any]]:
+    """All that are named by the index by which it came, with what of them is here."""
+    containers = [use.container_id for use in uses_of(engine, image.id)]
+    found = await asyncio.to_thread(engine.images.manifests, image.id)
+    return [manifest_json(each, image, containers) for each in found]
 
 
 def _listed(engine: Engine, filters: Filters, *, takes_all: bool) -> list[Image]:
@@ -111,12 +125,17 @@ def _listed(engine: Engine, filters: Filters, *, takes_all: bool) -> list[Image]
 
 
 async def _inspect(engine: Engine, request: Request) -> Response:
-    """`manifests` are shown by stores that keep several platforms of an image, as this does not."""
-    if request.flag("manifests") and request.text("platform"):
-        raise InvalidArgument("conflicting options: manifests and platform cannot both be set")
+    wants_manifests = request.flag("manifests") and request.api_version >= (1, 48)
+    if wants_manifests and request.text("platform"):
+        raise InvalidArgument(
+            "conflicting options: manifests and platform options cannot both be set"
+        )
     image = engine.images.get(request.params["name"])
     _check_platform(engine, request, request.params["name"])
-    return json_response(to_json(engine, image, request.api_version))
+    shown = to_json(engine, image, request.api_version)
+    if wants_manifests:
+        shown["Manifests"] = await _manifests(engine, image)
+    return json_response(shown)
 
 
 async def _history(engine: Engine, request: Request) -> Response:

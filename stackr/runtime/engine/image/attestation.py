@@ -15,7 +15,17 @@ from stackr.runtime.engine.image.content import ContentStore
 from stackr.runtime.engine.image.model import StoredImage
 from stackr.runtime.engine.image.platform import Platform, choose_manifest
 
-__all__ = ["Statement", "Whole", "attached_to", "attestations", "entries_of", "parts_of", "whole"]
+__all__ = [
+    "Statement",
+    "Whole",
+    "attached_to",
+    "attestations",
+    "attests_to",
+    "entries_of",
+    "indexes",
+    "parts_of",
+    "whole",
+]
 
 _TYPE: Final = "vnd.docker.reference.type"
 _OF: Final = "vnd.docker.reference.digest"
@@ -55,12 +65,18 @@ def entries_of(index: Mapping[str, Any]) -> list[dict[str, Any]]:
 def attached_to(index: Mapping[str, Any], digest: str) -> Descriptor | None:
     """The manifest of what attests to the one of this digest. Raises InvalidArgument."""
     for entry in entries_of(index):
-        notes = entry.get("annotations")
-        if not isinstance(notes, Mapping) or notes.get(_OF) != digest:
-            continue
-        if notes.get(_TYPE) == _ATTESTATION:
+        if attests_to(entry) == digest:
             return descriptor(entry, "attestation")
     return None
+
+
+def attests_to(entry: Mapping[str, Any]) -> str:
+    """The digest of the manifest that an entry of an index is about; "" for any other entry."""
+    notes = entry.get("annotations")
+    if not isinstance(notes, Mapping) or notes.get(_TYPE) != _ATTESTATION:
+        return ""
+    of = notes.get(_OF)
+    return of if isinstance(of, str) else ""
 
 
 def parts_of(manifest: Manifest) -> tuple[Descriptor, ...]:
@@ -85,7 +101,7 @@ def attestations(
     Blocking. Raises NotFound for a platform that the index has not, and for statements that are
     not here.
     """
-    for index in _indexes(image, content):
+    for index in indexes(image, content):
         digest = _digest_of(index, image, platform)
         entry = attached_to(index.body, digest) if digest else None
         if entry is None:
@@ -105,7 +121,7 @@ def _digest_of(index: Manifest, image: StoredImage, platform: Platform | None) -
     return next((each for each in named if each in image.manifests), None)
 
 
-def _indexes(image: StoredImage, content: ContentStore) -> Iterable[Manifest]:
+def indexes(image: StoredImage, content: ContentStore) -> Iterable[Manifest]:
     """By which it came, the newest first."""
     for digest in reversed(image.manifests):
         if content.has(digest):
@@ -124,7 +140,7 @@ def _statements(manifest: Manifest) -> Iterable[Statement]:
 
 def whole(image: StoredImage, content: ContentStore, digest: str) -> Whole | None:
     """The index with the manifest of this digest, where nothing else of it is missing here."""
-    for index in _indexes(image, content):
+    for index in indexes(image, content):
         named = [descriptor(entry, index.digest) for entry in entries_of(index.body)]
         others = [each for each in named if each.digest != digest]
         if len(others) == len(named) or any(e.digest not in image.attestations for e in others):

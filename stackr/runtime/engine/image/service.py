@@ -20,6 +20,7 @@ from stackr.runtime.engine.image.commit import Commit, image_config, manifest, p
 from stackr.runtime.engine.image.deletion import Deletion
 from stackr.runtime.engine.image.distribution import Distribution
 from stackr.runtime.engine.image.history import history_of
+from stackr.runtime.engine.image.manifest_summary import ManifestSummary, manifest_summaries
 from stackr.runtime.engine.image.model import HistoryEntry, Image, NewImage, StoredImage
 from stackr.runtime.engine.image.names import taggable
 from stackr.runtime.engine.image.parts import Parts
@@ -117,6 +118,10 @@ class Images:
     def statement(self, statement: Statement) -> bytes:
         """What it says. Blocking. Raises NotFound, Internal."""
         return self.content.read(statement.digest)
+
+    def manifests(self, name_or_id: str) -> Sequence[ManifestSummary]:
+        """By which it came. Blocking. Raises as `ImageStore.find`."""
+        return manifest_summaries(self.store.find(name_or_id), self.content)
 
     def layer_sizes(self) -> Mapping[str, int]:
         """Bytes in the unpacked layers, by their diff IDs."""

@@ -32,7 +32,6 @@ LISTED = {
     "GET /images/json": {
         "digests": "they are always there, as with dockerd since 1.43",
         "identity": "signatures are looked at by stores that keep them; this one does not",
-        "manifests": "shown by stores that keep several platforms of an image",
     },
     "GET /networks/{id}": {"verbose": "is of networks of a swarm"},
     "PUT /volumes/{name}": {

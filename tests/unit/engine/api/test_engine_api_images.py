@@ -14,6 +14,7 @@ from stackr.runtime.engine.api.disk_usage import summed
 from stackr.runtime.engine.api.http import Connection, Request
 from stackr.runtime.engine.api.image_json import (
     inspection,
+    manifest_json,
     matching_names,
     shared_sizes,
     summary,
@@ -21,6 +22,7 @@ from stackr.runtime.engine.api.image_json import (
 )
 from stackr.runtime.engine.api.images import ROUTES
 from stackr.runtime.engine.image.attestation import Statement
+from stackr.runtime.engine.image.manifest_summary import ManifestSummary
 from stackr.runtime.engine.image.model import Image
 from stackr.runtime.engine.image.platform import Platform
 
@@ -70,6 +72,23 @@ def test_what_others_stand_on_is_hidden_without_a_name() -> None:
     assert without_intermediate([CHILD, bare]) == [CHILD]
     assert without_intermediate([CHILD, BASE]) == [CHILD, BASE]
     assert without_intermediate([replace(CHILD, parent=""), bare])[1] == bare
+
+
+def test_manifests_are_shown_by_their_kind() -> None:
+    own = ManifestSummary(
+        {"digest": "sha256:1", "size": 5}, True, "image", 9, {"os": "linux"}, True, ""
+    )
+    shown = manifest_json(own, BASE, ["c"])
+    assert shown["Size"] == {"Content": 9, "Total": 9 + 30}
+    data = {"Platform": {"os": "linux"}, "Containers": ["c"], "Size": {"Unpacked": 30}}
+    assert (shown["ID"], shown["Kind"], shown["ImageData"]) == ("sha256:1", "image", data)
+    assert "AttestationData" not in shown
+    other = replace(own, is_own=False, available=False)
+    assert manifest_json(other, BASE, ["c"])["ImageData"]["Containers"] == []
+    attesting = replace(own, kind="attestation", is_own=False, attests_to="sha256:1")
+    shown = manifest_json(attesting, BASE, ["c"])
+    assert (shown["AttestationData"], shown["Size"]["Total"]) == ({"For": "sha256:1"}, 9)
+    assert "ImageData" not in shown
 
 
 def test_a_summary_has_what_was_asked_for() -> None:
