@@ -29,7 +29,7 @@ from stackr.runtime.swarm.workloads import SwarmWorkloads
 from stackr.runtime.types import Capabilities
 from stackr.runtime.workloads import Workloads
 
-__all__ = ["connect", "connect_either", "foretold"]
+__all__ = ["address_of", "connect", "connect_either", "foretold"]
 
 _CONTEXT = "context://"
 _SWARM = "swarm+"
@@ -143,6 +143,19 @@ async def _has_containers(client: Client, project: str, environ: Mapping[str, st
     runtime = await DockerRuntime.open(client, environ)
     found = await runtime.list_containers(labels=[f"{PROJECT}={project}"])
     return any(STACK_NAMESPACE not in container.labels for container in found)
+
+
+def address_of(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> EngineAddress:
+    """Of the engine that `engine`, or else `STACKR_ENGINE`, names; nothing is started.
+
+    Raises InvalidArgument for a name that is none, Unavailable for stackr's own where none runs.
+    """
+    name = _named(engine, environ)
+    if name != "embedded":
+        return _address("docker" if name == "swarm" else name.removeprefix(_SWARM), environ)
+    config = EngineConfig.from_environment(environ)
+    _have_running(config, start=False)
+    return EngineAddress(f"unix://{config.socket}")
 
 
 def foretold(engine: str | None = None, environ: Mapping[str, str] = os.environ) -> Capabilities:

@@ -1,7 +1,8 @@
 """Where an engine listens, and how to open a byte stream to it.
 
 `unix:///run/x.sock`, `tcp://host:port` (TLS where `DOCKER_TLS_VERIFY` or `DOCKER_TLS` asks for it)
-and `ssh://[user@]host[:port]`, which runs `docker system dial-stdio` there, as the docker CLI does.
+and `ssh://[user@]host[:port]`, which runs `docker system dial-stdio` there, as the docker CLI does,
+or `stackr system dial-stdio` where there is no docker.
 Source: docker CLI reference, "Environment variables" and "Specifying a daemon".
 """
 
@@ -12,6 +13,7 @@ import errno
 import os
 import re
 import resource
+import shlex
 import signal
 import socket
 import ssl
@@ -61,8 +63,10 @@ class Stream:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
                 said = (await self.process.stderr.read(_LAST_WORDS)).decode(errors="replace")
-                lines = [line.strip() for line in said.splitlines() if line.strip()]
-                return visible(lines[-1].removeprefix("ssh: "), one_line=True) if lines else ""
+                lines = [line for line in said.splitlines() if line.strip() and line[0] != " "]
+                last = lines[-1].strip() if lines else ""  # what is indented is stackr's hint
+                last = last.removeprefix("ssh: ").removeprefix("stackr: ")
+                return visible(last, one_line=True)
         return ""
 
 
@@ -237,6 +241,17 @@ def _tls(environ: Mapping[str, str]) -> TlsFolder | None:
     return TlsFolder(Path(folder or Path.home() / ".docker"), verify=verify)
 
 
+def _on_the_host(path: str) -> str:
+    """The command there, in the words of any login shell. path: of the engine's socket."""
+    socket = shlex.quote(f"unix://{path}") if path not in ("", "/") else ""
+    docker = f"docker --host {socket}" if socket else "docker"
+    stackr = f"stackr --engine {socket}" if socket else "stackr"
+    return "sh -c " + shlex.quote(
+        f"if command -v docker >/dev/null; then exec {docker} system dial-stdio;"
+        f" else exec {stackr} system dial-stdio; fi"
+    )
+
+
 async def _dial_ssh(url: str) -> Stream:
     """A stream through the ssh client, whose own configuration and agent apply."""
     parts = urlsplit(url)
@@ -245,15 +260,11 @@ async def _dial_ssh(url: str) -> Stream:
         argv += ["-l", parts.username]
     if parts.port:
         argv += ["-p", str(parts.port)]
-    host = ["--host", f"unix://{parts.path}"] if parts.path not in ("", "/") else []
     process = await asyncio.create_subprocess_exec(
         *argv,
         "--",
         parts.hostname or "",
-        "docker",
-        *host,
-        "system",
-        "dial-stdio",
+        _on_the_host(parts.path),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

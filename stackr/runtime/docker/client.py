@@ -396,7 +396,7 @@ class Client:
         if self.address.url.startswith("ssh://") and not self._has_answered:
             return Unavailable(
                 f'engine "{self.address.url}": '
-                + (f"ssh: {said}" if said else "ssh ended without an answer from docker there"),
+                + (f"ssh: {said}" if said else "ssh ended without an answer from an engine there"),
                 hint=f"try: ssh {self.address.host} docker system dial-stdio",
             )
         return self._gone()
