@@ -165,7 +165,7 @@ def _state(container: Container) -> dict[str, Any]:
 def _config(container: Container) -> dict[str, Any]:
     value = container.config.to_json()
     value["Hostname"] = container.hostname
-    for key in ("Volumes", "ExposedPorts", "OnBuild"):
+    for key in ("Cmd", "Volumes", "ExposedPorts", "OnBuild"):
         value[key] = value.get(key) or None
     return value
 
