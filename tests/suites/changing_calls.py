@@ -32,6 +32,9 @@ __all__ = [
     "Call",
     "Site",
     "View",
+    "archive_of",
+    "build_context",
+    "called",
     "cleared",
     "is_made",
     "is_whole",
@@ -97,22 +100,34 @@ class Site:
         return (
             *sorted(self._container(each["Id"]) for each in containers),
             *sorted(f"volume {name if len(name) < 64 else 'anonymous'}" for name in volumes),
-            *sorted(f"network {network['Name']}" for network in networks),
+            *sorted(self._network(network) for network in networks),
+            *sorted(_lease(lease) for lease in self.must("GET", "/stackr/v1/leases")),
             *sorted(f"image {tag}" for tag in tags),
         )
+
+    def _network(self, network: dict[str, Any]) -> str:
+        if network["Driver"] != "bridge":
+            return f"network {network['Name']}"
+        faults = self.must("GET", f"/stackr/v1/networks/{network['Id']}/faults")
+        return f"network {network['Name']}{' taken apart' if faults else ''}"
 
     def _container(self, id: str) -> str:
         shown = self.must("GET", f"/containers/{id}/json")
         marked, _ = self.ask("HEAD", f"/containers/{id}/archive?path=/{_MARK}")
         networks = ",".join(sorted(shown["NetworkSettings"]["Networks"]))
         state = shown["State"]
-        told = state["Status"], networks, shown["HostConfig"]["Memory"], marked == 200
+        own = shown.get("Stackr", {})
+        standby = own.get("Standby"), bool(own.get("ReplacedBy"))
+        labels = shown["Config"]["Labels"].get("mark"), standby
+        told = state["Status"], networks, shown["HostConfig"]["Memory"], marked == 200, labels
         return f"container {shown['Name']} {told} {len(shown['Mounts'])}"
 
     def clear(self) -> None:
         """Remove all but the test image."""
         for container in self.must("GET", "/containers/json?all=1"):
             self.must("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+        for lease in self.must("GET", "/stackr/v1/leases"):
+            self.must("DELETE", f"/stackr/v1/leases/{lease['id']}")
         for kind in ("networks", "volumes"):
             every = quote('{"all":["true"]}') if kind == "volumes" else ""
             self.must("POST", f"/{kind}/prune?filters={every}")
@@ -121,6 +136,11 @@ class Site:
             for name in image["RepoTags"] or [image["Id"]]:
                 if name != self.image:
                     self.ask("DELETE", f"/images/{name}?force=1")
+
+
+def _lease(lease: dict[str, Any]) -> str:
+    """Its state is left out: one that ends is there until all is gone."""
+    return f"lease {lease['project']} {lease['expires'] is None} {lease['owner'] is None}"
 
 
 def _nothing(_: Site) -> None: ...
@@ -145,13 +165,13 @@ class Call:
             self.make(site)
 
 
-def _call(name: str, path: str = "", body: object = None, **how: Any) -> Call:
+def called(name: str, path: str = "", body: object = None, **how: Any) -> Call:
     """name: starts with the method."""
     method, _, rest = name.partition(" ")
     return Call(name, lambda site: site.ask(method, path or rest, body), **how)
 
 
-def _archive(name: str, content: bytes) -> bytes:
+def archive_of(name: str, content: bytes) -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as made:
         info = tarfile.TarInfo(name)
@@ -178,7 +198,7 @@ def _exec(site: Site) -> tuple[int, Any]:
 
 
 def _put(site: Site) -> tuple[int, Any]:
-    return site.ask("PUT", "/containers/it/archive?path=/", tar=_archive(_MARK, _NOISE))
+    return site.ask("PUT", "/containers/it/archive?path=/", tar=archive_of(_MARK, _NOISE))
 
 
 def _pull(site: Site) -> tuple[int, Any]:
@@ -187,7 +207,7 @@ def _pull(site: Site) -> tuple[int, Any]:
 
 def _import(site: Site) -> tuple[int, Any]:
     path = "/images/create?fromSrc=-&repo=imported&tag=1"
-    return site.ask("POST", path, tar=_archive("file", _NOISE))
+    return site.ask("POST", path, tar=archive_of("file", _NOISE))
 
 
 def _save(site: Site) -> None:
@@ -197,9 +217,12 @@ def _save(site: Site) -> None:
     site.must("DELETE", f"/images/{site.other}")
 
 
+def build_context(site: Site) -> bytes:
+    return archive_of("Dockerfile", _DOCKERFILE.format(site.image).encode())
+
+
 def _build(site: Site) -> tuple[int, Any]:
-    context = _archive("Dockerfile", _DOCKERFILE.format(site.image).encode())
-    return site.ask("POST", "/build?t=built:1", tar=context)
+    return site.ask("POST", "/build?t=built:1", tar=build_context(site))
 
 
 def _pulled(site: Site) -> None:
@@ -260,19 +283,19 @@ _UNUSED: Final = quote('{"dangling":["false"]}')
 
 CALLS: Final = (
     Call("POST /containers/create", _create, _network),
-    _call(f"POST {_IT}/start", before=lambda site: site.create("it")),
-    _call(f"POST {_IT}/stop", before=Site.run),
-    _call(f"POST {_IT}/kill", before=Site.run),
-    _call(f"POST {_IT}/restart", before=Site.run, between=["exited"]),
-    _call(f"POST {_IT}/pause", before=Site.run),
-    _call(f"POST {_IT}/unpause", before=_paused),
-    _call(f"POST {_IT}/rename", f"{_IT}/rename?name=renamed", before=Site.run),
-    _call(f"POST {_IT}/update", body={"Memory": 64 << 20, "MemorySwap": -1}, before=Site.run),
-    _call(f"DELETE {_IT}", f"{_IT}?force=1&v=1", before=Site.run, between=["exited"], partly=True),
-    _call("POST /containers/prune", before=_stopped, partly=True),
+    called(f"POST {_IT}/start", before=lambda site: site.create("it")),
+    called(f"POST {_IT}/stop", before=Site.run),
+    called(f"POST {_IT}/kill", before=Site.run),
+    called(f"POST {_IT}/restart", before=Site.run, between=["exited"]),
+    called(f"POST {_IT}/pause", before=Site.run),
+    called(f"POST {_IT}/unpause", before=_paused),
+    called(f"POST {_IT}/rename", f"{_IT}/rename?name=renamed", before=Site.run),
+    called(f"POST {_IT}/update", body={"Memory": 64 << 20, "MemorySwap": -1}, before=Site.run),
+    called(f"DELETE {_IT}", f"{_IT}?force=1&v=1", before=Site.run, between=["exited"], partly=True),
+    called("POST /containers/prune", before=_stopped, partly=True),
     Call(f"PUT {_IT}/archive", _put, Site.run),
     Call(f"POST {_IT}/exec", _exec, Site.run),
-    _call(
+    called(
         "POST /commit", "/commit?container=it&repo=committed&tag=1", {}, before=Site.run, anew=True
     ),
     Call("POST /images/create fromImage", _pull),
@@ -280,19 +303,19 @@ CALLS: Final = (
     Call("POST /images/load", lambda site: site.ask("POST", "/images/load", tar=site.kept), _save),
     Call("POST /images/tag", lambda s: s.ask("POST", f"/images/{s.image}/tag?repo=tagged&tag=1")),
     Call("POST /images/push", lambda s: s.ask("POST", f"/images/{s.image}/push")),
-    _call("DELETE /images/tagged:1", before=_tagged),
+    called("DELETE /images/tagged:1", before=_tagged),
     Call("DELETE /images", lambda s: s.ask("DELETE", f"/images/{s.other}"), _pulled),
-    _call("POST /images/prune", f"/images/prune?filters={_UNUSED}", before=_beside_image),
+    called("POST /images/prune", f"/images/prune?filters={_UNUSED}", before=_beside_image),
     Call("POST /build", _build),
-    _call("POST /build/prune", "/build/prune?all=1", before=_built),
-    _call("POST /networks/create", body={"Name": "net"}),
-    _call("POST /networks/net/connect", body={"Container": "it"}, before=_beside_network),
-    _call("POST /networks/net/disconnect", body={"Container": "it"}, before=_connected),
-    _call("DELETE /networks/net", before=_network),
-    _call("POST /networks/prune", before=_networks, partly=True),
-    _call("POST /volumes/create", body={"Name": "made"}),
-    _call("DELETE /volumes/v0", before=_volumes),
-    _call("POST /volumes/prune", f"/volumes/prune?filters={_EVERY}", before=_volumes, partly=True),
+    called("POST /build/prune", "/build/prune?all=1", before=_built),
+    called("POST /networks/create", body={"Name": "net"}),
+    called("POST /networks/net/connect", body={"Container": "it"}, before=_beside_network),
+    called("POST /networks/net/disconnect", body={"Container": "it"}, before=_connected),
+    called("DELETE /networks/net", before=_network),
+    called("POST /networks/prune", before=_networks, partly=True),
+    called("POST /volumes/create", body={"Name": "made"}),
+    called("DELETE /volumes/v0", before=_volumes),
+    called("POST /volumes/prune", f"/volumes/prune?filters={_EVERY}", before=_volumes, partly=True),
 )
 
 

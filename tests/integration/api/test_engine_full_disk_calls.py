@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 from changing_calls import CALLS, Site, cleared, is_made, is_whole, made_whole, new_site
+from own_calls import OWN_CALLS
 from small_disk import fill
 
 from stackr.runtime.engine.config import EngineConfig
 
+_ALL = (*CALLS, *OWN_CALLS)
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
 
 _TIMES = int(os.environ.get("STACKR_KILLS", "0"))
@@ -33,7 +35,7 @@ def site(
 
 
 def test_a_call_on_a_full_disk(site: Site, dice: random.Random) -> None:
-    for call in [*CALLS] * _TIMES or dice.sample(CALLS, _SAMPLE):
+    for call in [*_ALL] * _TIMES or dice.sample(_ALL, _SAMPLE):
         before, after, _ = made_whole(site, call)
         call.before(site)
         room_kib = dice.choice(_ROOM_KIB)

@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 from changing_calls import CALLS, Call, Site, cleared, is_made, is_whole, made_whole, new_site
 from killed_daemon import kill_daemon
+from own_calls import OWN_CALLS
 
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.launch import ensure_running
 
+_ALL = (*CALLS, *OWN_CALLS)
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
 
 _KILLS = int(os.environ.get("STACKR_KILLS", "0"))
@@ -36,7 +38,7 @@ def site(
 
 
 def test_the_daemon_is_killed_in_the_middle_of_a_call(site: Site, dice: random.Random) -> None:
-    for call in CALLS if _KILLS else dice.sample(CALLS, _SAMPLE):
+    for call in _ALL if _KILLS else dice.sample(_ALL, _SAMPLE):
         before, after, whole_s = made_whole(site, call)
         for _ in range(_KILLS or 1):
             call.before(site)
