@@ -81,9 +81,10 @@ def without_settled(values: Mapping[str, object]) -> dict[str, object]:
 
 def unsupported(key: str, value: object) -> str | None:
     """Why dockerd has it and this engine has not; None for what is another matter."""
-    if key == "features" and isinstance(value, dict):
-        wanted = [name for name, is_on in value.items() if _FEATURES.get(name) is not is_on]
-        return f"{wanted[0]}={str(value[wanted[0]]).lower()}"
+    if key == "features":
+        features = value if isinstance(value, dict) else {}
+        wanted = [name for name, is_on in features.items() if _FEATURES.get(name) is not is_on]
+        return f"{wanted[0]}={str(features[wanted[0]]).lower()}" if wanted else "expected an object"
     if key in _SETTLED:
         return _SETTLED[key][1]
     return _ABSENT.get(key)

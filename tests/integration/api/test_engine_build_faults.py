@@ -268,6 +268,18 @@ def test_an_archive_that_is_a_bomb(
     assert "Successfully built" in site.build("FROM BASE\nRUN echo > /after\n")
 
 
+def test_a_context_that_has_no_room(
+    new_engine: Callable[..., EngineConfig], busybox_image: str
+) -> None:
+    """It is refused, whether the process that takes it in ends before or after all is sent."""
+    site = Site(new_engine("16m"), busybox_image)
+    for path in ("/build", "/stackr/v1/build/contexts"):
+        body = context(large=os.urandom(32 << 20))
+        _, data = raw_request(site.engine.socket, "POST", path, body, "application/x-tar")
+        assert b"No space left on device" in data
+        assert site.received() == []
+
+
 def test_a_file_by_address_that_has_no_room(
     new_engine: Callable[..., EngineConfig], busybox_image: str
 ) -> None:

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -108,21 +109,22 @@ async def _received_by_child(
     spool, index, jail = folder / "spool", folder / "index", folder / "empty"
     jail.mkdir(mode=0o700)
     ours, theirs = socket.socketpair()
-    with ours, theirs, spool.open("xb") as content, index.open("xb") as found:
+    with ours, spool.open("xb") as content, index.open("xb") as found:
         fds = (content.fileno(), found.fileno())
         request = {"spool": fds[0], "index": fds[1]}
-        child = asyncio.ensure_future(
-            run_child(
-                "context-receiver",
-                receiver.__name__,
-                request,
-                folder=jail,
-                stdin=theirs.fileno(),
-                kept=fds,
+        with theirs:  # which the process alone has then: its end is that of what is sent to it
+            child = asyncio.ensure_future(
+                run_child(
+                    "context-receiver",
+                    receiver.__name__,
+                    request,
+                    folder=jail,
+                    stdin=theirs.fileno(),
+                    kept=fds,
+                )
             )
-        )
-        try:
             await asyncio.sleep(0)
+        try:
             await _hand_over(first, archive, ours, child)
             answer = await child
         finally:
@@ -150,7 +152,8 @@ async def _hand_over(
             pieces, size = [], 0
     if is_wanted:
         await _sent(loop, ours, pieces)
-    ours.shutdown(socket.SHUT_WR)
+    with suppress(OSError):  # the process has ended
+        ours.shutdown(socket.SHUT_WR)
 
 
 async def _sent(
