@@ -60,6 +60,8 @@ _UNORDERED = frozenset(
     }
 )
 _SCALARS = (str, int, float)
+_MAPPINGS = (dict, Mapping)
+"""Almost all are dicts, which is quickly told; whether something is a Mapping is not."""
 _FOLDERS = {"Secrets": "/run/secrets/", "Configs": "/"}
 
 
@@ -70,29 +72,32 @@ def normal_service(spec: Mapping[str, Any], names: Mapping[str, str] | None = No
 
 def _normal(parent: str, value: Any, names: Mapping[str, str]) -> Any:
     """The value that stands under a key; None if it says nothing."""
-    if isinstance(value, _SCALARS):  # most are; to ask whether they are a Mapping takes long
+    if value is None or isinstance(value, _SCALARS):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, _MAPPINGS):
         if parent in _FREE:
             return dict(sorted(value.items())) or None
         found = _entries(parent, value, names)
         return found if found or parent in _EMPTY_COUNTS else None
-    if isinstance(value, (list, tuple)):
-        items = [_item(parent, item, names) for item in value]
-        return (sorted(items, key=_text) if parent in _UNORDERED else items) or None
-    return value
+    items = [_item(parent, item, names) for item in value]
+    if parent in _UNORDERED and len(items) > 1:
+        items.sort(key=_text)
+    return items or None
 
 
 def _entries(parent: str, value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     found = {}
+    normal: Any
     for key in sorted(value):
-        if key in _COUNTED:
+        normal = value[key]
+        if normal is None or normal == "" or key in _COUNTED:
             continue
-        normal = _normal(key, value[key], names)
-        if key == "MaxFailureRatio" and normal:
+        if not isinstance(normal, _SCALARS):
+            normal = _normal(key, normal, names)
+        elif key == "MaxFailureRatio" and isinstance(normal, float):
             normal = round(normal, 6)
-        if key == "Target" and parent == "Networks":
-            normal = names.get(normal, normal)
+        elif key == "Target" and parent == "Networks":
+            normal = names.get(str(normal), normal)
         if not _says_nothing(parent, key, normal):
             found[key] = normal
     return found
@@ -116,7 +121,7 @@ def _item(parent: str, item: Any, names: Mapping[str, str]) -> Any:
         file["Name"] = str(file.get("Name", "")).removeprefix(_FOLDERS[parent])
         normal = {**normal, "File": file}
     if normal is None:
-        return {} if isinstance(item, Mapping) else ""
+        return {} if isinstance(item, _MAPPINGS) else ""
     return normal
 
 
