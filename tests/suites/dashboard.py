@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fake_runtime import FakeRuntime
 from pictures import rows
 
 from stackr.errors import StackrError
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import ContainerStats, LogEntry
 from stackr.spec.session import LoadOptions
 from stackr.stack.context import Context

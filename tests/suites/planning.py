@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fake_runtime import FakeRuntime
+
 from stackr.executor.apply import apply
 from stackr.executor.events import Event
 from stackr.executor.outcome import Outcome
@@ -14,7 +16,6 @@ from stackr.planner.desired.project import Desired, desired
 from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
-from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.network import Network
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Dependency, Port, Service

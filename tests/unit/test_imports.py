@@ -54,12 +54,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "stackr.runtime.protocol",
         "stackr.runtime.types",
     ),
-    "stackr.runtime.fake": (
-        "stackr.runtime.container",
-        "stackr.runtime.limits",
-        "stackr.runtime.types",
-        "stackr.runtime.labels",
-    ),
     "stackr.registry": (),
     "stackr.runtime.docker": (
         "stackr.build",

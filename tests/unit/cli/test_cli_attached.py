@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fake_runtime import FakeRuntime
 from planning import service, stack, up
 
 from stackr.cli.attached import ShownOutput, run_attached, shown_output
@@ -20,7 +21,6 @@ from stackr.planner.commands.lifecycle import plan_stop
 from stackr.planner.desired.project import desired
 from stackr.planner.observe.observed import observe
 from stackr.planner.plan.model import Plan
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.protocol import Runtime, Streams
 from stackr.runtime.types import LogEntry
 from stackr.spec.model.service import Logging

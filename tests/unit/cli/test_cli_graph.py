@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from fake_runtime import image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning import needs, plan_for, port, service, stack
@@ -34,7 +35,6 @@ from stackr.cli.views.output import Output
 from stackr.planner.observe.observed import Observed
 from stackr.planner.plan.model import Action, Operation, Plan, Resource
 from stackr.planner.plan.payloads import Delay
-from stackr.runtime.fake import image
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network
 from stackr.spec.model.service import ServiceNetwork

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from fake_runtime import Behaviour, FakeRuntime, image
 from planning import Recorder, needs, plan_for, service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument, NotFound, Unauthorized
@@ -26,7 +27,6 @@ from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
-from stackr.runtime.fake import Behaviour, FakeRuntime, image
 from stackr.spec.model.project import Project
 from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Healthcheck

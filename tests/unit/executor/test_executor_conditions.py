@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime
 
 from stackr.errors import Conflict, DeadlineExceeded, Unavailable
 from stackr.executor.conditions import Verdict, Watch, judge, wait_for
 from stackr.planner.plan.payloads import WaitFor
 from stackr.runtime import labels
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import ContainerState, EngineEvent
 
 RUNNING = ContainerState(id="1", name="demo-db-1", state="running", started_at=1)

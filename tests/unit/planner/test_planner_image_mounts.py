@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fake_runtime import FakeRuntime, image
 from planning import service, stack, up
 
 from stackr.planner.desired.project import desired
 from stackr.planner.images.refresh import plan_pull
 from stackr.planner.observe.observed import observe
-from stackr.runtime.fake import FakeRuntime, image
 from stackr.spec.model.mounts import ImageOptions, ServiceVolume
 from stackr.spec.model.project import Project
 

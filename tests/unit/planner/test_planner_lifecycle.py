@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import replace
 
 import pytest
+from fake_runtime import Behaviour, FakeRuntime
 from planning import needs, published, service, stack, up
 
 from stackr.errors import Conflict, NotFound
@@ -28,7 +29,6 @@ from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.planner.plan.sequence import in_sequence
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
-from stackr.runtime.fake import Behaviour, FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network
 from stackr.spec.model.volume import Volume

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_runtime import Behaviour, FakeRuntime
 from planning import needs, port, published, service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument
@@ -19,7 +20,6 @@ from stackr.planner.plan.options import UpOptions
 from stackr.planner.plan.payloads import CreateContainer
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig
-from stackr.runtime.fake import Behaviour, FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.network import Network
 from stackr.spec.model.project import Project

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime
 from planning import needs, plan_for, service, stack, up
 
 from stackr.planner.desired.project import desired
@@ -17,7 +18,6 @@ from stackr.planner.plan.outlook import Affected, Rollout, order_text
 from stackr.planner.review.compare import imagined
 from stackr.planner.review.provenance import with_created_fields
 from stackr.runtime import labels
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import Capabilities
 from stackr.spec.load import load
 from stackr.spec.model.deploy import Deploy, UpdateConfig

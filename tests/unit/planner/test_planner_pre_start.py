@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from fake_runtime import Behaviour, FakeRuntime, image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning import Recorder, needs, plan_for, service, stack, up
@@ -24,7 +25,6 @@ from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.planner.plan.payloads import CreateContainer, RunStep
 from stackr.runtime import labels
-from stackr.runtime.fake import Behaviour, FakeRuntime, image
 from stackr.runtime.types import Capabilities, ContainerState
 from stackr.spec.model.deploy import Deploy, UpdateConfig
 from stackr.spec.model.mounts import FileGrant

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from typing import Any
 
+from fake_runtime import FakeRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planner_strategies import engines, projects
@@ -19,7 +20,6 @@ from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import Capabilities
 from stackr.spec.model.project import Project
 

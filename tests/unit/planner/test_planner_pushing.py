@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fake_runtime import image
 from planning import service, stack
 
 from stackr.planner.desired.project import desired
@@ -13,7 +14,6 @@ from stackr.planner.observe.observed import Observed
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.plan.payloads import PushImage
-from stackr.runtime.fake import image
 from stackr.spec.model.build import Build
 
 HERE = image("r.test/app:1")

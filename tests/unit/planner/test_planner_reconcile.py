@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_runtime import Behaviour, FakeRuntime, image
 from planning import needs, plan_for, port, published, service, stack, up
 
 from stackr.errors import InvalidArgument, InvalidProject, NotFound, NotSupported
@@ -14,7 +15,6 @@ from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.observe.revision import Revision, revision_volume
 from stackr.planner.plan.model import Change, Kind, Origin, Plan
 from stackr.planner.plan.options import UpOptions
-from stackr.runtime.fake import Behaviour, FakeRuntime, image
 from stackr.runtime.limits import Resources
 from stackr.runtime.types import Capabilities, NetworkConfig, NetworkFault
 from stackr.spec.model.mounts import ServiceVolume

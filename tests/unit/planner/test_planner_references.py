@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime
 from planning import needs, plan_for, service, stack, up
 
 from stackr.planner.desired.project import desired
@@ -13,7 +14,6 @@ from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Change, Kind, Origin, Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime.container import ContainerConfig
-from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.project import Project
 
 GATE = "demo-gate-1"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime, image
 from planning import service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument, Unavailable
@@ -16,7 +17,6 @@ from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.review.saved import as_approved
-from stackr.runtime.fake import FakeRuntime, image
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.project import Project
 

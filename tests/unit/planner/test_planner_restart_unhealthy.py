@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime, image
 from planning import plan_for, service, stack, up
 
 from stackr.errors import NotSupported
@@ -14,7 +15,6 @@ from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.plan.payloads import CreateContainer, UpdateContainer
-from stackr.runtime.fake import FakeRuntime, image
 from stackr.runtime.types import Capabilities
 from stackr.spec.model.project import Project
 from stackr.spec.model.service import Healthcheck

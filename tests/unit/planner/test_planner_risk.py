@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime
 from planning import needs, plan_for, port, published, service, stack, up
 
 from stackr.planner.change.risk import RISKS
@@ -13,7 +14,6 @@ from stackr.planner.desired.project import desired
 from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.model import Plan, RiskLevel
 from stackr.planner.plan.options import UpOptions
-from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.service import Hook, InitStep, Service
 from stackr.spec.model.volume import Volume

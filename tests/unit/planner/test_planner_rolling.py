@@ -7,6 +7,7 @@ import textwrap
 from typing import Any
 
 import pytest
+from fake_runtime import Behaviour, FakeRuntime
 from planning import needs, plan_for, published, service, stack, up
 
 from stackr.planner.desired.project import desired
@@ -14,7 +15,6 @@ from stackr.planner.observe.observed import observe
 from stackr.planner.plan.model import Action, Plan
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.plan.payloads import Gate
-from stackr.runtime.fake import Behaviour, FakeRuntime
 from stackr.runtime.types import Capabilities
 from stackr.spec.model.deploy import Deploy, UpdateConfig
 from stackr.spec.model.project import Project

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from fake_runtime import FakeRuntime
 from planning import service, stack, up
 
 from stackr.errors import InvalidArgument
-from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.mounts import FileGrant, ServiceVolume
 from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Service

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from fake_runtime import FakeRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planner_strategies import projects
@@ -16,7 +17,6 @@ from stackr.planner.commands.undo import plan_undo
 from stackr.planner.desired.project import desired
 from stackr.planner.observe.observed import Observed, observe
 from stackr.planner.plan.options import UpOptions
-from stackr.runtime.fake import FakeRuntime
 from stackr.spec.model.mounts import ServiceVolume
 from stackr.spec.model.project import Project
 from stackr.spec.model.volume import Volume

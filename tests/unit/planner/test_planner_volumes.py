@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime
 from planning import needs, plan_for, service, stack, up
 
 from stackr.errors import Conflict, InvalidArgument
@@ -16,7 +17,6 @@ from stackr.planner.plan.model import Kind, Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.runtime import labels
 from stackr.runtime.container import ContainerConfig, Mount
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import Capabilities, VolumeState
 from stackr.spec.model.deploy import Deploy, UpdateConfig
 from stackr.spec.model.mounts import ServiceVolume

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime
 
 from stackr.errors import NotSupported
 from stackr.runtime.container import ContainerConfig
 from stackr.runtime.docker.limits import resources, restart_policy, update_body
 from stackr.runtime.docker.observe import container_listed
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.limits import (
     Blkio,
     Resources,

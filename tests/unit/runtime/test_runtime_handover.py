@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fake_runtime import FakeRuntime
 
 from stackr.errors import Conflict, NotFound, NotSupported
 from stackr.runtime import labels
@@ -11,7 +12,6 @@ from stackr.runtime.docker.observe import container_inspected, container_listed
 from stackr.runtime.docker.runtime import DockerRuntime
 from stackr.runtime.engine.container.records.record import STANDBY_LABEL
 from stackr.runtime.engine.version import CAPABILITIES
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.protocol import SupportsHandover
 from stackr.runtime.types import Capabilities
 

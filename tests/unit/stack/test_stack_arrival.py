@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_runtime import FakeRuntime
 from planning import port, service, stack, up
 
 from stackr.cli.views.arrival import arrival_lines, ended_lines, took
 from stackr.cli.views.output import Output
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import ContainerState, PublishedPort
 from stackr.stack.arrival import Arrival, Ended, arrival
 

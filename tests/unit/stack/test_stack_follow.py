@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fake_runtime import Behaviour, FakeRuntime
 from planning import service, stack, up
 
-from stackr.runtime.fake import Behaviour, FakeRuntime
 from stackr.runtime.types import LogEntry
 from stackr.spec.model.deploy import Deploy
 from stackr.spec.model.service import InitStep

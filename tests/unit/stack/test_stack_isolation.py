@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_runtime import FakeRuntime
 
 from stackr.errors import Conflict, InvalidArgument
 from stackr.planner.commands.reconcile import reconcile
@@ -17,7 +18,6 @@ from stackr.planner.desired.project import desired
 from stackr.planner.observe.observed import observe
 from stackr.planner.plan.options import UpOptions
 from stackr.runtime import labels
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.folders import is_gone, seen_at, was_removed
 from stackr.runtime.types import ContainerState, PublishedPort, VolumeState
 from stackr.spec.archive import archived, restored

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from fake_runtime import FakeRuntime
 
 from stackr.errors import Conflict, StackrError, Unavailable
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import Capabilities, LockHolder
 from stackr.stack import lock
 from stackr.stack.lock import project_lock

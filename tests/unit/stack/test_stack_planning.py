@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fake_runtime import FakeRuntime
 
 from stackr.errors import InvalidProject
 from stackr.planner.desired.project import Desired
 from stackr.planner.plan.options import UpOptions
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import Capabilities
 from stackr.spec.load import LoadOptions, load
 from stackr.stack.planning import desire, foresee_up, plan_pulls, plan_up

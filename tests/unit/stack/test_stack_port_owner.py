@@ -7,9 +7,9 @@ import socket
 from dataclasses import replace
 
 import pytest
+from fake_runtime import FakeRuntime
 
 from stackr.runtime import labels
-from stackr.runtime.fake import FakeRuntime
 from stackr.runtime.types import ContainerState, PublishedPort
 from stackr.stack.port_owner import owner_of, taken_port
 

@@ -1,4 +1,4 @@
-"""An engine in memory, for unit tests and for trying a plan without one.
+"""An engine in memory, for unit tests.
 
 It keeps what it is told, checks what an engine would check (names, what is in use), records every
 call, and can be told to fail, to take time, and how containers behave once they run.
