@@ -85,6 +85,24 @@ def test_down_keeps_volumes_until_asked(stack: Stack) -> None:
     assert "nothing to remove" in stack("down", "-v").stderr
 
 
+def test_down_takes_the_anonymous_volume_that_a_recreation_kept(stack: Stack) -> None:
+    def anonymous() -> set[str]:
+        return {name for name in stack("volume", "ls", "-q").stdout.split() if len(name) == 64}
+
+    kept = "services: {mail: {image: '${IMAGE}', command: sleep 1000, volumes: [/spool], %s}}"
+    stack.write(kept % "stop_grace_period: 0s")
+    before = anonymous()
+    stack("up", "-d")
+    stack("exec", "-T", "mail", "touch", "/spool/letter")
+    [made] = anonymous() - before
+    stack.write(kept % "stop_grace_period: 0s, hostname: other")
+    stack("up", "-d")
+    assert stack("exec", "-T", "mail", "ls", "/spool").stdout == "letter\n"
+    assert anonymous() - before == {made}
+    stack("down", "-v")
+    assert anonymous() == before
+
+
 def test_a_stack_file_by_name_and_chosen_services(stack: Stack) -> None:
     stack.write(TWO, "other.yml")
     stack("up", "other.yml", "-d", "db")
