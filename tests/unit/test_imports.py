@@ -216,7 +216,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "option_values",
         "options",
         "config disk events journal project_locks records reserve roots",
-        "database lock",
+        "database identity lock",
         "at_rest launch log_format recovery starter",
         "reload",
         "state",

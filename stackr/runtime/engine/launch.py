@@ -6,6 +6,7 @@ daemon tells through a pipe that it is ready, or why it is not.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 from stackr.errors import PermissionDenied, StackrError, Unavailable
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.lock import holder
-from stackr.runtime.engine.roots import make_root
+from stackr.runtime.engine.roots import make_root, make_way
 from stackr.runtime.socket_access import access_hint
 
 __all__ = [
@@ -62,6 +63,8 @@ def is_running(config: EngineConfig) -> bool:
                 hint=access_hint(config.socket, _AS_ROOT),
             ) from error
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return False  # nobody's socket
             raise Unavailable(f'engine: socket "{config.socket}": {error.strerror}') from error
     return True
 
@@ -80,6 +83,7 @@ def ensure_running(config: EngineConfig) -> None:
             hint=_AS_ROOT,
         )
     make_root(config.exec_root)
+    make_way(config.exec_root / "start.lock")
     lock = os.open(config.exec_root / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -127,6 +131,7 @@ def daemon_argv(config: EngineConfig, *arguments: str) -> list[str]:
 
 def _start(config: EngineConfig) -> None:
     log = log_path(config)
+    make_way(log)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     reader, writer = os.pipe()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from stackr.errors import Unavailable
 from stackr.runtime.engine.disk import is_read_only
+from stackr.runtime.engine.roots import make_way
 
 __all__ = ["DataRootLock", "holder"]
 
@@ -23,6 +24,7 @@ _NAME = "engine.lock"
 _DATABASE = "state.db"
 _PROGRAM = b"stackr.runtime.engine.daemon"
 _RETRY_S = 0.05
+_NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ELOOP)
 _FLOCK = struct.Struct("hhqqi4x")
 
 
@@ -36,8 +38,8 @@ class DataRootLock:
     @classmethod
     def acquire(cls, data_root: Path, *, timeout_s: float) -> DataRootLock:
         """Wait for a daemon that is ending. Raises Unavailable, which names the holder's pid."""
-        with suppress(OSError):  # a folder in its place is nobody's lock
-            (data_root / _NAME).rmdir()
+        with suppress(OSError):  # what is no file is nobody's lock
+            make_way(data_root / _NAME)
         fd = _open(data_root, os.O_CREAT)
         deadline = time.monotonic() + timeout_s
         while (pid := _holder(fd, data_root, fcntl.LOCK_EX)) is not None:
@@ -50,6 +52,7 @@ class DataRootLock:
 
     def renew(self) -> None:
         """Make the file again where it is gone. Raises OSError."""
+        make_way(self._data_root / _NAME)
         fd = _open(self._data_root, os.O_CREAT)
         if os.path.sameopenfile(fd, self._fd) or not _try_lock(fd, fcntl.LOCK_EX):
             os.close(fd)
@@ -70,7 +73,9 @@ def holder(data_root: Path) -> int | None:
     """
     try:
         fd = _open(data_root)
-    except (FileNotFoundError, IsADirectoryError):
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         return _database_holder(data_root)
     try:
         return _holder(fd, data_root, fcntl.LOCK_SH) or None
@@ -92,7 +97,9 @@ def _database_holder(data_root: Path) -> int | None:
     """
     try:
         fd = os.open(data_root / _DATABASE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         return None
     try:
         query = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from stackr.errors import Internal
 
-__all__ = ["RESERVED_BYTES", "Reserve"]
+__all__ = ["RESERVE", "RESERVED_BYTES", "Reserve"]
 
+RESERVE = "reserve"
 RESERVED_BYTES = 1 << 20
 _LOW_BYTES = 256 << 10
 
@@ -27,7 +28,7 @@ class Reserve:
     def __init__(self, path: Path) -> None:
         self._folder = path.parent
         self._log = path.with_name(f"{path.name}-wal")
-        self._stand_in = path.with_name("reserve")
+        self._stand_in = path.with_name(RESERVE)
 
     def release(self) -> None:
         """Before the database is opened."""

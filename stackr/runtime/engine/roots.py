@@ -7,12 +7,15 @@ lies directly in them is closed as well. Containers need no way through: their f
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
-__all__ = ["close_to_others", "make_folder", "make_root"]
+__all__ = ["close_to_others", "make_folder", "make_root", "make_way"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +56,33 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
     """
     for path in (*reversed(folder.parents), folder):
         if path.is_file() and not path.is_symlink():
-            path.rename(path.with_name(f"{path.name}.damaged"))
-            _log.warning("%s: was a file: it is kept as %s.damaged", path, path.name)
+            _set_aside(path)
         if not path.is_dir():
             path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
+
+
+def make_way(path: Path, is_right: Callable[[int], bool] = stat.S_ISREG) -> None:
+    """Before one of the engine's own files is opened: what else is in its place, is kept beside it.
+
+    A damaged disk leaves folders there, and symlinks that lead nowhere; one that leads to a file is
+    followed. is_right: of its mode. Raises OSError.
+    """
+    try:
+        if is_right(path.stat().st_mode):
+            return
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    _set_aside(path)
+
+
+def _set_aside(path: Path) -> None:
+    names = (f"{path.name}.damaged{number or ''}" for number in count())
+    aside = next(a for name in names if not os.path.lexists(a := path.with_name(name)))
+    path.rename(aside)
+    _log.warning("%s: was something else: it is kept as %s", path, aside.name)
 
 
 def _make(folder: Path, mode: int) -> None:

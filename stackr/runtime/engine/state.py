@@ -30,7 +30,8 @@ from stackr.runtime.engine.disk import is_read_only
 from stackr.runtime.engine.journal import Changes, Journal, Key
 from stackr.runtime.engine.records import Document, Kind, NewerRecord, Surplus
 from stackr.runtime.engine.recovery import Recovered, recover
-from stackr.runtime.engine.reserve import Reserve
+from stackr.runtime.engine.reserve import RESERVE, Reserve
+from stackr.runtime.engine.roots import make_way
 
 __all__ = ["MALFORMED", "Document", "State"]
 
@@ -39,6 +40,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 _DAMAGED_SUFFIX = ".damaged"
+_BESIDE = ("", "-wal", "-shm")
+_JOURNAL = "state.journal"
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, StackrError)
 
 
@@ -51,7 +54,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reserve = Reserve(path)
-        self._journal = Journal(path.with_name("state.journal"))
+        self._journal = Journal(path.with_name(_JOURNAL))
         self._database: Database | None = None
         self._sequence = 0
         self._unwritten: dict[Key, str | None] = {}
@@ -326,6 +329,7 @@ class State:
     # --- the start -----------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self._make_way()
         with suppress(OSError):
             self._reserve.release()
         contents, trouble = self._read()
@@ -345,6 +349,12 @@ class State:
         else:
             self._copy({}, self._sequence)
         self._reserve.take()
+
+    def _make_way(self) -> None:
+        names = [self._path.name + suffix for suffix in _BESIDE]
+        for name in (*names, _JOURNAL, RESERVE):
+            with suppress(OSError):  # a disk that is read-only
+                make_way(self._path.with_name(name))
 
     def _read(self) -> tuple[Contents | None, str]:
         """What the database says, and why it cannot be written, if so; it is open otherwise."""
@@ -382,7 +392,7 @@ class State:
             with suppress(DatabaseError):
                 self._database.close()
             self._database = None
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in _BESIDE:
             file = self._path.with_name(self._path.name + suffix)
             with suppress(FileNotFoundError):
                 file.replace(file.with_name(file.name + _DAMAGED_SUFFIX))

@@ -362,7 +362,7 @@ class Volumes:
 
 def _make_folder(path: Path) -> None:
     """A new one is root's, and open to all in the containers that mount it, whatever the umask."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    make_folder(path.parent, 0o700)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:

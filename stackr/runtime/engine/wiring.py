@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-import uuid
-from pathlib import Path
+import stat
 
 from stackr.errors import StackrError
 from stackr.runtime.engine.api.backends import Engine
@@ -26,6 +25,7 @@ from stackr.runtime.engine.container.records.lost import (
 from stackr.runtime.engine.container.service import Containers
 from stackr.runtime.engine.container.wiring import make_containers
 from stackr.runtime.engine.events import EventBus
+from stackr.runtime.engine.identity import engine_id
 from stackr.runtime.engine.image.service import Images
 from stackr.runtime.engine.launch import LISTEN_AGAIN, is_running
 from stackr.runtime.engine.lease.removal import Resources
@@ -35,7 +35,7 @@ from stackr.runtime.engine.lock import DataRootLock
 from stackr.runtime.engine.network.service import Networks
 from stackr.runtime.engine.project_locks import ProjectLocks
 from stackr.runtime.engine.reload import reload_options
-from stackr.runtime.engine.roots import close_to_others, make_root
+from stackr.runtime.engine.roots import close_to_others, make_root, make_way
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 from stackr.runtime.engine.volume import Volumes
@@ -53,6 +53,7 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         make_root(root)
     lock = DataRootLock.acquire(config.data_root, timeout_s=_LOCK_WAIT_S)
     parts.callback(lock.release)
+    make_way(config.socket, stat.S_ISSOCK)
     listening = Listening.open(config)
     parts.callback(listening.close)
     state = State.open(config.database)
@@ -90,7 +91,7 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
     times = ActionTimes()
     engine = Engine(
         config=config,
-        id=_engine_id(config.data_root),
+        id=engine_id(config.data_root),
         events=events,
         images=images,
         networks=networks,
@@ -125,6 +126,7 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
         try:
             lock.renew()
             make_root(config.exec_root)
+            make_way(config.socket, stat.S_ISSOCK)
             server.reopen(config.socket)
             open_to_group(config, listening.group)
             _log.warning("%s: was removed: it is there again", config.socket)
@@ -151,13 +153,3 @@ async def _open_metrics(
         server = Server(engine, first, further, routes=METRICS)
         await server.open()
         parts.push_async_callback(server.close)
-
-
-def _engine_id(data_root: Path) -> str:
-    """A name for this engine, made once."""
-    path = data_root / "engine-id"
-    if not path.exists():
-        new = path.with_suffix(".new")
-        new.write_text(f"{uuid.uuid4()}\n")
-        new.replace(path)
-    return path.read_text().strip()

@@ -1,13 +1,16 @@
-"""The engine's own folders, where a damaged disk has put something else in their place."""
+"""What a damaged disk has put in the place of the engine's own folders and files."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stackr.runtime.engine.identity import engine_id
 from stackr.runtime.engine.lock import DataRootLock, holder
-from stackr.runtime.engine.roots import make_folder
+from stackr.runtime.engine.roots import make_folder, make_way
 
 
 @pytest.mark.parametrize("name", ["snapshots", "snapshots/l", "snapshots/l/empty"])
@@ -32,9 +35,61 @@ def test_a_folder_may_be_on_another_disk(tmp_path: Path) -> None:
     assert (tmp_path / "content").is_symlink()
 
 
-def test_a_folder_is_nobodys_lock(tmp_path: Path) -> None:
-    (tmp_path / "engine.lock").mkdir()
+def _folder(path: Path) -> None:
+    path.mkdir()
+    (path / "lost").write_text("found")
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("damage", [_folder, _loop])
+def test_what_is_no_file_makes_way(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    place = tmp_path / "engine.log"
+    for aside in ("engine.log.damaged", "engine.log.damaged1"):
+        damage(place)
+        make_way(place)
+        place.write_text("own")
+        assert os.path.lexists(tmp_path / aside)
+        place.unlink()
+
+
+def test_a_file_may_be_on_another_disk(tmp_path: Path) -> None:
+    for name in ("real", "not-mounted"):
+        (tmp_path / f"to-{name}").symlink_to(name)
+    (tmp_path / "real").touch()
+    for name in ("to-real", "to-not-mounted", "missing"):
+        make_way(tmp_path / name)
+    assert (tmp_path / "to-real").is_symlink()
+    assert (tmp_path / "to-not-mounted").is_symlink()
+
+
+@pytest.mark.parametrize("damage", [_folder, _loop])
+def test_what_is_no_file_is_nobodys_lock(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    for name in ("engine.lock", "state.db"):
+        damage(tmp_path / name)
     assert holder(tmp_path) is None
     lock = DataRootLock.acquire(tmp_path, timeout_s=0)
     assert (tmp_path / "engine.lock").is_file()
     lock.release()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: None,
+        lambda path: path.write_text(""),
+        lambda path: path.write_bytes(b"\xff\x00garbage"),
+        _folder,
+        _loop,
+    ],
+    ids=["missing", "empty", "garbage", "folder", "loop"],
+)
+def test_an_engine_whose_name_is_damaged_gets_another(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(tmp_path / "engine-id")
+    name = engine_id(tmp_path)
+    assert len(name) == 36
+    assert engine_id(tmp_path) == name

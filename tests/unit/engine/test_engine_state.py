@@ -101,6 +101,23 @@ def test_damage_costs_no_record(tmp_path: Path, name: str, clean: bool) -> None:
     assert not State.open(tmp_path / "state.db").notes
 
 
+@pytest.mark.parametrize("name", [DATABASE, LOG, COPY, "reserve"])
+def test_a_folder_in_a_files_place_costs_no_record(tmp_path: Path, name: str) -> None:
+    crashed(tmp_path, clean=True)
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name / "lost").mkdir(parents=True)
+    state = State.open(tmp_path / "state.db")
+    assert state.all("kind") == DOCUMENTS
+    assert not any("memory" in warning for warning in state.warnings)
+    state.put("kind", "new", {})
+    state.close()
+    assert all((tmp_path / file).is_file() for file in (DATABASE, COPY, "reserve"))
+    (tmp_path / COPY).unlink()
+    state = State.open(tmp_path / "state.db")
+    assert state.all("kind") == {**DOCUMENTS, "new": {}}
+    state.close()
+
+
 def test_a_damaged_record_costs_that_record_alone(tmp_path: Path) -> None:
     crashed(tmp_path, clean=True)
     (tmp_path / "state.journal").unlink()

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import socket
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from stackr.errors import Internal, Unavailable
 from stackr.runtime.engine.linux.child import ENVIRONMENT, child_argv
 from stackr.runtime.engine.linux.process import Process, start_ticks
 from stackr.runtime.engine.linux.sidecar import MAX_FDS, MAX_MESSAGE
+from stackr.runtime.engine.roots import make_way
 
 __all__ = ["Answer", "Program", "SidecarClient"]
 
@@ -118,6 +120,7 @@ class SidecarClient:
     def _spawn(self, listener: socket.socket, theirs: socket.socket) -> int:
         program = self._program
         log = program.path.with_suffix(".log")
+        make_way(log)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             flags |= os.O_TRUNC
@@ -309,6 +312,7 @@ def _listener(path: Path) -> socket.socket:
     """What an earlier process left there is replaced."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
+        make_way(path, stat.S_ISSOCK)
         path.unlink(missing_ok=True)
         with _address(path) as address:
             listener.bind(address)

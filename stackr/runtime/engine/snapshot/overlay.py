@@ -284,7 +284,7 @@ class Overlay:
         """
         folder = self._root / "c" / container_id
         if (folder / "upper").is_dir():
-            (folder / "work").mkdir(mode=0o700, exist_ok=True)
+            make_folder(folder / "work", 0o700)
             return
         root = self._root_attributes(self._layers_of(container_id))
         self._state.note(f"container {container_id[:12]}: what it wrote is gone from {folder}")

@@ -36,6 +36,7 @@ from stackr.runtime.engine.container.settings.spec import ExecCreate
 from stackr.runtime.engine.linux.launcher_client import Launched
 from stackr.runtime.engine.linux.process import kill_tree, start_ticks
 from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.roots import make_folder
 
 __all__ = ["ExecLaunch", "Executor"]
 
@@ -113,7 +114,7 @@ class Executor:
         if self._has_ended(container):
             raise Conflict(f"container {container.id} is not running")
         # The bundle may have been removed, and runc runs itself in the folder of its file system.
-        self._storage.rootfs(container).mkdir(parents=True, exist_ok=True)
+        make_folder(self._storage.rootfs(container))
         folder.mkdir()
         console: ConsoleSocket | None = None
         try:

@@ -32,6 +32,7 @@ from stackr.runtime.engine.container.records.restart import comes_up_with_daemon
 from stackr.runtime.engine.container.records.state import Event, Status
 from stackr.runtime.engine.linux.process import Process, start_ticks
 from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.roots import make_folder
 
 __all__ = ["Adoption"]
 
@@ -184,7 +185,7 @@ class Adoption:
             return
         live.monitor = monitor
         bundle = self._parts.storage.bundle(container)
-        bundle.mkdir(parents=True, exist_ok=True)  # where the monitor will write how it ends
+        make_folder(bundle)  # where the monitor will write how it ends
         if container.running is not None:
             try:
                 await self._take_over_networks(container, container.running.pid)

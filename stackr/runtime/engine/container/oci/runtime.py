@@ -24,6 +24,7 @@ from stackr.runtime.engine.container.oci import seccomp
 from stackr.runtime.engine.container.oci.filters import CompiledFilters
 from stackr.runtime.engine.linux.launcher_client import Launched, Launcher
 from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.roots import make_folder
 
 __all__ = ["OciRuntime", "choose_runtime"]
 
@@ -120,7 +121,7 @@ class OciRuntime:
     async def update(self, id: str, resources: dict[str, Any], folder: Path) -> None:
         """Change limits, given as `linux.resources`; `folder` takes a passing file."""
         self._check_known(id)
-        folder.mkdir(parents=True, exist_ok=True)  # the bundle may have been removed
+        make_folder(folder)  # the bundle may have been removed
         file = folder / "resources.json"
         file.write_text(json.dumps(resources))
         try:
@@ -199,7 +200,7 @@ async def choose_runtime(
         if path is None:
             continue
         runtime = OciRuntime(path, root / name, launcher)
-        runtime.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(runtime.root, 0o700)
         if name == "runc" or await _works(runtime, folder, cgroup, host):
             return runtime
     which = f"{wanted} does not work" if wanted else "neither crun nor runc works"

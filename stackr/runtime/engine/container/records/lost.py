@@ -203,5 +203,5 @@ def monitors(config: EngineConfig) -> Iterator[tuple[str, int]]:
 def bundle_ids(config: EngineConfig) -> list[str]:
     try:
         return [name for name in os.listdir(config.bundles_root) if len(name) == ID_LENGTH]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

@@ -35,6 +35,7 @@ from stackr.runtime.engine.linux.launcher_client import (
     SharedTarget,
 )
 from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.roots import make_folder, make_way
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.snapshot.size import size_wanted
 from stackr.runtime.engine.volume import ANONYMOUS_LABEL
@@ -116,7 +117,7 @@ class Storage:
         )
         for mount, diff_ids in zip(images, mounted, strict=True):
             self._check_part(mount, diff_ids)
-        self.folder(container).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder(container), 0o700)
         self._mark(container.id)
         return tuple([await self._make_mount(container, mount) for mount in container.mounts])
 
@@ -349,7 +350,10 @@ class Storage:
     ) -> dict[str, str]:
         """hosts, hostname and resolv.conf; returns target in the container -> file."""
         folder = self.folder(container)
-        folder.mkdir(mode=0o710, parents=True, exist_ok=True)
+        make_folder(folder, 0o710)
+        for file in ("hostname", "hosts", "resolv.conf"):
+            make_way(folder / file)
+        make_way(self.log_file(container))
         (folder / "hostname").write_text(f"{container.hostname}\n")
         (folder / "resolv.conf").write_text(resolv_conf)
         self.write_hosts(container, (), host_gateways=host_gateways)
