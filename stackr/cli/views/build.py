@@ -4,13 +4,14 @@ time, and the size of its layer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from stackr.cli.views.units import seconds, size
 from stackr.runtime.image_build import BuildProgress
 from stackr.text import visible
 
-__all__ = ["BuildLines", "layer_size", "step_label"]
+__all__ = ["BuildLines", "as_left", "layer_size", "step_label"]
 
 
 def step_label(progress: BuildProgress) -> str:
@@ -56,11 +57,20 @@ class BuildLines:
         key = (progress.stage, progress.number)
         *whole, rest = (self._begun.get(key, "") + progress.text).split("\n")
         self._begun[key] = rest
-        yield from (self._line(progress, f"| {line}") for line in whole)
+        yield from (self._line(progress, f"| {as_left(line)}") for line in whole)
 
     def _rest(self, progress: BuildProgress) -> Iterator[str]:
         if rest := self._begun.pop((progress.stage, progress.number), ""):
-            yield self._line(progress, f"| {rest}")
+            yield self._line(progress, f"| {as_left(rest)}")
 
     def _line(self, progress: BuildProgress, text: str) -> str:
         return f" {self._image} {step_label(progress)} {visible(text.rstrip(), one_line=True)}"
+
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""Colours and movements of the cursor. Source: ECMA-48, 5.4."""
+
+
+def as_left(line: str) -> str:
+    """What a program's line is in the end, where it wrote over it to show how far it is."""
+    return _CONTROL.sub("", line).rstrip("\r").rpartition("\r")[2]

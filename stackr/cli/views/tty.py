@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import time
 
-from stackr.cli.views.build import layer_size, step_label
+from stackr.cli.views.build import as_left, layer_size, step_label
 from stackr.cli.views.keys import HiddenKeys
 from stackr.cli.views.live import LiveRows
 from stackr.cli.views.output import Output
@@ -116,7 +116,7 @@ class TtyView:
             return
         step = f"  {step_label(progress)}"
         below = self._rows.get(label).below
-        text = visible(progress.text.strip().rpartition("\n")[2], one_line=True)
+        text = visible(as_left(progress.text.strip().rpartition("\n")[2]), one_line=True)
         sized = layer_size(progress)
         match progress.kind:
             case "step":
