@@ -22,6 +22,14 @@ from stackr.runtime.docker.client import Client
 from stackr.runtime.docker.context import chosen_address, context_address
 from stackr.runtime.docker.runtime import DockerRuntime, capabilities_of
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine_names import (
+    DOCKER,
+    EMBEDDED,
+    cluster_kind,
+    engine_named,
+    of_containers,
+    plain,
+)
 from stackr.runtime.labels import PROJECT, STACK_NAMESPACE
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.swarm.role import is_manager
@@ -32,8 +40,6 @@ from stackr.runtime.workloads import Workloads
 __all__ = ["address_of", "connect", "connect_either", "foretold"]
 
 _CONTEXT = "context://"
-_SWARM = "swarm+"
-_CONTAINERS = "docker+"
 
 
 async def connect(
@@ -53,17 +59,17 @@ async def connect(
     stackr's own engine has to be started, Unavailable where nothing answers, and NotSupported for
     what is called a Swarm.
     """
-    name = _named(engine, environ)
-    if _is_swarm(name):
+    name = engine_named(engine, environ)
+    if cluster_kind(name):
         raise NotSupported(
             f'engine "{name}": this is done on the containers of one engine, not on a Swarm',
-            hint=f"name the engine of a node: {name.removeprefix(_SWARM)}",
+            hint=f"name the engine of a node: {plain(name)}",
         )
 
     async def opened(address: EngineAddress) -> Runtime:
         return await DockerRuntime.open(Client(address, read_only=read_only), environ)
 
-    if name != "embedded":
+    if name != EMBEDDED:
         return await opened(_address(name, environ))
     config = EngineConfig.from_environment(environ)
     own = EngineAddress(f"unix://{config.socket}")
@@ -105,13 +111,12 @@ async def connect_either(
     project: for which it is wanted. Raises as `connect`; and Conflict where an engine manages a
     Swarm, nobody said whether that is meant, and a project of the name runs on it as containers.
     """
-    name = _named(engine, environ)
-    if name == "embedded" or name.startswith(_CONTAINERS):
+    name = engine_named(engine, environ)
+    if of_containers(name):
         return await connect(name, environ, read_only=read_only, start=start)
-    rest = "docker" if name == "swarm" else name.removeprefix(_SWARM)
-    client = Client(_address(rest, environ), read_only=read_only)
+    client = Client(_address(name, environ), read_only=read_only)
     try:
-        if _is_swarm(name):
+        if cluster_kind(name):
             return await SwarmWorkloads.open(client, environ)
         return await _told_apart(client, name, project, environ)
     except BaseException:
@@ -133,7 +138,7 @@ async def _told_apart(
         raise Conflict(
             f'engine "{name}": "{project}" runs on it as containers of one host,'
             " and it manages a Swarm",
-            hint=f"say which is meant: --engine {_CONTAINERS}{name} or --engine {_SWARM}{name}",
+            hint=f"say which is meant: --engine docker+{name} or --engine swarm+{name}",
         )
     return swarm
 
@@ -150,9 +155,9 @@ def address_of(engine: str | None = None, environ: Mapping[str, str] = os.enviro
 
     Raises InvalidArgument for a name that is none, Unavailable for stackr's own where none runs.
     """
-    name = _named(engine, environ)
-    if name != "embedded":
-        return _address("docker" if name == "swarm" else name.removeprefix(_SWARM), environ)
+    name = engine_named(engine, environ)
+    if name != EMBEDDED:
+        return _address(name, environ)
     config = EngineConfig.from_environment(environ)
     _have_running(config, start=False)
     return EngineAddress(f"unix://{config.socket}")
@@ -163,15 +168,7 @@ def foretold(engine: str | None = None, environ: Mapping[str, str] = os.environ)
 
     Of any other, nothing is: what it can beyond the common ground shows once it is open.
     """
-    return Capabilities(documented_support=_named(engine, environ) == "embedded")
-
-
-def _named(engine: str | None, environ: Mapping[str, str]) -> str:
-    return engine or environ.get("STACKR_ENGINE") or "embedded"
-
-
-def _is_swarm(name: str) -> bool:
-    return name == "swarm" or name.startswith(_SWARM)
+    return Capabilities(documented_support=engine_named(engine, environ) == EMBEDDED)
 
 
 def _have_running(config: EngineConfig, *, start: bool) -> None:
@@ -187,8 +184,8 @@ def _have_running(config: EngineConfig, *, start: bool) -> None:
 
 
 def _address(engine: str, environ: Mapping[str, str]) -> EngineAddress:
-    engine = engine.removeprefix(_CONTAINERS)
-    if engine == "docker":
+    engine = plain(engine)
+    if engine == DOCKER:
         return chosen_address(environ)
     if engine.startswith(_CONTEXT) and engine != _CONTEXT:
         return context_address(engine.removeprefix(_CONTEXT), environ)

@@ -6,10 +6,18 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from stackr.runtime.engine_names import (
+    CLUSTERS,
+    DOCKER,
+    cluster_kind,
+    engine_named,
+    of_containers,
+    plain,
+)
+
 __all__ = ["dialect_named", "engine_host", "is_of_this_machine", "may_be_cluster"]
 
 _LOOPBACK = "127.0.0.1"
-_SWARM = "swarm"
 
 
 def is_of_this_machine(engine: str | None, environ: Mapping[str, str] = os.environ) -> bool:
@@ -26,18 +34,14 @@ def engine_host(engine: str | None, environ: Mapping[str, str] = os.environ) -> 
 
 def may_be_cluster(engine: str | None, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether only the engine itself can tell that it runs replicas on several machines."""
-    named = engine or environ.get("STACKR_ENGINE") or "embedded"
-    return named != "embedded" and not named.startswith("docker+")
+    return not of_containers(engine_named(engine, environ))
 
 
 def dialect_named(engine: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """What the documents are called of an engine whose name says that it takes any; else ""."""
-    named = engine or environ.get("STACKR_ENGINE") or "embedded"
-    return _SWARM if named == _SWARM or named.startswith(f"{_SWARM}+") else ""
+    return CLUSTERS.get(cluster_kind(engine_named(engine, environ)), "")
 
 
 def _address(engine: str | None, environ: Mapping[str, str]) -> str:
-    named = engine or environ.get("STACKR_ENGINE") or "embedded"
-    named = named.removeprefix(f"{_SWARM}+").removeprefix("docker+")
-    named = "docker" if named == _SWARM else named
-    return environ.get("DOCKER_HOST", "") if named == "docker" else named
+    named = plain(engine_named(engine, environ))
+    return environ.get("DOCKER_HOST", "") if named == DOCKER else named

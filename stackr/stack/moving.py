@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stackr.errors import InvalidArgument, StackrError
 from stackr.planner.review.portability import DOCKER, EMBEDDED, Row, compare_engines
 from stackr.runtime.connect import connect_either
+from stackr.runtime.engine_names import engine_named
 from stackr.runtime.workloads import WorkloadCapabilities
 from stackr.spec.model.project import Project
 from stackr.stack.address import dialect_named
@@ -31,7 +32,7 @@ def kind_of(engine: str | None) -> str:
 
     Raises InvalidArgument for an empty one.
     """
-    if (engine or os.environ.get("STACKR_ENGINE") or EMBEDDED) == EMBEDDED:
+    if engine_named(engine, os.environ) == EMBEDDED:
         return EMBEDDED
     return dialect_named(engine) or DOCKER
 
@@ -39,7 +40,7 @@ def kind_of(engine: str | None) -> str:
 def compare_with(project: Project, engine: str | None, other: str) -> Comparison:
     """engine, other: names or addresses, as `--engine` takes them.
 
-    A Swarm is asked for its version and its nodes; where it does not answer, the newest is assumed.
+    A cluster is asked for its version and nodes; where it does not answer, the newest is assumed.
     """
     if not other:
         raise InvalidArgument("--to: the other engine has no name")

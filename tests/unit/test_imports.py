@@ -34,6 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stackr.runtime.container": ("stackr.runtime.limits",),
     "stackr.runtime": (),
     "stackr.runtime.leases": ("stackr.runtime.protocol",),
+    "stackr.runtime.engine_names": (),
     "stackr.runtime.folders": (),
     "stackr.runtime.architecture": (),
     "stackr.runtime.proc_targets": (),
@@ -77,6 +78,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "stackr.runtime.connect": (
         "stackr.runtime.docker",
+        "stackr.runtime.engine_names",
         "stackr.runtime.labels",
         "stackr.runtime.swarm",
         "stackr.runtime.workloads",
