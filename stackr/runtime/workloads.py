@@ -2,22 +2,52 @@
 
 Behind `protocol.Runtime` stackr makes each container; behind `Workloads` it writes down what shall
 be, as documents, and the engine makes the containers, moves them between nodes and replaces them.
-This text is for whoever builds such an engine. A back-end is three things:
+This text is for whoever builds such an engine, and says "Kubernetes" where Swarm leaves a question
+open. A back-end is:
 
-* a *dialect*, pure, in the planner (`planner/swarm` is one): it renders a stack file to documents,
+* a *dialect*, pure, in the planner (`planner/swarm` is one; `planner.workloads.dialect.Dialect` is
+  what it has to be; its line is in `planner/dialects.py`): it renders a stack file to documents,
   refuses by name what its engine cannot do, and knows when two specs mean the same. `Workloads`
-  names it in `dialect`; nobody else asks which engine it is.
+  names it in `dialect`; nobody else asks which engine it is. What an attribute means there is said
+  at its field in `spec/model`, in the words of `spec/attribute.py`.
 * this Protocol, over whatever its API speaks. It decides nothing: it carries documents to the
   engine and brings back what the engine says, and `spec` is opaque to all but the dialect.
-* a line in `runtime/connect.py`.
+* its kind in `runtime/engine_names.py`, and how it is opened in `runtime/connect.py`.
+* what it may import, in `tests/unit/test_imports.py`.
+
+An order to do it in: the dialect's `render` (judged by tests like those of
+`unit/planner/swarm`), `observe` and `create`, until each file of `tests/compose_cases` that it can
+run is sent, read back, and found without a difference; then `update` and `status`, with which `up`
+waits; the rest serves single commands. `integration/swarm` tells what real engines are asked.
+
+What a document is:
+
+* **One thing of the stack file, not of the API.** A service may be several objects there (a
+  Deployment, a Service, claims for volumes). The back-end makes, finds and removes them together,
+  the one on which the others depend last, and first at a removal; `id` and `version` are those of
+  the main one, whose labels are the document's. One that is half made, as a call was cut off, shows
+  as different from what is wanted, and the next `up` makes it whole.
+* **Kinds are those of the stack file**; a dialect that has no use for one renders none of it
+  (networks, where every pod reaches every other; what keeps them apart is then a document of that
+  kind).
+* **A changed config or secret is another one**, by a hash in its name, also where the engine could
+  change it: so do tasks move with it, and revisions keep theirs.
+
+What a task is: **one try to run a replica**, on one node. An engine that starts a container again
+in its place, as in a pod, has a task for each try (its own ID, say the pod's with the count): three
+that failed are how a service is given up. `slot` is a number that the engine keeps for a replica's
+successor, or 0. `is_current` goes by the newest template (a ReplicaSet's hash), `running` means
+ready to serve where there is a check (else `starting`), `pending` with an `error` that it has no
+place. An update that the engine calls stuck (a deadline that has passed) is `paused`.
 
 What every back-end promises:
 
 * **A document is found by its labels and kind**, never by a prefix of its name. What has not the
   project's label belongs to others, and no call touches it.
-* **Optimistic lock.** Each observed document has a `version`. `update` and `remove` take the one
-  that was observed, and raise Conflict, with nothing changed, where the document has moved on
-  since. A saved plan is safe by this.
+* **Optimistic lock.** Each observed document has a `version`, a number that is compared for being
+  the same and for nothing else, and moves with whatever else may change (a resourceVersion).
+  `update` and `remove` take the one that was observed, and raise Conflict, with nothing changed,
+  where the document has moved on since. A saved plan is safe by this.
 * **No update without a difference.** An update that says what is there already is not harmless
   (Swarm forgets its previous spec, Kubernetes starts managing fields), so the planner plans none,
   and a back-end never sends one of its own: not to refresh a label, not to wait.
@@ -309,6 +339,14 @@ class Workloads(Closing, Protocol):
         """The projects of which there are documents, sorted."""
         ...
 
+    async def taken_ports(self, *, besides: str) -> frozenset[tuple[int, str]]:
+        """(port, protocol) that services publish, on every node or on their tasks' own.
+
+        besides: a project whose services do not count. Those of whatever else has ports on the
+        nodes are not known.
+        """
+        ...
+
     async def observe(
         self, project: str, *, names: Sequence[tuple[DocumentKind, str]] = ()
     ) -> Observation:
@@ -400,7 +438,12 @@ class Workloads(Closing, Protocol):
 
 @runtime_checkable
 class SupportsNodeEngines(Protocol):
-    """The containers of tasks can be reached one by one, through the engine of their node."""
+    """The containers of tasks can be reached one by one, through the engine of their node.
+
+    Where the cluster's API itself hands `exec` and the like on, the "engine" is a stand-in: it has
+    `inspect_container` for the node's tasks, and those of `protocol.SupportsExec` and its kin that
+    the API has; a call that it has not raises NotSupported.
+    """
 
     async def node_engine(self, node: str) -> Runtime:
         """The engine of the node with this ID or name; the caller closes it.

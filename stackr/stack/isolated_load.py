@@ -7,50 +7,31 @@ started for this.
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from stackr.errors import Conflict, InvalidArgument, NotSupported, PermissionDenied, Unavailable
+from stackr.errors import InvalidArgument, NotSupported, PermissionDenied, Unavailable
 from stackr.planner.desired.instance import Instance, instance
 from stackr.planner.desired.isolated import (
     FixedPort,
-    PortKey,
     chosen_ports,
     fixed_ports,
-    kept_ports,
     with_host_ports,
 )
-from stackr.runtime import labels
-from stackr.runtime.connect import connect
-from stackr.runtime.folders import is_gone
+from stackr.runtime.connect import connect_either
 from stackr.runtime.types import ContainerState
+from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Isolated, Project
 from stackr.stack.address import engine_host, is_of_this_machine
+from stackr.stack.isolated_ports import Ports, ports_among
 from stackr.stack.testenv.variables import Address, Member, reached_from, variables
+from stackr.stack.workloads.isolated import ports_on_cluster
 
-__all__ = ["Ports", "isolated_again", "known_ports", "load_isolated", "ports_among"]
+__all__ = ["isolated_again", "known_ports", "load_isolated"]
 
 T = TypeVar("T")
-_IN_USE = (errno.EADDRINUSE, errno.EACCES)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """kept: the copy's own. taken: (port, protocol) of others. is_here: this host's ports count."""
-
-    kept: Mapping[PortKey, tuple[int, int]]
-    taken: frozenset[tuple[int, str]]
-    is_here: bool
-
-    def is_free(self, port: int, protocol: str, host_ip: str) -> bool:
-        if (port, protocol) in self.taken:
-            return False
-        return not self.is_here or _can_bind(port, protocol, host_ip)
 
 
 def load_isolated(
@@ -70,7 +51,8 @@ def load_isolated(
     ports = known_ports(isolated, engine)
     chosen = chosen_ports(isolated.project, fixed, ports.kept, ports.is_free)
     if chosen:
-        values, _ = variables(_members(project, fixed, chosen, engine))
+        told = [port for port in fixed if not (ports.is_cluster and _is_of_a_node(project, port))]
+        values, _ = variables(_members(project, told, chosen, engine))
         project = read({**environ, **values})
         if fixed_ports(project) != fixed:
             raise InvalidArgument(
@@ -98,46 +80,21 @@ def isolated_again(
     return isolate(project, isolated, chosen)
 
 
-def ports_among(
-    containers: Sequence[ContainerState], isolated: Isolated, *, is_here: bool
-) -> Ports:
-    """What the containers of an engine say of the ports of a copy.
-
-    Raises Conflict where the copy's project is another's: of another folder, or not isolated.
-    """
-    own = [c for c in containers if c.labels.get(labels.PROJECT) == isolated.project]
-    others = [c for c in containers if c.labels.get(labels.PROJECT) != isolated.project]
-    for container in own:
-        _check_own(container, isolated)
-    taken = {(p.host_port, p.protocol) for c in others for p in c.ports if p.host_port}
-    for container in others:
-        if labels.ISOLATED in container.labels:  # it comes back to its ports
-            for key, (first, last) in _spec_ports(container).items():
-                taken |= {(number, key[2]) for number in range(first, last + 1)}
-    found = Ports({}, frozenset(taken), is_here)
-    kept: dict[PortKey, tuple[int, int]] = {}
-    for container in sorted(own, key=lambda c: c.is_running):
-        for key, held in _spec_ports(container).items():
-            numbers = range(held[0], held[1] + 1)
-            if container.is_running or all(found.is_free(n, key[2], key[3]) for n in numbers):
-                kept[key] = held
-    return replace(found, kept=kept)
-
-
 def known_ports(isolated: Isolated, engine: str | None) -> Ports:
     """The same of an engine, which is not started where it does not run."""
-    is_here = is_of_this_machine(engine)
-    containers = _now(_containers(engine))
-    return ports_among(containers, isolated, is_here=is_here)
+    return _now(_ports(isolated, engine, is_here=is_of_this_machine(engine)))
 
 
-async def _containers(engine: str | None) -> list[ContainerState]:
+async def _ports(isolated: Isolated, engine: str | None, *, is_here: bool) -> Ports:
     try:
-        runtime = await connect(engine, read_only=True, start=False)
+        opened = await connect_either(engine, project=isolated.project, read_only=True, start=False)
     except (Unavailable, PermissionDenied, NotSupported):
-        return []  # who needs the engine for more says why it is not there
-    async with runtime:
-        return list(await runtime.list_containers(all=True))
+        # who needs the engine for more says why it is not there
+        return ports_among((), isolated, is_here=is_here)
+    async with opened as found:
+        if isinstance(found, Workloads):
+            return await ports_on_cluster(found, isolated, is_here=is_here)
+        return ports_among(await found.list_containers(all=True), isolated, is_here=is_here)
 
 
 def _now(work: Coroutine[Any, Any, T]) -> T:
@@ -163,23 +120,8 @@ def _now(work: Coroutine[Any, Any, T]) -> T:
     return found[0]
 
 
-def _check_own(container: ContainerState, isolated: Isolated) -> None:
-    folder = container.labels.get(labels.FOLDER, "")
-    if labels.ISOLATED not in container.labels:
-        raise Conflict(
-            f'project "{isolated.project}": it is there, and no isolated copy',
-            hint="choose another name: --isolated=NAME",
-        )
-    if folder != isolated.folder and not is_gone(folder):
-        raise Conflict(
-            f'isolated copy "{isolated.name}" of {isolated.stack}: it is the one of {folder}',
-            hint="choose another name: --isolated=NAME",
-        )
-
-
-def _spec_ports(container: ContainerState) -> dict[PortKey, tuple[int, int]]:
-    service = container.labels.get(labels.SERVICE, "")
-    return kept_ports(service, container.labels.get(labels.SPEC, ""))
+def _is_of_a_node(project: Project, port: FixedPort) -> bool:
+    return project.services[port.service].ports[port.index].mode == "host"
 
 
 def _members(
@@ -203,18 +145,3 @@ def _members(
         Member(service, 1, ports=reached_from(host, addresses))
         for service, addresses in found.items()
     ]
-
-
-def _can_bind(port: int, protocol: str, host_ip: str) -> bool:
-    """Whether nobody has it here. Of an address that is not this host's, the engine tells."""
-    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
-    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
-    number = socket.IPPROTO_SCTP if protocol == "sctp" else 0
-    try:
-        with closing(socket.socket(family, kind, number)) as probe:
-            if protocol == "tcp":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host_ip, port))
-    except OSError as error:
-        return error.errno not in _IN_USE
-    return True

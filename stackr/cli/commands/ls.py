@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.views.projects import ProjectRow, project_rows, projects_json, projects_table
 from stackr.errors import InvalidArgument
 from stackr.options import Option
+from stackr.planner.workloads.removal import services_of
 from stackr.runtime import labels
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
@@ -91,7 +93,10 @@ async def _stacks(session: Session, cluster: Workloads) -> Sequence[ProjectRow]:
     await clear_expired(session.context(), cluster)
     rows = []
     for name in await cluster.projects():
-        found = await cluster.status(name)
+        observation, found = await asyncio.gather(cluster.observe(name), cluster.status(name))
         up = sum(status.running >= status.desired or status.is_job for status in found)
-        rows.append(ProjectRow(name, f"services({up}/{len(found)} running)", "N/A"))
+        own = next((each.labels for each in services_of(observation)), {})
+        state = f"services({up}/{len(found)} running)"
+        copy = (own.get(labels.FOLDER, ""), own.get(labels.ISOLATED, ""))
+        rows.append(ProjectRow(name, state, "N/A", *copy))
     return rows

@@ -100,6 +100,8 @@ async def _on_cluster(
         session.show_plan(plan, "json" if session.is_json else "text")
         return 0
     result = await converge_cluster(session.context(), cluster, goal)
+    if result.is_success and not result.plan.is_empty:
+        _say_whose(session, project)
     session.show_profile()
     return result.exit_code
 

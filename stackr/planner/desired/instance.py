@@ -15,6 +15,7 @@ from stackr.errors import InvalidArgument
 from stackr.planner.desired.keys import replicas
 from stackr.spec.model.network import Ipam, Network
 from stackr.spec.model.project import Project
+from stackr.spec.model.secret import FileObject
 from stackr.spec.model.service import Service, ServiceNetwork
 from stackr.spec.model.volume import Volume
 
@@ -92,8 +93,11 @@ def instance(
     services = {name: copy.service(service) for name, service in project.services.items()}
     networks = {key: copy.network(key, network) for key, network in project.networks.items()}
     volumes = {key: copy.volume(key, volume) for key, volume in project.volumes.items()}
+    configs = {key: copy.file(config) for key, config in project.configs.items()}
+    secrets = {key: copy.file(secret) for key, secret in project.secrets.items()}
+    update = {"services": services, "networks": networks, "volumes": volumes}
     return Instance(
-        project.model_copy(update={"services": services, "networks": networks, "volumes": volumes}),
+        project.model_copy(update={**update, "configs": configs, "secrets": secrets}),
         tuple(port for service in project.services.values() for port in copy.ports(service)),
         tuple(dict.fromkeys(copy.notes)),
     )
@@ -174,6 +178,12 @@ class _Copy:
         if device.startswith("/") and "bind" in volume.driver_opts.get("o", ""):
             self.notes.append(f"volume {key} is the folder {device}: it is shared")
         return self._named(key, volume, {})
+
+    def file(self, item: FileObject) -> FileObject:
+        """A config or secret, which a cluster keeps under a name."""
+        if item.external or not item.name:
+            return item
+        return item.model_copy(update={"name": self._unique(item.name)})
 
     def _named(self, key: str, item: Named, update: dict[str, Any]) -> Named:
         if item.name:

@@ -23,7 +23,7 @@ from stackr.text import whole_number
 
 __all__ = [
     *("FIRST", "LAST", "FixedPort", "IsFree", "Kept", "PortKey"),
-    *("chosen_ports", "fixed_ports", "kept_ports", "preferred", "with_host_ports"),
+    *("chosen_ports", "fixed_ports", "kept_ports", "listed_ports", "preferred", "with_host_ports"),
 ]
 
 _MOST_PORT = 65535
@@ -68,12 +68,16 @@ def fixed_ports(project: Project) -> tuple[FixedPort, ...]:
 def kept_ports(service: str, spec: str) -> dict[PortKey, tuple[int, int]]:
     """The host ports of a container, by the resolved service that its label holds."""
     try:
-        ports = json.loads(spec).get("ports") or ()
-        return {
-            key: (first, last) for key, _, first, last in _published(service, map(_of_json, ports))
-        }
-    except (ValueError, TypeError, AttributeError):
+        return listed_ports(service, json.loads(spec).get("ports") or ())
+    except (ValueError, TypeError, AttributeError, KeyError):
         return {}
+
+
+def listed_ports(
+    service: str, ports: Iterable[Mapping[str, Any]]
+) -> dict[PortKey, tuple[int, int]]:
+    """The host ports of a service. ports: in the long form of the stack file."""
+    return {key: (first, last) for key, _, first, last in _published(service, map(_of_json, ports))}
 
 
 def preferred(project: str, key: PortKey, attempt: int = 0) -> int:

@@ -23,6 +23,7 @@ from stackr.planner.desired.keys import (
     replicas,
     volume_keys,
 )
+from stackr.planner.desired.ownership import copy_labels
 from stackr.planner.desired.references import Reference, references
 from stackr.planner.desired.restart_unhealthy import restart_unhealthy_label
 from stackr.planner.plan.graph import closure, topological_order
@@ -355,7 +356,7 @@ def _service_labels(
         labels.SPEC: spec,
         labels.REVISION: revision,
         labels.FORMAT: SPEC_FORMAT,
-        **_isolated_labels(project),
+        **copy_labels(project),
     }
 
 
@@ -404,17 +405,5 @@ def _labels_of(
         labels.VERSION: labels.COMPOSE_VERSION,
         labels.CONFIG_HASH: digest(text),
         labels.SPEC: text,
-        **_isolated_labels(project),
-    }
-
-
-def _isolated_labels(project: Project) -> dict[str, str]:
-    """Of an isolated copy: whose it is. They are no part of what a change is seen by."""
-    isolated = project.isolated
-    if isolated is None:
-        return {}
-    return {
-        labels.ISOLATED: isolated.name,
-        labels.FOLDER: isolated.folder,
-        labels.SEEN: isolated.seen,
+        **copy_labels(project),
     }

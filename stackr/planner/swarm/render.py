@@ -13,6 +13,7 @@ from typing import Any
 
 from stackr.errors import InvalidArgument
 from stackr.planner.desired.keys import image_name, network_keys
+from stackr.planner.desired.ownership import copy_labels
 from stackr.planner.desired.probe import probe_of
 from stackr.planner.plan.graph import topological_order
 from stackr.planner.swarm.api import LEAST, Api
@@ -251,6 +252,7 @@ def _service(draft: Draft) -> Document:
             labels.STACK_NAMESPACE: project.name,
             labels.STACK_IMAGE: image_name(project, service),
             labels.DOCUMENT_KEY: draft.key,
+            **copy_labels(project),
         },
     )
     document = sealed(document)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from stackr.planner.desired.config_hash import canonical_json, digest
+from stackr.planner.desired.ownership import COPY_LABELS
 from stackr.runtime import labels
 from stackr.runtime.workloads import Document, DocumentKind, ObservedDocument
 
@@ -17,6 +18,7 @@ HASH_DIGITS = 12
 """Of a content's hash in a name."""
 OWN_LABELS = frozenset(
     {
+        *COPY_LABELS,
         labels.STACK_NAMESPACE,
         labels.STACK_IMAGE,
         labels.DOCUMENT_HASH,
@@ -58,6 +60,7 @@ def _hash(
     all_labels: Mapping[str, str],
     content: bytes | None,
 ) -> str:
-    told = {key: value for key, value in all_labels.items() if key != labels.DOCUMENT_HASH}
+    apart = (labels.DOCUMENT_HASH, *COPY_LABELS)
+    told = {key: value for key, value in all_labels.items() if key not in apart}
     held = hashlib.sha256(content).hexdigest() if content is not None else ""
     return digest(canonical_json([kind.value, spec, told, held]))

@@ -12,7 +12,7 @@ from stackr.runtime.docker.observe import unix_time
 from stackr.runtime.swarm.documents import update_state
 from stackr.runtime.workloads import ENDED_STATES, TaskState, WorkloadStatus
 
-__all__ = ["task_state", "workload_status"]
+__all__ = ["asked_ports", "task_state", "workload_status"]
 
 Json = dict[str, Any]
 
@@ -106,6 +106,17 @@ def task_state(task: Json, service: str, node: str, *, is_current: bool = True) 
         created_at=unix_time(task.get("CreatedAt")),
         at=unix_time(status.get("Timestamp")),
         ports=_ports(status.get("PortStatus") or {}),
+    )
+
+
+def asked_ports(service: Json) -> frozenset[tuple[int, str]]:
+    """(port, protocol) that a service asks for, or has been given."""
+    found = (service.get("Endpoint") or {}, service["Spec"].get("EndpointSpec") or {})
+    return frozenset(
+        (published, protocol)
+        for endpoint in found
+        for published, _, protocol in _ports(endpoint)
+        if published
     )
 
 

@@ -33,7 +33,7 @@ from stackr.runtime.swarm.events import project_events
 from stackr.runtime.swarm.logs import task_entries
 from stackr.runtime.swarm.refusals import moved_on, refusals
 from stackr.runtime.swarm.role import nodes_of
-from stackr.runtime.swarm.tasks import workload_status
+from stackr.runtime.swarm.tasks import asked_ports, workload_status
 from stackr.runtime.types import Closing, EngineInfo
 from stackr.runtime.workloads import (
     Document,
@@ -106,6 +106,12 @@ class SwarmWorkloads(Closing):
         lists = await asyncio.gather(*(self._listed(kind, STACK_NAMESPACE) for kind in PATHS))
         found = {_labels(item).get(STACK_NAMESPACE) for items in lists for item in items}
         return sorted(name for name in found if name)
+
+    async def taken_ports(self, *, besides: str) -> frozenset[tuple[int, str]]:
+        with refusals("services"):
+            services = await self._listed(DocumentKind.SERVICE)
+        others = (item for item in services if _labels(item).get(STACK_NAMESPACE) != besides)
+        return frozenset(port for item in others for port in asked_ports(item))
 
     async def observe(
         self, project: str, *, names: Sequence[tuple[DocumentKind, str]] = ()

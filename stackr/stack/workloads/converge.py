@@ -148,6 +148,8 @@ async def converge_cluster(context: Context, cluster: Workloads, goal: ClusterGo
             now = document_prints(plan, goal.wanted, seen.observation, key, seen.digests)
             check_fresh(goal.saved, now)
         context.report(Planned(plan))
+        for note in project.isolated.notes if project.isolated and not plan.is_empty else ():
+            context.message(f"note: {note}")
         await expire_on_cluster(context, cluster, project.name, goal.ttl_s)
         code, status = await _carry_out(context, cluster, goal, plan, seen)
         if _changes(plan):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from stackr.errors import NotSupported, StackrError
+from stackr.errors import StackrError
 from stackr.planner.dialects import NEWEST, dialect_of
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import UpOptions
@@ -31,10 +31,7 @@ def rendered(
     dialect: str,
     capabilities: WorkloadCapabilities = NEWEST,
 ) -> Rendered:
-    """The project as a cluster's documents. Raises InvalidProject for what it cannot do, and
-    NotSupported for an isolated copy, which is one of containers."""
-    if project.isolated is not None:
-        raise NotSupported("--isolated: not supported: a cluster's ports and folders are not ours")
+    """The project as a cluster's documents. Raises InvalidProject for what it cannot do."""
     return dialect_of(dialect).render(scaled(project, options.scale), capabilities)
 
 

@@ -24,7 +24,8 @@ from stackr.spec.archive import archived, restored
 from stackr.spec.model.project import Isolated
 from stackr.spec.session import LoadOptions
 from stackr.stack.abandoned import abandoned
-from stackr.stack.isolated_load import isolated_again, known_ports, ports_among
+from stackr.stack.isolated_load import isolated_again, known_ports
+from stackr.stack.isolated_ports import ports_among
 from stackr.stack.isolation import Worktree, copy_name, default_name, wish_of, worktree_of
 from stackr.stack.saved import plan_text, saved_source
 from stackr.stack.source import Source
@@ -258,6 +259,6 @@ async def test_a_saved_plan_says_whose_copy_it_is_for(tmp_path: Path) -> None:
         assert again.options.project_name == "shop"
 
 
-def test_a_swarm_has_no_containers_of_a_copy_and_says_itself_that_it_takes_none() -> None:
+def test_of_an_engine_that_does_not_answer_nothing_is_known() -> None:
     copy = Isolated("feature", "shop", "/nowhere")
     assert known_ports(copy, "swarm+unix:///nowhere").kept == {}
