@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from stackr.runtime.protocol import Runtime
 from stackr.stack.containers import project_containers
 from stackr.stack.context import Context
-from stackr.stack.log_read import LogWindow, moment_of, read_logs, text_of, with_logs
+from stackr.stack.log_read import (
+    LogSink,
+    LogWindow,
+    moment_of,
+    read_logs,
+    text_of,
+    with_logs,
+)
 from stackr.stack.log_request import LogRequest, show_logs
 
-__all__ = ["LogLine", "MessageSink", "log_lines"]
+__all__ = ["LogLine", "MessageSink", "lines_of", "log_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +36,31 @@ async def log_lines(
     context: Context, runtime: Runtime, project: str, request: LogRequest
 ) -> AsyncIterator[LogLine]:
     """What `request` asks for, line by line; a log that cannot be read is a warning."""
-    sink = _Sink(context)
     if request.follow or request.index is not None:
-        async for line in sink.followed(runtime, project, request):
+        timed = replace(request, timestamps=True)
+        async for line in lines_of(context, lambda sink: show_logs(runtime, project, timed, sink)):
             yield line
         return
     containers = await project_containers(runtime, project, request.services, steps=True)
     window = LogWindow(request.tail, request.since, request.until)
-    async for name, entry in read_logs(with_logs(runtime), containers, window, sink):
+    async for name, entry in read_logs(with_logs(runtime), containers, window, _Sink(context)):
         yield LogLine(name, text_of(entry), moment_of(entry), entry.stream == "stderr")
+
+
+async def lines_of(
+    context: Context, show: Callable[[LogSink], Awaitable[None]]
+) -> AsyncIterator[LogLine]:
+    """The lines that `show` tells, with their times, as they come."""
+    sink = _Sink(context)
+    work = asyncio.ensure_future(show(sink))
+    work.add_done_callback(lambda done: sink.end())
+    try:
+        while (line := await sink.next()) is not None:
+            yield line
+        await work
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 class MessageSink:
@@ -66,19 +89,12 @@ class _Sink:
         self._context = context
         self._queue: asyncio.Queue[LogLine | None] = asyncio.Queue()
 
-    async def followed(
-        self, runtime: Runtime, project: str, request: LogRequest
-    ) -> AsyncIterator[LogLine]:
-        request = replace(request, timestamps=True)
-        work = asyncio.ensure_future(show_logs(runtime, project, request, self))
-        work.add_done_callback(lambda done: self._queue.put_nowait(None))
-        try:
-            while (line := await self._queue.get()) is not None:
-                yield line
-            await work
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+    async def next(self) -> LogLine | None:
+        """None at the end."""
+        return await self._queue.get()
+
+    def end(self) -> None:
+        self._queue.put_nowait(None)
 
     def register(self, names: Iterable[str]) -> None:
         """Names need no room here."""

@@ -35,8 +35,10 @@ from stackr.version import __version__
 
 __all__ = [
     "MAX_BYTES",
+    "document_plan_text",
     "parse_plan",
     "plan_text",
+    "read_plan",
     "save_document_plan",
     "save_plan",
     "saved_goal",
@@ -59,6 +61,20 @@ def parse_plan(data: bytes, name: str) -> dict[str, Any]:
         raise InvalidArgument(f"{name}: it is not JSON", hint=_HINT) from error
     except InvalidArgument as error:
         raise InvalidArgument(f"{name}: {error.message}", hint=error.hint or _HINT) from error
+
+
+def read_plan(plan: str | Path | bytes) -> tuple[dict[str, Any], str]:
+    """The document of a saved plan, by its path or as its text, and what errors call it.
+
+    Raises as `parse_plan`, and StackrError where the file cannot be read.
+    """
+    if isinstance(plan, bytes):
+        return parse_plan(plan, "the plan"), "the plan"
+    try:
+        with Path(plan).open("rb") as file:
+            return parse_plan(file.read(MAX_BYTES), str(plan)), str(plan)
+    except OSError as error:
+        raise StackrError(f"{plan}: {(error.strerror or str(error)).lower()}") from error
 
 
 def saved_source(document: Mapping[str, Any], name: str) -> Source:
@@ -117,11 +133,16 @@ def plan_text(
 def save_document_plan(
     path: str, plan: Plan, seen: Outlook, up_options: UpOptions, source: Source
 ) -> None:
-    """The same of a plan for a cluster."""
+    """As `save_plan`, of a plan for a cluster."""
+    _write(Path(path), document_plan_text(plan, seen, up_options, source))
+
+
+def document_plan_text(plan: Plan, seen: Outlook, up_options: UpOptions, source: Source) -> str:
+    """As `plan_text`, of a plan for a cluster."""
     facts = _facts(seen.wanted.project.name, source)
     key = facts["key"]
     prints = document_prints(plan, seen.wanted, seen.observation, key, seen.digests)
-    _write(Path(path), _text(saved_plan(plan, prints, up_options, **facts)))
+    return _text(saved_plan(plan, prints, up_options, **facts))
 
 
 def _facts(project: str, source: Source) -> dict[str, Any]:

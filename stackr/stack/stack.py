@@ -16,7 +16,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from stackr.errors import StackrError
 from stackr.planner.desired.image_build import BuildOptions
@@ -24,12 +24,14 @@ from stackr.planner.observe.revision import Revision
 from stackr.planner.plan.model import Plan
 from stackr.planner.plan.options import DownOptions, UpOptions
 from stackr.runtime.types import ContainerState
+from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
 from stackr.spec.session import LoadOptions
 from stackr.stack.blocking import running_loop
 from stackr.stack.context import Context
 from stackr.stack.events import EnvironmentReady, Report, ignore
 from stackr.stack.live import LiveStack
+from stackr.stack.live_host import HostStack
 from stackr.stack.log_lines import LogLine
 from stackr.stack.log_request import LogRequest
 from stackr.stack.result import Completed, Result
@@ -37,11 +39,11 @@ from stackr.stack.source import Source
 from stackr.stack.testenv.blueprint import draw
 from stackr.stack.testenv.options import EnvironmentOptions
 from stackr.stack.testenv.run import environment
+from stackr.stack.workloads.live import ClusterStack
 
 __all__ = ["Stack"]
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,13 @@ class Stack:
         does not run; else that is Unavailable.
         """
         context = Context(self.engine, report)
-        async with context.open(read_only=read_only, start=start) as runtime:
-            yield LiveStack(self.source, self.name, self.project, context, runtime)
+        opened = context.open_either(self.name, read_only=read_only, start=start)
+        async with opened as engine:
+            facts = (self.source, self.name, self.project, context)
+            if isinstance(engine, Workloads):
+                yield ClusterStack(*facts, engine)
+            else:
+                yield HostStack(*facts, engine)
 
     @contextlib.contextmanager
     def environment(
@@ -134,7 +141,7 @@ class Stack:
             yield ready
 
     def diff(self, options: UpOptions | None = None, *, out: str | Path | None = None) -> Plan:
-        return self._now(ignore, LiveStack.diff, options, out=out)
+        return self._now(ignore, lambda live: live.diff(options, out=out))
 
     def up(
         self,
@@ -143,39 +150,39 @@ class Stack:
         ttl_s: float | None = None,
         report: Report = ignore,
     ) -> Result:
-        return self._now(report, LiveStack.up, options, ttl_s=ttl_s)
+        return self._now(report, lambda live: live.up(options, ttl_s=ttl_s))
 
     def apply(
         self, plan: str | Path, *, wait: bool = False, atomic: bool = False, report: Report = ignore
     ) -> Result:
-        return self._now(report, LiveStack.apply, plan, wait=wait, atomic=atomic)
+        return self._now(report, lambda live: live.apply(plan, wait=wait, atomic=atomic))
 
     def rollback(
         self, revision: int | None = None, *, wait: bool = False, report: Report = ignore
     ) -> Result:
-        return self._now(report, LiveStack.rollback, revision, wait=wait)
+        return self._now(report, lambda live: live.rollback(revision, wait=wait))
 
     def down(self, options: DownOptions | None = None, *, report: Report = ignore) -> Result:
-        return self._now(report, LiveStack.down, options)
+        return self._now(report, lambda live: live.down(options))
 
     def start(self, *services: str, report: Report = ignore) -> Result:
-        return self._now(report, LiveStack.start, *services)
+        return self._now(report, lambda live: live.start(*services))
 
     def stop(
         self, *services: str, timeout_s: float | None = None, report: Report = ignore
     ) -> Result:
-        return self._now(report, LiveStack.stop, *services, timeout_s=timeout_s)
+        return self._now(report, lambda live: live.stop(*services, timeout_s=timeout_s))
 
     def restart(
         self, *services: str, timeout_s: float | None = None, report: Report = ignore
     ) -> Result:
-        return self._now(report, LiveStack.restart, *services, timeout_s=timeout_s)
+        return self._now(report, lambda live: live.restart(*services, timeout_s=timeout_s))
 
     def ps(self, services: Sequence[str] = (), *, all: bool = False) -> list[ContainerState]:
-        return self._now(ignore, LiveStack.ps, services, all=all)
+        return self._now(ignore, lambda live: live.ps(services, all=all))
 
     def history(self) -> list[Revision]:
-        return self._now(ignore, LiveStack.history)
+        return self._now(ignore, lambda live: live.history())
 
     def run(
         self,
@@ -190,13 +197,14 @@ class Stack:
     ) -> Completed:
         return self._now(
             report,
-            LiveStack.run,
-            service,
-            command,
-            environment=environment,
-            user=user,
-            working_dir=working_dir,
-            no_deps=no_deps,
+            lambda live: live.run(
+                service,
+                command,
+                environment=environment,
+                user=user,
+                working_dir=working_dir,
+                no_deps=no_deps,
+            ),
         )
 
     def exec(
@@ -211,41 +219,36 @@ class Stack:
     ) -> Completed:
         return self._now(
             ignore,
-            LiveStack.exec,
-            service,
-            command,
-            index=index,
-            environment=environment,
-            user=user,
-            working_dir=working_dir,
+            lambda live: live.exec(
+                service,
+                command,
+                index=index,
+                environment=environment,
+                user=user,
+                working_dir=working_dir,
+            ),
         )
 
     def build(
         self, *services: str, options: BuildOptions | None = None, report: Report = ignore
     ) -> None:
-        return self._now(report, LiveStack.build, *services, options=options)
+        return self._now(report, lambda live: live.build(*services, options=options))
 
     def watch(
         self, options: UpOptions | None = None, *, prune: bool = True, report: Report = ignore
     ) -> None:
-        return self._now(report, LiveStack.watch, options, prune=prune)
+        return self._now(report, lambda live: live.watch(options, prune=prune))
 
     def logs(self, request: LogRequest | None = None) -> Generator[LogLine, None, None]:
         with running_loop() as loop, loop.within(self.open(read_only=True)) as live:
             yield from loop.iterate(live.logs(request))
 
-    def _now(
-        self,
-        report: Report,
-        method: Callable[Concatenate[LiveStack, P], Coroutine[Any, Any, T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Call one method of the open stack in an event loop of its own."""
+    def _now(self, report: Report, work_on: Callable[[LiveStack], Coroutine[Any, Any, T]]) -> T:
+        """Do one thing with the open stack in an event loop of its own."""
 
         async def work() -> T:
             async with self.open(report=report) as live:
-                return await method(live, *args, **kwargs)
+                return await work_on(live)
 
         try:
             asyncio.get_running_loop()

@@ -68,7 +68,7 @@ class Feed:
     async def run(self) -> NoReturn:
         """Follow the engine until this is cancelled.
 
-        Raises NotSupported for an engine that can never be followed, such as a Swarm.
+        Raises NotSupported for an engine that can never be followed.
         """
         wait_s = _WAIT_S
         while True:

@@ -19,6 +19,7 @@ ABSENT = "not created"
 _NOTHING = "-"
 _EVERYWHERE = ("", "0.0.0.0", "::")
 _BAD = ("dead", "restarting", "removing")
+_LONGEST_REASON = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Row:
     @property
     def is_well(self) -> bool:
         """Whether nobody has to look at it: what ended as it should is well, too."""
-        return self.health != "unhealthy" and not self.state.startswith((*_BAD, "exited ("))
+        failed = (*_BAD, "exited (", "created (")
+        return self.health != "unhealthy" and not self.state.startswith(failed)
 
 
 def table_rows(
@@ -80,9 +82,14 @@ def _row(container: ContainerState, usage: ContainerStats | None) -> Row:
 
 
 def _state(container: ContainerState) -> str:
-    """`running`; of what ended with an error, `exited (3)`."""
+    """`running`; of what ended with an error, `exited (3)`; of a replica that has no place on a
+    cluster, `created (no suitable node)`."""
     if container.state == "exited" and container.exit_code:
         return f"exited ({container.exit_code})"
+    if container.state in ("created", "dead") and container.error:
+        reason = visible(container.error, one_line=True)
+        cut = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"
+        return f"{container.state} ({cut})"
     return container.state
 
 

@@ -19,6 +19,7 @@ from stackr.spec.session import LoadOptions
 from stackr.stack.context import Context
 from stackr.stack.events import Report, ignore
 from stackr.stack.live import LiveStack
+from stackr.stack.live_host import HostStack
 from stackr.stack.source import Source
 from stackr.stack.stack import Stack
 from stackr.ui.app import Dashboard
@@ -67,7 +68,7 @@ class _StackOn(Stack):
         if self.gone:
             raise self.gone[0]
         context = Context(None, report)
-        yield LiveStack(self.source, self.name, self.project, context, self.runtime)
+        yield HostStack(self.source, self.name, self.project, context, self.runtime)
 
 
 def target_of(

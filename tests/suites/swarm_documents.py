@@ -12,7 +12,7 @@ from stackr.runtime.workloads import Document, DocumentKind, Workloads, Workload
 
 __all__ = ["document", "reached", "service"]
 
-_DEADLINE_S = 60.0
+_DEADLINE_S = 180.0
 _SECOND_NS = 1_000_000_000
 _SLEEP = "trap 'exit 0' TERM; sleep 1000 & wait"
 

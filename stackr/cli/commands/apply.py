@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,14 +12,14 @@ import typer
 from stackr.cli.declared import Argument, Group, takes
 from stackr.cli.options import options_of
 from stackr.cli.session import OnCluster, Session, open_session
-from stackr.errors import InvalidArgument, StackrError
+from stackr.errors import InvalidArgument
 from stackr.planner.plan.options import UpOptions
 from stackr.planner.review.saved import options_of as planned_options
 from stackr.runtime.protocol import Runtime
 from stackr.runtime.workloads import Workloads
 from stackr.stack.converge import converge
 from stackr.stack.goal import Goal
-from stackr.stack.saved import MAX_BYTES, parse_plan, saved_goal, saved_source
+from stackr.stack.saved import MAX_BYTES, parse_plan, read_plan, saved_goal, saved_source
 from stackr.stack.source import Source
 from stackr.stack.workloads.converge import converge_cluster, up_goal
 
@@ -74,7 +73,8 @@ async def _apply_on(
     source: Source,
 ) -> int:
     options = _as_asked(planned_options(document), asked)
-    goal = up_goal(cluster, source.load(options.services), options)
+    project = replace(source, engine=session.options.engine).load(options.services)
+    goal = up_goal(cluster, project, options)
     goal = replace(goal, action="apply", saved=document)
     return (await converge_cluster(session.context(), cluster, goal)).exit_code
 
@@ -90,11 +90,6 @@ def _as_asked(planned: UpOptions, asked: UpOptions) -> UpOptions:
 
 
 def _read(path: str) -> dict[str, Any]:
-    try:
-        if path == "-":
-            return parse_plan(sys.stdin.buffer.read(MAX_BYTES), path)
-        with Path(path).open("rb") as file:
-            return parse_plan(file.read(MAX_BYTES), path)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StackrError(f"{path}: {reason}") from error
+    if path == "-":
+        return parse_plan(sys.stdin.buffer.read(MAX_BYTES), path)
+    return read_plan(path)[0]

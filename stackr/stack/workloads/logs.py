@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 
-from stackr.errors import NotFound
+from stackr.errors import NotFound, StackrError
 from stackr.planner.workloads.removal import service_key, services_of
 from stackr.runtime.workloads import ObservedDocument, TaskLogEntry, Workloads
 from stackr.stack.log_read import LogSink, moment_of, text_of
@@ -17,6 +18,8 @@ __all__ = ["show_cluster_logs"]
 
 _ORDER_S = 0.3
 """For how long a line that is followed is held back, so that those before it come first."""
+_LOOK_S = 2.0
+"""How often it is looked whether further services have come."""
 
 
 async def show_cluster_logs(
@@ -28,7 +31,7 @@ async def show_cluster_logs(
     if not services and not observation.documents:
         raise NotFound(f"{project}: there is no such stack", hint="create it with stackr up")
     if request.follow:
-        await _follow(cluster, services, request, sink)
+        await _Followed(cluster, project, request).tell(services, sink)
         return
     found = [line for each in services async for line in _lines(cluster, each, request)]
     for key, entry in sorted(found, key=lambda line: line[1].time_ns):
@@ -53,31 +56,57 @@ async def _lines(
             yield key, entry
 
 
-async def _follow(
-    cluster: Workloads, services: list[ObservedDocument], request: LogRequest, sink: LogSink
-) -> None:
-    """Lines as they come, those that come together by their times."""
-    lines: asyncio.Queue[tuple[str, TaskLogEntry]] = asyncio.Queue()
+class _Followed:
+    """Lines as they come, those that come together by their times; of services that come, too."""
 
-    async def read(document: ObservedDocument) -> None:
-        async for line in _lines(cluster, document, request):
-            lines.put_nowait(line)
+    def __init__(self, cluster: Workloads, project: str, request: LogRequest) -> None:
+        self._cluster = cluster
+        self._project = project
+        self._request = request
+        self._lines: asyncio.Queue[tuple[str, TaskLogEntry]] = asyncio.Queue()
+        self._readers: dict[str, asyncio.Task[None]] = {}
 
-    readers = asyncio.gather(*map(read, services))
-    left_s = None if request.until is None else max(0.0, request.until - time.time())
-    try:
-        async with asyncio.timeout(left_s):
-            while not (readers.done() and lines.empty()):
-                await asyncio.wait([readers], timeout=_ORDER_S)
-                batch = [lines.get_nowait() for _ in range(lines.qsize())]
-                for key, entry in sorted(batch, key=lambda line: line[1].time_ns):
-                    _tell(sink, key, entry, request)
-            await readers
-    except TimeoutError:
-        return  # the time of `until` has come
-    finally:
-        readers.cancel()
-        await asyncio.gather(readers, return_exceptions=True)
+    async def tell(self, services: Iterable[ObservedDocument], sink: LogSink) -> None:
+        """Until all services are gone, or the time of `until` has come."""
+        until = self._request.until
+        self._read_all(services)
+        looking = asyncio.ensure_future(self._look())
+        try:
+            async with asyncio.timeout(None if until is None else max(0.0, until - time.time())):
+                while self._is_reading or not self._lines.empty():
+                    await asyncio.wait(self._readers.values(), timeout=_ORDER_S)
+                    batch = [self._lines.get_nowait() for _ in range(self._lines.qsize())]
+                    for key, entry in sorted(batch, key=lambda line: line[1].time_ns):
+                        _tell(sink, key, entry, self._request)
+                await asyncio.gather(*self._readers.values())
+        except TimeoutError:
+            return
+        finally:
+            tasks = [looking, *self._readers.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def _is_reading(self) -> bool:
+        return any(not reader.done() for reader in self._readers.values())
+
+    def _read_all(self, services: Iterable[ObservedDocument]) -> None:
+        for each in services:
+            if each.id not in self._readers:
+                self._readers[each.id] = asyncio.ensure_future(self._read(each))
+
+    async def _read(self, document: ObservedDocument) -> None:
+        with suppress(NotFound):  # it has been removed
+            async for line in _lines(self._cluster, document, self._request):
+                self._lines.put_nowait(line)
+
+    async def _look(self) -> None:
+        """Read those that have come as well, where none are named."""
+        while not self._request.services:
+            await asyncio.sleep(_LOOK_S)
+            with suppress(StackrError):  # readers find out
+                self._read_all(services_of(await self._cluster.observe(self._project)))
 
 
 def _tell(sink: LogSink, key: str, entry: TaskLogEntry, request: LogRequest) -> None:

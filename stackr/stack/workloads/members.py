@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from stackr.planner.workloads.removal import services_of
 from stackr.runtime.workloads import NodeState, Workloads, WorkloadStatus
 from stackr.stack.testenv.variables import Address, Member
-from stackr.stack.workloads.tasks import StackTask, tasks_among
+from stackr.stack.workloads.tasks import StackTask, replica_numbers, tasks_among
 
 __all__ = ["members_among", "members_of"]
 
@@ -36,19 +35,17 @@ def members_among(
 ) -> list[Member]:
     """Pure. nodes: by ID. Replicas that have no number, one a node, are numbered by their nodes."""
     everywhere = {status.service: status.ports for status in found}
-    counted: defaultdict[str, int] = defaultdict(int)
+    running = [each for each in tasks if each.task.state == "running"]
+    numbers = replica_numbers(running)
     members = []
-    for each in sorted(tasks, key=lambda each: (each.service, each.task.slot, each.task.node)):
+    for each in sorted(running, key=lambda each: (each.service, each.task.slot, each.task.node)):
         task = each.task
-        if task.state != "running":
-            continue
-        counted[each.service] += 1
         node = nodes.get(task.node_id)
         ports = (*task.ports, *everywhere.get(task.service, ()))
         members.append(
             Member(
                 service=each.service,
-                number=task.slot or counted[each.service],
+                number=numbers[task.id],
                 name=each.name,
                 id=task.container_id,
                 state=task.state,

@@ -10,7 +10,7 @@ from stackr.errors import NotFound, NotSupported, Unavailable
 from stackr.runtime.protocol import Runtime, SupportsStats
 from stackr.runtime.types import Closing, ContainerState, ContainerStats
 from stackr.runtime.workloads import SupportsNodeEngines, Workloads
-from stackr.stack.workloads.tasks import StackTask, list_tasks
+from stackr.stack.workloads.tasks import StackTask, list_tasks, replica_numbers
 
 __all__ = ["NodeEngines", "one_container", "running_tasks"]
 
@@ -25,8 +25,10 @@ async def running_tasks(
     found = [
         each
         for each in await list_tasks(cluster, project, services)
-        if each.task.state == "running" and number in (None, each.task.slot)
+        if each.task.state == "running"
     ]
+    numbers = replica_numbers(found)
+    found = [each for each in found if number in (None, numbers[each.task.id])]
     if found:
         return found
     what = f"service {', '.join(sorted(services))}" if services else f'stack "{project}"'
@@ -55,6 +57,7 @@ class NodeEngines(Closing):
         self._cluster = cluster
         self._opened: dict[str, Runtime] = {}
         self._owners: dict[str, Runtime] = {}
+        self._out_of_reach: set[str] = set()
         self._turn = asyncio.Lock()
         self._stack = AsyncExitStack()
 
@@ -83,6 +86,23 @@ class NodeEngines(Closing):
         assert failure is not None
         raise failure
 
+    async def within_reach(self, tasks: Sequence[StackTask]) -> list[str]:
+        """The containers that `stats` can be asked for; no node is tried twice that was not there.
+
+        tasks: with containers.
+        """
+        found = []
+        for each in tasks:
+            if each.task.node_id in self._out_of_reach:
+                continue
+            try:
+                self._owners[each.task.container_id] = await self.of(each)
+            except Unavailable:
+                self._out_of_reach.add(each.task.node_id)
+            else:
+                found.append(each.task.container_id)
+        return found
+
     async def containers(self, tasks: Sequence[StackTask]) -> list[tuple[Runtime, ContainerState]]:
         """Each with its engine; those that have ended meanwhile are left out."""
         engines = [await self.of(task) for task in tasks]
@@ -107,7 +127,7 @@ class NodeEngines(Closing):
         return found
 
     async def stats(self, ref: str, *, stream: bool = True) -> AsyncIterator[ContainerStats]:
-        """Of a container that `containers` has found; see `protocol.SupportsStats`."""
+        """Of a container that one of the two above has found; see `protocol.SupportsStats`."""
         runtime = self._owners[ref]
         if not isinstance(runtime, SupportsStats):
             raise NotSupported("stats: the node's engine does not offer it")

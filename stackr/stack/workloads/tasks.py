@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stackr.planner.workloads.removal import service_key, services_of
 from stackr.runtime.workloads import ObservedDocument, TaskState, Workloads, WorkloadStatus
 
-__all__ = ["StackTask", "list_tasks", "replica_name", "tasks_among"]
+__all__ = ["StackTask", "list_tasks", "replica_name", "replica_numbers", "tasks_among"]
 
 _LIVE = ("running", "ready")
 
@@ -52,6 +53,19 @@ def tasks_among(
     ]
     wanted = [task for task in tasks if all or task.is_wanted]
     return sorted(wanted, key=lambda each: (each.service, each.task.slot, -each.task.created_at))
+
+
+def replica_numbers(tasks: Iterable[StackTask]) -> dict[str, int]:
+    """The number of each task's replica, by the task's ID; from 1.
+
+    Where one is a node, nobody numbers them: they count by the names of their nodes. Pure.
+    """
+    nodes: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    numbers = {}
+    for each in sorted(tasks, key=lambda each: (each.service, each.task.node, each.task.node_id)):
+        task, own = each.task, nodes[each.service]
+        numbers[task.id] = task.slot or own.setdefault(task.node_id or task.id, len(own) + 1)
+    return numbers
 
 
 def replica_name(service: str, slot: int, node: str) -> str:

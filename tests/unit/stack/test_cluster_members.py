@@ -14,7 +14,9 @@ _NODES = {each.id: each for each in (NodeState("n1", "one", "10.0.0.1"), NodeSta
 def _task(slot: int, node: str, state: str = "running") -> StackTask:
     name = _NODES[node].name if node else ""
     ports = ((30001, 80, "tcp"), (0, 81, "tcp"))
-    task = TaskState("t", "shop_web", slot, name, node, state, container_id="c", ports=ports)
+    task = TaskState(
+        f"t{slot}{node}", "shop_web", slot, name, node, state, container_id="c", ports=ports
+    )
     return StackTask("web", task)
 
 
