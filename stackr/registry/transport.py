@@ -54,6 +54,7 @@ _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _BODY_REDIRECTS: Final = frozenset((307, 308))
 _BUFFER: Final = 256 << 10
 _UNSENT: Final = 256 << 10
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "RECORD_LAYER_FAILURE")
 _CONNECT_S = 15.0
 SILENCE_S = 60.0  # without a byte
 
@@ -453,6 +454,10 @@ def _unavailable(message: str, response: aiohttp.ClientResponse) -> Unavailable:
 
 
 def _reason(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientSSLError):  # whose numbers are not the system's
+        text = str(error.os_error.strerror)
+        is_plain = any(said in text for said in _NO_TLS)
+        return "server gave HTTP response to HTTPS client" if is_plain else f"TLS: {text}"
     if isinstance(error, aiohttp.ClientOSError) and error.errno is not None:
         # Positive ones are the system's; the resolver's have a text of their own
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from stackr.registry.transport import is_plain_http
+from stackr.errors import Unavailable
+from stackr.registry.transport import Transport, is_plain_http
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,20 @@ from stackr.registry.transport import is_plain_http
 )
 def test_plain_http(domain: str, insecure: tuple[str, ...], plain: bool) -> None:
     assert is_plain_http(domain, insecure) is plain
+
+
+async def test_a_registry_without_tls_is_said_to_have_none() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    try:
+        async with Transport(f"{host}:{port}", None, plain_http=False) as transport:
+            with pytest.raises(Unavailable, match="server gave HTTP response to HTTPS client$"):
+                async with transport.request("GET", "/v2/", scope=""):
+                    pass
+    finally:
+        server.close()
