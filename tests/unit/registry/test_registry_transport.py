@@ -43,7 +43,7 @@ async def test_a_registry_without_tls_is_said_to_have_none() -> None:
     host, port = server.sockets[0].getsockname()
     try:
         async with Transport(f"{host}:{port}", None, plain_http=False) as transport:
-            with pytest.raises(Unavailable, match="server gave HTTP response to HTTPS client$"):
+            with pytest.raises(Unavailable, match=r"server gave HTTP response to HTTPS client$"):
                 async with transport.request("GET", "/v2/", scope=""):
                     pass
     finally:

@@ -148,7 +148,7 @@ class Server:
                 await self._serve(connection, task, client)
             else:
                 await _turn_away(connection, refusal)
-        except (ConnectionError, ClientGone, h11.LocalProtocolError, TimeoutError) as error:
+        except (ConnectionError, ClientGone, h11.ProtocolError, TimeoutError) as error:
             _log.debug("a client went away: %s", error)
         except asyncio.CancelledError:
             _log.debug("hung up, as the engine stops or others need the room")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -222,6 +223,20 @@ async def test_what_is_not_http_is_refused(serve: Serve) -> None:
         assert (status, headers["connection"]) == (400, "close")
         assert json.loads(body)["message"].startswith("bad request: ")
         assert await client.reader.read() == b""
+
+
+async def test_a_client_that_sends_no_more_of_a_refused_body_is_nothing_to_tell(
+    serve: Serve,
+) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with serve(Route("PUT", "/x", _raises(Conflict("taken")))) as client:
+        client.send("PUT /x\nContent-Length: 100")
+        assert (await client.reply())[0] == 409
+        client.writer.write_eof()
+        assert await client.reader.read() == b""
+    gc.collect()  # by which an exception that nobody has asked for is told
+    assert told == []
 
 
 async def test_a_client_that_goes_away_ends_what_follows(serve: Serve) -> None:
