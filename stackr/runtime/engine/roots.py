@@ -116,5 +116,6 @@ def _close(path: Path) -> None:
             os.chown(path, 0, 0)
         if status.st_mode & _OTHERS:
             path.chmod(stat.S_IMODE(status.st_mode) & ~_OTHERS)
-    except FileNotFoundError:
-        return  # a temporary name, or a broken symlink
+    except OSError as error:  # a temporary name, or a broken symlink
+        if error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise

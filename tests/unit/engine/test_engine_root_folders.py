@@ -10,7 +10,7 @@ import pytest
 
 from stackr.runtime.engine.identity import engine_id
 from stackr.runtime.engine.lock import DataRootLock, holder
-from stackr.runtime.engine.roots import make_folder, make_way
+from stackr.runtime.engine.roots import close_to_others, make_folder, make_way
 
 
 @pytest.mark.parametrize("name", ["snapshots", "snapshots/l", "snapshots/l/empty"])
@@ -53,6 +53,7 @@ def test_what_is_no_file_makes_way(tmp_path: Path, damage: Callable[[Path], None
         place.write_text("own")
         assert os.path.lexists(tmp_path / aside)
         place.unlink()
+    close_to_others(tmp_path)
 
 
 def test_a_file_may_be_on_another_disk(tmp_path: Path) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import select
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,7 @@ from stackr.runtime.engine.container.io.logs import LogQuery
 from stackr.runtime.engine.container.io.rotated_file import RotatedFile
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.container.settings.spec import Config, LogConfig
+from stackr.runtime.engine.linux.inotify import FileWatches
 
 _TIME = "2026-01-02T03:04:05.120000000+00:00"
 
@@ -40,8 +45,7 @@ class _Log:
         self.file = RotatedFile(folder / "c-json.log", rotated or Rotation())
         self.writer = self.opened()
 
-    def opened(self) -> JsonWriter:
-        control = self.spool.with_name("ctl")
+    def opened(self, control: Path = Path("/missing")) -> JsonWriter:
         return JsonWriter(self.spool, self.file, attrs="", control=control, turns=Turns())
 
     def say(self, *lines: bytes) -> None:
@@ -245,6 +249,54 @@ async def test_a_spool_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
     await log.writer.catch_up()
     assert log.texts() == ["old\n"] * 3 + ["late\n", "new\n"]
     assert not (tmp_path / "container.log.1").exists()
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_spool_that_somebody_removed_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monitor writes to the removed file, until it is told to make another."""
+    monkeypatch.setattr("stackr.runtime.engine.container.io.json_writer._AGAIN_S", 0.01)
+    (tmp_path / "container").mkdir()
+    log = _Log(tmp_path / "container")
+    log.say(_spooled("before"))
+    os.mkfifo(tmp_path / "ctl")
+    control = os.open(tmp_path / "ctl", os.O_RDONLY | os.O_NONBLOCK)
+    log.writer = log.opened(tmp_path / "ctl")
+    watches = FileWatches()
+    keeping = asyncio.create_task(log.writer.run(watches))
+    await _until(lambda: log.texts() == ["before\n"])
+    with log.spool.open("ab") as former:
+        shutil.rmtree(tmp_path / "container")
+        former.write(_spooled("lost"))
+        former.flush()
+        await _until(lambda: select.select([control], [], [], 0)[0] != [])
+    assert os.read(control, 100).startswith(b"2 ")
+    log.say(_spooled("after"))
+    await _until(lambda: log.texts() == ["after\n"])
+    log.file.path.unlink()
+    log.file.path.mkdir()
+    log.say(_spooled("again"))
+    await _until(log.file.path.is_file)
+    assert log.texts() == ["again\n"]
+    keeping.cancel()
+    watches.close()
+    os.close(control)
+
+
+async def test_what_is_in_the_place_of_a_logs_files_goes_aside(tmp_path: Path) -> None:
+    log = _Log(tmp_path)
+    for name in ("container.log", "container.log.1", "container.log.progress", "c-json.log"):
+        (tmp_path / name / "lost").mkdir(parents=True)
+    log.writer.make_way()
+    log.say(_spooled("kept"))
+    await log.writer.catch_up()
+    assert log.texts() == ["kept\n"]
 
 
 async def test_followers_see_what_comes_across_files_until_the_end(tmp_path: Path) -> None:

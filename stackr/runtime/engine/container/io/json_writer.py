@@ -26,6 +26,7 @@ from stackr.runtime.engine.container.io.logs import nanoseconds
 from stackr.runtime.engine.container.io.rotated_file import RotatedFile
 from stackr.runtime.engine.container.io.turns import Turns
 from stackr.runtime.engine.linux.inotify import FileWatches
+from stackr.runtime.engine.roots import make_folder, make_way
 
 __all__ = ["JsonWriter"]
 
@@ -102,18 +103,30 @@ class JsonWriter:
         for event in self._listeners:
             event.set()
 
+    def make_way(self) -> None:
+        """Before anything is read: what else is in the place of one of its files, goes aside."""
+        for path in (self._spool, self._former, self._noted, self.log.path):
+            with suppress(OSError):
+                make_way(path)
+
     async def run(self, watches: FileWatches) -> None:
         """Take over what comes, until cancelled."""
+        is_missing = False
         while True:
             try:
                 watch = watches.add(self._spool)
             except FileNotFoundError:
+                if is_missing:  # and not about to be made
+                    self._ask_for_spool()
+                is_missing = True
                 await asyncio.sleep(_AGAIN_S)
                 continue
+            is_missing = False
             try:
                 await self._follow(watch.changed)
             except OSError as error:
                 _log.warning("%s: cannot be written: %s", self.log.path, error)
+                self.make_way()
                 await asyncio.sleep(_AGAIN_S)
             finally:
                 watch.close()
@@ -123,9 +136,12 @@ class JsonWriter:
         inode = self._spool.stat().st_ino
         while True:
             await self.catch_up()
-            with suppress(FileNotFoundError):
+            try:
                 if self._spool.stat().st_ino != inode:
                     return
+            except FileNotFoundError:
+                if not self._former.exists():
+                    return  # somebody has removed it
             if self._former.exists():
                 await asyncio.sleep(0.01)  # the monitor is about to begin the new one
             else:
@@ -235,15 +251,22 @@ class JsonWriter:
     def _begin_anew(self) -> None:
         """Have the monitor write to another file; this one is read to its end first."""
         self._spool.rename(self._former)
+        if not self._ask_for_spool():
+            with suppress(OSError):
+                self._former.rename(self._spool)  # it has ended
+
+    def _ask_for_spool(self) -> bool:
+        """Have the monitor make the spool anew; whether there is a monitor."""
         try:
+            make_folder(self._spool.parent, 0o710)
             fd = os.open(self._control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 os.write(fd, _REOPEN)
             finally:
                 os.close(fd)
         except OSError:
-            with suppress(OSError):
-                self._former.rename(self._spool)  # it has ended
+            return False
+        return True
 
     def _load(self) -> _Progress:
         if self._progress is None:

@@ -52,6 +52,7 @@ def log_of(live: Live, parts: Parts) -> JsonWriter | None:
             sender=_sender(container, parts),
             keeps=is_cached(config),
         )
+        live.log.make_way()
     return live.log
 
 
@@ -117,11 +118,20 @@ async def finish_log(live: Live, parts: Parts) -> None:
     writer = log_of(live, parts)
     if writer is None:
         return
-    if writer.backlog() > _AT_ONCE:
+    if _backlog(writer) > _AT_ONCE:
         name = f"log {live.container.short_id}"
         live.logging = parts.tasks.start(_finish(writer), name)
     else:
         await _finish(writer)
+
+
+def _backlog(writer: JsonWriter) -> int:
+    """0 where it cannot be told: that is no reason not to see the container's end."""
+    try:
+        return writer.backlog()
+    except OSError as error:
+        _log.warning("%s: cannot be read: %s", writer.log.path, error)
+        return 0
 
 
 async def settle_log(live: Live) -> None:
