@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stackr.build.errors import DockerfileError
+from stackr.build.errors import DockerfileError, nearest
 from stackr.build.ignore import Ignore
 from stackr.build.steps import Copy
 from stackr.build.tree import Tree, parents_of
@@ -66,7 +66,7 @@ def _matching(step: Copy, tree: Tree, text: str, excludes: Ignore) -> list[Sourc
         if path is None:
             raise DockerfileError(
                 f"{step.instruction.name} failed: file not found in build context or excluded by"
-                f" .dockerignore: stat {text}: file does not exist",
+                f" .dockerignore: stat {text}: file does not exist{nearest(clean, tree.files)}",
                 line,
             )
         named = [(clean, path)]

@@ -123,7 +123,7 @@ def _read_env_files(
         variables = dotenv.read_all(session.files, paths, environment, session.warn_unset)
     except InvalidArgument as error:
         hint = _nearest_file(session, paths) if named else None
-        raise refuse(error.message, hint=hint) from error
+        raise refuse(error.message, hint=hint or error.hint) from error
     disabled = may_disable and not named and _is_true(variables.get(_DISABLE))
     for name, value in variables.items():
         if name.startswith("COMPOSE_") or not disabled:
@@ -136,7 +136,7 @@ def _nearest_file(session: Session, paths: list[str]) -> str | None:
         if not session.files.exists(path):
             folder, name = posixpath.split(path)
             by = "--env-file" if session.options.env_files else "COMPOSE_ENV_FILES"
-            return nearest(name, session.files.names(folder)) or f"{by} names it"
+            return nearest(name, session.files.names(folder)) or f"make it, or correct {by}"
     return None
 
 
@@ -159,7 +159,10 @@ def _files_of_environment(session: Session, environment: dict[str, str]) -> list
     for file in listed.split(separator):
         path = _absolute(session, file)
         if path != STDIN and not session.files.exists(path):
-            raise refuse(f"stat {path}: no such file or directory", hint="COMPOSE_FILE names it")
+            raise refuse(
+                f"stat {path}: no such file or directory",
+                hint="make it, or correct COMPOSE_FILE",
+            )
         files.append(path)
     return files
 

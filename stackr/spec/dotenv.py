@@ -245,7 +245,8 @@ def read(
     try:
         _FORMATS[format](decode(data), variables, lookup, on_unset)
     except ValueError as error:
-        raise InvalidArgument(f"failed to read {file}: {error}") from error
+        hint = "write one NAME=VALUE a line; a value that begins with a quote ends with one"
+        raise InvalidArgument(f"failed to read {file}: {error}", hint=hint) from error
 
 
 def read_all(
@@ -262,5 +263,6 @@ def read_all(
         try:
             read(files, file, variables, environment.get, on_unset)
         except FileNotFoundError as error:
-            raise InvalidArgument(f"couldn't find env file: {file}") from error
+            hint = "make it, or correct its name"
+            raise InvalidArgument(f"couldn't find env file: {file}", hint=hint) from error
     return variables

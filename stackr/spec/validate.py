@@ -100,11 +100,18 @@ def _depends_on(project: dict[str, Any], name: str, service: dict[str, Any]) -> 
         disabled = project["disabled_services"].get(target)
         if disabled is None:
             message = f'service "{name}" depends on undefined service "{target}"'
-            yield ("depends_on", target), message, nearest(target, project["services"])
+            hint = f'add a service "{target}", or take it from depends_on'
+            yield ("depends_on", target), message, nearest(target, project["services"]) or hint
         elif dependency.get("required"):
             profiles = ", ".join(disabled.get("profiles", ()))
             message = f'service "{target}" is required by "{name}" but is disabled'
             yield ("depends_on", target), message, f"it is enabled by profiles {profiles}"
+
+
+def _undeclared(source: str) -> str:
+    if "/" in source:
+        return f'a path of the host begins with "./" or "/": write ./{source}'
+    return "declare it under top-level volumes"
 
 
 def _granted(project: dict[str, Any], name: str, service: dict[str, Any]) -> Iterator[Complaint]:
@@ -112,7 +119,7 @@ def _granted(project: dict[str, Any], name: str, service: dict[str, Any]) -> Ite
         source = volume.get("source")
         if volume.get("type") == "volume" and source and source not in project["volumes"]:
             message = f'service "{name}" refers to undefined volume {source}'
-            hint = nearest(source, project["volumes"]) or "declare it under top-level volumes"
+            hint = nearest(source, project["volumes"]) or _undeclared(source)
             yield ("volumes", index), message, hint
     for kind in ("configs", "secrets"):
         for index, grant in enumerate(service.get(kind, ())):

@@ -76,12 +76,20 @@ def missing_file(source: str) -> str | None:
     return f"{told}: {near}" if near else told
 
 
-def missing_context(context: str) -> str | None:
-    """How to mend a build whose context is not there; None where it is, or is fetched."""
-    if not context.startswith("/") or os.path.lexists(context):
+def missing_context(context: str, dockerfile: str) -> str | None:
+    """How to mend a build whose context or Dockerfile is not there; None where they are, or are
+    fetched. dockerfile: its path, from the context; "" where it is not a file of its own.
+    """
+    if not context.startswith("/"):
         return None
-    folder, name = os.path.split(context.rstrip("/"))
-    return nearest(name, _folders(folder)) or "make the folder, or correct its path"
+    if not os.path.lexists(context):
+        folder, name = os.path.split(context.rstrip("/"))
+        return nearest(name, _folders(folder)) or "make the folder, or correct its path"
+    path = os.path.join(context, dockerfile)
+    if not dockerfile or os.path.lexists(path):
+        return None
+    folder, name = os.path.split(path)
+    return nearest(name, _files(folder)) or "write it, or name another with build.dockerfile"
 
 
 def folder_hint(message: str) -> str | None:

@@ -151,9 +151,10 @@ class _Looker:
             if is_asked or (_is_own(here) and isinstance(error, DockerfileError)):
                 place = self.project.position(f"services.{name}.build")
                 where = f"{place}: " if place else ""
+                own_file = build.dockerfile if build.dockerfile_text is None else ""
                 raise InvalidArgument(
                     f'{where}service "{name}": build: {error.message}',
-                    hint=error.hint or missing_context(build.context),
+                    hint=error.hint or missing_context(build.context, own_file),
                 ) from error
             record, bases = None, {}
         cause, fields = self._cause(service, build, here, record, after)

@@ -74,7 +74,11 @@ class GitFiles:
         Raises InvalidArgument where the folder is in no work tree, NotFound for a revision that is
         not there, or two that never met, StackrError without git.
         """
-        root = git(folder, "rev-parse", "--show-toplevel").rstrip("\n")
+        try:
+            root = git(folder, "rev-parse", "--show-toplevel").rstrip("\n")
+        except InvalidArgument as error:
+            hint = f'"{revision}" is no file or folder either, which need no repository'
+            raise InvalidArgument(error.message, hint=hint) from error
         return cls(_Repository.open(root, _parting(root, revision), _environment()))
 
     def close(self) -> None:
@@ -409,7 +413,7 @@ def _unknown(
     root: str, revision: str, environment: Mapping[str, str], what: str = "no such revision"
 ) -> NotFound:
     shallow = git(root, "rev-parse", "--is-shallow-repository", environment=environment)
-    hint = None
+    hint = "a branch, a tag or a commit is expected, or a file or folder; git fetch brings more"
     if shallow.strip() == "true":
         hint = "the clone is shallow: git fetch --unshallow (in CI: a checkout of full depth)"
     return NotFound(f"{root}: {what}: {revision}", hint=hint)

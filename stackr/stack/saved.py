@@ -74,7 +74,8 @@ def read_plan(plan: str | Path | bytes) -> tuple[dict[str, Any], str]:
         with Path(plan).open("rb") as file:
             return parse_plan(file.read(MAX_BYTES), str(plan)), str(plan)
     except OSError as error:
-        raise StackrError(f"{plan}: {(error.strerror or str(error)).lower()}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise StackrError(f"{plan}: {reason}", hint=_HINT) from error
 
 
 def saved_source(document: Mapping[str, Any], name: str) -> Source:

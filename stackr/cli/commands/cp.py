@@ -160,7 +160,9 @@ async def _containers(
             raise NotFound(f'service "{service}" has no container #{index}')
         return [chosen]
     if not found:
-        raise NotFound(f'no container found for service "{service}"')
+        raise NotFound(
+            f'no container found for service "{service}"', hint="start it with stackr up -d"
+        )
     return found
 
 

@@ -32,11 +32,16 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"unauthorized|no basic auth credentials|authentication required",
-        "log in with: docker login",
+        "log in with: stackr login REGISTRY",
     ),
     (
         r"manifest unknown|manifest for \S+ not found|repository does not exist",
-        'correct the name or tag of "image"; a private image needs: docker login',
+        'correct the name or tag of "image"; a private image needs: stackr login',
+    ),
+    (
+        r'registry "[^"]*": cannot be reached',
+        "is its name right, and does the engine's host reach it? a mirror of Docker Hub is"
+        " named by registry-mirrors, in the engine's configuration",
     ),
     (
         r"sent an HTTP request to an HTTPS server",

@@ -104,6 +104,7 @@ def test_what_is_copied_where(text: str, wanted: list[str]) -> None:
     ("text", "message"),
     [
         ("COPY nope /x", "stat nope: file does not exist"),
+        ("COPY b.tx /x", r"stat b.tx: file does not exist \(did you mean b.txt\?\)"),
         ("COPY dead /x", "stat dead: file does not exist"),
         ("COPY loop /x", "too many levels of symbolic links"),
         ("COPY ../a /x", r"forbidden path outside the build context: \.\./a"),

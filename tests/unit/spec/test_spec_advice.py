@@ -46,6 +46,12 @@ def told(folder: Path, **options: tuple[str, ...]) -> list[tuple[str, str, str |
             "an item of a list stands among keys: indent it as its list",
         ),
         ("services:\n  web\n    image: app\n", "2:6", 'a colon is missing: write "web:"'),
+        (f"{WEB}    depends_on: [db]\n", "4:18", 'add a service "db", or take it from depends_on'),
+        (
+            f"{WEB}    volumes: ['data/x:/d']\n",
+            "4:15",
+            'a path of the host begins with "./" or "/": write ./data/x',
+        ),
         ("services\n  web:\n    image: app\n", "1:9", 'a colon is missing: write "services:"'),
         (
             "services:\n  web:\n    image app\n    ports: []\n",
@@ -163,7 +169,7 @@ def test_a_variable_that_is_not_set_has_its_place(project: Callable[..., Project
 
 
 def test_a_file_that_is_missing_has_a_near_name(write: Write) -> None:
-    folder = write({"compose.yaml": WEB, "prod.env": "A=b\n"})
+    folder = write({"compose.yaml": WEB, "prod.env": "A=b\n", "bad.env": "A B=c\n"})
 
     def hint(**options: tuple[str, ...]) -> str | None:
         with pytest.raises(InvalidProject) as caught:
@@ -173,7 +179,8 @@ def test_a_file_that_is_missing_has_a_near_name(write: Write) -> None:
     assert hint(files=("compos.yaml",)) == 'did you mean "compose.yaml"?'
     assert hint(files=("x.yml",)) == "compose.yaml looks like a stack file: use -f compose.yaml"
     assert hint(env_files=("prd.env",)) == 'did you mean "prod.env"?'
-    assert hint(env_files=("x",)) == "--env-file names it"
+    assert hint(env_files=("x",)) == "make it, or correct --env-file"
+    assert "one NAME=VALUE a line" in str(hint(env_files=("bad.env",)))
 
 
 def test_a_projects_name_that_could_be_meant() -> None:

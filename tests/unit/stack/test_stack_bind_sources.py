@@ -56,10 +56,19 @@ def test_a_folder_that_was_made_for_a_missing_file_is_told(folder: Path) -> None
 
 
 def test_a_missing_context_is_told_with_what_may_be_meant(folder: Path) -> None:
-    assert missing_context(str(folder / "data")) is None
-    assert missing_context("https://example.org/x.git") is None
-    assert missing_context(str(folder / "dta")) == 'did you mean "data"?'
-    assert missing_context(str(folder / "other")) == "make the folder, or correct its path"
+    assert missing_context(str(folder / "data"), "") is None
+    assert missing_context("https://example.org/x.git", "Dockerfile") is None
+    assert missing_context(str(folder / "dta"), "Dockerfile") == 'did you mean "data"?'
+    assert missing_context(str(folder / "other"), "x") == "make the folder, or correct its path"
+
+
+def test_a_missing_dockerfile_is_told_with_what_may_be_meant(folder: Path) -> None:
+    context = folder / "data"
+    named = missing_context(str(context), "Dockerfile")
+    assert named == "write it, or name another with build.dockerfile"
+    (context / "dockerfile.dev").touch()
+    assert missing_context(str(context), "Dockerfile") == 'did you mean "dockerfile.dev"?'
+    assert missing_context(str(context), "dockerfile.dev") is None
 
 
 def test_a_link_that_leads_nowhere_is_there(folder: Path) -> None:
