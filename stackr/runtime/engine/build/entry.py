@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from stackr.runtime.engine.build.cache import BuildCache
 from stackr.runtime.engine.build.folders import STEP_LABEL, BuildFolders
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.linux.tree import remove_tree
+from stackr.runtime.engine.roots import make_way
 
 if TYPE_CHECKING:
     from stackr.runtime.engine.build.service import Builder
@@ -45,6 +47,8 @@ class Builds:
         """Remove what builds of a daemon that was killed have left."""
         config, images, _, containers, _ = self._parts
         folders = BuildFolders.of(config)
+        for folder in (folders.mounts.parent, folders.mounts):
+            make_way(folder, stat.S_ISDIR)
         for folder in (folders.contexts, folders.fetched, folders.scratch):
             await asyncio.to_thread(remove_tree, folder)
         for container in containers.list():

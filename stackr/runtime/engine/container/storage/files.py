@@ -22,6 +22,7 @@ from stackr.runtime.engine.container.records.state import Status
 from stackr.runtime.engine.container.storage.storage import Storage
 from stackr.runtime.engine.linux.launcher_client import Launched, Launcher, OverlayTarget
 from stackr.runtime.engine.linux.process import Process
+from stackr.runtime.engine.roots import make_folder
 from stackr.runtime.engine.snapshot.overlay import Overlay
 
 __all__ = ["ContainerFiles"]
@@ -151,7 +152,7 @@ class ContainerFiles:
 
     def _stopped(self, container: Container, *, bare: bool) -> View:
         overlay = self._snapshots.rootfs(container.id)
-        self._mount_point.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._mount_point, 0o700)
         root = str(self._mount_point)
         return View(
             overlay=OverlayTarget(overlay.base_dir, overlay.data, root),
