@@ -64,6 +64,7 @@ class Dashboard(App[None]):
         self._feed = Feed(target.look, self, self._buffer)
         self._plan = PlanWatch(target.source, target.look, self.foresaw)
         self._containers: Sequence[ContainerState] = ()
+        self._has_seen = False
         self._usage: dict[str, ContainerStats] = {}
         self._services: tuple[str, ...] = ()
         self._outlook: Outlook | None = None
@@ -134,7 +135,7 @@ class Dashboard(App[None]):
     # --- what is seen ----------------------------------------------------------------------------
 
     def saw(self, containers: Sequence[ContainerState]) -> None:
-        self._lost = ""
+        self._lost, self._has_seen = "", True
         if self._containers != tuple(containers):
             self._containers = tuple(containers)
             self._plan.renew()
@@ -168,7 +169,8 @@ class Dashboard(App[None]):
         chosen = self._row
         self._rows = table_rows(self._containers, self._services, self._usage)
         self._fill([[_cell(row, text) for text in row.cells] for row in self._rows], chosen)
-        self._draw_head(headline(self._rows), outlook_summary(self._outlook))
+        state = headline(self._rows) if self._has_seen else "asking the engine"
+        self._draw_head(state, outlook_summary(self._outlook))
         if self._lost:
             self._say(self._lost, "red")
         elif self._said == "red":

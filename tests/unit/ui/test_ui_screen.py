@@ -175,7 +175,8 @@ async def test_an_engine_that_is_gone_is_tried_again(shown: Shown) -> None:
     await shown.bring_up()
     shown.gone.append(Unavailable("engine: it does not run", hint="stackr engine start"))
     async with running(shown):
-        await shown.sees("engine: it does not run (stackr engine start); trying again")
+        lost = "engine: it does not run (stackr engine start); trying again"
+        await shown.sees(lost, "demo  asking the engine")
         shown.gone.clear()
         await shown.sees("4 running")
         await until(shown.pilot, lambda: "trying again" not in texts(shown.app))
