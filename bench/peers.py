@@ -67,16 +67,7 @@ class Stackr:
         self._warm: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        runtime = self.folder / "run"
-        runtime.mkdir(parents=True, exist_ok=True)
-        self._warm = subprocess.Popen(
-            [sys.executable, "-m", "stackr.warm.server"], env=self.environment()
-        )
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not list(runtime.glob("*/*.sock")):
-            if self._warm.poll() is not None or time.monotonic() > deadline:
-                raise BenchError("stackr's warm process did not start")
-            time.sleep(0.1)
+        self._warm = start_warm(self.environment())
         run([self._program, "engine", "start"], self.environment())
 
     def stop(self) -> None:
@@ -88,7 +79,7 @@ class Stackr:
                 self._warm.wait()
 
     def environment(self, *, warm: bool = True) -> dict[str, str]:
-        return _environment() | {
+        return environment() | {
             "STACKR_DATA_ROOT": str(self.folder / "data"),
             "STACKR_EXEC_ROOT": str(self.folder / "exec"),
             "XDG_RUNTIME_DIR": str(self.folder / "run"),
@@ -100,6 +91,19 @@ class Stackr:
 
     def socket(self) -> Path:
         return self.folder / "exec" / "stackr.sock"
+
+
+def start_warm(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A warm process in the folder that XDG_RUNTIME_DIR names; returns when it listens."""
+    runtime = Path(environment["XDG_RUNTIME_DIR"])
+    runtime.mkdir(parents=True, exist_ok=True)
+    warm = subprocess.Popen([sys.executable, "-m", "stackr.warm.server"], env=dict(environment))
+    deadline = time.monotonic() + START_DEADLINE_S
+    while not list(runtime.glob("*/*.sock")):
+        if warm.poll() is not None or time.monotonic() > deadline:
+            raise BenchError("stackr's warm process did not start")
+        time.sleep(0.1)
+    return warm
 
 
 class Compose:
@@ -145,7 +149,7 @@ class Compose:
                 raise BenchError(f"dockerd: did not end within {START_DEADLINE_S:.0f} s") from error
 
     def environment(self, *, warm: bool = True) -> dict[str, str]:
-        return _environment() | {"DOCKER_HOST": f"unix://{self.socket()}"}
+        return environment() | {"DOCKER_HOST": f"unix://{self.socket()}"}
 
     def command(self, verb: str, file: Path) -> list[str]:
         # Docker Compose has no diff; a dry run is what comes nearest.
@@ -235,7 +239,7 @@ def _compose_program() -> str:
     return str(Path(package.submodule_search_locations[0]) / "docker-compose")
 
 
-def _environment() -> dict[str, str]:
-    # Nothing of the caller's own engines and projects, and bytecode as an installation has it.
+def environment() -> dict[str, str]:
+    """Nothing of the caller's own engines and projects, and bytecode as an installation has it."""
     kept = {"PATH", "HOME", "LANG", "TERM", "USER"}
     return {name: value for name, value in os.environ.items() if name in kept}

@@ -13,9 +13,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench import machine, report
+from bench import machine, peers, report
 from bench.peers import BenchError, run
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -34,15 +35,23 @@ def main(arguments: Sequence[str]) -> int:
     if "DOCKER_HOST" not in os.environ:
         parser.error("DOCKER_HOST: it has to name a Swarm's manager: run this by tests/swarm-rig")
     found = report.Found()
-    with tempfile.TemporaryDirectory(prefix="stackr-bench-") as folder:
+    with ExitStack() as undo:
+        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="stackr-bench-"))
         file = Path(folder) / "stack.yml"
         file.write_text(json.dumps(_stack(options.services)))
-        peers = {report.OURS: _stackr(file), "docker stack": _docker(file)}
+        environment = peers.environment() | {
+            "DOCKER_HOST": os.environ["DOCKER_HOST"],
+            "XDG_RUNTIME_DIR": f"{folder}/run",
+        }
+        warm = peers.start_warm(environment)
+        undo.callback(warm.wait)
+        undo.callback(warm.terminate)
+        steps = {report.OURS: _stackr(file), "docker stack": _docker(file)}
         for number in range(options.rounds):
-            turns = list(peers) if number % 2 == 0 else list(peers)[::-1]
+            turns = list(steps) if number % 2 == 0 else list(steps)[::-1]
             for peer in turns:
                 sys.stderr.write(f"round {number + 1} of {options.rounds}: {peer}\n")
-                _round(peers[peer], found.recorder(peer), options.services)
+                _round(steps[peer], environment, found.recorder(peer), options.services)
     table = report.write(options.results, options.name, machine.describe(), found)
     sys.stdout.write(table.read_text())
     return 0
@@ -86,9 +95,14 @@ def _docker(file: Path) -> Steps:
     }
 
 
-def _round(steps: Steps, record: Callable[[str, float], None], services: int) -> None:
+def _round(
+    steps: Steps,
+    environment: Mapping[str, str],
+    record: Callable[[str, float], None],
+    services: int,
+) -> None:
     for step, commands in steps.items():
-        took = sum(run(command, dict(os.environ)) for command in commands)
+        took = sum(run(command, environment) for command in commands)
         record(f"swarm, {services} services: {step}", took)
 
 
