@@ -18,8 +18,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, TextIO
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 from stackr.cli.main import main as run_command
 from stackr.warm import place
@@ -33,6 +33,7 @@ then whether the code on the disk is still the one that was imported."""
 
 _PATIENCE_S = 10.0
 _HIGH_FD = 600
+_READ_BYTES = 1 << 16
 _SAME_STATUS = (
     "Uid",
     "Gid",
@@ -55,6 +56,7 @@ class _Declined(Exception):
 
 def run(server: socket.socket) -> NoReturn:
     """Wait for a caller, take its place, and end as its command ends."""
+    ours = _Surroundings.of("self")
     told, given, _, _ = socket.recv_fds(server, 1, 1)
     if told != CALLER or not given:
         os._exit(0)  # the server is gone
@@ -67,7 +69,7 @@ def run(server: socket.socket) -> NoReturn:
             os._exit(0)
         high = max(_HIGH_FD, *request["streams"], *request["extra"]) + 1
         connection, server = _moved(connection, high), _moved(server, high)
-        _become(connection, request, fds, high)
+        _become(connection, request, fds, high, ours)
         if server.recv(1) != FRESH:
             raise _Declined("the installed code has changed")
         server.close()
@@ -84,6 +86,38 @@ def run(server: socket.socket) -> NoReturn:
                 send(connection, ("exit", code))
 
     run_command(at_end=tell)
+
+
+class _Surroundings(NamedTuple):
+    """What a process sees, and may do, of which nobody else can change anything."""
+
+    namespaces: dict[str, str]
+    root: os.stat_result
+    status: dict[str, str]
+    label: str
+
+    @classmethod
+    def of(cls, pid: int | str) -> _Surroundings:
+        names = os.listdir("/proc/self/ns")
+        return cls(
+            {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in names},
+            os.stat(f"/proc/{pid}/root"),
+            _status(pid),
+            _label(pid),
+        )
+
+    def check_same(self, other: _Surroundings) -> None:
+        """Raises _Declined for what is another."""
+        for name, namespace in self.namespaces.items():
+            if other.namespaces.get(name) != namespace:
+                raise _Declined(f"another {name} namespace")
+        if not os.path.samestat(self.root, other.root):
+            raise _Declined("another root folder")
+        for name in _SAME_STATUS:
+            if self.status.get(name) != other.status.get(name):
+                raise _Declined(f"another {name}")
+        if self.label != other.label:
+            raise _Declined("another label of a security module")
 
 
 def _decline(connection: socket.socket, why: str) -> NoReturn:
@@ -104,7 +138,11 @@ def _moved(connection: socket.socket, high: int) -> socket.socket:
 
 
 def _become(
-    connection: socket.socket, request: dict[str, Any], fds: Sequence[int], high: int
+    connection: socket.socket,
+    request: dict[str, Any],
+    fds: Sequence[int],
+    high: int,
+    ours: _Surroundings,
 ) -> None:
     """Take over all that the caller is. high: below it are the caller's descriptors alone.
 
@@ -113,9 +151,10 @@ def _become(
     if request["key"] != place.key():
         raise _Declined("another interpreter, or other settings of it")
     pid = _caller_pid(connection)
-    caller = _status(pid)
+    theirs = _Surroundings.of(pid)
+    caller = theirs.status
     os.setpgid(0, 0)
-    _check_surroundings(pid, caller)
+    ours.check_same(theirs)
     _join_groups([int(word) for word in caller["Groups"].split()])
     _join_cgroups(pid)
     os.setpriority(os.PRIO_PROCESS, 0, request["nice"])
@@ -131,22 +170,6 @@ def _become(
     sys.argv = request["argv"]
     _open_streams()
     _reset_signals(_signals(caller["SigIgn"]), _signals(caller["SigBlk"]))
-
-
-def _check_surroundings(pid: int, caller: Mapping[str, str]) -> None:
-    """The caller has the same namespaces, root, powers and label."""
-    for name in os.listdir("/proc/self/ns"):
-        if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{pid}/ns/{name}"):
-            raise _Declined(f"another {name} namespace")
-    if not os.path.samestat(os.stat("/proc/self/root"), os.stat(f"/proc/{pid}/root")):
-        raise _Declined("another root folder")
-    ours = _status("self")
-    for name in _SAME_STATUS:
-        if ours.get(name) != caller.get(name):
-            raise _Declined(f"another {name}")
-    labels = [_label(each) for each in ("self", pid)]
-    if labels[0] != labels[1]:
-        raise _Declined("another label of a security module")
 
 
 def _status(pid: int | str) -> dict[str, str]:
@@ -265,8 +288,15 @@ def _reset_signals(ignored: Sequence[int], blocked: Sequence[int]) -> None:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
+    """A small file of /proc: a text file's object takes thrice as many system calls."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b""
+        while part := os.read(fd, _READ_BYTES):
+            data += part
+    finally:
+        os.close(fd)
+    return data.decode(errors="surrogateescape")
 
 
 def _write(path: str, text: str) -> None:
