@@ -55,10 +55,14 @@ _AT_REST = "the engine does not run, and has no containers: compared with nothin
 
 @dataclass(frozen=True, slots=True)
 class OnCluster(Generic[T]):
-    """What a command does for a project on an engine that runs replicas itself."""
+    """What a command does for a project on an engine that runs replicas itself.
+
+    observes: it looks at the whole project, before all else.
+    """
 
     project: str
     work: Callable[[Workloads], Awaitable[T]]
+    observes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,9 @@ class Session:
         if cluster is None:
             async with self.engine(read_only=read_only, start=start) as runtime:
                 return await work(runtime)
-        opened = self.context().open_either(cluster.project, read_only=read_only, start=start)
+        opened = self.context().open_either(
+            cluster.project, observed=cluster.observes, read_only=read_only, start=start
+        )
         async with opened as engine:
             if isinstance(engine, Workloads):
                 return await cluster.work(engine)

@@ -103,12 +103,14 @@ async def connect_either(
     environ: Mapping[str, str] = os.environ,
     *,
     project: str = "",
+    observed: bool = False,
     read_only: bool = False,
     start: bool = True,
 ) -> Runtime | Workloads:
     """The engine of containers, or the Swarm, that `connect`'s name leads to; the caller closes it.
 
-    project: for which it is wanted. Raises as `connect`; and Conflict where an engine manages a
+    project: for which it is wanted. observed: it is looked at next, and on a Swarm asked for
+    already. Raises as `connect`; and Conflict where an engine manages a
     Swarm, nobody said whether that is meant, and a project of the name runs on it as containers.
     """
     name = engine_named(engine, environ)
@@ -116,25 +118,27 @@ async def connect_either(
         return await connect(name, environ, read_only=read_only, start=start)
     client = Client(_address(name, environ), read_only=read_only)
     try:
+        soon = project if observed else ""
         if cluster_kind(name):
-            return await SwarmWorkloads.open(client, environ)
-        return await _told_apart(client, name, project, environ)
+            return await SwarmWorkloads.open(client, environ, next_observed=soon)
+        return await _told_apart(client, name, project, environ, soon)
     except BaseException:
         await client.close()
         raise
 
 
 async def _told_apart(
-    client: Client, name: str, project: str, environ: Mapping[str, str]
+    client: Client, name: str, project: str, environ: Mapping[str, str], next_observed: str
 ) -> Runtime | Workloads:
     """By what the engine is. name: as it was given."""
     if not await is_manager(client):
         return await DockerRuntime.open(client, environ)
-    opening = SwarmWorkloads.open(client, environ)
+    opening = SwarmWorkloads.open(client, environ, next_observed=next_observed)
     if not project:
         return await opening
     is_taken, swarm = await asyncio.gather(_has_containers(client, project, environ), opening)
     if is_taken:
+        await swarm.close()
         raise Conflict(
             f'engine "{name}": "{project}" runs on it as containers of one host,'
             " and it manages a Swarm",

@@ -62,15 +62,16 @@ class Context:
 
     @contextlib.asynccontextmanager
     async def open_either(
-        self, project: str, *, read_only: bool = False, start: bool = True
+        self, project: str, *, observed: bool = False, read_only: bool = False, start: bool = True
     ) -> AsyncIterator[Runtime | Workloads]:
         """As `open`, of an engine of containers or one that runs replicas itself.
 
-        Raises Conflict where nobody can say which of them the project is on.
+        observed: the project is looked at next. Raises Conflict where nobody can say which of them
+        it is on.
         """
         read_only = read_only or self.is_dry_run
         async with await connect_either(
-            self.engine, project=project, read_only=read_only, start=start
+            self.engine, project=project, observed=observed, read_only=read_only, start=start
         ) as engine:
             yield engine
 

@@ -145,6 +145,7 @@ def _diff(session: Session, arguments: DiffArguments, up_options: UpOptions) -> 
         cluster=OnCluster(
             project.name,
             lambda cluster: _on_cluster(cluster, arguments, source, project, up_options),
+            observes=True,
         ),
         read_only=True,
     )

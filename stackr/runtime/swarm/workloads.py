@@ -30,6 +30,7 @@ from stackr.runtime.swarm.documents import (
     observed_document,
 )
 from stackr.runtime.swarm.events import project_events
+from stackr.runtime.swarm.listing import KINDS, Listing, listed
 from stackr.runtime.swarm.logs import task_entries
 from stackr.runtime.swarm.refusals import moved_on, refusals
 from stackr.runtime.swarm.role import nodes_of
@@ -68,16 +69,30 @@ class SwarmWorkloads(Closing):
         self.capabilities = capabilities
         self._client = client
         self._environ = environ
+        self._looking: _Looking | None = None
 
     @classmethod
-    async def open(cls, client: Client, environ: Mapping[str, str] = os.environ) -> Self:
-        """Raises Unavailable where no engine answers, and for one that manages no Swarm now."""
+    async def open(
+        cls, client: Client, environ: Mapping[str, str] = os.environ, *, next_observed: str = ""
+    ) -> Self:
+        """next_observed: the project that `observe` is called for next: it is asked for besides.
+
+        Raises Unavailable where no engine answers, and for one that manages no Swarm now.
+        """
         api = await client.version()
-        found = [nodes.node_state(item) for item in await nodes_of(client)]
+        looking = _begun(client, next_observed) if next_observed else None
+        try:
+            found = [nodes.node_state(item) for item in await nodes_of(client)]
+        except BaseException:
+            await _end(looking)
+            raise
         count = sum(node.state == "ready" and node.availability == "active" for node in found)
-        return cls(client, WorkloadCapabilities(api, count), environ)
+        swarm = cls(client, WorkloadCapabilities(api, count), environ)
+        swarm._looking = looking
+        return swarm
 
     async def close(self) -> None:
+        await _end(self._looking)
         await self._client.close()
 
     # --- the cluster ---------------------------------------------------------------------------
@@ -103,33 +118,31 @@ class SwarmWorkloads(Closing):
     # --- what there is -------------------------------------------------------------------------
 
     async def projects(self) -> list[str]:
-        lists = await asyncio.gather(*(self._listed(kind, STACK_NAMESPACE) for kind in PATHS))
+        of_stacks = (listed(self._client, kind, STACK_NAMESPACE) for kind in PATHS)
+        lists = await asyncio.gather(*of_stacks)
         found = {_labels(item).get(STACK_NAMESPACE) for items in lists for item in items}
         return sorted(name for name in found if name)
 
     async def taken_ports(self, *, besides: str) -> frozenset[tuple[int, str]]:
         with refusals("services"):
-            services = await self._listed(DocumentKind.SERVICE)
+            services = await listed(self._client, DocumentKind.SERVICE)
         others = (item for item in services if _labels(item).get(STACK_NAMESPACE) != besides)
         return frozenset(port for item in others for port in asked_ports(item))
 
     async def observe(
         self, project: str, *, names: Sequence[tuple[DocumentKind, str]] = ()
     ) -> Observation:
-        own = f"{STACK_NAMESPACE}={project}"
-        kinds = (DocumentKind.CONFIG, DocumentKind.SECRET, DocumentKind.SERVICE)
         with refusals(f'stack "{project}"'):
-            found, kept, others, *lists = await asyncio.gather(
-                self._client.call("GET", "/networks"),
-                revisions.listed(self._client, project),
-                self._named([each for each in names if each[0] in kinds]),
-                *(self._listed(kind, own) for kind in kinds),
+            listing, others = await asyncio.gather(
+                self._listing(project),
+                self._named([each for each in names if each[0] in KINDS]),
             )
+        found = listing.networks
         documents = [
             *(network_document(item) for item in found if networks.is_of(item, project)),
             *(
                 document
-                for kind, items in zip(kinds, lists, strict=True)
+                for kind, items in listing.documents.items()
                 for item in items
                 if not expiries.is_expiry(document := observed_document(kind, item))
             ),
@@ -142,12 +155,15 @@ class SwarmWorkloads(Closing):
             documents=tuple(documents),
             others=tuple(other for other in others if not _is_own(other, project)),
             names=await networks.names_by_id(self._client, found, specs),
-            revisions=kept,
+            revisions=listing.revisions,
         )
 
-    async def _listed(self, kind: DocumentKind, *labels: str) -> list[Json]:
-        query = {"filters": json.dumps(create.filters(labels))}
-        return list(await self._client.call("GET", PATHS[kind], query=query) or ())
+    async def _listing(self, project: str) -> Listing:
+        looking, self._looking = self._looking, None
+        if looking is not None and looking[0] == project:
+            return await looking[1]
+        await _end(looking)
+        return await Listing.of(self._client, project)
 
     async def _named(self, names: Sequence[tuple[DocumentKind, str]]) -> list[ObservedDocument]:
         """The API's filter takes the beginnings of names, and several at once."""
@@ -166,7 +182,7 @@ class SwarmWorkloads(Closing):
         own = f"{STACK_NAMESPACE}={project}"
         with refusals(f'stack "{project}"'):
             found, tasks, current, names = await asyncio.gather(
-                self._listed(DocumentKind.SERVICE, own),
+                listed(self._client, DocumentKind.SERVICE, own),
                 self._tasks(label=[own]),
                 self._tasks(label=[own], **{"_up-to-date": ["true"]}),
                 self._node_names(),
@@ -345,6 +361,20 @@ class SwarmWorkloads(Closing):
 
     async def clear_expiry(self, project: str) -> None:
         await expiries.clear(self._client, project)
+
+
+_Looking = tuple[str, asyncio.Task[Listing]]
+"""A project, and the calls under way for it."""
+
+
+def _begun(client: Client, project: str) -> _Looking:
+    return project, asyncio.create_task(Listing.of(client, project))
+
+
+async def _end(looking: _Looking | None) -> None:
+    if looking is not None:
+        looking[1].cancel()
+        await asyncio.gather(looking[1], return_exceptions=True)
 
 
 def _what(document: Document) -> str:

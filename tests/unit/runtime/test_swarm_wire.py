@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -25,6 +26,7 @@ from stackr.runtime.swarm.nodes import named, node_state
 from stackr.runtime.swarm.refusals import explained
 from stackr.runtime.swarm.role import is_manager, nodes_of
 from stackr.runtime.swarm.tasks import task_state, workload_status
+from stackr.runtime.swarm.workloads import SwarmWorkloads
 from stackr.runtime.workloads import Document, DocumentKind, NodeState, RevisionRecord
 
 
@@ -302,3 +304,51 @@ async def test_why_an_engine_manages_nothing(
     engine = _Engine({"/nodes": nodes, "/info": {"Name": "box", "Swarm": state}})
     with pytest.raises(Unavailable, match=message):
         await nodes_of(cast(Client, engine))
+
+
+class _Manager(_Engine):
+    """An engine whose answers come together, once so many calls are under way: others fail."""
+
+    def __init__(self, at_once: int, nodes: Any = ()) -> None:
+        lists = ("/networks", "/configs", "/secrets", "/services")
+        super().__init__({"/nodes": nodes, **{path: [] for path in lists}})
+        self._begun = asyncio.Barrier(at_once)
+        self.calls: list[str] = []
+
+    async def call(self, method: str, path: str, **arguments: Any) -> Any:
+        self.calls.append(path)
+        if len(self.calls) <= self._begun.parties:
+            await self._begun.wait()
+        return await super().call(method, path, **arguments)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_what_is_observed_next_is_asked_for_with_the_nodes() -> None:
+    """And once; a later look, which a change may have come before, asks again."""
+    engine = _Manager(at_once=6)
+    async with await SwarmWorkloads.open(cast(Client, engine), {}, next_observed="demo") as swarm:
+        await swarm.observe("demo")
+        assert len(engine.calls) == 6
+        await swarm.observe("demo")
+        assert len(engine.calls) == 11
+
+
+@pytest.mark.parametrize("observed", ["", "other"])
+async def test_another_project_is_asked_for_by_itself(observed: str) -> None:
+    engine = _Manager(at_once=1)
+    opening = SwarmWorkloads.open(cast(Client, engine), {}, next_observed=observed)
+    async with await opening as swarm:
+        before = len(engine.calls)
+        await swarm.observe("demo")
+        assert len(engine.calls) == before + 5
+
+
+async def test_calls_that_nobody_waits_for_end_with_the_engine() -> None:
+    before = asyncio.all_tasks()
+    with pytest.raises(Unavailable, match="no leader"):
+        await SwarmWorkloads.open(cast(Client, _Manager(1, _NO_LEADER)), {}, next_observed="demo")
+    swarm = await SwarmWorkloads.open(cast(Client, _Manager(1)), {}, next_observed="demo")
+    await swarm.close()
+    assert asyncio.all_tasks() == before
