@@ -162,3 +162,19 @@ def test_the_hosts_control_groups_are_bound_and_never_mounted_again(
         assert {"rbind", "nosuid", "noexec", "nodev"} <= set(mount["options"])
     else:
         assert mount["type"] == "cgroup"
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+def test_a_read_only_root_has_no_files_that_can_be_written(privileged: bool) -> None:
+    """Not even those of names, which are the engine's own on the host's disk."""
+
+    def options(**host_config: Any) -> dict[str, list[str]]:
+        mounts = _config(_container({"Privileged": privileged, **host_config}))["mounts"]
+        return {mount["destination"]: mount["options"] for mount in mounts}
+
+    closed, usual = options(ReadonlyRootfs=True), options()
+    assert "ro" in closed["/etc/hosts"]
+    assert "ro" not in usual["/etc/hosts"]
+    assert "ro" in closed["/sys"]
+    assert ("ro" in usual["/sys"]) is not privileged
+    assert "ro" not in closed["/dev/shm"]

@@ -232,8 +232,9 @@ def _mount(target: str, fstype: str, source: str, *options: str) -> dict[str, An
 def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
     taken = {mount.destination for mount in container.mounts}
     mounts = [m for m in _default_mounts(container, around) if m["destination"] not in taken]
+    access = ["ro"] if container.host_config.readonly_rootfs else []
     mounts += [
-        _mount(target, "bind", source, "rbind", "rprivate")
+        _mount(target, "bind", source, "rbind", "rprivate", *access)
         for target, source in around.files.items()
         if target not in taken
     ]
@@ -251,7 +252,8 @@ def _default_mounts(container: Container, around: Surroundings) -> Iterable[dict
     yield _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k")
     pty = ("newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
     yield _mount("/dev/pts", "devpts", "devpts", "nosuid", "noexec", *pty)
-    yield _mount("/sys", "sysfs", "sysfs", *guarded, access)
+    sys_access = "ro" if host_config.readonly_rootfs else access
+    yield _mount("/sys", "sysfs", "sysfs", *guarded, sys_access)
     yield _cgroup_mount(container, around, access, *guarded)
     if host_config.ipc_mode == "host":
         if os.path.isdir("/dev/mqueue"):
