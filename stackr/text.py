@@ -11,15 +11,29 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
-__all__ = ["decode", "parse_json", "unicode", "visible", "whole_number"]
+__all__ = [
+    "Colours",
+    "decode",
+    "parse_json",
+    "unicode",
+    "visible",
+    "whole_number",
+    "without_colours",
+]
+
+Colours = Literal["none", "own", "any"]
+"""Of codes for colours, which are kept: `own` are those of `stackr.cli.views.output`, by which
+nothing can be hidden, neither a word nor what follows."""
 
 _LARGEST = 2**63 - 1
 _SHOWN_DIGITS = 40
 _LONE = re.compile("[\ud800-\udfff]")
 _MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_OWN = re.compile(r"\x1b\[(?:0|[124]|3[1-6])(?:;(?:[124]|3[1-6]))*m")
+_PLAIN = "\x1b[0m"
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ACTING_OR_LONE = re.compile(f"{_ACTING.pattern}|{_LONE.pattern}")
 
@@ -82,24 +96,31 @@ def _unicode_values(value: Any) -> Any:
     return value
 
 
-def visible(text: str, *, one_line: bool = False, colours: bool = False) -> str:
+def visible(text: str, *, one_line: bool = False, colours: Colours = "none") -> str:
     r"""`text` with `\u001b` and the like for the characters that a terminal acts on.
 
-    Tabs and, without one_line, ends of lines stay; with `colours`, those of ours as well. What is
-    escaped within a string of JSON is still JSON, with the same value.
+    Tabs and, without one_line, ends of lines stay; so do colours, as said, and `own` ones end with
+    the text. What is escaped within a string of JSON is still JSON, with the same value.
     """
     if text.isprintable():
         return text
     if one_line:
         text = text.replace("\n", "\\u000a")
-    if not colours:
+    if colours == "none":
         return _ACTING_OR_LONE.sub(_escaped, text)
-    plain = _COLOUR.split(text)
-    kept = [*_COLOUR.findall(text), ""]
+    code = _OWN if colours == "own" else _COLOUR
+    plain, kept = code.split(text), code.findall(text)
+    if colours == "own" and kept and kept[-1] != _PLAIN:
+        plain, kept = [*plain, ""], [*kept, _PLAIN]
     return "".join(
         _ACTING_OR_LONE.sub(_escaped, part) + colour
-        for part, colour in zip(plain, kept, strict=True)
+        for part, colour in zip(plain, [*kept, ""], strict=True)
     )
+
+
+def without_colours(text: str) -> str:
+    """What a program has written, in one colour."""
+    return _COLOUR.sub("", text)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -53,7 +53,7 @@ class _Pane(Output):
 def _styled(lines: Callable[[Output], Iterable[str]], width: int) -> Text:
     """What a view of the command line says, as a text of this width."""
     pane = _Pane(io.StringIO(), is_terminal=True, colour=True, columns=width)
-    return Text.from_ansi("\n".join(visible(line, colours=True) for line in lines(pane)))
+    return Text.from_ansi("\n".join(visible(line, colours="own") for line in lines(pane)))
 
 
 def outlook_summary(outlook: Outlook | None) -> str:
@@ -102,7 +102,7 @@ def event_text(event: StackEvent) -> str:
 
 def line_text(line: LogLine, wanted: LogFilter) -> Text:
     """A line of a log: whose it is, what it says, with what is searched for marked."""
-    said = Text.from_ansi(visible(line.text, one_line=True, colours=True).expandtabs())
+    said = Text.from_ansi(visible(line.text, one_line=True, colours="any").expandtabs())
     for start, end in wanted.spans(said.plain):
         said.stylize("reverse", start, end)
     if wanted.container:

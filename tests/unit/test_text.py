@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackr.text import decode, parse_json, unicode, visible, whole_number
+from stackr.cli.views.output import paint
+from stackr.text import decode, parse_json, unicode, visible, whole_number, without_colours
 
 _ANY = st.text(st.characters(categories=None))
 
@@ -59,11 +61,25 @@ def test_any_text_can_be_written(text: str) -> None:
 @given(_ANY)
 def test_nothing_but_colours_acts_on_a_terminal(text: str) -> None:
     shown = visible(
-        f"\x1b[31m{text}\x1b[2J\x1b]0;title\x07\x9b1A\x1b[0m", one_line=True, colours=True
+        f"\x1b[31m{text}\x1b[2J\x1b]0;title\x07\x9b1A\x1b[0m", one_line=True, colours="own"
     )
     rest = shown.replace("\x1b[31m", "").replace("\x1b[0m", "")
     assert shown.startswith("\x1b[31m")
     assert not set(rest) & set("\x07\x08\r\n\x9b\u202e")
+
+
+@pytest.mark.parametrize("code", ["8", "30", "37", "41", "48;5;0", "38;5;0", "7", "31;8", "", "00"])
+def test_others_colours_hide_nothing(code: str) -> None:
+    text = f"a\x1b[31mb\x1b[{code}mc"
+    assert visible(text, colours="own") == f"a\x1b[31mb\\u001b[{code}mc\x1b[0m"
+    assert visible(text, colours="any") == text
+    assert without_colours(text) == "abc"
+
+
+def test_our_colours_are_among_those_that_are_kept() -> None:
+    for styles in itertools.permutations(("bold", "dim", "underline", "red", "cyan"), 3):
+        text = paint("x", *styles)
+        assert visible(text, colours="own") == text
 
 
 def test_what_is_shown_is_the_same_json() -> None:

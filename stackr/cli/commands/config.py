@@ -33,6 +33,7 @@ from stackr.spec.validate import check_container_names
 from stackr.spec.yaml_text import to_yaml
 from stackr.stack.bind_sources import missing_file
 from stackr.stack.source import current_folder
+from stackr.text import visible
 
 __all__ = ["ConfigArguments", "config", "run_config"]
 
@@ -328,13 +329,13 @@ def _lint(loaded: Loaded, write: Callable[[str], object]) -> int:
     check_container_names(project["services"], loaded.session.problems)
     loaded.session.problems.check()
     for warning in lint(loaded, project, missing_file):
-        write(f"{warning}\n")
+        write(visible(f"{warning}\n"))
     return 0
 
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        sys.stderr.write(f"stackr: warning: {warning}\n")
+        sys.stderr.write(visible(f"stackr: warning: {warning}\n"))
 
 
 def _save(output: str, text: str) -> None:
@@ -361,5 +362,7 @@ def _check_json(arguments: ConfigArguments) -> None:
 
 
 def _write(text: str) -> None:
+    """A program gets values as they are, a person sees what would act on the terminal."""
+    text = visible(text) if sys.stdout.isatty() else text
     sys.stdout.buffer.write(text.encode("utf-8", "replace"))
     sys.stdout.buffer.flush()

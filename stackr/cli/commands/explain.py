@@ -28,6 +28,7 @@ from stackr.spec.render import project_tree
 from stackr.spec.rules import Path, find, parse, show
 from stackr.spec.variables import VariableSource, mentions, variable_sources
 from stackr.stack.source import current_folder
+from stackr.text import visible
 
 __all__ = ["explain", "run_explain"]
 
@@ -318,5 +319,5 @@ def explain(
 
 
 def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    sys.stdout.buffer.write(visible(text).encode("utf-8", "replace"))
     sys.stdout.buffer.flush()

@@ -69,9 +69,13 @@ class Output:
     def line(self, text: str = "") -> None:
         """Write one line, and let the reader see it at once.
 
-        What of it would act on a terminal, but for colours, is shown instead.
+        What of it would act on a terminal, but for colours of ours, is shown instead.
         """
-        self.raw_line(visible(text, colours=True))
+        self.raw_line(self.visible(text))
+
+    def visible(self, text: str) -> str:
+        """`text` as `line` writes it."""
+        return visible(text, colours="own" if self.colour else "none")
 
     def raw_line(self, text: str) -> None:
         """As `line`, for what a container wrote, which may draw on the terminal as it likes."""

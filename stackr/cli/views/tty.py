@@ -96,7 +96,7 @@ class TtyView:
             output.stream.flush()
 
     def _above(self, output: Output, text: str) -> None:
-        self.write_above(output, f"{visible(text, colours=True)}\n")
+        self.write_above(output, f"{output.visible(text)}\n")
 
     def _draw(self) -> None:
         if self._live is None:

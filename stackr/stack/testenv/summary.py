@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from stackr.stack.testenv.findings import Findings, Suspect
+from stackr.text import without_colours
 
 __all__ = ["findings_json", "findings_lines"]
 
@@ -52,7 +53,7 @@ def _suspect_lines(suspect: Suspect, title: str, paint: Paint) -> Iterator[str]:
         yield f"    {suspect.hint}"
     if suspect.log:
         yield f"    last output of {suspect.container}:"
-        yield from (f"      {paint('|', 'dim')} {line}" for line in suspect.log)
+        yield from (f"      {paint('|', 'dim')} {without_colours(line)}" for line in suspect.log)
 
 
 def _output_lines(findings: Findings, paint: Paint) -> Iterator[str]:
@@ -67,7 +68,7 @@ def _output_lines(findings: Findings, paint: Paint) -> Iterator[str]:
     width = max(len(spoken.container) for spoken in findings.output)
     yield "  last output of the services while it ran:"
     for spoken in findings.output:
-        yield f"    {spoken.container:<{width}} {paint('|', 'dim')} {spoken.text}"
+        yield f"    {spoken.container:<{width}} {paint('|', 'dim')} {without_colours(spoken.text)}"
 
 
 def _timeline_lines(findings: Findings, paint: Paint) -> Iterator[str]:

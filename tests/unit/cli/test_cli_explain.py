@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stackr.cli.commands.explain import run_explain
+from stackr.cli.main import run
 from stackr.cli.options import GlobalOptions
 from stackr.errors import InvalidArgument, NotFound
 
@@ -173,10 +174,22 @@ def test_the_json() -> None:
 
 
 def test_the_command(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    from stackr.cli.main import run
 
     assert run(["explain", "networks.front.driver"]) == 0
     assert run(["explain", "$NONE_SUCH"]) == 1
     shown, failed = capfdbinary.readouterr()
     assert shown == b"networks.front.driver: bridge\n  from  compose.yaml:16:19  bridge\n"
     assert failed.startswith(b"stackr: $NONE_SUCH: not set, and the stack does not use it")
+
+
+def test_nothing_of_a_file_acts_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    label = r'"k\e[8m": "\e[2J\e[8mhidden"'
+    text = f"services:\n  a:\n    image: x\n    labels: {{{label}}}\n"
+    (tmp_path / "compose.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert run(["explain", "a"]) == 0
+    shown = capfd.readouterr().out
+    assert "\\u001b[2J\\u001b[8mhidden" in shown
+    assert "\x1b" not in shown
