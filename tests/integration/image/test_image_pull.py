@@ -30,6 +30,7 @@ from stackr.registry.auth import RegistryAuth
 from stackr.registry.digest import short_id
 from stackr.runtime.engine.image.model import ImageUse
 from stackr.runtime.engine.image.progress import ImageProgress
+from stackr.runtime.engine.options import options_of
 
 pytestmark = pytest.mark.root
 
@@ -173,9 +174,10 @@ async def test_a_registry_that_never_delivers_is_given_up(
         return await cut(request, data, 10_000) if len(data) > 1 << 20 else None
 
     bad_registry.on_blob = on_blob
+    parts.config.live.options = options_of({"max-download-attempts": 3}, "test")
     with pytest.raises(Unavailable, match="the connection broke off"):
         await parts.images.pull(reference)
-    assert bad_registry.count("GET", built.layers[1]) == 5
+    assert bad_registry.count("GET", built.layers[1]) == 3
     assert parts.images.list() == []
     assert parts.partials() == {built.layers[1]: 10_000}
     bad_registry.on_blob = None
