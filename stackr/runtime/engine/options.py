@@ -48,6 +48,7 @@ FILE = Path("/etc/stackr/engine.json")
 
 _LEAST_MTU, _MOST_MTU = 68, 65535
 
+Driver = Literal["bridge", "macvlan", "ipvlan"]
 Level = Literal["debug", "info", "warn", "error", "fatal"]
 
 
@@ -74,7 +75,7 @@ class EngineOptions(Options):
     proxies: Proxies = Proxies()
     builder: Builder = Builder()
     default_address_pools: Pools = ()
-    default_network_opts: dict[str, dict[str, str]] = Field(default_factory=dict)
+    default_network_opts: dict[Driver, dict[str, str]] = Field(default_factory=dict)
     bip: BridgeV4 = ""
     fixed_cidr: RangeV4 = ""
     ipv6: bool = False
@@ -133,6 +134,11 @@ class EngineOptions(Options):
         """Of the API."""
         major, _, minor = self.min_api_version.partition(".")
         return int(major), int(minor)
+
+    def network_opts(self, driver: str) -> Mapping[str, str]:
+        """Of a network of this driver that does not say them."""
+        found = (opts for name, opts in self.default_network_opts.items() if name == driver)
+        return next(found, {})
 
     @property
     def host_gateways(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from stackr.errors import InvalidArgument, StackrError
@@ -112,16 +113,20 @@ async def make_containers(
 
 def _check_options(options: EngineOptions, host: host_facts.Host) -> None:
     """What containers get by default is what they could ask for. Raises InvalidArgument."""
-    try:
-        rotation(default_log_config(options))
-        rlimits((), host)
-        check_parent(options.cgroup_parent)
-        if host.seccomp not in _PROFILES:
-            custom_profile(host.seccomp, capabilities.DEFAULT)
-        if options.init_path:
-            find_init(own=options.init_path)
-    except StackrError as error:
-        raise InvalidArgument(f"engine's options: {error.message}") from error
+    checks: Mapping[str, Callable[[], object]] = {
+        "log-opts": lambda: rotation(default_log_config(options)),
+        "default-ulimits": lambda: rlimits((), host),
+        "cgroup-parent": lambda: check_parent(options.cgroup_parent),
+        "seccomp-profile": lambda: (
+            host.seccomp in _PROFILES or custom_profile(host.seccomp, capabilities.DEFAULT)
+        ),
+        "init-path": lambda: options.init_path and find_init(own=options.init_path),
+    }
+    for name, check in checks.items():
+        try:
+            check()
+        except StackrError as error:
+            raise InvalidArgument(f"engine's options: {name}: {error.message}") from error
 
 
 async def _runtime(config: EngineConfig, host: host_facts.Host, launcher: Launcher) -> OciRuntime:

@@ -52,7 +52,7 @@ def is_as(network: Network, wanted: NetworkSpec) -> bool:
 
 def with_default_options(spec: NetworkSpec, options: EngineOptions) -> NetworkSpec:
     """With `default-network-opts` of its driver, below its own."""
-    default = options.default_network_opts.get(spec.driver or "bridge", {})
+    default = options.network_opts(spec.driver or "bridge")
     if spec.config_from or not default:
         return spec
     return replace(spec, options={**default, **spec.options})
