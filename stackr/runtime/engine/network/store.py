@@ -123,10 +123,8 @@ class NetworkStore:
 
     def load(self) -> None:
         """Raises InvalidArgument, NotSupported for networks' options that are none."""
-        for driver, options in self._options.default_network_opts.items():
-            _check_options(
-                NetworkSpec(f"default-network-opts of {driver}", driver, options=options)
-            )
+        for kind, options in self._options.default_network_opts.items():
+            _check_options(NetworkSpec(f"default-network-opts of {kind}", kind, options=options))
         self._resting.load()
         for network in self._state.read(NETWORK).values():
             self._keep(network)
