@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -35,10 +35,10 @@ from stackr.stack.testenv.handover import as_json
 from stackr.stack.testenv.options import EnvironmentOptions
 from stackr.stack.testenv.run import run_test
 from stackr.stack.testenv.summary import findings_json, findings_lines
-from stackr.stack.testenv.variables import dotenv
+from stackr.stack.testenv.variables import Member, dotenv
 from stackr.text import whole_number
 
-__all__ = ["CONTEXT_SETTINGS", "check_command", "environment", "fixed_ports"]
+__all__ = ["CONTEXT_SETTINGS", "address_lines", "check_command", "environment", "fixed_ports"]
 
 _MOST_PORT = 65535
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
@@ -191,11 +191,8 @@ def _show(session: Session, told: _Told, event: StackEvent) -> None:
 
 
 def _show_environment(session: Session, told: _Told, ready: EnvironmentReady) -> None:
-    for member in ready.members:
-        for address in member.ports:
-            protocol = "" if address.protocol == "tcp" else f"/{address.protocol}"
-            port = f"{member.service}:{address.container_port}{protocol}"
-            session.view.message(f"  {port}  {address.text}")
+    for line in address_lines(ready.members):
+        session.view.message(line)
     if session.is_json:
         event = {"event": "environment", "project": ready.project, "variables": ready.variables}
         session.out.line(json.dumps(event))
@@ -203,6 +200,17 @@ def _show_environment(session: Session, told: _Told, ready: EnvironmentReady) ->
         is_json = told.print_env == "json"
         session.out.stream.write(as_json(ready.variables) if is_json else dotenv(ready.variables))
         session.out.stream.flush()
+
+
+def address_lines(members: Iterable[Member]) -> Iterator[str]:
+    """`  db:5432  127.0.0.1:20012`, one below the other."""
+    found = [(member.service, address) for member in members for address in member.ports]
+    rows = [
+        (f"{service}:{each.container_port}" + f"/{each.protocol}".removesuffix("/tcp"), each.text)
+        for service, each in found
+    ]
+    width = max((len(port) for port, _ in rows), default=0)
+    yield from (f"  {port:<{width}}  {text}" for port, text in rows)
 
 
 def _show_findings(session: Session, told: _Told, failed: EnvironmentFailed) -> None:

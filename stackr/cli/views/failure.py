@@ -81,12 +81,18 @@ def cause_lines(cause: Cause, output: Output) -> Iterator[str]:
     name = cause.operation.resource.name
     for line in cause.excerpt:
         yield f"  {output.paint(line, 'red') if line.startswith('>') else line}"
-    if cause.state:
+    if cause.state and not _says(cause.message, cause.state):
         what = "task of" if cause.operation.resource.kind == "service" else "container"
         yield f"  {what} {name}: {cause.state}"
     if cause.log:
         yield f"  last output of {name}:"
         yield from (f"    {output.paint('|', 'dim')} {line}" for line in cause.log)
+
+
+def _says(message: str, state: str) -> bool:
+    """Whether `container web-1 exited (3)` has told `exited with code 3` already."""
+    code = state.removeprefix("exited with code ")
+    return code.isdecimal() and message.endswith(f" exited ({code})")
 
 
 def failure_json(report: Report) -> dict[str, Any]:
