@@ -15,10 +15,11 @@ import aiohttp
 from yarl import URL
 
 from stackr.errors import InvalidArgument, NotFound, PermissionDenied, Unauthorized
+from stackr.registry.answers import error_of, not_found, read_limited
 from stackr.registry.digest import DigestMismatch, digest_of, is_digest
 from stackr.registry.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest, parse_manifest
 from stackr.registry.reference import Reference
-from stackr.registry.transport import Transport, error_of, not_found, read_limited
+from stackr.registry.transport import Transport
 from stackr.text import parse_json, visible
 
 __all__ = ["BlobStream", "Registry"]

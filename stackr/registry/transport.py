@@ -17,20 +17,20 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from yarl import URL
 
 from stackr.errors import (
     InvalidArgument,
-    NotFound,
     NotSupported,
     PermissionDenied,
     StackrError,
     Unauthorized,
     Unavailable,
 )
+from stackr.registry.answers import error_body, error_in, parse_token, read_limited
 from stackr.registry.auth import Challenge, RegistryAuth, parse_challenges
 from stackr.registry.retry import (
     TRANSIENT,
@@ -39,17 +39,14 @@ from stackr.registry.retry import (
     retry_after_s,
 )
 from stackr.registry.trust import trusted
-from stackr.text import parse_json, visible
+from stackr.text import visible
 from stackr.version import __version__
 
-__all__ = ["Body", "Transport", "is_plain_http", "read_limited"]
+__all__ = ["Body", "Transport", "is_plain_http"]
 
 _HUB_HOST: Final = "registry-1.docker.io"
 _MOST_REDIRECTS: Final = 5
-_ERROR_LIMIT: Final = 64 << 10
 _TOKEN_LIMIT: Final = 1 << 20
-_TOKEN_MARGIN_S: Final = 10.0
-_DEFAULT_TOKEN_LIFE_S: Final = 60.0  # where the answer does not say: Docker's minimum
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _BODY_REDIRECTS: Final = frozenset((307, 308))
 _BUFFER: Final = 256 << 10
@@ -202,7 +199,7 @@ class Transport:
                 if response.status < 400 or response.status in refused.accept:
                     self._is_plain = self.base.scheme == "http"
                     return response
-                said = await _error_body(response)
+                said = await error_body(response)
                 response.close()
                 if response.status == 400 and await self._turns_to_tls(url):
                     url = url.with_scheme("https")
@@ -354,7 +351,7 @@ class Transport:
         async with request as response:
             if response.status != 200:
                 raise await self._token_refusal(response)
-            return _parse_token(await read_limited(response, _TOKEN_LIMIT, "token"), self.domain)
+            return parse_token(await read_limited(response, _TOKEN_LIMIT, "token"), self.domain)
 
     def _realm(self, challenge: Challenge) -> URL:
         try:
@@ -383,10 +380,10 @@ class Transport:
 
     async def unexpected(self, response: aiohttp.ClientResponse) -> StackrError:
         """What an answer is that is none to the request, though no refusal either."""
-        return self._refusal(response, await _error_body(response))
+        return self._refusal(response, await error_body(response))
 
     def _refusal(self, response: aiohttp.ClientResponse, said: bytes) -> StackrError:
-        code, text = _error_in(said)
+        code, text = error_in(said)
         if response.status == 401:
             return self._unauthorized()
         if response.status == 403 or code == "DENIED":
@@ -484,56 +481,3 @@ def _proxy(url: URL) -> str | None:
     if not proxy or urllib.request.proxy_bypass_environment(host, proxies):  # type: ignore[attr-defined]
         return None
     return proxy
-
-
-def _parse_token(body: bytes, domain: str) -> tuple[str, float]:
-    try:
-        answer = parse_json(body)
-        token = answer.get("token") or answer.get("access_token")
-        life_s = float(answer.get("expires_in") or _DEFAULT_TOKEN_LIFE_S)
-    except (ValueError, AttributeError, TypeError):
-        token, life_s = None, 0.0
-    if not isinstance(token, str) or not token or not token.isprintable():
-        raise Unavailable(f'registry "{domain}": the token server gave no token')
-    return token, max(life_s - _TOKEN_MARGIN_S, _TOKEN_MARGIN_S)
-
-
-async def read_limited(response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
-    """The whole body. Raises InvalidArgument where it is longer than `limit` bytes."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise InvalidArgument(f"{what}: larger than {limit} bytes")
-    return bytes(body)
-
-
-async def error_of(response: aiohttp.ClientResponse) -> tuple[str, str]:
-    """The code and the text (`manifest unknown: manifest unknown`) of a registry's error answer;
-    both are empty where the body is no such answer.
-    """
-    return _error_in(await _error_body(response))
-
-
-async def _error_body(response: aiohttp.ClientResponse) -> bytes:
-    try:
-        return await read_limited(response, _ERROR_LIMIT, "error")
-    except InvalidArgument:
-        return b""
-
-
-def _error_in(body: bytes) -> tuple[str, str]:
-    try:
-        first: dict[str, Any] = parse_json(body)["errors"][0]
-        code, message = str(first.get("code") or "")[:100], str(first.get("message") or "")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "", ""
-    texts = [code.lower().replace("_", " "), " ".join(message.split())[:300]]
-    return code, ": ".join(visible(text) for text in texts if text)
-
-
-def not_found(code: str, text: str, *, name: str, reference: str) -> NotFound:
-    """A registry's 404, in Docker's words."""
-    if code == "NAME_UNKNOWN":
-        return NotFound(f"repository {name} not found: {text}")
-    return NotFound(f"manifest for {reference} not found: {text or 'manifest unknown'}")
