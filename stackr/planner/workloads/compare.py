@@ -9,11 +9,11 @@ from stackr.planner.change.diff import field_changes
 from stackr.planner.change.slot import Verdict
 from stackr.planner.plan.model import FieldChange, Origin
 from stackr.planner.workloads.dialect import Dialect, Rendered
-from stackr.planner.workloads.document import HASH_DIGITS, plain_labels
+from stackr.planner.workloads.document import HASH_DIGITS, key_of, plain_labels
 from stackr.runtime import labels
 from stackr.runtime.workloads import Document, DocumentKind, Observation, ObservedDocument
 
-__all__ = ["Recorded", "VerdictOf", "Verdicts", "compare", "identity_of", "is_same"]
+__all__ = ["Recorded", "VerdictOf", "Verdicts", "compare", "is_same"]
 
 Recorded = Mapping[tuple[DocumentKind, str], Document]
 """The documents of the last applied revision, by kind and name; {} where none is known."""
@@ -89,12 +89,6 @@ def _is_left(verdict: VerdictOf) -> bool:
     return verdict.verdict is Verdict.RECREATE and verdict.wanted.kind is DocumentKind.NETWORK
 
 
-def identity_of(observed: ObservedDocument) -> str:
-    """The stack file's name of what an observed document is about."""
-    stack = observed.labels.get(labels.STACK_NAMESPACE, "")
-    return observed.labels.get(labels.DOCUMENT_KEY) or observed.name.removeprefix(f"{stack}_")
-
-
 def is_same(one: Document, other: Document) -> bool:
     """Whether two documents in normal form mean the same; what they hold shows in their names."""
     return one.spec == other.spec and plain_labels(one.labels) == plain_labels(other.labels)
@@ -139,7 +133,7 @@ class _Judge:
 
     def _networks(self, wanted: Document) -> Iterable[ObservedDocument]:
         networks = (n for n in self._observation.documents if n.kind is DocumentKind.NETWORK)
-        same = [n for n in networks if n.name == wanted.name or identity_of(n) == wanted.key]
+        same = [n for n in networks if n.name == wanted.name or key_of(n) == wanted.key]
         return sorted(same, key=lambda network: (network.name != wanted.name, network.name))
 
     def _call(self, old: str, new: str) -> None:

@@ -12,7 +12,15 @@ from stackr.planner.desired.ownership import COPY_LABELS
 from stackr.runtime import labels
 from stackr.runtime.workloads import Document, DocumentKind, ObservedDocument
 
-__all__ = ["HASH_DIGITS", "OWN_LABELS", "is_one_off", "named_by_hash", "plain_labels", "sealed"]
+__all__ = [
+    "HASH_DIGITS",
+    "OWN_LABELS",
+    "is_one_off",
+    "key_of",
+    "named_by_hash",
+    "plain_labels",
+    "sealed",
+]
 
 HASH_DIGITS = 12
 """Of a content's hash in a name."""
@@ -42,6 +50,12 @@ def sealed(document: Document) -> Document:
 def named_by_hash(document: Document) -> Document:
     """A sealed document under a name that another meaning would not have: it runs once."""
     return replace(document, name=f"{document.name}-{document.hash[:HASH_DIGITS]}")
+
+
+def key_of(observed: ObservedDocument) -> str:
+    """The stack file's name of what is there, also of what `docker stack deploy` made."""
+    stack = observed.labels.get(labels.STACK_NAMESPACE, "")
+    return observed.labels.get(labels.DOCUMENT_KEY) or observed.name.removeprefix(f"{stack}_")
 
 
 def is_one_off(document: ObservedDocument) -> bool:

@@ -8,8 +8,9 @@ from typing import Any
 from stackr.planner.change.slot import Verdict
 from stackr.planner.plan.model import Action, Operation
 from stackr.planner.plan.outlook import Affected, Away, Rollout, Stage
-from stackr.planner.workloads.compare import VerdictOf, Verdicts, identity_of
+from stackr.planner.workloads.compare import VerdictOf, Verdicts
 from stackr.planner.workloads.dialect import Dialect
+from stackr.planner.workloads.document import key_of
 from stackr.runtime.workloads import DocumentKind
 
 __all__ = ["joined", "renewed", "rollout", "stages"]
@@ -44,7 +45,7 @@ def stages(operations: Iterable[Operation]) -> tuple[Stage, ...]:
 
 def renewed(verdicts: Verdicts) -> set[str]:
     """The names of the services that have tasks, and get new ones."""
-    before = {(each.kind, identity_of(each)) for each in verdicts.obsolete}
+    before = {(each.kind, key_of(each)) for each in verdicts.obsolete}
     return {
         each.wanted.name
         for each in verdicts.of_kind(DocumentKind.SERVICE)

@@ -23,9 +23,9 @@ from stackr.planner.plan.payloads import (
     RestartWorkload,
     UpdateDocument,
 )
-from stackr.planner.workloads.compare import Recorded, VerdictOf, Verdicts, compare, identity_of
+from stackr.planner.workloads.compare import Recorded, VerdictOf, Verdicts, compare
 from stackr.planner.workloads.dialect import Dialect, Rendered
-from stackr.planner.workloads.document import is_one_off
+from stackr.planner.workloads.document import is_one_off, key_of
 from stackr.planner.workloads.outlook import joined, renewed, rollout, stages
 from stackr.planner.workloads.risk import document_risks
 from stackr.runtime import labels
@@ -160,7 +160,7 @@ def _obsolete(
     for each in verdicts.obsolete:
         if is_one_off(each):
             continue  # of `run`: no stack file knows of it
-        is_replaced = (each.kind, identity_of(each)) in keys
+        is_replaced = (each.kind, key_of(each)) in keys
         is_part = each.kind is not DocumentKind.SERVICE
         if is_part and labels.DOCUMENT_KEY in each.labels:
             if each.name not in kept:
@@ -392,6 +392,6 @@ _ACTIONS: Mapping[tuple[str, DocumentKind], Action] = {
 
 
 def _resource(document: Document | ObservedDocument) -> Resource:
-    key = document.key if isinstance(document, Document) else identity_of(document)
+    key = document.key if isinstance(document, Document) else key_of(document)
     is_service = document.kind is DocumentKind.SERVICE
     return Resource(document.kind.value, document.name, key if is_service else "")

@@ -8,10 +8,10 @@ from stackr.errors import NotFound
 from stackr.planner.plan.builder import Builder, Entry
 from stackr.planner.plan.model import Action, Change, Kind, Plan, Resource
 from stackr.planner.plan.payloads import AwaitWorkload, RemoveDocument, RestartWorkload
-from stackr.runtime import labels
+from stackr.planner.workloads.document import key_of
 from stackr.runtime.workloads import DocumentKind, Observation, ObservedDocument
 
-__all__ = ["plan_removal", "plan_restarts", "service_key", "services_of"]
+__all__ = ["plan_removal", "plan_restarts", "services_of"]
 
 _REMOVALS = {
     DocumentKind.SERVICE: Action.REMOVE_SERVICE,
@@ -49,7 +49,7 @@ def plan_restarts(
     """New replicas of each service, one update after another being the engine's to order."""
     builder = Builder(observation.project)
     for document in services_of(observation, services):
-        resource = Resource("service", document.name, service=service_key(document))
+        resource = Resource("service", document.name, service=key_of(document))
         builder.changes.append(Change(resource, Kind.RESTART, "asked for"))
         payload = RestartWorkload(document.id, document.version)
         entry = builder.add(Action.RESTART_SERVICE, resource, "asked for", payload)
@@ -61,15 +61,8 @@ def plan_restarts(
 def services_of(observation: Observation, services: Collection[str] = ()) -> list[ObservedDocument]:
     """Raises NotFound for one that the cluster does not have. services: () for all."""
     found = [each for each in observation.documents if each.kind is DocumentKind.SERVICE]
-    known = {service_key(document) for document in found}
+    known = {key_of(document) for document in found}
     for name in services:
         if name not in known:
             raise NotFound(f'service "{name}" is not there', hint="create it with stackr up")
-    return [each for each in found if not services or service_key(each) in services]
-
-
-def service_key(document: ObservedDocument) -> str:
-    """The stack file's name of a service, also of one that `docker stack deploy` made."""
-    key = document.labels.get(labels.DOCUMENT_KEY, "")
-    namespace = document.labels.get(labels.STACK_NAMESPACE, "")
-    return key or document.name.removeprefix(f"{namespace}_")
+    return [each for each in found if not services or key_of(each) in services]

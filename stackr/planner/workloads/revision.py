@@ -16,7 +16,7 @@ from typing import Any
 from stackr.planner.observe.revision import REVISION_VERSION, Revision
 from stackr.planner.workloads.compare import Recorded
 from stackr.planner.workloads.dialect import Dialect, Need, Rendered
-from stackr.planner.workloads.removal import service_key
+from stackr.planner.workloads.document import key_of
 from stackr.runtime import labels
 from stackr.runtime.workloads import (
     Document,
@@ -128,7 +128,7 @@ def as_observed(observation: Observation, dialect: Dialect) -> tuple[Document, .
 def images_of(observation: Observation, dialect: Dialect) -> dict[str, str]:
     """The image that each service runs, with its digest if it has one, by the service's key."""
     services = (each for each in observation.documents if each.kind is DocumentKind.SERVICE)
-    return {service_key(each): dialect.image_of(each) for each in services}
+    return {key_of(each): dialect.image_of(each) for each in services}
 
 
 def returning(kept: KeptRevision, dialect: Dialect, project: Project) -> Rendered:
@@ -152,7 +152,7 @@ def _image_then(document: Document, dialect: Dialect, then: Mapping[str, str]) -
     """What the file said, and the digest that it meant. then: as `images_of`."""
     seen = ObservedDocument(document.kind, document.name, "", 0, document.spec, document.labels)
     reference = dialect.image_of(seen)
-    digest = then.get(service_key(seen), "").partition("@")[2]
+    digest = then.get(key_of(seen), "").partition("@")[2]
     return f"{reference}@{digest}" if digest and "@" not in reference else reference
 
 

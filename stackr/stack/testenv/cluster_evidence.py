@@ -14,7 +14,8 @@ from typing import Any
 from stackr.errors import StackrError
 from stackr.executor.convergence import judge, last_failure
 from stackr.executor.outcome import Outcome
-from stackr.planner.workloads.removal import service_key, services_of
+from stackr.planner.workloads.document import key_of
+from stackr.planner.workloads.removal import services_of
 from stackr.runtime.workloads import (
     FAILED_STATES,
     TaskLogEntry,
@@ -61,7 +62,7 @@ class ClusterEvidence:
     async def look(self, timeline: Timeline) -> str:
         try:
             observation = await self._cluster.observe(self._project)
-            keys = {each.name: service_key(each) for each in services_of(observation)}
+            keys = {each.name: key_of(each) for each in services_of(observation)}
             found = await self._cluster.status(self._project)
         except StackrError as error:
             return error.message

@@ -12,7 +12,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from stackr.errors import StackrError
-from stackr.planner.workloads.removal import service_key, services_of
+from stackr.planner.workloads.document import key_of
+from stackr.planner.workloads.removal import services_of
 from stackr.runtime.workloads import ObservedDocument, TaskLogEntry, Workloads
 from stackr.stack.log_read import moment_of, text_of
 from stackr.stack.testenv.evidence import PATIENCE_S
@@ -52,7 +53,7 @@ class ClusterLogs:
         """Of several tasks of a replica on one node, one after the other."""
         found: defaultdict[str, list[TaskLogEntry]] = defaultdict(list)
         async for entry in self._cluster.logs(document.id, timestamps=True):
-            found[replica_name(service_key(document), entry.slot, entry.node)].append(entry)
+            found[replica_name(key_of(document), entry.slot, entry.node)].append(entry)
         for name, entries in found.items():
             entries.sort(key=lambda entry: entry.time_ns)
             lines = [

@@ -10,7 +10,7 @@ from stackr.planner.dialects import dialect_of
 from stackr.planner.observe.revision import Revision, outdated
 from stackr.planner.plan.model import Plan
 from stackr.planner.workloads.dialect import Rendered
-from stackr.planner.workloads.removal import service_key
+from stackr.planner.workloads.document import key_of
 from stackr.planner.workloads.revision import (
     KeptRevision,
     as_observed,
@@ -80,7 +80,7 @@ async def _kept(cluster: Workloads, kept: KeptRevision) -> Revision:
 
 
 async def _replicas(cluster: Workloads, observation: Observation) -> dict[str, int]:
-    keys = {each.name: service_key(each) for each in observation.documents}
+    keys = {each.name: key_of(each) for each in observation.documents}
     found = await cluster.status(observation.project)
     return {keys[each.service]: each.desired for each in found if each.service in keys}
 

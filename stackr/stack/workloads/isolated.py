@@ -10,7 +10,8 @@ import os
 
 from stackr.planner.desired.isolated import PortKey, listed_ports
 from stackr.planner.dialects import dialect_of
-from stackr.planner.workloads.removal import service_key, services_of
+from stackr.planner.workloads.document import key_of
+from stackr.planner.workloads.removal import services_of
 from stackr.runtime import labels
 from stackr.runtime.folders import was_removed
 from stackr.runtime.workloads import ObservedDocument, Workloads
@@ -31,7 +32,7 @@ async def ports_on_cluster(cluster: Workloads, isolated: Isolated, *, is_here: b
     for document in services_of(observation):
         _check_own(document, isolated)
         words = dialect.attributes(dialect.normal(document, observation.names))
-        kept |= listed_ports(service_key(document), words.get("ports") or ())
+        kept |= listed_ports(key_of(document), words.get("ports") or ())
     taken = await cluster.taken_ports(besides=isolated.project)
     return Ports(kept, taken, is_here, is_cluster=True)
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 
 from stackr.errors import NotFound, StackrError
-from stackr.planner.workloads.removal import service_key, services_of
+from stackr.planner.workloads.document import key_of
+from stackr.planner.workloads.removal import services_of
 from stackr.runtime.workloads import ObservedDocument, TaskLogEntry, Workloads
 from stackr.stack.log_read import LogSink, moment_of, text_of
 from stackr.stack.log_request import LogRequest
@@ -42,7 +43,7 @@ async def _lines(
     cluster: Workloads, document: ObservedDocument, request: LogRequest
 ) -> AsyncIterator[tuple[str, TaskLogEntry]]:
     """Those that were asked for; `until` is known to no such engine."""
-    key = service_key(document)
+    key = key_of(document)
     async for entry in cluster.logs(
         document.id,
         follow=request.follow,

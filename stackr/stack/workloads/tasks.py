@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from stackr.planner.workloads.removal import service_key, services_of
+from stackr.planner.workloads.document import key_of
+from stackr.planner.workloads.removal import services_of
 from stackr.runtime.workloads import ObservedDocument, TaskState, Workloads, WorkloadStatus
 
 __all__ = ["StackTask", "list_tasks", "replica_name", "replica_numbers", "tasks_among"]
@@ -44,7 +45,7 @@ def tasks_among(
     documents: Iterable[ObservedDocument], found: Iterable[WorkloadStatus], *, all: bool = False
 ) -> list[StackTask]:
     """Those of these services, as `list_tasks` has them. Pure."""
-    keys = {document.name: service_key(document) for document in documents}
+    keys = {document.name: key_of(document) for document in documents}
     tasks = [
         StackTask(keys[status.service], task)
         for status in found
