@@ -7,6 +7,7 @@ what a later one has to say waits until the earlier ones are done.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -28,10 +29,13 @@ __all__ = ["ClassicLines"]
 
 _RED = "\x1b[91m"
 _PLAIN = "\x1b[0m"
+_KEPT_BYTES = 1 << 20
 
 
 class ClassicLines:
-    """write: takes the bytes of whole lines. quiet: the image's ID alone."""
+    """write: takes the bytes of whole lines. quiet: the image's ID alone, or the end of what a
+    build said that failed.
+    """
 
     def __init__(self, write: Callable[[bytes], None], *, quiet: bool) -> None:
         self._write = write
@@ -40,11 +44,14 @@ class ClassicLines:
         self._first: dict[str, int] = {}
         self._held: dict[str, list[dict[str, Any]]] = {}
         self._done: set[str] = set()
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
 
     def put(self, event: BuildEvent) -> None:
         match event:
             case Built():
-                self.flush()
+                self._show_all()
+                self._kept.clear()
                 self._built(event)
             case Notice():
                 if not self._quiet:
@@ -58,7 +65,13 @@ class ClassicLines:
                 self._go_on()
 
     def flush(self) -> None:
-        """Show what is held back: the build is over."""
+        """Show what is held back: the build is over. Of a quiet one that is what it kept."""
+        self._show_all()
+        if self._kept:
+            self._write(b"".join(self._kept))
+            self._kept.clear()
+
+    def _show_all(self) -> None:
         for stage in sorted(self._held, key=self._first.__getitem__):
             self._show(stage)
 
@@ -71,8 +84,18 @@ class ClassicLines:
 
     def _show(self, stage: str) -> None:
         lines, self._held[stage] = self._held.get(stage, []), []
-        if not self._quiet:
+        if self._quiet:
+            self._keep(lines)
+        else:
             self._send(lines)
+
+    def _keep(self, lines: list[dict[str, Any]]) -> None:
+        """The oldest make room."""
+        for data in map(_encoded, lines):
+            self._kept.append(data)
+            self._kept_bytes += len(data)
+        while self._kept_bytes > _KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popleft())
 
     def _built(self, event: Built) -> None:
         if self._quiet:
@@ -85,7 +108,11 @@ class ClassicLines:
 
     def _send(self, lines: list[dict[str, Any]]) -> None:
         if lines:
-            self._write(b"".join(json.dumps(line).encode() + b"\r\n" for line in lines))
+            self._write(b"".join(map(_encoded, lines)))
+
+
+def _encoded(line: dict[str, Any]) -> bytes:
+    return json.dumps(line).encode() + b"\r\n"
 
 
 def _has_tag(name: str) -> bool:

@@ -210,6 +210,20 @@ def test_a_quiet_build_tells_its_image_alone() -> None:
     assert b"".join(written) == b'{"stream": "sha256:ff\\n"}\r\n'
 
 
+def test_a_quiet_build_that_fails_tells_what_it_said_last() -> None:
+    written: list[bytes] = []
+    lines = ClassicLines(written.append, quiet=True)
+    lines.put(step("a", 1))
+    for number in range(300):
+        lines.put(Output("a", 1, 1, b"%05d" % number * 1000))
+    assert not written
+    lines.flush()
+    text = b"".join(written)
+    assert text.endswith(b'00299"}\r\n')
+    assert 900_000 < len(text) <= 1 << 20
+    assert json.loads(text.splitlines()[0])["stream"].startswith("00")
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> BuildCache:
     layers = {"sha256:here"}
