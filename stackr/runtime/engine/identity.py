@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from contextlib import suppress
 from pathlib import Path
 
 from stackr.runtime.engine.roots import make_way
@@ -17,9 +16,13 @@ _log = logging.getLogger(__name__)
 def engine_id(data_root: Path) -> str:
     """As the file has it; where that is gone or damaged, the engine gets another one."""
     path = data_root / "engine-id"
-    with suppress(OSError, ValueError):
+    try:
         return str(uuid.UUID(path.read_text().strip()))
-    id = str(uuid.uuid4())
+    except FileNotFoundError:
+        id = str(uuid.uuid4())
+    except (OSError, ValueError):
+        id = str(uuid.uuid4())
+        _log.warning("%s: is damaged: the engine is %s from now on", path, id)
     new = path.with_suffix(".new")
     try:
         make_way(path)

@@ -58,6 +58,9 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
         if path.is_file() and not path.is_symlink():
             _set_aside(path)
         if not path.is_dir():
+            if path.is_symlink():
+                why = "a symlink that leads to no folder: its disk may not be mounted"
+                raise FileExistsError(errno.EEXIST, why, os.fspath(path))
             path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
 
 

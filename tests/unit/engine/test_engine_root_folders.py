@@ -88,9 +88,11 @@ def test_what_is_no_file_is_nobodys_lock(tmp_path: Path, damage: Callable[[Path]
     ids=["missing", "empty", "garbage", "folder", "loop"],
 )
 def test_an_engine_whose_name_is_damaged_gets_another(
-    tmp_path: Path, damage: Callable[[Path], None]
+    tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(tmp_path / "engine-id")
+    was_there = os.path.lexists(tmp_path / "engine-id")
     name = engine_id(tmp_path)
     assert len(name) == 36
+    assert (f"the engine is {name}" in caplog.text) is was_there
     assert engine_id(tmp_path) == name

@@ -25,6 +25,7 @@ __all__ = ["LayerStack"]
 _MOST_SYMLINKS: Final = 40  # as the kernel
 _OPAQUE_XATTR: Final = "trusted.overlay.opaque"
 _OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_DIRECTORY: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _OPEN_NAME: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_LIMIT: Final = 4 << 20
 _CHUNK: Final = 1 << 20
@@ -148,10 +149,20 @@ class LayerStack:
         return trail[-1], None, ""
 
     def _root(self, stack: ExitStack) -> _Directory:
-        fds = []
+        """Of those that are there: somebody may have removed a running container's own."""
+        fds: list[int] = []
+        missing: OSError | None = None
         for directory in self._directories:
-            fds.append(os.open(directory, _OPEN_DIRECTORY))
-            stack.callback(os.close, fds[-1])
+            try:
+                fds.append(os.open(directory, _OPEN_DIRECTORY))
+            except OSError as error:
+                if error.errno not in _NO_DIRECTORY:
+                    raise
+                missing = error
+            else:
+                stack.callback(os.close, fds[-1])
+        if missing is not None and not fds:
+            raise missing
         return _Directory(fds)
 
 

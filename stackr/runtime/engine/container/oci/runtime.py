@@ -105,7 +105,7 @@ class OciRuntime:
 
     def _check_known(self, id: str) -> None:
         """Raises Conflict where somebody has removed what the runtime keeps of a container."""
-        if not self.knows(id):
+        if not (self.root / id).is_dir():
             raise Conflict(
                 f"container {id[:12]}: {self.root / id} was removed, by which {self.name} knows it:"
                 " it runs on, and exec, pause and update need its restart"
