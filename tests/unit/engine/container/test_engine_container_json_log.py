@@ -289,6 +289,13 @@ async def test_a_spool_that_somebody_removed_is_asked_for(
     os.close(control)
 
 
+async def test_a_damaged_piece_of_a_spool_costs_itself_alone(tmp_path: Path) -> None:
+    log = _Log(tmp_path)
+    log.say(_spooled("before"), b"\0" * 200_000, b"\n", b"\xff \xfe \xfd\n", _spooled("after"))
+    await log.writer.catch_up()
+    assert log.texts() == ["before\n", "after\n"]
+
+
 async def test_what_is_in_the_place_of_a_logs_files_goes_aside(tmp_path: Path) -> None:
     log = _Log(tmp_path)
     for name in ("container.log", "container.log.1", "container.log.progress", "c-json.log"):

@@ -70,7 +70,8 @@ class ExecLaunch:
         if self.pid:
             return None
         with contextlib.suppress(OSError):
-            return start_failure((self.folder / "log").read_text(), self.program, verb="exec")
+            told = (self.folder / "log").read_text(errors="replace")  # it may quote a damaged file
+            return start_failure(told, self.program, verb="exec")
         return start_failure("no reason is known", self.program, verb="exec")
 
 

@@ -189,12 +189,15 @@ class JsonWriter:
         inode, size, data = _piece(path, progress)
         if inode != progress.spool:
             progress.spool, progress.offset = inode, 0
-        if b"\n" not in data:
-            if path == self._former and has_next:
-                self._former.unlink()
-                return 1
+        entries: list[_Entry] = []
+        taken = len(data)  # a block without an end of a line is damaged: none is as long
+        if b"\n" in data:
+            entries, taken = self._taken_over(data)
+        elif taken < _BLOCK and path == self._former and has_next:
+            self._former.unlink()
+            return 1
+        elif taken < _BLOCK:
             return 0
-        entries, taken = self._taken_over(data)
         self._append(entries, taken)
         self.wake()
         if path == self._spool and progress.offset >= max(_SPOOL_BYTES, size):

@@ -379,7 +379,7 @@ class Storage:
         """Written in place: the container sees this very file. links: address and names."""
         if container.host_config.network_mode == "host" and not container.host_config.extra_hosts:
             with suppress(OSError):
-                (self.folder(container) / "hosts").write_text(Path("/etc/hosts").read_text())
+                (self.folder(container) / "hosts").write_bytes(Path("/etc/hosts").read_bytes())
                 return
         text = hosts_file(
             names=_own_names(container),
