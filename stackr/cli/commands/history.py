@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -16,8 +16,10 @@ from stackr.cli.options import options_of
 from stackr.cli.session import OnCluster, Session, open_session
 from stackr.cli.source import source_of
 from stackr.cli.views.moments import local
+from stackr.cli.views.plan_words import counted
 from stackr.cli.views.table import table
 from stackr.cli.views.units import age
+from stackr.cli.views.wrap import wrapped
 from stackr.errors import InvalidArgument
 from stackr.options import Option
 from stackr.planner.observe.revision import Revision
@@ -30,7 +32,7 @@ from stackr.stack.rollback import rollback_goal
 from stackr.stack.workloads.converge import converge_cluster, foresee_cluster, goal_of_revision
 from stackr.stack.workloads.diff import cluster_history
 
-__all__ = ["history", "rollback"]
+__all__ = ["history", "listed", "rollback"]
 
 _LISTED = 3
 
@@ -88,7 +90,7 @@ def history(ctx: typer.Context, arguments: HistoryArguments) -> int:
             told = [revision.to_json() for revision in newest]
             session.out.line(json.dumps(told, indent=2))
         else:
-            for line in _table(newest):
+            for line in listed(newest, session.out.width if session.out.is_terminal else 0):
                 session.out.line(line)
     return 0
 
@@ -119,6 +121,27 @@ def _described(revision: Revision) -> list[str]:
     return [f"{name + ':':<10}{value}" for name, value in rows if value] + [""]
 
 
+def listed(revisions: Sequence[Revision], width: int) -> list[str]:
+    """A table; where a terminal is too narrow for it, some lines for each. width: 0 for no end."""
+    lines = _table(revisions)
+    if not width or max(map(len, lines)) <= width:
+        return lines
+    return [line for revision in revisions for line in _lines(revision, width)]
+
+
+def _lines(revision: Revision, width: int) -> Iterator[str]:
+    """`3  up by ann@laptop, 2 minutes ago`, and below what it changed, and of which services."""
+    when, first = age(time.time() - revision.at), f"{revision.number:<3}"
+    head = f"{revision.action} by {revision.by}, {when} ago, {revision.status}"
+    if revision.commit:
+        head += f", commit {revision.commit}"
+    below = " " * len(first)
+    yield from wrapped(head, width, first=first, rest=below)
+    for text in (counted(revision.summary), ", ".join(revision.services)):
+        if text:
+            yield from wrapped(text, width, first=below, rest=below)
+
+
 def _table(revisions: Sequence[Revision]) -> list[str]:
     rows = [
         (
@@ -127,7 +150,7 @@ def _table(revisions: Sequence[Revision]) -> list[str]:
             revision.by,
             revision.action,
             revision.status,
-            ", ".join(f"{count} to {kind}" for kind, count in revision.summary.items()),
+            counted(revision.summary),
             _few(revision.services),
             revision.commit or "-",
             revision.model[:12],

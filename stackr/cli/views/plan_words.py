@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stackr.planner.plan.model import Change, FieldChange, Kind, Origin, Plan
@@ -13,6 +13,7 @@ from stackr.planner.plan.outlook import Rollout
 __all__ = [
     "MARKS",
     "NOTHING",
+    "counted",
     "field_notes",
     "field_text",
     "is_content",
@@ -45,17 +46,21 @@ def summary_text(plan: Plan) -> str:
 
     An orphan that stays is counted, and is no change.
     """
-    counts = plan.summary
-    orphans = counts.pop(Kind.ORPHAN.value, 0)
-    parts = [f"{count} to {kind}" for kind, count in counts.items()]
-    if not parts:
-        parts = ["no changes" if plan.is_empty else f"{len(plan.operations)} operations"]
-    if orphans:
-        parts.append(_count(orphans, "orphan"))
+    orphans = plan.summary.get(Kind.ORPHAN.value, 0)
+    parts = [counted(plan.summary)] if plan.summary else []
+    if orphans == sum(plan.summary.values()):
+        parts.insert(0, "no changes" if plan.is_empty else f"{len(plan.operations)} operations")
     if plan.unchanged:
         parts.append(f"{plan.unchanged} unchanged")
     risks = f"; {_count(len(plan.risks), 'risk')}" if plan.risks else ""
     return f"{plan.project}: {', '.join(parts)}{risks}"
+
+
+def counted(summary: Mapping[str, int]) -> str:
+    """`1 to create, 2 to recreate, 1 orphan`."""
+    parts = [f"{n} to {kind}" for kind, n in summary.items() if kind != Kind.ORPHAN.value]
+    orphans = summary.get(Kind.ORPHAN.value, 0)
+    return ", ".join([*parts, *([_count(orphans, "orphan")] if orphans else [])])
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from stackr.cli.commands.history import listed
 from stackr.cli.commands.ps import _states
 from stackr.cli.views.containers import HEADINGS, container_fields, ports_text
 from stackr.cli.views.events import event_json, event_line
@@ -15,6 +16,7 @@ from stackr.cli.views.projects import project_rows, projects_table
 from stackr.cli.views.units import binary_size
 from stackr.cli.views.usage import stats_fields
 from stackr.errors import InvalidArgument, NotSupported
+from stackr.planner.observe.revision import Revision
 from stackr.runtime import labels
 from stackr.runtime.docker.observe import container_stats
 from stackr.runtime.types import (
@@ -182,3 +184,16 @@ def test_stats() -> None:
         *("40.00%", "4KiB / 8KiB", "50.00%"),
     )
     assert (fields["NetIO"], fields["BlockIO"], fields["PIDs"]) == ("15B / 1B", "7B / 9B", "4")
+
+
+def test_revisions_on_a_narrow_terminal_have_lines_of_their_own() -> None:
+    summary = {"create": 2, "recreate": 6, "orphan": 1}
+    services = ("api", "auth", "cache")
+    one = Revision(2, by="ann@laptop", summary=summary, services=services, commit="1a2b3c4")
+    lines = listed([one], 60)
+    assert lines[0].startswith("2  up by ann@laptop, ")
+    assert lines[-2:] == ["   2 to create, 6 to recreate, 1 orphan", "   api, auth, cache"]
+    assert max(map(len, lines)) <= 60
+    head, row = listed([one], 0)
+    assert head.split()[:6] == ["REVISION", "WHEN", "BY", "ACTION", "STATUS", "CHANGES"]
+    assert "2 to create, 6 to recreate, 1 orphan" in row
