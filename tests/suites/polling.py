@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["until"]
 
-_DEADLINE_S = 60.0
+_DEADLINE_S = 180.0
 _POLL_S = 0.02
 
 

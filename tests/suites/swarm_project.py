@@ -38,7 +38,7 @@ class Stack:
         self, *words: str, want: int = 0, files: bool = True
     ) -> subprocess.CompletedProcess[str]:
         argv = [each for each in self.argv(*words) if files or not each.startswith("--file=")]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=600)
         assert done.returncode == want, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
