@@ -22,4 +22,5 @@ image = ObjectGroup(
         "save": Sub("image.archives", "save", "Write images as a tar archive"),
         "tag": Sub("image.names", "tag", "Give an image a further name"),
     },
+    {"build": "stackr build makes what a stack file says, and docker build works on the engine"},
 )

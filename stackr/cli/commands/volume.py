@@ -16,4 +16,5 @@ volume = ObjectGroup(
         "prune": Sub("prune", "prune_volumes", "Remove volumes that no container uses"),
         "rm": Sub("volume", "rm", "Remove volumes", ("remove",)),
     },
+    {"update": "it is for volumes of clusters"},
 )

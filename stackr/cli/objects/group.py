@@ -16,6 +16,7 @@ from stackr.cli.objects.command import (
     refuse_stack_options,
 )
 from stackr.cli.parameters import CommandGroup
+from stackr.errors import NotSupported
 
 __all__ = ["ObjectGroup", "Sub"]
 
@@ -35,9 +36,14 @@ class Sub:
 
 
 class ObjectGroup(CommandGroup):
-    """`stackr NAME COMMAND`, where the commands are rows of a table."""
+    """`stackr NAME COMMAND`, where the commands are rows of a table.
 
-    def __init__(self, name: str, help: str, subs: Mapping[str, Sub]) -> None:
+    absent: why there is none, by the names of docker's that are no rows.
+    """
+
+    def __init__(
+        self, name: str, help: str, subs: Mapping[str, Sub], absent: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(
             name=name,
             help=help,
@@ -47,6 +53,7 @@ class ObjectGroup(CommandGroup):
             rich_markup_mode=None,
         )
         self._subs = dict(subs)
+        self._absent = dict(absent or {})
         self._names = {alias: name for name, sub in subs.items() for alias in (name, *sub.aliases)}
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -66,6 +73,8 @@ class ObjectGroup(CommandGroup):
             taken = ("json",) if self._subs[name].takes_json else ()
             refuse_stack_options(self.name or "", ctx.find_root().obj, taken)
             return name, self.get_command(ctx, name), args[1:]
+        if args[0] in self._absent:
+            raise NotSupported(f"{self.name} {args[0]}: not supported: {self._absent[args[0]]}")
         near = difflib.get_close_matches(args[0], self._subs, n=1)
         hint = f', did you mean "{near[0]}"?' if near else ""
         return ctx.fail(f'unknown command "{self.name} {args[0]}"{hint}')  # type: ignore[no-any-return]

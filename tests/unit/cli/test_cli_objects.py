@@ -39,6 +39,8 @@ from stackr.errors import InvalidArgument, NotFound
         ("container rm", 1, "'stackr container rm' requires at least 1 argument"),
         ("container nonsense", 1, 'unknown command "container nonsense"'),
         ("container lss", 1, 'unknown command "container lss", did you mean "ls"?'),
+        ("image build .", 1, "image build: not supported: stackr build makes what a stack"),
+        ("volume update x", 1, "volume update: not supported: it is for volumes of clusters"),
         ("--dry-run container ls", 1, "container: --dry-run: not supported: it does what"),
         ("-f x.yaml container ls", 1, "container: --file: not supported: it is about a stack"),
         ("--json inspect x", 1, "inspect: --json: not supported: its output is JSON"),
