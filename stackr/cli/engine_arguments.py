@@ -57,7 +57,9 @@ class EngineArguments:
     tlscert: Annotated[
         str | None, Option("--tlscert", metavar="FILE", help="The engine's certificate")
     ] = None
-    tlskey: Annotated[str | None, Option("--tlskey", metavar="FILE", help="Its key")] = None
+    tlskey: Annotated[
+        str | None, Option("--tlskey", metavar="FILE", help="The engine's private key")
+    ] = None
     allow_unauthenticated_tcp: Annotated[
         bool,
         Option(
@@ -67,7 +69,9 @@ class EngineArguments:
     ] = False
     insecure_registry: Annotated[
         tuple[str, ...],
-        Option("--insecure-registry", metavar="HOST[:PORT]", help="Speak plain HTTP to it"),
+        Option(
+            "--insecure-registry", metavar="HOST[:PORT]", help="Use plain HTTP with this registry"
+        ),
     ] = ()
 
     def flags(self) -> dict[str, Any]:

@@ -113,9 +113,7 @@ def _version_parameter() -> Parameter:
 
     @app.command()
     def declare(
-        version: Annotated[
-            bool, typer.Option("--version", "-v", help="Show the versions, and end")
-        ] = False,
+        version: Annotated[bool, typer.Option("--version", "-v", help="Show the versions")] = False,
     ) -> None:
         """Only its parameter is used."""
 

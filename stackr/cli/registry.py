@@ -74,7 +74,7 @@ COMMANDS: dict[str, Entry] = {
     "graph": Entry("graph", "graph", "Show what depends on what"),
     "ls": Entry("ls", "ls", "List projects"),
     "engine": Entry("engine", "engine", "Start, stop and look at the embedded engine"),
-    "doctor": Entry("doctor", "doctor", "Say what this host lacks for the embedded engine"),
+    "doctor": Entry("doctor", "doctor", "Check what the embedded engine needs of this host"),
     "completion": Entry("completion", "completion", "Print a shell's completion script"),
     "version": Entry("version", "version", "Show the versions of stackr and of the engine"),
 }

@@ -47,7 +47,7 @@ class LogRequest:
     ] = None
     until: Annotated[
         float | None,
-        Option("--until", metavar="WHEN", kind="moment", help="Not after that time"),
+        Option("--until", metavar="WHEN", kind="moment", help="Only lines up to this time"),
     ] = None
     timestamps: Annotated[
         bool, Option("--timestamps", "-t", help="Show times before the lines")

@@ -49,7 +49,9 @@ class BuildArguments:
     ] = ()
     uncached: Annotated[
         tuple[str, ...],
-        Option("--no-cache-filter", metavar="STAGE", help="Execute every step of a stage"),
+        Option(
+            "--no-cache-filter", metavar="STAGE", help="Run every step of this stage, cached or not"
+        ),
     ] = ()
     with_dependencies: Annotated[
         bool, Option("--with-dependencies", help="What the named services need as well")
@@ -60,26 +62,30 @@ class BuildArguments:
     )
     agents: Annotated[
         tuple[str, ...],
-        Option("--ssh", metavar="ID=SOCKET", help="Lend an ssh agent to the steps"),
+        Option("--ssh", metavar="ID=SOCKET", help="Give the steps an ssh agent"),
     ] = ()
     cache_from: Annotated[
         tuple[str, ...],
-        Option("--cache-from", metavar="SOURCE", help="Take steps from there: type=registry,ref=…"),
+        Option(
+            "--cache-from",
+            metavar="SOURCE",
+            help="Use cached steps from there: type=registry,ref=…",
+        ),
     ] = ()
     cache_to: Annotated[
         tuple[str, ...],
-        Option("--cache-to", metavar="TARGET", help="Leave the steps there: type=local,dest=…"),
+        Option(
+            "--cache-to", metavar="TARGET", help="Save the cached steps there: type=local,dest=…"
+        ),
     ] = ()
     memory: Annotated[
-        str | None, Option("--memory", "-m", metavar="BYTES", help="Of each step, at most")
+        str | None, Option("--memory", "-m", metavar="BYTES", help="Most memory of each step")
     ] = None
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress")] = False
     quiet_build: Annotated[
         bool, Option("--quiet-build", help="Build without showing how far it is")
     ] = False
-    check: Annotated[
-        bool, Option("--check", help="Build nothing, and say what is amiss in Dockerfiles")
-    ] = False
+    check: Annotated[bool, Option("--check", help="Build nothing; check the Dockerfiles")] = False
 
 
 @takes(BuildArguments)

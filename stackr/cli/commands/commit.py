@@ -27,13 +27,15 @@ class CommitArguments:
     service: Annotated[str, Argument("SERVICE")]
     image: Annotated[str, Argument("[REPOSITORY[:TAG]]")] = ""
     author: Annotated[str, Option("--author", "-a", metavar="TEXT", help="Who made it")] = ""
-    message: Annotated[str, Option("--message", "-m", metavar="TEXT", help="What for")] = ""
+    message: Annotated[
+        str, Option("--message", "-m", metavar="TEXT", help="A message that says why")
+    ] = ""
     changes: Annotated[
         tuple[str, ...],
         Option("--change", "-c", metavar="TEXT", help='A Dockerfile instruction: "ENV A=b"'),
     ] = ()
     pause: Annotated[
-        bool, Option("--pause/--no-pause", "-p", help="Freeze it meanwhile (default)")
+        bool, Option("--pause/--no-pause", "-p", help="Pause it meanwhile (default)")
     ] = True
     index: Annotated[int | None, Option("--index", metavar="NUM", help="Which replica")] = None
 

@@ -40,7 +40,7 @@ class EventsArguments:
     ] = None
     until: Annotated[
         float | None,
-        Option("--until", metavar="WHEN", kind="moment", help="End at that time"),
+        Option("--until", metavar="WHEN", kind="moment", help="End at this time"),
     ] = None
 
 

@@ -42,7 +42,7 @@ class PsArguments:
         str, Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}} {{.State}}"')
     ] = "table"
     filter: Annotated[
-        str | None, Option("--filter", metavar="status=STATE", help="As --status")
+        str | None, Option("--filter", metavar="status=STATE", help="The same as --status STATE")
     ] = None
     status: Annotated[
         tuple[str, ...],
@@ -55,7 +55,7 @@ class PsArguments:
             help="Containers of services that the file does not have as well (default)",
         ),
     ] = True
-    no_trunc: Annotated[bool, Option("--no-trunc", help="Cut nothing")] = False
+    no_trunc: Annotated[bool, Option("--no-trunc", help="Do not cut long values")] = False
 
 
 @takes(PsArguments)

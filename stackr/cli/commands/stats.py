@@ -38,8 +38,8 @@ class StatsArguments:
 
     targets: Annotated[Targets, Words()] = field(default_factory=Targets)
     all: Annotated[bool, Option("--all", "-a", help="Stopped containers as well")] = False
-    no_stream: Annotated[bool, Option("--no-stream", help="Once only")] = False
-    no_trunc: Annotated[bool, Option("--no-trunc", help="Cut nothing")] = False
+    no_stream: Annotated[bool, Option("--no-stream", help="Show the figures once, and end")] = False
+    no_trunc: Annotated[bool, Option("--no-trunc", help="Do not cut long values")] = False
     form: Annotated[
         str, Option("--format", metavar="FORMAT", help='table, json, or "{{.Name}}"')
     ] = "table"

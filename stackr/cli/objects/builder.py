@@ -25,7 +25,7 @@ from stackr.stack.build_cache import prune_build_cache
 __all__ = ["KEEP_STORAGE", "prune", "prune_cache"]
 
 KEEP_STORAGE = Option(
-    "--keep-storage", metavar="BYTES", help="Leave so much of builds, the last used"
+    "--keep-storage", metavar="BYTES", help="Keep this much of the build cache, the last used"
 )
 
 
@@ -36,7 +36,7 @@ class PruneArguments:
     all: Annotated[bool, Option("--all", "-a", help="What images use as well")] = False
     filters: Annotated[
         tuple[str, ...],
-        Option("--filter", metavar="KEY=VALUE", help="Only what it holds for: until=72h"),
+        Option("--filter", metavar="KEY=VALUE", help="Only what matches: until=72h"),
     ] = ()
     force: Annotated[bool, FORCE] = False
     keep_storage: Annotated[str, KEEP_STORAGE] = ""

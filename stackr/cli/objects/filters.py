@@ -10,8 +10,8 @@ from stackr.options import Option
 
 __all__ = ["FILTER", "FILTER_LONG", "filters"]
 
-FILTER = Option("--filter", "-f", metavar="KEY=VALUE", help="Only what it holds for")
-FILTER_LONG = Option("--filter", metavar="KEY=VALUE", help="Only what it holds for")
+FILTER = Option("--filter", "-f", metavar="KEY=VALUE", help="Only what matches, such as label=a=b")
+FILTER_LONG = Option("--filter", metavar="KEY=VALUE", help="Only what matches, such as label=a=b")
 
 
 def filters(texts: Sequence[str], **more: str) -> str | None:

@@ -75,7 +75,7 @@ class NetworkArguments:
 
     names: Annotated[tuple[str, ...], Argument("NETWORK...")]
     form: Annotated[str, INSPECT_FORMAT] = ""
-    verbose: Annotated[bool, Option("--verbose", "-v", help="All that is known of it")] = False
+    verbose: Annotated[bool, Option("--verbose", "-v", help="Show all details")] = False
 
 
 @dataclass(frozen=True, slots=True)

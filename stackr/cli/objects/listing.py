@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 FORMAT = Option("--format", metavar="FORMAT", help='table, json, "table TEMPLATE" or a Go template')
-NO_TRUNC = Option("--no-trunc", help="Cut nothing")
+NO_TRUNC = Option("--no-trunc", help="Do not cut long values")
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _SHORT_ID = 12
 _NUMBER_OR_CHARACTER = re.compile(r"[0-9]+|.", re.DOTALL)

@@ -47,7 +47,9 @@ class LoginArguments:
     password_stdin: Annotated[
         bool, Option("--password-stdin", help="Read the password from stdin")
     ] = False
-    username: Annotated[str, Option("--username", "-u", metavar="NAME", help="The user")] = ""
+    username: Annotated[str, Option("--username", "-u", metavar="NAME", help="The user's name")] = (
+        ""
+    )
 
     def __post_init__(self) -> None:
         check_conflicts(self, ("--password", "--password-stdin"))

@@ -45,7 +45,7 @@ class LsArguments:
     filters: Annotated[tuple[str, ...], FILTER] = ()
     form: Annotated[str, FORMAT] = ""
     no_trunc: Annotated[bool, NO_TRUNC] = False
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Their IDs only")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show only IDs")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,23 @@ class CreateArguments:
         Option("--aux-address", metavar="NAME=IP", help="An address that is taken already"),
     ] = ()
     config_from: Annotated[
-        str, Option("--config-from", metavar="NETWORK", help="Take its configuration")
+        str, Option("--config-from", metavar="NETWORK", help="Copy the settings of this network")
     ] = ""
     config_only: Annotated[bool, Option("--config-only", help="Only a configuration")] = False
     driver: Annotated[str, Option("--driver", "-d", metavar="NAME", help="Its driver")] = "bridge"
-    gateways: Annotated[tuple[str, ...], Option("--gateway", metavar="IP", help="Of a subnet")] = ()
+    gateways: Annotated[
+        tuple[str, ...], Option("--gateway", metavar="IP", help="The subnet's gateway")
+    ] = ()
     ingress: Annotated[bool, Option("--ingress", help="The routing mesh of a swarm")] = False
-    internal: Annotated[bool, Option("--internal", help="No way to other networks")] = False
+    internal: Annotated[bool, Option("--internal", help="Give it no access to other networks")] = (
+        False
+    )
     ip_ranges: Annotated[
         tuple[str, ...],
         Option("--ip-range", metavar="CIDR", help="Where containers' addresses are from"),
     ] = ()
     ipam_driver: Annotated[
-        str, Option("--ipam-driver", metavar="NAME", help="What gives addresses")
+        str, Option("--ipam-driver", metavar="NAME", help="The driver that assigns addresses")
     ] = "default"
     ipam_options: Annotated[
         tuple[str, ...], Option("--ipam-opt", metavar="KEY=VALUE", help="An option of it")
@@ -84,9 +88,10 @@ class CreateArguments:
         tuple[str, ...], Option("--label", metavar="KEY[=VALUE]", help="Set a label")
     ] = ()
     options: Annotated[
-        tuple[str, ...], Option("--opt", "-o", metavar="KEY=VALUE", help="Of the driver")
+        tuple[str, ...],
+        Option("--opt", "-o", metavar="KEY=VALUE", help="Set an option of the driver"),
     ] = ()
-    scope: Annotated[str, Option("--scope", metavar="SCOPE", help="Of the network")] = ""
+    scope: Annotated[str, Option("--scope", metavar="SCOPE", help="The scope of the network")] = ""
     subnets: Annotated[
         tuple[str, ...], Option("--subnet", metavar="CIDR", help="A range of addresses")
     ] = ()
@@ -97,9 +102,7 @@ class RmArguments:
     """`stackr network rm`."""
 
     names: Annotated[tuple[str, ...], Argument("NETWORK...")]
-    force: Annotated[bool, Option("--force", "-f", help="One that is not there is no error")] = (
-        False
-    )
+    force: Annotated[bool, Option("--force", "-f", help="Do not fail if it does not exist")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ class ConnectArguments:
         tuple[str, ...], Option("--alias", metavar="NAME", help="A further name in it")
     ] = ()
     driver_opts: Annotated[
-        tuple[str, ...], Option("--driver-opt", metavar="KEY=VALUE", help="Of the driver")
+        tuple[str, ...],
+        Option("--driver-opt", metavar="KEY=VALUE", help="Set an option of the driver"),
     ] = ()
     priority: Annotated[
         int, Option("--gw-priority", metavar="NUM", help="The highest has the gateway")
@@ -133,9 +137,9 @@ class DisconnectArguments:
 
     network: Annotated[str, Argument("NETWORK")]
     container: Annotated[str, Argument("CONTAINER")]
-    force: Annotated[bool, Option("--force", "-f", help="Also one that is not there any more")] = (
-        False
-    )
+    force: Annotated[
+        bool, Option("--force", "-f", help="Disconnect even a container that is gone")
+    ] = False
 
 
 @takes(LsArguments)

@@ -44,7 +44,8 @@ class CreateArguments:
         tuple[str, ...], Option("--label", metavar="KEY[=VALUE]", help="Set a label")
     ] = ()
     options: Annotated[
-        tuple[str, ...], Option("--opt", "-o", metavar="KEY=VALUE", help="Of the driver")
+        tuple[str, ...],
+        Option("--opt", "-o", metavar="KEY=VALUE", help="Set an option of the driver"),
     ] = ()
 
 
@@ -53,9 +54,7 @@ class RmArguments:
     """`stackr volume rm`."""
 
     names: Annotated[tuple[str, ...], Argument("VOLUME...")]
-    force: Annotated[bool, Option("--force", "-f", help="One that is not there is no error")] = (
-        False
-    )
+    force: Annotated[bool, Option("--force", "-f", help="Do not fail if it does not exist")] = False
 
 
 @takes(LsArguments)

@@ -44,7 +44,7 @@ class BuildOptions:
     pull: Annotated[
         bool, Option("--pull", help="Pull the images that are built on, here or not")
     ] = False
-    no_cache: Annotated[bool, Option("--no-cache", help="Execute every step, known or not")] = False
+    no_cache: Annotated[bool, Option("--no-cache", help="Run every step, cached or not")] = False
     no_cache_filter: tuple[str, ...] = ()
     ssh: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int = 0

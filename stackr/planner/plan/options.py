@@ -94,7 +94,7 @@ class UpOptions:
         Choice(
             {
                 "always": Option(
-                    "--build", help="Build images whose sources are not known to be the same"
+                    "--build", help="Build images, unless their sources are known to be unchanged"
                 ),
                 "never": Option("--no-build", help="Build nothing, changed or not"),
             }

@@ -78,7 +78,7 @@ def test_usage(capsys: Capture) -> None:
 
 
 def test_the_version_is_in_the_list(capsys: Capture) -> None:
-    assert "  -v, --version  Show the versions, and end\n" in shown(capsys=capsys)
+    assert "  -v, --version  Show the versions\n" in shown(capsys=capsys)
     assert run(["--ansi", "never", "--version"]) == 0
     assert capsys.readouterr().out.startswith("stackr version ")
 

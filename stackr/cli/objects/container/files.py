@@ -36,7 +36,7 @@ class CopyArguments:
     follow_link: Annotated[
         bool, Option("--follow-link", "-L", help="Copy what a symlink SOURCE leads to")
     ] = False
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Do not tell what was copied")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Do not show what was copied")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,11 @@ class CommitArguments:
         tuple[str, ...],
         Option("--change", "-c", metavar="TEXT", help='A Dockerfile instruction: "ENV A=b"'),
     ] = ()
-    message: Annotated[str, Option("--message", "-m", metavar="TEXT", help="What for")] = ""
+    message: Annotated[
+        str, Option("--message", "-m", metavar="TEXT", help="A message that says why")
+    ] = ""
     pause: Annotated[
-        bool, Option("--pause/--no-pause", "-p", help="Freeze it meanwhile (default)")
+        bool, Option("--pause/--no-pause", "-p", help="Pause it meanwhile (default)")
     ] = True
 
 

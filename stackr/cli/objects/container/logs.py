@@ -28,14 +28,18 @@ class LogsArguments:
     details: Annotated[bool, Option("--details", help="With what the log driver's options add")] = (
         False
     )
-    follow: Annotated[bool, Option("--follow", "-f", help="Go on until it ends")] = False
+    follow: Annotated[bool, Option("--follow", "-f", help="Show new lines until it ends")] = False
     since: Annotated[
         str,
-        Option("--since", metavar="WHEN", help="From then on: 10m, 2026-01-02"),
+        Option("--since", metavar="WHEN", help="Only since this time: 10m, 2026-01-02"),
     ] = ""
-    tail: Annotated[str, Option("--tail", "-n", metavar="NUM", help="The last lines")] = "all"
-    timestamps: Annotated[bool, Option("--timestamps", "-t", help="With the time")] = False
-    until: Annotated[str, Option("--until", metavar="WHEN", help="Until then")] = ""
+    tail: Annotated[
+        str, Option("--tail", "-n", metavar="NUM", help="Show only this many last lines")
+    ] = "all"
+    timestamps: Annotated[bool, Option("--timestamps", "-t", help="Show the time of each line")] = (
+        False
+    )
+    until: Annotated[str, Option("--until", metavar="WHEN", help="Only lines up to this time")] = ""
 
 
 @takes(LogsArguments)

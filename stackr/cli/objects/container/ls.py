@@ -65,7 +65,7 @@ class LsArguments:
         False
     )
     no_trunc: Annotated[bool, NO_TRUNC] = False
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Their IDs only")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show only IDs")] = False
     size: Annotated[bool, Option("--size", "-s", help="With what they take on disk")] = False
 
     @property

@@ -123,7 +123,7 @@ class CreateArguments:
         tuple[str, ...], Option("--group-add", metavar="GROUP", help="A further group of its user")
     ] = ()
     health_cmd: Annotated[
-        str, Option("--health-cmd", metavar="COMMAND", help="What tells its health")
+        str, Option("--health-cmd", metavar="COMMAND", help="The command of the health check")
     ] = ""
     health_interval: Annotated[
         str, Option("--health-interval", metavar="DURATION", help="Between two checks")
@@ -152,7 +152,9 @@ class CreateArguments:
     hostname: Annotated[str, Option("--hostname", "-h", metavar="NAME", help="Its host name")] = ""
     init: Annotated[
         bool | None,
-        Option("--init/--no-init", help="Run an init in it, which passes signals on and reaps"),
+        Option(
+            "--init/--no-init", help="Run an init in it, which passes signals on and ends zombies"
+        ),
     ] = None
     interactive: Annotated[bool, Option("--interactive", "-i", help="Keep stdin open")] = False
     io_maxbandwidth: Annotated[
@@ -239,7 +241,7 @@ class CreateArguments:
     pull: Annotated[str, Option("--pull", metavar="POLICY", help="always, missing or never")] = (
         "missing"
     )
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Pull without a word")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show nothing while pulling")] = False
     read_only: Annotated[bool, Option("--read-only", help="Its root file system is read-only")] = (
         False
     )
@@ -254,9 +256,9 @@ class CreateArguments:
         ),
     ] = ()
     shm_size: Annotated[str, Option("--shm-size", metavar="BYTES", help="Size of /dev/shm")] = ""
-    stop_signal: Annotated[str, Option("--stop-signal", metavar="SIGNAL", help="What stops it")] = (
-        ""
-    )
+    stop_signal: Annotated[
+        str, Option("--stop-signal", metavar="SIGNAL", help="The signal that stops it")
+    ] = ""
     stop_timeout: Annotated[
         int | None, Option("--stop-timeout", metavar="SECONDS", help="Before it is killed")
     ] = None

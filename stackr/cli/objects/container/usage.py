@@ -47,7 +47,7 @@ class StatsArguments:
     names: Annotated[tuple[str, ...], Argument("[CONTAINER]...")] = ()
     all: Annotated[bool, Option("--all", "-a", help="Stopped containers as well")] = False
     form: Annotated[str, FORMAT] = ""
-    no_stream: Annotated[bool, Option("--no-stream", help="Once only")] = False
+    no_stream: Annotated[bool, Option("--no-stream", help="Show the figures once, and end")] = False
     no_trunc: Annotated[bool, NO_TRUNC] = False
 
 

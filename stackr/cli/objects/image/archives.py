@@ -59,7 +59,9 @@ class ImportArguments:
         tuple[str, ...],
         Option("--change", "-c", metavar="TEXT", help='A Dockerfile instruction: "ENV A=b"'),
     ] = ()
-    message: Annotated[str, Option("--message", "-m", metavar="TEXT", help="What for")] = ""
+    message: Annotated[
+        str, Option("--message", "-m", metavar="TEXT", help="A message that says why")
+    ] = ""
     platform: Annotated[str, PLATFORM] = ""
 
 

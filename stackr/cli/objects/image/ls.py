@@ -63,7 +63,7 @@ class LsArguments:
     filters: Annotated[tuple[str, ...], FILTER] = ()
     form: Annotated[str, FORMAT] = ""
     no_trunc: Annotated[bool, NO_TRUNC] = False
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Their IDs only")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show only IDs")] = False
     tree: Annotated[bool, Option("--tree", hidden=True)] = False
 
 
@@ -78,7 +78,7 @@ class HistoryArguments:
     ] = True
     no_trunc: Annotated[bool, NO_TRUNC] = False
     platform: Annotated[str, PLATFORM] = ""
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Their IDs only")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Show only IDs")] = False
 
 
 @takes(LsArguments)

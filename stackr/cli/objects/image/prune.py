@@ -32,7 +32,7 @@ class PruneArguments:
     ] = False
     filters: Annotated[
         tuple[str, ...],
-        Option("--filter", metavar="KEY=VALUE", help="Only what it holds for: until=72h"),
+        Option("--filter", metavar="KEY=VALUE", help="Only what matches: until=72h"),
     ] = ()
     force: Annotated[bool, FORCE] = False
     keep_storage: Annotated[str, KEEP_STORAGE] = ""

@@ -37,7 +37,7 @@ class PullArguments:
     all_tags: Annotated[bool, _ALL_TAGS] = False
     trusts_none: Annotated[bool, _NO_TRUST] = True
     platform: Annotated[
-        str, Option("--platform", metavar="OS[/ARCH]", help="Which of its platforms")
+        str, Option("--platform", metavar="OS[/ARCH]", help="Which platform of the image")
     ] = ""
     quiet: Annotated[bool, _QUIET] = False
 

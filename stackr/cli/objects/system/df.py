@@ -81,7 +81,9 @@ class DfArguments:
     """`stackr system df`."""
 
     form: Annotated[str, FORMAT] = ""
-    verbose: Annotated[bool, Option("--verbose", "-v", help="Each thing by itself")] = False
+    verbose: Annotated[
+        bool, Option("--verbose", "-v", help="List each image, container and volume")
+    ] = False
 
 
 @takes(DfArguments)

@@ -33,7 +33,7 @@ class EventsArguments:
         str,
         Option("--since", metavar="WHEN", help="Also what was: 10m, 2026-01-02"),
     ] = ""
-    until: Annotated[str, Option("--until", metavar="WHEN", help="End at that time")] = ""
+    until: Annotated[str, Option("--until", metavar="WHEN", help="End at this time")] = ""
 
 
 @takes(EventsArguments)
