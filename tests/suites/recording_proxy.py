@@ -36,7 +36,7 @@ class Requests(list[str]):
 
 @contextlib.contextmanager
 def recording_proxy(folder: Path, engine: Path) -> Iterator[tuple[Path, Requests]]:
-    """The proxy's own socket, and the list of requests ("GET /v1.47/info") seen so far."""
+    """The proxy's own socket, and the list of requests ("GET /v1.50/info") seen so far."""
     path = folder / "proxy.sock"
     seen = Requests()
     threads: list[threading.Thread] = []
