@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from stackr.errors import InvalidArgument
+from stackr.runtime.engine.container.io import json_writer
 from stackr.runtime.engine.container.io.json_log import decode, encode, ends_line, stamp
 from stackr.runtime.engine.container.io.json_reader import JsonLogReader
 from stackr.runtime.engine.container.io.json_writer import JsonWriter
@@ -321,3 +322,37 @@ async def test_followers_see_what_comes_across_files_until_the_end(tmp_path: Pat
     await log.writer.finish()
     ended.set_result(0)
     assert [entry.line async for entry in reader] == [b"begun"]
+
+
+async def test_a_container_that_writes_faster_than_it_is_read_keeps_no_reader_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And neither does who takes its log over meanwhile, who is never done."""
+    monkeypatch.setattr(json_writer, "_A_WHILE", 1 << 18)
+    log = _Log(tmp_path)
+    block = _spooled("x" * 50) * 1000
+    log.say(block * 10)
+    take = log.writer._turns.take
+
+    async def outrun() -> None:
+        log.say(block)
+        await take()
+
+    monkeypatch.setattr(log.writer._turns, "take", outrun)
+    keeping = asyncio.create_task(log.writer.catch_up())
+    await asyncio.sleep(0)
+    reader = JsonLogReader(log.writer, LogQuery(tail=1), Turns(), ended := asyncio.Future())
+    assert [entry.line async for entry in reader] == [b"x" * 50 + b"\n"]
+    assert not ended.done() or ended.cancelled()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_a_burst_is_told_whole_however_long_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_writer, "_A_WHILE", 1 << 18)
+    log = _Log(tmp_path)
+    log.say(_spooled("x" * 50) * 20000, _spooled("END"))
+    reader = JsonLogReader(log.writer, LogQuery(tail=1), Turns(), asyncio.Future())
+    assert [entry.line async for entry in reader] == [b"END\n"]

@@ -81,7 +81,7 @@ class JsonLogReader:
     async def _lines(self) -> AsyncIterator[list[bytes]]:
         """Whole lines of the files, without their ends."""
         with suppress(OSError):  # a full disk: what there is is told
-            await self._writer.catch_up()
+            await self._writer.catch_up(patiently=self._ended is None)
         with ExitStack() as stack:
             async with self._writer.lock:
                 found = [_open(path, stack) for path in self._writer.log.files()]

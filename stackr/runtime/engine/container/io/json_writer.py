@@ -36,6 +36,7 @@ _BLOCK: Final = 64 << 10
 _SPOOL_BYTES: Final = 1 << 20
 _LONGEST: Final = 16 << 10  # of an entry; what is longer goes on in the next, as with dockerd
 _AGAIN_S: Final = 1.0
+_A_WHILE: Final = 4 << 20  # bytes taken over
 _REOPEN: Final = b"2 0 0\n"  # conmon's message for a new log file
 
 
@@ -88,6 +89,7 @@ class JsonWriter:
         self._turns = turns
         self.lock = asyncio.Lock()
         self._progress: _Progress | None = None
+        self._moved = 0  # bytes, of the spool
         self._listeners: set[asyncio.Event] = set()
 
     def listen(self) -> asyncio.Event:
@@ -147,16 +149,23 @@ class JsonWriter:
             else:
                 await changed()
 
-    async def catch_up(self) -> None:
-        """Take over all that the monitor has written by now. Raises OSError."""
-        async with self.lock:
-            limit = self.backlog()
-            while limit > 0:
-                await self._turns.take()
+    async def catch_up(self, *, patiently: bool = True) -> None:
+        """Take over all that the monitor has written by now. Raises OSError.
+
+        patiently: however long it takes; else that of a container that writes faster than it is
+        read is given up after a while, as it only ever gets more. Several may be at it at once.
+        """
+        begun, left = self._moved, self.backlog()
+        while self._moved < begun + left:
+            await self._turns.take()
+            async with self.lock:
                 moved = await self._step()
-                if not moved:
-                    return
-                limit -= moved
+            if not moved:
+                return
+            self._moved += moved
+            is_while = self._moved - begun > _A_WHILE
+            if not patiently and is_while and self.backlog() >= left:
+                return
 
     def backlog(self) -> int:
         """How much is left to take over, and one more, for the end of a file."""
