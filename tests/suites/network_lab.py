@@ -299,6 +299,7 @@ class Engine:
         await self.networks._sandboxes._publisher.close()
         await self.names.close()
         await self.networks._kernel.close()
+        self.networks._host_routes.close()
 
     async def start_again(self) -> None:
         self.networks = Networks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from collections.abc import Mapping, Sequence
 
 import pytest
 from network_lab import (
@@ -26,6 +27,7 @@ from stackr.errors import (
     StackrError,
 )
 from stackr.runtime.engine.linux import nftables
+from stackr.runtime.engine.network.host_routes import HostSubnet
 from stackr.runtime.engine.network.types import EndpointSpec, IpamPool, NetworkSpec, Publication
 
 pytestmark = pytest.mark.root
@@ -391,7 +393,49 @@ async def test_the_nft_program_serves_where_its_library_is_missing(
     assert await lab.dig(web, "+short", "web") == [address]
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(Internal, match="nftables: cannot be run"):
-        await engine.networks.create(NetworkSpec("other"))
+        await engine.networks._kernel.rebuild()
     monkeypatch.undo()
     await engine.restart()
     await engine.networks.adopt(web.id, web.pid)
+
+
+async def test_the_hosts_routes_are_read_again_only_where_others_change(engine: Engine) -> None:
+    """However many networks there are."""
+    routes = engine.networks._host_routes
+    readings: list[object] = []
+    read = routes._read
+
+    def counted() -> Mapping[str, Sequence[HostSubnet]]:
+        readings.append(None)
+        return read()
+
+    routes._read = counted
+    await engine.networks.create(NetworkSpec("before"))
+    count = len(readings)
+    for number in range(5):
+        await engine.networks.create(NetworkSpec(f"more-{number}", enable_ipv6=number == 1))
+    for number in range(5):
+        await engine.networks.remove(f"more-{number}")
+    await engine.networks.create(NetworkSpec("after"))
+    assert len(readings) == count
+    last = (await engine.networks.create(NetworkSpec("last"))).spec.pools[0].subnet
+    await engine.networks.remove("last")
+    subprocess.run(["ip", "link", "add", "lan", "type", "bridge"], check=True)
+    subprocess.run(["ip", "link", "set", "lan", "up"], check=True)
+    subprocess.run(["ip", "route", "add", last, "dev", "lan"], check=True)
+    assert (await engine.networks.create(NetworkSpec("last"))).spec.pools[0].subnet != last
+    await engine.networks.remove("last")
+    subprocess.run(["ip", "link", "delete", "lan"], check=True)
+    assert (await engine.networks.create(NetworkSpec("last"))).spec.pools[0].subnet == last
+
+
+async def test_networks_that_are_being_made_are_seen_to_their_end(engine: Engine) -> None:
+    """Where the engine stops meanwhile."""
+    making = [asyncio.create_task(engine.networks.create(NetworkSpec("first")))]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(engine.networks._bridges.close(remove=False))
+    for number in range(20):
+        await asyncio.sleep(0)
+        making.append(asyncio.create_task(engine.networks.create(NetworkSpec(f"more-{number}"))))
+    await closing
+    await asyncio.gather(*making)

@@ -7,23 +7,34 @@ opened it, for as long as it lives. Source: rtnetlink(7), linux/if_link.h.
 
 from __future__ import annotations
 
-import errno
 import importlib.util
-import os
 import socket
 import struct
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
+    IPv4Network,
     IPv6Address,
     IPv6Interface,
     ip_interface,
 )
 from types import ModuleType
 from typing import Any
+
+from stackr.runtime.engine.linux.netlink_wire import (
+    HEADER,
+    NetlinkError,
+    attributes,
+    is_missing,
+    numbered,
+    outcome,
+    split,
+    text,
+)
 
 __all__ = [
     "Link",
@@ -52,22 +63,23 @@ __all__ = [
 _Attributes = list[tuple[str, Any]]
 
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 1, 4, 0x100, 0x200
+_NLM_F_REQUEST, _NLM_F_ACK = 1, 4
 _NLM_F_DUMP, _NLM_F_REPLACE, _NLM_F_EXCL, _NLM_F_CREATE = 0x300, 0x100, 0x200, 0x400
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
-_RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
+_RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
+_RTA_DST, _RTA_OIF = 1, 4
 _SOL_NETLINK, _NETLINK_EXT_ACK, _NETLINK_CAP_ACK = 270, 11, 10
-_NLMSGERR_ATTR_MSG = 1
+_NETLINK_GET_STRICT_CHK = 12
+_SO_SNDBUFFORCE = 32
 _IFF_UP = 1
 _IFA_F_NODAD = 2
 _RT_TABLE_MAIN, _RTPROT_BOOT, _RTN_UNICAST, _RT_SCOPE_UNIVERSE = 254, 3, 1, 0
 _RT_SCOPE_LINK = 253
 _RTPROT_KERNEL = 2
-_HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
-_TYPE_MASK = 0x3FFF
 _IFINFOMSG = struct.Struct("=BxxxiI4x")  # family, index, flags
+_RTMSG = struct.Struct("=BBxxB7x")  # family, length of the destination, table
 _IFADDRMSG = struct.Struct("=BBxxI")  # family, prefix length, index
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 10, 18, 20
 _IFLA_INFO_KIND = 1
@@ -75,10 +87,6 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _BATCH = 64  # answers of one batch fit the default receive buffer
 _RECEIVE_BYTES = 1 << 16
 _ANSWER_TIMEOUT_S = 30.0
-
-
-class NetlinkError(OSError):
-    """The kernel refused one message; `strerror` has its reason where it gives one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +338,8 @@ class RouteSocket:
         )
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+        with suppress(OSError):  # of an older kernel: it tells of all, where we ask of one
+            self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
         self._socket.settimeout(_ANSWER_TIMEOUT_S)
         self._socket.bind((0, 0))
         self._sequence = 0
@@ -352,9 +362,9 @@ class RouteSocket:
 
     def check(self, messages: Sequence[bytes]) -> None:
         """Send; raises the first message's NetlinkError, after all have been tried."""
-        for outcome in self.send(messages):
-            if outcome is not None:
-                raise outcome
+        for refusal in self.send(messages):
+            if refusal is not None:
+                raise refusal
 
     def links(self) -> list[Link]:
         """Every interface of the namespace."""
@@ -374,10 +384,31 @@ class RouteSocket:
         return _decode(found[0]) if found else None
 
     def addresses(self, index: int) -> set[IPv4Interface | IPv6Interface]:
-        """Those of an interface. The kernel tells of all, and there is one a container at least."""
-        query = _asking(_RTM_GETADDR, _NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0))
-        answers = (answer for answer in self.query(query) if _index_of(answer) == index)
+        """Those of an interface; none of one that is not there."""
+        query = _asking(_RTM_GETADDR, _NLM_F_DUMP, _IFADDRMSG.pack(0, 0, index))
+        answers = (answer for answer in self._of_link(query) if _index_of(answer) == index)
         return {_decode_address(answer) for answer in answers}
+
+    def subnets(self, index: int) -> set[IPv4Network]:
+        """Where the main table's IPv4 routes lead by an interface; none where there is no such."""
+        body = _RTMSG.pack(socket.AF_INET, 0, _RT_TABLE_MAIN)
+        body += _ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _RTA_OIF) + struct.pack("=I", index)
+        found = set()
+        for answer in self._of_link(_asking(_RTM_GETROUTE, _NLM_F_DUMP, body)):
+            _, length, table = _RTMSG.unpack_from(answer, HEADER.size)
+            values = attributes(answer[HEADER.size + _RTMSG.size :])
+            link = int.from_bytes(values.get(_RTA_OIF, b""), sys.byteorder)
+            if table == _RT_TABLE_MAIN and link == index:
+                found.add(IPv4Network((values.get(_RTA_DST, bytes(4)), length)))
+        return found
+
+    def _of_link(self, query: bytes) -> list[bytes]:
+        try:
+            return [*self.query(query)]
+        except NetlinkError as error:
+            if is_missing(error):
+                return []
+            raise
 
     def _next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
@@ -386,7 +417,7 @@ class RouteSocket:
     def _send_batch(self, messages: Sequence[bytes]) -> list[NetlinkError | None]:
         sequences = [self._next_sequence() for _ in messages]
         self._socket.send(
-            b"".join(_numbered(m, s) for m, s in zip(messages, sequences, strict=True))
+            b"".join(numbered(m, s) for m, s in zip(messages, sequences, strict=True))
         )
         awaited = set(sequences)
         outcomes: dict[int, NetlinkError | None] = {}
@@ -394,13 +425,32 @@ class RouteSocket:
             for kind, flags, sequence, body in split(self._socket.recv(_RECEIVE_BYTES)):
                 if kind == _NLMSG_ERROR and sequence in awaited:
                     awaited.discard(sequence)
-                    outcomes[sequence] = _outcome(flags, body)
+                    outcomes[sequence] = outcome(flags, body)
         return [outcomes[sequence] for sequence in sequences]
+
+    def transact(self, messages: Sequence[bytes]) -> None:
+        """One batch in one datagram; those within ask to be answered. Raises NetlinkError."""
+        sequences = [self._next_sequence() for _ in messages]
+        data = b"".join(numbered(m, s) for m, s in zip(messages, sequences, strict=True))
+        if len(data) > self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(data))
+        self._socket.send(data)
+        awaited, failure = set(sequences[1:-1]), None
+        while awaited:
+            for kind, flags, sequence, body in split(self._socket.recv(_RECEIVE_BYTES)):
+                if kind != _NLMSG_ERROR or sequence not in sequences:
+                    continue
+                awaited.discard(sequence)
+                failure = failure or outcome(flags, body)
+                if sequence in (sequences[0], sequences[-1]):
+                    awaited.clear()  # the batch as a whole
+        if failure is not None:
+            raise failure
 
     def query(self, query: bytes) -> Iterator[bytes]:
         """The messages that answer a request, one or a dump, with their headers."""
         sequence = self._next_sequence()
-        self._socket.send(_numbered(query, sequence))
+        self._socket.send(numbered(query, sequence))
         while True:
             data = self._socket.recv(_RECEIVE_BYTES)
             for kind, flags, answered, body in split(data):
@@ -409,91 +459,40 @@ class RouteSocket:
                 if kind == _NLMSG_DONE:
                     return
                 if kind == _NLMSG_ERROR:
-                    failure = _outcome(flags, body)
+                    failure = outcome(flags, body)
                     if failure is not None:
                         raise failure
                     return
-                yield _HEADER.pack(_HEADER.size + len(body), kind, flags, answered, 0) + body
+                yield HEADER.pack(HEADER.size + len(body), kind, flags, answered, 0) + body
 
 
 def _asking(kind: int, flags: int, body: bytes) -> bytes:
     """A request by hand: the classes take a millisecond for what is asked of each container."""
-    length = _HEADER.size + len(body)
-    return _HEADER.pack(length, kind, flags | _NLM_F_REQUEST | _NLM_F_ACK, 0, 0) + body
+    length = HEADER.size + len(body)
+    return HEADER.pack(length, kind, flags | _NLM_F_REQUEST | _NLM_F_ACK, 0, 0) + body
 
 
 def _decode(answer: bytes) -> Link:
-    _, index, flags = _IFINFOMSG.unpack_from(answer, _HEADER.size)
-    found = attributes(answer[_HEADER.size + _IFINFOMSG.size :])
+    _, index, flags = _IFINFOMSG.unpack_from(answer, HEADER.size)
+    found = attributes(answer[HEADER.size + _IFINFOMSG.size :])
     info = attributes(found.get(_IFLA_LINKINFO, b""))
     return Link(
         index=index,
-        name=_text(found.get(_IFLA_IFNAME, b"")),
-        kind=_text(info.get(_IFLA_INFO_KIND, b"")),
+        name=text(found.get(_IFLA_IFNAME, b"")),
+        kind=text(info.get(_IFLA_INFO_KIND, b"")),
         master=int.from_bytes(found.get(_IFLA_MASTER, b""), sys.byteorder),
-        alias=_text(found.get(_IFLA_IFALIAS, b"")),
+        alias=text(found.get(_IFLA_IFALIAS, b"")),
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
         is_up=bool(flags & _IFF_UP),
     )
 
 
 def _index_of(address: bytes) -> int:
-    _, _, index = _IFADDRMSG.unpack_from(address, _HEADER.size)
+    _, _, index = _IFADDRMSG.unpack_from(address, HEADER.size)
     return int(index)
 
 
 def _decode_address(answer: bytes) -> IPv4Interface | IPv6Interface:
-    _, length, _ = _IFADDRMSG.unpack_from(answer, _HEADER.size)
-    found = attributes(answer[_HEADER.size + _IFADDRMSG.size :])
+    _, length, _ = _IFADDRMSG.unpack_from(answer, HEADER.size)
+    found = attributes(answer[HEADER.size + _IFADDRMSG.size :])
     return ip_interface((found.get(_IFA_LOCAL) or found[_IFA_ADDRESS], length))
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode(errors="replace")
-
-
-def _numbered(message: bytes, sequence: int) -> bytes:
-    length, kind, flags, _, _ = _HEADER.unpack_from(message)
-    padding = b"\0" * (-len(message) % 4)
-    return _HEADER.pack(length, kind, flags, sequence, 0) + message[_HEADER.size :] + padding
-
-
-def split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Type, flags, sequence number and body of each message in a datagram."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-        if length < _HEADER.size:
-            return
-        yield kind, flags, sequence, data[offset + _HEADER.size : offset + length]
-        offset += (length + 3) & ~3
-
-
-def attributes(data: bytes) -> dict[int, bytes]:
-    """The values of a run of attributes by their types; of two of one type, the last."""
-    found, offset = {}, 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size:
-            break
-        found[kind & _TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3
-    return found
-
-
-def _outcome(flags: int, body: bytes) -> NetlinkError | None:
-    """An NLMSG_ERROR body: a negative errno (0 is success), the query's header, attributes."""
-    (code,) = struct.unpack_from("=i", body)
-    if code == 0:
-        return None
-    reason = os.strerror(-code)
-    if flags & _NLM_F_ACK_TLVS:
-        text = attributes(body[4 + _HEADER.size :]).get(_NLMSGERR_ATTR_MSG, b"")
-        if text:
-            reason = f"{reason}: {text.rstrip(bytes(1)).decode(errors='replace')}"
-    return NetlinkError(-code, reason)
-
-
-def is_missing(error: OSError) -> bool:
-    """Whether the link or address to delete was not there."""
-    return error.errno in (errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ESRCH)

@@ -14,24 +14,35 @@ import os
 import struct
 import subprocess
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 
 from stackr.errors import Internal
 from stackr.runtime.engine.linux import netns
-from stackr.runtime.engine.linux.netlink import NetlinkError, RouteSocket, attributes
+from stackr.runtime.engine.linux.netlink import RouteSocket
+from stackr.runtime.engine.linux.netlink_wire import HEADER, attributes, text
+from stackr.runtime.engine.linux.nft_elements import text_attribute
 from stackr.runtime.engine.linux.syscalls import CLONE_FILES, unshare
 
-__all__ = ["NftError", "Nftables"]
+__all__ = ["INET", "NftError", "Nftables"]
+
+INET = 1
+"""The family `inet` as the kernel numbers it; `ip` is `AF_INET`, `ip6` is `AF_INET6`."""
 
 _LIBRARY = "libnftables.so.1"
 _TIMEOUT_S = 30
 _FIRST_FD, _LAST_FD = 3, 0x7FFFFFFF
 _NETLINK_NETFILTER = 12
-_NFT_MSG_GETGEN = 10 << 8 | 16  # NFNL_SUBSYS_NFTABLES
-_NLM_F_REQUEST = 1
-_HEADER, _NFGENMSG = struct.Struct("=IHHII"), struct.Struct("=BBH")
+_NFT_MSG_GETTABLE, _NFT_MSG_GETCHAIN, _NFT_MSG_GETGEN = (
+    10 << 8 | number  # NFNL_SUBSYS_NFTABLES
+    for number in (1, 4, 16)
+)
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 1, 4, 0x300
+_NFTA_TABLE_NAME = 1
+_NFTA_CHAIN_TABLE, _NFTA_CHAIN_NAME, _NFTA_CHAIN_POLICY = 1, 3, 5
+_NFGENMSG = struct.Struct("=BBH")
 _NFTA_GEN_ID = 1
 _NUMERIC_PROTOCOLS = 1 << 7  # NFT_CTX_OUTPUT_NUMERIC_PROTO: not each host has /etc/protocols
 
@@ -82,6 +93,7 @@ class Nftables:
 
     def close(self) -> None:
         self._thread.submit(_free, self._context).result()
+        self._thread.submit(self._changes.close).result()
         self._context = None
         self._thread.shutdown()
         self._netlink.close()
@@ -101,14 +113,49 @@ class Nftables:
 
     def generation(self) -> int | None:
         """Each transaction, whoever makes it, has the next number; None of a kernel without."""
-        payload = _NFGENMSG.pack(0, 0, 0)
-        length = _HEADER.size + len(payload)
-        query = _HEADER.pack(length, _NFT_MSG_GETGEN, _NLM_F_REQUEST, 0, 0) + payload
-        with suppress(NetlinkError, OSError):
-            for answer in self._netlink.query(query):
-                found = attributes(answer[length:]).get(_NFTA_GEN_ID)
-                return int.from_bytes(found, "big") if found else None
+        with suppress(OSError):
+            for _, found in self._ask(_NFT_MSG_GETGEN):
+                number = found.get(_NFTA_GEN_ID)
+                return int.from_bytes(number, "big") if number else None
         return None
+
+    def tables(self) -> set[tuple[int, str]]:
+        """Those there are, by family and name; libnftables would fetch all rules as well.
+
+        Raises NftError.
+        """
+        try:
+            tables = [*self._ask(_NFT_MSG_GETTABLE, _NLM_F_DUMP)]
+        except OSError as error:
+            raise NftError(f"nftables: {error.strerror or error}") from error
+        return {(family, text(found.get(_NFTA_TABLE_NAME, b""))) for family, found in tables}
+
+    def policy(self, family: int, table: str, chain: str) -> int | None:
+        """Of a base chain: 0 drops, 1 accepts. None where there is no such chain."""
+        body = text_attribute(_NFTA_CHAIN_TABLE, table) + text_attribute(_NFTA_CHAIN_NAME, chain)
+        with suppress(OSError):
+            for _, found in self._ask(_NFT_MSG_GETCHAIN, family=family, body=body):
+                policy = found.get(_NFTA_CHAIN_POLICY)
+                return int.from_bytes(policy, "big") if policy else None
+        return None
+
+    def _ask(
+        self, kind: int, flags: int = 0, *, family: int = 0, body: bytes = b""
+    ) -> Iterator[tuple[int, dict[int, bytes]]]:
+        """The family and the attributes of each answer."""
+        body = _NFGENMSG.pack(family, 0, 0) + body
+        length = HEADER.size + len(body)
+        flags |= _NLM_F_REQUEST | (0 if flags else _NLM_F_ACK)
+        for answer in self._netlink.query(HEADER.pack(length, kind, flags, 0, 0) + body):
+            (family, _, _) = _NFGENMSG.unpack_from(answer, HEADER.size)
+            yield family, attributes(answer[HEADER.size + _NFGENMSG.size :])
+
+    def transact(self, messages: Sequence[bytes]) -> None:
+        """A batch, all of which takes effect, or nothing. Raises NftError."""
+        try:
+            self._thread.submit(self._changes.transact, messages).result()
+        except OSError as error:
+            raise NftError(f"nftables: {error.strerror or error}") from error
 
     def run(self, commands: str, *, pid: int = 0) -> str:
         """What the commands print, mostly nothing. Raises NftError, and OSError for a `pid`.
@@ -125,6 +172,7 @@ class Nftables:
         self.thread_id = threading.get_native_id()
         _own_descriptors()
         self._home = netns.open_current()
+        self._changes = RouteSocket(_NETLINK_NETFILTER)
         self._context = _new_context()
 
     def _visit(self, commands: str, pid: int) -> str:

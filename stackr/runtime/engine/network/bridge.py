@@ -11,12 +11,9 @@ import logging
 import re
 import socket
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Interface,
-    IPv4Network,
     IPv6Interface,
-    IPv6Network,
     ip_address,
     ip_interface,
     ip_network,
@@ -33,7 +30,6 @@ from stackr.runtime.engine.network.types import Fault, Network, NetworkSpec
 from stackr.text import whole_number
 
 __all__ = [
-    "HostSubnet",
     "allows_communication",
     "bridge_name",
     "bridge_rules",
@@ -41,7 +37,6 @@ __all__ = [
     "faults",
     "flag_options",
     "host_ip_of",
-    "host_subnets",
     "interface_prefix_of",
     "is_there",
     "mtu_of",
@@ -65,7 +60,6 @@ _GATEWAY_MODES = (
 )
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _DEFAULT_MTU = 1500
-_ROUTES = Path("/proc/thread-self/net/route")
 _log = logging.getLogger(__name__)
 
 
@@ -268,7 +262,7 @@ def faults(host: Host, network: Network, owner: str, *, is_guarded: bool) -> lis
     missing = {*_gateways(network)} - host.route.addresses(link.index)
     found += [Fault("gateway", "missing", str(each.ip)) for each in sorted(missing, key=str)]
     if not found:  # else they come with the address
-        lost = _without_route(network)
+        lost = _without_route(host, network, link.index)
         found += [Fault("route", "missing", str(each.network)) for each in lost]
     if is_guarded and not is_bridge_guarded(host.route, link.index, bridge_rules(network)):
         found.append(Fault("bridge", "without its filters", network.bridge))
@@ -287,24 +281,16 @@ def _read(key: str) -> str:
 
 def restore_routes(host: Host, network: Network) -> None:
     """Make those to the network's subnets again, which the kernel makes with the address alone."""
-    if lost := _without_route(network):
-        index = socket.if_nametoindex(network.bridge)
+    index = socket.if_nametoindex(network.bridge)
+    if lost := _without_route(host, network, index):
         host.route.check([netlink.add_subnet_route(index, gateway) for gateway in lost])
 
 
-def _without_route(network: Network) -> list[IPv4Interface]:
+def _without_route(host: Host, network: Network, index: int) -> list[IPv4Interface]:
     """The IPv4 gateways to whose subnets no route of the host's leads by the bridge."""
-    routes = _ROUTES.read_text().splitlines()
-    own = [line.split() for line in routes if line.startswith(f"{network.bridge}\t")]
-    led = {_subnet_of(words[1], words[7]) for words in own}
+    led = host.route.subnets(index)
     gateways = (each for each in _gateways(network) if isinstance(each, IPv4Interface))
     return [gateway for gateway in gateways if gateway.network not in led]
-
-
-def _subnet_of(destination: str, mask: str) -> IPv4Network:
-    """Of two words of /proc/net/route."""
-    start = int.from_bytes(bytes.fromhex(destination), "little")
-    return IPv4Network((start, int(mask, 16).bit_count()), strict=False)
 
 
 def remove(host: Host, names: Collection[str]) -> None:
@@ -326,32 +312,3 @@ def sweep(host: Host, owner: str, bridges: Collection[str], veths: Collection[st
     ]
     remove(host, stale)
     return stale
-
-
-@dataclass(frozen=True, slots=True)
-class HostSubnet:
-    """Where one of the host's routes leads. on_link: to hosts on a link, not by a gateway."""
-
-    interface: str
-    subnet: IPv4Network | IPv6Network
-    on_link: bool
-
-
-def host_subnets(skip: Collection[str]) -> list[HostSubnet]:
-    """The host's routes without the default ones; of the calling thread's namespace.
-
-    skip: interfaces to leave out (our own bridges).
-    """
-    found = []
-    for line in _ROUTES.read_text().splitlines()[1:]:
-        interface, destination, gateway, _, _, _, _, mask = line.split()[:8]
-        if int(mask, 16) and interface not in skip:
-            subnet = _subnet_of(destination, mask)
-            found.append(HostSubnet(interface, subnet, int(gateway, 16) == 0))
-    routes6 = Path("/proc/thread-self/net/ipv6_route")
-    for line in routes6.read_text().splitlines() if routes6.exists() else ():
-        destination, length, _, _, gateway, *_, interface = line.split()
-        subnet6 = IPv6Network((bytes.fromhex(destination), int(length, 16)), strict=False)
-        if 0 < subnet6.prefixlen < 128 and interface not in skip and not subnet6.is_link_local:
-            found.append(HostSubnet(interface, subnet6, int(gateway, 16) == 0))
-    return found

@@ -46,7 +46,7 @@ class Bridges:
 
         pairs: the host's ends of the containers' pairs. sweep: none of ours is there besides.
         """
-        names = [network.bridge for network in wanted]
+        names = {network.bridge for network in wanted}
         await self._watch.open()
         if sweep:
             await self._kernel.call(bridge.sweep, self._owner, names, pairs)
@@ -71,12 +71,13 @@ class Bridges:
                 _log.warning("network %s is not usable: %s", network.name, result)
             elif isinstance(result, BaseException):
                 raise result
+        await self._foreign.accept(self._kernel, firewall.bridges)
 
     async def close(self, *, remove: bool) -> None:
-        """remove: leave nothing in the kernel."""
+        """remove: leave nothing in the kernel. What is being made is seen to its end."""
         await self._watch.close()
-        for task in self._realised.values():
-            await asyncio.wait([task])
+        while being_made := [task for task in self._realised.values() if not task.done()]:
+            await asyncio.wait(being_made)
         if remove:
             await self._kernel.call(bridge.sweep, self._owner, (), ())
             await self._kernel.call(direct.sweep, self._owner, ())
@@ -137,6 +138,7 @@ class Bridges:
         await self.realise(network)
         if network.bridge:
             await self._kernel.call(bridge.restore_routes, network)
+            await self._foreign.accept(self._kernel, self._kernel.firewall.bridges)
         if network.bridge and not await self._kernel.is_firewall_whole():
             await self._kernel.rebuild()
 
@@ -173,8 +175,9 @@ class Bridges:
         await self._raise_bridge(network)
         if is_new:
             network = await self._settle_apart(network)
-        await self._kernel.commit(firewall.add([bridge.bridge_rules(network)]))
-        await self._foreign.accept(self._kernel, firewall.bridges)
+        if changes := firewall.add([bridge.bridge_rules(network)]):
+            await self._kernel.commit(changes)
+            await self._foreign.accept(self._kernel, firewall.bridges)
         return network
 
     async def _settle_apart(self, network: Network) -> Network:

@@ -17,13 +17,15 @@ nothing is open that it keeps shut.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Final
 
+from stackr.runtime.engine.linux.nft_elements import ElementChange, SetType
 from stackr.runtime.engine.network.listing import Elements, canonical
 
-__all__ = ["ADMITTED", "BridgeRules", "Firewall", "Forwarding"]
+__all__ = ["ADMITTED", "SETS", "BridgeRules", "Firewall", "Forwarding"]
 
 ADMITTED = 1 << 24
 """The bit of a packet's mark that says: the table was there when it was sent to a bridge."""
@@ -58,23 +60,21 @@ class Forwarding:
 _AT_ONCE = 50  # elements of a command: libnftables 1.0 ends a process that gets some 200
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _ICMP6 = 58
-_SETS = """\
-	map published {
-		type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service
-	}
-	map published_any {
-		type inet_proto . inet_service : ipv4_addr . inet_service
-	}
-	set bridges { type ifname; }
-	set internal { type ifname; }
-	set internal4 { type ipv4_addr; flags interval; }
-	set internal6 { type ipv6_addr; flags interval; }
-	set internal_gateway4 { type ifname . ipv4_addr; }
-	set same_bridge { type ifname . ifname; }
-	set local4 { type ipv4_addr; flags interval; }
-	set masqueraded4 { type ipv4_addr; flags interval; }
-	set masqueraded6 { type ipv6_addr; flags interval; }
-"""
+SETS: Final[Mapping[str, SetType]] = {
+    "published": SetType(
+        ("inet_proto", "ipv4_addr", "inet_service"), ("ipv4_addr", "inet_service")
+    ),
+    "published_any": SetType(("inet_proto", "inet_service"), ("ipv4_addr", "inet_service")),
+    "bridges": SetType(("ifname",)),
+    "internal": SetType(("ifname",)),
+    "internal4": SetType(("ipv4_addr",), is_interval=True),
+    "internal6": SetType(("ipv6_addr",), is_interval=True),
+    "internal_gateway4": SetType(("ifname", "ipv4_addr")),
+    "same_bridge": SetType(("ifname", "ifname")),
+    "local4": SetType(("ipv4_addr",), is_interval=True),
+    "masqueraded4": SetType(("ipv4_addr",), is_interval=True),
+    "masqueraded6": SetType(("ipv6_addr",), is_interval=True),
+}
 
 # Every packet passes the base chains, and to look its bridge up is what takes time there: whatever
 # else rules a packet out is asked before, above all whether it belongs to a connection.
@@ -161,10 +161,10 @@ _UNROUTED = "ip daddr 127.0.0.0/8 return"
 
 @dataclass(slots=True)
 class Firewall:
-    """What the table should hold, and the commands that bring it there. Pure.
+    """What the table should hold, and what brings it there. Pure.
 
-    `add` and `remove` record and return the commands of the change alone; `rebuild` returns those
-    that make the whole table anew, in one transaction (established connections live on: they are
+    `add` and `remove` record and return the change alone; `rebuild` returns the commands that make
+    the whole table anew, in one transaction (established connections live on: they are
     in the kernel's connection tracking). routes_loopback: whether answers from containers may come
     to 127.0.0.1; else the sockets that hold the ports serve these.
     """
@@ -176,24 +176,27 @@ class Firewall:
 
     def add(
         self, bridges: Iterable[BridgeRules] = (), forwardings: Iterable[Forwarding] = ()
-    ) -> str:
+    ) -> list[ElementChange]:
         new_bridges = [rules for rules in bridges if rules.bridge not in self.bridges]
         new_forwardings = [f for f in forwardings if f not in self.forwardings]
         self.bridges |= {rules.bridge: rules for rules in new_bridges}
         self.forwardings |= set(new_forwardings)
-        return self._commands("add", new_bridges, new_forwardings)
+        return _changes("add", new_bridges, new_forwardings)
 
-    def remove(self, bridges: Iterable[str] = (), forwardings: Iterable[Forwarding] = ()) -> str:
+    def remove(
+        self, bridges: Iterable[str] = (), forwardings: Iterable[Forwarding] = ()
+    ) -> list[ElementChange]:
         old_bridges = [self.bridges.pop(name) for name in bridges if name in self.bridges]
         old_forwardings = [f for f in forwardings if f in self.forwardings]
         self.forwardings -= set(old_forwardings)
-        return self._commands("delete", old_bridges, old_forwardings)
+        return _changes("delete", old_bridges, old_forwardings)
 
     def rebuild(self) -> str:
+        sets = "".join(f"\t{kind.declared(name)}\n" for name, kind in SETS.items())
         return (
             f"add table inet {self.table}\ndelete table inet {self.table}\n"
-            f"table inet {self.table} {{\n{_SETS}{self._chains()}}}\n"
-            + self._commands("add", self.bridges.values(), self.forwardings)
+            f"table inet {self.table} {{\n{sets}{self._chains()}}}\n"
+            + self._commands(_changes("add", self.bridges.values(), self.forwardings))
         )
 
     def listing(self) -> str:
@@ -218,14 +221,20 @@ class Firewall:
         }
         return re.sub("|".join(words), lambda found: words[found[0]], _CHAINS)
 
-    def _commands(
-        self, verb: str, bridges: Iterable[BridgeRules], forwardings: Iterable[Forwarding]
-    ) -> str:
+    def _commands(self, changes: Iterable[ElementChange]) -> str:
         return "".join(
-            f"{verb} element inet {self.table} {name} {{ {', '.join(some)} }}\n"
-            for name, items in _elements(bridges, forwardings).items()
-            for some in (items[i : i + _AT_ONCE] for i in range(0, len(items), _AT_ONCE))
+            f"{change.verb} element inet {self.table} {change.set} {{ {', '.join(some)} }}\n"
+            for change in changes
+            for i in range(0, len(change.elements), _AT_ONCE)
+            if (some := change.elements[i : i + _AT_ONCE])
         )
+
+
+def _changes(
+    verb: str, bridges: Iterable[BridgeRules], forwardings: Iterable[Forwarding]
+) -> list[ElementChange]:
+    elements = _elements(bridges, forwardings)
+    return [ElementChange(verb, name, tuple(items)) for name, items in elements.items()]
 
 
 def _elements(

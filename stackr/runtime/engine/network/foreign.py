@@ -9,6 +9,8 @@ or on the older kernel interface (legacy), and both may be in use.
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -27,8 +29,13 @@ class _Iptables:
     family: str
 
 
+_FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
+_DROPS = 0  # NF_DROP
 _NFT = (_Iptables("iptables-nft", "ip"), _Iptables("ip6tables-nft", "ip6"))
 _LEGACY = (_Iptables("iptables-legacy", "ip"), _Iptables("ip6tables-legacy", "ip6"))
+
+
+_ACCEPTED = re.compile(r'\b([io])ifname "([^"]+)"|(?:^| )-([io]) (\S+) ', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +51,10 @@ class _Rules:
 
     def accepts(self, bridges: Iterable[str]) -> bool:
         """Both ways."""
-        return all(
-            any(text in self.own for text in (f'{nft} "{bridge}"', f"-{way} {bridge} "))
-            for bridge in bridges
-            for nft, way in (("iifname", "i"), ("oifname", "o"))
-        )
+        wanted = {(way, bridge) for bridge in bridges for way in "io"}
+        return wanted <= {
+            (nft or plain, a or b) for nft, a, plain, b in _ACCEPTED.findall(self.own)
+        }
 
 
 class ForeignFirewall:
@@ -61,7 +67,7 @@ class ForeignFirewall:
 
     async def find(self, kernel: Kernel) -> None:
         """Our chains that an earlier process left, so that they are kept up or withdrawn."""
-        for form, rules in (await self._rules(kernel)).items():
+        for form, rules in (await self._rules(kernel, _NFT)).items():
             if self._chain in rules.forward or rules.own:
                 self._present.add(form)
 
@@ -87,7 +93,7 @@ class ForeignFirewall:
     async def _shut(self, kernel: Kernel, bridges: Collection[str]) -> dict[_Iptables, _Rules]:
         return {
             form: rules
-            for form, rules in (await self._rules(kernel)).items()
+            for form, rules in (await self._rules(kernel, self._present)).items()
             if (rules.drops or form in self._present)
             and not (self._chain in rules.forward and rules.accepts(bridges))
         }
@@ -131,9 +137,14 @@ class ForeignFirewall:
         program = f"{form.program}-restore"
         await run([program, "--noflush", "--wait"], stdin="\n".join(lines).encode())
 
-    async def _rules(self, kernel: Kernel) -> dict[_Iptables, _Rules]:
-        """What each form of iptables that is in use has."""
-        found, legacy = await kernel.call(_in_use, self._chain)
+    async def _rules(
+        self, kernel: Kernel, present: Collection[_Iptables]
+    ) -> dict[_Iptables, _Rules]:
+        """What each form of iptables that is in use has, and drops by it or may have our chain.
+
+        present: forms that may.
+        """
+        found, legacy = await kernel.call(_in_use, self._chain, present)
         for form in legacy:
             try:
                 listing = await run([form.program, "-w", "-S"])
@@ -145,16 +156,20 @@ class ForeignFirewall:
         return found
 
 
-def _in_use(host: Host, chain: str) -> tuple[dict[_Iptables, _Rules], list[_Iptables]]:
+def _in_use(
+    host: Host, chain: str, present: Collection[_Iptables]
+) -> tuple[dict[_Iptables, _Rules], list[_Iptables]]:
     """The rules of forms on nf_tables, and the older forms whose tables are there."""
-    return _nft_rules(host, chain), [form for form in _LEGACY if _has_legacy_filter(form.family)]
+    legacy = [form for form in _LEGACY if _has_legacy_filter(form.family)]
+    return _nft_rules(host, chain, present), legacy
 
 
-def _nft_rules(host: Host, chain: str) -> dict[_Iptables, _Rules]:
-    tables = host.nftables.look("list tables")
+def _nft_rules(host: Host, chain: str, present: Collection[_Iptables]) -> dict[_Iptables, _Rules]:
+    """A listing takes as long as there is much in the tables of all, so the policy comes first."""
     found = {}
     for form in _NFT:
-        if f"table {form.family} filter\n" in tables:
+        policy = host.nftables.policy(_FAMILIES[form.family], "filter", "FORWARD")
+        if policy == _DROPS or (policy is not None and form in present):
             try:
                 forward = host.nftables.look(f"list chain {form.family} filter FORWARD")
             except NftError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from heapq import merge
 from ipaddress import (
     AddressValueError,
     IPv4Address,
@@ -29,6 +30,7 @@ from stackr.runtime.engine.network.types import IpamPool
 __all__ = [
     "Address",
     "Addresses",
+    "Run",
     "Span",
     "Subnet",
     "choose_subnet",
@@ -41,6 +43,10 @@ __all__ = [
 
 Address = IPv4Address | IPv6Address
 Subnet = IPv4Network | IPv6Network
+
+
+Run = tuple[int, int]
+"""The lowest and the highest of addresses that follow one another, as numbers."""
 
 
 class Span(NamedTuple):
@@ -81,16 +87,19 @@ def ula_pool(seed: bytes) -> AddressPool:
     return AddressPool(IPv6Network(((0xFD << 120) | (identifier << 80), 48)), 64)
 
 
-def choose_subnet(pools: Sequence[AddressPool], taken: Iterable[Span], version: int) -> Subnet:
+def choose_subnet(
+    pools: Sequence[AddressPool], taken: Iterable[Span], version: int, runs: Sequence[Run] = ()
+) -> Subnet:
     """The first subnet of the pools of this IP version that overlaps nothing taken.
 
-    Raises Unavailable where there is none.
+    runs: what is taken besides, of this version and in order. Raises Unavailable where there is
+    none.
     """
-    spans = sorted(span for span in taken if span.version == version)
+    spans = sorted((span.low, span.high) for span in taken if span.version == version)
     for pool in pools:
         if pool.base.version != version:
             continue
-        start = _first_free(pool, spans)
+        start = _first_free(pool, merge(runs, spans))
         if start is not None:
             return type(pool.base)((start, pool.prefix_length))
     raise Unavailable(
@@ -99,12 +108,12 @@ def choose_subnet(pools: Sequence[AddressPool], taken: Iterable[Span], version: 
     )
 
 
-def _first_free(pool: AddressPool, spans: Sequence[Span]) -> int | None:
-    """The lowest aligned start in the pool whose subnet meets none of the sorted spans."""
+def _first_free(pool: AddressPool, runs: Iterable[Run]) -> int | None:
+    """The lowest aligned start in the pool whose subnet meets none of what comes in order."""
     size = 1 << (pool.base.max_prefixlen - pool.prefix_length)
     candidate = int(pool.base.network_address)
     last = int(pool.base.broadcast_address)
-    for low, high, *_ in spans:
+    for low, high in runs:
         if high < candidate:
             continue
         if low > candidate + size - 1:

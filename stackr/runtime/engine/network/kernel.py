@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Concatenate, ParamSpec, TypeVar
@@ -17,8 +17,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from stackr.runtime.engine.linux import netns
 from stackr.runtime.engine.linux.link_changes import LinkChanges
 from stackr.runtime.engine.linux.netlink import RouteSocket
-from stackr.runtime.engine.linux.nftables import Nftables, NftError
-from stackr.runtime.engine.network.firewall import Firewall
+from stackr.runtime.engine.linux.nft_elements import ElementChange, element_messages
+from stackr.runtime.engine.linux.nftables import INET, Nftables, NftError
+from stackr.runtime.engine.network.firewall import SETS, Firewall
 from stackr.runtime.engine.network.listing import Listing
 
 __all__ = ["Host", "Kernel"]
@@ -60,7 +61,7 @@ class Kernel:
         self._committed = False
         self._rules = ""  # as the kernel told them once they were made
         self._changes = 0
-        self._pending: list[tuple[str, asyncio.Future[None]]] = []
+        self._pending: list[tuple[Sequence[ElementChange] | None, asyncio.Future[None]]] = []
         self._drain: asyncio.Task[None] | None = None
 
     async def call(
@@ -75,24 +76,26 @@ class Kernel:
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
-    async def commit(self, commands: str) -> None:
+    async def commit(self, changes: Sequence[ElementChange]) -> None:
         """Bring a change of `self.firewall` to the kernel. Raises NftError.
 
         Where the table is not as it should be (flushed by someone else), it is made anew.
         """
-        if not commands:
-            return
+        if changes:
+            await self._queue(changes)
+
+    async def _queue(self, changes: Sequence[ElementChange] | None) -> None:
+        """changes: None to make the whole table anew."""
         self._changes += 1
         future = asyncio.get_running_loop().create_future()
-        self._pending.append((commands, future))
+        self._pending.append((changes, future))
         if self._drain is None or self._drain.done():
             self._drain = asyncio.create_task(self._commit_pending())
         await future
 
     async def rebuild(self) -> None:
         """Make the whole table anew. Raises NftError."""
-        self._committed = False
-        await self.commit(self.firewall.rebuild())
+        await self._queue(None)
 
     async def is_firewall_whole(self) -> bool:
         """Whether the table is as it was made, by all that can be listed.
@@ -132,7 +135,7 @@ class Kernel:
 
     def _destroy(self, host: Host) -> None:
         # Deleting waits for the kernel's grace period, so first see whether there is anything.
-        if f"table inet {self.firewall.table}\n" in host.nftables.run("list tables inet\n"):
+        if (INET, self.firewall.table) in host.nftables.tables():
             host.nftables.run(self.firewall.destroy())
 
     async def close(self) -> None:
@@ -147,8 +150,10 @@ class Kernel:
         while self._pending:
             batch, self._pending = self._pending, []
             failure: NftError | None = None
+            if any(changes is None for changes, _ in batch):
+                self._committed = False
             try:
-                await self._commit_batch("".join(commands for commands, _ in batch))
+                await self._commit_batch([each for changes, _ in batch for each in changes or ()])
             except NftError as error:
                 failure = error
             for _, future in batch:
@@ -159,11 +164,12 @@ class Kernel:
                 else:
                     future.set_exception(failure)
 
-    async def _commit_batch(self, commands: str) -> None:
+    async def _commit_batch(self, changes: Sequence[ElementChange]) -> None:
         if self._committed:
             try:
-                await self.call(lambda host: host.nftables.run(commands))
-            except NftError:
+                messages = element_messages(self.firewall.table, SETS, changes)
+                await self.call(lambda host: host.nftables.transact(messages))
+            except (NftError, ValueError):
                 self._committed = False
             else:
                 return

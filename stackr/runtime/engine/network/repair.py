@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
 from stackr.errors import StackrError
@@ -74,17 +74,22 @@ class Repairs:
 
     async def settle(self, networks: list[Network]) -> None:
         """At a start, when the bridges are made and the running containers adopted."""
-        await asyncio.gather(*(self._repair_quietly(network) for network in networks))
+        joined: dict[str, list[Sandbox]] = {}
+        for sandbox in self._sandboxes.all():
+            for endpoint in sandbox.record.endpoints:
+                joined.setdefault(endpoint.network_id, []).append(sandbox)
+        used = [network for network in networks if network.id in joined]
+        await asyncio.gather(*(self._repair_quietly(n, joined[n.id]) for n in used))
 
     async def close(self) -> None:
         if self._later:
             await asyncio.wait(self._later)
 
-    def _joined(self, network: Network) -> list[Sandbox]:
+    def _joined(self, network: Network, among: Iterable[Sandbox] | None = None) -> list[Sandbox]:
         """The running containers on the network."""
         return [
             sandbox
-            for sandbox in self._sandboxes.all()
+            for sandbox in (self._sandboxes.all() if among is None else among)
             if sandbox.pid and self._plug_of(sandbox, network) is not None
         ]
 
@@ -93,14 +98,16 @@ class Repairs:
         own = [e for e in sandbox.record.endpoints if e.network_id == network.id and e.interface]
         return next(iter(self._sandboxes.plugs(own) or []), None)
 
-    async def _repair_quietly(self, network: Network) -> None:
+    async def _repair_quietly(
+        self, network: Network, among: Iterable[Sandbox] | None = None
+    ) -> None:
         try:
-            await self._repair_pairs(network)
+            await self._repair_pairs(network, among)
         except StackrError as error:
             _log.warning("network %s: cannot be repaired: %s", network.name, error)
 
-    async def _repair_pairs(self, network: Network) -> None:
-        for sandbox in self._joined(network):
+    async def _repair_pairs(self, network: Network, among: Iterable[Sandbox] | None = None) -> None:
+        for sandbox in self._joined(network, among):
             id = sandbox.record.container_id
             async with self._locked(id):
                 item = self._plug_of(sandbox, network)

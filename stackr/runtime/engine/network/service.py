@@ -26,6 +26,7 @@ from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.network.bridges import Bridges
 from stackr.runtime.engine.network.endpoint import host_interface
 from stackr.runtime.engine.network.firewall import Firewall
+from stackr.runtime.engine.network.host_routes import HostRoutes
 from stackr.runtime.engine.network.ipam import parse_address
 from stackr.runtime.engine.network.kernel import Kernel
 from stackr.runtime.engine.network.ports import check_publication
@@ -65,7 +66,8 @@ class Networks:
     ) -> None:
         self._config = config
         self._events = events
-        self._store = NetworkStore(config, state)
+        self._host_routes = HostRoutes()
+        self._store = NetworkStore(config, state, self._host_routes.subnets)
         self._kernel = Kernel(Firewall(config.nft_table))
         self._bridges = Bridges(config.nft_table, self._kernel, self._store)
         self._host_resolver = HostResolver(host_resolv_conf)
@@ -137,6 +139,7 @@ class Networks:
         self.reservations.close()
         await self._bridges.close(remove=not self._sandboxes.all() and not self._keep)
         await self._kernel.close()
+        self._host_routes.close()
 
     # --- networks ----------------------------------------------------------------------------
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from ipaddress import ip_address, ip_network
+from itertools import chain
 from typing import Any
 
 from stackr.errors import (
@@ -24,13 +25,16 @@ from stackr.errors import (
 )
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.network import bridge, direct, ipam
+from stackr.runtime.engine.network.catalogue import Catalogue
 from stackr.runtime.engine.network.configuration import check_configuration, configured
 from stackr.runtime.engine.network.default_bridge import (
     default_bridge,
     is_as,
     with_default_options,
 )
+from stackr.runtime.engine.network.host_routes import HostSubnet
 from stackr.runtime.engine.network.resting import RestingAddresses
+from stackr.runtime.engine.network.taken import Taken
 from stackr.runtime.engine.network.types import (
     DIRECT_DRIVERS,
     Endpoint,
@@ -95,7 +99,8 @@ def _default(name: str, driver: str, options: EngineOptions) -> NetworkSpec:
 
 
 class NetworkStore:
-    """host_subnets: what the host's routes lead to, those of the named interfaces left out.
+    """host_subnets: what the host's routes lead to, those of the named interfaces left out, which
+    are our bridges.
 
     stated: by a network's name and ID, the addresses that somebody is to have there, running or
     not.
@@ -107,7 +112,7 @@ class NetworkStore:
         self,
         config: EngineConfig,
         state: State,
-        host_subnets: Callable[[set[str]], Sequence[bridge.HostSubnet]] = bridge.host_subnets,
+        host_subnets: Callable[[Collection[str]], Sequence[HostSubnet]],
     ) -> None:
         self.stated: Callable[[Sequence[str]], Iterable[str]] = lambda _: ()
         self._state = state
@@ -115,11 +120,11 @@ class NetworkStore:
         self._pools = (*config.address_pools, ipam.ula_pool(str(config.data_root).encode()))
         self._options = config.options
         self._resting = RestingAddresses(state)
-        self._networks: dict[str, Network] = {}
+        self._networks = Catalogue()
         self._left_alone: dict[str, NewerRecord] = {}
         self.glimpsed: Sequence[Network] = ()
         self._addresses: dict[str, list[ipam.Addresses]] = {}
-        self._spans: dict[str, tuple[ipam.Span, ...]] = {}
+        self._spans = Taken()
 
     def load(self) -> None:
         """Raises InvalidArgument, NotSupported for networks' options that are none."""
@@ -130,7 +135,9 @@ class NetworkStore:
             self._keep(network)
         self._left_alone = self._state.newer(NETWORK)
         self.glimpsed = list(self._state.glimpsed(NETWORK).values())
-        names = {network.name for network in (*self._networks.values(), *self.glimpsed)}
+        for network in self.glimpsed:
+            self._spans.put(network.id, _spans_of(network))
+        names = {network.name for network in (*self._networks, *self.glimpsed)}
         names.discard(self._outdated_default())
         for name, driver in _DEFAULTS.items():
             if name not in names:
@@ -142,7 +149,7 @@ class NetworkStore:
         One with containers that run has to stay as it is.
         """
         wanted = _default("bridge", "bridge", self._options)
-        for network in self._networks.values():
+        for network in self._networks:
             if network.name != "bridge" or is_as(network, wanted):
                 continue
             if network.id in self._in_use():
@@ -169,7 +176,7 @@ class NetworkStore:
 
     def all(self) -> list[Network]:
         """By age, oldest first."""
-        return sorted(self._networks.values(), key=lambda network: network.created_ns)
+        return sorted(self._networks, key=lambda network: network.created_ns)
 
     def get(self, reference: str) -> Network:
         """By ID, name or unique prefix of the ID, in this order.
@@ -179,18 +186,11 @@ class NetworkStore:
         "default" is Docker's other word for the network `bridge`.
         """
         reference = "bridge" if reference == "default" else reference
-        if reference in self._networks:
-            return self._networks[reference]
-        for network in self._networks.values():
-            if network.name == reference:
-                return network
-        found = [n for n in self._networks.values() if reference and n.id.startswith(reference)]
-        if len(found) > 1:
-            raise InvalidArgument(f"network {reference} is ambiguous ({len(found)} matches found)")
-        if not found:
+        network = self._networks.find(reference)
+        if network is None:
             self._check_known(reference)
             raise NotFound(f"network {reference} not found")
-        return found[0]
+        return network
 
     def _check_known(self, reference: str) -> None:
         named = {network.id for network in self.glimpsed if network.name == reference}
@@ -213,7 +213,7 @@ class NetworkStore:
         """Raises PermissionDenied for a link that another network has for itself, or has already
         where this one wants it so."""
         parent = spec.options.get("parent") if spec.driver in DIRECT_DRIVERS else None
-        for other in self._networks.values() if parent else ():
+        for other in self._networks if parent else ():
             is_same = other.is_direct and other.spec.options.get("parent") == parent
             if is_same and (direct.is_exclusive(spec) or direct.is_exclusive(other.spec)):
                 raise PermissionDenied(
@@ -221,7 +221,7 @@ class NetworkStore:
                 )
 
     def _settings_of(self, name: str) -> NetworkSpec:
-        for network in self._networks.values():
+        for network in self._networks:
             if network.name == name and network.spec.config_only:
                 return network.spec
         raise NotFound(f'configuration network "{name}" not found')
@@ -229,7 +229,7 @@ class NetworkStore:
     def check_unused(self, network: Network) -> None:
         """Raises PermissionDenied where others are made with its settings."""
         name = network.name if network.spec.config_only else ""
-        if name and any(each.spec.config_from == name for each in self._networks.values()):
+        if name and any(each.spec.config_from == name for each in self._networks):
             raise PermissionDenied(
                 f'error while removing network: configuration network "{name}" is in use'
             )
@@ -241,25 +241,32 @@ class NetworkStore:
     def forget(self, network: Network) -> None:
         self._state.delete(NETWORK.name, network.id)
         self._resting.forget(network.id)
-        self._networks.pop(network.id, None)
-        self._spans.pop(network.id, None)
+        self._networks.forget(network.id)
+        self._spans.drop(network.id)
         self._addresses.pop(network.id, None)
 
     def clashes(self, network: Network) -> bool:
-        """Whether others have taken a subnet that was chosen for a network that is still there."""
-        return network.id in self._networks and self._overlaps(network, self._taken(network.id))
+        """Whether others have taken a subnet that was chosen for a network that is still there.
+
+        Not another network of ours, as all of these were known when it was chosen.
+        """
+        return network.id in self._networks and self._overlaps(network, self._spans_of_host())
 
     def refresh(self, network: Network) -> Network:
         """Choose other subnets for an unused network where others have taken its own."""
-        taken = self._taken(network.id)
-        if network.id not in self._networks or not self._overlaps(network, taken):
+        if not self.clashes(network):
             return network
-        pools = tuple(
-            self._choose(ip_network(pool.subnet).version, taken)
-            if _is_chosen(network, pool)
-            else pool
-            for pool in network.spec.pools
-        )
+        taken = self._spans_of_host()
+        self._spans.drop(network.id)
+        try:
+            pools = tuple(
+                self._choose(ip_network(pool.subnet).version, taken)
+                if _is_chosen(network, pool)
+                else pool
+                for pool in network.spec.pools
+            )
+        finally:
+            self._spans.put(network.id, _spans_of(network))
         renewed = replace(network, spec=replace(network.spec, pools=pools))
         self._save(renewed)
         return renewed
@@ -269,7 +276,8 @@ class NetworkStore:
         return any(ipam.overlapping(ip_network(pool.subnet), taken) for pool in pools)
 
     def _choose(self, version: int, taken: Sequence[ipam.Span]) -> IpamPool:
-        subnet = ipam.choose_subnet(self._pools, taken, version)
+        """taken: besides what networks have."""
+        subnet = ipam.choose_subnet(self._pools, taken, version, self._spans.runs(version))
         return ipam.resolve_pool(IpamPool(), subnet)
 
     def allocate(self, network: Network, spec: EndpointSpec, slot: str) -> tuple[str, str]:
@@ -357,16 +365,16 @@ class NetworkStore:
         if not spec.enable_ipv4:
             raise NotSupported(f'network "{spec.name}": a network without IPv4 is not supported')
         _check_options(spec)
-        networks = (*self._networks.values(), *self.glimpsed)
-        if any(network.name == spec.name for network in networks):
+        is_glimpsed = any(network.name == spec.name for network in self.glimpsed)
+        if is_glimpsed or self._networks.named(spec.name) is not None:
             raise AlreadyExists(f"network with name {spec.name} already exists")
 
     def _record(self, spec: NetworkSpec) -> Network:
         network_id = secrets.token_hex(32)
         has_bridge = spec.driver in ("bridge", "") and not spec.config_only
         name = bridge.bridge_name(network_id, spec) if has_bridge else ""
-        known = (*self._networks.values(), *self.glimpsed)
-        if name and any(network.bridge == name for network in known):
+        is_glimpsed = any(network.bridge == name for network in self.glimpsed)
+        if name and (is_glimpsed or name in self._networks.bridges):
             raise PermissionDenied(f"bridge name {name} is in use by another network")
         is_direct = spec.driver in DIRECT_DRIVERS and not spec.config_only
         pools = spec.pools
@@ -390,23 +398,16 @@ class NetworkStore:
         self._keep(network)
 
     def _keep(self, network: Network) -> None:
-        self._networks[network.id] = network
-        self._spans[network.id] = _spans_of(network)
+        self._networks.keep(network)
+        self._spans.put(network.id, _spans_of(network))
         pools = network.spec.pools if network.is_plugged else ()
         self._addresses[network.id] = [ipam.Addresses.of_pool(pool) for pool in pools]
 
-    def _taken(self, without: str = "") -> list[ipam.Span]:
-        """What a network may not choose. without: the ID of one that does not count."""
-        others, hosts = self._spans_of_networks(without), self._subnets_of_host()
-        return [*others, *(_span_of_host(host) for host in hosts)]
+    def _subnets_of_host(self) -> Sequence[HostSubnet]:
+        return self._host_subnets(self._networks.bridges.keys())
 
-    def _subnets_of_host(self) -> Sequence[bridge.HostSubnet]:
-        return self._host_subnets({network.bridge for network in self._networks.values()})
-
-    def _spans_of_networks(self, without: str = "") -> list[ipam.Span]:
-        kept = [spans for id, spans in self._spans.items() if id != without]
-        glimpsed = (_spans_of(network) for network in self.glimpsed)
-        return [span for spans in (*kept, *glimpsed) for span in spans]
+    def _spans_of_host(self) -> list[ipam.Span]:
+        return [host.span for host in self._subnets_of_host()]
 
     def _resolve(self, spec: NetworkSpec, *, is_direct: bool) -> tuple[IpamPool, ...]:
         """Pools with their subnets: those asked for, then one for each IP version left out.
@@ -414,10 +415,9 @@ class NetworkStore:
         Nobody may name a subnet of a link of the host's, who may cut one out of a wider route, as
         of a VPN's; a network on such a link is mostly in its very subnet.
         """
-        others, hosts = self._spans_of_networks(), self._subnets_of_host()
-        taken = [*others, *(_span_of_host(host) for host in hosts)]
-        on_links = [host for host in hosts if host.on_link and not is_direct]
-        fixed = [*others, *(_span_of_host(host) for host in on_links)]
+        hosts = self._subnets_of_host()
+        taken = [host.span for host in hosts]
+        fixed = [host.span for host in hosts if host.on_link and not is_direct]
         resolved: list[IpamPool] = []
         missing = {4, 6} if spec.enable_ipv6 else {4}
         for pool in spec.pools:
@@ -428,7 +428,7 @@ class NetworkStore:
                 raise InvalidArgument(
                     f"invalid network config: subnet {subnet} needs IPv6 to be enabled"
                 )
-            other = ipam.overlapping(subnet, fixed)
+            other = ipam.overlapping(subnet, chain(fixed, self._spans.spans()))
             if other is not None:
                 raise PermissionDenied(
                     "invalid pool request: Pool overlaps with other one on this address space:"
@@ -467,10 +467,6 @@ def _spans_of(network: Network) -> tuple[ipam.Span, ...]:
         ipam.Span.of(ip_network(pool.subnet), f"network {network.name} {pool.subnet}")
         for pool in pools
     )
-
-
-def _span_of_host(host: bridge.HostSubnet) -> ipam.Span:
-    return ipam.Span.of(host.subnet, f"interface {host.interface} {host.subnet}")
 
 
 def _check_options(spec: NetworkSpec) -> None:

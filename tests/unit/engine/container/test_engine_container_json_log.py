@@ -341,7 +341,8 @@ async def test_a_container_that_writes_faster_than_it_is_read_keeps_no_reader_wa
     monkeypatch.setattr(log.writer._turns, "take", outrun)
     keeping = asyncio.create_task(log.writer.catch_up())
     await asyncio.sleep(0)
-    reader = JsonLogReader(log.writer, LogQuery(tail=1), Turns(), ended := asyncio.Future())
+    ended: asyncio.Future[None] = asyncio.Future()
+    reader = JsonLogReader(log.writer, LogQuery(tail=1), Turns(), ended)
     assert [entry.line async for entry in reader] == [b"x" * 50 + b"\n"]
     assert not ended.done() or ended.cancelled()
     keeping.cancel()

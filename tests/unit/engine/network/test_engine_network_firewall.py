@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from stackr.runtime.engine.linux.nft_elements import ElementChange
 from stackr.runtime.engine.network.firewall import ADMITTED, BridgeRules, Firewall, Forwarding
 
 WEB = Forwarding("tcp", "", 8080, "172.17.0.2", 80)
@@ -12,39 +13,34 @@ LOCAL = Forwarding("udp", "127.0.0.1", 53, "172.17.0.3", 5353)
 
 def test_a_port_is_one_element() -> None:
     firewall = Firewall("stackr")
-    assert firewall.add(forwardings=[WEB]) == (
-        "add element inet stackr published_any { 6 . 8080 : 172.17.0.2 . 80 }\n"
-    )
-    assert firewall.add(forwardings=[WEB]) == "", "it is there"
-    assert firewall.add(forwardings=[LOCAL]) == (
-        "add element inet stackr published { 17 . 127.0.0.1 . 53 : 172.17.0.3 . 5353 }\n"
-    )
-    assert firewall.remove(forwardings=[WEB]) == (
-        "delete element inet stackr published_any { 6 . 8080 : 172.17.0.2 . 80 }\n"
-    )
-    assert firewall.remove(forwardings=[WEB]) == ""
+    web = ("6 . 8080 : 172.17.0.2 . 80",)
+    assert firewall.add(forwardings=[WEB]) == [ElementChange("add", "published_any", web)]
+    assert firewall.add(forwardings=[WEB]) == [], "it is there"
+    assert firewall.add(forwardings=[LOCAL]) == [
+        ElementChange("add", "published", ("17 . 127.0.0.1 . 53 : 172.17.0.3 . 5353",))
+    ]
+    assert firewall.remove(forwardings=[WEB]) == [ElementChange("delete", "published_any", web)]
+    assert firewall.remove(forwardings=[WEB]) == []
 
 
 def test_a_bridge_is_an_element_of_each_set_that_it_belongs_to() -> None:
     firewall = Firewall("stackr")
-    commands = firewall.add([BridgeRules("sk-1", ("172.17.0.0/24", "fd00::/64"))])
-    assert commands.splitlines() == [
-        'add element inet stackr bridges { "sk-1" }',
-        'add element inet stackr same_bridge { "sk-1" . "sk-1" }',
-        "add element inet stackr local4 { 172.17.0.0/24 }",
-        "add element inet stackr masqueraded4 { 172.17.0.0/24 }",
-        "add element inet stackr masqueraded6 { fd00::/64 }",
+    assert firewall.add([BridgeRules("sk-1", ("172.17.0.0/24", "fd00::/64"))]) == [
+        ElementChange("add", "bridges", ('"sk-1"',)),
+        ElementChange("add", "same_bridge", ('"sk-1" . "sk-1"',)),
+        ElementChange("add", "local4", ("172.17.0.0/24",)),
+        ElementChange("add", "masqueraded4", ("172.17.0.0/24",)),
+        ElementChange("add", "masqueraded6", ("fd00::/64",)),
     ]
     inside = BridgeRules("sk-2", ("172.17.1.0/24",), ("172.17.1.1",), internal=True, icc=False)
-    internal = firewall.add([inside])
-    assert internal.splitlines() == [
-        'add element inet stackr bridges { "sk-2" }',
-        'add element inet stackr internal { "sk-2" }',
-        "add element inet stackr internal4 { 172.17.1.0/24 }",
-        'add element inet stackr internal_gateway4 { "sk-2" . 172.17.1.1 }',
+    assert firewall.add([inside]) == [
+        ElementChange("add", "bridges", ('"sk-2"',)),
+        ElementChange("add", "internal", ('"sk-2"',)),
+        ElementChange("add", "internal4", ("172.17.1.0/24",)),
+        ElementChange("add", "internal_gateway4", ('"sk-2" . 172.17.1.1',)),
     ]
-    assert 'delete element inet stackr bridges { "sk-1" }' in firewall.remove(["sk-1"])
-    assert firewall.remove(["sk-1"]) == ""
+    assert ElementChange("delete", "bridges", ('"sk-1"',)) in firewall.remove(["sk-1"])
+    assert firewall.remove(["sk-1"]) == []
 
 
 def test_a_rebuild_replaces_the_table_with_everything() -> None:
