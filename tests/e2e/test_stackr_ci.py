@@ -51,6 +51,7 @@ def test_the_action(stack: Stack) -> None:
     install, test, keep = action["runs"]["steps"]
     assert install["run"] == '"$GITHUB_ACTION_PATH/packaging/ci/install" >>"$GITHUB_PATH"'
     assert keep["uses"].startswith("actions/upload-artifact@")
+    assert keep["with"]["name"] == "stackr-${{ github.job }}-${{ strategy.job-index }}"
 
     def filled(text: str) -> str:
         return re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: inputs[found[1]], text)
