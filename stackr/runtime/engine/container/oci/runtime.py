@@ -31,6 +31,7 @@ __all__ = ["OciRuntime", "choose_runtime"]
 _log = logging.getLogger(__name__)
 
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_STATES = {"crun": "status", "runc": "state.json"}
 _PROBE_ID = "stackr-probe"
 _PROBE_TIMEOUT_S = 60.0
 
@@ -104,12 +105,20 @@ class OciRuntime:
         return (self.root / id).exists()
 
     def _check_known(self, id: str) -> None:
-        """Raises Conflict where somebody has removed what the runtime keeps of a container."""
+        """Raises Conflict where what the runtime keeps of a running container is gone or damaged:
+        its own words for that may name neither.
+        """
         if not (self.root / id).is_dir():
-            raise Conflict(
-                f"container {id[:12]}: {self.root / id} was removed, by which {self.name} knows it:"
-                " it runs on, and exec, pause and update need its restart"
-            )
+            path, what = self.root / id, "was removed"
+        else:
+            path, what = self.root / id / _STATES.get(self.name, ""), "is damaged"
+            with contextlib.suppress(OSError, ValueError):
+                if json.loads(path.read_bytes()):
+                    return
+        raise Conflict(
+            f"container {id[:12]}: {path} {what}, by which {self.name} knows it:"
+            " it runs on, and exec, pause and update need its restart"
+        )
 
     async def pause(self, id: str) -> None:
         self._check_known(id)
