@@ -49,7 +49,7 @@ def remove_tree(path: str | bytes | os.PathLike[str]) -> None:
     parent, name = os.path.split(os.fsencode(path).rstrip(b"/"))
     try:
         folder = os.open(parent or b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         remove_at(folder, name)

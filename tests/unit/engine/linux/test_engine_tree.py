@@ -33,3 +33,10 @@ def test_what_an_interrupted_removal_has_left_is_in_nobodys_way(tmp_path: Path) 
     assert os.listdir(tmp_path) == [left.name]
     remove_tree(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_what_is_below_a_file_is_gone_already(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("damage")
+    remove_tree(tmp_path / "file" / "below")
+    remove_tree(tmp_path / "missing" / "below")
+    assert (tmp_path / "file").read_text() == "damage"
