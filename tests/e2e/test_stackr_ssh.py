@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.root, pytest.mark.e2e]
 _SSH = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done
 shift 2
-exec env -i HOME=/root PATH={path} sh -c "$*"
+exec env -i HOME=/root STACKR_WARM=0 PATH={path} sh -c "$*"
 """
 
 
