@@ -9,6 +9,7 @@ from pathlib import Path
 from stackr.runtime.engine.config import EngineConfig
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.image.service import Images
+from stackr.runtime.engine.late_imports import LateImports
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
@@ -49,6 +50,6 @@ async def start_parts(root: Path, **settings: object) -> Parts:
     state, events = State.open(config.database), EventBus()
     snapshots = Overlay(config, state)
     snapshots.open()
-    images = Images(config, state, events, snapshots)
+    images = Images(config, state, events, snapshots, LateImports())
     await images.open()
     return Parts(config, state, events, snapshots, images)

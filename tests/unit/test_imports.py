@@ -214,7 +214,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "review",
     ),
     "stackr.runtime.engine": (
-        "dockerd_options hosts units version",
+        "dockerd_options hosts late_imports units version",
         "option_values",
         "options",
         "config disk events journal project_locks records reserve roots",

@@ -27,6 +27,7 @@ from stackr.runtime.engine.container.wiring import make_containers
 from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.identity import engine_id
 from stackr.runtime.engine.image.service import Images
+from stackr.runtime.engine.late_imports import LateImports
 from stackr.runtime.engine.launch import LISTEN_AGAIN, is_running
 from stackr.runtime.engine.lease.removal import Resources
 from stackr.runtime.engine.lease.service import Leases
@@ -61,7 +62,8 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
     restore_records(config, state)
     events = EventBus()
     snapshots = Overlay(config, state)
-    images = Images(config, state, events, snapshots)
+    late = LateImports()
+    images = Images(config, state, events, snapshots, late)
     networks = Networks(config, state, events)
     volumes = Volumes(config, state, events)
     await asyncio.to_thread(snapshots.open)
@@ -83,7 +85,7 @@ async def open_engine(config: EngineConfig, parts: contextlib.AsyncExitStack) ->
     leases.restore()
     await containers.open()
     await networks.settle()
-    builds = Builds(config, images, snapshots, containers, cache)
+    builds = Builds(config, images, snapshots, containers, cache, late)
     await builds.open()
     leases.open()
     parts.push_async_callback(leases.close)

@@ -75,10 +75,10 @@ class Lines:
 
 
 async def _build(engine: Engine, request: Request) -> None:
+    builder = await engine.builds.builder()
     from stackr.runtime.engine.api.build_lines import ClassicLines
     from stackr.runtime.engine.api.build_request import classic_request
 
-    builder = await engine.builds.builder()
     async with _context(builder, request) as context:
         wanted = classic_request(request, context)
         lines = Lines(request)

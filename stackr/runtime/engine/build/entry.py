@@ -7,7 +7,6 @@ what a daemon that was killed has left is removed once the containers are known.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from stackr.errors import NotFound
 from stackr.runtime.engine.build.cache import BuildCache
 from stackr.runtime.engine.build.folders import STEP_LABEL, BuildFolders
 from stackr.runtime.engine.config import EngineConfig
+from stackr.runtime.engine.late_imports import LateImports
 from stackr.runtime.engine.linux.tree import remove_tree
 from stackr.runtime.engine.roots import make_way
 
@@ -38,8 +38,10 @@ class Builds:
         snapshots: Overlay,
         containers: Containers,
         cache: BuildCache,
+        late: LateImports,
     ) -> None:
         self.cache = cache
+        self._late = late
         self._parts = (config, images, snapshots, containers, cache)
         self._builder: Builder | None = None
 
@@ -57,9 +59,9 @@ class Builds:
                     await containers.remove(container.id, force=True, volumes=True)
 
     async def builder(self) -> Builder:
-        """Imports take a while (networkx), so they are done in a thread, the first time."""
+        """Imports take a while (networkx). Raises Conflict as `LateImports.module`."""
         if self._builder is None:
-            await asyncio.to_thread(importlib.import_module, "stackr.runtime.engine.build.service")
+            await self._late.module("stackr.runtime.engine.build.service")
         from stackr.runtime.engine.build.service import Builder
 
         if self._builder is None:

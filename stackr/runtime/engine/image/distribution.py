@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -89,10 +88,10 @@ class Distribution:
         return image.view()
 
     async def registries(self) -> Remote:
-        """In a thread, so that the loop goes on while it is imported."""
+        """Imported the first time. Raises Conflict as `LateImports.module`."""
         if self._remote is not None:
             return self._remote
-        module = await asyncio.to_thread(importlib.import_module, _REMOTE)
+        module = await self._parts.late.module(_REMOTE)
         if self._remote is None:  # another caller may have been here while we waited
             parts = (self._content, self._parts.snapshots, self._parts.unpacker)
             self._remote = module.Remote(*parts, options=lambda: self._parts.config.options)

@@ -12,6 +12,7 @@ from stackr.runtime.engine.image.retention import Retention
 from stackr.runtime.engine.image.settling import Settling
 from stackr.runtime.engine.image.store import ImageStore
 from stackr.runtime.engine.image.unpack import Unpacker
+from stackr.runtime.engine.late_imports import LateImports
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 
@@ -32,9 +33,17 @@ class Parts:
     retention: Retention
     packing: Packing
     settling: Settling
+    late: LateImports
 
     @classmethod
-    def of(cls, config: EngineConfig, state: State, events: EventBus, snapshots: Overlay) -> Parts:
+    def of(
+        cls,
+        config: EngineConfig,
+        state: State,
+        events: EventBus,
+        snapshots: Overlay,
+        late: LateImports,
+    ) -> Parts:
         """Those of an engine."""
         content, store = ContentStore(config.content_root), ImageStore(state, events, snapshots)
         return cls(
@@ -48,4 +57,5 @@ class Parts:
             retention=Retention(content, snapshots, store.blobs),
             packing=Packing(store, content, snapshots),
             settling=Settling(snapshots),
+            late=late,
         )

@@ -25,6 +25,7 @@ from stackr.runtime.engine.image.model import HistoryEntry, Image, NewImage, Sto
 from stackr.runtime.engine.image.names import taggable
 from stackr.runtime.engine.image.parts import Parts
 from stackr.runtime.engine.image.platform import Platform
+from stackr.runtime.engine.late_imports import LateImports
 from stackr.runtime.engine.snapshot.overlay import Overlay
 from stackr.runtime.engine.state import State
 from stackr.text import parse_json
@@ -41,10 +42,15 @@ class Images:
     """Used on the event loop's thread. What is done by one part alone is that part's method."""
 
     def __init__(
-        self, config: EngineConfig, state: State, events: EventBus, snapshots: Overlay
+        self,
+        config: EngineConfig,
+        state: State,
+        events: EventBus,
+        snapshots: Overlay,
+        late: LateImports,
     ) -> None:
         self._kept: Callable[[], frozenset[str]] = frozenset
-        self._parts = parts = Parts.of(config, state, events, snapshots)
+        self._parts = parts = Parts.of(config, state, events, snapshots, late)
         self.content = parts.content
         self.unpacker = parts.unpacker
         self.store = parts.store

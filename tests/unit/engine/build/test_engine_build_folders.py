@@ -21,7 +21,7 @@ async def test_a_file_in_a_folders_place_is_no_obstacle(tmp_path: Path, name: st
     file.write_text("damage")
     containers: Any = SimpleNamespace(list=list)
     nothing: Any = None
-    await Builds(config, nothing, nothing, containers, nothing).open()
+    await Builds(config, nothing, nothing, containers, nothing, nothing).open()
     folders = BuildFolders.of(config)
     for folder in (folders.mounts, folders.contexts):
         folder.mkdir(parents=True)
