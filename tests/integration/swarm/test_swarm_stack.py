@@ -161,14 +161,20 @@ def test_a_job_runs_once_and_what_follows_waits_for_it(stack: Stack) -> None:
         "deploy": {"mode": "replicated-job", "endpoint_mode": "dnsrr"},
     }
     web = stack.service(depends_on={"migrate": {"condition": "service_completed_successfully"}})
+    web["pre_start"] = [{"command": ["sh", "-c", "echo prepared"]}]
     stack.write({"migrate": job, "web": web})
     stack("up")
     tasks = stack.rig.manager.call("GET", "/tasks")
     names = {
         each["ID"]: each["Spec"]["Name"] for each in stack.rig.manager.call("GET", "/services")
     }
-    done = [each for each in tasks if names[each["ServiceID"]].startswith("shop_migrate")]
-    assert [each["Status"]["State"] for each in done] == ["complete"]
+    state = {names[each["ServiceID"]]: each["Status"]["State"] for each in tasks}
+    assert sorted(state.values()) == ["complete", "complete", "running"], state
+    order = sorted(tasks, key=lambda each: str(each["CreatedAt"]))
+    assert [names[each["ServiceID"]].split("-")[0] for each in order] == [
+        *("shop_migrate", "shop_web", "shop_web")
+    ]
+    assert state["shop_web"] == "running", "the step before it has a name by its hash"
     stack("up")
     assert len(stack.rig.manager.call("GET", "/tasks")) == len(tasks)
     job["command"] = ["sh", "-c", "exit 5"]

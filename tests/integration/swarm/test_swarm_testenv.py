@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,48 @@ def test_a_copy_answers_at_its_nodes_and_leaves_nothing(stack: Stack, tmp_path: 
     assert [task["state"] for task in state["tasks"]] == ["running"]
     assert _left(stack) == []
     until(lambda: not _volumes(stack), "the end of the task's volume")
+
+
+_TESTS = """
+import pytest
+import stackr
+
+pytestmark = pytest.mark.stackr("stack.yml")
+
+
+def test_the_page(stackr_env):
+    done = stackr_env.exec("web", ["cat", "/www/index.html"], number=1)
+    assert (done.exit_code, done.stdout) == (0, b"hello\\n")
+    assert [line.partition("  | ")[2] for line in stackr_env.logs("web")] == ["serving"]
+    assert stackr_env.url("web", 80).startswith("http://10.77.0.11:")
+    with pytest.raises(stackr.StackrError, match='node "node2": its engine cannot be reached'):
+        stackr_env.exec("far", ["true"])
+
+
+def test_that_fails(stackr_env):
+    assert stackr_env.name == "another"
+"""
+
+
+def test_tests_use_a_copy_by_the_engines_of_its_nodes(stack: Stack, tmp_path: Path) -> None:
+    def on(node: str) -> dict[str, Any]:
+        return {"placement": {"constraints": [f"node.hostname == {node}"]}}
+
+    web = stack.service(ports=["80"], healthcheck=_READY, deploy=on("node1"))
+    far = stack.service(deploy=on("node2"))
+    stack.write({"web": {**web, "command": ["sh", "-c", _SERVE]}, "far": far})
+    (tmp_path / "test_shop.py").write_text(_TESTS)
+    options = (f"--stackr-engine=swarm+{stack.rig.manager.url}", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *options, f"--rootdir={tmp_path}", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "DOCKER_CONFIG": str(tmp_path / "none")},
+    )
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert "far-1: running" in done.stdout, "what a test that failed shows"
+    assert _left(stack) == []
 
 
 def test_one_that_is_not_ready_says_why(stack: Stack, tmp_path: Path) -> None:
