@@ -328,7 +328,7 @@ async def test_a_container_that_writes_faster_than_it_is_read_keeps_no_reader_wa
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And neither does who takes its log over meanwhile, who is never done."""
-    monkeypatch.setattr(json_writer, "_A_WHILE", 1 << 18)
+    monkeypatch.setattr(json_writer, "_A_WHILE_S", 0.0)
     log = _Log(tmp_path)
     block = _spooled("x" * 50) * 1000
     log.say(block * 10)
@@ -352,7 +352,7 @@ async def test_a_container_that_writes_faster_than_it_is_read_keeps_no_reader_wa
 async def test_a_burst_is_told_whole_however_long_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_writer, "_A_WHILE", 1 << 18)
+    monkeypatch.setattr(json_writer, "_A_WHILE_S", 0.0)
     log = _Log(tmp_path)
     log.say(_spooled("x" * 50) * 20000, _spooled("END"))
     reader = JsonLogReader(log.writer, LogQuery(tail=1), Turns(), asyncio.Future())

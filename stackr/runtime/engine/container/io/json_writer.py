@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from stackr.runtime.engine.container.io.deliveries import Message
@@ -36,7 +37,7 @@ _BLOCK: Final = 64 << 10
 _SPOOL_BYTES: Final = 1 << 20
 _LONGEST: Final = 16 << 10  # of an entry; what is longer goes on in the next, as with dockerd
 _AGAIN_S: Final = 1.0
-_A_WHILE: Final = 4 << 20  # bytes taken over
+_A_WHILE_S = 1.0
 _REOPEN: Final = b"2 0 0\n"  # conmon's message for a new log file
 
 
@@ -155,7 +156,7 @@ class JsonWriter:
         patiently: however long it takes; else that of a container that writes faster than it is
         read is given up after a while, as it only ever gets more. Several may be at it at once.
         """
-        begun, left = self._moved, self.backlog()
+        begun, left, began = self._moved, self.backlog(), monotonic()
         while self._moved < begun + left:
             await self._turns.take()
             async with self.lock:
@@ -163,8 +164,8 @@ class JsonWriter:
             if not moved:
                 return
             self._moved += moved
-            is_while = self._moved - begun > _A_WHILE
-            if not patiently and is_while and self.backlog() >= left:
+            is_long = monotonic() - began > _A_WHILE_S
+            if not patiently and is_long and self.backlog() >= left:
                 return
 
     def backlog(self) -> int:
