@@ -429,6 +429,19 @@ async def test_the_hosts_routes_are_read_again_only_where_others_change(engine: 
     assert (await engine.networks.create(NetworkSpec("last"))).spec.pools[0].subnet == last
 
 
+async def test_the_hosts_nameservers_stay_reachable(engine: Engine) -> None:
+    """They may be where nothing but the default route leads."""
+    [pool] = (await engine.networks.create(NetworkSpec("app"))).spec.pools
+    await engine.networks.remove("app")
+    nameserver = pool.gateway
+    engine.resolv_conf.write_text(f"nameserver 127.0.0.53\nnameserver {nameserver}\n")
+    [other] = (await engine.networks.create(NetworkSpec("app"))).spec.pools
+    assert other.subnet != pool.subnet
+    await engine.networks.remove("app")
+    named = NetworkSpec("app", pools=(IpamPool(pool.subnet),))
+    assert (await engine.networks.create(named)).spec.pools[0].subnet == pool.subnet
+
+
 async def test_networks_that_are_being_made_are_seen_to_their_end(engine: Engine) -> None:
     """Where the engine stops meanwhile."""
     making = [asyncio.create_task(engine.networks.create(NetworkSpec("first")))]

@@ -1,23 +1,24 @@
-"""Where the host's routes lead, which no network of ours may use: read once, then kept by notices.
+"""Where the host's routes lead, and its nameservers are: no network of ours is put there.
 
-The kernel tells what changes; most of it is of our own bridges, and is passed over. Whatever else
-it is, all is read again: with thousands of networks that takes as long as it takes to make one.
+Routes are read once, then kept by notices. The kernel tells what changes; most of it is of our own
+bridges, and is passed over. Whatever else it is, all is read again: with thousands of networks that
+takes as long as it takes to make one.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Protocol
 
 from stackr.runtime.engine.linux.route_monitor import LinkChange, RouteChange, RouteChanges, What
 from stackr.runtime.engine.network.ipam import Span, Subnet
 
-__all__ = ["HostRoutes", "HostSubnet", "read_host_subnets"]
+__all__ = ["HostRoutes", "HostSubnet", "read_host_subnets", "subnets_of_nameservers"]
 
 _ROUTES = Path("/proc/thread-self/net/route")
 _ROUTES6 = Path("/proc/thread-self/net/ipv6_route")
@@ -42,6 +43,19 @@ def read_host_subnets() -> Mapping[str, Sequence[HostSubnet]]:
     found: dict[str, list[HostSubnet]] = {}
     for each in (*_subnets4(), *_subnets6()):
         found.setdefault(each.interface, []).append(each)
+    return found
+
+
+def subnets_of_nameservers(addresses: Iterable[str]) -> list[HostSubnet]:
+    """Of the host's own, to which often nothing but its default route leads.
+
+    addresses: as in resolv.conf; those with a zone are of one link, and left out.
+    """
+    found = []
+    for text in addresses:
+        if "%" not in text and not (address := ip_address(text)).is_loopback:
+            span = Span.of(ip_network(address), f"nameserver {address}")
+            found.append(HostSubnet("", span, on_link=False))
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +26,11 @@ from stackr.runtime.engine.events import EventBus
 from stackr.runtime.engine.network.bridges import Bridges
 from stackr.runtime.engine.network.endpoint import host_interface
 from stackr.runtime.engine.network.firewall import Firewall
-from stackr.runtime.engine.network.host_routes import HostRoutes
+from stackr.runtime.engine.network.host_routes import (
+    HostRoutes,
+    HostSubnet,
+    subnets_of_nameservers,
+)
 from stackr.runtime.engine.network.ipam import parse_address
 from stackr.runtime.engine.network.kernel import Kernel
 from stackr.runtime.engine.network.ports import check_publication
@@ -67,10 +71,10 @@ class Networks:
         self._config = config
         self._events = events
         self._host_routes = HostRoutes()
-        self._store = NetworkStore(config, state, self._host_routes.subnets)
+        self._host_resolver = HostResolver(host_resolv_conf)
+        self._store = NetworkStore(config, state, self._host_subnets)
         self._kernel = Kernel(Firewall(config.nft_table))
         self._bridges = Bridges(config.nft_table, self._kernel, self._store)
-        self._host_resolver = HostResolver(host_resolv_conf)
         self.reservations = Reservations(config.published_port_range)
         self._sandboxes = Sandboxes(
             self._kernel,
@@ -84,6 +88,10 @@ class Networks:
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: Counter[str] = Counter()  # of the locks, those who wait included
         self._repairs = Repairs(self._kernel, self._bridges, self._sandboxes, self._locked)
+
+    def _host_subnets(self, own: Collection[str]) -> Sequence[HostSubnet]:
+        nameservers = self._host_resolver.read().nameservers
+        return [*self._host_routes.subnets(own), *subnets_of_nameservers(nameservers)]
 
     # --- the engine's life -------------------------------------------------------------------
 
