@@ -70,6 +70,10 @@ def test_up_comes_to_what_the_file_says_and_then_has_nothing_to_do(stack: Stack)
         )
         == 2
     )
+    now = stack.spec("web")
+    assert now["PreviousSpec"] != now["Spec"]
+    stack("up")
+    assert stack.spec("web") == now, "nothing is sent, or the spec before were forgotten"
     stack("rollback")
     assert stack.changes() != []
     stack("down")
