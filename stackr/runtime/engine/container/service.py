@@ -348,7 +348,7 @@ class Containers:
             raise NotSupported("configured logging driver does not support reading")
         ended = live.stopped.future() if is_followed else None
         if writer is not None:
-            return JsonLogReader(writer, query, self._parts.turns, ended)
+            return JsonLogReader(writer, query, self._parts.turns, ended, runs=status.is_up)
         return LogReader.open(
             self._storage.log_file(live.container),
             query,

@@ -32,7 +32,7 @@ class JsonLogReader:
     """The entries of a log, oldest first. Iterate over it once; `aclose` lets go of it.
 
     ended: done with the container's end; None where it does not run. With `query.follow`, new
-    entries come until then. It is cancelled with the reading.
+    entries come until then. It is cancelled with the reading. runs: whether the container does.
     """
 
     def __init__(
@@ -41,8 +41,11 @@ class JsonLogReader:
         query: LogQuery,
         turns: Turns,
         ended: asyncio.Future[Any] | None = None,
+        *,
+        runs: bool = False,
     ) -> None:
         self._writer = writer
+        self._runs = runs
         self._query = query
         self._turns = turns
         self._ended = ended
@@ -81,7 +84,7 @@ class JsonLogReader:
     async def _lines(self) -> AsyncIterator[list[bytes]]:
         """Whole lines of the files, without their ends."""
         with suppress(OSError):  # a full disk: what there is is told
-            await self._writer.catch_up(patiently=self._ended is None)
+            await self._writer.catch_up(patiently=not self._runs)
         with ExitStack() as stack:
             async with self._writer.lock:
                 found = [_open(path, stack) for path in self._writer.log.files()]
