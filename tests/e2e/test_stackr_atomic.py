@@ -117,7 +117,7 @@ def test_ctrl_c_brings_everything_back(running: Stack) -> None:
         _, told = process.communicate(timeout=90)
     assert process.returncode == 130, told
     assert running.ids() == before
-    assert set(running.states().values()) == {"running"}
+    assert set(running.states().values()) == {"running"}, told
 
 
 def test_after_a_kill_the_next_up_goes_on(running: Stack) -> None:

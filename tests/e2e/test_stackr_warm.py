@@ -5,6 +5,7 @@ Each test has a run folder of its own, so that its server is nobody else's.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -86,10 +87,15 @@ def _begin(folder: Path, runtime: str) -> Warm:
 
 
 def _end(warm: Warm) -> None:
-    for pid in warm.servers():
-        os.kill(pid, signal.SIGTERM)
-    until(lambda: warm.servers() == [])
-    until(lambda: not list(Path(warm.environ["XDG_RUNTIME_DIR"]).glob("stackr-warm/*")))
+    """Also one that has just begun, and listens later."""
+
+    def are_gone() -> bool:
+        for pid in warm.servers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        return not list(Path(warm.environ["XDG_RUNTIME_DIR"]).glob("stackr-warm/*"))
+
+    until(are_gone)
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,11 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 
 TEXT = """\
 FROM BASE AS made
-RUN date +%N > /made && echo > /beside
-RUN date +%N > /more
+RUN cat /proc/sys/kernel/random/uuid > /made && echo > /beside
+RUN cat /proc/sys/kernel/random/uuid > /more
 FROM BASE
 COPY a /a
-RUN cat /a && date +%N > /when
+RUN cat /a && cat /proc/sys/kernel/random/uuid > /when
 COPY --from=made /made /made
 WORKDIR /w
 """
@@ -154,7 +154,7 @@ def test_an_image_of_the_engine_serves_the_classic_builder(machines: Machines) -
         archive.addfile(member, io.BytesIO(text))
     path = f'/build?cachefrom=["{name}"]'
     _, data = raw_request(machines.one.socket, "POST", path, buffer.getvalue(), "application/x-tar")
-    assert data.count(b"---> Using cache") == 3  # COPY, RUN, WORKDIR
+    assert data.count(b"---> Using cache") == 2  # COPY, RUN; what the other stage made differs
 
 
 def test_sources_and_targets_that_cannot_be_reached(machines: Machines, tmp_path: Path) -> None:
