@@ -28,13 +28,17 @@ class Skipped:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of each operation of a plan, in the order in which it ended."""
+    """What became of each operation of a plan, in the order in which it ended.
+
+    interrupted: of the cancelled, those that had begun; the engine may go on with them.
+    """
 
     plan: Plan
     done: list[Operation] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     cancelled: list[Operation] = field(default_factory=list)
+    interrupted: list[Operation] = field(default_factory=list)
     elapsed_s: float = 0
 
     @property

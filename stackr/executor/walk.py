@@ -181,6 +181,7 @@ class _Run:
         self._room[_lane(operation)] += 1
         if task.cancelled():
             self._outcome.cancelled.append(operation)
+            self._outcome.interrupted.append(operation)
         elif (error := task.exception()) is not None:
             raise error
 

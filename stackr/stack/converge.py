@@ -137,7 +137,7 @@ async def _all_or_nothing(
     except asyncio.CancelledError:
         is_committed = any(o.action is Action.COMMIT for o in outcome.done)
         if not is_committed:
-            await undo(context, runtime, before)
+            await undo(context, runtime, before, outcome.interrupted)
         status: Status = "applied" if is_committed else "undone"
         await _record(context, runtime, goal, outcome.plan, status)
         raise

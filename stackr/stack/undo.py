@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from stackr.errors import StackrError
 from stackr.planner.commands.undo import plan_undo
 from stackr.planner.observe.observed import Observed, observe
+from stackr.planner.plan.model import Operation
+from stackr.planner.plan.payloads import Payload, StopContainer
 from stackr.runtime.protocol import Runtime, SupportsLogs
 from stackr.runtime.types import ContainerState
 from stackr.stack.context import Context
@@ -20,8 +23,14 @@ __all__ = ["undo"]
 _LOG_LINES = 10_000
 
 
-async def undo(context: Context, runtime: Runtime, before: Observed) -> int:
-    """Bring the project back to what it was; the exit code of doing so, 0 where all of it is."""
+async def undo(
+    context: Context, runtime: Runtime, before: Observed, interrupted: Sequence[Operation] = ()
+) -> int:
+    """Bring the project back to what it was; the exit code of doing so, 0 where all of it is.
+
+    interrupted: what had begun, and was not waited for.
+    """
+    await _see_stopped(runtime, [o.payload for o in interrupted])
     now = await observe(runtime, before.project, limits=True)
     was = {container.id for container in before.containers}
     await _keep_logs(context, runtime, [c for c in now.containers if c.id not in was], now.project)
@@ -31,6 +40,15 @@ async def undo(context: Context, runtime: Runtime, before: Observed) -> int:
     if not code:
         context.message(f"{before.project} is what it was before")
     return code
+
+
+async def _see_stopped(runtime: Runtime, interrupted: Iterable[Payload]) -> None:
+    """What has got its signal ends: one that still runs when we look would be gone in a moment."""
+    stops = [each for each in interrupted if isinstance(each, StopContainer)]
+    calls = (runtime.stop_container(each.ref, timeout_s=each.timeout_s) for each in stops)
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, StackrError):
+            raise result
 
 
 async def _keep_logs(
