@@ -21,6 +21,8 @@ _NO_LEADER = (
     *("does not have a leader", "lost quorum", "no elected cluster leader"),
     "context deadline exceeded",
 )
+_LOST_LEADER = ("node lost leader status", "raft: request canceled")
+"""Source: swarmkit, manager/state/raft/raft.go (`ErrLostLeadership`, `ErrRequestCanceled`)."""
 
 
 def moved_on(what: str) -> Conflict:
@@ -53,6 +55,11 @@ def explained(error: StackrError, what: str) -> StackrError:
         return Unavailable(
             "the Swarm has no leader: too few of its managers can be reached",
             hint="more than half of its managers must run: docker node ls",
+        )
+    if any(words in lower for words in _LOST_LEADER):
+        return Unavailable(
+            f"{what}: another manager of the Swarm has come to lead meanwhile",
+            hint="it may have been done or not; run the same command again",
         )
     if isinstance(error, Conflict) and any(words in lower for words in _TAKEN):
         return AlreadyExists(f"{what}: the name is taken")

@@ -97,6 +97,11 @@ def test_a_network_has_no_version() -> None:
             "the Swarm has no leader: too few of its managers can be reached",
         ),
         (Internal("context deadline exceeded"), Unavailable, "the Swarm has no leader"),
+        (
+            Internal("raft: failed to process the request: node lost leader status"),
+            Unavailable,
+            "service X: another manager of the Swarm has come to lead",
+        ),
         (InvalidArgument("name must be valid"), InvalidArgument, "service X: name must be valid"),
         (Unavailable('engine "u": cannot connect'), Unavailable, 'engine "u": cannot connect'),
     ],
