@@ -86,7 +86,9 @@ def test_an_update_that_fails_is_told_with_the_task_s_own_words(stack: Stack) ->
     outside = {"networks": {"outside": {"external": True}}}
     stack.write({"web": stack.service(networks=["outside"])}, **outside)
     stack("up")
-    bad = stack.service() | {"command": ["sh", "-c", "echo no database >&2; exit 3"]}
+    patient = {"update_config": {"monitor": "30s", "failure_action": "pause"}}
+    bad = stack.service(deploy=patient)
+    bad["command"] = ["sh", "-c", "echo no database >&2; exit 3"]
     stack.write({"web": bad, "more": stack.service()})
     told = stack("up", want=1).stderr
     assert "its update stopped: shop_web.1 on node" in told
