@@ -51,14 +51,19 @@ _UNKNOWN = {
 }
 """The attributes that came after this Docker Compose."""
 
+_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+
 
 def _are_known(value: Any) -> bool:
-    """Whether a tree has attributes that both know, and no others."""
+    """Whether a tree has attributes that both know, and no others; and policies of restarts, which
+    Docker Compose hands on whatever they are."""
     if isinstance(value, list):
         return all(map(_are_known, value))
     if not isinstance(value, dict):
         return True
-    return _UNKNOWN.isdisjoint(value) and all(map(_are_known, value.values()))
+    policy = value.get("restart")
+    is_known = not isinstance(policy, str) or policy in _POLICIES
+    return is_known and _UNKNOWN.isdisjoint(value) and all(map(_are_known, value.values()))
 
 
 def _theirs(folder: Path, files: list[str], format_: str) -> str | None:
