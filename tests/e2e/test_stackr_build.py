@@ -230,6 +230,7 @@ def test_a_shell_in_the_state_before_a_step_that_fails(
                 RUN echo gone > later && test $$VERSION = 8
         """
     )
+    others = docker("ps", "-aq").stdout.split()
     before = docker("images", "-aq", "--no-trunc").stdout
     assert "not a terminal" in stack("build", "--debug", want=1).stderr
     assert "non-zero code: 1" in stack("build", want=1).stderr  # all but the last step is known
@@ -240,7 +241,7 @@ def test_a_shell_in_the_state_before_a_step_that_fails(
         process.read_until(b"kept 7 state end")
         process.type(b"exit\r")
         assert process.wait() == 1
-    assert docker("ps", "-aq").stdout == ""
+    assert set(docker("ps", "-aq").stdout.split()) <= {*others}
     assert set(docker("images", "-aq", "--no-trunc").stdout.split()) <= {
         *before.split(),
         docker("images", "-q", "--no-trunc", busybox_image).stdout.strip(),
