@@ -6,19 +6,16 @@ linux/netfilter/nfnetlink.h.
 
 from __future__ import annotations
 
-import errno
-import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stackr.runtime.engine.linux.netlink import attributes, split
+from stackr.runtime.engine.linux.notifications import Notifications
 
 __all__ = ["Table", "Transaction", "Transactions"]
 
 _NETLINK_NETFILTER, _NFNLGRP_NFTABLES = 12, 7
-_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 270, 1
-_RECEIVE_BYTES = 1 << 16
 _NFGENMSG = struct.Struct("=BBH")
 _NFT_MSG_NEWGEN = 15
 _NFTA_TABLE, _NFTA_GEN_PROC_PID = 1, 2
@@ -42,28 +39,19 @@ class Transactions:
     """Those of the network namespace of the thread that makes this, from then on."""
 
     def __init__(self) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
+        self._notifications = Notifications(_NETLINK_NETFILTER, [_NFNLGRP_NFTABLES])
         self._tables: set[Table] = set()
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return self._notifications.fileno()
 
     def close(self) -> None:
-        self._socket.close()
+        self._notifications.close()
 
     def read(self) -> Iterator[Transaction]:
         """What has come by now; it does not wait."""
-        while True:
-            try:
-                data = self._socket.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        for data in self._notifications.read():
+            if data is None:
                 yield Transaction(None, 0)
             else:
                 yield from self._ended(data)

@@ -5,7 +5,6 @@ Source: rtnetlink(7), linux/rtnetlink.h.
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 import sys
@@ -14,12 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from stackr.runtime.engine.linux.netlink import attributes, split
+from stackr.runtime.engine.linux.notifications import Notifications
 
 __all__ = ["LinkChange", "RouteChange", "RouteChanges", "What"]
 
 _GROUPS = (1, 5, 7, 11)  # RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_ROUTE
-_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 270, 1
-_RECEIVE_BYTES = 1 << 16
 _IFINFOMSG = struct.Struct("=BxxxiI4x")  # family, index, flags
 _IFADDRMSG = struct.Struct("=BBxxI")  # family, prefix length, index
 _RTMSG = struct.Struct("=BBxxB7x")  # family, length of the destination, table
@@ -62,25 +60,15 @@ class RouteChanges:
     """Those of the network namespace of the thread that makes this, from then on."""
 
     def __init__(self) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-        self._socket.bind((0, 0))
-        for group in _GROUPS:
-            self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
+        self._notifications = Notifications(socket.NETLINK_ROUTE, _GROUPS)
 
     def close(self) -> None:
-        self._socket.close()
+        self._notifications.close()
 
     def read(self) -> Iterator[LinkChange | RouteChange | None]:
         """What has come by now, without waiting; None where some of it is lost."""
-        while True:
-            try:
-                data = self._socket.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        for data in self._notifications.read():
+            if data is None:
                 yield None
             else:
                 yield from _changes(data)
