@@ -1,17 +1,19 @@
-"""A command in a running container, to its end, with all that it writes."""
+"""A command in a container, to its end, with all that it writes."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 
 from stackr.errors import NotSupported
+from stackr.planner.commands.oneoff import OneOff
 from stackr.runtime.container import ExecConfig
 from stackr.runtime.protocol import Runtime, Streams, SupportsExec
 from stackr.runtime.types import ContainerState
 from stackr.stack.oneoff import Kill
 from stackr.stack.result import Completed
 
-__all__ = ["Output", "exec_config", "execute"]
+__all__ = ["Output", "exec_config", "execute", "one_off"]
 
 
 class Output:
@@ -45,6 +47,26 @@ def exec_config(
         environment=tuple(f"{key}={value}" for key, value in (environment or {}).items()),
         user=user,
         working_dir=working_dir,
+    )
+
+
+def one_off(
+    service: str,
+    command: Sequence[str] | None,
+    environment: Mapping[str, str] | None,
+    user: str | None,
+    working_dir: str | None,
+) -> OneOff:
+    """One that is given nothing to read, and is removed at its end; None: the service's own."""
+    return OneOff(
+        service,
+        secrets.token_hex(32),
+        command=None if command is None else tuple(command),
+        environment=environment or {},
+        user=user,
+        working_dir=working_dir,
+        stdin=False,
+        auto_remove=True,
     )
 
 

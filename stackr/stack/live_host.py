@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from stackr.errors import NotSupported
 from stackr.planner.commands.lifecycle import plan_stop
-from stackr.planner.commands.oneoff import OneOff, needs_options
+from stackr.planner.commands.oneoff import needs_options
 from stackr.planner.commands.restarting import Optional, plan_restart, plan_start
 from stackr.planner.desired.image_build import BuildOptions
 from stackr.planner.desired.project import Desired, desired
@@ -27,7 +26,7 @@ from stackr.stack.containers import list_containers
 from stackr.stack.context import Context
 from stackr.stack.converge import converge
 from stackr.stack.down import take_down
-from stackr.stack.execution import Output, exec_config, execute
+from stackr.stack.execution import Output, exec_config, execute, one_off
 from stackr.stack.goal import Goal
 from stackr.stack.heard import Heard
 from stackr.stack.history import read_history
@@ -156,16 +155,7 @@ class HostStack:
         working_dir: str | None = None,
         no_deps: bool = False,
     ) -> Completed:
-        wanted = OneOff(
-            service,
-            secrets.token_hex(32),
-            command=None if command is None else tuple(command),
-            environment=environment or {},
-            user=user,
-            working_dir=working_dir,
-            stdin=False,
-            auto_remove=True,
-        )
+        wanted = one_off(service, command, environment, user, working_dir)
         options = UpOptions(no_deps=no_deps)
         project = self._source.load((service,))
         needs = self._desired(project, needs_options(service, options))

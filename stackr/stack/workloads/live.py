@@ -5,14 +5,12 @@ Replicas stand for containers: those that run are reached by the engines of thei
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from stackr.errors import NotFound, NotSupported
-from stackr.planner.commands.oneoff import OneOff
 from stackr.planner.desired.image_build import BuildOptions
 from stackr.planner.observe.revision import Revision
 from stackr.planner.plan.model import Plan
@@ -22,7 +20,7 @@ from stackr.runtime.types import ContainerState, ContainerStats, EngineEvent
 from stackr.runtime.workloads import Workloads
 from stackr.spec.model.project import Project
 from stackr.stack.context import Context
-from stackr.stack.execution import Output, exec_config, execute
+from stackr.stack.execution import Output, exec_config, execute, one_off
 from stackr.stack.heard import Heard
 from stackr.stack.log_lines import LogLine, lines_of
 from stackr.stack.log_read import LogSink
@@ -152,16 +150,7 @@ class ClusterStack:
         working_dir: str | None = None,
         no_deps: bool = False,
     ) -> Completed:
-        wanted = OneOff(
-            service,
-            secrets.token_hex(32),
-            command=None if command is None else tuple(command),
-            environment=environment or {},
-            user=user,
-            working_dir=working_dir,
-            stdin=False,
-            auto_remove=True,
-        )
+        wanted = one_off(service, command, environment, user, working_dir)
         project, options = self._source.load((service,)), UpOptions(no_deps=no_deps)
         job = ClusterJob(self._context, self._cluster, project, wanted, options)
         output = Output()
