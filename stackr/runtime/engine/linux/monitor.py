@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stackr.runtime.engine.linux.netlink import attributes, split
+from stackr.runtime.engine.linux.netlink_wire import attributes, split, text
 from stackr.runtime.engine.linux.notifications import Notifications
 
 __all__ = ["Table", "Transaction", "Transactions"]
@@ -66,5 +66,4 @@ class Transactions:
                 self._tables.clear()
             else:
                 family, _, _ = _NFGENMSG.unpack_from(body)
-                name = found.get(_NFTA_TABLE, b"").rstrip(b"\0")
-                self._tables.add((family, name.decode(errors="replace")))
+                self._tables.add((family, text(found.get(_NFTA_TABLE, b""))))

@@ -27,6 +27,12 @@ from typing import Any
 
 from stackr.runtime.engine.linux.netlink_wire import (
     HEADER,
+    IFADDRMSG,
+    IFINFOMSG,
+    IFLA_IFNAME,
+    RTA_DST,
+    RTA_OIF,
+    RTMSG,
     NetlinkError,
     attributes,
     is_missing,
@@ -68,7 +74,6 @@ _NLM_F_DUMP, _NLM_F_REPLACE, _NLM_F_EXCL, _NLM_F_CREATE = 0x300, 0x100, 0x200, 0
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
-_RTA_DST, _RTA_OIF = 1, 4
 _SOL_NETLINK, _NETLINK_EXT_ACK, _NETLINK_CAP_ACK = 270, 11, 10
 _NETLINK_GET_STRICT_CHK = 12
 _SO_SNDBUFFORCE = 32
@@ -78,10 +83,7 @@ _RT_TABLE_MAIN, _RTPROT_BOOT, _RTN_UNICAST, _RT_SCOPE_UNIVERSE = 254, 3, 1, 0
 _RT_SCOPE_LINK = 253
 _RTPROT_KERNEL = 2
 _ATTRIBUTE = struct.Struct("=HH")
-_IFINFOMSG = struct.Struct("=BxxxiI4x")  # family, index, flags
-_RTMSG = struct.Struct("=BBxxB7x")  # family, length of the destination, table
-_IFADDRMSG = struct.Struct("=BBxxI")  # family, prefix length, index
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 10, 18, 20
+_IFLA_ADDRESS, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 10, 18, 20
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _BATCH = 64  # answers of one batch fit the default receive buffer
@@ -368,14 +370,14 @@ class RouteSocket:
 
     def links(self) -> list[Link]:
         """Every interface of the namespace."""
-        query = _asking(_RTM_GETLINK, _NLM_F_DUMP, _IFINFOMSG.pack(0, 0, 0))
+        query = _asking(_RTM_GETLINK, _NLM_F_DUMP, IFINFOMSG.pack(0, 0, 0))
         return [_decode(answer) for answer in self.query(query)]
 
     def link(self, name: str) -> Link | None:
         try:
             wanted = name.encode() + b"\0"
-            attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(wanted), _IFLA_IFNAME) + wanted
-            query = _asking(_RTM_GETLINK, 0, _IFINFOMSG.pack(0, 0, 0) + attribute)
+            attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(wanted), IFLA_IFNAME) + wanted
+            query = _asking(_RTM_GETLINK, 0, IFINFOMSG.pack(0, 0, 0) + attribute)
             found = [*self.query(query)]
         except NetlinkError as error:
             if is_missing(error):
@@ -385,21 +387,21 @@ class RouteSocket:
 
     def addresses(self, index: int) -> set[IPv4Interface | IPv6Interface]:
         """Those of an interface; none of one that is not there."""
-        query = _asking(_RTM_GETADDR, _NLM_F_DUMP, _IFADDRMSG.pack(0, 0, index))
+        query = _asking(_RTM_GETADDR, _NLM_F_DUMP, IFADDRMSG.pack(0, 0, index))
         answers = (answer for answer in self._of_link(query) if _index_of(answer) == index)
         return {_decode_address(answer) for answer in answers}
 
     def subnets(self, index: int) -> set[IPv4Network]:
         """Where the main table's IPv4 routes lead by an interface; none where there is no such."""
-        body = _RTMSG.pack(socket.AF_INET, 0, _RT_TABLE_MAIN)
-        body += _ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _RTA_OIF) + struct.pack("=I", index)
+        body = RTMSG.pack(socket.AF_INET, 0, _RT_TABLE_MAIN)
+        body += _ATTRIBUTE.pack(_ATTRIBUTE.size + 4, RTA_OIF) + struct.pack("=I", index)
         found = set()
         for answer in self._of_link(_asking(_RTM_GETROUTE, _NLM_F_DUMP, body)):
-            _, length, table = _RTMSG.unpack_from(answer, HEADER.size)
-            values = attributes(answer[HEADER.size + _RTMSG.size :])
-            link = int.from_bytes(values.get(_RTA_OIF, b""), sys.byteorder)
+            _, length, table = RTMSG.unpack_from(answer, HEADER.size)
+            values = attributes(answer[HEADER.size + RTMSG.size :])
+            link = int.from_bytes(values.get(RTA_OIF, b""), sys.byteorder)
             if table == _RT_TABLE_MAIN and link == index:
-                found.add(IPv4Network((values.get(_RTA_DST, bytes(4)), length)))
+                found.add(IPv4Network((values.get(RTA_DST, bytes(4)), length)))
         return found
 
     def _of_link(self, query: bytes) -> list[bytes]:
@@ -473,12 +475,12 @@ def _asking(kind: int, flags: int, body: bytes) -> bytes:
 
 
 def _decode(answer: bytes) -> Link:
-    _, index, flags = _IFINFOMSG.unpack_from(answer, HEADER.size)
-    found = attributes(answer[HEADER.size + _IFINFOMSG.size :])
+    _, index, flags = IFINFOMSG.unpack_from(answer, HEADER.size)
+    found = attributes(answer[HEADER.size + IFINFOMSG.size :])
     info = attributes(found.get(_IFLA_LINKINFO, b""))
     return Link(
         index=index,
-        name=text(found.get(_IFLA_IFNAME, b"")),
+        name=text(found.get(IFLA_IFNAME, b"")),
         kind=text(info.get(_IFLA_INFO_KIND, b"")),
         master=int.from_bytes(found.get(_IFLA_MASTER, b""), sys.byteorder),
         alias=text(found.get(_IFLA_IFALIAS, b"")),
@@ -488,11 +490,11 @@ def _decode(answer: bytes) -> Link:
 
 
 def _index_of(address: bytes) -> int:
-    _, _, index = _IFADDRMSG.unpack_from(address, HEADER.size)
+    _, _, index = IFADDRMSG.unpack_from(address, HEADER.size)
     return int(index)
 
 
 def _decode_address(answer: bytes) -> IPv4Interface | IPv6Interface:
-    _, length, _ = _IFADDRMSG.unpack_from(answer, HEADER.size)
-    found = attributes(answer[HEADER.size + _IFADDRMSG.size :])
+    _, length, _ = IFADDRMSG.unpack_from(answer, HEADER.size)
+    found = attributes(answer[HEADER.size + IFADDRMSG.size :])
     return ip_interface((found.get(_IFA_LOCAL) or found[_IFA_ADDRESS], length))

@@ -9,6 +9,12 @@ from collections.abc import Iterator
 
 __all__ = [
     "HEADER",
+    "IFADDRMSG",
+    "IFINFOMSG",
+    "IFLA_IFNAME",
+    "RTA_DST",
+    "RTA_OIF",
+    "RTMSG",
     "NetlinkError",
     "attributes",
     "is_missing",
@@ -20,6 +26,13 @@ __all__ = [
 
 HEADER = struct.Struct("=IHHII")
 """Length, type, flags, sequence number, port."""
+
+# How messages of links, addresses and routes begin, and some attributes. Source: rtnetlink(7)
+IFINFOMSG = struct.Struct("=BxxxiI4x")  # family, index, flags
+IFADDRMSG = struct.Struct("=BBxxI")  # family, prefix length, index
+RTMSG = struct.Struct("=BBxxB7x")  # family, length of the destination, table
+IFLA_IFNAME = 3
+RTA_DST, RTA_OIF = 1, 4
 
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF

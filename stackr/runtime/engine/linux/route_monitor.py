@@ -6,24 +6,28 @@ Source: rtnetlink(7), linux/rtnetlink.h.
 from __future__ import annotations
 
 import socket
-import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from stackr.runtime.engine.linux.netlink import attributes, split
+from stackr.runtime.engine.linux.netlink_wire import (
+    IFADDRMSG,
+    IFINFOMSG,
+    IFLA_IFNAME,
+    RTA_DST,
+    RTA_OIF,
+    RTMSG,
+    attributes,
+    split,
+    text,
+)
 from stackr.runtime.engine.linux.notifications import Notifications
 
 __all__ = ["LinkChange", "RouteChange", "RouteChanges", "What"]
 
 _GROUPS = (1, 5, 7, 11)  # RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_ROUTE
-_IFINFOMSG = struct.Struct("=BxxxiI4x")  # family, index, flags
-_IFADDRMSG = struct.Struct("=BBxxI")  # family, prefix length, index
-_RTMSG = struct.Struct("=BBxxB7x")  # family, length of the destination, table
 _IFF_UP = 1
-_IFLA_IFNAME = 3
-_RTA_DST, _RTA_OIF = 1, 4
 
 
 class What(Enum):
@@ -77,18 +81,18 @@ class RouteChanges:
 def _changes(data: bytes) -> Iterator[LinkChange | RouteChange]:
     for kind, _, _, body in split(data):
         if kind in (What.LINK.value, What.NO_LINK.value):
-            _, index, flags = _IFINFOMSG.unpack_from(body)
-            name = attributes(body[_IFINFOMSG.size :]).get(_IFLA_IFNAME, b"").rstrip(b"\0")
+            _, index, flags = IFINFOMSG.unpack_from(body)
+            name = text(attributes(body[IFINFOMSG.size :]).get(IFLA_IFNAME, b""))
             is_up = bool(flags & _IFF_UP)
-            yield LinkChange(What(kind), index, name.decode(errors="replace"), is_up)
+            yield LinkChange(What(kind), index, name, is_up)
         elif kind in (What.ADDRESS.value, What.NO_ADDRESS.value):
-            yield LinkChange(What(kind), _IFADDRMSG.unpack_from(body)[2])
+            yield LinkChange(What(kind), IFADDRMSG.unpack_from(body)[2])
         elif kind in (What.ROUTE.value, What.NO_ROUTE.value):
             yield _route(What(kind), body)
 
 
 def _route(what: What, body: bytes) -> RouteChange:
-    family, length, table = _RTMSG.unpack_from(body)
-    found = attributes(body[_RTMSG.size :])
-    index = int.from_bytes(found.get(_RTA_OIF, b""), sys.byteorder)
-    return RouteChange(what, index, family, table, found.get(_RTA_DST, b""), length)
+    family, length, table = RTMSG.unpack_from(body)
+    found = attributes(body[RTMSG.size :])
+    index = int.from_bytes(found.get(RTA_OIF, b""), sys.byteorder)
+    return RouteChange(what, index, family, table, found.get(RTA_DST, b""), length)
