@@ -22,11 +22,12 @@ from stackr.options import Option
 from stackr.spec.units import parse_size
 from stackr.stack.build_cache import prune_build_cache
 
-__all__ = ["KEEP_STORAGE", "prune", "prune_cache"]
+__all__ = ["KEEP_STORAGE", "UNTIL", "prune", "prune_cache"]
 
 KEEP_STORAGE = Option(
     "--keep-storage", metavar="BYTES", help="Keep this much of the build cache, the last used"
 )
+UNTIL = Option("--filter", metavar="KEY=VALUE", help="Only what matches: until=72h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,7 @@ class PruneArguments:
     """`stackr builder prune`."""
 
     all: Annotated[bool, Option("--all", "-a", help="What images use as well")] = False
-    filters: Annotated[
-        tuple[str, ...],
-        Option("--filter", metavar="KEY=VALUE", help="Only what matches: until=72h"),
-    ] = ()
+    filters: Annotated[tuple[str, ...], UNTIL] = ()
     force: Annotated[bool, FORCE] = False
     keep_storage: Annotated[str, KEEP_STORAGE] = ""
 

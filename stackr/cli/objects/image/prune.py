@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from stackr.cli.declared import takes
-from stackr.cli.objects.builder import KEEP_STORAGE, prune_cache
+from stackr.cli.objects.builder import KEEP_STORAGE, UNTIL, prune_cache
 from stackr.cli.objects.prompt import FORCE
 from stackr.cli.objects.prune import prune_images
 from stackr.errors import InvalidArgument
@@ -30,10 +30,7 @@ class PruneArguments:
     all: Annotated[
         bool, Option("--all", "-a", help="All that no container uses; of builds, what images use")
     ] = False
-    filters: Annotated[
-        tuple[str, ...],
-        Option("--filter", metavar="KEY=VALUE", help="Only what matches: until=72h"),
-    ] = ()
+    filters: Annotated[tuple[str, ...], UNTIL] = ()
     force: Annotated[bool, FORCE] = False
     keep_storage: Annotated[str, KEEP_STORAGE] = ""
 
